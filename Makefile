@@ -1,0 +1,89 @@
+# Two commands do everything: `make demo` and `make test`. `make help` lists the rest.
+SHELL := /bin/bash -eu -o pipefail
+.DEFAULT_GOAL := help
+PYTHON ?= python3.11
+VENV := .venv
+BIN := $(VENV)/bin
+UV := $(BIN)/uv
+export PATH := $(CURDIR)/$(BIN):$(PATH)
+# Nothing that a shell happens to hold may point our tools at another environment.
+unexport VIRTUAL_ENV PYTHONPATH PYTHONHOME
+
+.PHONY: help
+help: ## list the targets
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 16
+
+$(UV):
+	@command -v $(PYTHON) >/dev/null || { echo "error: $(PYTHON) is not on PATH"; echo; \
+	  echo "hint: install Python 3.11, or name one: make PYTHON=/path/to/python3.11 ..."; exit 1; }
+	@echo "==> making $(VENV) with $$($(PYTHON) --version)"
+	@$(PYTHON) -m venv $(VENV)
+	@grep -A100 '^uv==' requirements/platform.txt | sed -E '1,/[^\\]$$/!d' > $(VENV)/uv.txt
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r $(VENV)/uv.txt
+
+$(VENV)/.platform: requirements/platform.txt pyproject.toml | $(UV)
+	@echo "==> installing the platform (MLflow, Airflow, supervisord, Traefik)"
+	@$(UV) pip install --quiet --python $(BIN)/python --compile-bytecode --require-hashes -r requirements/platform.txt
+	@$(UV) pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation --editable .
+	@touch $@
+
+$(VENV)/.dev: requirements/dev.txt $(VENV)/.platform
+	@echo "==> installing what checks and tests need"
+	@$(UV) pip install --quiet --python $(BIN)/python --compile-bytecode --require-hashes -r requirements/dev.txt
+	@touch $@
+
+.PHONY: install
+install: $(VENV)/.platform ## install the platform into .venv
+
+.PHONY: demo
+demo: $(VENV)/.platform ## train, promote, serve and predict on this machine
+	@scripts/demo.sh
+
+.PHONY: check
+check: $(VENV)/.dev ## style, types, layers, module length (seconds)
+	@ruff check
+	@ruff format --check
+	@mypy
+	@lint-imports
+	@python scripts/module_length.py
+	@python scripts/no_addresses.py
+
+.PHONY: test-fast
+test-fast: $(VENV)/.dev ## the tests that start no server
+	@pytest -m "not e2e and not long" -q
+
+.PHONY: test
+test: $(VENV)/.dev ## all that guards a change; starts real servers on loopback
+	@scripts/system-packages.sh
+	@echo "==> fast tests"
+	@pytest -m "not e2e and not long" -q
+	@echo "==> tests with real servers"
+	@pytest -m "e2e and not long" -q --durations=15
+
+.PHONY: test-all
+test-all: test ## and the long ones
+	@pytest -m "long" -q --durations=15
+
+.PHONY: bench
+bench: $(VENV)/.dev ## what we claim, measured
+	@for file in benchmarks/*.py; do echo "==> $$file"; python $$file; done
+
+.PHONY: docs
+docs: $(VENV)/.dev ## build the documentation into site/
+	@mkdocs build --strict --quiet
+
+COMPILE = uv pip compile --quiet pyproject.toml --python-version 3.11 --universal --generate-hashes \
+  --no-emit-index-url --no-emit-find-links --custom-compile-command "make requirements"
+.PHONY: requirements
+requirements: $(VENV)/.dev ## compile requirements/*.txt anew from pyproject.toml
+	@$(COMPILE) --extra platform --extra dev -o requirements/dev.txt
+	@$(COMPILE) --extra platform -c requirements/dev.txt -o requirements/platform.txt
+
+.PHONY: down
+down: ## stop the demo's platform
+	@SCHNITZEL_HOME=$${SCHNITZEL_HOME:-$$HOME/.local/state/schnitzel-demo} $(BIN)/schnitzel down
+
+.PHONY: clean
+clean: ## remove what was built here (not the cache, not any platform's home)
+	@rm -rf $(VENV) site dist build .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	@find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -1,0 +1,265 @@
+"""Registered models in; versions, metrics and promotions out."""
+
+import time
+from typing import Annotated, Any
+
+import typer
+
+from cli import views
+from cli.client import Clients
+from cli.config import current
+from cli.deployments import Plan, label, version_of
+from cli.environments import environment as find_environment
+from cli.errors import Unreachable, UsageError
+from cli.groups import Command, group
+from cli.options import DryRun, Output, Timeout, Yes, chosen
+from cli.output import Format, bold, confirm, emit, fields, say, table
+from cli.promotion import Promotion, carry_out, prepare
+from cli.registry import Version
+from cli.waiting import wait_for
+
+app = group()
+
+SEEN_SECONDS = 10.0  # a promotion by stage fires no event: the Deployer sees it at its next poll
+
+
+@app.callback()
+def _model() -> None:
+    """Versions and metrics; promote a version.
+
+    Examples:
+    schnitzel model list
+    schnitzel model show angler
+    schnitzel model promote angler@2 --to prod --wait
+    """
+
+
+@app.command("list", cls=Command)
+def list_(output: Output = None) -> None:
+    """List the registered models: newest version, aliases and stages.
+
+    Examples:
+    schnitzel model list
+    schnitzel model list -o json
+    """
+    config = current()
+    models = Clients(config).registry.models()
+    found = [
+        {
+            "name": model["name"],
+            "latest": _latest(model),
+            "aliases": {each["alias"]: str(each["version"]) for each in model.get("aliases", [])},
+            "stages": {
+                each["current_stage"]: each["version"]
+                for each in model.get("latest_versions", [])
+                if each.get("current_stage") not in (None, "None", "Archived")
+            },
+            "description": model.get("description", ""),
+        }
+        for model in models
+    ]
+    if not found:
+        say("no model is registered; train one with: schnitzel train PROJECT")
+    emit(
+        {"models": found},
+        chosen(output, config),
+        lambda: (
+            table(
+                ("MODEL", "LATEST", "ALIASES", "STAGES"),
+                [
+                    (
+                        each["name"],
+                        each["latest"],
+                        _listed(each["aliases"]),
+                        _listed(each["stages"]),
+                    )
+                    for each in found
+                ],
+            )
+            if found
+            else ""
+        ),
+    )
+
+
+@app.command(cls=Command)
+def show(
+    model: Annotated[str, typer.Argument(metavar="NAME[@VERSION]", help="A model or a version")],
+    output: Output = None,
+) -> None:
+    """Show a model's versions, or one version with metrics and lineage.
+
+    A version is its number, an alias, or latest.
+
+    Examples:
+    schnitzel model show angler
+    schnitzel model show angler@2
+    schnitzel model show angler@champion -o json
+    """
+    config = current()
+    registry = Clients(config).registry
+    name, _, which = model.rpartition("@")
+    if name:
+        version = registry.version(name, which)
+        run = registry.run(version["run_id"]) if version.get("run_id") else None
+        data = {**_plain(version), "run": run}
+        emit(data, chosen(output, config), lambda: _version(data))
+        return
+    versions = [_plain(each) for each in registry.versions(model)]
+    emit(
+        {"model": model, "versions": versions},
+        chosen(output, config),
+        lambda: table(
+            ("VERSION", "STAGE", "ALIASES", "STATUS", "CREATED", "RUN"),
+            [
+                (
+                    each["version"],
+                    each["stage"] or "-",
+                    ", ".join(each["aliases"]),
+                    each["status"],
+                    f"{each['age']} ago",
+                    each["run_id"],
+                )
+                for each in versions
+            ],
+        ),
+    )
+
+
+@app.command(cls=Command)
+def promote(
+    model: Annotated[str, typer.Argument(metavar="NAME@VERSION", help="As in angler@2")],
+    to: Annotated[
+        str, typer.Option("--to", metavar="ENV", help="An environment, or its alias or stage")
+    ],
+    wait: Annotated[
+        bool, typer.Option("--wait/--no-wait", help="Wait until the version serves")
+    ] = False,
+    timeout: Timeout = 600,
+    dry_run: DryRun = False,
+    yes: Yes = False,
+    output: Output = None,
+) -> None:
+    """Promote a version: move the alias or stage, and print the resulting plan.
+
+    Other versions in the same stage are archived.
+
+    Examples:
+    schnitzel model promote angler@2 --to staging
+    schnitzel model promote angler@latest --to prod --wait --yes
+    schnitzel model promote angler@1 --to prod --dry-run
+    """
+    config = current()
+    form = chosen(output, config)
+    clients = Clients(config)
+    name, _, which = model.rpartition("@")
+    if not name:
+        raise UsageError(f"{model!r} names no version", f"as in: {model}@2, or {model}@latest")
+    version = clients.registry.version(name, which)
+    environment = find_environment(clients, to)
+    promotion = prepare(clients.registry.versions(name), version, environment)
+    for line in promotion.lines():
+        say(line)
+    if dry_run or not promotion.pending:
+        if not promotion.pending:
+            say(f"{name} version {promotion.version} is promoted to {environment['name']} already")
+        emit({"promotion": promotion.data(), "plan": None}, form, str)
+        if dry_run:
+            return
+    else:
+        confirm(f"Promote {name} version {promotion.version} to {environment['name']}?", yes=yes)
+        carry_out(promotion, clients.registry)
+        say(f"promoted {name} version {promotion.version} to {environment['name']}")
+        _tell_plan(clients, promotion, form)
+    if wait:
+        _wait(clients, promotion, timeout)
+
+
+def _tell_plan(clients: Clients, promotion: Promotion, form: Format) -> None:
+    """Print what the Deployer makes of a promotion, once it has seen it."""
+    plan: Plan | None = None
+    try:
+        plan = _plan(clients, promotion)
+    except Unreachable as error:
+        say(f"warning: {error}")
+        say("it will be served once the Deployer runs; start it with: schnitzel up")
+    else:
+        if plan is None:
+            say("the Deployer has not seen it yet; see: schnitzel status")
+        else:
+            say(f"next: schnitzel deploy wait {promotion.model}@{promotion.environment}")
+    data = {"promotion": promotion.data(), "plan": plan}
+    emit(data, form, lambda: views.plan(plan) if plan else "")
+
+
+def _plan(clients: Clients, promotion: Promotion) -> Plan | None:
+    deployments = clients.deployments
+    deadline = time.monotonic() + SEEN_SECONDS
+    while time.monotonic() < deadline:
+        for each in deployments.find(promotion.model, promotion.environment):
+            if version_of(each["wanted"]) == promotion.version:
+                return deployments.plan(each["id"])
+        time.sleep(0.2)
+    return None
+
+
+def _wait(clients: Clients, promotion: Promotion, seconds: float) -> None:
+    def find() -> dict[str, Any] | None:
+        found = clients.deployments.find(promotion.model, promotion.environment)
+        return found[0] if found else None
+
+    served = wait_for(clients.deployments, find, version=promotion.version, seconds=seconds)
+    say(f"{label(served)} serves version {promotion.version} at {served['url']}")
+    say(f"next: schnitzel predict {promotion.model} -e {promotion.environment} --example")
+
+
+def _latest(model: dict[str, Any]) -> str | None:
+    numbers = [int(each["version"]) for each in model.get("latest_versions", [])]
+    return str(max(numbers)) if numbers else None
+
+
+def _listed(pairs: dict[str, str]) -> str:
+    return ", ".join(f"{name}={version}" for name, version in sorted(pairs.items()))
+
+
+def _plain(version: Version) -> dict[str, Any]:
+    """Project MLflow's version to what we show, under names that stay."""
+    stage = version.get("current_stage")
+    created = int(version.get("creation_timestamp") or 0) / 1000
+    return {
+        "name": version["name"],
+        "version": version["version"],
+        "stage": None if stage in (None, "None") else stage,
+        "aliases": version["aliases"],
+        "status": version.get("status", "READY"),
+        "created": created,
+        "age": views.duration(max(0.0, time.time() - created)),
+        "run_id": version.get("run_id") or None,
+        "source": version.get("source"),
+        "tags": {tag["key"]: tag["value"] for tag in version.get("tags", [])},
+    }
+
+
+def _version(found: dict[str, Any]) -> str:
+    run = found["run"] or {}
+    parts = [
+        bold(f"{found['name']} version {found['version']}"),
+        fields(
+            [
+                ("stage", found["stage"]),
+                ("aliases", ", ".join(found["aliases"])),
+                ("status", found["status"]),
+                ("created", f"{found['age']} ago"),
+                ("run", found["run_id"]),
+                ("source", found["source"]),
+            ]
+        ),
+    ]
+    for title, pairs in (
+        ("metrics", run.get("metrics")),
+        ("params", run.get("params")),
+        ("tags", found["tags"]),
+    ):
+        if pairs:
+            parts += ["", bold(title), fields(sorted(pairs.items()))]
+    return "\n".join(parts)

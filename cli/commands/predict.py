@@ -1,0 +1,99 @@
+"""A model and an input in; its prediction on standard output, the version that gave it on error."""
+
+import json
+import sys
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from cli.client import Clients
+from cli.config import current
+from cli.deployments import Deployment, label, version_of
+from cli.errors import CommandError, UsageError
+from cli.groups import command
+from cli.http import Reply, Service
+from cli.options import Environment, Output, chosen
+from cli.output import Format, emit, say
+
+VERSION_HEADER = "x-schnitzel-model-version"
+PROTOCOL = ("inputs", "instances", "dataframe_split", "dataframe_records")
+
+
+def predict(
+    model: Annotated[str, typer.Argument(metavar="MODEL[@ENV]", help="As in angler@prod")],
+    environment: Environment = None,
+    file: Annotated[
+        str | None, typer.Option("--input", metavar="FILE", help="A JSON file; - is standard input")
+    ] = None,
+    example: Annotated[
+        bool, typer.Option("--example", help="Send the input example logged with the version")
+    ] = False,
+    timeout: Annotated[
+        float, typer.Option("--timeout", metavar="SECONDS", help="Wait this long for the answer")
+    ] = 60,
+    output: Output = None,
+) -> None:
+    """Send input to a served model and print its answer.
+
+    The input is JSON as MLflow's scoring protocol has it: an object with inputs, instances,
+    dataframe_split or dataframe_records. A plain list of objects is taken as dataframe_records,
+    any other list as inputs.
+
+    Examples:
+    schnitzel predict angler -e prod --example
+    schnitzel predict angler@prod --input pages.json
+    echo '[[0.1, 0.2]]' | schnitzel predict iris-forest --input -
+    """
+    if (file is None) == (not example):
+        raise UsageError("give an input", "either --input FILE, --input - or --example")
+    config = current()
+    clients = Clients(config)
+    where = None if "@" in model else environment or config["environment"]
+    body = None if file is None else _request(file)
+    deployment = clients.deployments.one(model, where)
+    serving = version_of(deployment["serving"])
+    if serving is None:
+        raise CommandError(f"{label(deployment)} serves nothing: {deployment['message']}",
+                           deployment["next_step"])  # fmt: skip
+    if body is None:
+        body = clients.registry.example(deployment["model"], serving)
+    reply = _ask(deployment, body, timeout)
+    answered = reply.headers.get(VERSION_HEADER) or f"{serving} (not said by the server)"
+    say(f"{label(deployment)} version {answered} answered")
+    form = chosen(output, config)
+    answer = reply.json()
+    emit(answer, Format.JSON if form is Format.TABLE else form, str)
+
+
+def _request(file: str) -> bytes:
+    """Read a request for /invocations from a file, wrapping a plain list."""
+    try:
+        text = sys.stdin.read() if file == "-" else Path(file).read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise UsageError(f"{file}: {getattr(error, 'strerror', None) or error}") from None
+    try:
+        found: Any = json.loads(text)
+    except ValueError as error:
+        raise UsageError(f"{file} is no JSON: {error}", "see: schnitzel predict --help") from None
+    if isinstance(found, list):
+        rows = bool(found) and all(isinstance(row, dict) for row in found)
+        found = {"dataframe_records" if rows else "inputs": found}
+    if not (isinstance(found, dict) and any(key in found for key in PROTOCOL)):
+        raise UsageError(
+            f"{file} has none of: {', '.join(PROTOCOL)}", 'wrap the input: {"inputs": ...}'
+        )
+    return json.dumps(found).encode()
+
+
+def _ask(deployment: Deployment, body: bytes, timeout: float) -> Reply:
+    gateway = Service(
+        label(deployment),
+        deployment["url"].rstrip("/"),
+        start=f"see: schnitzel deploy status {label(deployment)}",
+        timeout=timeout,
+    )
+    return gateway.send("POST", "/invocations", raw=body)
+
+
+app = command(predict)

@@ -1,0 +1,65 @@
+"""A project in; its training run followed to the metrics and the registered version out."""
+
+from datetime import UTC, datetime
+from typing import Annotated
+
+import typer
+
+from cli.client import Clients
+from cli.config import current
+from cli.groups import command
+from cli.options import Output, Timeout, chosen
+from cli.output import emit, say
+from cli.pipelines import parameters
+from cli.projects import project as find_project
+from cli.training import await_pipeline, follow, outcome_or_none, outcome_text
+
+READ_SECONDS = 120.0  # Airflow looks for new files twice a minute by default
+
+
+def train(
+    project: Annotated[str, typer.Argument(metavar="PROJECT", help="A registered project")],
+    parameter: Annotated[
+        list[str] | None,
+        typer.Option("-p", "--param", metavar="KEY=VALUE", help="A parameter of the run"),
+    ] = None,
+    detach: Annotated[bool, typer.Option("--detach", help="Start it and do not follow")] = False,
+    timeout: Timeout = 3600,
+    output: Output = None,
+) -> None:
+    """Run a project's training pipeline and follow it.
+
+    Shows each step's state; then the metrics and the version that was registered.
+
+    Examples:
+    schnitzel train angler
+    schnitzel train angler -p epochs=5 -p seed=7
+    schnitzel train angler --detach
+    """
+    conf = parameters(parameter or [])
+    config = current()
+    clients = Clients(config)
+    if clients.runs_airflow:
+        find_project(config.home, project)
+    pipelines = clients.pipelines
+    await_pipeline(pipelines, project, min(timeout, READ_SECONDS))
+    run_id = f"manual__{datetime.now(UTC):%Y-%m-%dT%H%M%S.%f}"
+    run = pipelines.trigger(project, run_id, conf)
+    say(f"started {project}/{run_id}")
+    data = {"project": project, "run": run_id, "state": run["state"]}
+    if detach:
+        say(f"next: schnitzel run show {project}/{run_id}")
+        emit(data, chosen(output, config), lambda: f"{project}/{run_id}")
+        return
+    run = follow(pipelines, project, run_id, timeout)
+    found = outcome_or_none(clients, project, run_id)
+    emit(
+        {**data, "state": run["state"], **found},
+        chosen(output, config),
+        lambda: outcome_text(found),
+    )
+    for version in found["versions"]:
+        say(f"next: schnitzel model promote {version['name']}@{version['version']} --to prod")
+
+
+app = command(train)

@@ -1,0 +1,42 @@
+"""The options that several commands share, and what they mean when nobody gave them."""
+
+from typing import Annotated
+
+import typer
+
+from cli.config import Config
+from cli.errors import UsageError
+from cli.output import Format
+
+Output = Annotated[
+    Format | None,
+    typer.Option("-o", "--output", metavar="FORMAT", help="table, json or yaml"),
+]
+Environment = Annotated[
+    str | None,
+    typer.Option("-e", "--environment", metavar="ENV", help="An environment, as in prod"),
+]
+Yes = Annotated[bool, typer.Option("--yes", "-y", help="Go ahead without asking")]
+DryRun = Annotated[
+    bool, typer.Option("--dry-run", help="Show what would change, and change nothing")
+]
+Timeout = Annotated[
+    float, typer.Option("--timeout", metavar="SECONDS", help="Stop waiting after this long; exit 4")
+]
+
+
+def chosen(form: Format | None, config: Config) -> Format:
+    """Resolve how to print: the flag, else the setting.
+
+    Raises:
+        UsageError: the setting names no format.
+    """
+    if form is not None:
+        return form
+    try:
+        return Format(config["output"] or "table")
+    except ValueError:
+        origin = config.settings["output"].origin
+        raise UsageError(
+            f"{origin} says output = {config['output']!r}", "it can be table, json or yaml"
+        ) from None

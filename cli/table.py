@@ -1,0 +1,73 @@
+"""Nothing in, the table of commands out: names, panels, summaries and the modules that hold them.
+
+Static on purpose: `schnitzel --help` prints from here and imports no command. A test compares the
+summaries with the commands' own docstrings.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+
+class Entry(NamedTuple):
+    """A command, or a group of commands when it names some."""
+
+    name: str
+    module: str
+    summary: str
+    commands: tuple[str, ...] = ()
+
+
+PANELS: dict[str, tuple[Entry, ...]] = {
+    "START": (
+        Entry("up", "cli.commands.up", "Start the local platform and wait until it is healthy"),
+        Entry("down", "cli.commands.down", "Stop the local platform; data stays"),
+        Entry(
+            "status", "cli.commands.status", "The whole platform on one screen, with the next step"
+        ),
+        Entry(
+            "doctor",
+            "cli.commands.doctor",
+            "Find what is wrong and print the command that mends it",
+        ),
+        Entry(
+            "open", "cli.commands.open", "Open the overview, Airflow, MLflow or a model's endpoint"
+        ),
+    ),
+    "DAILY": (
+        Entry("train", "cli.commands.train", "Run a project's training pipeline and follow it"),
+        Entry(
+            "predict", "cli.commands.predict", "Send input to a served model and print its answer"
+        ),
+    ),
+    "PROJECTS, RUNS AND MODELS": (
+        Entry(
+            "project",
+            "cli.commands.project",
+            "Register project folders and check them",
+            ("add", "list", "check"),
+        ),
+        Entry("run", "cli.commands.run", "Inspect training runs", ("list", "show", "logs")),
+        Entry(
+            "model",
+            "cli.commands.model",
+            "Versions and metrics; promote a version",
+            ("list", "show", "promote"),
+        ),
+    ),
+    "DEPLOY": (
+        Entry(
+            "deploy",
+            "cli.commands.deploy",
+            "What is served and why; plan, apply, pause",
+            ("list", "status", "wait", "plan", "apply", "history", "logs", "pause", "resume"),
+        ),
+        Entry("env", "cli.commands.env", "The environments models are promoted to", ("list",)),
+    ),
+    "OPERATE": (
+        Entry("config", "cli.commands.config", "Settings and where each came from", ("show",)),
+        Entry("help", "cli.commands.help", "Read about a command or a topic such as exit-codes"),
+    ),
+}
+
+ENTRIES: dict[str, Entry] = {entry.name: entry for panel in PANELS.values() for entry in panel}

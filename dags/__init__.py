@@ -1,0 +1,1 @@
+"""Airflow DAGs made from projects: projects in, registered versions out. Imports none of ours."""

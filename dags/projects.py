@@ -1,0 +1,88 @@
+"""The registered projects in, an Airflow DAG for each out; a broken one breaks no other.
+
+The DAGs folder holds one file that says `from dags.projects import register; register(globals())`.
+Airflow parses it again and again: nothing here imports anything heavy or speaks to the network.
+"""
+
+import importlib.util
+import json
+from pathlib import Path
+from typing import Any
+
+from airflow.sdk import DAG  # noqa: TID253 - this module finds Airflow's objects
+
+from dags import places
+from dags.errors import PipelineError, ProjectInvalid
+from dags.pipeline import broken_dag, build_dag
+from dags.project import FILE_NAME, Project, load
+
+DAG_FILE = "dag.py"
+
+
+def register(namespace: dict[str, Any]) -> None:
+    """Put one DAG for each HOME/projects/*.json into the namespace of Airflow's DAG file."""
+    for registration in sorted((places.home() / "projects").glob("*.json")):
+        for dag in dags_of(registration):
+            namespace[f"dag_{dag.dag_id}"] = dag
+
+
+def dags_of(registration: Path) -> list[DAG]:
+    """The DAGs of one registered project, or the one that says why it has none."""
+    name = registration.stem
+    try:
+        folder = _folder(registration)
+        project = load(folder)
+        if project.name != name:
+            why = f'it says "{project.name}", but the project is registered as "{name}"'
+            raise ProjectInvalid(folder / FILE_NAME, [("name", why)])
+        return _own_dags(project) if (folder / DAG_FILE).exists() else [_generated(project)]
+    except PipelineError as error:
+        return [broken_dag(name, error)]
+
+
+def _folder(registration: Path) -> Path:
+    try:
+        return Path(json.loads(registration.read_text())["path"])
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        why = f"{registration}: {type(error).__name__}: {error}"
+        raise PipelineError(why, "register it again: schnitzel project add FOLDER") from error
+
+
+def _generated(project: Project) -> DAG:
+    """The DAG of project.yaml; what Airflow refuses, such as a schedule, is the project's error."""
+    try:
+        return build_dag(project)
+    except Exception as error:  # Airflow raises many kinds, and no project may break another
+        field = "schedule" if project.schedule is not None else ""
+        raise ProjectInvalid(project.folder / FILE_NAME, [(field, str(error))]) from error
+
+
+def _own_dags(project: Project) -> list[DAG]:
+    """The DAGs that the project's own dag.py makes.
+
+    Raises:
+        PipelineError: the file fails, makes no DAG, or makes one that is not named for the project.
+    """
+    path = project.folder / DAG_FILE
+    hint = f"mend it, then run: schnitzel project check {project.folder}"
+    spec = importlib.util.spec_from_file_location(f"schnitzel_project_{project.name}", path)
+    assert spec is not None  # noqa: S101 - for the type checker: a .py file has a loader
+    assert spec.loader is not None  # noqa: S101
+    module = importlib.util.module_from_spec(spec)
+    try:
+        spec.loader.exec_module(module)
+    except Exception as error:  # whatever a project's file raises
+        raise PipelineError(f"{path}: {type(error).__name__}: {error}", hint) from error
+    dags = [value for value in vars(module).values() if isinstance(value, DAG)]
+    strangers = [
+        dag.dag_id
+        for dag in dags
+        if dag.dag_id != project.name and not dag.dag_id.startswith(f"{project.name}.")
+    ]
+    if strangers:
+        name = project.name
+        why = f'a DAG is named "{strangers[0]}"; it must be "{name}" or "{name}.SOMETHING"'
+        raise PipelineError(f"{path}: {why}", hint)
+    if not any(dag.dag_id == project.name for dag in dags):
+        raise PipelineError(f'{path}: it makes no DAG named "{project.name}"', hint)
+    return dags

@@ -1,0 +1,123 @@
+"""In: a deployment before and after a pass. Out: lines of its history, and tags on its versions."""
+
+from __future__ import annotations
+
+from deployer.history import DEPLOYER, UNKNOWN, Event, History
+from deployer.mirror import Mirror, Reflection
+from deployer.state import Predictor, Record, VersionId, Wanted
+from deployer.status import State, Status
+
+
+def intend(history: History, before: Record, after: Record, wanted: Wanted, now: float) -> None:
+    """Write down what is about to be done, before it is."""
+    old = _number(before.serving)
+    promoted = f"{wanted.via} names version {wanted.version.number}" if wanted.version else ""
+    if after.candidate and _digest(_candidate(before)) != after.candidate.predictor.digest:
+        new = _number(after.candidate.predictor)
+        history.append(Event(after.id, "intent", "rollout", old, new, promoted, UNKNOWN), now)
+    if _digest(before.serving) == _digest(after.serving):
+        return
+    if after.serving is None:
+        why = "nothing is promoted, and that has lasted"
+        history.append(Event(after.id, "intent", "retire", old, None, why, DEPLOYER), now)
+        return
+    new = _number(after.serving)
+    failure = before.serving and after.failures.get(before.serving.digest)
+    if failure:
+        event = Event(after.id, "intent", "fall back", old, new, failure.message, DEPLOYER)
+    else:
+        why = "it is ready and answered the model's own example"
+        event = Event(after.id, "intent", "shift", old, new, why, DEPLOYER)
+    history.append(event, now)
+
+
+def conclude(
+    history: History, mirror: Mirror, before: Record, told: Status, last: Status | None, now: float
+) -> None:
+    """Write down what came of it, and show it on the versions."""
+    record = told.record
+    for digest, failure in record.failures.items():
+        earlier = before.failures.get(digest)
+        if earlier is None or earlier.attempts != failure.attempts:
+            version = next(
+                (_number(p) for p in _all(before, record) if p and p.digest == digest), None
+            )
+            event = Event(
+                record.id, "outcome", "failed", None, version, failure.message, DEPLOYER,
+                failure.reason,
+            )  # fmt: skip
+            history.append(event, now)
+    if told.verdict.state is State.SERVING and _newly(told, last) and record.serving:
+        version = _number(record.serving)
+        message = told.verdict.message
+        history.append(
+            Event(record.id, "outcome", "serving", None, version, message, DEPLOYER), now
+        )
+    if told.verdict.state is State.RETIRED and before.draining and not record.draining:
+        event = Event(record.id, "outcome", "retired", None, None, told.verdict.message, DEPLOYER)
+        history.append(event, now)
+    if told.settled:
+        for reflection in _reflections(told, before):
+            mirror.show(reflection)
+
+
+def _newly(told: Status, last: Status | None) -> bool:
+    """Whether it came to serve just now; a restart of the Deployer is no event."""
+    if last is None:
+        return told.record.serving_since is not None and told.settled and _fresh(told)
+    was = last.record.serving
+    return last.verdict.state is not State.SERVING or _digest(was) != _digest(told.record.serving)
+
+
+def _fresh(told: Status) -> bool:
+    since = told.record.serving_since
+    return since is not None and told.observed.at - since < 1.0
+
+
+def _reflections(told: Status, before: Record) -> list[Reflection]:
+    record, environment = told.record, told.record.environment
+    serving = record.serving.version if record.serving else None
+    shown: dict[VersionId, Reflection] = {}
+    for draining in before.draining:
+        version = draining.predictor.version
+        text = f"Superseded: version {_number(record.serving)} serves"
+        if serving is None:
+            text = "Retired: nothing is promoted"
+        shown[version] = Reflection(version, environment, text, "")
+    for losing in told.wanted.losing:
+        text = f"NotServed: {losing.message}"
+        shown[losing.version] = Reflection(losing.version, environment, text, "")
+    verdict = told.verdict
+    if serving:
+        text = "Serving"
+        if serving == told.wanted.version or told.wanted.version is None:
+            text = verdict.state if verdict.reason == "Ready" else _sentence(told)
+        shown[serving] = Reflection(serving, environment, text, told.url)
+    wanted = told.wanted.version
+    if wanted and wanted != serving:
+        shown[wanted] = Reflection(wanted, environment, _sentence(told), "")
+    return list(shown.values())
+
+
+def _sentence(told: Status) -> str:
+    verdict = told.verdict
+    return f"{verdict.state} ({verdict.reason}): {verdict.message}"
+
+
+def _all(*records: Record) -> list[Predictor | None]:
+    found: list[Predictor | None] = []
+    for record in records:
+        found += [record.serving, _candidate(record), *(d.predictor for d in record.draining)]
+    return found
+
+
+def _candidate(record: Record) -> Predictor | None:
+    return record.candidate.predictor if record.candidate else None
+
+
+def _digest(predictor: Predictor | None) -> str:
+    return predictor.digest if predictor else ""
+
+
+def _number(predictor: Predictor | None) -> str | None:
+    return str(predictor.version.number) if predictor else None

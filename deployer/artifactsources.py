@@ -1,0 +1,273 @@
+"""In: an artifact URI as MLflow gives it; out: a source that lists its files and copies each.
+
+Proxied artifacts come over MLflow's REST API, in parallel, with no process to start; files of this
+machine are copied; any other store is left to MLflow's own client in a process of its own.
+"""
+
+import os
+import shutil
+import signal
+import subprocess
+import sys
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final, Protocol
+from urllib.parse import quote, unquote, urlsplit
+
+import httpx
+
+from deployer.background import Stopped
+from deployer.errors import ArtifactCorrupt, ArtifactMissing, ArtifactUnreachable
+
+PROXY: Final = "/api/2.0/mlflow-artifacts/artifacts"
+MOST_FILES: Final = 100_000
+MOST_DEPTH: Final = 32
+CHUNK: Final = 1024**2
+
+Stopping = Callable[[], bool]
+
+
+@dataclass(frozen=True)
+class Listed:
+    """A file of an artifact: its path within, with "/", and its size in bytes if it is told."""
+
+    path: str
+    size: int | None
+
+
+class Source(Protocol):
+    """A place that holds the files of one artifact."""
+
+    def files(self) -> list[Listed]:
+        """List all files; empty if there is nothing.
+
+        Raises:
+            ArtifactUnreachable, ArtifactCorrupt: it does not answer, or names impossible paths.
+        """
+
+    def copy(self, path: str, to: Path, limit: int | None = None) -> bool:
+        """Copy one file; False if it is not there.
+
+        Raises:
+            ArtifactUnreachable: it does not answer.
+            ArtifactCorrupt: it has more than `limit` bytes.
+            Stopped: the process ends.
+        """
+
+
+class Proxied:
+    """Artifacts that an MLflow server hands out itself: "mlflow-artifacts:/0/models/m-1/artifacts".
+
+    Args:
+        client: an HTTP client, with credentials, for the tracking server's address.
+        uri: the artifact URI.
+        stopping: asked between chunks.
+    """
+
+    def __init__(self, client: httpx.Client, uri: str, stopping: Stopping) -> None:
+        self._client = client
+        self._uri = uri
+        self._stopping = stopping
+        self._root = unquote(urlsplit(uri).path).strip("/")
+
+    def files(self) -> list[Listed]:
+        """List all files, folder by folder."""
+        found: list[Listed] = []
+        folders = [""]
+        while folders:
+            folder = folders.pop()
+            for entry in self._list(folder):
+                path = f"{folder}/{safe_name(entry.get('path'), self._uri)}".lstrip("/")
+                if entry.get("is_dir"):
+                    folders.append(path)
+                else:
+                    size = entry.get("file_size")
+                    found.append(Listed(path, int(size) if size is not None else None))
+                if len(found) > MOST_FILES or path.count("/") > MOST_DEPTH:
+                    raise ArtifactCorrupt(f"There are too many files or folders at {self._uri}.")
+            if self._stopping():
+                raise Stopped
+        return found
+
+    def copy(self, path: str, to: Path, limit: int | None = None) -> bool:
+        """Download one file."""
+        url = f"{PROXY}/{quote(f'{self._root}/{path}')}"
+        try:
+            with self._client.stream("GET", url) as response:
+                if response.status_code == 404:
+                    return False
+                _check(response, self._uri)
+                with to.open("wb") as file:
+                    for chunk in response.iter_bytes(CHUNK):
+                        if self._stopping():
+                            raise Stopped
+                        file.write(chunk)
+                        if limit is not None and file.tell() > limit:
+                            raise too_large(path, limit)
+        except httpx.HTTPError as error:
+            raise unreachable(self._uri, type(error).__name__) from error
+        return True
+
+    def _list(self, folder: str) -> list[Mapping[str, Any]]:
+        params = {"path": f"{self._root}/{folder}".rstrip("/")}
+        try:
+            response = self._client.get(PROXY, params=params)
+            if response.status_code == 404:
+                return []
+            _check(response, self._uri)
+            entries = response.json().get("files", [])
+        except httpx.HTTPError as error:
+            raise unreachable(self._uri, type(error).__name__) from error
+        except (ValueError, AttributeError) as error:
+            raise unreachable(self._uri, "the answer is not MLflow's") from error
+        if not isinstance(entries, list) or not all(isinstance(entry, dict) for entry in entries):
+            raise unreachable(self._uri, "the answer is not MLflow's")
+        return entries
+
+
+class Local:
+    """Artifacts in a folder of this machine: "file:/srv/models/m-1" or a plain path."""
+
+    def __init__(self, uri: str, stopping: Stopping) -> None:
+        self._folder = Path(unquote(urlsplit(uri).path) if uri.startswith("file:") else uri)
+        self._stopping = stopping
+
+    def files(self) -> list[Listed]:
+        """List all files. A link to a file counts as the file; a link to a folder is left out."""
+        return [
+            Listed(path.relative_to(self._folder).as_posix(), path.stat().st_size)
+            for path in _walk(self._folder)
+        ]
+
+    def copy(self, path: str, to: Path, limit: int | None = None) -> bool:
+        """Copy one file."""
+        if self._stopping():
+            raise Stopped
+        source = self._folder / path
+        if not source.is_file():
+            return False
+        if limit is not None and source.stat().st_size > limit:
+            raise too_large(path, limit)
+        shutil.copyfile(source, to)
+        return True
+
+
+class Foreign:
+    """Artifacts in a store that only MLflow's own client knows (S3, Azure, GCS, HDFS, ...).
+
+    Args:
+        uri: the artifact URI.
+        environment: variables for the client: the tracking server and its credentials.
+        folder: a new folder of ours, into which all is downloaded when it is first listed.
+        stopping: asked while the client works.
+    """
+
+    _SCRIPT: Final = (
+        "import sys\n"
+        "from mlflow.store.artifact import artifact_repository_registry as registry\n"
+        "repository = registry.get_artifact_repository(sys.argv[1])\n"
+        "wanted = sys.argv[3]\n"
+        "found = [entry.path for entry in repository.list_artifacts()]\n"
+        "if wanted in found or (found and not wanted):\n"
+        "    repository.download_artifacts(wanted, sys.argv[2])\n"
+    )
+
+    def __init__(
+        self, uri: str, environment: Mapping[str, str], folder: Path, stopping: Stopping
+    ) -> None:
+        self._uri = uri
+        self._environment = environment
+        self._folder = folder
+        self._stopping = stopping
+
+    def files(self) -> list[Listed]:
+        """Download everything, and list what came."""
+        self._download("")
+        return Local(str(self._folder), self._stopping).files()
+
+    def copy(self, path: str, to: Path, limit: int | None = None) -> bool:
+        """Copy what was downloaded, or else download this one file."""
+        if not (self._folder / path).exists():
+            self._download(path)
+        return Local(str(self._folder), self._stopping).copy(path, to, limit)
+
+    def _download(self, path: str) -> None:
+        command = [sys.executable, "-c", self._SCRIPT, self._uri, str(self._folder), path]
+        with subprocess.Popen(
+            command,
+            env={**os.environ, **self._environment},
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
+            text=True,
+            start_new_session=True,
+        ) as process:
+            while True:
+                try:
+                    _, errors = process.communicate(timeout=0.2)
+                    break
+                except subprocess.TimeoutExpired:
+                    if self._stopping():
+                        os.killpg(process.pid, signal.SIGKILL)
+                        raise Stopped from None
+        if process.returncode:
+            lines = errors.strip().splitlines() or ["no message"]
+            raise unreachable(self._uri, lines[-1][:300])
+
+
+def safe_name(name: object, uri: str) -> str:
+    """Give back one segment of a path, if it is one that stays where it is put.
+
+    Raises:
+        ArtifactCorrupt: it does not.
+    """
+    if (
+        not isinstance(name, str)
+        or name in ("", ".", "..")
+        or any(letter in name for letter in "/\\\0")
+        or len(name.encode("utf-8", "surrogatepass")) > 255
+    ):
+        raise ArtifactCorrupt(
+            f"The listing of {uri} names a file that cannot be: {name!r}.",
+            "Look at what the artifact store lists there; log the model again.",
+        )
+    return name
+
+
+def unreachable(uri: str, why: str) -> ArtifactUnreachable:
+    """The error for a store that does not answer."""
+    return ArtifactUnreachable(
+        f"The model's files at {uri} cannot be read now: {why}.",
+        "It is tried again by itself. Is MLflow, and its artifact store, up? See: schnitzel doctor",
+    )
+
+
+def too_large(path: str, limit: int) -> ArtifactCorrupt:
+    """The error for a small file that is not."""
+    return ArtifactCorrupt(
+        f"{path} has more than {limit} bytes.", "Log the model with a small one."
+    )
+
+
+def missing(uri: str) -> ArtifactMissing:
+    """The error for a place with nothing, or no model, in it."""
+    return ArtifactMissing(
+        f"There is no model at {uri}: no MLmodel file is there.",
+        "Log and register the model again, or promote a version whose files are there.",
+    )
+
+
+def _check(response: httpx.Response, uri: str) -> None:
+    if response.status_code in (401, 403):
+        raise ArtifactUnreachable(
+            f"MLflow refuses us the model's files at {uri} ({response.status_code}).",
+            "Set mlflow.username and mlflow.password_ref in platform.yaml.",
+        )
+    if response.status_code >= 400:
+        raise unreachable(uri, f"MLflow answers {response.status_code}")
+
+
+def _walk(folder: Path) -> Iterator[Path]:
+    for where, _, names in os.walk(folder):
+        yield from (path for name in names if (path := Path(where, name)).is_file())

@@ -1,0 +1,135 @@
+"""In: pieces of long work, each under a key; out: how far each is, at once and whenever asked.
+
+Work is started and observed, never waited for. A failure is remembered: one of a passing cause is
+tried again when asked for after its backoff, any other only after `forget`.
+"""
+
+import random
+import threading
+import time
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Final, Generic, Literal, TypeVar
+
+from deployer.errors import VersionFailure
+
+Result = TypeVar("Result")
+
+FIRST_RETRY: Final = 10.0
+MOST_RETRY: Final = 600.0
+CLOSING_SECONDS: Final = 4.0
+
+
+class Stopped(Exception):  # noqa: N818 - no error: the process is ending
+    """The work was given up because the process ends; it begins anew after a restart."""
+
+
+@dataclass(frozen=True)
+class Job(Generic[Result]):
+    """How far a piece of work is. Times in seconds since the epoch."""
+
+    phase: Literal["running", "done", "failed"]
+    since: float
+    result: Result | None = None
+    error: VersionFailure | None = None
+    attempts: int = 0
+    retry_at: float | None = None
+
+
+class Jobs(Generic[Result]):
+    """A few threads that work through what was asked for, in the order of asking.
+
+    Args:
+        name: of the threads.
+        parallel: how many pieces of work go on at the same time.
+        clock: seconds since the epoch.
+    """
+
+    def __init__(self, name: str, parallel: int, clock: Callable[[], float] = time.time) -> None:
+        self.stopping = threading.Event()
+        self._name = name
+        self._parallel = parallel
+        self._clock = clock
+        self._jobs: dict[str, Job[Result]] = {}
+        self._waiting: deque[tuple[str, Callable[[], Result]]] = deque()
+        self._change = threading.Condition()
+        self._threads: list[threading.Thread] = []
+
+    def ensure(self, key: str, work: Callable[[], Result]) -> Job[Result]:
+        """Start the work unless it is under way, done, or failed for the time being.
+
+        Args:
+            key: names the work; the same key, the same work.
+            work: gives the result, or raises VersionFailure, or Stopped once `stopping` is set.
+        """
+        with self._change:
+            job = self._jobs.get(key)
+            now = self._clock()
+            if job and (job.phase != "failed" or job.retry_at is None or now < job.retry_at):
+                return job
+            job = Job[Result]("running", now, attempts=job.attempts + 1 if job else 1)
+            if self.stopping.is_set():
+                return job
+            self._jobs[key] = job
+            self._waiting.append((key, work))
+            if len(self._threads) < self._parallel:
+                # Daemons: a download that hangs must not hold up the end of the process.
+                thread = threading.Thread(target=self._run, name=self._name, daemon=True)
+                self._threads.append(thread)
+                thread.start()
+            self._change.notify()
+            return job
+
+    def seen(self, key: str) -> Job[Result] | None:
+        """How far it is; None if it was never asked for, or forgotten."""
+        with self._change:
+            return self._jobs.get(key)
+
+    def forget(self, key: str) -> None:
+        """Let work that ended be done again when next asked for."""
+        with self._change:
+            job = self._jobs.get(key)
+            if job and job.phase != "running":
+                del self._jobs[key]
+
+    def close(self) -> None:
+        """Set `stopping` and wait for the threads, for some seconds at most."""
+        self.stopping.set()
+        with self._change:
+            self._waiting.clear()
+            self._change.notify_all()
+        deadline = time.monotonic() + CLOSING_SECONDS
+        for thread in self._threads:
+            thread.join(max(0.0, deadline - time.monotonic()))
+
+    def _run(self) -> None:
+        while True:
+            with self._change:
+                while not self._waiting:
+                    if self.stopping.is_set():
+                        return
+                    self._change.wait()
+                key, work = self._waiting.popleft()
+                began = self._jobs[key]
+            try:
+                ended = replace(began, phase="done", result=work())
+            except Stopped:
+                continue
+            except VersionFailure as error:
+                ended = replace(began, phase="failed", error=error)
+            except Exception as error:  # noqa: BLE001 - a defect of ours must show, not hang
+                failure = VersionFailure(
+                    f"The Deployer failed at it: {type(error).__name__}: {error}",
+                    "This is a defect of the Deployer; report it.",
+                    passing=True,
+                )
+                failure.__cause__ = error
+                ended = replace(began, phase="failed", error=failure)
+            with self._change:
+                now = self._clock()
+                if ended.error and ended.error.passing:
+                    wait = min(FIRST_RETRY * 2 ** (ended.attempts - 1), MOST_RETRY)
+                    # Jitter, so that what failed together does not come back together.
+                    ended = replace(ended, retry_at=now + wait * random.uniform(0.8, 1.2))  # noqa: S311
+                self._jobs[key] = replace(ended, since=now)

@@ -1,0 +1,218 @@
+"""In: a registry snapshot, a record and an environment's selector. Out: the promotions, the wanted.
+
+The last promotion wins: the version that most recently began to satisfy the selector. A version
+that a listing merely lacks keeps its mark until a second complete listing lacks it too; one that is
+seen elsewhere (another stage, an alias moved) loses it at once.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+from deployer import naming, spec
+from deployer.errors import SpecInvalid
+from deployer.state import (
+    Absence,
+    Failure,
+    Losing,
+    Mark,
+    ModelVersion,
+    Policy,
+    Predictor,
+    Record,
+    RegisteredModel,
+    RegistrySnapshot,
+    Role,
+    Selector,
+    VersionId,
+    Wanted,
+)
+
+Layers = Sequence[tuple[str, Mapping[str, Any]]]
+
+
+def promotions(model: RegisteredModel | None, selector: Selector) -> list[tuple[ModelVersion, str]]:
+    """The versions that satisfy a selector now, each with what makes it do so."""
+    found: list[tuple[ModelVersion, str]] = []
+    for version in model.versions if model else ():
+        if version.status != "READY":
+            continue
+        if selector.stage and version.stage == selector.stage:
+            found.append((version, f"stage {selector.stage}"))
+        if selector.alias and selector.alias in version.aliases:
+            found.append((version, f"alias {selector.alias}"))
+    return found
+
+
+def promoted_models(snapshot: RegistrySnapshot, selector: Selector) -> set[str]:
+    """The names of the models with at least one version that an environment wants."""
+    return {name for name, model in snapshot.models.items() if promotions(model, selector)}
+
+
+def see(
+    record: Record,
+    snapshot: RegistrySnapshot,
+    selector: Selector,
+    now: float,
+    serving: VersionId | None = None,
+) -> Record:
+    """Remember what the registry shows: promotions begun and ended, or that there is none.
+
+    Args:
+        record: The deployment's memory so far.
+        snapshot: What the registry held at the last look.
+        selector: The environment's stage and alias.
+        now: Seconds since the epoch.
+        serving: The version that is seen serving, used only where there is no memory at all.
+    """
+    model = snapshot.models.get(record.model)
+    current = promotions(model, selector)
+    kept = _kept(record.marks, model, {(v.id, via) for v, via in current}, snapshot.listed_at)
+    known = {(mark.version, mark.via) for mark in kept}
+    fresh = [(v, via) for v, via in current if (v.id, via) not in known]
+    first_look = not record.marks and record.next_sequence == 1
+    if first_look:
+        serves = record.serving.version if record.serving else serving
+        fresh.sort(key=lambda f: (f[0].id == serves, f[1].startswith("alias "), f[0].id.number))
+    else:
+        fresh.sort(key=lambda f: (f[1].startswith("alias "), f[0].updated, f[0].id.number))
+    marks = [*kept]
+    sequence = record.next_sequence
+    for version, via in fresh:
+        marks.append(Mark(version.id, via, sequence, now))
+        sequence += 1
+    note = record.note
+    if fresh:
+        several = first_look and len({v.id for v, _ in fresh}) > 1
+        note = _first_look_note(fresh, serving) if several else ""
+    return replace(
+        record,
+        marks=tuple(marks),
+        next_sequence=sequence,
+        note=note,
+        absence=_absence(record.absence, marks, snapshot.listed_at, now),
+        retired_at=None if marks else record.retired_at,
+    )
+
+
+def winner(marks: Iterable[Mark]) -> Mark | None:
+    """The promotion that began last."""
+    return max(marks, key=lambda mark: mark.sequence, default=None)
+
+
+def want(record: Record, layers: Layers, limits: spec.Limits, policy: Policy, now: float) -> Wanted:
+    """Decide which version a deployment should serve, with what spec, and who loses.
+
+    Args:
+        record: The deployment's memory after `see`, with the winner's description.
+        layers: The serving spec's layers by origin, without the version's own file, which the
+            description carries; it comes after the first (the platform's defaults).
+        limits: What no version's file may pass.
+        policy: When a champion that nothing promotes is retired.
+        now: Seconds since the epoch.
+    """
+    mark = winner(record.marks)
+    if mark is None:
+        absence = record.absence
+        due = (
+            absence is not None
+            and absence.last_listing - absence.since >= policy.retire_after
+            and absence.listings >= policy.retire_listings
+        )
+        return Wanted(champion=None, retire=due)
+    losing = tuple(_losing(record.marks, mark, record.environment))
+    about = Wanted(None, mark.version, mark.via, mark.seen_at, losing)
+    description = record.descriptions.get(mark.version.key)
+    if description is None:
+        return about
+    if description.problem:
+        failure = Failure(SpecInvalid.reason, description.problem, description.hint, now)
+        return replace(about, problem=failure)
+    own = (("serving.yaml", description.serving_file or {}),)
+    try:
+        resolved = spec.resolve([*layers[:1], *own, *layers[1:]], limits)
+    except SpecInvalid as error:
+        failure = Failure(error.reason, error.message, error.hint, now)
+        return replace(about, problem=failure)
+    digest = predictor_digest(mark.version, Role.CHAMPION, spec.spec_digest(resolved.spec))
+    champion = Predictor(
+        name=naming.predictor_name(record.model, record.environment, mark.version.number, digest),
+        version=mark.version,
+        role=Role.CHAMPION,
+        digest=digest,
+        source=description.source,
+        spec=resolved.spec.model_dump(mode="json"),
+        origins=resolved.origins,
+    )
+    return replace(about, champion=champion)
+
+
+def predictor_digest(version: VersionId, role: Role, spec_digest: str) -> str:
+    """Name a version with a spec: the same text for the same, 64 hex digits."""
+    text = f"{version.model}\n{version.key}\n{role}\n{spec_digest}"
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def _kept(
+    marks: Iterable[Mark],
+    model: RegisteredModel | None,
+    current: set[tuple[VersionId, str]],
+    listed_at: float,
+) -> list[Mark]:
+    numbers = {version.id.number for version in model.versions} if model else set()
+    kept = []
+    for mark in marks:
+        if (mark.version, mark.via) in current:
+            kept.append(replace(mark, missed_at=None))
+        elif mark.version.number in numbers:
+            continue  # seen, and no longer promoted; or another version under the same number
+        elif mark.missed_at is None:
+            kept.append(replace(mark, missed_at=listed_at))
+        elif listed_at <= mark.missed_at:
+            kept.append(mark)
+    return kept
+
+
+def _absence(
+    before: Absence | None, marks: Sequence[Mark], listed_at: float, now: float
+) -> Absence | None:
+    if marks:
+        return None
+    if before is None:
+        return Absence(since=now, listings=0, last_listing=listed_at)
+    if listed_at > before.last_listing:
+        return replace(before, listings=before.listings + 1, last_listing=listed_at)
+    return before
+
+
+def _first_look_note(fresh: Sequence[tuple[ModelVersion, str]], serving: VersionId | None) -> str:
+    chosen, via = fresh[-1]
+    if chosen.id == serving:
+        why = "it is the one already serving"
+    elif via.startswith("alias "):
+        why = f"the {via} names it"
+    else:
+        why = "it is the highest"
+    return (
+        f"Several versions were promoted before the Deployer first looked; version "
+        f"{chosen.id.number} was taken because {why}."
+    )
+
+
+def _losing(marks: Iterable[Mark], won: Mark, environment: str) -> Iterable[Losing]:
+    seen = {won.version}
+    for mark in sorted(marks, key=lambda m: -m.sequence):
+        if mark.version in seen:
+            continue
+        seen.add(mark.version)
+        number = mark.version.number
+        yield Losing(
+            mark.version,
+            mark.via,
+            f"Version {number} ({mark.via}) is not served in {environment}: version "
+            f"{won.version.number} was promoted later. To serve version {number}, promote it "
+            f"again; otherwise archive it or take its alias away.",
+        )

@@ -1,0 +1,170 @@
+"""Nothing in; out: the tree of errors, one class for each thing that a caller can act on.
+
+::
+
+    SchnitzelError
+      SettingsInvalid             platform.yaml or SCHNITZEL_*: mend the setting
+      RegistryUnreachable         MLflow does not answer: wait, or mend the connection
+      RegistryMalformed           MLflow answers nonsense: nothing is decided on it
+      RegistryFrozen              the registry looks like another one: a person decides
+      ClaimRefused                another platform serves this environment
+      UnsafePlan                  the plan needs a person's word
+        TooManyRetirements
+        PlanChanged
+      NotFound                    no such deployment, environment or predictor
+      Unauthorised                no token, or a token that names nobody
+      VersionFailure              what one model version (or its target) can show as its reason
+        SpecInvalid
+        PythonUnavailable
+        UnsupportedDependencies
+        EnvironmentUnbuildable
+        ArtifactMissing
+        ArtifactCorrupt
+        ArtifactUnreachable       passing
+        ExampleRefused
+        TargetUnavailable         passing
+        GatewayUnavailable        passing
+"""
+
+# ruff: noqa: N818 - an error is named for the reason that people see, without a suffix
+
+from typing import ClassVar
+
+
+class SchnitzelError(Exception):
+    """Something went wrong that a person can mend: what, and the next step.
+
+    Attributes:
+        message: one sentence on what is wrong; carries no secret.
+        hint: the next step, as a command or a sentence; may be empty.
+    """
+
+    def __init__(self, message: str, hint: str = "") -> None:
+        super().__init__(message)
+        self.message = message
+        self.hint = hint
+
+    def __str__(self) -> str:
+        return self.message
+
+
+class SettingsInvalid(SchnitzelError):
+    """A setting in platform.yaml or in a SCHNITZEL_* variable cannot be used."""
+
+
+class RegistryUnreachable(SchnitzelError):
+    """MLflow does not answer, refuses the credentials, or answers with an error of its own."""
+
+
+class RegistryMalformed(SchnitzelError):
+    """MLflow answered, but not with what its REST API promises."""
+
+
+class RegistryFrozen(SchnitzelError):
+    """The registry's marker is gone or its time went backwards: a person must accept it."""
+
+
+class ClaimRefused(SchnitzelError):
+    """Another platform has claimed this environment in the same registry."""
+
+
+class UnsafePlan(SchnitzelError):
+    """The plan may be right, but only a person can say so."""
+
+
+class TooManyRetirements(UnsafePlan):
+    """More predictors would be retired in one pass than the policy allows."""
+
+
+class PlanChanged(UnsafePlan):
+    """The plan that was reviewed is not the plan that would be applied."""
+
+
+class NotFound(SchnitzelError):
+    """No deployment, environment or predictor has this name."""
+
+
+class Unauthorised(SchnitzelError):
+    """The request changes something and carries no token, or one that is not known."""
+
+
+class VersionFailure(SchnitzelError):
+    """A model version cannot be served now.
+
+    Attributes:
+        reason: the CamelCase word shown as the deployment's reason; stable, documented.
+        passing: True if the cause may go away by itself (tried again with backoff); False if it
+            stays until something changes or a person asks again. A class has a default, and one
+            error may differ from it.
+    """
+
+    reason: ClassVar[str] = "VersionFailure"
+    passing: bool = False
+
+    def __init__(self, message: str, hint: str = "", *, passing: bool | None = None) -> None:
+        super().__init__(message, hint)
+        if passing is not None:
+            self.passing = passing
+
+
+class SpecInvalid(VersionFailure):
+    """The serving spec names an unknown field, a wrong value, or passes an operator's limit."""
+
+    reason = "SpecInvalid"
+
+
+class PythonUnavailable(VersionFailure):
+    """This machine has no interpreter of the Python minor that the model was logged with."""
+
+    reason = "PythonUnavailable"
+
+
+class UnsupportedDependencies(VersionFailure):
+    """The model asks for packages that only conda has, or for sources that cannot be locked."""
+
+    reason = "UnsupportedDependencies"
+
+
+class EnvironmentUnbuildable(VersionFailure):
+    """The model's requirements could not be locked or installed."""
+
+    reason = "EnvironmentUnbuildable"
+
+
+class ArtifactMissing(VersionFailure):
+    """There is nothing where the registry says that the model's files are."""
+
+    reason = "ArtifactMissing"
+
+
+class ArtifactCorrupt(VersionFailure):
+    """The model's files are incomplete, or differ from those that were served before."""
+
+    reason = "ArtifactCorrupt"
+
+
+class ArtifactUnreachable(VersionFailure):
+    """The place that holds the model's files does not answer."""
+
+    reason = "ArtifactUnreachable"
+    passing = True
+
+
+class ExampleRefused(VersionFailure):
+    """The model refuses its own logged input example, or its answer breaks its signature."""
+
+    reason = "ExampleRefused"
+
+
+class TargetUnavailable(VersionFailure):
+    """The target that runs predictors does not answer."""
+
+    reason = "TargetUnavailable"
+    passing = True
+
+
+class GatewayUnavailable(VersionFailure):
+    """The gateway that routes requests does not answer."""
+
+    reason = "GatewayUnavailable"
+    passing = True

@@ -1,0 +1,122 @@
+"""In: what is settled for a version. Out: tags on it, so that MLflow's own pages tell it too.
+
+A mirror only: written when the text changes, and never read back.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from deployer.errors import NotFound, SchnitzelError
+from deployer.records import Records
+from deployer.rest import Rest
+from deployer.state import VersionId
+
+MOST_CHARACTERS = 1000
+
+
+@dataclass(frozen=True, slots=True)
+class Reflection:
+    """What the tags of one version should say for one environment; no URL takes its tag away."""
+
+    version: VersionId
+    environment: str
+    status: str
+    url: str
+
+
+class Mirror:
+    """Keeps the tags, from a thread of its own, so that a slow MLflow delays nothing.
+
+    Args:
+        rest: MLflow's REST API.
+        records: Where is remembered what the tags say.
+        written: Called after tags were written.
+    """
+
+    def __init__(self, rest: Rest, records: Records, written: Callable[[], None]) -> None:
+        self._rest = rest
+        self._records = records
+        self._written = written
+        self._pending: dict[tuple[VersionId, str], Reflection] = {}
+        self._wake = threading.Condition()
+        self._closed = False
+        self._thread = threading.Thread(target=self._run, name="mirror", daemon=True)
+        self._thread.start()
+
+    def show(self, reflection: Reflection) -> None:
+        """Have the tags say this, soon."""
+        key = (reflection.version, reflection.environment)
+        with self._wake:
+            if self._records.recall(_memory(reflection)) == _text(reflection):
+                self._pending.pop(key, None)
+                return
+            self._pending[key] = reflection
+            self._wake.notify()
+
+    def close(self) -> None:
+        """Stop; what is not written yet is written after the next start."""
+        with self._wake:
+            self._closed = True
+            self._wake.notify()
+        self._thread.join(timeout=2)
+
+    def _run(self) -> None:
+        pause = 0.0
+        while True:
+            with self._wake:
+                if pause:
+                    self._wake.wait_for(lambda: self._closed, timeout=pause)
+                else:
+                    self._wake.wait_for(lambda: self._closed or bool(self._pending))
+                if self._closed:
+                    return
+                batch = list(self._pending.values())
+            pause = 0.0
+            for reflection in batch:
+                try:
+                    self._write(reflection)
+                except NotFound:
+                    pass  # the version is gone; so is the need for its tags
+                except SchnitzelError:
+                    pause = 5.0
+                    continue
+                self._done(reflection)
+            if batch and pause == 0.0:
+                try:
+                    self._written()
+                except SchnitzelError:
+                    continue  # the next change raises the sequence number again
+
+    def _write(self, reflection: Reflection) -> None:
+        name = {"name": reflection.version.model, "version": str(reflection.version.number)}
+        prefix = f"schnitzel.{reflection.environment}"
+        status = {"key": f"{prefix}.status", "value": reflection.status[:MOST_CHARACTERS]}
+        self._rest.post("model-versions/set-tag", name | status)
+        if reflection.url:
+            url = {"key": f"{prefix}.url", "value": reflection.url}
+            self._rest.post("model-versions/set-tag", name | url)
+        elif self._had_url(reflection):
+            self._rest.delete("model-versions/delete-tag", name | {"key": f"{prefix}.url"})
+
+    def _had_url(self, reflection: Reflection) -> bool:
+        before = self._records.recall(_memory(reflection)) or ""
+        return not before.startswith("\n")
+
+    def _done(self, reflection: Reflection) -> None:
+        self._records.remember(_memory(reflection), _text(reflection))
+        key = (reflection.version, reflection.environment)
+        with self._wake:
+            if self._pending.get(key) == reflection:
+                del self._pending[key]
+
+
+def _memory(reflection: Reflection) -> str:
+    version = reflection.version
+    return f"mirror {reflection.environment} {version.key} {version.model}"
+
+
+def _text(reflection: Reflection) -> str:
+    return f"{reflection.url}\n{reflection.status}"

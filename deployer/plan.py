@@ -1,0 +1,154 @@
+"""In: what is observed and the next deployment. Out: ordered changes, why each, and a digest.
+
+A plan is a guarded value: `raise_if_unsafe` refuses what needs a person's word, and the digest is
+of what would be done, so that what was reviewed is what is applied.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from deployer.errors import PlanChanged, TooManyRetirements, UnsafePlan
+from deployer.state import Deployment, Observed, Phase, Policy, Record, Slot
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """One thing to do: an action on a predictor (or on the route), and why."""
+
+    action: str
+    predictor: str
+    version: str
+    why: str
+    before: dict[str, Any] | None = None
+    after: dict[str, Any] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What takes a deployment from what is observed to what is next, in the order of doing.
+
+    Attributes:
+        deployment: The deployment's id.
+        changes: Start and restart, ask, route, then retire.
+        retires_champion: Whether nothing would be left to serve.
+        digest: SHA-256 over the changes, hex.
+    """
+
+    deployment: str
+    changes: tuple[Change, ...]
+    retires_champion: bool
+    digest: str
+
+    @property
+    def pending(self) -> bool:
+        """Whether there is anything to do."""
+        return bool(self.changes)
+
+
+@dataclass(frozen=True, slots=True)
+class Retirements:
+    """How many champions are going at the same time: those absent now and those just retired."""
+
+    going: int
+    deployments: int
+
+    def excessive(self, policy: Policy) -> bool:
+        """More than the set number, and more than the set share of all deployments."""
+        share = policy.max_retirement_share * self.deployments
+        return self.going > policy.max_retirements and self.going > share
+
+
+def make(observed: Observed, target: Deployment, record: Record, *, retiring: bool) -> Plan:
+    """List the changes between what is observed and the next deployment.
+
+    Args:
+        observed: What runs and what the gateway serves.
+        target: What should exist next.
+        record: The record that goes with it, for the reasons.
+        retiring: Whether this step takes the champion away with no successor.
+    """
+    changes: list[Change] = []
+    wanted = {slot.predictor.name: slot for slot in target.slots}
+    for name, slot in wanted.items():
+        seen = observed.predictors.get(name)
+        version = str(slot.predictor.version.number)
+        if seen is None or seen.phase is Phase.ABSENT:
+            why = f"version {version} is to be served and does not run"
+            changes.append(Change("start", name, version, why, None, {"digest": _short(slot)}))
+        elif name in target.restart:
+            why = f"it gave up ({seen.reason}) and its backoff has passed"
+            changes.append(Change("restart", name, version, why))
+        if name in target.ask:
+            why = "it is ready and has not answered the model's own example yet"
+            changes.append(Change("ask", name, version, why))
+    before = {n: s.live_weight for n, s in sorted(observed.predictors.items()) if s.live_weight}
+    after = {n: s.weight for n, s in sorted(wanted.items()) if s.weight}
+    if before != after and not observed.gateway_error:
+        champion = next((s for s in target.slots if s.weight), None)
+        version = str(champion.predictor.version.number) if champion else ""
+        why = f"traffic goes to version {version}" if champion else "nothing is to be served"
+        changes.append(Change("route", "", version, why, before, after))
+    for name, seen in sorted(observed.predictors.items()):
+        if name not in wanted:
+            version = str(seen.predictor.version.number)
+            why = _why_retired(record, seen.phase)
+            changes.append(Change("retire", name, version, why))
+    return Plan(target.id, tuple(changes), retiring, _digest(target.id, changes))
+
+
+def raise_if_unsafe(
+    plan: Plan, record: Record, retirements: Retirements, policy: Policy, reviewed: str = ""
+) -> None:
+    """Refuse a plan that a person has to confirm.
+
+    Raises:
+        TooManyRetirements: Too many champions would go at the same time, and nobody allowed it.
+        PlanChanged: Another plan was reviewed than the one that would be applied.
+    """
+    if reviewed and reviewed != plan.digest:
+        raise PlanChanged(
+            f"The plan for {plan.deployment} has changed since it was reviewed.",
+            f"Look again: schnitzel deploy plan {plan.deployment}",
+        )
+    if plan.retires_champion and retirements.excessive(policy) and not record.allow_retire:
+        raise TooManyRetirements(
+            f"{retirements.going} of {retirements.deployments} deployments have nothing promoted "
+            f"at the same time; at most {policy.max_retirements} (or "
+            f"{policy.max_retirement_share:.0%}) are retired without a person's word.",
+            f"If this is meant: schnitzel deploy apply {record.model} -e {record.environment} "
+            "--allow-retire",
+        )
+
+
+def describe(plan: Plan, refused: UnsafePlan | None = None) -> dict[str, Any]:
+    """The plan as JSON-ready values, as the API gives it."""
+    return {
+        "deployment": plan.deployment,
+        "digest": plan.digest,
+        "changes": [asdict(change) for change in plan.changes],
+        "pending": plan.pending,
+        "unsafe": refused
+        and {"reason": type(refused).__name__, "message": refused.message, "hint": refused.hint},
+    }
+
+
+def _short(slot: Slot) -> str:
+    return slot.predictor.digest[:12]
+
+
+def _why_retired(record: Record, phase: Phase) -> str:
+    if record.serving is None and record.candidate is None:
+        return "nothing is promoted, and that has lasted"
+    if phase is Phase.FAILED:
+        return "it failed, and another version serves"
+    return "another version serves and no request reaches it any more"
+
+
+def _digest(deployment: str, changes: Iterable[Change]) -> str:
+    text = json.dumps([deployment, *(asdict(change) for change in changes)], sort_keys=True)
+    return hashlib.sha256(text.encode()).hexdigest()

@@ -1,0 +1,57 @@
+"""In: records. Out: the same records after a restart. One small JSON document per deployment."""
+
+from __future__ import annotations
+
+from pydantic import TypeAdapter
+
+from deployer.database import Database
+from deployer.state import Record
+
+FORMAT = 1
+_ADAPTER = TypeAdapter(Record)
+
+
+class Records:
+    """All records of one platform, in memory and on disk; what `save` returns from is on disk."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        with database.transaction() as connection:
+            rows = connection.execute("SELECT id, body FROM records WHERE version = ?", [FORMAT])
+            self._cache = {key: _ADAPTER.validate_json(body) for key, body in rows}
+
+    def load(self, key: str) -> Record | None:
+        """The record of a deployment, or None if there is none yet."""
+        return self._cache.get(key)
+
+    def save(self, record: Record) -> None:
+        """Keep a record; writes only if it changed."""
+        if self._cache.get(record.id) == record:
+            return
+        body = _ADAPTER.dump_json(record).decode()
+        with self._database.transaction() as connection:
+            connection.execute(
+                "INSERT INTO records (id, version, body) VALUES (?, ?, ?) "
+                "ON CONFLICT (id) DO UPDATE SET version = excluded.version, body = excluded.body",
+                [record.id, FORMAT, body],
+            )
+        self._cache[record.id] = record
+
+    def all(self) -> list[Record]:
+        """Every record, in no order."""
+        return list(self._cache.values())
+
+    def recall(self, name: str) -> str | None:
+        """A single remembered value of the platform."""
+        with self._database.transaction() as connection:
+            row = connection.execute("SELECT value FROM memory WHERE name = ?", [name]).fetchone()
+        return str(row[0]) if row else None
+
+    def remember(self, name: str, value: str) -> None:
+        """Keep a single value of the platform."""
+        with self._database.transaction() as connection:
+            connection.execute(
+                "INSERT INTO memory (name, value) VALUES (?, ?) "
+                "ON CONFLICT (name) DO UPDATE SET value = excluded.value",
+                [name, value],
+            )

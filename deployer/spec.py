@@ -1,0 +1,164 @@
+"""In: layers of serving.yaml and an operator's limits; out: one serving spec, origins and digest.
+
+The layers, from the weakest: the platform's defaults, the version's serving.yaml, the environment's
+overlay, an operator's override. A later layer wins field by field; a list is one field.
+"""
+
+import hashlib
+import json
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final, NoReturn, cast
+
+from pydantic import ValidationError
+
+from deployer import yamltext
+from deployer.errors import SpecInvalid
+from deployer.problems import explain
+from deployer.specmodel import Limits, Runtime, ServingSpec
+from deployer.units import format_duration, format_quantity, parse_duration, parse_quantity
+
+__all__ = [
+    "Limits",
+    "Resolved",
+    "Runtime",
+    "ServingSpec",
+    "check_layer",
+    "parse_duration",
+    "parse_quantity",
+    "parse_serving_file",
+    "resolve",
+    "spec_digest",
+]
+
+DEFAULT_ORIGIN: Final = "default"
+LIMITS_ORIGIN: Final = "limits"
+
+
+@dataclass(frozen=True)
+class Resolved:
+    """A serving spec, and for each of its dotted fields the name of the layer that set it."""
+
+    spec: ServingSpec
+    origins: Mapping[str, str]
+
+
+def parse_serving_file(data: bytes | str) -> dict[str, Any]:
+    """Read the text of a serving.yaml into a layer, checked.
+
+    Raises:
+        SpecInvalid: it is not YAML, or not a serving spec.
+    """
+    try:
+        document = yamltext.load(data)
+    except yamltext.YamlError as error:
+        raise SpecInvalid(
+            f"serving.yaml, {error}." if error.line else f"serving.yaml {error}.",
+            "Mend the file and log the model again.",
+        ) from error
+    check_layer("serving.yaml", document.values)
+    return dict(document.values)
+
+
+def check_layer(origin: str, layer: Mapping[str, Any]) -> dict[str, Any]:
+    """Check one layer by itself; gives back its fields, parsed (seconds, bytes), and no defaults.
+
+    Raises:
+        SpecInvalid: a field is unknown or its value is not one; names the layer and the field.
+    """
+    try:
+        return ServingSpec.model_validate(layer).model_dump(exclude_unset=True)
+    except ValidationError as error:
+        problems = explain(error, ServingSpec)
+        raise SpecInvalid(
+            f"{origin}: {'; '.join(problem.sentence for problem in problems)}.",
+            problems[0].remedy or "See the reference of serving.yaml.",
+        ) from error
+
+
+def resolve(layers: Sequence[tuple[str, Mapping[str, Any]]], limits: Limits) -> Resolved:
+    """Lay the layers over one another, weakest first, and hold the result against the limits.
+
+    Args:
+        layers: (origin, fields) pairs; the fields as in serving.yaml, any of them or none.
+        limits: what no field may pass. A limit on memory or cores also bounds a version that
+            asks for none.
+
+    Raises:
+        SpecInvalid: a layer is wrong by itself, or a field passes its limit.
+    """
+    merged: dict[str, Any] = {}
+    origins: dict[str, str] = {}
+    for origin, layer in layers:
+        checked = check_layer(origin, layer)
+        merged = _merge(merged, checked)
+        origins |= dict.fromkeys(_leaves(checked), origin)
+    spec = ServingSpec.model_validate(merged)
+    bounded = {
+        name: bound
+        for name, bound in (("cpu", limits.cpu), ("memory", limits.memory))
+        if bound is not None and getattr(spec.resources, name) is None
+    }
+    if bounded:
+        spec = ServingSpec.model_validate(_merge(merged, {"resources": bounded}))
+        origins |= {f"resources.{name}": LIMITS_ORIGIN for name in bounded}
+    every = {name: origins.get(name, DEFAULT_ORIGIN) for name in _leaves(spec.model_dump())}
+    _hold(spec, limits, every)
+    return Resolved(spec, every)
+
+
+def spec_digest(spec: ServingSpec) -> str:
+    """Name a spec: 64 hex digits, the same whatever the order or spelling of its fields.
+
+    A field at its default does not count, so that a release that adds a field renames nothing.
+    """
+    plain = spec.model_dump(mode="json", exclude_defaults=True)
+    text = json.dumps(plain, sort_keys=True, separators=(",", ":"))
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def _hold(spec: ServingSpec, limits: Limits, origins: Mapping[str, str]) -> None:
+    if spec.runtime not in limits.runtimes:
+        allowed = ", ".join(limits.runtimes) or "none"
+        _refuse("runtime", spec.runtime, f"limits.runtimes allows {allowed}", origins)
+    checks: tuple[tuple[str, float | None, float | None, Callable[[Any], str]], ...] = (
+        ("replicas", spec.replicas, limits.replicas, str),
+        ("resources.cpu", spec.resources.cpu, limits.cpu, "{:g}".format),
+        ("resources.memory", spec.resources.memory, limits.memory, format_quantity),
+        ("max_body", spec.max_body, limits.max_body, format_quantity),
+        ("timeout_seconds", spec.timeout_seconds, limits.timeout_seconds, format_duration),
+        (
+            "rollout.ready_timeout",
+            spec.rollout.ready_timeout,
+            limits.ready_timeout,
+            format_duration,
+        ),
+    )
+    for name, value, limit, text in checks:
+        if limit is not None and value is not None and value > limit:
+            rule = f"limits.{name.rpartition('.')[2]} is {text(limit)}"
+            _refuse(name, text(value), rule, origins)
+
+
+def _refuse(name: str, value: str, rule: str, origins: Mapping[str, str]) -> NoReturn:
+    raise SpecInvalid(
+        f"{origins[name]}: {name} is {value}, but {rule}.",
+        f"Change it in {origins[name]}, or ask an operator to raise the limit in platform.yaml.",
+    )
+
+
+def _merge(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
+    merged = dict(base)
+    for key, value in over.items():
+        below = merged.get(key)
+        nested = isinstance(value, Mapping) and isinstance(below, Mapping)
+        merged[key] = _merge(cast(Mapping[str, Any], below), value) if nested else value
+    return merged
+
+
+def _leaves(fields: Mapping[str, Any], prefix: str = "") -> Iterator[str]:
+    for key, value in fields.items():
+        if isinstance(value, Mapping):
+            yield from _leaves(value, f"{prefix}{key}.")
+        else:
+            yield f"{prefix}{key}"

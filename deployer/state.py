@@ -1,0 +1,293 @@
+"""The nouns: what the registry holds, what is wanted, what runs and what is remembered.
+
+Every class is a frozen value; nothing here reads, writes or decides, and nothing of ours is
+imported. Times are seconds since the epoch, except MLflow's own, which are milliseconds.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any
+
+
+class Role(StrEnum):
+    """What a predictor is for."""
+
+    CHAMPION = "champion"
+    CHALLENGER = "challenger"
+    SHADOW = "shadow"
+
+
+class Phase(StrEnum):
+    """Where a predictor is on its way to answering."""
+
+    ABSENT = "absent"
+    FETCHING = "fetching"
+    BUILDING = "building"
+    STARTING = "starting"
+    READY = "ready"
+    UNREADY = "unready"
+    FAILED = "failed"
+
+
+class ExampleState(StrEnum):
+    """What is known of a predictor's answer to the model's own example."""
+
+    UNASKED = "unasked"
+    ASKED = "asked"
+    PASSED = "passed"
+    REFUSED = "refused"
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class VersionId:
+    """A model version for ever: a name that is deleted and made again starts at version 1 anew."""
+
+    model: str
+    number: int
+    created: int
+    model_id: str = ""
+
+    @property
+    def key(self) -> str:
+        """Text that is the same for the same version, and only for it, within one model."""
+        return f"{self.number}:{self.created}:{self.model_id}"
+
+
+@dataclass(frozen=True, slots=True)
+class ModelVersion:
+    """One row of the registry, as last seen."""
+
+    id: VersionId
+    stage: str
+    aliases: frozenset[str]
+    source: str
+    run_id: str
+    updated: int
+    status: str = "READY"
+    tags: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class RegisteredModel:
+    """A registered model and its versions, lowest number first."""
+
+    name: str
+    versions: tuple[ModelVersion, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class RegistrySnapshot:
+    """What the registry held. `listed_at` names the last complete listing that this rests on."""
+
+    models: Mapping[str, RegisteredModel]
+    listed_at: float
+
+
+@dataclass(frozen=True, slots=True)
+class Predictor:
+    """All that is needed to serve one model version, with no word of the registry's needed again.
+
+    `digest` covers the version's identity and the spec: another digest is another predictor.
+    """
+
+    name: str
+    version: VersionId
+    role: Role
+    digest: str
+    source: str
+    spec: Mapping[str, Any]
+    origins: Mapping[str, str] = field(default_factory=dict)
+    artifact: str = ""
+    """The artifact's digest, pinned when it was first fetched; empty before that."""
+
+
+@dataclass(frozen=True, slots=True)
+class Mark:
+    """A promotion seen: since when a version satisfies a selector, in the order of beginning.
+
+    `missed_at` is the listing that first lacked the version altogether, which is no evidence yet.
+    """
+
+    version: VersionId
+    via: str
+    sequence: int
+    seen_at: float
+    missed_at: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Description:
+    """What a version brings along, read once: where its files are and its serving.yaml.
+
+    `problem` and `hint` say what is wrong with a serving.yaml that cannot be used.
+    """
+
+    source: str
+    serving_file: Mapping[str, Any] | None
+    problem: str = ""
+    hint: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """Why a predictor did not come to serve. No `retry_at`: not tried again until a change."""
+
+    reason: str
+    message: str
+    hint: str
+    at: float
+    attempts: int = 1
+    retry_at: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """A rollout under way. `step` is -1 while preparing, else an index into the weights."""
+
+    predictor: Predictor
+    since: float
+    step: int = -1
+    step_since: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Draining:
+    """A predictor that no new request reaches; `since` is when the gateway was seen without it."""
+
+    predictor: Predictor
+    since: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Absence:
+    """Nothing is promoted: since when, and how many complete listings said so."""
+
+    since: float
+    listings: int
+    last_listing: float
+
+
+@dataclass(frozen=True, slots=True)
+class Pause:
+    """A person's word that nothing is to change."""
+
+    by: str
+    at: float
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """What a deployment must remember over a restart. Small and versioned; one per deployment."""
+
+    id: str
+    model: str
+    environment: str
+    marks: tuple[Mark, ...] = ()
+    next_sequence: int = 1
+    note: str = ""
+    serving: Predictor | None = None
+    serving_since: float | None = None
+    candidate: Candidate | None = None
+    draining: tuple[Draining, ...] = ()
+    failures: Mapping[str, Failure] = field(default_factory=dict)
+    absence: Absence | None = None
+    retired_at: float | None = None
+    pause: Pause | None = None
+    allow_retire: bool = False
+    descriptions: Mapping[str, Description] = field(default_factory=dict)
+    artifacts: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class ObservedPredictor:
+    """What is seen of one predictor. `live_weight`: percent that the gateway really serves."""
+
+    predictor: Predictor
+    phase: Phase
+    since: float
+    reason: str = ""
+    message: str = ""
+    hint: str = ""
+    passing: bool = False
+    live_weight: int = 0
+    example: ExampleState = ExampleState.UNASKED
+    example_message: str = ""
+    artifact_digest: str = ""
+    port: int | None = None
+    pid: int | None = None
+    python: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Observed:
+    """What runs for one deployment. `gateway_error` says why the live weights are not known."""
+
+    predictors: Mapping[str, ObservedPredictor]
+    at: float
+    gateway_error: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Losing:
+    """A version that is promoted and yet not the one to serve, and why."""
+
+    version: VersionId
+    via: str
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """What the registry asks for. No champion: nothing is promoted, or `problem` says why not."""
+
+    champion: Predictor | None
+    version: VersionId | None = None
+    via: str = ""
+    since: float | None = None
+    losing: tuple[Losing, ...] = ()
+    problem: Failure | None = None
+    retire: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Slot:
+    """One predictor of a deployment with its share of the traffic, in percent."""
+
+    predictor: Predictor
+    weight: int
+
+
+@dataclass(frozen=True, slots=True)
+class Deployment:
+    """What should exist next: the predictors, their weights, and what to do to them."""
+
+    id: str
+    model: str
+    environment: str
+    slots: tuple[Slot, ...]
+    ask: frozenset[str] = frozenset()
+    restart: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True, slots=True)
+class Policy:
+    """The environment's rules, as far as the rollout needs them. Durations in seconds."""
+
+    retire_after: float = 600.0
+    retire_listings: int = 2
+    max_retirements: int = 1
+    max_retirement_share: float = 0.1
+    retry_first: float = 10.0
+    retry_most: float = 600.0
+
+
+@dataclass(frozen=True, slots=True)
+class Selector:
+    """What makes a version wanted by an environment: a stage, an alias, or both."""
+
+    stage: str | None
+    alias: str | None

@@ -1,0 +1,201 @@
+"""In: what is wanted, remembered and observed. Out: state, reason, one sentence and the next step.
+
+Every state and reason has a page in docs/reference/states.md.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from enum import StrEnum
+from typing import Any
+
+from deployer.errors import SchnitzelError
+from deployer.state import Failure, Observed, ObservedPredictor, Phase, Record, Wanted
+
+
+class State(StrEnum):
+    """What a deployment is doing, in one word."""
+
+    SERVING = "Serving"
+    PROGRESSING = "Progressing"
+    DEGRADED = "Degraded"
+    FAILED = "Failed"
+    NOTHING_PROMOTED = "NothingPromoted"
+    RETIRED = "Retired"
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """The judgement: a state, why in a word and in a sentence, and what a person may do."""
+
+    state: State
+    reason: str
+    message: str
+    next_step: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Status:
+    """Everything that is told of one deployment, as last seen."""
+
+    verdict: Verdict
+    sync: str
+    record: Record
+    wanted: Wanted
+    observed: Observed
+    url: str
+    target: str
+    changed_at: float
+    settled: bool
+    plan: Mapping[str, Any]
+
+
+def judge(
+    record: Record,
+    wanted: Wanted,
+    observed: Observed,
+    waiting: str,
+    refused: SchnitzelError | None = None,
+) -> Verdict:
+    """Say how a deployment is.
+
+    Args:
+        record: The memory after this pass.
+        wanted: What the registry asks for.
+        observed: What was seen at the start of this pass.
+        waiting: What the rollout waits for, as a clause.
+        refused: Why the plan was not carried out, if it was not.
+    """
+    serving = record.serving
+    seen = observed.predictors.get(serving.name) if serving else None
+    failure = wanted.problem or (
+        record.failures.get(wanted.champion.digest) if wanted.champion else None
+    )
+    if refused:
+        state = State.NOTHING_PROMOTED if not wanted.version else State.DEGRADED
+        return Verdict(state, type(refused).__name__, refused.message, refused.hint)
+    if record.pause:
+        return _paused(record)
+    if wanted.version is None and not wanted.champion:
+        return _nothing_promoted(record)
+    if wanted.champion and serving and serving.digest == wanted.champion.digest:
+        return _serving(record, observed, seen)
+    if record.candidate:
+        return _progressing(record, observed, waiting)
+    if failure:
+        return _failed(record, wanted, failure, seen)
+    if waiting:
+        return Verdict(State.PROGRESSING, "Queued", f"It waits: {waiting}.")
+    message = f"Version {_number(wanted)} is being read from the registry."
+    return Verdict(State.PROGRESSING, "Reading", message)
+
+
+def sync(record: Record, wanted: Wanted, *, frozen: bool) -> str:
+    """Whether what serves is what is wanted, or why nobody tries to make it so."""
+    if frozen:
+        return "Frozen"
+    if record.pause:
+        return "Paused"
+    digest = wanted.champion.digest if wanted.champion else None
+    serving = record.serving.digest if record.serving else None
+    return "InSync" if digest == serving and not record.candidate else "OutOfSync"
+
+
+def carry(status: Status, before: Status | None) -> Status:
+    """Keep the time of the last change where the verdict is the same."""
+    if before and before.verdict == status.verdict:
+        return replace(status, changed_at=before.changed_at)
+    return status
+
+
+def _number(wanted: Wanted) -> str:
+    return str(wanted.version.number) if wanted.version else "?"
+
+
+def _served(record: Record, seen: ObservedPredictor | None) -> str:
+    """What answers meanwhile, as the end of a sentence."""
+    if record.serving is None:
+        return "nothing serves meanwhile"
+    number = record.serving.version.number
+    if seen and seen.phase is Phase.READY:
+        return f"version {number} keeps serving"
+    return f"version {number} is not ready either"
+
+
+def _nothing_promoted(record: Record) -> Verdict:
+    promote = f"schnitzel model promote {record.model}@VERSION --to {record.environment}"
+    if record.serving is None:
+        message = f"Nothing is promoted to {record.environment}, and nothing is served."
+        return Verdict(State.RETIRED, "NothingPromoted", message, promote)
+    message = (
+        f"Nothing is promoted to {record.environment}; version {record.serving.version.number} "
+        "keeps serving until this has lasted for the grace time."
+    )
+    return Verdict(State.NOTHING_PROMOTED, "GracePeriod", message, promote)
+
+
+def _serving(record: Record, observed: Observed, seen: ObservedPredictor | None) -> Verdict:
+    assert record.serving is not None  # noqa: S101 - the caller compared it
+    number = record.serving.version.number
+    logs = f"schnitzel deploy logs {record.model} -e {record.environment}"
+    if seen is None or seen.phase in (Phase.ABSENT, Phase.FETCHING, Phase.BUILDING, Phase.STARTING):
+        message = f"Version {number} is being started again."
+        return Verdict(State.PROGRESSING, "Restarting", message, logs)
+    if seen.phase is Phase.FAILED:
+        return Verdict(State.FAILED, seen.reason, seen.message, seen.hint or logs)
+    if seen.phase is Phase.UNREADY:
+        message = seen.message or f"Version {number} does not report that it is ready."
+        return Verdict(State.FAILED, seen.reason or "NotReady", message, logs)
+    if observed.gateway_error:
+        message = f"Version {number} is ready, but the gateway is not: {observed.gateway_error}"
+        return Verdict(State.FAILED, "GatewayUnavailable", message, "schnitzel doctor")
+    if seen.live_weight == 0:
+        message = f"Version {number} is ready; the gateway does not send it requests yet."
+        return Verdict(State.PROGRESSING, "ShiftingTraffic", message)
+    extra = f" {record.note}" if record.note else ""
+    message = f"Version {number} serves all requests.{extra}"
+    return Verdict(State.SERVING, "Ready", message)
+
+
+_PHASE_REASONS = {
+    Phase.ABSENT: "Starting",
+    Phase.FETCHING: "Fetching",
+    Phase.BUILDING: "BuildingEnvironment",
+    Phase.STARTING: "Starting",
+    Phase.UNREADY: "Starting",
+}
+
+
+def _progressing(record: Record, observed: Observed, waiting: str) -> Verdict:
+    candidate = record.candidate
+    assert candidate is not None  # noqa: S101 - the caller looked
+    seen = observed.predictors.get(candidate.predictor.name)
+    serving = observed.predictors.get(record.serving.name) if record.serving else None
+    number = candidate.predictor.version.number
+    phase = seen.phase if seen else Phase.ABSENT
+    reason = _PHASE_REASONS.get(phase, "ShiftingTraffic" if candidate.step >= 0 else "Verifying")
+    clause = f"; it waits for {waiting}" if waiting else ""
+    message = f"Version {number} is being rolled out{clause}; {_served(record, serving)}."
+    return Verdict(State.PROGRESSING, reason, message)
+
+
+def _failed(
+    record: Record, wanted: Wanted, failure: Failure, seen: ObservedPredictor | None
+) -> Verdict:
+    ready = seen is not None and seen.phase is Phase.READY
+    state = State.DEGRADED if ready else State.FAILED
+    text = failure.message.rstrip(".")
+    message = f"Version {_number(wanted)} cannot be served: {text}; {_served(record, seen)}."
+    retry = f"schnitzel deploy apply {record.model} -e {record.environment} --retry"
+    hint = failure.hint or f"Mend it and register a new version, or try again: {retry}"
+    return Verdict(state, failure.reason, message, hint)
+
+
+def _paused(record: Record) -> Verdict:
+    assert record.pause is not None  # noqa: S101 - the caller looked
+    because = f" ({record.pause.reason})" if record.pause.reason else ""
+    message = f"Paused by {record.pause.by}{because}; nothing is changed."
+    hint = f"schnitzel deploy resume {record.model} -e {record.environment}"
+    state = State.SERVING if record.serving else State.PROGRESSING
+    return Verdict(state, "Paused", message, hint)

@@ -1,0 +1,1 @@
+"""Where deployments run: one package or module per target, all behind the protocol in base."""

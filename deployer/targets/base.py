@@ -1,0 +1,49 @@
+"""The protocol of a target: what every place that deployments run in can do.
+
+In: deployments to have. Out: what is observed of them. No call waits for long work: a fetch, a
+build, a start, an example request is begun, and seen in what `observe` returns.
+"""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+from deployer.state import Deployment, Observed
+
+
+class Target(Protocol):
+    """Where deployments run."""
+
+    name: str
+
+    def observe(self, deployment: str) -> Observed:
+        """What runs of a deployment, by its id, and what the gateway serves of it.
+
+        Raises:
+            TargetUnavailable: It cannot be seen now; nothing is to be concluded from that.
+        """
+        ...
+
+    def apply(self, deployment: Deployment, observed: Observed) -> None:
+        """Take what runs closer to this deployment: start, ask, route, then retire.
+
+        Raises:
+            TargetUnavailable: It did not take effect; the next pass tries again.
+        """
+        ...
+
+    def deployments(self) -> set[tuple[str, str]]:
+        """Model and environment of each deployment of which anything of ours exists."""
+        ...
+
+    def url(self, model: str, environment: str) -> str:
+        """The address at which a deployment answers."""
+        ...
+
+    def logs(self, predictor: str, lines: int) -> str:
+        """The last lines that a predictor wrote, also after it ended."""
+        ...
+
+    def close(self) -> None:
+        """Let go of everything; what runs goes on running."""
+        ...

@@ -1,0 +1,1 @@
+"""The local target: deployments as processes of this machine."""

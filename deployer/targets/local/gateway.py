@@ -1,0 +1,154 @@
+"""In: a deployment's weights and ports. Out: a route file for Traefik, and what Traefik serves.
+
+Traefik watches a folder of files, one per deployment; its API tells which weights are live.
+"""
+
+from __future__ import annotations
+
+import os
+import tempfile
+import threading
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import httpx
+import yaml
+
+from deployer import naming
+from deployer.errors import GatewayUnavailable
+
+FRESH_SECONDS = 0.05
+
+
+class Gateway:
+    """Routes of the local gateway.
+
+    Args:
+        folder: The folder that Traefik watches.
+        url: Where requests arrive.
+        api_url: Where Traefik's API answers.
+    """
+
+    def __init__(self, folder: Path, url: str, api_url: str) -> None:
+        self._folder = folder
+        self._url = url.rstrip("/")
+        self._client = httpx.Client(base_url=api_url.rstrip("/"), timeout=2, trust_env=False)
+        self._lock = threading.Lock()
+        self._live: dict[str, dict[str, int]] = {}
+        self._read_at = 0.0
+
+    def url(self, model: str, environment: str) -> str:
+        """The address of a deployment, with a slash at its end."""
+        return f"{self._url}/{environment}/{naming.url_segment(model)}/"
+
+    def route(
+        self, deployment: str, model: str, environment: str, shares: Mapping[str, tuple[int, int]]
+    ) -> bool:
+        """Have requests split over predictors; no share takes the route away.
+
+        Args:
+            deployment: The deployment's id.
+            model: The registered model's name.
+            environment: The environment's name.
+            shares: For each predictor its port and its weight in percent, above 0.
+
+        Returns:
+            Whether the file changed.
+        """
+        path = self._folder / f"{deployment}.yaml"
+        if not shares:
+            existed = path.exists()
+            path.unlink(missing_ok=True)
+            return existed
+        prefix = f"/{environment}/{naming.url_segment(model)}"
+        text = yaml.safe_dump(_config(deployment, prefix, shares), sort_keys=True)
+        if path.exists() and path.read_text() == text:
+            return False
+        self._folder.mkdir(parents=True, exist_ok=True)
+        write_atomically(path, text)
+        return True
+
+    def live(self, deployment: str) -> dict[str, int]:
+        """The weight in percent of each predictor that takes requests now.
+
+        Raises:
+            GatewayUnavailable: Traefik's API does not answer.
+        """
+        with self._lock:
+            if time.monotonic() - self._read_at > FRESH_SECONDS:
+                self._live = self._read()
+                self._read_at = time.monotonic()
+            return self._live.get(deployment, {})
+
+    def close(self) -> None:
+        """Close the connections."""
+        self._client.close()
+
+    def _read(self) -> dict[str, dict[str, int]]:
+        found: dict[str, dict[str, int]] = {}
+        page = 1
+        try:
+            while page:
+                answer = self._client.get("/api/http/services", params={"page": page})
+                answer.raise_for_status()
+                for service in answer.json():
+                    name, _, provider = str(service.get("name", "")).partition("@")
+                    weighted = service.get("weighted")
+                    if provider == "file" and weighted:
+                        found[name] = {
+                            part["name"].partition("@")[0]: int(part.get("weight", 1))
+                            for part in weighted.get("services", [])
+                        }
+                # Traefik names the next page in a header; the last one names page 1.
+                following = int(answer.headers.get("x-next-page", "1"))
+                page = following if following > page else 0
+        except (httpx.HTTPError, ValueError, KeyError) as error:
+            raise GatewayUnavailable(
+                f"The gateway's API does not answer ({type(error).__name__}).", "schnitzel doctor"
+            ) from error
+        return found
+
+
+def write_atomically(path: Path, text: str, mode: int = 0o600) -> None:
+    """Write a file so that a reader sees the old text or the new one, and a crash leaves one."""
+    handle, name = tempfile.mkstemp(prefix=".", suffix=".part", dir=path.parent)
+    try:
+        with os.fdopen(handle, "w") as file:
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
+        os.chmod(name, mode)  # noqa: PTH101 - it is a name, not yet a path
+        os.replace(name, path)  # noqa: PTH105 - likewise
+    except BaseException:
+        Path(name).unlink(missing_ok=True)
+        raise
+
+
+def _config(deployment: str, prefix: str, shares: Mapping[str, tuple[int, int]]) -> dict[str, Any]:
+    services: dict[str, Any] = {
+        deployment: {
+            "weighted": {
+                "services": [
+                    {"name": name, "weight": weight} for name, (_, weight) in sorted(shares.items())
+                ]
+            }
+        }
+    }
+    for name, (port, _) in shares.items():
+        services[name] = {"loadBalancer": {"servers": [{"url": f"http://127.0.0.1:{port}"}]}}
+    return {
+        "http": {
+            "routers": {
+                deployment: {
+                    "rule": f"Path(`{prefix}`) || PathPrefix(`{prefix}/`)",
+                    "service": deployment,
+                    "middlewares": [deployment],
+                    "entryPoints": ["web"],
+                }
+            },
+            "middlewares": {deployment: {"stripPrefix": {"prefixes": [prefix]}}},
+            "services": services,
+        }
+    }

@@ -1,0 +1,108 @@
+"""In: a predictor that never ran here. Out: its artifact and environment, begun and observed."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from deployer.artifacts import Artifacts, ArtifactState
+from deployer.environments import EnvironmentRequest, Environments
+from deployer.errors import VersionFailure
+from deployer.state import Phase, Predictor
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """How far a predictor is before its server can start. READY: all is there."""
+
+    phase: Phase
+    since: float
+    artifact: Path | None = None
+    artifact_digest: str = ""
+    python: Path | None = None
+    python_note: str = ""
+    error: VersionFailure | None = None
+
+
+class Preparation:
+    """Fetches and builds what predictors need, each once, in the background.
+
+    Args:
+        artifacts: The cache of artifacts.
+        environments: The cache of environments.
+        clock: Seconds since the epoch.
+    """
+
+    def __init__(
+        self, artifacts: Artifacts, environments: Environments, clock: Callable[[], float]
+    ) -> None:
+        self._artifacts = artifacts
+        self._environments = environments
+        self._clock = clock
+        self._requests: dict[str, EnvironmentRequest] = {}
+        self._seen: dict[str, Prepared] = {}
+        self._lock = threading.Lock()
+
+    def ensure(self, predictor: Predictor) -> Prepared:
+        """Begin what is missing and say how far it is; returns at once."""
+        prepared = self._look(predictor)
+        with self._lock:
+            before = self._seen.get(predictor.name)
+            if before and before.phase is prepared.phase:
+                prepared = replace(prepared, since=before.since)
+            self._seen[predictor.name] = prepared
+        return prepared
+
+    def seen(self, name: str) -> Prepared | None:
+        """How far it was at the last look; None if nobody asked for it yet."""
+        return self._seen.get(name)
+
+    def forget(self, predictor: Predictor) -> None:
+        """Let failures be tried again."""
+        with self._lock:
+            before = self._seen.pop(predictor.name, None)
+            request = self._requests.pop(predictor.name, None)
+        if before and before.phase is Phase.FAILED:
+            self._artifacts.forget(predictor.version, predictor.source)
+            if request:
+                self._environments.forget(request)
+
+    def close(self) -> None:
+        """End what is under way; it begins anew after a restart."""
+        self._environments.close()
+        self._artifacts.close()
+
+    def _look(self, predictor: Predictor) -> Prepared:
+        now = self._clock()
+        artifact: ArtifactState = self._artifacts.ensure(
+            predictor.version, predictor.source, predictor.artifact or None
+        )
+        if artifact.error:
+            return Prepared(Phase.FAILED, now, error=artifact.error)
+        if artifact.path is None:
+            return Prepared(Phase.FETCHING, now)
+        try:
+            request = self._requests.get(predictor.name)
+            if request is None:
+                request = EnvironmentRequest.read(artifact.path)
+                self._requests[predictor.name] = request
+            environment = self._environments.ensure(request)
+        except VersionFailure as error:
+            return Prepared(Phase.FAILED, now, artifact.path, artifact.digest, error=error)
+        if environment.error:
+            return Prepared(
+                Phase.FAILED, now, artifact.path, artifact.digest, error=environment.error
+            )
+        if environment.python is None:
+            return Prepared(Phase.BUILDING, now, artifact.path, artifact.digest)
+        return Prepared(
+            Phase.READY, now, artifact.path, artifact.digest, environment.python, environment.note
+        )
+
+
+def wall_clock() -> float:
+    """Seconds since the epoch."""
+    return time.time()

@@ -1,0 +1,208 @@
+"""In: deployments to have on this machine. Out: model servers under supervisord, routes in Traefik.
+
+The servers belong to a supervisord of their own, which outlives the Deployer; what runs is read
+from it, from the servers' state files and from Traefik, never remembered.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import threading
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from pathlib import Path
+
+from deployer.errors import GatewayUnavailable, TargetUnavailable
+from deployer.state import Deployment, Observed, ObservedPredictor, Phase, Predictor
+from deployer.targets.local.examples import Examples
+from deployer.targets.local.files import Definition, PredictorFiles
+from deployer.targets.local.gateway import Gateway
+from deployer.targets.local.observation import complete, observe_server
+from deployer.targets.local.preparation import Preparation
+from stack.errors import StackError
+from stack.supervisor import Process, Program, Supervisor
+
+PASSED_ON = ("PATH", "HOME", "LANG", "LC_ALL", "TZ", "TMPDIR", "SSL_CERT_FILE", "SSL_CERT_DIR")
+
+
+class LocalTarget:
+    """Deployments as processes of this machine.
+
+    Args:
+        root: The folder of the model servers' supervisord and predictors.
+        logs: The folder of the model servers' logs, which stay after a server has gone.
+        platform_id: Whose predictors they are.
+        preparation: Fetches artifacts and builds environments.
+        gateway: Traefik's routes.
+        clock: Seconds since the epoch.
+    """
+
+    name = "local"
+
+    def __init__(
+        self,
+        root: Path,
+        logs: Path,
+        platform_id: str,
+        preparation: Preparation,
+        gateway: Gateway,
+        clock: Callable[[], float],
+    ) -> None:
+        self._logs = logs
+        self._preparation = preparation
+        self._gateway = gateway
+        self._clock = clock
+        self._files = PredictorFiles(root / "predictors", platform_id)
+        environment = {name: os.environ[name] for name in PASSED_ON if name in os.environ}
+        self._supervisor = Supervisor(root, "schnitzel-serving", environment)
+        self._examples = Examples()
+        self._leaving: set[str] = set()
+        self._pool = ThreadPoolExecutor(max_workers=4, thread_name_prefix="retire")
+        self._lock = threading.Lock()
+
+    def observe(self, deployment: str) -> Observed:
+        """See the base class."""
+        now = self._clock()
+        live: dict[str, int] = {}
+        gateway_error = ""
+        try:
+            live = self._gateway.live(deployment)
+        except GatewayUnavailable as error:
+            gateway_error = error.message
+        processes = self._processes()
+        found = {}
+        for definition in self._files.all():
+            name = definition.predictor.name
+            if definition.deployment == deployment and name not in self._leaving:
+                found[name] = self._observe(definition, processes.get(name), live.get(name, 0), now)
+        return Observed(found, now, gateway_error)
+
+    def apply(self, deployment: Deployment, observed: Observed) -> None:
+        """See the base class."""
+        try:
+            for slot in deployment.slots:
+                seen = observed.predictors.get(slot.predictor.name)
+                restart = slot.predictor.name in deployment.restart
+                self._ensure(deployment, slot.predictor, seen, restart=restart)
+            for name in deployment.ask:
+                seen = observed.predictors[name]
+                artifact = Path(str(self._files.server(name)["artifact"]))
+                self._examples.ask(name, seen.port, seen.pid, artifact)
+            self._route(deployment)
+        except (StackError, OSError) as error:
+            raise TargetUnavailable(
+                f"This machine did not do as told: {error}", "schnitzel doctor"
+            ) from error
+        kept = {slot.predictor.name for slot in deployment.slots}
+        for name, seen in observed.predictors.items():
+            if name not in kept:
+                self._retire(seen.predictor)
+
+    def deployments(self) -> set[tuple[str, str]]:
+        """See the base class."""
+        return {(definition.model, definition.environment) for definition in self._files.all()}
+
+    def url(self, model: str, environment: str) -> str:
+        """See the base class."""
+        return self._gateway.url(model, environment)
+
+    def logs(self, predictor: str, lines: int) -> str:
+        """See the base class."""
+        try:
+            text = (self._logs / f"{predictor}.log").read_text(errors="replace")
+        except OSError:
+            return ""
+        return "".join(text.splitlines(keepends=True)[-lines:])
+
+    def close(self) -> None:
+        """See the base class."""
+        self._pool.shutdown(wait=False, cancel_futures=True)
+        self._examples.close()
+        self._preparation.close()
+        self._gateway.close()
+
+    def _processes(self) -> dict[str, Process]:
+        try:
+            self._supervisor.ensure()
+            return self._supervisor.processes()
+        except (StackError, OSError) as error:
+            raise TargetUnavailable(
+                f"The model servers' supervisord does not answer: {error}", "schnitzel up"
+            ) from error
+
+    def _observe(
+        self, definition: Definition, process: Process | None, weight: int, now: float
+    ) -> ObservedPredictor:
+        predictor = definition.predictor
+        name = predictor.name
+        prepared = self._preparation.seen(name)
+        seen = observe_server(predictor, process, self._files.state(name), prepared, now)
+        verdict = self._examples.verdict(name, seen.get("pid"))
+        port = self._files.server(name).get("port")
+        return complete(seen, weight, port, verdict)
+
+    def _ensure(
+        self,
+        deployment: Deployment,
+        predictor: Predictor,
+        seen: ObservedPredictor | None,
+        *,
+        restart: bool,
+    ) -> None:
+        name = predictor.name
+        definition = self._files.define(
+            deployment.id, deployment.model, deployment.environment, predictor
+        )
+        if restart:
+            self._preparation.forget(predictor)
+        elif seen and seen.phase not in (Phase.ABSENT, Phase.FETCHING, Phase.BUILDING):
+            return
+        prepared = self._preparation.ensure(predictor)
+        if prepared.artifact is None or prepared.python is None:
+            return
+        if restart:
+            self._supervisor.remove(name, grace=1)
+        config = self._files.configure(definition, prepared.artifact, prepared.python)
+        self._supervisor.put(self._program(name, config))
+
+    def _program(self, name: str, config: Path) -> Program:
+        drain = self._files.server(name).get("drain_seconds", 5)
+        return Program(
+            name=name,
+            command=(sys.executable, "-m", "serving", str(config)),
+            environment={},
+            directory=config.parent,
+            log=self._logs / f"{name}.log",
+            autorestart="unexpected",
+            exit_codes=(0, 64, 65),
+            stop_seconds=int(drain) + 5,
+        )
+
+    def _route(self, deployment: Deployment) -> None:
+        shares = {}
+        for slot in deployment.slots:
+            port = self._files.server(slot.predictor.name).get("port")
+            if slot.weight and isinstance(port, int):
+                shares[slot.predictor.name] = (port, slot.weight)
+        self._gateway.route(deployment.id, deployment.model, deployment.environment, shares)
+
+    def _retire(self, predictor: Predictor) -> None:
+        with self._lock:
+            if predictor.name in self._leaving:
+                return
+            self._leaving.add(predictor.name)
+        self._pool.submit(self._remove, predictor)
+
+    def _remove(self, predictor: Predictor) -> None:
+        name = predictor.name
+        try:
+            with suppress(StackError):
+                self._supervisor.remove(name, grace=predictor.spec["rollout"]["drain"] + 5)
+                self._files.remove(name)
+            self._preparation.forget(predictor)
+            self._examples.forget(name)
+        finally:
+            with self._lock:
+                self._leaving.discard(name)

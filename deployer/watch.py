@@ -1,0 +1,151 @@
+"""In: the registry, and hints that it changed. Out: names of models to look at, and its health."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+from deployer.errors import RegistryFrozen, SchnitzelError
+from deployer.marker import NEXT_STEP, Marker
+from deployer.registry import Backwards, Registry
+
+log = logging.getLogger(__name__)
+
+SHARE = 0.05  # of the time, at most, that looking may cost the registry
+
+
+@dataclass(frozen=True, slots=True)
+class Health:
+    """How well the registry is seen. `held` names environments that other platforms serve."""
+
+    state: str = "Unseen"
+    reason: str = ""
+    message: str = "The registry has not been read yet."
+    next_step: str = ""
+    listed_at: float | None = None
+    webhooks: bool = False
+    held: dict[str, str] | None = None
+
+
+class Watch:
+    """Looks at the registry: a poll every second, a listing every half minute, a hint at once.
+
+    Args:
+        registry: What is looked at.
+        marker: Tells whether it is still the same.
+        environments: To be claimed for this platform.
+        subscribe: Asks MLflow for webhooks; False if it has none.
+        changed: Called with the models that changed; None for "look at everything".
+        poll: Seconds between polls.
+        listing: Seconds between listings.
+        clock: Seconds since the epoch.
+    """
+
+    def __init__(
+        self,
+        registry: Registry,
+        marker: Marker,
+        environments: list[str],
+        subscribe: Callable[[], bool],
+        changed: Callable[[set[str] | None], None],
+        poll: float,
+        listing: float,
+        clock: Callable[[], float],
+    ) -> None:
+        self._registry = registry
+        self._marker = marker
+        self._environments = environments
+        self._subscribe = subscribe
+        self._changed = changed
+        self._poll = poll
+        self._listing = listing
+        self._clock = clock
+        self._hints: set[str] = set()
+        self._list_now = True
+        self._stop = False
+        self._condition = threading.Condition()
+        self._next_listing = 0.0
+        self.health = Health()
+
+    def hint(self, model: str | None) -> None:
+        """Look at one model now, or at everything."""
+        with self._condition:
+            if model is None:
+                self._list_now = True
+            else:
+                self._hints.add(model)
+            self._condition.notify()
+
+    def close(self) -> None:
+        """Stop looking."""
+        with self._condition:
+            self._stop = True
+            self._condition.notify()
+
+    def run(self) -> None:
+        """Look until closed."""
+        while not self._stop:
+            with self._condition:
+                hints, self._hints = self._hints, set()
+                list_now, self._list_now = self._list_now, False
+            began = self._clock()
+            self._look(hints, began, list_now=list_now or began >= self._next_listing)
+            cost = self._clock() - began
+            with self._condition:
+                if not (self._hints or self._list_now or self._stop):
+                    self._condition.wait(max(self._poll, cost * (1 / SHARE - 1)))
+
+    def _look(self, hints: set[str], now: float, *, list_now: bool) -> None:
+        try:
+            if list_now or self._registry.snapshot is None or self.health.state != "Fresh":
+                self._list(now)
+                return
+            names = self._registry.poll()
+            for model in hints:
+                names |= self._registry.look(model)
+            if names:
+                self._changed(names)
+        except Backwards as evidence:
+            self._frozen(self._marker.freeze(f"MLflow's registry went back in time: {evidence}."))
+        except RegistryFrozen as error:
+            self._frozen(error)
+        except SchnitzelError as error:
+            self._stale(error)
+
+    def _list(self, now: float) -> None:
+        fresh = self._clock()
+        self._registry.list_all(fresh)
+        cost = self._clock() - fresh
+        self._next_listing = now + max(self._listing, cost / SHARE)
+        held = self._marker.claim(self._environments)
+        webhooks = self.health.webhooks or self._subscribe()
+        if self.health.state != "Fresh":
+            log.info("the registry is read")
+        self.health = Health("Fresh", "", "", "", fresh, webhooks, held)
+        self._changed(None)
+
+    def _frozen(self, error: RegistryFrozen) -> None:
+        if self.health.state != "Frozen":
+            log.error("%s", error.message)
+            self._changed(None)
+        self.health = replace(
+            self.health,
+            state="Frozen",
+            reason="RegistryFrozen",
+            message=error.message,
+            next_step=error.hint or NEXT_STEP,
+        )
+
+    def _stale(self, error: SchnitzelError) -> None:
+        state = "Stale" if self._registry.snapshot else "Unseen"
+        if self.health.state != state or self.health.message != error.message:
+            log.warning("%s", error.message)
+        self.health = replace(
+            self.health,
+            state=state,
+            reason=type(error).__name__,
+            message=error.message,
+            next_step=error.hint,
+        )

@@ -1,0 +1,28 @@
+"""In: the tracked files. Out: a failure that names those with a package registry's address in them."""
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+HOSTS = re.compile(
+    rb"https?://[^\s\"')]*(pypi\.org|pythonhosted\.org|registry\.npmjs|proxy\.golang|crates\.io)"
+    rb"|--(extra-)?index-url\s+\S|--find-links\s+\S"
+)
+
+
+def main() -> int:
+    """0 if no tracked file names one."""
+    listed = subprocess.run(["git", "ls-files"], check=True, capture_output=True, text=True)
+    found = [
+        path
+        for path in listed.stdout.splitlines()
+        if Path(path).is_file() and path != "scripts/no_addresses.py" and HOSTS.search(Path(path).read_bytes())
+    ]
+    for path in found:
+        sys.stderr.write(f"{path}: names a package registry's host\n")
+    return 1 if found else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

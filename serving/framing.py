@@ -1,0 +1,101 @@
+"""Messages go in, bytes for the socket come out; and the way back.
+
+A frame is `length` (uint32, of the payload), `id` (uint64, of the request; 0 for none), `kind` (uint8) and the payload,
+little-endian, without padding. The front and the worker both load this file; it needs the standard library only.
+"""
+
+from __future__ import annotations
+
+import struct
+from typing import NamedTuple
+
+HEAD = struct.Struct("<IQB")
+_ANSWER = struct.Struct("<HB")
+_BATCH = struct.Struct("<IId")
+
+# From the front to the worker.
+INVOKE = 1  # MLflow's protocol: content type and body, untouched
+COLUMNS = 2  # Open Inference Protocol: typed columns (tensors.py)
+CANCEL = 3  # nobody waits for this request any longer
+
+# From the worker to the front.
+READY = 16  # JSON: python, mlflow, signature, seconds
+FAILED = 17  # JSON: the model could not be loaded (reason, message, traceback)
+ANSWER = 18  # status, content type and body, ready to be sent
+RESULT = 19  # typed columns
+REJECTED = 20  # JSON: the input is bad (message)
+RAISED = 21  # JSON: the model raised (message, traceback)
+BATCH = 22  # one call of the model: requests, rows, seconds
+
+
+class Frame(NamedTuple):
+    """One message: the request's id (0 for none), its kind and its payload."""
+
+    id: int
+    kind: int
+    payload: bytes
+
+
+def pack(request_id: int, kind: int, *parts: bytes) -> bytes:
+    """Return the bytes of one frame; its payload is `parts`, joined."""
+    return b"".join((HEAD.pack(sum(map(len, parts)), request_id, kind), *parts))
+
+
+class Cutter:
+    """Bytes go in as they arrive, in pieces of any size; whole frames come out, in order."""
+
+    def __init__(self) -> None:
+        self._buffer = bytearray()
+
+    def feed(self, data: bytes) -> list[Frame]:
+        """Return the frames that `data` completes, perhaps none."""
+        buffer = self._buffer
+        buffer += data
+        frames: list[Frame] = []
+        start, size = 0, len(buffer)
+        while size - start >= HEAD.size:
+            length, request_id, kind = HEAD.unpack_from(buffer, start)
+            end = start + HEAD.size + length
+            if end > size:
+                break
+            frames.append(Frame(request_id, kind, bytes(buffer[start + HEAD.size : end])))
+            start = end
+        if start:
+            del buffer[:start]
+        return frames
+
+
+def pack_invoke(content_type: bytes, body: bytes) -> bytes:
+    """Return INVOKE's payload. A content type is cut at 65,535 bytes."""
+    content_type = content_type[:0xFFFF]
+    return b"".join((len(content_type).to_bytes(2, "little"), content_type, body))
+
+
+def unpack_invoke(payload: bytes) -> tuple[str, bytes]:
+    """Return the content type and the body of INVOKE's payload."""
+    end = 2 + int.from_bytes(payload[:2], "little")
+    return payload[2:end].decode("latin-1"), payload[end:]
+
+
+def pack_answer(status: int, content_type: str, body: bytes) -> bytes:
+    """Return ANSWER's payload."""
+    kind = content_type.encode("latin-1")[:0xFF]
+    return b"".join((_ANSWER.pack(status, len(kind)), kind, body))
+
+
+def unpack_answer(payload: bytes) -> tuple[int, bytes, bytes]:
+    """Return HTTP status, content type and body of ANSWER's payload."""
+    status, length = _ANSWER.unpack_from(payload)
+    end = _ANSWER.size + length
+    return status, payload[_ANSWER.size : end], payload[end:]
+
+
+def pack_batch(requests: int, rows: int, seconds: float) -> bytes:
+    """Return BATCH's payload: one call of the model."""
+    return _BATCH.pack(requests, rows, seconds)
+
+
+def unpack_batch(payload: bytes) -> tuple[int, int, float]:
+    """Return requests, rows and seconds of BATCH's payload."""
+    requests, rows, seconds = _BATCH.unpack(payload)
+    return requests, rows, seconds

@@ -1,0 +1,71 @@
+"""A predictor file (JSON) goes in; what to serve, and how, comes out."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Any
+
+
+class BadPredictor(Exception):  # noqa: N818 - named for what is wrong
+    """The predictor file cannot be used; `hint` says what to do."""
+
+    def __init__(self, message: str, hint: str) -> None:
+        super().__init__(message)
+        self.hint = hint
+
+
+@dataclass(frozen=True)
+class Batching:
+    """Whether waiting requests share a call of the model, and up to how many rows."""
+
+    enabled: bool = True
+    max_rows: int = 256
+
+
+@dataclass(frozen=True)
+class Predictor:
+    """One model version to serve."""
+
+    predictor: str
+    model: str
+    model_version: str
+    environment: str
+    artifact: str
+    """Folder with the MLmodel file."""
+    python: str
+    """Interpreter of the model's exact environment."""
+    host: str
+    port: int
+    state_file: str
+    memory_bytes: int | None = None
+    """Limit of the worker's resident memory; None: no limit."""
+    max_body_bytes: int = 16 * 1024 * 1024
+    timeout_seconds: float = 60
+    drain_seconds: float = 5
+    batching: Batching = Batching()
+
+
+def read(path: str) -> Predictor:
+    """Return the predictor in the file `path`. Fields that are not known are left alone; BadPredictor names what is wrong."""
+    try:
+        content: Any = json.loads(Path(path).read_bytes())
+    except (OSError, ValueError) as error:
+        hint = "give the predictor file that the Deployer wrote"
+        raise BadPredictor(f"{path} cannot be read: {error}", hint) from error
+    if not isinstance(content, dict):
+        raise BadPredictor(f"{path} is not a JSON object", "see docs/reference for its fields")
+    batching = content.get("batching") or {}
+    known = {field.name for field in fields(Predictor)}
+    values = {name: value for name, value in content.items() if name in known}
+    for name in ("predictor", "model", "model_version", "artifact", "python", "host", "state_file"):
+        if not isinstance(values.get(name), str) or not values[name]:
+            raise BadPredictor(f"{path}: '{name}' must be a text", f"set '{name}' in {path}")
+    if not isinstance(values.get("port"), int):
+        raise BadPredictor(f"{path}: 'port' must be a number", f"set 'port' in {path}")
+    values.setdefault("environment", "")
+    values["batching"] = Batching(
+        enabled=bool(batching.get("enabled", True)), max_rows=int(batching.get("max_rows", 256))
+    )
+    return Predictor(**values)

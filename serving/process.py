@@ -1,0 +1,94 @@
+"""A predictor goes in; a running worker process with a socket to it comes out.
+
+Imported before anything else of the front, so that the model loads while the front gets ready: it needs little itself.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import socket
+import subprocess
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from serving.predictor import Predictor
+
+# mlflow's own scoring server sets the first; the others keep a worker from calling anybody.
+ENVIRONMENT = {
+    "_MLFLOW_IS_IN_SERVING_ENVIRONMENT": "true",
+    "MLFLOW_DISABLE_TELEMETRY": "true",
+    "DO_NOT_TRACK": "true",
+}
+
+
+@dataclass(frozen=True)
+class Process:
+    """A worker process, in a process group of its own, and the front's end of its socket."""
+
+    popen: subprocess.Popen[bytes]
+    socket: socket.socket
+
+    @property
+    def pid(self) -> int:
+        """Its process id."""
+        return self.popen.pid
+
+    def wait(self) -> int:
+        """Block until it has ended; return its exit status, negative for a signal."""
+        return self.popen.wait()
+
+    def kill(self) -> None:
+        """End it and what it started."""
+        with suppress(ProcessLookupError, PermissionError):
+            os.killpg(self.popen.pid, signal.SIGKILL)
+
+    def resident(self) -> int:
+        """Return its resident memory in bytes, 0 if it has ended (proc(5), statm)."""
+        try:
+            pages = Path(f"/proc/{self.popen.pid}/statm").read_text(encoding="ascii").split()[1]
+        except (OSError, IndexError):
+            return 0
+        return int(pages) * os.sysconf("SC_PAGE_SIZE")
+
+
+def start(predictor: Predictor) -> Process:
+    """Start a worker. Call it from the main thread: the kernel ends the worker with the thread that started it.
+
+    Raises OSError if the interpreter cannot be run.
+    """
+    ours, theirs = socket.socketpair()
+    options = {
+        "batching": {
+            "enabled": predictor.batching.enabled,
+            "max_rows": predictor.batching.max_rows,
+        }
+    }
+    command = [
+        predictor.python,
+        "-I",  # neither PYTHONPATH, nor the user's site, nor this folder: only the model's environment
+        str(Path(__file__).with_name("worker.py")),
+        str(theirs.fileno()),
+        str(os.getpid()),
+        predictor.artifact,
+        json.dumps(options),
+    ]
+    try:
+        popen = subprocess.Popen(
+            command,
+            stdin=subprocess.DEVNULL,
+            env={**os.environ, **ENVIRONMENT},
+            pass_fds=(theirs.fileno(),),
+            process_group=0,  # a signal to our group must not reach a worker that still has to answer
+        )
+    except OSError:
+        ours.close()
+        raise
+    finally:
+        theirs.close()
+    ours.setblocking(False)  # noqa: FBT003 - the socket module's signature
+    return Process(popen, ours)

@@ -1,0 +1,1 @@
+"""HTTP bodies go in, frames for the worker come out; and the way back."""

@@ -1,0 +1,41 @@
+"""MLflow's scoring protocol: raw bodies cross to the worker, answers come back ready.
+
+What a body means is the business of the model's own mlflow, in the worker (scoring.py).
+https://mlflow.org/docs/latest/ml/deployment/deploy-model-locally/#rest-endpoints
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import orjson
+
+from serving import framing
+
+if TYPE_CHECKING:
+    from serving.framing import Frame
+
+
+def question(content_type: bytes, body: bytes) -> bytes:
+    """Return the payload of an INVOKE frame."""
+    return framing.pack_invoke(content_type, body)
+
+
+def answer(frame: Frame) -> tuple[int, bytes, bytes]:
+    """Return HTTP status, content type and body of the worker's answer."""
+    return framing.unpack_answer(frame.payload)
+
+
+def failure(status: int, message: str, error_id: str | None = None) -> bytes:
+    """Return the body for an error of ours, in the form of mlflow's."""
+    codes = {
+        400: "BAD_REQUEST",
+        404: "RESOURCE_DOES_NOT_EXIST",
+        413: "BAD_REQUEST",
+        503: "TEMPORARILY_UNAVAILABLE",
+        504: "TEMPORARILY_UNAVAILABLE",
+    }
+    body = {"error_code": codes.get(status, "INTERNAL_ERROR"), "message": message}
+    if error_id is not None:
+        body["error_id"] = error_id
+    return orjson.dumps(body)

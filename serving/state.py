@@ -1,0 +1,54 @@
+"""What happens to the model goes in; state.json, which the Deployer reads, comes out."""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from serving.redact import redact
+
+
+@dataclass(frozen=True)
+class State:
+    """What state.json says: `phase` is starting, ready, unready or failed; `reason` is empty or one CamelCase word."""
+
+    phase: str = "starting"
+    reason: str = ""
+    message: str = ""
+    """One line, redacted."""
+    traceback_id: str | None = None
+    """Finds the whole traceback in the server's log."""
+    pid: int = field(default_factory=os.getpid)
+    worker_pid: int | None = None
+    python: str | None = None
+    restarts: int = 0
+    at: float = field(default_factory=time.time)
+
+
+class StateFile:
+    """Keeps the current state, and the file that shows it. A file that cannot be written does not stop the server."""
+
+    def __init__(self, path: str) -> None:
+        self._path = Path(path)
+        self.state = State()
+        self._write()
+
+    def change(self, **changes: Any) -> State:
+        """Replace fields of the state, and write it if something changed; `message` is redacted and put on one line."""
+        if "message" in changes:
+            changes["message"] = " ".join(redact(changes["message"]).split())[:500]
+        new = replace(self.state, **changes)
+        if new != self.state:
+            self.state = replace(new, at=time.time())
+            self._write()
+        return self.state
+
+    def _write(self) -> None:
+        # Atomic: a reader sees the old state or the new one, never half of it.
+        beside = self._path.with_name(f".{self._path.name}.{os.getpid()}")
+        beside.write_text(json.dumps(asdict(self.state)), encoding="utf-8")
+        beside.replace(self._path)

@@ -1,0 +1,202 @@
+"""Frames from the front go in; the model's answers go back as frames. Runs as a file, in the model's own environment.
+
+    python -I worker.py SOCKET_FD FRONT_PID ARTIFACT OPTIONS
+
+OPTIONS is JSON: `batching` with `enabled` and `max_rows`. It needs the standard library, the model's packages (mlflow among
+them) and the files beside it, which it loads under names of its own: nothing of ours can be imported by the model, and
+nothing of ours can hide one of its modules. It ends when the front does.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import gc
+import importlib.util
+import json
+import os
+import signal
+import socket
+import sys
+import time
+import traceback
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from types import ModuleType
+
+    from serving import batching, framing, loading, rows, scoring, tensors
+
+PR_SET_PDEATHSIG = 1  # prctl(2)
+
+
+def _beside(name: str) -> ModuleType:
+    path = Path(__file__).with_name(f"{name}.py")
+    spec = importlib.util.spec_from_file_location(f"_schnitzel_{name}", path)
+    if spec is None or spec.loader is None:
+        raise ImportError(f"{path} is missing")
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[spec.name] = module  # dataclasses look their module up
+    spec.loader.exec_module(module)
+    return module
+
+
+if not TYPE_CHECKING:
+    batching, framing, loading, rows, scoring, tensors = map(
+        _beside, ("batching", "framing", "loading", "rows", "scoring", "tensors")
+    )
+
+
+def end_with(front: int) -> None:
+    """Have the kernel kill this process when the front dies, however busy the model is."""
+    with contextlib.suppress(OSError, AttributeError):
+        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+    if os.getppid() != front:  # it died before we asked
+        os._exit(0)
+
+
+class Link:
+    """The worker's end of the socket: blocking, one thread."""
+
+    def __init__(self, descriptor: int) -> None:
+        self._socket = socket.socket(fileno=descriptor)
+        self._cutter = framing.Cutter()
+
+    def read(self, *, wait: bool) -> list[framing.Frame]:
+        """Return the frames that arrived; with `wait`, at least one read's worth. Ends the process if the front is gone."""
+        frames: list[framing.Frame] = []
+        flags = 0 if wait else socket.MSG_DONTWAIT
+        while True:
+            try:
+                data = self._socket.recv(1 << 20, flags)
+            except BlockingIOError:
+                return frames
+            except ConnectionError:
+                data = b""
+            if not data:
+                os._exit(0)
+            frames += self._cutter.feed(data)
+            flags = socket.MSG_DONTWAIT
+
+    def send(self, data: bytes) -> None:
+        """Write whole frames. Ends the process if the front is gone."""
+        try:
+            self._socket.sendall(data)
+        except OSError:
+            os._exit(0)
+
+    def send_json(self, request_id: int, kind: int, content: dict[str, Any]) -> None:
+        """Write one frame with a JSON payload."""
+        self.send(framing.pack(request_id, kind, json.dumps(content).encode()))
+
+
+def describe(error: BaseException) -> dict[str, Any]:
+    """Return what the front logs and says about an exception: its last traceback line, and the whole of it."""
+    name = type(error).__name__
+    text = " ".join(str(error).split())
+    return {
+        "message": f"{name}: {text}" if text else name,
+        "traceback": "".join(traceback.format_exception(error)),
+        "out_of_memory": isinstance(error, MemoryError),
+    }
+
+
+class Worker:
+    """The loop: read what arrived, take what one call can answer, ask the model, answer."""
+
+    def __init__(self, link: Link, model: Any, options: dict[str, Any]) -> None:
+        self._link = link
+        self._scorer = scoring.Scorer(model)
+        self._rows = rows.Rows(model)
+        self._batching = batching.Batching(
+            enabled=options["batching"]["enabled"],
+            max_rows=options["batching"]["max_rows"],
+            join=self._rows.join,
+            cut=self._rows.cut,
+        )
+        self._waiting: list[batching.Waiting] = []
+
+    def run(self) -> None:
+        """Answer until the front is gone."""
+        while True:
+            for frame in self._link.read(wait=not self._waiting):
+                self._take_in(frame)
+            if self._waiting:
+                self._answer(self._batching.take(self._waiting))
+            while self._batching.said:
+                sys.stderr.write(self._batching.said.pop() + "\n")
+
+    def _take_in(self, frame: framing.Frame) -> None:
+        if frame.kind == framing.CANCEL:
+            self._waiting[:] = [each for each in self._waiting if each.id != frame.id]
+            return
+        try:
+            self._waiting.append(self._understood(frame))
+        except Exception as error:  # noqa: BLE001 - one bad request must not end the others' worker
+            self._link.send(self._refusal(frame.id, frame.kind, error))
+
+    def _understood(self, frame: framing.Frame) -> batching.Waiting:
+        if frame.kind == framing.INVOKE:
+            read = self._scorer.read_invoke(*framing.unpack_invoke(frame.payload))
+        else:
+            read = self._scorer.read_columns(*tensors.unpack(frame.payload))
+        count, key = self._rows.count_and_key(read.data, read.params)
+
+        def render(result: Any) -> bytes:
+            if frame.kind == framing.INVOKE:
+                text = self._scorer.answer_invoke(result, unwrapped=read.unwrapped)
+                answer = framing.pack_answer(200, "application/json", text.encode())
+                return framing.pack(frame.id, framing.ANSWER, answer)
+            columns = tensors.pack(*self._scorer.answer_columns(result))
+            return framing.pack(frame.id, framing.RESULT, columns)
+
+        return batching.Waiting(
+            frame.id, frame.kind, read.data, read.params, count, key, render
+        )
+
+    def _answer(self, group: list[batching.Waiting]) -> None:
+        begin = time.perf_counter()
+        answers = self._batching.answer(group, self._scorer.predict)
+        seconds = time.perf_counter() - begin
+        count = sum(request.rows for request in group)
+        parts = [framing.pack(0, framing.BATCH, framing.pack_batch(len(group), count, seconds))]
+        for request, result, error in answers:
+            if error is None:
+                try:
+                    parts.append(request.render(result))
+                    continue
+                except Exception as unreadable:  # noqa: BLE001 - a model may return what no protocol can say
+                    error = unreadable  # noqa: PLW2901 - it is this request's error now
+            parts.append(self._refusal(request.id, request.kind, error))
+        self._link.send(b"".join(parts))
+
+    def _refusal(self, request_id: int, kind: int, error: Exception) -> bytes:
+        if not isinstance(error, scoring.Refused):
+            return framing.pack(request_id, framing.RAISED, json.dumps(describe(error)).encode())
+        if kind == framing.INVOKE:
+            answer = framing.pack_answer(error.status, error.content_type, error.body.encode())
+            return framing.pack(request_id, framing.ANSWER, answer)
+        message = json.dumps({"status": error.status, "message": error.message}).encode()
+        return framing.pack(request_id, framing.REJECTED, message)
+
+
+def main(descriptor: int, front: int, artifact: str, options: dict[str, Any]) -> None:
+    """Load the model, say so, answer until the front is gone."""
+    end_with(front)
+    os.dup2(2, 1)  # what a model prints belongs into the log
+    link = Link(descriptor)
+    try:
+        model, description = loading.load(artifact)
+        worker = Worker(link, model, options)
+    except BaseException as error:  # noqa: BLE001 - a model's code may even call sys.exit; the front says why it failed
+        link.send_json(0, framing.FAILED, describe(error))
+        return
+    gc.collect()
+    gc.freeze()
+    link.send_json(0, framing.READY, description)
+    worker.run()
+
+
+if __name__ == "__main__":
+    main(int(sys.argv[1]), int(sys.argv[2]), sys.argv[3], json.loads(sys.argv[4]))

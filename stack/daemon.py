@@ -1,0 +1,187 @@
+"""In: the folder of one supervisord. Out: its files, its start, its strays, and calls to it.
+
+Programs as such are the business of stack.supervisor.
+"""
+
+import fcntl
+import hashlib
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from stack import rpc
+from stack.errors import StackError, SupervisorUnavailable
+from stack.files import write_private
+from stack.processes import (
+    MARKER,
+    Entry,
+    ancestors,
+    end_all,
+    family,
+    marked,
+    read_record,
+    table,
+    with_descendants,
+)
+from stack.program import Program, render
+
+OWNER = "SCHNITZEL_SUPERVISOR"  # in supervisord's own environment: the hash of its folder
+POLL_SECONDS = 0.02  # an answer costs about 1 ms, and each one makes supervisord reap its children
+
+
+class Daemon:
+    """One supervisord and the folder it lives in."""
+
+    def __init__(self, root: Path, identifier: str, environment: Mapping[str, str] | None) -> None:
+        self.root = root
+        self._identifier = identifier
+        self._environment = environment
+        self._key = hashlib.sha256(os.fsencode(root.resolve())).hexdigest()[:16]
+
+    def call(self, method: str, *arguments: object) -> Any:
+        """Ask it; see stack.rpc.call for what can go wrong."""
+        return rpc.call(self._socket(), f"supervisor.{method}", *arguments)
+
+    def alive(self) -> bool:
+        """Whether it runs and answers."""
+        try:
+            return bool(self.call("getState")["statename"] == "RUNNING")
+        except StackError:
+            return False
+
+    def start(self) -> None:
+        """Start it with the programs on file; under `lock`, with no stray left.
+
+        Raises:
+            SupervisorUnavailable: it does not start; with its own words.
+        """
+        self._make_socket_folder()
+        self.write_config()
+        environment = dict(os.environ if self._environment is None else self._environment)
+        environment.pop(MARKER, None)
+        environment[OWNER] = self._key
+        # It goes to the background by itself, in its own session, once its socket is open.
+        done = subprocess.run(
+            [sys.executable, "-P", "-m", "supervisor.supervisord", "-c", "supervisord.conf"],
+            cwd=self.root,
+            env=environment,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            timeout=60,
+            check=False,
+        )
+        if done.returncode != 0 or not wait_until(self.alive, 15.0):
+            words = done.stdout.decode(errors="replace").strip()
+            raise SupervisorUnavailable(
+                f"supervisord did not start: {words or 'it does not answer'}",
+                f"See {self.root / 'supervisord.log'}.",
+            )
+
+    def stop(self) -> None:
+        """Ask it to end, with whatever it still runs, and wait for a moment; under `lock`."""
+        self.call("shutdown")
+        wait_until(lambda: not self._own_pids(table()), 5.0)
+
+    def end_strays(self) -> None:
+        """End every process of this folder's supervisords; under `lock`."""
+        if self.root.exists():
+            end_all(self._strays, grace=3.0)
+            for record in self.root.glob("pids/*.json"):
+                record.unlink(missing_ok=True)
+
+    def members(self, name: str) -> list[Entry]:
+        """The processes of one program, those that left its process group included."""
+        processes = table()
+        pids = marked(processes.values(), MARKER, f"{self._key}:{name}\0")
+        record = read_record(str(self.record_path(name)))
+        if record is not None:
+            pids |= family(record, processes)
+        return [processes[pid] for pid in with_descendants(pids, processes)]
+
+    def definition(self, name: str) -> Program | None:
+        """The program on file; None if there is none, or another version wrote it."""
+        try:
+            return Program.from_definition(self.definition_path(name).read_text())
+        except (FileNotFoundError, ValueError, TypeError, KeyError):
+            return None
+
+    def reload(self, changed: str) -> None:
+        """Tell it of the programs on file, and drop the stopped one that changed; under `lock`."""
+        self.write_config()
+        self.call("reloadConfig")  # this alone touches no program
+        try:
+            self.call("removeProcessGroup", changed)
+        except rpc.RemoteError as fault:
+            if fault.code != rpc.BAD_NAME:
+                raise
+
+    def write_config(self) -> None:
+        """Write supervisord.conf for the programs on file."""
+        names = sorted(path.stem for path in self.root.glob("programs/*.json"))
+        programs = [program for name in names if (program := self.definition(name)) is not None]
+        for program in programs:  # supervisord refuses all of a file that names a missing folder
+            program.log.parent.mkdir(parents=True, exist_ok=True)
+        text = render(self.root, self._identifier, self._key, self._socket(), programs)
+        write_private(self.root / "supervisord.conf", text)
+
+    def definition_path(self, name: str) -> Path:
+        """Where a program's definition lies."""
+        return self.root / "programs" / f"{name}.json"
+
+    def record_path(self, name: str) -> Path:
+        """Where the pid and start time of a program's process lie."""
+        return self.root / "pids" / f"{name}.json"
+
+    @contextmanager
+    def lock(self) -> Iterator[None]:
+        """One at a time, among all threads and processes; makes the folder if it is missing."""
+        for folder in (self.root, self.root / "programs", self.root / "pids"):
+            folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        with (self.root / "lock").open("w") as file:
+            fcntl.flock(file, fcntl.LOCK_EX)
+            yield
+
+    def _strays(self) -> list[Entry]:
+        processes = table()
+        pids = marked(processes.values(), MARKER, f"{self._key}:") | self._own_pids(processes)
+        for path in self.root.glob("pids/*.json"):
+            record = read_record(str(path))
+            if record is not None:
+                pids |= family(record, processes)
+        pids = with_descendants(pids, processes) - ancestors(os.getpid(), processes)
+        return [processes[pid] for pid in pids if pid in processes]
+
+    def _own_pids(self, processes: dict[int, Entry]) -> set[int]:
+        return marked(processes.values(), OWNER, f"{self._key}\0")
+
+    def _socket(self) -> Path:
+        # bind() takes 107 bytes at most, and supervisord first binds "<name>.<pid>".
+        plain = self.root / "supervisord.sock"
+        if len(os.fsencode(plain)) <= 90:
+            return plain
+        return Path("/tmp") / f"schnitzel-{os.getuid()}-{self._key}" / "sock"  # noqa: S108 - see _make_socket_folder
+
+    def _make_socket_folder(self) -> None:
+        folder = self._socket().parent
+        folder.mkdir(exist_ok=True, mode=0o700)
+        found = folder.lstat()
+        if found.st_uid != os.getuid() or found.st_mode & 0o077:
+            raise SupervisorUnavailable(
+                f"{folder} must belong to you alone, and does not.", f"Run: chmod 700 {folder}"
+            )
+
+
+def wait_until(condition: Callable[[], bool], seconds: float) -> bool:
+    """Look until `condition` holds or the time is over; whether it held."""
+    deadline = time.monotonic() + seconds
+    while not condition():
+        if time.monotonic() > deadline:
+            return False
+        time.sleep(POLL_SECONDS)
+    return True

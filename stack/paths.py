@@ -1,0 +1,68 @@
+"""In: SCHNITZEL_HOME and SCHNITZEL_CACHE. Out: where each file of a local platform lies."""
+
+import os
+from pathlib import Path
+
+
+def home() -> Path:
+    """The folder with this platform's state, absolute; it need not exist yet."""
+    return _folder("SCHNITZEL_HOME", "~/.local/state/schnitzel")
+
+
+def cache() -> Path:
+    """The folder with what can be fetched or built again (environments, artifacts), absolute."""
+    return _folder("SCHNITZEL_CACHE", "~/.cache/schnitzel")
+
+
+def _folder(variable: str, default: str) -> Path:
+    # An empty variable counts as unset, as in the XDG rules.
+    return Path(os.environ.get(variable) or default).expanduser().absolute()
+
+
+class Layout:
+    """The files and folders of one home. Paths only: nothing is made or read here."""
+
+    def __init__(self, home: Path) -> None:
+        self.home = home
+        self.platform_yaml = home / "platform.yaml"
+        self.platform_id = home / "platform-id"
+        self.ports = home / "ports.json"
+        self.token = home / "token"
+        self.up_lock = home / "up.lock"
+
+        self.secrets = home / "secrets"
+        self.tokens = self.secrets / "tokens.json"
+        self.airflow_passwords = self.secrets / "airflow-passwords.json"
+        self.webhook_secret = self.secrets / "webhook-secret"
+        self.webhook_encryption_key = self.secrets / "webhook-encryption-key"
+
+        self.run = home / "run"
+        self.logs = home / "logs"
+
+        self.mlflow = home / "mlflow"
+        self.mlflow_database = self.mlflow / "mlflow.db"
+        self.mlflow_artifacts = self.mlflow / "artifacts"
+
+        self.airflow = home / "airflow"
+        self.airflow_dags = self.airflow / "dags"
+
+        self.deployer = home / "deployer"
+        self.deployer_database = self.deployer / "deployer.db"
+
+        self.gateway = home / "gateway"
+        self.gateway_config = self.gateway / "traefik.yaml"
+        self.gateway_dynamic = self.gateway / "dynamic"
+
+        self.serving = home / "serving"
+        self.predictors = self.serving / "predictors"
+
+        self.projects = home / "projects"
+        self.runs = home / "runs"
+
+    def data(self) -> list[Path]:
+        """All that a platform makes in its home; not platform.yaml, which a person writes."""
+        return [
+            value
+            for name, value in vars(self).items()
+            if value.parent == self.home and name != "platform_yaml"
+        ]

@@ -1,0 +1,179 @@
+"""In: a home. Out: its platform started or stopped, as plain values for the CLI to print."""
+
+import fcntl
+import shutil
+import time
+from collections.abc import Callable, Collection, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+from stack import components as parts
+from stack import credentials, health, paths, ports
+from stack import settings as settings_of
+from stack.components import Component
+from stack.paths import Layout
+from stack.settings import Settings
+from stack.starting import Progress, start
+from stack.status import Status, forget, platform_supervisor, remember, status
+from stack.supervisor import Supervisor
+
+__all__ = ["Login", "Progress", "Status", "Up", "down", "platform_supervisor", "status", "up"]
+
+
+@dataclass(frozen=True)
+class Login:
+    """How a person enters a component; the password stays in its file."""
+
+    component: str
+    user: str
+    password_file: str
+
+
+@dataclass(frozen=True)
+class Up:
+    """What `up` reached."""
+
+    components: list[Status]
+    started: list[str]
+    """Programs that were started or replaced; empty if all ran before."""
+    notices: list[str]
+    """Sentences that a person should read: moved ports, what an attached MLflow cannot do."""
+    logins: list[Login]
+    seconds: float
+
+
+def up(
+    progress: Callable[[Progress], None] = lambda _: None,
+    *,
+    layout: Layout | None = None,
+    only: Collection[str] = parts.NAMES,
+    settings: Settings | None = None,
+) -> Up:
+    """Start what does not run, and wait until everything is healthy; changes nothing if it is.
+
+    Args:
+        progress: called from several threads: whenever a component's state or words change, and
+            about twice a second while it is waited for.
+        layout: the home; default: that of SCHNITZEL_HOME.
+        only: the components to start.
+        settings: default: asked of the Deployer.
+
+    Raises:
+        StackError: with its hint. A component that failed is stopped; the others run on.
+    """
+    began = time.monotonic()
+    layout = layout or Layout(paths.home())
+    for folder in (layout.home, layout.run, layout.logs, layout.projects, layout.runs):
+        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    paths.cache().mkdir(parents=True, exist_ok=True)
+    with _one_at_a_time(layout, progress):
+        settings = settings or settings_of.read(layout, paths.cache())
+        secrets = credentials.ensure(layout)
+        supervisor = platform_supervisor(layout)
+        supervisor.ensure(fresh=True)
+        before = {name: each.pid for name, each in supervisor.processes().items() if each.pid}
+        chosen, notices = ports.choose(
+            _listeners(settings, only),
+            layout.ports,
+            [name for name, program in parts.LISTENERS.items() if program in before],
+        )
+        every = settings.wanted_ports() | ports.recorded(layout.ports) | chosen
+        components = [
+            component
+            for component in parts.build(layout, paths.cache(), settings, every, secrets)
+            if component.address.name in only
+        ]
+        _end_attached(supervisor, components)
+        remember(layout, [component.address for component in components])
+        start(supervisor, components, progress)
+        after = supervisor.processes()
+    return Up(
+        components=status(layout),
+        started=sorted(name for name in after if after[name].pid != before.get(name)),
+        notices=notices + _inabilities(components),
+        logins=[
+            Login("airflow", "admin", str(layout.airflow_passwords))
+            for component in components
+            if component.address.name == "airflow" and not component.address.attached
+        ],
+        seconds=time.monotonic() - began,
+    )
+
+
+def down(*, layout: Layout | None = None, delete_data: bool = False) -> list[str]:
+    """Stop everything of this home, model servers too; returns the names of what ran.
+
+    Args:
+        layout: the home; default: that of SCHNITZEL_HOME.
+        delete_data: delete what the platform keeps, too; platform.yaml, a person's work, stays.
+    """
+    layout = layout or Layout(paths.home())
+    if not layout.home.exists():
+        return []
+    stopped: list[str] = []
+    with _one_at_a_time(layout, lambda _: None):
+        # The Deployer before its model servers: it would start them again.
+        for supervisor in (
+            platform_supervisor(layout),
+            Supervisor(layout.serving, "schnitzel-serving"),
+        ):
+            if supervisor.alive():
+                stopped += [name for name, each in supervisor.processes().items() if each.pid]
+            supervisor.shutdown()
+        forget(layout)
+        if delete_data:
+            for path in layout.data():
+                if path.is_dir():
+                    shutil.rmtree(path)
+                else:
+                    path.unlink(missing_ok=True)
+    return sorted(stopped)
+
+
+def _listeners(settings: Settings, only: Collection[str]) -> dict[str, int]:
+    attached = {name for name in ("mlflow", "airflow") if getattr(settings, name).url is not None}
+    return {
+        name: port
+        for name, port in settings.wanted_ports().items()
+        if name.removesuffix("_api") in only and name not in attached
+    }
+
+
+def _end_attached(supervisor: Supervisor, components: Collection[Component]) -> None:
+    """Stop our own of what is attached by now."""
+    for component in components:
+        if component.address.attached:
+            for name in list(supervisor.processes()):
+                if name.split("-")[0] == component.address.name:
+                    supervisor.remove(name, grace=10)
+
+
+def _inabilities(components: Collection[Component]) -> list[str]:
+    sentences = []
+    for component in components:
+        address = component.address
+        if address.attached and address.name == "mlflow":
+            can = health.mlflow_abilities(address.url, component.headers, direct=False)
+            if not can.webhooks:
+                sentences.append(
+                    f"{address.url} has no webhooks for us: promotions by alias are seen within "
+                    "30 s, not at once."
+                )
+            if can.aliases is False:
+                sentences.append(f"{address.url} has no aliases: promote by stage.")
+            if can.stages is False:
+                sentences.append(f"{address.url} has no stages: promote by alias.")
+    return sentences
+
+
+@contextmanager
+def _one_at_a_time(layout: Layout, progress: Callable[[Progress], None]) -> Iterator[None]:
+    began = time.monotonic()
+    with layout.up_lock.open("w") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            words = "for another `schnitzel up` or `down` of this home"
+            progress(Progress("platform", "waiting", words, time.monotonic() - began))
+            fcntl.flock(file, fcntl.LOCK_EX)
+        yield

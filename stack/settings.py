@@ -1,0 +1,138 @@
+"""In: the Deployer's word on platform.yaml and SCHNITZEL_*. Out: the settings that the stack needs.
+
+The Deployer alone reads and checks the settings; the stack asks it (`python -m deployer settings
+--json`) and imports nothing of it.
+"""
+
+import base64
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+from stack.errors import SettingsError
+from stack.paths import Layout
+
+CODE = Path(__file__).parents[1]
+
+
+@dataclass(frozen=True)
+class Service:
+    """An MLflow or Airflow: our own, or one that somebody else runs."""
+
+    port: int
+    """Wanted for our own."""
+    url: str | None = None
+    """Of somebody else's; None: we run our own."""
+    username: str | None = None
+    password_ref: str | None = field(default=None, repr=False)
+    """Where the password is: "env:NAME" or "file:/path"."""
+
+    def password(self) -> str | None:
+        """The password that the reference names; None without a reference.
+
+        Raises:
+            SettingsError: the variable is not set, or the file cannot be read.
+        """
+        if self.password_ref is None:
+            return None
+        kind, _, where = self.password_ref.partition(":")
+        try:
+            return os.environ[where] if kind == "env" else Path(where).read_text().strip()
+        except (KeyError, OSError) as error:
+            raise SettingsError(
+                f"The password reference {self.password_ref} leads nowhere: {error}.",
+                "Set the variable or write the file that the reference names.",
+            ) from error
+
+    def authorization(self) -> dict[str, str]:
+        """The HTTP headers that log in; none without a user name."""
+        if self.username is None:
+            return {}
+        pair = f"{self.username}:{self.password() or ''}".encode()
+        return {"Authorization": f"Basic {base64.b64encode(pair).decode()}"}
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What the stack needs of the platform's settings."""
+
+    mlflow: Service = Service(port=5000)
+    airflow: Service = Service(port=8080)
+    deployer_port: int = 8090
+    gateway_port: int = 8000
+    gateway_api_port: int = 8001
+    platform_id: str | None = None
+
+    def wanted_ports(self) -> dict[str, int]:
+        """Port wanted for each listener of our own, by its name in ports.json."""
+        return {
+            "mlflow": self.mlflow.port,
+            "airflow": self.airflow.port,
+            "deployer": self.deployer_port,
+            "gateway": self.gateway_port,
+            "gateway_api": self.gateway_api_port,
+        }
+
+
+def code_environment() -> dict[str, str]:
+    """What a Python process needs to find our packages: nothing once they are installed."""
+    try:
+        metadata.distribution("schnitzel")
+    except metadata.PackageNotFoundError:
+        return {"PYTHONPATH": str(CODE)}
+    return {}
+
+
+def read(layout: Layout, cache: Path) -> Settings:
+    """Ask the Deployer for the resolved settings of this home.
+
+    Raises:
+        SettingsError: it refused them, or could not be asked; with its words.
+    """
+    environment = {
+        **os.environ,
+        **code_environment(),
+        "SCHNITZEL_HOME": str(layout.home),
+        "SCHNITZEL_CACHE": str(cache),
+    }
+    done = subprocess.run(
+        [sys.executable, "-m", "deployer", "settings", "--json"],
+        capture_output=True,
+        text=True,
+        env=environment,
+        timeout=120,
+        check=False,
+    )
+    if done.returncode == 0:
+        return _parse(json.loads(done.stdout))
+    message, _, hint = done.stderr.strip().partition("\n\nhint: ")
+    if done.returncode == 2 and hint:
+        raise SettingsError(message.removeprefix("error: "), hint)
+    words = "\n".join(done.stderr.strip().splitlines()[-5:])
+    raise SettingsError(f"The settings could not be read: {words}", "Run: schnitzel doctor")
+
+
+def _parse(answer: Mapping[str, Any]) -> Settings:
+    return Settings(
+        mlflow=_service(answer["mlflow"]),
+        airflow=_service(answer["airflow"]),
+        deployer_port=answer["deployer"]["port"],
+        gateway_port=answer["gateway"]["port"],
+        gateway_api_port=answer["gateway"]["api_port"],
+        platform_id=answer["platform_id"],
+    )
+
+
+def _service(answer: Mapping[str, Any]) -> Service:
+    return Service(
+        port=answer["port"],
+        url=answer["url"],
+        username=answer["username"],
+        password_ref=answer["password_ref"],
+    )

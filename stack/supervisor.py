@@ -1,0 +1,176 @@
+"""In: programs to keep running. Out: a supervisord that does, and what it says of them.
+
+supervisord does not adopt running children. So each program's pid and start time are on file,
+each process carries a marker in its environment, and what an earlier supervisord left behind is
+ended before another one starts.
+"""
+
+import os
+from collections import deque
+from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from pathlib import Path
+from typing import Any, cast
+
+from stack import rpc
+from stack.daemon import Daemon, wait_until
+from stack.errors import StackError, SupervisorUnavailable
+from stack.files import write_private
+from stack.processes import Entry, end, end_all, entry
+from stack.program import Process, Program, State
+
+__all__ = ["Process", "Program", "Supervisor", "SupervisorUnavailable"]
+
+ENDED = (None, "STOPPED", "EXITED", "FATAL", "UNKNOWN")
+
+
+class Supervisor:
+    """A supervisord whose files lie in one folder. Safe to use from many threads and processes.
+
+    Args:
+        root: the folder, made with mode 0700 if missing.
+        identifier: the name by which supervisord knows itself.
+        environment: what supervisord, and so every program, starts from; default: the caller's.
+    """
+
+    def __init__(
+        self, root: Path, identifier: str, environment: Mapping[str, str] | None = None
+    ) -> None:
+        self._daemon = Daemon(root, identifier, environment)
+
+    def alive(self) -> bool:
+        """Whether it runs and answers."""
+        return self._daemon.alive()
+
+    def ensure(self, *, fresh: bool = False) -> bool:
+        """Start supervisord if it is dead; True if it had to be started.
+
+        What the dead one left behind is ended first. The programs that it knew start again,
+        unless `fresh` says that a new one shall know none.
+
+        Raises:
+            SupervisorUnavailable: it does not start; with its own words.
+        """
+        if self.alive():
+            return False
+        with self._daemon.lock():
+            if self.alive():
+                return False
+            self._daemon.end_strays()
+            if fresh:
+                for path in self._daemon.root.glob("programs/*.json"):
+                    path.unlink(missing_ok=True)
+            self._daemon.start()
+        return True
+
+    def put(self, program: Program) -> None:
+        """Have this program run as defined: started if new, replaced if changed, else untouched."""
+        if self._is_in_place(program):
+            return
+        if self._state(program.name) is not None:
+            self._stop(program.name, program.stop_seconds)
+        with self._daemon.lock():
+            if self._is_in_place(program):  # another caller was quicker
+                return
+            write_private(self._daemon.definition_path(program.name), program.definition())
+            self._daemon.reload(program.name)
+            self._daemon.call("addProcessGroup", program.name)
+
+    def remove(self, name: str, *, grace: float) -> None:
+        """Stop a program and forget it: its process group, and whatever left that group.
+
+        Args:
+            name: a program; one that is not known is already removed.
+            grace: seconds from the stop signal to SIGKILL; the program's own stop_seconds
+                hold too, if they are fewer.
+        """
+        self._stop(name, grace)
+        with self._daemon.lock():
+            self._daemon.definition_path(name).unlink(missing_ok=True)
+            self._daemon.reload(name)
+            self._daemon.record_path(name).unlink(missing_ok=True)
+
+    def restart(self, name: str) -> None:
+        """Stop a program and start it again, also when it had failed or exited."""
+        self._stop(name, self._stop_seconds(name))
+        try:
+            self._daemon.call("startProcess", name, False)
+        except rpc.RemoteError as fault:
+            if fault.code != rpc.ALREADY_STARTED:
+                raise
+
+    def processes(self) -> dict[str, Process]:
+        """Every program that supervisord knows, by name; SupervisorUnavailable if it is dead."""
+        return {info["name"]: _process(info) for info in self._daemon.call("getAllProcessInfo")}
+
+    def tail(self, name: str, lines: int) -> str:
+        """The last lines of a program's log, empty if there is none; works on a dead one too."""
+        program = self._daemon.definition(name)
+        if program is None or not program.log.exists():
+            return ""
+        with program.log.open("rb") as file:
+            file.seek(max(0, os.fstat(file.fileno()).st_size - 1024 * lines))
+            return b"".join(deque(file, lines)).decode(errors="replace")
+
+    def shutdown(self) -> None:
+        """Stop all programs at once, then supervisord; returns when no process of them is left.
+
+        Their definitions stay on file: `ensure` starts them again. The strays of a dead
+        supervisord are ended.
+        """
+        if not self._daemon.root.exists():
+            return
+        with self._daemon.lock():
+            with suppress(StackError):
+                names = list(self.processes())
+                # supervisord by itself stops one program after the other
+                with ThreadPoolExecutor(max_workers=max(1, len(names))) as pool:
+                    list(pool.map(lambda name: self._stop(name, self._stop_seconds(name)), names))
+                self._daemon.stop()
+            self._daemon.end_strays()
+
+    def _state(self, name: str) -> State | None:
+        try:
+            return cast(State, self._daemon.call("getProcessInfo", name)["statename"])
+        except rpc.RemoteError as fault:
+            if fault.code == rpc.BAD_NAME:
+                return None
+            raise
+
+    def _is_in_place(self, program: Program) -> bool:
+        return self._daemon.definition(program.name) == program and self._state(
+            program.name
+        ) not in (None, "STOPPED")
+
+    def _stop(self, name: str, grace: float) -> None:
+        members = self._daemon.members(name)
+        if self._state(name) not in ENDED:
+            with suppress(rpc.RemoteError):  # it may have ended, or be stopping, by now
+                self._daemon.call("stopProcess", name, False)
+            if not wait_until(lambda: self._state(name) in ENDED, grace):
+                end(members, grace=0.0)
+                wait_until(lambda: self._state(name) in ENDED, 5.0)
+        # Those that left the group (setsid) are known from before the stop, or by their marker.
+        end_all(lambda: [*filter(_lives, members), *self._daemon.members(name)], grace=1.0)
+
+    def _stop_seconds(self, name: str) -> int:
+        program = self._daemon.definition(name)
+        return program.stop_seconds if program else 10
+
+
+def _process(info: dict[str, Any]) -> Process:
+    pid = info["pid"] or None
+    return Process(
+        name=info["name"],
+        state=info["statename"],
+        pid=pid,
+        started=float(info["start"]) if pid else None,
+        exit_status=info["exitstatus"] if not pid and info["stop"] else None,
+        message=info["spawnerr"] or info["description"],
+    )
+
+
+def _lives(process: Entry) -> bool:
+    now = entry(process.pid)
+    return now is not None and now.start == process.start
