@@ -84,10 +84,6 @@ class Deployments:
         found: Plan = self._service.get(f"/api/v1/deployments/{segment(deployment)}/plan")
         return found
 
-    def plans(self) -> list[Plan]:
-        """Return every deployment's plan."""
-        return self._service.get("/api/v1/plan")["plans"]  # type: ignore[no-any-return]
-
     def apply(
         self, deployment: str, *, digest: str | None, retry: bool, allow_retire: bool
     ) -> Deployment:

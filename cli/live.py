@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 import sys
 from types import TracebackType
@@ -55,7 +54,8 @@ class Board:
         width = shutil.get_terminal_size().columns
         up = f"\x1b[{self._drawn}A" if self._drawn else ""
         body = "".join(f"\x1b[2K{_cut(line, width)}\n" for line in self._lines.values())
-        os.write(sys.stderr.fileno(), f"{up}{body}".encode())
+        sys.stderr.write(f"{up}{body}")
+        sys.stderr.flush()
         self._drawn = len(self._lines)
 
 

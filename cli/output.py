@@ -20,9 +20,9 @@ _TONES = {
     "green": ("serving", "success", "healthy", "running", "ready", "insync", "ok", "fresh", "yes"),
     "yellow": (
         "progressing", "queued", "starting", "paused", "outofsync", "nothingpromoted", "stale",
-        "warning", "degraded", "restarting", "up_for_retry", "scheduled",
+        "warn", "degraded", "restarting", "up_for_retry", "scheduled",
     ),
-    "red": ("failed", "frozen", "unhealthy", "fatal", "stopped", "upstream_failed", "problem"),
+    "red": ("failed", "frozen", "unhealthy", "fatal", "stopped", "upstream_failed", "fail"),
 }  # fmt: skip
 _TONE_OF = {word: tone for tone, words in _TONES.items() for word in words}
 

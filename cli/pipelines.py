@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from cli.errors import UsageError
 from cli.http import Refused, Service, segment
+from cli.tasklog import lines
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -100,14 +101,7 @@ class Pipelines:
         path = f"{_run_path(name, run_id)}/taskInstances/{segment(step['task_id'])}/logs"
         attempt = max(1, int(step.get("try_number") or 1))
         reply = self._service.send("GET", f"{path}/{attempt}", params={"full_content": "true"})
-        content = reply.json().get("content", [])
-        if isinstance(content, str):
-            yield from content.splitlines()
-            return
-        for event in content:
-            line = event if isinstance(event, str) else _line(event)
-            if line:
-                yield line
+        yield from lines(reply.json().get("content", []))
 
     def _order(self, name: str) -> list[str]:
         """Sort a pipeline's tasks so that each comes after what it needs."""
@@ -148,15 +142,3 @@ def parameters(pairs: list[str]) -> dict[str, Any]:
 
 def _run_path(name: str, run_id: str) -> str:
     return f"/api/v2/dags/{segment(name)}/dagRuns/{segment(run_id)}"
-
-
-def _line(event: dict[str, Any]) -> str:
-    """Write one structured log event as a line; Airflow's grouping marks are left out."""
-    words = str(event.get("event", ""))
-    if words.startswith(("::group::", "::endgroup::")):
-        return ""
-    level = str(event.get("level", "")).upper()
-    detail = event.get("error_detail")
-    if detail:
-        words += "".join(f"\n{each.get('exc_type')}: {each.get('exc_value')}" for each in detail)
-    return f"{level}: {words}" if level in ("WARNING", "ERROR", "CRITICAL") else words

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 POLL_SECONDS = 1.0
 AROUND = ("start_run", "end_run")  # tasks of every pipeline, around the project's own steps
 LAST_LINES = 15
+BROKEN = "broken"  # the tag of a pipeline that stands in for a project that cannot be read
 
 
 def await_pipeline(pipelines: Pipelines, name: str, seconds: float) -> None:
@@ -31,7 +32,11 @@ def await_pipeline(pipelines: Pipelines, name: str, seconds: float) -> None:
     """
     deadline = time.monotonic() + seconds
     told = False
-    while pipelines.pipeline(name) is None:
+    while True:
+        pipeline = pipelines.pipeline(name)
+        broken = pipeline is not None and BROKEN in (tag["name"] for tag in pipeline["tags"])
+        if pipeline is not None and not broken:
+            return
         problems = [text for text in pipelines.import_errors() if name in text]
         if problems:
             raise CommandError(
@@ -39,6 +44,8 @@ def await_pipeline(pipelines: Pipelines, name: str, seconds: float) -> None:
                 "check the project: schnitzel project check FOLDER",
             )
         if time.monotonic() > deadline:
+            if pipeline is not None:
+                raise CommandError(str(pipeline["description"]), "mend it, then train again")
             raise WaitTimedOut(
                 f"Airflow has not read the pipeline of {name} within {seconds:g} s",
                 "see whether Airflow is healthy: schnitzel status",

@@ -100,7 +100,7 @@ class StepOperator(ProjectOperator):
             self._process.stop()
 
     def _keep_open(self, mlflow_run_id: str) -> None:
-        """MLflow's client ends the run with the step's process; the DAG run, and so the run, goes on."""
+        """MLflow's client ends the run with the step's process, but the DAG run goes on."""
         from dags.tracking import Tracking
 
         try:

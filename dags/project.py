@@ -1,68 +1,27 @@
 """A project's folder in, its validated project.yaml out; light enough for Airflow to parse."""
 
-import re
 from datetime import timedelta
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
 import yaml
-from pydantic import (
-    AfterValidator,
-    BaseModel,
-    BeforeValidator,
-    ConfigDict,
-    Field,
-    PrivateAttr,
-    ValidationError,
-    WithJsonSchema,
-    model_validator,
-)
+from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, ValidationError, model_validator
 
-from dags.clusters import CLUSTERS
 from dags.errors import ProjectInvalid
+from dags.fields import (
+    ClusterName,
+    Duration,
+    ParamName,
+    ParamValue,
+    ProjectName,
+    PromotedTo,
+    Schedule,
+    StepName,
+)
 
 FILE_NAME = "project.yaml"
 RESERVED_STEPS = frozenset({"start_run", "end_run"})
 """The tasks that open and close the MLflow run of a DAG run."""
-
-_UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
-
-
-def _duration(value: object) -> timedelta:
-    if isinstance(value, timedelta):
-        return value
-    found = re.fullmatch(r"([1-9][0-9]*)([smhd])", value) if isinstance(value, str) else None
-    if found is None:
-        raise ValueError('a duration is a number with a unit: "90s", "10m", "2h" or "1d"')
-    return timedelta(seconds=int(found[1]) * _UNITS[found[2]])
-
-
-def _known_cluster(value: str) -> str:
-    if value not in CLUSTERS:
-        raise ValueError(f'no cluster is named "{value}"; known: {", ".join(sorted(CLUSTERS))}')
-    return value
-
-
-def _not_production(value: str) -> str:
-    if value.lower() in {"prod", "production", "champion"}:
-        raise ValueError(
-            "a pipeline never promotes to production, a person does: "
-            "schnitzel model promote NAME@VERSION --to prod"
-        )
-    return value
-
-
-Duration = Annotated[
-    timedelta,
-    BeforeValidator(_duration),
-    WithJsonSchema(
-        {"type": "string", "pattern": "^[1-9][0-9]*[smhd]$", "examples": ["90s", "10m"]}
-    ),
-]
-ProjectName = Annotated[str, Field(pattern=r"^[a-z0-9]([a-z0-9-]*[a-z0-9])?$", max_length=63)]
-StepName = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$", max_length=63)]
-ParamName = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$", max_length=63)]
-ParamValue = bool | int | float | str
 
 
 class _Part(BaseModel):
@@ -75,10 +34,10 @@ class Step(_Part):
     """One step: a command that runs as a process, with environment variables and nothing else."""
 
     command: Annotated[str, Field(min_length=1)]
-    """What to run in the project's folder and environment; split like a shell would, but without."""
+    """What to run in the project's folder and environment; split as by a shell, but without one."""
     needs: tuple[StepName, ...] = ()
     """Steps that must succeed first; SCHNITZEL_INPUT_<STEP> is the URI of each one's output."""
-    cluster: Annotated[str, AfterValidator(_known_cluster)] = "local"
+    cluster: ClusterName = "local"
     """Where it runs."""
     timeout: Duration = timedelta(hours=1)
     """After this the step's processes are ended and it has failed."""
@@ -100,7 +59,7 @@ class Gate(_Part):
 class Promotion(_Part):
     """Where the pipeline may promote what it registered, and when."""
 
-    to: Annotated[str, Field(min_length=1), AfterValidator(_not_production)] = "staging"
+    to: PromotedTo = "staging"
     """The environment; production is never allowed here, it is a person's act."""
     when: Literal["gate", "always", "never"] = "gate"
     """`gate`: when the gate says yes."""
@@ -117,7 +76,7 @@ class Project(_Part):
     """The person or team to ask."""
     model: Annotated[str, Field(max_length=256, pattern=r"^[^/:]*$")] = ""
     """Name of the registered model; the project's name if left out."""
-    schedule: str | None = None
+    schedule: Schedule = None
     """A cron expression or a preset (@daily); left out: only when asked."""
     max_active_runs: Annotated[int, Field(ge=1, le=64)] = 1
     """How many runs may be under way together; with 1 they never overlap."""

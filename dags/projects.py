@@ -49,12 +49,13 @@ def _folder(registration: Path) -> Path:
 
 
 def _generated(project: Project) -> DAG:
-    """The DAG of project.yaml; what Airflow refuses, such as a schedule, is the project's error."""
+    """The DAG of project.yaml; what Airflow alone can refuse is the project's error too."""
     try:
-        return build_dag(project)
+        dag = build_dag(project)
+        dag.validate()
     except Exception as error:  # Airflow raises many kinds, and no project may break another
-        field = "schedule" if project.schedule is not None else ""
-        raise ProjectInvalid(project.folder / FILE_NAME, [(field, str(error))]) from error
+        raise ProjectInvalid(project.folder / FILE_NAME, [("", str(error))]) from error
+    return dag
 
 
 def _own_dags(project: Project) -> list[DAG]:
@@ -71,9 +72,12 @@ def _own_dags(project: Project) -> list[DAG]:
     module = importlib.util.module_from_spec(spec)
     try:
         spec.loader.exec_module(module)
-    except Exception as error:  # whatever a project's file raises
+        dags = [value for value in vars(module).values() if isinstance(value, DAG)]
+        for dag in dags:
+            dag.validate()
+            dag.check_cycle()
+    except (Exception, SystemExit) as error:  # whatever a project's file raises
         raise PipelineError(f"{path}: {type(error).__name__}: {error}", hint) from error
-    dags = [value for value in vars(module).values() if isinstance(value, DAG)]
     strangers = [
         dag.dag_id
         for dag in dags

@@ -175,7 +175,7 @@ def _changes(app: FastAPI, engine: Engine, subject: Callable[..., str]) -> None:
         return views.deployment(engine.status(deployment))
 
     @app.post("/api/v1/deployments/{deployment}/apply")
-    def apply(deployment: str, body: Apply, who: who_type) -> dict[str, Any]:  # type: ignore[valid-type]
+    def apply(deployment: str, body: Apply, who: who_type) -> dict[str, Any]:
         engine.apply(
             deployment,
             who,
@@ -186,22 +186,22 @@ def _changes(app: FastAPI, engine: Engine, subject: Callable[..., str]) -> None:
         return told(deployment)
 
     @app.post("/api/v1/deployments/{deployment}/pause")
-    def pause(deployment: str, body: PauseRequest, who: who_type) -> dict[str, Any]:  # type: ignore[valid-type]
+    def pause(deployment: str, body: PauseRequest, who: who_type) -> dict[str, Any]:
         engine.pause(deployment, who, body.reason)
         return told(deployment)
 
     @app.post("/api/v1/deployments/{deployment}/resume")
-    def resume(deployment: str, who: who_type) -> dict[str, Any]:  # type: ignore[valid-type]
+    def resume(deployment: str, who: who_type) -> dict[str, Any]:
         engine.resume(deployment, who)
         return told(deployment)
 
     @app.post("/api/v1/registry/accept")
-    def accept(who: who_type) -> dict[str, Any]:  # type: ignore[valid-type]
+    def accept(who: who_type) -> dict[str, Any]:
         engine.accept_registry(who)
         return {"accepted": True}
 
     @app.post("/api/v1/reconcile")
-    def reconcile(who: who_type) -> dict[str, Any]:  # type: ignore[valid-type]
+    def reconcile(who: who_type) -> dict[str, Any]:
         engine.look()
         return {"looking": True, "for": who}
 

@@ -9,7 +9,6 @@ import hashlib
 import shutil
 import tempfile
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Literal
@@ -17,16 +16,9 @@ from urllib.parse import urlsplit
 
 import httpx
 
-from deployer.artifactsources import (
-    Foreign,
-    Listed,
-    Local,
-    Proxied,
-    Source,
-    missing,
-    unreachable,
-)
-from deployer.background import Job, Jobs, Stopped
+from deployer.artifactclient import Foreign
+from deployer.artifactsources import Listed, Local, Proxied, Source, missing, unreachable
+from deployer.background import Job, Jobs, Stopped, each
 from deployer.errors import ArtifactCorrupt, VersionFailure
 from deployer.filelock import file_lock
 from deployer.state import VersionId
@@ -94,6 +86,13 @@ class Artifacts:
         if job.result and not job.result[0].is_dir():
             self._jobs.forget(key)  # somebody emptied the cache
             job = self._jobs.ensure(key, lambda: self._fetch(key, source, expected_digest))
+        if job.result and expected_digest and job.result[1] != expected_digest:
+            error = ArtifactCorrupt(
+                f"The model's files at {source} are not those that were served before: "
+                f"their digest was {expected_digest[:12]}, and is {job.result[1][:12]}.",
+                "Versions are not to be changed in place: register the files as a new version.",
+            )
+            return ArtifactState("failed", job.since, error=error)
         return _state(job)
 
     def forget(self, version: VersionId, source: str) -> None:
@@ -125,7 +124,7 @@ class Artifacts:
         self._folder.mkdir(parents=True, exist_ok=True)
         with file_lock(self._folder / f".{key}.lock", stopping):
             digest = _kept_digest(place, stopping)
-            if digest and expected in (None, digest):
+            if digest and (not expected or digest == expected):
                 return place / "model", digest
             for leftover in [place, *self._folder.glob(f".{key}.*.part")]:
                 shutil.rmtree(leftover, ignore_errors=True)
@@ -134,12 +133,6 @@ class Artifacts:
                 self._download(self._source(source, part / "foreign"), source, part / "model")
                 shutil.rmtree(part / "foreign", ignore_errors=True)
                 digest = digest_of(part / "model", stopping)
-                if expected not in (None, digest):
-                    raise ArtifactCorrupt(
-                        f"The model's files at {source} are not those that were served before: "
-                        f"their digest is {digest[:12]}, and was {expected[:12]}.",
-                        "Versions are not to be changed in place: register the files as a new one.",
-                    )
                 (part / "digest").write_text(digest)
                 part.chmod(0o755)
                 part.rename(place)
@@ -170,13 +163,7 @@ class Artifacts:
                     passing=True,
                 )
 
-        with ThreadPoolExecutor(PARALLEL_FILES, thread_name_prefix="artifact-files") as pool:
-            futures = [pool.submit(copy, file) for file in files]
-            try:
-                for future in futures:
-                    future.result()
-            finally:
-                pool.shutdown(wait=False, cancel_futures=True)
+        each(copy, files, PARALLEL_FILES, "artifact-files")
 
     def _source(self, uri: str, folder: Path) -> Source:
         stopping: Callable[[], bool] = self._jobs.stopping.is_set
@@ -195,7 +182,7 @@ class Artifacts:
 
 def artifact_key(version: VersionId, source: str) -> str:
     """Name a version's files in the cache: 32 hex digits, safe as a file name."""
-    text = "\0".join([version.model, version.key, source])
+    text = f"{version.model}\0{version.key}\0{source}"
     return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:32]
 
 

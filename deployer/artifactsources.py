@@ -1,14 +1,11 @@
 """In: an artifact URI as MLflow gives it; out: a source that lists its files and copies each.
 
-Proxied artifacts come over MLflow's REST API, in parallel, with no process to start; files of this
-machine are copied; any other store is left to MLflow's own client in a process of its own.
+Proxied artifacts come over MLflow's REST API, with no process to start; files of this machine are
+copied. Any other store: `deployer.artifactclient`.
 """
 
 import os
 import shutil
-import signal
-import subprocess
-import sys
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -153,69 +150,6 @@ class Local:
         return True
 
 
-class Foreign:
-    """Artifacts in a store that only MLflow's own client knows (S3, Azure, GCS, HDFS, ...).
-
-    Args:
-        uri: the artifact URI.
-        environment: variables for the client: the tracking server and its credentials.
-        folder: a new folder of ours, into which all is downloaded when it is first listed.
-        stopping: asked while the client works.
-    """
-
-    _SCRIPT: Final = (
-        "import sys\n"
-        "from mlflow.store.artifact import artifact_repository_registry as registry\n"
-        "repository = registry.get_artifact_repository(sys.argv[1])\n"
-        "wanted = sys.argv[3]\n"
-        "found = [entry.path for entry in repository.list_artifacts()]\n"
-        "if wanted in found or (found and not wanted):\n"
-        "    repository.download_artifacts(wanted, sys.argv[2])\n"
-    )
-
-    def __init__(
-        self, uri: str, environment: Mapping[str, str], folder: Path, stopping: Stopping
-    ) -> None:
-        self._uri = uri
-        self._environment = environment
-        self._folder = folder
-        self._stopping = stopping
-
-    def files(self) -> list[Listed]:
-        """Download everything, and list what came."""
-        self._download("")
-        return Local(str(self._folder), self._stopping).files()
-
-    def copy(self, path: str, to: Path, limit: int | None = None) -> bool:
-        """Copy what was downloaded, or else download this one file."""
-        if not (self._folder / path).exists():
-            self._download(path)
-        return Local(str(self._folder), self._stopping).copy(path, to, limit)
-
-    def _download(self, path: str) -> None:
-        command = [sys.executable, "-c", self._SCRIPT, self._uri, str(self._folder), path]
-        with subprocess.Popen(
-            command,
-            env={**os.environ, **self._environment},
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.PIPE,
-            text=True,
-            start_new_session=True,
-        ) as process:
-            while True:
-                try:
-                    _, errors = process.communicate(timeout=0.2)
-                    break
-                except subprocess.TimeoutExpired:
-                    if self._stopping():
-                        os.killpg(process.pid, signal.SIGKILL)
-                        raise Stopped from None
-        if process.returncode:
-            lines = errors.strip().splitlines() or ["no message"]
-            raise unreachable(self._uri, lines[-1][:300])
-
-
 def safe_name(name: object, uri: str) -> str:
     """Give back one segment of a path, if it is one that stays where it is put.
 
@@ -265,7 +199,9 @@ def _check(response: httpx.Response, uri: str) -> None:
             "Set mlflow.username and mlflow.password_ref in platform.yaml.",
         )
     if response.status_code >= 400:
-        raise unreachable(uri, f"MLflow answers {response.status_code}")
+        error = unreachable(uri, f"MLflow answers {response.status_code}")
+        error.passing = response.status_code >= 500 or response.status_code in (408, 429)
+        raise error
 
 
 def _walk(folder: Path) -> Iterator[Path]:

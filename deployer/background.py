@@ -8,17 +8,18 @@ import random
 import threading
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from typing import Final, Generic, Literal, TypeVar
 
 from deployer.errors import VersionFailure
 
+Item = TypeVar("Item")
 Result = TypeVar("Result")
 
 FIRST_RETRY: Final = 10.0
 MOST_RETRY: Final = 600.0
-CLOSING_SECONDS: Final = 4.0
+CLOSING_SECONDS: Final = 2.0
 
 
 class Stopped(Exception):  # noqa: N818 - no error: the process is ending
@@ -56,18 +57,23 @@ class Jobs(Generic[Result]):
         self._change = threading.Condition()
         self._threads: list[threading.Thread] = []
 
-    def ensure(self, key: str, work: Callable[[], Result]) -> Job[Result]:
+    def ensure(
+        self, key: str, work: Callable[[], Result], ready: Callable[[], Result | None] | None = None
+    ) -> Job[Result]:
         """Start the work unless it is under way, done, or failed for the time being.
 
         Args:
             key: names the work; the same key, the same work.
             work: gives the result, or raises VersionFailure, or Stopped once `stopping` is set.
+            ready: asked, before the work is first begun, whether it was done before; quick.
         """
         with self._change:
             job = self._jobs.get(key)
             now = self._clock()
             if job and (job.phase != "failed" or job.retry_at is None or now < job.retry_at):
                 return job
+            if job is None and ready is not None and (result := ready()) is not None:
+                return self._jobs.setdefault(key, Job("done", now, result))
             job = Job[Result]("running", now, attempts=job.attempts + 1 if job else 1)
             if self.stopping.is_set():
                 return job
@@ -133,3 +139,31 @@ class Jobs(Generic[Result]):
                     # Jitter, so that what failed together does not come back together.
                     ended = replace(ended, retry_at=now + wait * random.uniform(0.8, 1.2))  # noqa: S311
                 self._jobs[key] = replace(ended, since=now)
+
+
+def each(work: Callable[[Item], None], items: Iterable[Item], parallel: int, name: str) -> None:
+    """Do the work on each item, a few at a time; after a failure none is begun, and it is raised.
+
+    Not a ThreadPoolExecutor: its threads would hold up the end of the process.
+    """
+    waiting = deque(items)
+    errors: list[BaseException] = []
+
+    def run() -> None:
+        while not errors:
+            try:
+                item = waiting.popleft()
+            except IndexError:
+                return
+            try:
+                work(item)
+            except Exception as error:  # noqa: BLE001 - raised below, in the caller's thread
+                errors.append(error)
+
+    threads = [threading.Thread(target=run, name=name, daemon=True) for _ in range(parallel)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    if errors:
+        raise errors[0]

@@ -1,4 +1,4 @@
-"""In: a file that several processes know; out: the right to go on, held by one of them at a time."""
+"""In: a file that several processes know; out: the right to go on, which one has at a time."""
 
 import contextlib
 import fcntl

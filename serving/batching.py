@@ -1,7 +1,8 @@
-"""Requests that wait go in; those that one call of the model may answer come out, and an answer for each.
+"""Waiting requests go in; those that one call may answer come out, and an answer for each.
 
-There is no timer: a batch is what queued while the worker was busy. What `join` and `cut` do to the data is the caller's
-(scoring.py knows pandas and numpy); this file knows order, limits and failures. Runs in the worker: standard library only.
+There is no timer: a batch is what queued while the worker was busy. What `join` and `cut` do to the
+data is the caller's (scoring.py knows pandas and numpy); this file knows order, limits and
+failures. Runs in the worker: standard library only.
 """
 
 from __future__ import annotations
@@ -35,12 +36,12 @@ class Batching:
     max_rows: int
     join: Callable[[list[Any]], Any]
     cut: Callable[[Any, list[int]], list[Any] | None]
-    """The model's result for a batch, rows of each request -> a result for each, or None if it has no such rows."""
+    """A batch's result, rows of each request -> a result for each; None if it has no such rows."""
     said: list[str] = field(default_factory=list)
     """Why batching was switched off, in words for the log."""
 
     def take(self, waiting: list[Waiting]) -> list[Waiting]:
-        """Remove and return the oldest request and those that may share its call, in order of arrival."""
+        """Remove and return the oldest request and those that may share its call, in order."""
         first = waiting.pop(0)
         if not self.enabled or first.key is None or not first.rows:
             return [first]
@@ -57,10 +58,10 @@ class Batching:
     def answer(
         self, group: list[Waiting], predict: Callable[[Any, Any], Any]
     ) -> list[tuple[Waiting, Any, Exception | None]]:
-        """Return (request, result, error) for each of `group`, one call for all if that works, else one by one.
+        """Return (request, result, error) for each: one call for all if that works, else singly.
 
-        A model that fails a batch, but answers each of its requests, or that returns something without one row for each
-        row, is not asked to take a batch again.
+        A model that fails a batch, but answers each of its requests, or that returns something
+        without one row for each row, is not asked to take a batch again.
         """
         shared = self._together(group, predict) if len(group) > 1 else None
         if shared is not None:

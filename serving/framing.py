@@ -1,7 +1,8 @@
 """Messages go in, bytes for the socket come out; and the way back.
 
-A frame is `length` (uint32, of the payload), `id` (uint64, of the request; 0 for none), `kind` (uint8) and the payload,
-little-endian, without padding. The front and the worker both load this file; it needs the standard library only.
+A frame is `length` (uint32, of the payload), `id` (uint64, of the request; 0 for none), `kind`
+(uint8) and the payload, little-endian, without padding. The front and the worker both load this
+file; it needs the standard library only.
 """
 
 from __future__ import annotations

@@ -1,4 +1,7 @@
-"""Questions for the worker go in; futures of its answers come out. The front's end of the socket, on the event loop."""
+"""Questions for the worker go in; futures of its answers come out.
+
+The front's end of the socket, on the event loop.
+"""
 
 from __future__ import annotations
 
@@ -18,10 +21,13 @@ class WorkerGone(Exception):  # noqa: N818 - named for what happened
 
 
 class Link(asyncio.Protocol):
-    """One connection to one worker. `on_news` gets frames that answer no request; `lost` is set at the end.
+    """One connection to one worker.
 
-    No answer can harm it: one whose request has gone (the client left, the time was up) is dropped. An exception in
-    data_received would make the event loop close the socket, and with it end the worker.
+    `on_news` gets frames that answer no request; `lost` is set at the end.
+
+    No answer can harm it: one whose request has gone (the client left, the time was up) is dropped.
+    An exception in data_received would make the event loop close the socket, and with it end the
+    worker.
     """
 
     def __init__(self, on_news: Callable[[Frame], None]) -> None:
@@ -55,8 +61,11 @@ class Link(asyncio.Protocol):
             if not future.done():
                 future.set_exception(WorkerGone("the model's process ended before it answered"))
 
-    async def ask(self, kind: int, payload: bytes, timeout: float) -> Frame:
-        """Return the worker's answer. Raises TimeoutError (and tells the worker to forget it) or WorkerGone."""
+    async def ask(self, kind: int, payload: bytes, seconds: float) -> Frame:
+        """Return the worker's answer, waited for `seconds` at most.
+
+        Raises TimeoutError (and tells the worker to forget it) or WorkerGone.
+        """
         if self._transport is None or self._transport.is_closing():
             raise WorkerGone("the model's process is not running")
         self._last += 1
@@ -65,7 +74,7 @@ class Link(asyncio.Protocol):
         self._waiting[request_id] = future
         self._transport.write(framing.pack(request_id, kind, payload))
         try:
-            async with asyncio.timeout(timeout):
+            async with asyncio.timeout(seconds):
                 return await future
         finally:
             # Not answered: the time was up or the client's task was cancelled; nobody needs it now.

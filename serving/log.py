@@ -1,4 +1,4 @@
-"""What went wrong goes in; redacted lines on stderr come out, with an id by which they are found again."""
+"""What went wrong goes in; redacted lines on stderr, and an id to find them by, come out."""
 
 from __future__ import annotations
 

@@ -42,12 +42,11 @@ class Counter:
 
 
 class Gauge:
-    """A value that is read when somebody asks."""
-
-    kind = "gauge"
+    """A value that is read when somebody asks; a counter if its name says so."""
 
     def __init__(self, name: str, says: str, read: Callable[[], float]) -> None:
         self.name, self.says, self._read = name, says, read
+        self.kind = "counter" if name.endswith("_total") else "gauge"
 
     def lines(self) -> Iterator[str]:
         """Yield the sample."""
@@ -89,7 +88,9 @@ class Histogram:
         """Yield the samples: cumulative buckets, sum and count."""
         for values, counts in self._counts.items():
             total = 0
-            for bound, count in zip((*map("{:g}".format, self._bounds), "+Inf"), counts, strict=True):
+            for bound, count in zip(
+                (*map("{:g}".format, self._bounds), "+Inf"), counts, strict=True
+            ):
                 total += count
                 labels = _labels((*self._labels, "le"), (*values, bound))
                 yield f"{self.name}_bucket{labels} {total}"

@@ -1,7 +1,8 @@
-"""A predictor goes in; questions to its model are answered, by a worker that is started, watched and replaced here.
+"""A predictor goes in; its model is asked, in a worker that is started and replaced here.
 
-The front outlives its worker: one that dies after it was ready is replaced, later after each death; after DEATHS deaths
-within WINDOW seconds it is a crash loop, and the server ends. A model that never loaded is not tried again.
+The front outlives its worker: one that dies after it was ready is replaced, later after each death;
+after DEATHS deaths within WINDOW seconds it is a crash loop, and the server ends. A model that
+never loaded is not tried again.
 """
 
 from __future__ import annotations
@@ -58,7 +59,8 @@ class Pool:
         self._link: Link | None = None
         self._failure: dict[str, Any] | None = None
         self._over = 0
-        self._stopping = False
+        self._loaded = False
+        self._stopping = asyncio.Event()
         self.ready = False
         self.was_ready = False
         self.restarts = 0
@@ -74,12 +76,15 @@ class Pool:
         return self._process.resident() if self._process is not None else 0
 
     async def run(self, first: process.Process | None) -> int:
-        """Keep a worker running, `first` being one that was started already; return the exit code that ends the server."""
+        """Keep a worker running until the server has to end; return the exit code.
+
+        `first` is a worker that was started already.
+        """
         deaths: deque[float] = deque(maxlen=DEATHS)
         while True:
             death = await self._life(first)
             first = None
-            if self._stopping:
+            if self._stopping.is_set():
                 return 0
             log.say(f"{death.reason}: {death.message}", level=logging.ERROR)
             if not self.was_ready:
@@ -87,7 +92,8 @@ class Pool:
                 return CANNOT_LOAD
             deaths.append(time.monotonic())
             if len(deaths) == DEATHS and deaths[-1] - deaths[0] < WINDOW:
-                text = f"the model's process died {DEATHS} times within {WINDOW:.0f} s; the last time {death.message}"
+                often = f"the model's process died {DEATHS} times within {WINDOW:.0f} s"
+                text = f"{often}; the last time: {death.message}"
                 self._fail("CrashLoop", death._replace(message=text))
                 return CRASH_LOOP
             self._state.change(
@@ -98,15 +104,23 @@ class Pool:
                 worker_pid=None,
             )
             recent = sum(1 for each in deaths if deaths[-1] - each < WINDOW)
-            await asyncio.sleep(FIRST_PAUSE * 2 ** (recent - 1))
+            if await self._stopped_within(FIRST_PAUSE * 2 ** (recent - 1)):
+                return 0
             self.restarts += 1
 
     def stop(self) -> None:
         """End the worker, for good."""
-        self._stopping = True
+        self._stopping.set()
         self.ready = False
         if self._process is not None:
             self._process.kill()
+
+    async def _stopped_within(self, seconds: float) -> bool:
+        try:
+            async with asyncio.timeout(seconds):
+                return await self._stopping.wait()
+        except TimeoutError:
+            return False
 
     def _fail(self, reason: str, death: Death) -> None:
         self._state.change(
@@ -122,7 +136,7 @@ class Pool:
             worker = started or process.start(self._predictor)
         except OSError as error:
             return Death("LoadError", f"the model's Python cannot be run: {error}")
-        self._process, self._failure, self._over = worker, None, 0
+        self._process, self._failure, self._over, self._loaded = worker, None, 0, False
         self._state.change(worker_pid=worker.pid, restarts=self.restarts)
         loop = asyncio.get_running_loop()
         link = Link(self._news)
@@ -146,14 +160,18 @@ class Pool:
             self._on_batch(*framing.unpack_batch(frame.payload))
         elif frame.kind == framing.FAILED:
             self._failure = json.loads(frame.payload)
-        elif frame.kind == framing.READY and not self._stopping:
+        elif frame.kind == framing.READY and not self._stopping.is_set():
             description = json.loads(frame.payload)
             self._on_ready(description)
-            self.ready = self.was_ready = True
+            self.ready = self.was_ready = self._loaded = True
             took = description["seconds"]
             log.say(f"model loaded: import {took['import']:.2f} s, load {took['load']:.2f} s")
             self._state.change(
-                phase="ready", reason="", message="", traceback_id=None, python=description["python"]
+                phase="ready",
+                reason="",
+                message="",
+                traceback_id=None,
+                python=description["python"],
             )
 
     async def _watch(self, worker: process.Process) -> None:
@@ -167,18 +185,22 @@ class Pool:
             await asyncio.sleep(WATCH_EVERY)
 
     def _why(self, status: int) -> Death:
-        when = "while it answered" if self._failure is None and self.was_ready else "while it loaded"
+        when = "while it served" if self._loaded else "while it loaded"
         if self._failure is not None:
             message = str(self._failure["message"])
             found = log.keep_traceback(message, self._failure["traceback"])
-            return Death("OutOfMemory" if self._failure["out_of_memory"] else "LoadError", message, found)
+            return Death(
+                "OutOfMemory" if self._failure["out_of_memory"] else "LoadError", message, found
+            )
         if self._over:
             limit = self._predictor.memory_bytes or 0
             used = f"{self._over / 2**20:.0f} MiB, more than its limit of {limit / 2**20:.0f} MiB"
             return Death("OutOfMemory", f"the model's process used {used}, {when}")
         if status == -signal.SIGKILL:
-            text = "it was killed from outside (SIGKILL), most often by the system for lack of memory"
+            text = (
+                "it was killed from outside (SIGKILL), most often by the system for lack of memory"
+            )
             return Death("OutOfMemory", f"{text}, {when}")
         how = f"signal {signal.Signals(-status).name}" if status < 0 else f"exit status {status}"
-        reason = "WorkerDied" if self.was_ready else "LoadError"
+        reason = "WorkerDied" if self._loaded else "LoadError"
         return Death(reason, f"the model's process ended with {how} {when}")

@@ -48,7 +48,10 @@ class Predictor:
 
 
 def read(path: str) -> Predictor:
-    """Return the predictor in the file `path`. Fields that are not known are left alone; BadPredictor names what is wrong."""
+    """Return the predictor in the file `path`.
+
+    Fields that are not known are left alone; BadPredictor names what is wrong.
+    """
     try:
         content: Any = json.loads(Path(path).read_bytes())
     except (OSError, ValueError) as error:

@@ -1,6 +1,7 @@
 """A predictor goes in; a running worker process with a socket to it comes out.
 
-Imported before anything else of the front, so that the model loads while the front gets ready: it needs little itself.
+Imported before anything else of the front, so that the model loads while the front gets ready: it
+needs little itself.
 """
 
 from __future__ import annotations
@@ -57,7 +58,9 @@ class Process:
 
 
 def start(predictor: Predictor) -> Process:
-    """Start a worker. Call it from the main thread: the kernel ends the worker with the thread that started it.
+    """Start a worker.
+
+    Call it from the main thread: the kernel ends the worker with the thread that started it.
 
     Raises OSError if the interpreter cannot be run.
     """
@@ -70,7 +73,7 @@ def start(predictor: Predictor) -> Process:
     }
     command = [
         predictor.python,
-        "-I",  # neither PYTHONPATH, nor the user's site, nor this folder: only the model's environment
+        "-I",  # the model's environment only: no PYTHONPATH, no user's site, no folder of ours
         str(Path(__file__).with_name("worker.py")),
         str(theirs.fileno()),
         str(os.getpid()),
@@ -83,12 +86,12 @@ def start(predictor: Predictor) -> Process:
             stdin=subprocess.DEVNULL,
             env={**os.environ, **ENVIRONMENT},
             pass_fds=(theirs.fileno(),),
-            process_group=0,  # a signal to our group must not reach a worker that still has to answer
+            process_group=0,  # a signal to our group must not end a worker that has to answer
         )
     except OSError:
         ours.close()
         raise
     finally:
         theirs.close()
-    ours.setblocking(False)  # noqa: FBT003 - the socket module's signature
+    ours.setblocking(False)
     return Process(popen, ours)

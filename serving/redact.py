@@ -16,7 +16,7 @@ _HEADER = re.compile(r"\b(bearer|basic)\s+[a-z0-9+/=._~-]{6,}", re.IGNORECASE)
 
 
 def redact(text: str) -> str:
-    """Return `text` with values named password, token, secret or key, credentials in URLs, and bearer tokens replaced."""
+    """Return `text` without what follows password, token, secret or key, nor logins in URLs."""
     text = _IN_URL.sub(rf"\1{_GONE}@", text)
     text = _HEADER.sub(rf"\1 {_GONE}", text)
     return _NAMED.sub(rf"\1{_GONE}", text)

@@ -1,6 +1,7 @@
-"""Data of several requests goes in, data for one call of the model comes out; its result goes in, a result for each comes out.
+"""Data of several requests goes in, data for one call comes out; and its result the way back.
 
-Runs in the worker. Knows pandas and numpy, and which data may be put together without changing what any request means.
+Runs in the worker. Knows pandas and numpy, and which data may be put together without changing what
+any request means.
 """
 
 from __future__ import annotations
@@ -21,7 +22,8 @@ class Rows:
         utils = importlib.import_module("mlflow.models.utils")
         self._schema = model.metadata.get_input_schema()
         self._enforce = getattr(utils, "_enforce_schema", None)
-        # A model with hints from its example gets rows in that example's form, at times the first one only.
+        # A model with hints from its example gets rows in that example's form, at times the first
+        # one only.
         from_example = getattr(model.metadata, "_is_type_hint_from_example", lambda: False)
         self._joins = not from_example() and (self._schema is None or self._enforce is not None)
 
@@ -41,12 +43,19 @@ class Rows:
         if isinstance(data, dict) and data:
             parts = [(name, self.count_and_key(data[name], None)) for name in data]
             arrays = all(isinstance(value, self._np.ndarray) for value in data.values())
-            if arrays and len({rows for _, (rows, _) in parts}) == 1 and all(k for _, (_, k) in parts):
+            if (
+                arrays
+                and len({rows for _, (rows, _) in parts}) == 1
+                and all(k for _, (_, k) in parts)
+            ):
                 return parts[0][1][0], tuple((name, key) for name, (_, key) in parts)
         return 0, None
 
     def join(self, parts: list[Any]) -> Any:
-        """Return data of equal keys as one. Raises what mlflow raises if one of them, by itself, breaks the signature."""
+        """Return data of equal keys as one.
+
+        Raises what mlflow raises if one of them, by itself, breaks the signature.
+        """
         first = parts[0]
         if isinstance(first, dict):
             return {name: self._np.concatenate([part[name] for part in parts]) for name in first}
@@ -54,8 +63,9 @@ class Rows:
             return self._np.concatenate(parts)
         dtypes = set(first.dtypes)
         if self._enforce is not None and self._schema is not None and object in dtypes:
-            # mlflow judges a column of objects as a whole: together, one could pass that alone would not.
-            # Other columns are judged by their type, or value by value: no need to look at each request.
+            # mlflow judges a column of objects as a whole: together, one could pass that alone
+            # would not. Other columns are judged by their type, or value by value: no need to look
+            # at each request.
             parts = [self._enforce(part, self._schema) for part in parts]
             dtypes = set()
         if len(dtypes) == 1 and isinstance(next(iter(dtypes)), self._np.dtype):
@@ -64,12 +74,14 @@ class Rows:
         return self._pd.concat(parts, ignore_index=True)
 
     def cut(self, result: Any, rows: list[int]) -> list[Any] | None:
-        """Return the result of each request of a batch, or None if the result does not have one row for each row."""
+        """Return the result of each request, None if there is not one row for each row."""
         if isinstance(result, dict):
             cuts = {name: self.cut(value, rows) for name, value in result.items()}
             if not cuts or any(part is None for part in cuts.values()):
                 return None
-            return [{name: part[i] for name, part in cuts.items() if part} for i in range(len(rows))]
+            return [
+                {name: part[i] for name, part in cuts.items() if part} for i in range(len(rows))
+            ]
         framed = isinstance(result, self._pd.DataFrame | self._pd.Series)
         sized = framed or (isinstance(result, self._np.ndarray) and result.ndim > 0)
         # A list of arrays holds one array for each output, not for each row.
@@ -81,5 +93,6 @@ class Rows:
 
 
 def _is_plain(value: Any) -> bool:
-    kinds = str | int | float | dict | type(None)
-    return isinstance(value, list) and all(isinstance(element, kinds) for element in value)
+    return isinstance(value, list) and all(
+        element is None or isinstance(element, str | int | float | dict) for element in value
+    )

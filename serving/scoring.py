@@ -1,8 +1,9 @@
-"""A request's bytes go in, data for the model comes out; the model's result goes in, an answer comes out.
+"""A request's bytes go in, data for the model comes out; a result goes in, an answer comes out.
 
-Runs in the worker, with the model's own mlflow, pandas and numpy. MLflow's protocol is read and written by mlflow itself
-(mlflow.pyfunc.scoring_server), so that answers and refusals are those of `mlflow models serve`; one thing differs: an
-exception of the model is a 500 here, where mlflow says 400.
+Runs in the worker, with the model's own mlflow, pandas and numpy. MLflow's protocol is read and
+written by mlflow itself (mlflow.pyfunc.scoring_server), so that answers and refusals are those of
+`mlflow models serve`; one thing differs: an exception of the model is a 500 here, where mlflow says
+400.
 """
 
 from __future__ import annotations
@@ -28,11 +29,19 @@ class Refused(Exception):  # noqa: N818 - it is an answer, not an error of ours
 
     def __init__(self, status: int, content_type: str, body: str, message: str) -> None:
         super().__init__(message)
-        self.status, self.content_type, self.body, self.message = status, content_type, body, message
+        self.status, self.content_type, self.body, self.message = (
+            status,
+            content_type,
+            body,
+            message,
+        )
 
 
 class Read(NamedTuple):
-    """A request that was understood: what to ask the model, and whether the answer goes unwrapped (chat models)."""
+    """A request that was understood.
+
+    What to ask the model, and whether the answer goes unwrapped (chat models).
+    """
 
     data: Any
     params: Any
@@ -40,11 +49,11 @@ class Read(NamedTuple):
 
 
 class _Parsed(BaseException):
-    """Carries parsed data out of mlflow's `invocations`, which turns every `Exception` into an answer."""
+    """Carries data out of mlflow's `invocations`, which turns every `Exception` into an answer."""
 
 
 class _Reader:
-    """Stands where mlflow expects a model: has its metadata, and hands over what it was asked to predict."""
+    """Stands where mlflow expects a model: hands over what it was asked to predict."""
 
     def __init__(self, metadata: Any) -> None:
         self.metadata = metadata
@@ -66,12 +75,17 @@ class Scorer:
         self._reader = _Reader(model.metadata)
         self._takes_params = "params" in inspect.signature(model.predict).parameters
         outputs = model.metadata.get_output_schema()
-        self._names: list[str] = list(outputs.input_names()) if outputs is not None and outputs.has_input_names() else []
+        self._names: list[str] = (
+            list(outputs.input_names()) if outputs is not None and outputs.has_input_names() else []
+        )
 
     # -- reading
 
     def read_invoke(self, content_type: str, body: bytes) -> Read:
-        """Return what a request in MLflow's protocol asks; raises Refused as `mlflow models serve` would answer."""
+        """Return what a request in MLflow's protocol asks.
+
+        Raises Refused as `mlflow models serve` would answer.
+        """
         try:
             answer = self._server.invocations(body, content_type, self._reader, self._schema)
         except _Parsed as parsed:
@@ -90,7 +104,10 @@ class Scorer:
         return isinstance(data, dict) and is_chat is not None and bool(is_chat(data))
 
     def read_columns(self, head: dict[str, Any], buffers: list[bytes]) -> Read:
-        """Return what a request in typed columns asks. `form` of the head says what the model gets: a frame, one array, or a dict of arrays."""
+        """Return what a request in typed columns asks.
+
+        `form` of the head says what the model gets: a frame, one array, or a dict of arrays.
+        """
         frame = head["form"] == "frame"
         arrays = [
             self._array(column, buffer, as_objects=frame)
@@ -101,7 +118,7 @@ class Scorer:
             data = arrays[0]
         elif not frame:
             data = dict(zip(names, arrays, strict=True))
-        elif len(arrays) == 1 and arrays[0].ndim == 2:  # noqa: PLR2004 - rows and columns
+        elif len(arrays) == 1 and arrays[0].ndim == 2:
             data = self.pd.DataFrame(arrays[0], columns=names)
         elif len({array.dtype for array in arrays}) == 1:
             data = self.pd.DataFrame(self.np.column_stack(arrays), columns=names)
@@ -125,7 +142,10 @@ class Scorer:
     # -- asking
 
     def predict(self, data: Any, params: Any) -> Any:
-        """Return what the model returns. Raises Refused where mlflow finds that data or params break the signature."""
+        """Return what the model returns.
+
+        Raises Refused where mlflow finds that data or params break the signature.
+        """
         try:
             if self._takes_params:
                 return self.model.predict(data, params=params)
@@ -137,7 +157,8 @@ class Scorer:
             raise RuntimeError(f"the model called sys.exit({error.code})") from error
 
     def _refused(self, error: Any) -> Refused:
-        # The stack trace that mlflow puts into some refusals stays here: it tells strangers about the machine.
+        # The stack trace that mlflow puts into some refusals stays here: it tells strangers about
+        # the machine.
         body = json.loads(error.serialize_as_json())
         body.pop("stack_trace", None)
         message = str(error.message)
@@ -153,7 +174,10 @@ class Scorer:
         return text.getvalue()
 
     def answer_columns(self, result: Any) -> tuple[dict[str, Any], list[bytes]]:
-        """Return a result as typed columns: head and buffers, named by the signature, else output-0, output-1, ..."""
+        """Return a result as typed columns, head and buffers.
+
+        Named as the frame, the dict or the signature says, else output-0, output-1, ...
+        """
         if isinstance(result, self.pd.DataFrame):
             parts = [(str(name), column) for name, column in result.items()]
         elif isinstance(result, dict):
@@ -176,7 +200,7 @@ class Scorer:
         if array.dtype == object:
             inferred = self.pd.Series(array.ravel()).infer_objects()
             array = inferred.to_numpy().reshape(array.shape)
-        if array.dtype.kind == "f" and array.dtype.itemsize > 8:  # noqa: PLR2004 - bytes of a double
+        if array.dtype.kind == "f" and array.dtype.itemsize > 8:
             array = array.astype("<f8")
         datatype = DATATYPES.get(f"{array.dtype.kind}{array.dtype.itemsize}")
         if datatype is not None:

@@ -14,7 +14,10 @@ from serving.redact import redact
 
 @dataclass(frozen=True)
 class State:
-    """What state.json says: `phase` is starting, ready, unready or failed; `reason` is empty or one CamelCase word."""
+    """What state.json says.
+
+    `phase` is starting, ready, unready or failed; `reason` is empty or one CamelCase word.
+    """
 
     phase: str = "starting"
     reason: str = ""
@@ -30,7 +33,7 @@ class State:
 
 
 class StateFile:
-    """Keeps the current state, and the file that shows it. A file that cannot be written does not stop the server."""
+    """Keeps the current state, and the file that shows it."""
 
     def __init__(self, path: str) -> None:
         self._path = Path(path)
@@ -38,7 +41,10 @@ class StateFile:
         self._write()
 
     def change(self, **changes: Any) -> State:
-        """Replace fields of the state, and write it if something changed; `message` is redacted and put on one line."""
+        """Replace fields of the state, and write it if something changed.
+
+        `message` is redacted, put on one line and cut at 500 characters.
+        """
         if "message" in changes:
             changes["message"] = " ".join(redact(changes["message"]).split())[:500]
         new = replace(self.state, **changes)

@@ -1,9 +1,10 @@
 """Lists of JSON values go in, typed columns for the socket come out; and the way back.
 
-Typed columns are a JSON head (its length first, uint32) and one buffer for each column: little-endian numbers, one byte
-for a BOOL, a JSON list of strings for BYTES. `columns` in the head says name, datatype, shape and size in bytes of each.
-The front and the worker both load this file; it needs the standard library only. Datatypes are those of the Open
-Inference Protocol, https://github.com/kserve/open-inference-protocol (specification/protocol/inference_rest.md).
+Typed columns are a JSON head (its length first, uint32) and one buffer for each column:
+little-endian numbers, one byte for a BOOL, a JSON list of strings for BYTES. `columns` in the head
+says name, datatype, shape and size in bytes of each. The front and the worker both load this file;
+it needs the standard library only. Datatypes are those of the Open Inference Protocol,
+https://github.com/kserve/open-inference-protocol (specification/protocol/inference_rest.md).
 """
 
 from __future__ import annotations
@@ -32,8 +33,8 @@ _NUMBERS: tuple[type, ...] = (int, float, type(None))
 _NOTHING = float("nan")
 
 
-class NotOfType(ValueError):
-    """Returned when a value is not of its column's datatype; says which value and what was expected."""
+class NotOfType(ValueError):  # noqa: N818 - it becomes an answer
+    """A value is not of its column's datatype; says which, and what was expected."""
 
 
 def _accepted(datatype: str) -> tuple[tuple[type, ...], str]:
@@ -47,7 +48,7 @@ def _accepted(datatype: str) -> tuple[tuple[type, ...], str]:
 
 
 def encode(datatype: str, values: list[Any]) -> bytes:
-    """Return the buffer of `values`, a flat list of JSON values; null is a missing number or string.
+    """Return the buffer of `values`, a flat list of JSON values; None is a missing one.
 
     Raises NotOfType, which names the first value that does not fit.
     """

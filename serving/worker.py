@@ -1,10 +1,13 @@
-"""Frames from the front go in; the model's answers go back as frames. Runs as a file, in the model's own environment.
+"""Frames from the front go in; the model's answers go back as frames.
+
+Runs as a file, in the model's own environment.
 
     python -I worker.py SOCKET_FD FRONT_PID ARTIFACT OPTIONS
 
-OPTIONS is JSON: `batching` with `enabled` and `max_rows`. It needs the standard library, the model's packages (mlflow among
-them) and the files beside it, which it loads under names of its own: nothing of ours can be imported by the model, and
-nothing of ours can hide one of its modules. It ends when the front does.
+OPTIONS is JSON: `batching` with `enabled` and `max_rows`. It needs the standard library, the
+model's packages (mlflow among them) and the files beside it, which it loads under names of its own:
+nothing of ours can be imported by the model, and nothing of ours can hide one of its modules. It
+ends when the front does.
 """
 
 from __future__ import annotations
@@ -64,7 +67,10 @@ class Link:
         self._cutter = framing.Cutter()
 
     def read(self, *, wait: bool) -> list[framing.Frame]:
-        """Return the frames that arrived; with `wait`, at least one read's worth. Ends the process if the front is gone."""
+        """Return the frames that arrived; with `wait`, at least one read's worth.
+
+        Ends the process if the front is gone.
+        """
         frames: list[framing.Frame] = []
         flags = 0 if wait else socket.MSG_DONTWAIT
         while True:
@@ -92,7 +98,7 @@ class Link:
 
 
 def describe(error: BaseException) -> dict[str, Any]:
-    """Return what the front logs and says about an exception: its last traceback line, and the whole of it."""
+    """Return an exception's last traceback line, and the whole of it."""
     name = type(error).__name__
     text = " ".join(str(error).split())
     return {
@@ -151,9 +157,7 @@ class Worker:
             columns = tensors.pack(*self._scorer.answer_columns(result))
             return framing.pack(frame.id, framing.RESULT, columns)
 
-        return batching.Waiting(
-            frame.id, frame.kind, read.data, read.params, count, key, render
-        )
+        return batching.Waiting(frame.id, frame.kind, read.data, read.params, count, key, render)
 
     def _answer(self, group: list[batching.Waiting]) -> None:
         begin = time.perf_counter()

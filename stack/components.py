@@ -67,15 +67,20 @@ def build(
     """The components of this platform, those first that others need; writes their files."""
     mlflow_url = settings.mlflow.url or f"http://127.0.0.1:{ports['mlflow']}"
     tracking = tracking_environment(mlflow_url, settings.mlflow)
+    gateway = (
+        _attached_gateway(settings.gateway_url, settings.gateway_api_url)
+        if settings.gateway_url
+        else _gateway(layout, ports["gateway"], ports["gateway_api"])
+    )
     return [
         _attached("mlflow", settings.mlflow, settings.mlflow.url)
         if settings.mlflow.url
         else _mlflow(layout, ports["mlflow"], credentials),
-        _gateway(layout, ports["gateway"], ports["gateway_api"]),
+        gateway,
         _attached("airflow", settings.airflow, settings.airflow.url)
         if settings.airflow.url
         else _airflow(layout, cache, ports["airflow"], credentials, tracking),
-        _deployer(layout, cache, mlflow_url, ports, tracking),
+        _deployer(layout, cache, mlflow_url, gateway.address, ports["deployer"], tracking),
     ]
 
 
@@ -91,6 +96,10 @@ def tracking_environment(url: str, service: Service) -> dict[str, str]:
 def _attached(name: str, service: Service, url: str) -> Component:
     address = Address(name, url, url, True, service.username, service.password_ref)
     return Component(address, seconds=15.0, headers=service.authorization())
+
+
+def _attached_gateway(url: str, api_url: str | None) -> Component:
+    return Component(Address("gateway", url, api_url or url, attached=True), seconds=15.0)
 
 
 def _mlflow(layout: Layout, port: int, credentials: Credentials) -> Component:
@@ -172,11 +181,12 @@ def _deployer(
     layout: Layout,
     cache: Path,
     mlflow_url: str,
-    ports: Mapping[str, int],
+    gateway: Address,
+    port: int,
     tracking: Mapping[str, str],
 ) -> Component:
     layout.deployer.mkdir(parents=True, exist_ok=True)
-    url = f"http://127.0.0.1:{ports['deployer']}"
+    url = f"http://127.0.0.1:{port}"
     environment = {
         **{name: value for name, value in os.environ.items() if _is_setting(name)},
         **code_environment(),
@@ -184,9 +194,9 @@ def _deployer(
         "SCHNITZEL_HOME": str(layout.home),
         "SCHNITZEL_CACHE": str(cache),
         "SCHNITZEL_MLFLOW__URL": mlflow_url,
-        "SCHNITZEL_GATEWAY__URL": f"http://127.0.0.1:{ports['gateway']}",
-        "SCHNITZEL_GATEWAY__API_URL": f"http://127.0.0.1:{ports['gateway_api']}",
-        "SCHNITZEL_DEPLOYER__PORT": str(ports["deployer"]),
+        "SCHNITZEL_GATEWAY__URL": gateway.url,
+        "SCHNITZEL_GATEWAY__API_URL": gateway.probe_url,
+        "SCHNITZEL_DEPLOYER__PORT": str(port),
     }
     command = (sys.executable, "-P", "-m", "deployer", "run")
     program = _program(layout, "deployer", command, environment, layout.deployer)

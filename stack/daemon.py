@@ -9,6 +9,7 @@ import os
 import subprocess
 import sys
 import time
+import zlib
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -139,11 +140,18 @@ class Daemon:
         return self.root / "pids" / f"{name}.json"
 
     @contextmanager
-    def lock(self) -> Iterator[None]:
-        """One at a time, among all threads and processes; makes the folder if it is missing."""
-        for folder in (self.root, self.root / "programs", self.root / "pids"):
-            folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-        with (self.root / "lock").open("w") as file:
+    def lock(self, name: str = "") -> Iterator[None]:
+        """One at a time, among all threads and processes; makes the folder if it is missing.
+
+        Args:
+            name: of the one program that is changed; held meanwhile, the lock of all is taken
+                for the short while only in which supervisord's configuration changes.
+        """
+        for folder in ("programs", "pids", "locks"):
+            (self.root / folder).mkdir(parents=True, exist_ok=True, mode=0o700)
+        # A few files for all names: two names that share one wait for each other, nothing worse.
+        lock = f"locks/{zlib.crc32(name.encode()) % 64}" if name else "lock"
+        with (self.root / lock).open("w") as file:
             fcntl.flock(file, fcntl.LOCK_EX)
             yield
 
@@ -170,11 +178,11 @@ class Daemon:
     def _make_socket_folder(self) -> None:
         folder = self._socket().parent
         folder.mkdir(exist_ok=True, mode=0o700)
-        found = folder.lstat()
-        if found.st_uid != os.getuid() or found.st_mode & 0o077:
+        if folder.lstat().st_uid != os.getuid():
             raise SupervisorUnavailable(
-                f"{folder} must belong to you alone, and does not.", f"Run: chmod 700 {folder}"
+                f"{folder} belongs to somebody else.", f"Have it removed: rm -r {folder}"
             )
+        folder.chmod(0o700)  # whoever reaches the socket can start programs
 
 
 def wait_until(condition: Callable[[], bool], seconds: float) -> bool:

@@ -131,11 +131,10 @@ def down(*, layout: Layout | None = None, delete_data: bool = False) -> list[str
 
 
 def _listeners(settings: Settings, only: Collection[str]) -> dict[str, int]:
-    attached = {name for name in ("mlflow", "airflow") if getattr(settings, name).url is not None}
     return {
         name: port
         for name, port in settings.wanted_ports().items()
-        if name.removesuffix("_api") in only and name not in attached
+        if (owner := name.removesuffix("_api")) in only and owner not in settings.attached()
     }
 
 

@@ -15,8 +15,6 @@ from stack.errors import StackError, SupervisorUnavailable
 
 # supervisor.xmlrpc.Faults
 BAD_NAME = 10
-ALREADY_STARTED = 60
-NOT_RUNNING = 70
 
 
 class RemoteError(StackError):
@@ -45,8 +43,9 @@ class _UnixTransport(xmlrpc.client.Transport):
         self._timeout = timeout
 
     def make_connection(self, host: Any) -> http.client.HTTPConnection:
-        del host
-        return _UnixConnection(self._path, self._timeout)
+        connection = _UnixConnection(self._path, self._timeout)
+        self._connection = host, connection  # which close() closes
+        return connection
 
 
 def call(path: Path, method: str, *arguments: object, timeout: float = 10.0) -> Any:

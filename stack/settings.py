@@ -67,7 +67,15 @@ class Settings:
     deployer_port: int = 8090
     gateway_port: int = 8000
     gateway_api_port: int = 8001
+    gateway_url: str | None = None
+    """Of a Traefik that somebody else runs; None: we run our own."""
+    gateway_api_url: str | None = None
     platform_id: str | None = None
+
+    def attached(self) -> set[str]:
+        """The components that somebody else runs."""
+        urls = {"mlflow": self.mlflow.url, "airflow": self.airflow.url, "gateway": self.gateway_url}
+        return {name for name, url in urls.items() if url is not None}
 
     def wanted_ports(self) -> dict[str, int]:
         """Port wanted for each listener of our own, by its name in ports.json."""
@@ -125,6 +133,8 @@ def _parse(answer: Mapping[str, Any]) -> Settings:
         deployer_port=answer["deployer"]["port"],
         gateway_port=answer["gateway"]["port"],
         gateway_api_port=answer["gateway"]["api_port"],
+        gateway_url=answer["gateway"]["url"],
+        gateway_api_url=answer["gateway"].get("api_url"),
         platform_id=answer["platform_id"],
     )
 

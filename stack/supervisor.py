@@ -68,14 +68,16 @@ class Supervisor:
         """Have this program run as defined: started if new, replaced if changed, else untouched."""
         if self._is_in_place(program):
             return
-        if self._state(program.name) is not None:
-            self._stop(program.name, program.stop_seconds)
-        with self._daemon.lock():
+        with self._daemon.lock(program.name):
             if self._is_in_place(program):  # another caller was quicker
                 return
-            write_private(self._daemon.definition_path(program.name), program.definition())
-            self._daemon.reload(program.name)
-            self._daemon.call("addProcessGroup", program.name)
+            self._stop(program.name, program.stop_seconds)
+            with self._daemon.lock():
+                write_private(self._daemon.definition_path(program.name), program.definition())
+                self._daemon.reload(program.name)
+                self._daemon.call("addProcessGroup", program.name)
+            # It is started in the next turn of supervisord's loop: nobody shall see it STOPPED.
+            wait_until(lambda: self._state(program.name) != "STOPPED", 5.0)
 
     def remove(self, name: str, *, grace: float) -> None:
         """Stop a program and forget it: its process group, and whatever left that group.
@@ -85,20 +87,18 @@ class Supervisor:
             grace: seconds from the stop signal to SIGKILL; the program's own stop_seconds
                 hold too, if they are fewer.
         """
-        self._stop(name, grace)
-        with self._daemon.lock():
-            self._daemon.definition_path(name).unlink(missing_ok=True)
-            self._daemon.reload(name)
-            self._daemon.record_path(name).unlink(missing_ok=True)
+        with self._daemon.lock(name):
+            self._stop(name, grace)
+            with self._daemon.lock():
+                self._daemon.definition_path(name).unlink(missing_ok=True)
+                self._daemon.reload(name)
+                self._daemon.record_path(name).unlink(missing_ok=True)
 
     def restart(self, name: str) -> None:
         """Stop a program and start it again, also when it had failed or exited."""
-        self._stop(name, self._stop_seconds(name))
-        try:
+        with self._daemon.lock(name):
+            self._stop(name, self._stop_seconds(name))
             self._daemon.call("startProcess", name, False)
-        except rpc.RemoteError as fault:
-            if fault.code != rpc.ALREADY_STARTED:
-                raise
 
     def processes(self) -> dict[str, Process]:
         """Every program that supervisord knows, by name; SupervisorUnavailable if it is dead."""

@@ -1,17 +1,17 @@
 """Commands about deployments in; the Deployer's answers out."""
 
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
-from cli import views
+from cli import choice, views
 from cli.client import Clients
 from cli.config import current
-from cli.deployments import Deployments, label
+from cli.deployments import Deployment, label
 from cli.errors import PENDING
 from cli.groups import Command, group
 from cli.options import Environment, Output, Timeout, Yes, chosen
-from cli.output import confirm, emit, fields, say, write
+from cli.output import Format, confirm, emit, fields, say, write
 from cli.waiting import wait_for
 
 app = group()
@@ -22,10 +22,14 @@ OptionalModel = Annotated[
 ]
 
 
-def _open(environment: str | None) -> tuple[Clients, Deployments, str | None]:
-    config = current()
-    clients = Clients(config)
-    return clients, clients.deployments, environment or config["environment"]
+def _one(model: str, environment: str | None) -> tuple[Clients, Deployment]:
+    clients = Clients(current())
+    return clients, choice.one(clients, model, environment)
+
+
+def _several(model: str | None, environment: str | None) -> tuple[Clients, list[Deployment]]:
+    clients = Clients(current())
+    return clients, choice.several(clients, model, environment)
 
 
 @app.callback()
@@ -47,8 +51,7 @@ def list_(environment: Environment = None, output: Output = None) -> None:
     schnitzel deploy list
     schnitzel deploy list -e prod -o json
     """
-    clients, deployments, _ = _open(environment)
-    found = deployments.find(environment=environment)
+    clients, found = _several(None, environment)
     emit(
         {"deployments": found},
         chosen(output, clients.config),
@@ -66,11 +69,7 @@ def status(
     schnitzel deploy status angler
     schnitzel deploy status angler@prod -o yaml
     """
-    clients, deployments, where = _open(environment)
-    if model is None:
-        found = deployments.find(environment=environment)
-    else:
-        found = deployments.named(model, None if "@" in model else where)
+    clients, found = _several(model, environment)
     emit(
         {"deployments": found},
         chosen(output, clients.config),
@@ -96,9 +95,13 @@ def wait(
     schnitzel deploy wait angler -e prod
     schnitzel deploy wait angler@prod --version 3 --timeout 120
     """
-    clients, deployments, where = _open(environment)
-    ident = deployments.one(model, None if "@" in model else where)["id"]
-    found = wait_for(deployments, lambda: deployments.get(ident), version=version, seconds=timeout)
+    clients, named = _one(model, environment)
+    found = wait_for(
+        clients.deployments,
+        lambda: clients.deployments.get(named["id"]),
+        version=version,
+        seconds=timeout,
+    )
     emit(found, chosen(output, clients.config), lambda: found["url"])
 
 
@@ -117,14 +120,8 @@ def plan(
     schnitzel deploy plan
     schnitzel deploy plan angler@prod --exit-code
     """
-    clients, deployments, where = _open(environment)
-    if model is None and environment is None:
-        plans = deployments.plans()
-    elif model is None:
-        plans = [deployments.plan(each["id"]) for each in deployments.find(environment=environment)]
-    else:
-        named = deployments.named(model, None if "@" in model else where)
-        plans = [deployments.plan(each["id"]) for each in named]
+    clients, found = _several(model, environment)
+    plans = [clients.deployments.plan(each["id"]) for each in found]
     emit(
         {"plans": plans},
         chosen(output, clients.config),
@@ -159,10 +156,9 @@ def apply(
     schnitzel deploy apply angler@prod --retry --yes
     schnitzel deploy apply angler@prod --plan 3f9a...
     """
-    clients, deployments, where = _open(environment)
-    found = deployments.one(model, None if "@" in model else where)
+    clients, found = _one(model, environment)
     if digest is None:
-        shown = deployments.plan(found["id"])
+        shown = clients.deployments.plan(found["id"])
         say(views.plan(shown))
         if not (shown["pending"] or retry or allow_retire):
             say("nothing to do")
@@ -171,7 +167,9 @@ def apply(
         confirm(f"Apply this to {label(found)}?", yes=yes)
         # A retry or a permission changes the plan itself, so it cannot be tied to the one shown.
         digest = None if retry or allow_retire else shown["digest"]
-    after = deployments.apply(found["id"], digest=digest, retry=retry, allow_retire=allow_retire)
+    after = clients.deployments.apply(
+        found["id"], digest=digest, retry=retry, allow_retire=allow_retire
+    )
     _changed(after, "reconciling", output, clients)
     say(f"next: schnitzel deploy wait {label(after)}")
 
@@ -189,9 +187,8 @@ def history(
     schnitzel deploy history angler@prod
     schnitzel deploy history angler@prod --limit 5 -o json
     """
-    clients, deployments, where = _open(environment)
-    ident = deployments.one(model, None if "@" in model else where)["id"]
-    events = deployments.history(ident, limit)
+    clients, found = _one(model, environment)
+    events = clients.deployments.history(found["id"], limit)
     emit({"events": events}, chosen(output, clients.config), lambda: views.history(events))
 
 
@@ -210,9 +207,8 @@ def logs(
     schnitzel deploy logs angler@prod
     schnitzel deploy logs angler@prod -n 50
     """
-    _, deployments, where = _open(environment)
-    ident = deployments.one(model, None if "@" in model else where)["id"]
-    text = deployments.logs(ident, lines, predictor)
+    clients, found = _one(model, environment)
+    text = clients.deployments.logs(found["id"], lines, predictor)
     if text:
         write(text)
     else:
@@ -231,9 +227,8 @@ def pause(
     Examples:
     schnitzel deploy pause angler@prod --reason "measuring version 2"
     """
-    clients, deployments, where = _open(environment)
-    found = deployments.one(model, None if "@" in model else where)
-    after = deployments.pause(found["id"], reason)
+    clients, found = _one(model, environment)
+    after = clients.deployments.pause(found["id"], reason)
     _changed(after, "paused", output, clients)
     say(f"next: schnitzel deploy resume {label(after)}")
 
@@ -245,12 +240,11 @@ def resume(model: Model, environment: Environment = None, output: Output = None)
     Examples:
     schnitzel deploy resume angler@prod
     """
-    clients, deployments, where = _open(environment)
-    found = deployments.one(model, None if "@" in model else where)
-    _changed(deployments.resume(found["id"]), "resumed", output, clients)
+    clients, found = _one(model, environment)
+    _changed(clients.deployments.resume(found["id"]), "resumed", output, clients)
 
 
-def _changed(deployment: dict[str, Any], what: str, output: Any, clients: Clients) -> None:
+def _changed(deployment: Deployment, what: str, output: Format | None, clients: Clients) -> None:
     say(f"{label(deployment)}: {what}")
     emit(
         deployment,

@@ -8,19 +8,16 @@ import typer
 from cli import views
 from cli.client import Clients
 from cli.config import current
-from cli.deployments import Plan, label, version_of
 from cli.environments import environment as find_environment
-from cli.errors import Unreachable, UsageError
+from cli.errors import UsageError
 from cli.groups import Command, group
 from cli.options import DryRun, Output, Timeout, Yes, chosen
-from cli.output import Format, bold, confirm, emit, fields, say, table
-from cli.promotion import Promotion, carry_out, prepare
+from cli.output import bold, confirm, emit, fields, say, table
+from cli.promoted import await_serving, resulting_plan
+from cli.promotion import carry_out, prepare
 from cli.registry import Version
-from cli.waiting import wait_for
 
 app = group()
-
-SEEN_SECONDS = 10.0  # a promotion by stage fires no event: the Deployer sees it at its next poll
 
 
 @app.callback()
@@ -170,47 +167,11 @@ def promote(
         confirm(f"Promote {name} version {promotion.version} to {environment['name']}?", yes=yes)
         carry_out(promotion, clients.registry)
         say(f"promoted {name} version {promotion.version} to {environment['name']}")
-        _tell_plan(clients, promotion, form)
+        plan = resulting_plan(clients, promotion)
+        data = {"promotion": promotion.data(), "plan": plan}
+        emit(data, form, lambda: views.plan(plan) if plan else "")
     if wait:
-        _wait(clients, promotion, timeout)
-
-
-def _tell_plan(clients: Clients, promotion: Promotion, form: Format) -> None:
-    """Print what the Deployer makes of a promotion, once it has seen it."""
-    plan: Plan | None = None
-    try:
-        plan = _plan(clients, promotion)
-    except Unreachable as error:
-        say(f"warning: {error}")
-        say("it will be served once the Deployer runs; start it with: schnitzel up")
-    else:
-        if plan is None:
-            say("the Deployer has not seen it yet; see: schnitzel status")
-        else:
-            say(f"next: schnitzel deploy wait {promotion.model}@{promotion.environment}")
-    data = {"promotion": promotion.data(), "plan": plan}
-    emit(data, form, lambda: views.plan(plan) if plan else "")
-
-
-def _plan(clients: Clients, promotion: Promotion) -> Plan | None:
-    deployments = clients.deployments
-    deadline = time.monotonic() + SEEN_SECONDS
-    while time.monotonic() < deadline:
-        for each in deployments.find(promotion.model, promotion.environment):
-            if version_of(each["wanted"]) == promotion.version:
-                return deployments.plan(each["id"])
-        time.sleep(0.2)
-    return None
-
-
-def _wait(clients: Clients, promotion: Promotion, seconds: float) -> None:
-    def find() -> dict[str, Any] | None:
-        found = clients.deployments.find(promotion.model, promotion.environment)
-        return found[0] if found else None
-
-    served = wait_for(clients.deployments, find, version=promotion.version, seconds=seconds)
-    say(f"{label(served)} serves version {promotion.version} at {served['url']}")
-    say(f"next: schnitzel predict {promotion.model} -e {promotion.environment} --example")
+        await_serving(clients, promotion, timeout)
 
 
 def _latest(model: dict[str, Any]) -> str | None:

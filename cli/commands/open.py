@@ -5,6 +5,7 @@ from typing import Annotated
 
 import typer
 
+from cli import choice
 from cli.client import Clients
 from cli.config import current
 from cli.errors import CommandError, unknown
@@ -59,8 +60,7 @@ def _url(clients: Clients, target: str, environment: str | None) -> str:
     except CommandError as error:
         raise unknown("page", target, known, error.hint) from error
     if any(target in (each["model"], each["id"]) or "@" in target for each in everything):
-        where = None if "@" in target else environment or clients.config["environment"]
-        return str(clients.deployments.one(target, where)["url"])
+        return str(choice.one(clients, target, environment)["url"])
     names = [*known, *(each["model"] for each in everything)]
     raise unknown("page or model", target, names, f"there is: {', '.join(names)}")
 

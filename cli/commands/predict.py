@@ -7,6 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
+from cli import choice
 from cli.client import Clients
 from cli.config import current
 from cli.deployments import Deployment, label, version_of
@@ -49,9 +50,8 @@ def predict(
         raise UsageError("give an input", "either --input FILE, --input - or --example")
     config = current()
     clients = Clients(config)
-    where = None if "@" in model else environment or config["environment"]
     body = None if file is None else _request(file)
-    deployment = clients.deployments.one(model, where)
+    deployment = choice.one(clients, model, environment)
     serving = version_of(deployment["serving"])
     if serving is None:
         raise CommandError(f"{label(deployment)} serves nothing: {deployment['message']}",

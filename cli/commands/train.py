@@ -1,6 +1,7 @@
 """A project in; its training run followed to the metrics and the registered version out."""
 
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -11,6 +12,7 @@ from cli.groups import command
 from cli.options import Output, Timeout, chosen
 from cli.output import emit, say
 from cli.pipelines import parameters
+from cli.projects import check
 from cli.projects import project as find_project
 from cli.training import await_pipeline, follow, outcome_or_none, outcome_text
 
@@ -39,8 +41,8 @@ def train(
     conf = parameters(parameter or [])
     config = current()
     clients = Clients(config)
-    if clients.runs_airflow:
-        find_project(config.home, project)
+    if clients.runs_airflow:  # somebody else's Airflow has its projects in its own way
+        check(Path(find_project(config.home, project)["path"]))
     pipelines = clients.pipelines
     await_pipeline(pipelines, project, min(timeout, READ_SECONDS))
     run_id = f"manual__{datetime.now(UTC):%Y-%m-%dT%H%M%S.%f}"

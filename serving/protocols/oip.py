@@ -1,7 +1,8 @@
-"""Open Inference Protocol, REST: a JSON body goes in, typed columns for the worker come out; and the way back.
+"""Open Inference Protocol, REST: JSON goes in, typed columns come out; and the way back.
 
-Every request is checked here by itself: names, datatypes, shapes and values against the model's signature.
-https://github.com/kserve/open-inference-protocol, specification/protocol/inference_rest.md
+Every request is checked here by itself: names, datatypes, shapes and values against the model's
+signature. https://github.com/kserve/open-inference-protocol,
+specification/protocol/inference_rest.md
 """
 
 from __future__ import annotations
@@ -12,22 +13,11 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import orjson
 
 from serving import tensors
+from serving.protocols.arrange import BadInput, Sent, arrange
 
 if TYPE_CHECKING:
-    from serving.protocols.signature import Side, Signature, Tensor
-
-
-class BadInput(ValueError):  # noqa: N818 - it is an answer: a 400
-    """The request cannot be understood; the message names the tensor and what was expected."""
-
-
-class Sent(NamedTuple):
-    """One tensor of a request, checked by itself."""
-
-    name: str
-    datatype: str
-    shape: list[int]
-    buffer: bytes
+    from serving.framing import Frame
+    from serving.protocols.signature import Side, Signature
 
 
 class Question(NamedTuple):
@@ -55,7 +45,7 @@ def question(body: bytes, signature: Signature) -> Question:
     for name in names:
         if names.count(name) > 1:
             raise BadInput(f"input '{name}' was sent twice")
-    head, buffers = _arranged(sent, signature.inputs)
+    head, buffers = arrange(sent, signature.inputs)
     parameters = request.get("parameters") or {}
     if not isinstance(parameters, dict):
         raise BadInput("'parameters' must be a JSON object")
@@ -116,105 +106,55 @@ def _flat(name: str, data: Any, shape: list[int]) -> list[Any]:
     return values
 
 
-# -- what the model gets
+def answer(
+    frame: Frame, model: str, version: str, identifier: str, wanted: list[str] | None
+) -> bytes:
+    """Return the body that says what the worker answered.
 
+    Raises BadInput if an output was asked for that there is not.
 
-def _head(form: str, names: list[str] | None, sent: list[Sent], encoded: set[str]) -> Any:
-    columns = [
-        {"name": s.name, "datatype": s.datatype, "shape": s.shape, "base64": s.name in encoded}
-        for s in sent
+    Numbers that JSON does not know (NaN, infinity) become null.
+    """
+    head, buffers = tensors.unpack(frame.payload)
+    names = [column["name"] for column in head["columns"]]
+    for name in wanted or ():
+        if name not in names:
+            raise BadInput(f"output '{name}' is not one of the model's outputs: {', '.join(names)}")
+    outputs = [
+        {
+            "name": column["name"],
+            "datatype": column["datatype"],
+            "shape": column["shape"],
+            "data": tensors.decode(column["datatype"], buffer),
+        }
+        for column, buffer in zip(head["columns"], buffers, strict=True)
+        if wanted is None or column["name"] in wanted
     ]
-    return {"form": form, "names": names, "columns": columns}, [each.buffer for each in sent]
-
-
-def _arranged(sent: list[Sent], inputs: Side | None) -> tuple[dict[str, Any], list[bytes]]:
-    """Return head and buffers in the order and form that the model's signature asks for."""
-    arranged: tuple[dict[str, Any], list[bytes]]
-    if inputs is None:
-        flat = all(len(each.shape) == 1 or each.shape[1:] == [1] for each in sent)
-        form = "array" if len(sent) == 1 else "frame" if flat else "dict"
-        arranged = _head(form, [each.name for each in sent], _level(sent) if form == "frame" else sent, set())
-        return arranged
-    for tensor in inputs.tensors:
-        if tensor.unsupported:
-            raise BadInput(
-                f"input '{tensor.name}' is of type {tensor.unsupported}, which this protocol cannot carry: use /invocations"
-            )
-    if inputs.columns:
-        return _as_columns(sent, inputs)
-    if not inputs.named:
-        if len(sent) != 1:
-            raise BadInput(f"expected one tensor, {inputs.tensors[0].wanted()}, got {len(sent)}")
-        _check(sent[0], inputs.tensors[0], widened=False)
-        arranged = _head("array", None, sent, set())
-        return arranged
-    matched = _matched(sent, inputs.tensors)
-    for each, tensor in matched:
-        _check(each, tensor, widened=False)
-    chosen = [each for each, _ in matched]
-    arranged = _head("dict", [each.name for each in chosen], chosen, set())
-    return arranged
-
-
-def _as_columns(sent: list[Sent], inputs: Side) -> tuple[dict[str, Any], list[bytes]]:
-    names = [tensor.name for tensor in inputs.tensors]
-    arranged: tuple[dict[str, Any], list[bytes]]
-    if len(sent) == 1 and len(sent[0].shape) == 2 and (len(names) > 1 or sent[0].name not in names):  # noqa: PLR2004
-        whole = sent[0]
-        if whole.shape[1] != len(names):
-            raise BadInput(
-                f"input '{whole.name}': expected {len(names)} columns ({', '.join(names)}), got {whole.shape[1]}"
-            )
-        for tensor in inputs.tensors:
-            if not tensor.takes(whole.datatype, widened=True) or tensor.base64:
-                raise BadInput(
-                    f"column '{tensor.name}': expected {tensor.datatype}, got {whole.datatype}"
-                )
-        arranged = _head("frame", names if inputs.named else None, sent, set())
-        return arranged
-    matched = _matched(sent, inputs.tensors)
-    for each, tensor in matched:
-        _check(each, tensor, widened=True)
-    chosen = _level([each for each, _ in matched])
-    encoded = {tensor.name for _, tensor in matched if tensor.base64}
-    shown = [each.name for each in chosen] if inputs.named else None
-    arranged = _head("frame", shown, chosen, encoded)
-    return arranged
-
-
-def _level(sent: list[Sent]) -> list[Sent]:
-    """Return columns of one length, each of one dimension."""
-    rows = sent[0].shape[0]
-    for each in sent:
-        if each.shape[0] != rows:
-            raise BadInput(
-                f"input '{each.name}' has {each.shape[0]} rows, but '{sent[0].name}' has {rows}"
-            )
-    return [each._replace(shape=[rows]) for each in sent]
-
-
-def _matched(sent: list[Sent], expected: tuple[Tensor, ...]) -> list[tuple[Sent, Tensor]]:
-    """Return (sent, expected) in the signature's order. Raises BadInput for what is missing, or not known."""
-    by_name = {each.name: each for each in sent}
-    known = {tensor.name for tensor in expected}
-    for tensor in expected:
-        if tensor.required and tensor.name not in by_name:
-            raise BadInput(f"input '{tensor.name}' is missing: expected {tensor.wanted()}")
-    for name in by_name:
-        if name not in known:
-            listed = ", ".join(sorted(known))
-            raise BadInput(f"input '{name}' is not one of the model's inputs: {listed}")
-    return [(by_name[t.name], t) for t in expected if t.name in by_name]
-
-
-def _check(sent: Sent, tensor: Tensor, *, widened: bool) -> None:
-    if not tensor.takes(sent.datatype, widened=widened):
-        raise BadInput(f"input '{sent.name}': expected {tensor.datatype}, got {sent.datatype}")
-    shape = sent.shape
-    if widened and len(shape) == 1:
-        return
-    fits = len(shape) == len(tensor.shape) and all(
-        want in (-1, have) for have, want in zip(shape, tensor.shape, strict=True)
+    return orjson.dumps(
+        {"model_name": model, "model_version": version, "id": identifier, "outputs": outputs}
     )
-    if not fits:
-        raise BadInput(f"input '{sent.name}': expected shape {list(tensor.shape)}, got {shape}")
+
+
+def metadata(model: str, version: str, signature: Signature) -> bytes:
+    """Return the body that describes the model; nothing is known without a signature."""
+
+    def shown(side: Side | None) -> list[dict[str, Any]]:
+        return [tensor.shown() for tensor in side.tensors] if side is not None else []
+
+    return orjson.dumps(
+        {
+            "name": model,
+            "versions": [version],
+            "platform": "mlflow_pyfunc",
+            "inputs": shown(signature.inputs),
+            "outputs": shown(signature.outputs),
+        }
+    )
+
+
+def failure(message: str, error_id: str | None = None) -> bytes:
+    """Return the protocol's error body."""
+    body = {"error": message}
+    if error_id is not None:
+        body["error_id"] = error_id
+    return orjson.dumps(body)

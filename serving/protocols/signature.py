@@ -1,7 +1,7 @@
 """An MLflow signature goes in; the tensors that the Open Inference Protocol shows for it come out.
 
-Column types: https://mlflow.org/docs/latest/ml/model/signatures/ ; which may stand for which is what mlflow's schema
-enforcement converts safely (mlflow.models.utils, `_enforce_mlflow_datatype`).
+Column types: https://mlflow.org/docs/latest/ml/model/signatures/ ; which may stand for which is
+what mlflow's schema enforcement converts safely (mlflow.models.utils, `_enforce_mlflow_datatype`).
 """
 
 from __future__ import annotations
@@ -122,6 +122,8 @@ class Signature:
 
 
 def signature(parts: dict[str, Any]) -> Signature:
-    """Return the signature in `parts`: `inputs`, `outputs`, `params`, as MLflow lists them, or None."""
+    """Return the signature in `parts`: `inputs`, `outputs`, `params` as MLflow lists them."""
     params = frozenset(str(param["name"]) for param in parts.get("params") or ())
-    return Signature(side(parts.get("inputs"), "input"), side(parts.get("outputs"), "output"), params)
+    return Signature(
+        side(parts.get("inputs"), "input"), side(parts.get("outputs"), "output"), params
+    )

@@ -1,8 +1,4 @@
-"""A logged model and test.csv in, its measures and figures in MLflow and its metrics on file out."""
-
-import os
-
-os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # before TensorFlow is imported
+"""A logged model and test.csv in, its measures and figures out: in MLflow and on file."""
 
 import mlflow
 import numpy as np
@@ -15,6 +11,9 @@ from angler.prepare import FEATURES, TARGET
 
 def answers(uri: str, pages: pd.DataFrame) -> np.ndarray:
     """What the model at a URI answers, asked as it will be when served."""
+    import keras  # here, so that nobody waits for TensorFlow who does not ask a model
+
+    keras.config.disable_interactive_logging()  # no progress bars
     model = mlflow.pyfunc.load_model(uri)
     return np.asarray(model.predict(pages[list(FEATURES)].astype("float32"))).ravel()
 

@@ -1,4 +1,4 @@
-"""Answers and truth in, the measures that the gate and people look at out. Pure, without TensorFlow."""
+"""Answers and truth in, the measures that the gate and people look at out. Pure."""
 
 from dataclasses import dataclass
 

@@ -1,9 +1,5 @@
 """Pages and a seed in, a small dense network out, trained the same way every time."""
 
-import os
-
-os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # before TensorFlow is imported
-
 import keras
 import numpy as np
 import pandas as pd

@@ -34,7 +34,8 @@ HELD_OUT = 0.3
 def source() -> Path:
     """The file of the data set inside the installed package."""
     river = find_spec("river")
-    assert river is not None and river.origin is not None, "the package river is not installed"
+    if river is None or river.origin is None:
+        raise SystemExit("the package river is not installed")
     return Path(river.origin).parent / "datasets" / "phishing.csv.gz"
 
 

@@ -12,14 +12,23 @@ STAGES = {"staging": "Staging"}
 
 
 def promote(client: MlflowClient, name: str, version: str, environment: str) -> None:
-    """Point the environment's alias at the version, and move it to the stage if there is one."""
+    """Point the environment's alias at the version, and move it to the stage if there is one.
+
+    Versions that were in the stage are archived; one that an alias still names (production's, say)
+    only leaves the stage, because archived would mean that nobody serves it.
+    """
     client.set_registered_model_alias(name, environment, version)
-    if stage := STAGES.get(environment):
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", FutureWarning)  # stages are deprecated, and in use
-            client.transition_model_version_stage(
-                name, version, stage, archive_existing_versions=True
-            )
+    if environment not in STAGES:
+        return
+    stage = STAGES[environment]
+    named = {str(other) for other in client.get_registered_model(name).aliases.values()}
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", FutureWarning)  # stages are deprecated, and in use
+        client.transition_model_version_stage(name, version, stage)
+        for other in client.search_model_versions(f"name = '{name}'"):
+            if other.current_stage == stage and str(other.version) != version:
+                left = "None" if str(other.version) in named else "Archived"
+                client.transition_model_version_stage(name, other.version, left)
 
 
 def main() -> None:

@@ -1,7 +1,8 @@
-"""train.csv and the run's parameters in, a model logged to MLflow out, with all it needs to be served."""
+"""train.csv and the run's parameters in, a model logged to MLflow out, ready to be served."""
 
 import os
-from importlib.metadata import distributions
+from contextlib import suppress
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 import keras
@@ -16,17 +17,22 @@ from angler import network, step
 from angler.prepare import FEATURES
 
 PROJECT = Path(__file__).parents[2]
-SERVED_WITH = {"mlflow", "tensorflow", "tensorflow-cpu", "keras", "numpy", "pandas"}
+SERVED_WITH = ("mlflow", "tensorflow-cpu", "tensorflow", "keras", "numpy", "pandas")
+"""Of the two TensorFlows, the one that is installed."""
 
 
 def requirements() -> list[str]:
     """The exact versions of what the model is served with, as they are installed here."""
-    found = {d.metadata["Name"]: d.version for d in distributions()}
-    return sorted(f"{name}=={found[name]}" for name in SERVED_WITH & found.keys())
+    found = []
+    for name in SERVED_WITH:
+        with suppress(PackageNotFoundError):
+            found.append(f"{name}=={version(name)}")
+    return found
 
 
 def log(model: keras.Model, pages: pd.DataFrame) -> str:
     """Log the model with signature, example, exact requirements and serving.yaml; its id."""
+    keras.config.disable_interactive_logging()  # no progress bars from here on
     float32 = np.dtype("float32")
     logged = mlflow.tensorflow.log_model(
         model,

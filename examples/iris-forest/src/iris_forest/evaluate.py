@@ -1,8 +1,8 @@
-"""A logged model and test.csv in, its metrics and confusion matrix in MLflow and in metrics.json out."""
+"""A logged model and test.csv in, its metrics and confusion matrix out: in MLflow and on file."""
 
-import matplotlib
+import matplotlib as mpl
 
-matplotlib.use("agg")
+mpl.use("agg")
 
 import mlflow
 import pandas as pd

@@ -1,4 +1,4 @@
-"""A logged model in, a version of the registered model out, with tags that say where it comes from."""
+"""A logged model in, a version of the registered model out, tagged with where it comes from."""
 
 import os
 
@@ -18,7 +18,8 @@ def register(client: MlflowClient, name: str, model_id: str, tags: dict[str, str
             return version
     version = mlflow.register_model(f"models:/{model_id}", name)
     for key, value in tags.items():
-        client.set_model_version_tag(name, version.version, key, value)
+        if value:  # there is no commit outside of a Git checkout
+            client.set_model_version_tag(name, version.version, key, value)
     return version
 
 

@@ -1,4 +1,4 @@
-"""train.csv, a seed and a number of trees in, a model logged to MLflow out, with all it needs to be served."""
+"""train.csv, a seed and a number of trees in, a model logged to MLflow out, ready to be served."""
 
 import os
 from importlib.metadata import version

@@ -1,0 +1,67 @@
+"""Nothing in; every component and deployment, seen at the same time, and the next step out."""
+
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict
+from typing import Any
+
+from cli import views
+from cli.client import Clients
+from cli.components import components_table
+from cli.config import current
+from cli.errors import CommandError
+from cli.groups import command
+from cli.nextstep import next_step
+from cli.options import Output, chosen
+from cli.output import bold, emit, toned
+from cli.projects import projects
+
+
+def status(output: Output = None) -> None:
+    """The whole platform on one screen, with the next step.
+
+    Examples:
+    schnitzel status
+    schnitzel status -o json
+    """
+    from stack.status import status as look
+
+    config = current()
+    clients = Clients(config)
+    with ThreadPoolExecutor(max_workers=2) as pool:
+        components = pool.submit(look)
+        overview = pool.submit(_overview, clients)
+        seen, (registry, deployments, problem) = components.result(), overview.result()
+    names = [each["name"] for each in projects(config.home)]
+    step = next_step(seen, registry, deployments, names)
+    data = {
+        "home": str(config.home),
+        "components": [asdict(each) for each in seen],
+        "registry": registry,
+        "deployments": deployments,
+        "projects": names,
+        "next_step": step,
+    }
+
+    def shown() -> str:
+        parts = [components_table(seen), ""]
+        if registry and registry.get("state") != "Fresh":
+            parts.append(f"{bold('registry')}  {toned(registry['state'])}  {registry['message']}")
+        if problem:
+            parts.append(problem)
+        else:
+            parts.append(views.deployments(deployments))
+        return "\n".join([*parts, "", f"{bold('next')}  {step}"])
+
+    emit(data, chosen(output, config), shown)
+
+
+def _overview(clients: Clients) -> tuple[dict[str, Any] | None, list[dict[str, Any]], str]:
+    """Ask the Deployer; if it does not answer, say so instead."""
+    try:
+        found = clients.deployments.overview()
+    except CommandError as error:
+        return None, [], f"deployments are not known: {error}"
+    return found.get("registry"), found["deployments"], ""
+
+
+app = command(status)

@@ -1,0 +1,64 @@
+"""A promotion that was carried out in; what the Deployer makes of it, and its serving, out."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING
+
+from cli.deployments import label, version_of
+from cli.errors import Unreachable
+from cli.output import say
+from cli.waiting import wait_for
+
+if TYPE_CHECKING:
+    from cli.client import Clients
+    from cli.deployments import Deployment, Plan
+    from cli.promotion import Promotion
+
+SEEN_SECONDS = 10.0  # a promotion by stage fires no event: the Deployer sees it at its next poll
+POLL_SECONDS = 0.2
+
+
+def resulting_plan(clients: Clients, promotion: Promotion) -> Plan | None:
+    """Return the Deployer's plan once it has seen a promotion, and say what comes next.
+
+    None if the Deployer does not run or does not see it in time; both are said.
+    """
+    try:
+        plan = _plan(clients, promotion)
+    except Unreachable as error:
+        say(f"warning: {error}")
+        say("it will be served once the Deployer runs; start it with: schnitzel up")
+        return None
+    if plan is None:
+        say("the Deployer has not seen it yet; see: schnitzel status")
+    else:
+        say(f"next: schnitzel deploy wait {promotion.model}@{promotion.environment}")
+    return plan
+
+
+def await_serving(clients: Clients, promotion: Promotion, seconds: float) -> None:
+    """Wait until the promoted version serves, and say where.
+
+    Raises:
+        CommandError: the Deployer says that it will not.
+        WaitTimedOut: it did not in time.
+    """
+
+    def find() -> Deployment | None:
+        found = clients.deployments.find(promotion.model, promotion.environment)
+        return found[0] if found else None
+
+    served = wait_for(clients.deployments, find, version=promotion.version, seconds=seconds)
+    say(f"{label(served)} serves version {promotion.version} at {served['url']}")
+    say(f"next: schnitzel predict {label(served)} --example")
+
+
+def _plan(clients: Clients, promotion: Promotion) -> Plan | None:
+    deadline = time.monotonic() + SEEN_SECONDS
+    while time.monotonic() < deadline:
+        for each in clients.deployments.find(promotion.model, promotion.environment):
+            if version_of(each["wanted"]) == promotion.version:
+                return clients.deployments.plan(each["id"])
+        time.sleep(POLL_SECONDS)
+    return None

@@ -1,0 +1,39 @@
+"""A project's folder in, what it says as JSON out: `python -m dags check FOLDER`, for `schnitzel`.
+
+Exit code 2 and `error: ...`, an empty line and `hint: ...` on standard error if it is no project.
+"""
+
+import argparse
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+from dags.errors import ProjectInvalid
+from dags.project import Project, load
+
+
+def described(project: Project) -> dict[str, Any]:
+    """The project as plain data, its steps as a list in their order."""
+    found = project.model_dump(mode="json")
+    found["steps"] = [{"name": name, **step} for name, step in found["steps"].items()]
+    return {**found, "folder": str(project.folder)}
+
+
+def main() -> int:
+    """Check one project."""
+    parser = argparse.ArgumentParser(prog="python -m dags", description=__doc__)
+    commands = parser.add_subparsers(required=True)
+    commands.add_parser("check").add_argument("folder", type=Path)
+    folder = parser.parse_args().folder
+    try:
+        project = load(folder)
+    except ProjectInvalid as error:
+        sys.stderr.write(f"error: {error}\n")
+        return 2
+    sys.stdout.write(json.dumps(described(project), indent=2) + "\n")
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

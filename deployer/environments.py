@@ -1,0 +1,95 @@
+"""In: what a model asks of its environment; out: a Python that has exactly that, built once.
+
+The requirements are locked when first built, with hashes, and the lock is kept: the same
+requirements get the same packages ever after. One environment per lock, shared by all models, in
+CACHE/environments/<lock hash>; the folder appears at once, when all is installed.
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from deployer.background import Jobs
+from deployer.environmentbuild import Builder, Built
+from deployer.errors import VersionFailure
+from deployer.requirements import EnvironmentRequest
+
+__all__ = ["EnvironmentRequest", "EnvironmentState", "Environments"]
+
+
+@dataclass(frozen=True)
+class EnvironmentState:
+    """How far an environment is. `python`, `version` and `lock` are there once it is ready.
+
+    Attributes:
+        phase: where it is.
+        since: seconds since the epoch.
+        python: the interpreter to start the model with.
+        version: its version, such as "3.11.9".
+        lock: the hash of the lock, which names the environment.
+        note: what differs from what was asked for; may be empty.
+        log: the output of the build.
+        error: why it failed.
+    """
+
+    phase: Literal["building", "ready", "failed"]
+    since: float
+    python: Path | None = None
+    version: str = ""
+    lock: str = ""
+    note: str = ""
+    log: Path | None = None
+    error: VersionFailure | None = None
+
+
+class Environments:
+    """The cache of environments.
+
+    Args:
+        cache: the cache folder; environments/, locks/ and uv/ in it are ours.
+        parallel: environments built at the same time.
+    """
+
+    def __init__(self, cache: Path, parallel: int = 1) -> None:
+        self._jobs: Jobs[Built] = Jobs("environments", parallel)
+        self._builder = Builder(cache, self._jobs.stopping.is_set)
+
+    def ensure(self, request: EnvironmentRequest) -> EnvironmentState:
+        """Start building what is not there yet, and say how far it is; returns at once."""
+
+        def build() -> Built:
+            return self._builder.build(request)
+
+        def find() -> Built | None:
+            return self._builder.find(request)
+
+        job = self._jobs.ensure(request.key, build, find)
+        if job.result and not job.result.python.exists():
+            self._jobs.forget(request.key)  # somebody emptied the cache, or removed the Python
+            job = self._jobs.ensure(request.key, build)
+        if job.error:
+            log = self._builder.log(request)
+            return EnvironmentState("failed", job.since, log=log, error=job.error)
+        if job.result is None:
+            return EnvironmentState("building", job.since, log=self._builder.log(request))
+        built = job.result
+        note = ""
+        if request.python not in (built.version, request.minor):
+            note = f"Python {built.version} serves; the model was logged with {request.python}."
+        return EnvironmentState(
+            "ready",
+            job.since,
+            built.python,
+            built.version,
+            built.folder.name,
+            note,
+            built.folder.with_suffix(".log"),
+        )
+
+    def forget(self, request: EnvironmentRequest) -> None:
+        """Let a failed build be tried again."""
+        self._jobs.forget(request.key)
+
+    def close(self) -> None:
+        """End what is under way, within 5 seconds; it begins anew when next asked for."""
+        self._jobs.close()

@@ -1,0 +1,90 @@
+"""In: what uv printed when it failed; out: the requirement to blame, why, and whether it passes."""
+
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Final
+
+_MARKED: Final = re.compile(r"^\s*(?:error:|cause:|Caused by:|\u00d7|[├╰]─▶)\s*(.*)$")
+_BLAMED: Final = re.compile(
+    r"(?:download and build|download|build|fetch|mismatch for|parse)[^`]*`([^`]+)`"
+)
+_PASSING: Final = re.compile(
+    r"error sending request|client error \(|dns error|timed out|timeout|connect error"
+    r"|connection (?:refused|reset|closed)|status server error|\b(?:429|50[0-9])\b"
+    r"|no space left|error decoding response body",
+    re.IGNORECASE,
+)
+_NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
+_LOGIN: Final = re.compile(r"://[^/@\s]+@")
+
+
+@dataclass(frozen=True)
+class Failure:
+    """Why uv failed: the requirement, "" if none can be told; one sentence; whether it may pass."""
+
+    requirement: str
+    sentence: str
+    passing: bool
+
+
+def explain(output: str, requirements: Iterable[str]) -> Failure:
+    """Put uv's complaint into one sentence.
+
+    Args:
+        output: all that uv printed, without colours.
+        requirements: the lines that were asked for, which are named where they are meant.
+    """
+    marked = _marked(output)
+    text = " ".join(marked)
+    passing = bool(_PASSING.search(text))
+    requirement = _blamed(text, list(requirements))
+    if "No solution found" in text:
+        why = re.search(r"[Bb]ecause (.*?)(?:, we can conclude|$)", text)
+        sentence = why[1] if why else "no versions satisfy all requirements"
+    elif passing:
+        sentence = f"the package index does not answer ({marked[-1]})" if marked else "no answer"
+    else:
+        sentence = ": ".join(marked[:2]) or _last_line(output)
+    return Failure(redact(requirement), redact(sentence)[:400].rstrip(" .:"), passing)
+
+
+def redact(text: str) -> str:
+    """Take user names and passwords out of addresses."""
+    return _LOGIN.sub("://***@", text)
+
+
+def _marked(output: str) -> list[str]:
+    """The error and its causes, each with the lines that only continue it."""
+    found: list[str] = []
+    open_cause = False
+    for line in output.splitlines():
+        match = _MARKED.match(line)
+        if match:
+            found.append(match[1].strip())
+            open_cause = True
+        elif not line.strip() or "[std" in line or line.startswith("hint:"):
+            open_cause = False  # a build's own output follows
+        elif open_cause and line.startswith("   "):
+            found[-1] += f" {line.strip(' │')}"
+    return found
+
+
+def _blamed(text: str, requirements: list[str]) -> str:
+    match = _BLAMED.search(text)
+    if match and "://" not in match[1].partition("@")[0] and not match[1].endswith(".in"):
+        return match[1]
+    mentioned = []
+    for line in requirements:
+        name = _NAME.match(line)
+        where = name and re.search(
+            rf"(?<![\w.-]){re.escape(name[0])}(?![\w.-])", text, re.IGNORECASE
+        )
+        if where:
+            mentioned.append((where.start(), line))
+    return min(mentioned)[1] if mentioned else ""
+
+
+def _last_line(output: str) -> str:
+    lines = [line.strip() for line in output.splitlines() if line.strip()]
+    return lines[-1] if lines else "uv gave no reason"

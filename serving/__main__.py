@@ -1,0 +1,55 @@
+"""A predictor file goes in; its model is served until SIGTERM.
+
+    python -m serving PREDICTOR_JSON
+
+Exit codes: 0 asked to stop; 2 wrong use; 64 the model cannot be loaded, for good; 65 it keeps
+crashing; else a crash.
+"""
+
+from __future__ import annotations
+
+import socket
+import sys
+
+from serving import log, process
+from serving.predictor import BadPredictor, Predictor, read
+
+
+def _listen(predictor: Predictor) -> socket.socket:
+    family = socket.AF_INET6 if ":" in predictor.host else socket.AF_INET
+    return socket.create_server((predictor.host, predictor.port), family=family, backlog=2048)
+
+
+def main(arguments: list[str]) -> int:
+    """Serve the predictor that the only argument names; return the exit code."""
+    if len(arguments) != 1:
+        sys.stderr.write(
+            "error: one predictor file is expected\n\nhint: python -m serving PREDICTOR_JSON\n"
+        )
+        return 2
+    try:
+        predictor = read(arguments[0])
+    except BadPredictor as error:
+        sys.stderr.write(f"error: {error}\n\nhint: {error.hint}\n")
+        return 2
+    log.start(predictor.predictor)
+    try:
+        listening = _listen(predictor)
+    except OSError as error:
+        where = f"{predictor.host}:{predictor.port}"
+        sys.stderr.write(
+            f"error: cannot listen on {where}: {error}\n\nhint: is another server running there?\n"
+        )
+        return 1
+    try:
+        first = process.start(predictor)
+    except OSError:
+        first = None  # the pool tries again, and says why it cannot
+    # The rest is imported while the worker loads the model.
+    from serving import server  # noqa: PLC0415
+
+    return server.run(predictor, listening, first)
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,236 @@
+"""An HTTP request goes in; its answer comes out: both protocols, health, metadata, metrics."""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from typing import TYPE_CHECKING, Any
+
+import orjson
+
+from serving import asgi, framing, log, routes
+from serving.asgi import Answer
+from serving.link import WorkerGone
+from serving.protocols import mlflow, oip
+from serving.protocols.arrange import BadInput
+from serving.protocols.signature import Signature, signature
+from serving.redact import redact
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from serving.framing import Frame
+    from serving.instruments import Instruments
+    from serving.pool import Pool
+    from serving.predictor import Predictor
+
+VERSION = "0.1.0"
+RETRY = ((b"retry-after", b"1"),)
+CLOSE = ((b"connection", b"close"),)
+PROMETHEUS = b"text/plain; version=0.0.4; charset=utf-8"
+_POSTS = frozenset({"infer", "invocations"})
+_GETS = frozenset({"GET", "HEAD"})
+
+
+class App:
+    """The ASGI application of one predictor."""
+
+    def __init__(self, predictor: Predictor, instruments: Instruments) -> None:
+        self._predictor, self._instruments = predictor, instruments
+        self._model, self._version = predictor.model, predictor.model_version
+        self._pool: Pool | None = None
+        self._signature = Signature(None, None, frozenset())
+        self._mlflow = b""
+        self._headers = [
+            (b"x-schnitzel-model-version", predictor.model_version.encode("latin-1", "replace")),
+            (b"x-schnitzel-predictor", predictor.predictor.encode("latin-1", "replace")),
+        ]
+        self.draining = False
+        self.in_flight = 0
+        self.last_question = 0.0
+        """When the last request for a prediction came (time.monotonic)."""
+        self._gets: dict[str, Callable[[], Answer]] = {
+            "index": self._index,
+            "server": self._server,
+            "live": lambda: Answer(200, b'{"live":true}'),
+            "ready": self._is_ready,
+            "model_ready": self._is_ready,
+            "model": self._metadata,
+            "ping": self._ping,
+            "version": self._mlflow_version,
+            "metrics": lambda: Answer(200, instruments.page(), PROMETHEUS),
+        }
+
+    def attach(self, pool: Pool) -> None:
+        """Answer with this pool's worker."""
+        self._pool = pool
+
+    def loaded(self, description: dict[str, Any]) -> None:
+        """Take over what the worker says about its model."""
+        self._signature = signature(description["signature"])
+        self._mlflow = str(description["mlflow"]).encode()
+
+    @property
+    def ready(self) -> bool:
+        """Whether requests should be sent here."""
+        return self._pool is not None and self._pool.ready and not self.draining
+
+    async def __call__(self, scope: asgi.Scope, receive: asgi.Receive, send: asgi.Send) -> None:
+        """Answer one request."""
+        self.in_flight += 1
+        try:
+            await self._exchange(scope, receive, send)
+        finally:
+            self.in_flight -= 1
+
+    async def _exchange(self, scope: asgi.Scope, receive: asgi.Receive, send: asgi.Send) -> None:
+        begin = time.perf_counter()
+        headers: asgi.Headers = scope["headers"]
+        request_id = _request_id(asgi.header(headers, b"x-request-id"))
+        answer, protocol = Answer(499, b""), "other"
+        try:
+            where = routes.find(scope["raw_path"], self._model, self._version)
+            protocol = where if where in _POSTS else "other"
+            answer = await self._answer(where, scope["method"], headers, receive, request_id)
+        except routes.NoSuchPath as error:
+            answer = Answer(404, oip.failure(str(error)))
+        except asgi.TooLarge:
+            limit = self._predictor.max_body_bytes
+            message = f"the body is larger than {limit} bytes, the most that is taken"
+            answer = _failed(protocol, 413, message)._replace(headers=CLOSE)
+        except asgi.ClientLeft:
+            return
+        finally:
+            self._instruments.answered(protocol, answer.status, time.perf_counter() - begin)
+        mine = [*self._headers, (b"x-request-id", request_id.encode())]
+        if self.draining:
+            mine += CLOSE
+        await asgi.reply(send, answer, mine)
+
+    async def _answer(
+        self,
+        where: str,
+        method: str,
+        headers: asgi.Headers,
+        receive: asgi.Receive,
+        request_id: str,
+    ) -> Answer:
+        if where not in _POSTS:
+            return self._gets[where]() if method in _GETS else _not_allowed(where, b"GET")
+        if method != "POST":
+            return _not_allowed(where, b"POST")
+        self.last_question = time.monotonic()
+        if self._pool is None or not self._pool.ready:
+            return self._not_ready(where)
+        body = await asgi.body(receive, self._predictor.max_body_bytes)
+        ask = self._infer if where == "infer" else self._invocations
+        try:
+            return await ask(self._pool, headers, body, request_id)
+        except BadInput as error:
+            return _failed(where, 400, str(error))
+        except TimeoutError:
+            seconds = self._predictor.timeout_seconds
+            return _failed(where, 504, f"the model did not answer within {seconds:g} s")
+        except WorkerGone as error:
+            return _failed(where, 503, str(error))._replace(headers=RETRY)
+
+    # -- predictions
+
+    async def _invocations(
+        self, pool: Pool, headers: asgi.Headers, body: bytes, _id: str
+    ) -> Answer:
+        payload = mlflow.question(asgi.header(headers, b"content-type"), body)
+        frame = await pool.ask(framing.INVOKE, payload)
+        if frame.kind != framing.ANSWER:
+            return self._raised("invocations", frame)
+        status, content_type, answer = mlflow.answer(frame)
+        return Answer(status, answer, content_type)
+
+    async def _infer(
+        self, pool: Pool, headers: asgi.Headers, body: bytes, request_id: str
+    ) -> Answer:
+        if asgi.header(headers, b"inference-header-content-length"):
+            raise BadInput("binary tensors are not supported: send 'data' as JSON")
+        question = oip.question(body, self._signature)
+        frame = await pool.ask(framing.COLUMNS, question.payload)
+        if frame.kind == framing.REJECTED:
+            said = json.loads(frame.payload)
+            return Answer(said["status"], oip.failure(_short(said["message"])))
+        if frame.kind != framing.RESULT:
+            return self._raised("infer", frame)
+        identifier = question.id if question.id is not None else request_id
+        answer = oip.answer(frame, self._model, self._version, identifier, question.outputs)
+        return Answer(200, answer)
+
+    def _raised(self, where: str, frame: Frame) -> Answer:
+        said = json.loads(frame.payload)
+        error_id = log.keep_traceback(said["message"], said["traceback"])
+        message = f"the model raised {redact(said['message'])[:300]} (error {error_id})"
+        return _failed(where, 500, message, error_id)
+
+    # -- everything else
+
+    def _is_ready(self) -> Answer:
+        return (
+            Answer(200, b'{"ready":true}')
+            if self.ready
+            else Answer(503, b'{"ready":false}', headers=RETRY)
+        )
+
+    def _ping(self) -> Answer:
+        return Answer(200, b"\n") if self.ready else self._not_ready()
+
+    def _not_ready(self, where: str = "other") -> Answer:
+        return _failed(where, 503, "the model is not loaded")._replace(headers=RETRY)
+
+    def _mlflow_version(self) -> Answer:
+        return Answer(200, self._mlflow) if self._mlflow else self._not_ready()
+
+    def _metadata(self) -> Answer:
+        if not self._mlflow:
+            return self._not_ready()
+        return Answer(200, oip.metadata(self._model, self._version, self._signature))
+
+    def _server(self) -> Answer:
+        return Answer(
+            200, orjson.dumps({"name": "schnitzel", "version": VERSION, "extensions": []})
+        )
+
+    def _index(self) -> Answer:
+        paths = [
+            f"v2/models/{self._model}",
+            f"v2/models/{self._model}/infer",
+            "invocations",
+            "metrics",
+        ]
+        shown = {
+            "model": self._model,
+            "version": self._version,
+            "ready": self.ready,
+            "paths": paths,
+        }
+        return Answer(200, orjson.dumps(shown))
+
+
+def _request_id(sent: bytes) -> str:
+    """Return the client's id if it can stand in a header and a log, else a new one."""
+    text = sent.decode("latin-1")
+    usable = 0 < len(text) <= 128 and text.isascii() and text.isprintable()
+    return text if usable else os.urandom(16).hex()
+
+
+def _short(message: str) -> str:
+    """Return mlflow's reason without the data it repeats."""
+    return message.rpartition("Error: ")[2] if "Failed to enforce schema" in message else message
+
+
+def _failed(where: str, status: int, message: str, error_id: str | None = None) -> Answer:
+    if where == "invocations":
+        return Answer(status, mlflow.failure(status, message, error_id))
+    return Answer(status, oip.failure(message, error_id))
+
+
+def _not_allowed(where: str, method: bytes) -> Answer:
+    answer = _failed(where, 405, f"use {method.decode()}")
+    return answer._replace(headers=((b"allow", method),))

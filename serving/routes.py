@@ -1,0 +1,47 @@
+"""A path goes in; the name of what is asked for comes out, or NoSuchPath.
+
+Paths are those behind the deployment's own root, which the gateway strips.
+"""
+
+from __future__ import annotations
+
+from urllib.parse import unquote
+
+_FIXED = {
+    b"": "index",
+    b"v2": "server",
+    b"v2/health/live": "live",
+    b"v2/health/ready": "ready",
+    b"ping": "ping",
+    b"health": "ping",
+    b"version": "version",
+    b"metrics": "metrics",
+    b"invocations": "invocations",
+}
+_OF_MODEL = {"": "model", "ready": "model_ready", "infer": "infer"}
+
+
+class NoSuchPath(Exception):  # noqa: N818 - it is an answer: a 404
+    """There is nothing at this path; the message says what there is."""
+
+
+def find(raw_path: bytes, model: str, version: str) -> str:
+    """Return the name of what is at `raw_path` (as it came, percent-encoded)."""
+    path = raw_path.split(b"?")[0].strip(b"/")
+    fixed = _FIXED.get(path)
+    if fixed is not None:
+        return fixed
+    parts = [unquote(part) for part in path.decode("latin-1").split("/")]
+    if len(parts) < 3 or parts[:2] != ["v2", "models"]:
+        raise NoSuchPath(f"there is nothing at /{'/'.join(parts)}")
+    if parts[2] != model:
+        raise NoSuchPath(f"model '{parts[2]}' is not served here, '{model}' is")
+    rest = parts[3:]
+    if rest[:1] == ["versions"] and len(rest) > 1:
+        if rest[1] != version:
+            raise NoSuchPath(f"version '{rest[1]}' is not served here, '{version}' is")
+        rest = rest[2:]
+    what = _OF_MODEL.get("/".join(rest))
+    if what is None:
+        raise NoSuchPath(f"there is no '{'/'.join(rest)}' of a model: use ready or infer")
+    return what

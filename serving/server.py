@@ -1,0 +1,100 @@
+"""A predictor, a listening socket and a worker go in; at the end, an exit code comes out.
+
+On SIGTERM readiness goes off at once, so that gateways turn away; requests that still come are
+answered, until none is in flight and none has come for QUIET seconds, or `drain_seconds` are over.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import gc
+import signal
+import time
+from typing import TYPE_CHECKING
+
+import uvicorn
+import uvloop
+
+from serving import log
+from serving.app import App
+from serving.instruments import Instruments
+from serving.pool import Pool
+from serving.state import StateFile
+
+if TYPE_CHECKING:
+    import socket
+    from collections.abc import Iterator
+
+    from serving.predictor import Predictor
+    from serving.process import Process
+
+QUIET = 0.25
+# Seconds. Longer than gateways keep idle connections (Traefik: 90 s): else one may send its request
+# into a connection that was just closed.
+KEEP_ALIVE = 150
+
+
+class _Server(uvicorn.Server):
+    """uvicorn without its signal handlers: they would close the door on what is in flight."""
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        yield
+
+
+def run(predictor: Predictor, listening: socket.socket, first: Process | None) -> int:
+    """Serve until stopped; return the exit code: 0, pool.CANNOT_LOAD or pool.CRASH_LOOP."""
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        return runner.run(_serve(predictor, listening, first))
+
+
+async def _serve(predictor: Predictor, listening: socket.socket, first: Process | None) -> int:
+    state = StateFile(predictor.state_file)
+    instruments = Instruments(predictor)
+    app = App(predictor, instruments)
+    pool = Pool(predictor, state, app.loaded, instruments.batch)
+    app.attach(pool)
+    instruments.watch("schnitzel_ready", "1 if the model is loaded.", lambda: float(app.ready))
+    instruments.watch(
+        "schnitzel_requests_in_flight", "Requests being answered.", lambda: app.in_flight
+    )
+    instruments.watch("schnitzel_worker_restarts_total", "Workers replaced.", lambda: pool.restarts)
+    instruments.watch("schnitzel_worker_resident_bytes", "Memory of the worker.", pool.resident)
+    server = _Server(
+        uvicorn.Config(
+            app, loop="none", http="httptools", ws="none", lifespan="off", log_config=None,
+            access_log=False, server_header=False, date_header=False, timeout_keep_alive=KEEP_ALIVE,
+        )
+    )  # fmt: skip
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
+    answering = loop.create_task(server.serve(sockets=[listening]))
+    working = loop.create_task(pool.run(first))
+    stopping = loop.create_task(stop.wait())
+    log.say(f"listening on {predictor.host}:{predictor.port}")
+    gc.collect()
+    gc.freeze()
+    await asyncio.wait({answering, working, stopping}, return_when=asyncio.FIRST_COMPLETED)
+    if stop.is_set():
+        state.change(phase="unready", reason="Stopping", message="the server was asked to stop")
+        await _drain(app, predictor.drain_seconds)
+    server.config.timeout_graceful_shutdown = 0 if app.in_flight else 1
+    server.should_exit = True
+    await answering
+    pool.stop()
+    stopping.cancel()
+    return await working
+
+
+async def _drain(app: App, seconds: float) -> None:
+    """Return when nothing is in flight and it is quiet, after `seconds` at the latest."""
+    app.draining = True
+    end = time.monotonic() + seconds
+    asked = time.monotonic()
+    while (now := time.monotonic()) < end:
+        if not app.in_flight and now - max(app.last_question, asked) >= QUIET:
+            return
+        await asyncio.sleep(0.02)

@@ -1,0 +1,238 @@
+"""What a promotion means, told as stories."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+from world import POLICY, World
+
+from deployer.state import Phase, Record
+
+
+def served(*stages: str) -> World:
+    world = World()
+    for stage in stages:
+        world.registry.stage(world.registry.add(), stage)
+    world.list_registry()
+    world.settle()
+    return world
+
+
+def test_a_promoted_version_is_served():
+    assert served("Production").serves == 1
+
+
+def test_nothing_promoted_serves_nothing():
+    world = served("None", "Archived")
+    assert world.serves is None
+    assert not world.running
+
+
+def test_the_last_promotion_wins_over_the_higher_number():
+    world = served("None", "Production")
+    world.registry.stage(1, "Production")
+    world.poll_registry()
+    world.settle()
+    assert world.serves == 1
+    [losing] = world.wanted.losing
+    assert losing.version.number == 2
+    assert "Archive" in losing.message or "archive" in losing.message
+
+
+def test_an_alias_set_later_wins_over_a_stage():
+    world = served("Production", "Production")
+    world.registry.aliases["champion"] = 1
+    world.list_registry()
+    world.settle()
+    assert world.serves == 1
+
+
+def test_with_no_memory_the_alias_wins_and_the_note_says_so():
+    world = World()
+    for _ in range(3):
+        world.registry.stage(world.registry.add(), "Production")
+    world.registry.aliases["champion"] = 2
+    world.list_registry()
+    world.settle()
+    assert world.serves == 2
+    assert "alias champion" in world.record.note
+
+
+def test_with_no_memory_what_serves_stays():
+    world = served("Production", "None", "None")
+    world.record = Record("angler-prod", "angler", "prod")
+    for number in (2, 3):
+        world.registry.stage(number, "Production")
+    world.list_registry()
+    world.settle()
+    assert world.serves == 1
+    assert "already serving" in world.record.note
+
+
+def test_an_alias_deleted_and_set_again_changes_nothing():
+    world = World()
+    world.registry.add()
+    world.registry.aliases["champion"] = 1
+    world.list_registry()
+    world.settle()
+    before = world.running.copy()
+    del world.registry.aliases["champion"]
+    for _ in range(30):
+        world.list_registry()
+        world.pass_once()
+        world.tick()
+        assert world.serves == 1
+    world.registry.aliases["champion"] = 1
+    world.list_registry()
+    world.settle()
+    assert world.serves == 1
+    assert set(world.running) == set(before)
+
+
+def test_archiving_the_old_version_while_the_new_one_rolls_out_takes_nothing_away():
+    world = served("None", "Production", "None")
+    world.registry.stage(3, "Production")
+    world.registry.stage(2, "Archived")
+    world.poll_registry()
+    for _ in range(20):
+        world.pass_once()
+        assert world.serves in (2, 3)
+        world.tick()
+    assert world.serves == 3
+
+
+def test_nothing_promoted_retires_only_after_time_and_listings():
+    world = served("Production")
+    world.registry.stage(1, "Archived")
+    world.poll_registry()
+    world.settle(5)
+    world.now += 10 * POLICY.retire_after
+    world.settle(5)
+    assert world.serves == 1, "time alone is no evidence"
+    world.list_registry()
+    world.settle(5)
+    assert world.serves == 1, "one listing is not enough"
+    world.list_registry()
+    world.settle(20)
+    assert world.serves is None
+    assert not world.running
+
+
+def test_an_empty_listing_retires_nothing_and_a_second_one_only_starts_the_clock():
+    world = served("Production")
+    for _ in range(2):
+        world.list_registry(lacking=frozenset({1}))
+        world.settle(3)
+    assert world.serves == 1
+    world.list_registry()
+    world.settle(3)
+    assert world.record.absence is None
+
+
+def test_half_a_listing_does_not_bring_an_older_promotion_back():
+    world = served("Production", "Production")
+    world.registry.stage(2, "None")
+    world.registry.stage(2, "Production")
+    world.poll_registry()
+    world.settle()
+    assert world.serves == 2
+    world.list_registry(lacking=frozenset({2}))
+    world.settle()
+    assert world.serves == 2
+
+
+def test_a_version_that_does_not_load_leaves_the_old_one_and_is_not_tried_again():
+    world = served("Production", "None")
+    world.broken.add(2)
+    world.registry.stage(2, "Production")
+    world.poll_registry()
+    world.settle()
+    assert world.serves == 1
+    [failure] = world.record.failures.values()
+    assert failure.reason == "LoadError"
+    assert failure.retry_at is None
+    assert len(world.running) == 1
+
+
+def test_a_version_that_refuses_its_example_takes_no_request():
+    world = served("Production", "None")
+    world.unanswering.add(2)
+    world.registry.stage(2, "Production")
+    world.poll_registry()
+    for _ in range(30):
+        world.pass_once()
+        world.tick()
+        assert world.serves == 1
+    assert next(iter(world.record.failures.values())).reason == "ExampleRefused"
+
+
+def test_a_restart_of_everything_with_the_newest_broken_serves_the_last_good_one():
+    world = served("Production", "None")
+    world.broken.add(2)
+    world.registry.stage(2, "Production")
+    world.poll_registry()
+    world.settle()
+    world.running, world.route, world.live, world.snapshot = {}, {}, {}, None
+    world.settle(10)
+    assert world.serves == 1
+    world.list_registry()
+    world.settle()
+    assert world.serves == 1
+
+
+def test_a_champion_that_breaks_while_the_old_one_drains_gives_way_to_it():
+    world = served("Production", "None")
+    world.registry.stage(2, "Production")
+    world.poll_registry()
+    while not world.record.draining:
+        world.pass_once()
+        world.tick()
+    name = world.record.serving.name
+    world.running[name] = replace(world.running[name], phase=Phase.FAILED, reason="CrashLoop")
+    world.settle(20)
+    assert world.serves == 1
+    assert next(iter(world.record.failures.values())).reason == "CrashLoop"
+
+
+def test_a_recreated_version_of_the_same_number_is_another_one():
+    world = served("Production")
+    first = world.record.serving
+    snapshot = world.registry.snapshot(world.now)
+    row = snapshot.models["angler"].versions[0]
+    again = replace(row, id=replace(row.id, created=row.id.created + 1, model_id="m-new"))
+    world.snapshot = replace(
+        snapshot, models={"angler": replace(snapshot.models["angler"], versions=(again,))}
+    )
+    world.settle()
+    assert world.record.serving.digest != first.digest
+    assert world.record.serving.version == again.id
+
+
+def test_paused_changes_nothing_and_says_by_whom():
+    from deployer.state import Pause
+    from deployer.status import judge
+
+    world = served("Production", "None")
+    world.record = replace(world.record, pause=Pause("ada", world.now, "the launch"))
+    world.registry.stage(2, "Production")
+    world.poll_registry()
+    world.settle(10)
+    assert world.serves == 1
+    verdict = judge(world.record, world.wanted, world.observed(), "")
+    assert verdict.reason == "Paused"
+    assert "ada" in verdict.message
+
+
+@pytest.mark.parametrize("crash", ["before saving", "before acting"])
+def test_killed_at_any_pass_it_converges(crash):
+    for killed_at in range(12):
+        world = served("Production", "None")
+        world.registry.stage(2, "Production")
+        world.poll_registry()
+        for number in range(40):
+            world.pass_once(crash if number == killed_at else "")
+            assert world.serves in (1, 2)
+            world.tick()
+        assert world.serves == 2
+        assert len(world.running) == 1

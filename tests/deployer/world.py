@@ -1,0 +1,172 @@
+"""A world for the decide files: a registry, processes and a gateway as plain values.
+
+No system is imitated here; it only moves observed values along, as any target would, so that
+properties of pure functions can be checked over long stories.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+
+from deployer import desired, plan, rollout
+from deployer.spec import Limits
+from deployer.state import (
+    Deployment,
+    Description,
+    ExampleState,
+    ModelVersion,
+    Observed,
+    ObservedPredictor,
+    Phase,
+    Policy,
+    Predictor,
+    Record,
+    RegisteredModel,
+    RegistrySnapshot,
+    Selector,
+    VersionId,
+    Wanted,
+)
+
+MODEL, ENVIRONMENT = "angler", "prod"
+SELECTOR = Selector("Production", "champion")
+POLICY = Policy(retire_after=600, retire_listings=2, retry_first=10, retry_most=600)
+LAYERS: list[tuple[str, dict[str, object]]] = [("defaults", {}), ("overlay", {})]
+
+
+@dataclass
+class Registry:
+    """What MLflow holds, and what of it was last listed."""
+
+    stages: dict[int, str] = field(default_factory=dict)
+    aliases: dict[str, int] = field(default_factory=dict)
+    clock: int = 1_000
+    updated: dict[int, int] = field(default_factory=dict)
+
+    def add(self) -> int:
+        number = max(self.stages, default=0) + 1
+        self.stages[number] = "None"
+        self.touch(number)
+        return number
+
+    def stage(self, number: int, stage: str) -> None:
+        self.stages[number] = stage
+        self.touch(number)
+
+    def touch(self, number: int) -> None:
+        self.clock += 1
+        self.updated[number] = self.clock
+
+    def snapshot(self, listed_at: float, lacking: frozenset[int] = frozenset()) -> RegistrySnapshot:
+        rows = tuple(
+            ModelVersion(
+                VersionId(MODEL, number, 100 + number, f"m-{number}"),
+                stage,
+                frozenset(a for a, n in self.aliases.items() if n == number),
+                "models:/m",
+                "run",
+                self.updated[number],
+            )
+            for number, stage in sorted(self.stages.items())
+            if number not in lacking
+        )
+        models = {MODEL: RegisteredModel(MODEL, rows)} if rows else {}
+        return RegistrySnapshot(models, listed_at)
+
+
+@dataclass
+class World:
+    """One deployment, from registry to gateway, with a record that survives crashes."""
+
+    registry: Registry = field(default_factory=Registry)
+    record: Record = field(default_factory=lambda: Record("angler-prod", MODEL, ENVIRONMENT))
+    running: dict[str, ObservedPredictor] = field(default_factory=dict)
+    route: dict[str, int] = field(default_factory=dict)
+    live: dict[str, int] = field(default_factory=dict)
+    snapshot: RegistrySnapshot | None = None
+    now: float = 1_000_000.0
+    broken: set[int] = field(default_factory=set)
+    unanswering: set[int] = field(default_factory=set)
+    wanted: Wanted = field(default_factory=lambda: Wanted(None))
+    last: Deployment | None = None
+
+    def list_registry(self, lacking: frozenset[int] = frozenset()) -> None:
+        self.snapshot = self.registry.snapshot(self.now, lacking)
+
+    def poll_registry(self) -> None:
+        """What the watermark shows: stages as they are, no fresh listing."""
+        if self.snapshot:
+            self.snapshot = self.registry.snapshot(self.snapshot.listed_at)
+
+    def observed(self) -> Observed:
+        seen = {
+            name: replace(one, live_weight=self.live.get(name, 0))
+            for name, one in self.running.items()
+        }
+        return Observed(seen, self.now)
+
+    def pass_once(self, crash: str = "") -> rollout.Step:
+        """Decide and act. `crash` stops it before the record is saved, or before it acts."""
+        observed, record = self.observed(), self.record
+        if self.snapshot:
+            live = max(observed.predictors.values(), key=lambda p: p.live_weight, default=None)
+            serving = live.predictor.version if live and live.live_weight else None
+            record = desired.see(record, self.snapshot, SELECTOR, self.now, serving)
+        mark = desired.winner(record.marks)
+        if mark and mark.version.key not in record.descriptions:
+            described = {mark.version.key: Description("source", None)}
+            record = replace(record, descriptions={**record.descriptions, **described})
+        self.wanted = desired.want(record, LAYERS, Limits(), POLICY, self.now)
+        step = rollout.advance(self.wanted, observed, record, POLICY, self.now)
+        self.todo = plan.make(observed, step.deployment, step.record, retiring=False)
+        if crash == "before saving":
+            return step
+        self.record = step.record
+        if crash == "before acting":
+            return step
+        self._act(step.deployment)
+        return step
+
+    def _act(self, deployment: Deployment) -> None:
+        self.last = deployment
+        kept = {slot.predictor.name for slot in deployment.slots}
+        for slot in deployment.slots:
+            name = slot.predictor.name
+            if name not in self.running or name in deployment.restart:
+                self.running[name] = ObservedPredictor(slot.predictor, Phase.STARTING, self.now)
+        for name in deployment.ask:
+            self.running[name] = replace(self.running[name], example=ExampleState.ASKED)
+        self.route = {slot.predictor.name: slot.weight for slot in deployment.slots if slot.weight}
+        for name in set(self.running) - kept:
+            del self.running[name]
+
+    def tick(self, seconds: float = 1.0) -> None:
+        """Let time pass: servers load, examples are answered, the gateway catches up."""
+        self.now += seconds
+        for name, one in list(self.running.items()):
+            number = one.predictor.version.number
+            if one.phase is Phase.STARTING and self.now - one.since >= 1:
+                fate = Phase.FAILED if number in self.broken else Phase.READY
+                self.running[name] = replace(
+                    one, phase=fate, since=self.now, reason="LoadError", message="it broke"
+                )
+            elif one.example is ExampleState.ASKED:
+                refuses = number in self.unanswering
+                answer = ExampleState.REFUSED if refuses else ExampleState.PASSED
+                self.running[name] = replace(one, example=answer)
+        self.live = {name: share for name, share in self.route.items() if name in self.running}
+
+    def settle(self, passes: int = 60) -> None:
+        for _ in range(passes):
+            self.pass_once()
+            self.tick()
+
+    @property
+    def serves(self) -> int | None:
+        """The version that takes all the traffic."""
+        names = [name for name, share in self.live.items() if share == 100]
+        return self.running[names[0]].predictor.version.number if names else None
+
+
+def version_of(predictor: Predictor | None) -> int | None:
+    return predictor.version.number if predictor else None

@@ -1,0 +1,48 @@
+"""A model that does what it is told: the column `act` says what, the column `number` with what."""
+
+import ctypes
+import importlib.util
+import os
+import signal
+import sys
+import time
+
+import mlflow
+import pandas as pd
+
+HELD = []
+
+
+class Actor(mlflow.pyfunc.PythonModel):
+    def predict(self, context, model_input, params=None):
+        factor = (params or {}).get("factor", 1.0)
+        said = [self._act(act, number) for act, number in model_input.itertuples(index=False)]
+        numbers = [number * factor for number in model_input["number"]]
+        return pd.DataFrame({"said": said, "number": numbers, "whole": [7] * len(said)})
+
+    def _act(self, act, number):
+        if act == "raise":
+            raise ValueError(f"cannot do {number} with password=hunter2")
+        if act == "exit":
+            sys.exit(3)
+        if act == "die":
+            os._exit(9)
+        if act == "kill":
+            os.kill(os.getpid(), signal.SIGKILL)
+        if act == "crash":
+            ctypes.string_at(0)
+        if act == "sleep":
+            time.sleep(number)
+        if act == "hold":
+            HELD.append(bytearray(int(number)))
+        if act == "print":
+            print("the model says hello")
+        if act == "import":
+            found = [
+                name for name in ("serving", "framing", "worker") if importlib.util.find_spec(name)
+            ]
+            return ",".join(found) or "none"
+        return act
+
+
+mlflow.models.set_model(Actor())

@@ -1,0 +1,15 @@
+"""A model without a signature, which says what it was given."""
+
+import mlflow
+
+
+class Describe(mlflow.pyfunc.PythonModel):
+    def predict(self, context, model_input, params=None):
+        columns = getattr(model_input, "columns", None)
+        shape = getattr(model_input, "shape", None)
+        return [
+            f"{type(model_input).__name__} {shape} {None if columns is None else list(columns)}"
+        ]
+
+
+mlflow.models.set_model(Describe())
