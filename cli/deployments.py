@@ -99,10 +99,14 @@ class Deployments:
         """Reconcile a paused deployment again."""
         return self._post(deployment, "resume", {})
 
-    def accept_registry(self) -> dict[str, Any]:
-        """Give a person's word that a changed registry is right after a freeze."""
-        found: dict[str, Any] = self._service.post("/api/v1/registry/accept", {})
+    def registry(self) -> dict[str, Any]:
+        """Return what the Deployer knows of the registry, and how fresh that is."""
+        found: dict[str, Any] = self._service.get("/api/v1/registry")
         return found
+
+    def accept_registry(self) -> None:
+        """Give a person's word that a changed registry is right after a freeze."""
+        self._service.post("/api/v1/registry/accept", {})
 
     def look(self) -> None:
         """Ask the Deployer to look now, rather than at its next poll."""

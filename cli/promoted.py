@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING
 
-from cli.deployments import label, version_of
+from cli.deployments import explain, label, version_of
 from cli.errors import Unreachable
 from cli.output import say
 from cli.waiting import wait_for
@@ -20,20 +20,22 @@ POLL_SECONDS = 0.2
 
 
 def resulting_plan(clients: Clients, promotion: Promotion) -> Plan | None:
-    """Return the Deployer's plan once it has seen a promotion, and say what comes next.
+    """Return the Deployer's plan once it has seen a promotion, and say how far it is.
 
     None if the Deployer does not run or does not see it in time; both are said.
     """
     try:
-        plan = _plan(clients, promotion)
+        seen = _seen(clients, promotion)
+        plan = clients.deployments.plan(seen["id"]) if seen else None
     except Unreachable as error:
         say(f"warning: {error}")
         say("it will be served once the Deployer runs; start it with: schnitzel up")
         return None
-    if plan is None:
+    if seen is None:
         say("the Deployer has not seen it yet; see: schnitzel status")
     else:
-        say(f"next: schnitzel deploy wait {promotion.model}@{promotion.environment}")
+        say(f"{label(seen)} {explain(seen)}")
+        say(f"next: schnitzel deploy wait {label(seen)}")
     return plan
 
 
@@ -54,11 +56,11 @@ def await_serving(clients: Clients, promotion: Promotion, seconds: float) -> Non
     say(f"next: schnitzel predict {label(served)} --example")
 
 
-def _plan(clients: Clients, promotion: Promotion) -> Plan | None:
+def _seen(clients: Clients, promotion: Promotion) -> Deployment | None:
     deadline = time.monotonic() + SEEN_SECONDS
     while time.monotonic() < deadline:
         for each in clients.deployments.find(promotion.model, promotion.environment):
             if version_of(each["wanted"]) == promotion.version:
-                return clients.deployments.plan(each["id"])
+                return each
         time.sleep(POLL_SECONDS)
     return None

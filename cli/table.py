@@ -65,6 +65,12 @@ PANELS: dict[str, tuple[Entry, ...]] = {
         Entry("env", "cli.commands.env", "The environments models are promoted to", ("list",)),
     ),
     "OPERATE": (
+        Entry(
+            "registry",
+            "cli.commands.registry",
+            "What the Deployer sees of the registry; accept a changed one",
+            ("show", "accept"),
+        ),
         Entry("config", "cli.commands.config", "Settings and where each came from", ("show",)),
         Entry("help", "cli.commands.help", "Read about a command or a topic such as exit-codes"),
     ),

@@ -136,7 +136,11 @@ def outcome_text(found: dict[str, Any]) -> str:
     if run and run["metrics"]:
         metrics = [(key, _number(value)) for key, value in sorted(run["metrics"].items())]
         parts += [bold("metrics"), fields(metrics)]
-    parts += [f"registered {each['name']} version {each['version']}" for each in found["versions"]]
+    for each in found["versions"]:
+        parts.append(f"registered {each['name']} version {each['version']}")
+        if each["tags"].get("schnitzel.gate"):
+            reason = each["tags"].get("schnitzel.gate_reason", "")
+            parts.append(f"gate {each['tags']['schnitzel.gate']}: {reason}")
     return "\n".join(parts)
 
 

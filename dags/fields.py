@@ -1,4 +1,4 @@
-"""The text of one field of project.yaml in, its value out, or a ValueError that says what is right."""
+"""One field of project.yaml in, its value out, or a ValueError that says what is right."""
 
 import re
 from datetime import timedelta
@@ -9,17 +9,7 @@ from pydantic import AfterValidator, BeforeValidator, Field, WithJsonSchema
 from dags.clusters import CLUSTERS
 
 _PRESETS = frozenset(
-    f"@{name}"
-    for name in [
-        "once",
-        "continuous",
-        "hourly",
-        "daily",
-        "weekly",
-        "monthly",
-        "quarterly",
-        "yearly",
-    ]
+    {"@once", "@continuous", "@hourly", "@daily", "@weekly", "@monthly", "@quarterly", "@yearly"}
 )
 """The schedules that Airflow has names for: airflow.sdk.definitions.timetables."""
 _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400}

@@ -85,8 +85,9 @@ class StepOperator(ProjectOperator):
             if self._killed:  # asked to stop before there was anything to stop
                 self._process.stop()
             ended = self._process.follow(self._say)
-        self._keep_open(record.mlflow_run_id)
-        if ended.exit_code == SKIPPED_EXIT_CODE:
+        if ended.exit_code in {0, SKIPPED_EXIT_CODE} and not self._killed:
+            self._keep_open(record.mlflow_run_id)
+        if ended.exit_code == SKIPPED_EXIT_CODE and not self._killed:
             raise AirflowSkipException(
                 ended.last_lines.rpartition("\n")[2] or "the step asked for it"
             )
@@ -100,7 +101,10 @@ class StepOperator(ProjectOperator):
             self._process.stop()
 
     def _keep_open(self, mlflow_run_id: str) -> None:
-        """MLflow's client ends the run with the step's process, but the DAG run goes on."""
+        """MLflow's client ends the run with the step's process, but the DAG run goes on.
+
+        Not after a failure or a kill: end_run may have closed the run for good by then.
+        """
         from dags.tracking import Tracking
 
         try:

@@ -124,7 +124,7 @@ def _problems_of_needs(steps: dict[str, Step]) -> list[tuple[str, str]]:
     for name, step in steps.items():
         for need in step.needs:
             if need not in steps:
-                known = ", ".join(other for other in steps if other != name)
+                known = ", ".join(steps)
                 problems.append(
                     (f"steps.{name}.needs", f'no step is named "{need}"; steps: {known}')
                 )

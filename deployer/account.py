@@ -56,8 +56,10 @@ def conclude(
     if told.verdict.state is State.RETIRED and before.draining and not record.draining:
         event = Event(record.id, "outcome", "retired", None, None, told.verdict.message, DEPLOYER)
         history.append(event, now)
+    for reflection in _farewells(told, before):
+        mirror.show(reflection)
     if told.settled:
-        for reflection in _reflections(told, before):
+        for reflection in _reflections(told):
             mirror.show(reflection)
 
 
@@ -74,16 +76,21 @@ def _fresh(told: Status) -> bool:
     return since is not None and told.observed.at - since < 1.0
 
 
-def _reflections(told: Status, before: Record) -> list[Reflection]:
+def _farewells(told: Status, before: Record) -> list[Reflection]:
+    """What is told of the versions that stopped serving in this pass."""
+    record = told.record
+    left = {d.predictor.version for d in before.draining}
+    left -= {p.version for p in _all(record) if p}
+    text = "Retired: nothing is promoted"
+    if record.serving:
+        text = f"Superseded: version {_number(record.serving)} serves"
+    return [Reflection(version, record.environment, text, "") for version in sorted(left)]
+
+
+def _reflections(told: Status) -> list[Reflection]:
     record, environment = told.record, told.record.environment
     serving = record.serving.version if record.serving else None
     shown: dict[VersionId, Reflection] = {}
-    for draining in before.draining:
-        version = draining.predictor.version
-        text = f"Superseded: version {_number(record.serving)} serves"
-        if serving is None:
-            text = "Retired: nothing is promoted"
-        shown[version] = Reflection(version, environment, text, "")
     for losing in told.wanted.losing:
         text = f"NotServed: {losing.message}"
         shown[losing.version] = Reflection(losing.version, environment, text, "")

@@ -59,34 +59,26 @@ class Reconciler:
         """
         world = self.world
         target = world.targets[world.settings.environments[environment].target]
+        policy = world.settings.rollout_policy(environment)
         key = naming.deployment_id(model, environment)
         remembered = world.records.load(key) or Record(key, model, environment)
         observed = target.observe(key)
         record, wanted = self._decide(remembered, observed)
         frozen = bool(world.marker.frozen)
-        policy = world.settings.rollout_policy(environment)
         now = world.clock()
-        may_start = self._may_start(record)
-        step = rollout.advance(
-            wanted, observed, record, policy, now, may_start=may_start, hold=frozen
-        )
-        retiring = wanted.retire and step.record.retired_at == now
-        todo = plan.make(observed, step.deployment, step.record, retiring=retiring)
+        step, todo = self._next(wanted, observed, record, now, hold=frozen)
         refused: UnsafePlan | None = None
         try:
             plan.raise_if_unsafe(todo, record, self._retirements(now), policy, reviewed)
         except UnsafePlan as error:
-            refused = error
-            wanted = replace(wanted, retire=False)
-            step = rollout.advance(wanted, observed, record, policy, now, hold=True)
+            refused, wanted = error, replace(wanted, retire=False)
+            step, _ = self._next(wanted, observed, record, now, hold=True)
         account.intend(world.history, remembered, step.record, wanted, now)
         world.records.save(step.record)
         self._note_rolling(step.record)
         target.apply(step.deployment, observed)
         if record.pause:  # show what would be done
-            unpaused = replace(record, pause=None)
-            would = rollout.advance(wanted, observed, unpaused, policy, now, may_start=may_start)
-            todo = plan.make(observed, would.deployment, would.record, retiring=wanted.retire)
+            _, todo = self._next(wanted, observed, replace(record, pause=None), now)
         told = Status(
             verdict=status.judge(step.record, wanted, observed, step.waiting, refused),
             sync=status.sync(step.record, wanted, frozen=frozen),
@@ -102,6 +94,18 @@ class Reconciler:
         told = status.carry(told, before)
         account.conclude(world.history, world.mirror, remembered, told, before, now)
         return told, step.wake_at if step.settled else now
+
+    def _next(
+        self, wanted: Wanted, observed: Observed, record: Record, now: float, *, hold: bool = False
+    ) -> tuple[rollout.Step, plan.Plan]:
+        """The next step of the rollout, and the plan that it amounts to."""
+        policy = self.world.settings.rollout_policy(record.environment)
+        may_start = self._may_start(record)
+        step = rollout.advance(
+            wanted, observed, record, policy, now, may_start=may_start, hold=hold
+        )
+        retiring = wanted.retire and step.record.retired_at == now
+        return step, plan.make(observed, step.deployment, step.record, retiring=retiring)
 
     def _decide(self, record: Record, observed: Observed) -> tuple[Record, Wanted]:
         world = self.world

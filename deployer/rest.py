@@ -84,7 +84,7 @@ class Rest:
         if response.status_code in (401, 403):
             raise RegistryUnreachable(
                 f"MLflow at {self.url} refuses the credentials ({response.status_code}).",
-                "Set mlflow.username and mlflow.password in platform.yaml, by reference.",
+                "Set mlflow.username and mlflow.password_ref in platform.yaml.",
             )
         if response.status_code >= 400:
             raise RegistryUnreachable(

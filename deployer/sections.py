@@ -2,7 +2,7 @@
 
 import re
 from fnmatch import fnmatchcase
-from typing import Any, Final, Literal, Self
+from typing import Any, Final, Literal, Self, cast
 
 from pydantic import Field, field_serializer, field_validator, model_validator
 
@@ -160,8 +160,8 @@ class PlatformFile(Frozen):
     """How the registry is watched."""
 
     environments: dict[str, Environment] = Field(
-        default=DEFAULT_ENVIRONMENTS,  # type: ignore[arg-type] # validated, as it is written
-        validate_default=True,
+        default=cast(dict[str, Environment], DEFAULT_ENVIRONMENTS),
+        validate_default=True,  # which makes them so
         min_length=1,
     )
     """The places that model versions are promoted to. Naming any replaces the default ones."""

@@ -62,7 +62,7 @@ def _one_or_many(spec: Mapping[str, Any], value: Any) -> Any:
     """A record's own value as a column of one; a tensor, or a list of values, as it is."""
     if spec.get("type") == "tensor":
         return value
-    one = not _is_list(value) or _fits(spec, "array", value)
+    one = not _is_list(value) or (spec.get("type") == "array" and _fits(spec, "array", value))
     return [value] if one else value
 
 

@@ -10,7 +10,7 @@ _BLAMED: Final = re.compile(
     r"(?:download and build|download|build|fetch|mismatch for|parse)[^`]*`([^`]+)`"
 )
 _PASSING: Final = re.compile(
-    r"error sending request|client error \(|dns error|timed out|timeout|connect error"
+    r"error sending request|client error \(connect|dns error|timed out|timeout|connect error"
     r"|connection (?:refused|reset|closed)|status server error|\b(?:429|50[0-9])\b"
     r"|no space left|error decoding response body",
     re.IGNORECASE,

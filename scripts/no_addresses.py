@@ -1,4 +1,4 @@
-"""In: the tracked files. Out: a failure that names those with a package registry's address in them."""
+"""In: the tracked files. Out: a failure naming those with a package registry's address."""
 
 import re
 import subprocess
@@ -11,13 +11,19 @@ HOSTS = re.compile(
 )
 
 
+def _names_one(path: Path) -> bool:
+    return bool(HOSTS.search(path.read_bytes()))
+
+
 def main() -> int:
     """0 if no tracked file names one."""
     listed = subprocess.run(["git", "ls-files"], check=True, capture_output=True, text=True)
     found = [
         path
         for path in listed.stdout.splitlines()
-        if Path(path).is_file() and path != "scripts/no_addresses.py" and HOSTS.search(Path(path).read_bytes())
+        if Path(path).is_file()
+        and path != "scripts/no_addresses.py"
+        and HOSTS.search(Path(path).read_bytes())
     ]
     for path in found:
         sys.stderr.write(f"{path}: names a package registry's host\n")

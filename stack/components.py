@@ -20,6 +20,7 @@ from stack.processes import MARKER
 from stack.program import Program
 from stack.settings import Service, Settings, code_environment
 
+ATTACHED_SECONDS = 15.0  # somebody else keeps it running: there is nothing to wait long for
 NAMES = ("mlflow", "gateway", "airflow", "deployer")
 LISTENERS = {  # by name in ports.json: the program that holds the port
     "mlflow": "mlflow",
@@ -95,11 +96,13 @@ def tracking_environment(url: str, service: Service) -> dict[str, str]:
 
 def _attached(name: str, service: Service, url: str) -> Component:
     address = Address(name, url, url, True, service.username, service.password_ref)
-    return Component(address, seconds=15.0, headers=service.authorization())
+    return Component(address, seconds=ATTACHED_SECONDS, headers=service.authorization())
 
 
 def _attached_gateway(url: str, api_url: str | None) -> Component:
-    return Component(Address("gateway", url, api_url or url, attached=True), seconds=15.0)
+    return Component(
+        Address("gateway", url, api_url or url, attached=True), seconds=ATTACHED_SECONDS
+    )
 
 
 def _mlflow(layout: Layout, port: int, credentials: Credentials) -> Component:

@@ -27,6 +27,7 @@ class Layout:
         self.platform_yaml = home / "platform.yaml"
         self.platform_id = home / "platform-id"
         self.ports = home / "ports.json"
+        self.ports_wanted = home / ".ports-wanted.json"
         self.token = home / "token"
         self.up_lock = home / "up.lock"
 

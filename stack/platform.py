@@ -11,6 +11,7 @@ from stack import components as parts
 from stack import credentials, health, paths, ports
 from stack import settings as settings_of
 from stack.components import Component
+from stack.errors import StackError
 from stack.paths import Layout
 from stack.settings import Settings
 from stack.starting import Progress, start
@@ -63,9 +64,7 @@ def up(
     """
     began = time.monotonic()
     layout = layout or Layout(paths.home())
-    for folder in (layout.home, layout.run, layout.logs, layout.projects, layout.runs):
-        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-    paths.cache().mkdir(parents=True, exist_ok=True)
+    _make_folders(layout)
     with _one_at_a_time(layout, progress):
         settings = settings or settings_of.read(layout, paths.cache())
         secrets = credentials.ensure(layout)
@@ -128,6 +127,18 @@ def down(*, layout: Layout | None = None, delete_data: bool = False) -> list[str
                 else:
                     path.unlink(missing_ok=True)
     return sorted(stopped)
+
+
+def _make_folders(layout: Layout) -> None:
+    folders = (layout.home, layout.run, layout.logs, layout.projects, layout.runs, paths.cache())
+    for folder in folders:
+        try:
+            folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        except OSError as error:
+            raise StackError(
+                f"{folder} cannot be made: {error.strerror}.",
+                "Set SCHNITZEL_HOME and SCHNITZEL_CACHE to folders that you can write.",
+            ) from error
 
 
 def _listeners(settings: Settings, only: Collection[str]) -> dict[str, int]:

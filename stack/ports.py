@@ -31,7 +31,7 @@ def recorded(path: Path) -> dict[str, int]:
     """The ports on file by listener; empty if there is no such file."""
     try:
         return {str(name): int(port) for name, port in json.loads(path.read_text()).items()}
-    except (FileNotFoundError, ValueError, AttributeError):
+    except (OSError, ValueError, AttributeError):
         return {}
 
 

@@ -52,8 +52,8 @@ def remembered(layout: Layout) -> list[Address]:
     """The components that were started or attached; none after `down`."""
     try:
         return [Address(**each) for each in json.loads(_file(layout).read_text())]
-    except (FileNotFoundError, ValueError, TypeError):
-        return []
+    except (OSError, ValueError, TypeError):
+        return []  # doctor tells a home that cannot be read
 
 
 def forget(layout: Layout) -> None:

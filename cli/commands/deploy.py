@@ -11,7 +11,7 @@ from cli.deployments import Deployment, label
 from cli.errors import PENDING
 from cli.groups import Command, group
 from cli.options import Environment, Output, Timeout, Yes, chosen
-from cli.output import Format, confirm, emit, fields, say, write
+from cli.output import Format, confirm, emit, say, write
 from cli.waiting import wait_for
 
 app = group()
@@ -242,12 +242,10 @@ def resume(model: Model, environment: Environment = None, output: Output = None)
     """
     clients, found = _one(model, environment)
     _changed(clients.deployments.resume(found["id"]), "resumed", output, clients)
+    say(f"next: schnitzel deploy status {label(found)}")
 
 
 def _changed(deployment: Deployment, what: str, output: Format | None, clients: Clients) -> None:
+    """Say what was asked for; the answer is from before the pass that acts on it, so it is data."""
     say(f"{label(deployment)}: {what}")
-    emit(
-        deployment,
-        chosen(output, clients.config),
-        lambda: fields([(key, deployment[key]) for key in ("state", "sync", "message", "url")]),
-    )
+    emit(deployment, chosen(output, clients.config), str)

@@ -23,14 +23,13 @@ def status(output: Output = None) -> None:
     schnitzel status
     schnitzel status -o json
     """
-    from stack.status import status as look
-
     config = current()
-    clients = Clients(config)
-    with ThreadPoolExecutor(max_workers=2) as pool:
-        components = pool.submit(look)
-        overview = pool.submit(_overview, clients)
-        seen, (registry, deployments, problem) = components.result(), overview.result()
+    with ThreadPoolExecutor(max_workers=1) as pool:
+        overview = pool.submit(_overview, Clients(config))
+        from stack.status import status as look  # its import takes longer than the answer
+
+        seen = look()
+        registry, deployments, problem = overview.result()
     names = [each["name"] for each in projects(config.home)]
     step = next_step(seen, registry, deployments, names)
     data = {

@@ -4,18 +4,29 @@ import shlex
 import sys
 
 import pytest
-from airflow.sdk.exceptions import AirflowSkipException
 
 from dags import places, runs
 from dags.errors import PipelineError, StepFailed
-from dags.operator import StepOperator
+from dags.pipeline import build_dag
 from dags.project import Step, load
 
 RUN = "manual__2026-01-01T00:00:00+00:00"
 
 
 @pytest.fixture
-def run_step(home, make_project, monkeypatch):
+def step_task(make_project):
+    """The task of a step in a project's DAG."""
+
+    def make(command, needs=()):
+        steps = {name: Step(command="x") for name in needs}
+        steps["only"] = Step(command=command, needs=needs)
+        return build_dag(load(make_project()), steps).task_dict["only"]
+
+    return make
+
+
+@pytest.fixture
+def run_step(home, step_task, monkeypatch):
     """Runs Python code as the step `only` of a project, as Airflow's task runner does."""
     monkeypatch.setenv("UV_OFFLINE", "1")  # the project needs nothing: no registry is asked
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:9")  # no step's outcome needs it
@@ -24,12 +35,7 @@ def run_step(home, make_project, monkeypatch):
     lines = []
 
     def run(code, needs=(), **params):
-        command = shlex.join(["python", "-c", code])
-        operator = StepOperator(
-            task_id="only",
-            project=load(make_project()),
-            step=Step(command=command, needs=needs),
-        )
+        operator = step_task(shlex.join(["python", "-c", code]), needs)
         monkeypatch.setattr(operator, "_say", lines.append)
         operator.execute({"run_id": RUN, "params": params})
         return lines
@@ -90,19 +96,31 @@ def test_a_step_that_a_signal_ended_says_which(run_step):
 
 
 def test_exit_code_99_skips_with_the_last_line_as_the_reason(run_step):
-    with pytest.raises(AirflowSkipException, match="^not better than production$"):
+    from airflow.sdk.exceptions import AirflowSkipException
+
+    with pytest.raises(AirflowSkipException, match=r"^not better than production$"):
         run_step("print('looking'); print('not better than production'); raise SystemExit(99)")
 
 
-def test_a_command_that_is_not_there_is_a_failed_step(run_step, home, make_project):
-    operator = StepOperator(
-        task_id="only", project=load(make_project()), step=Step(command="no-such-program --fast")
-    )
+def test_a_command_that_is_not_there_is_a_failed_step(run_step, step_task):
     with pytest.raises(StepFailed, match=r"`no-such-program --fast` ended with exit code"):
-        operator.execute({"run_id": RUN, "params": {}})
+        step_task("no-such-program --fast").execute({"run_id": RUN, "params": {}})
 
 
-def test_a_step_without_an_open_run_says_what_to_clear(home, make_project):
-    operator = StepOperator(task_id="only", project=load(make_project()), step=Step(command="x"))
+def test_a_step_without_an_open_run_says_what_to_clear(home, step_task):
     with pytest.raises(PipelineError, match="start_run"):
-        operator.execute({"run_id": "another", "params": {}})
+        step_task("x").execute({"run_id": "another", "params": {}})
+
+
+def test_only_a_step_that_is_done_keeps_the_mlflow_run_open(run_step, step_task, monkeypatch):
+    kept = []
+    monkeypatch.setattr("dags.operator.StepOperator._keep_open", lambda _, run: kept.append(run))
+    run_step("print('fine')")
+    assert kept == ["abc"]
+    with pytest.raises(StepFailed):
+        run_step("raise SystemExit(1)")
+    killed = step_task("sleep 600")
+    killed.on_kill()  # by now end_run may have closed the run: it must stay closed
+    with pytest.raises(StepFailed, match="was stopped"):
+        killed.execute({"run_id": RUN, "params": {}})
+    assert kept == ["abc"]

@@ -53,7 +53,7 @@ def test_what_is_left_out_has_a_safe_default(make_project):
         ("timeout: 90s", "timeout: 90", "steps.prepare.timeout", 'with a unit: "90s"'),
         ("timeout: 90s", "cluster: moon", "steps.prepare.cluster", "known: local"),
         ("retries: 2", "retries: -1", "steps.train.retries", "greater than or equal to 0"),
-        ("needs: [prepare]", "needs: [prepar]", "steps.train.needs", "steps: prepare"),
+        ("needs: [prepare]", "needs: [prepar]", "steps.train.needs", "steps: prepare, train"),
         ("needs: [prepare]", "needs: [train]", "steps.train.needs", "a circle of needs: train"),
         ("prepare: {", "start_run: {", "steps.start_run", "choose another"),
         ("to: staging", "to: Production", "promotion.to", "a person does"),

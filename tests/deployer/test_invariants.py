@@ -76,7 +76,11 @@ class Story(RuleBasedStateMachine):
 
     @rule(crash=st.sampled_from(["before saving", "before acting"]))
     def killed(self, crash: str) -> None:
+        before = self.world.record.serving
         self.world.pass_once(crash)
+        after = self.world.record.serving
+        if after and after != before:  # decided and remembered, though nothing was done yet
+            self._prove(after.name)
 
     @rule()
     def advance(self) -> None:
@@ -90,6 +94,14 @@ class Story(RuleBasedStateMachine):
             self._check_weights()
             self.world.tick()
 
+    def _prove(self, name: str) -> None:
+        if name in self.proved:
+            return
+        seen = self.world.running[name]
+        assert seen.phase is Phase.READY, "traffic to a predictor that is not ready"
+        assert seen.example is ExampleState.PASSED, "traffic to one that was not asked"
+        self.proved.add(name)
+
     def _check_weights(self) -> None:
         deployment = self.world.last
         assert deployment is not None
@@ -98,10 +110,7 @@ class Story(RuleBasedStateMachine):
         assert len(carrying) <= 1, "two champions"
         assert sum(shares.values()) in (0, 100)
         for name in carrying - self.proved:
-            seen = self.world.running[name]
-            assert seen.phase is Phase.READY, "traffic to a predictor that is not ready"
-            assert seen.example is ExampleState.PASSED, "traffic to one that was not asked"
-            self.proved.add(name)
+            self._prove(name)
         if not carrying and self.world.record.retired_at is not None:
             absence = self.world.record.absence
             if self.world.record.retired_at == self.world.now:

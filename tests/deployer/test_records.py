@@ -33,9 +33,7 @@ RECORDS = st.builds(
     serving=st.none() | PREDICTORS,
     candidate=st.none() | st.builds(Candidate, PREDICTORS, TIMES),
     draining=st.lists(st.builds(Draining, PREDICTORS), max_size=2).map(tuple),
-    failures=st.dictionaries(
-        st.text(), st.builds(Failure, st.text(), st.text(), st.text(), TIMES)
-    ),
+    failures=st.dictionaries(st.text(), st.builds(Failure, st.text(), st.text(), st.text(), TIMES)),
     absence=st.none() | st.builds(Absence, TIMES, st.integers(0), TIMES),
 )
 

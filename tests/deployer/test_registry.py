@@ -121,8 +121,8 @@ def test_a_lost_or_restored_registry_freezes_until_a_person_accepts(tmp_path, re
     marker.advance()
     registry.poll()
 
+    server.stop()
     with pytest.raises(RegistryUnreachable):
-        server.stop()
         registry.list_all(2.0)
 
     shutil.rmtree(server.folder)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import subprocess
 import sys
+import sysconfig
+import venv
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -26,6 +28,18 @@ def models(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+@pytest.fixture(scope="session")
+def model_python(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """Make an environment that has what ours has, but nothing of ours; return its interpreter."""
+    folder = tmp_path_factory.mktemp("environment") / "env"
+    venv.create(folder, with_pip=False, symlinks=True)
+    (site,) = folder.glob("lib/python*/site-packages")
+    # A folder named in a .pth file is searched, but the .pth files in it are not read: ours would
+    # be found by one of them.
+    (site / "packages.pth").write_text(sysconfig.get_path("purelib"), encoding="utf-8")
+    return str(folder / "bin" / "python")
+
+
 @contextmanager
 def serving(folder: Path, artifact: Path, **settings: Any) -> Iterator[Server]:
     server = Server(folder, artifact, **settings)
@@ -36,14 +50,14 @@ def serving(folder: Path, artifact: Path, **settings: Any) -> Iterator[Server]:
 
 
 @pytest.fixture
-def serve(models: Path, tmp_path: Path) -> Iterator[Callable[..., Server]]:
+def serve(models: Path, model_python: str, tmp_path: Path) -> Iterator[Callable[..., Server]]:
     """Start a server for a model by its name, in this test."""
     servers: list[Server] = []
 
     def start(name: str, **settings: Any) -> Server:
         folder = tmp_path / str(len(servers))
         folder.mkdir()
-        servers.append(Server(folder, models / name, **settings))
+        servers.append(Server(folder, models / name, **{"python": model_python, **settings}))
         return servers[-1]
 
     yield start
@@ -53,8 +67,10 @@ def serve(models: Path, tmp_path: Path) -> Iterator[Callable[..., Server]]:
 
 def _shared(name: str) -> Any:
     @pytest.fixture(scope="session", name=name)
-    def server(models: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-        with serving(tmp_path_factory.mktemp(name), models / name) as running:
+    def server(
+        models: Path, model_python: str, tmp_path_factory: pytest.TempPathFactory
+    ) -> Iterator[Server]:
+        with serving(tmp_path_factory.mktemp(name), models / name, python=model_python) as running:
             yield running.ready()
 
     return server

@@ -1,4 +1,9 @@
-"""A folder goes in; real models, saved there by MLflow, come out. Run in a process of its own: importing MLflow is slow."""
+"""A folder goes in; real models, saved there by MLflow, come out.
+
+Run in a process of its own: importing MLflow is slow.
+"""
+
+# ruff: noqa: TID253
 
 import sys
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Batching with plain lists as data: what one request gets must not depend on what else is waiting."""
+"""Plain lists as data: what one request gets must not depend on what else is waiting."""
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -119,7 +119,7 @@ def test_a_model_that_cannot_take_batches_is_not_asked_again():
 
 def test_a_model_whose_answer_has_other_rows_is_never_batched():
     batches = batching()
-    batches.answer([waiting(0, [1, 2])], lambda data, params: [sum(data)])
+    batches.answer([waiting(0, [1, 2])], lambda data, _: [sum(data)])
     assert not batches.enabled
 
 

@@ -106,6 +106,7 @@ def test_removing_a_program_that_is_not_known_is_no_error(supervisor: Supervisor
     supervisor.remove("nobody", grace=1)
 
 
+@pytest.mark.e2e
 def test_removal_ends_children_that_left_the_group_and_ignore_the_signal(
     supervisor: Supervisor, program: Make, tmp_path: Path, lives: Lives, eventually: Eventually
 ) -> None:
@@ -228,6 +229,7 @@ def test_what_cannot_be_supervised_is_refused(fields: dict[str, Any], words: str
         Program(**(good | fields))
 
 
+@pytest.mark.e2e
 def test_a_program_that_crashes_comes_back_without_what_it_left_behind(
     supervisor: Supervisor, program: Make, tmp_path: Path, lives: Lives, eventually: Eventually
 ) -> None:
@@ -276,6 +278,7 @@ def test_tail_gives_the_last_lines_only(
     assert supervisor.tail("nobody", 5) == ""
 
 
+@pytest.mark.e2e
 def test_a_killed_supervisord_is_replaced_and_its_strays_are_ended_first(
     supervisor: Supervisor, program: Make, tmp_path: Path, lives: Lives, eventually: Eventually
 ) -> None:
@@ -387,6 +390,7 @@ def test_many_at_once_start_one_supervisord_and_each_program_once(
         supervisor.shutdown()
 
 
+@pytest.mark.e2e
 def test_one_whose_socket_was_swept_away_is_replaced(
     supervisor: Supervisor, program: Make, tmp_path: Path, lives: Lives
 ) -> None:
@@ -409,6 +413,7 @@ def test_stale_pid_and_socket_files_do_not_stop_a_start(
     assert supervisor.ensure() is True
 
 
+@pytest.mark.e2e
 def test_shutdown_leaves_no_process_and_keeps_what_was_to_run(
     supervisor: Supervisor, program: Make, tmp_path: Path, lives: Lives, eventually: Eventually
 ) -> None:
@@ -424,6 +429,7 @@ def test_shutdown_leaves_no_process_and_keeps_what_was_to_run(
     assert set(supervisor.processes()) == {"a", "b"}
 
 
+@pytest.mark.e2e
 def test_a_supervisord_that_a_program_started_outlives_that_program(
     supervisor: Supervisor, program: Make, tmp_path: Path, eventually: Eventually
 ) -> None:

@@ -6,6 +6,7 @@ that one environment serves them. Prints a JSON list of the versions made, in or
 
 from __future__ import annotations
 
+import contextlib
 import json
 import subprocess
 import sys
@@ -34,10 +35,8 @@ def _main(url: str, models: list[dict[str, Any]]) -> None:
 
     mlflow.set_tracking_uri(url)
     mlflow.set_experiment("tests")
-    made = []
     with mlflow.start_run():
-        for model in models:
-            made.append(_log(mlflow, model))
+        made = [_log(mlflow, model) for model in models]
     sys.stdout.write("\n" + json.dumps(made) + "\n")
 
 
@@ -85,10 +84,8 @@ def _log(mlflow: Any, model: dict[str, Any]) -> int:
         run = mlflow.active_run().info
         source = f"{run.artifact_uri}/{model['name']}-{model.get('say', 1)}"
     client = mlflow.MlflowClient()
-    try:
+    with contextlib.suppress(mlflow.MlflowException):
         client.create_registered_model(model["name"])
-    except mlflow.MlflowException:
-        pass
     return int(client.create_model_version(model["name"], source, run.run_id).version)
 
 
@@ -97,7 +94,7 @@ def _python_model(kind: str, say: int) -> Any:
     from mlflow.pyfunc import PythonModel
 
     class Model(PythonModel):
-        def load_context(self, context: Any) -> None:
+        def load_context(self, context: Any) -> None:  # noqa: ARG002
             import os
             import time
 
@@ -110,7 +107,7 @@ def _python_model(kind: str, say: int) -> Any:
             if kind == "eats-memory":
                 self.eaten = [bytearray(50_000_000) for _ in range(100)]
 
-        def predict(self, context: Any, model_input: Any, params: Any = None) -> Any:
+        def predict(self, _: Any, model_input: Any, params: Any = None) -> Any:  # noqa: ARG002
             import os
 
             import numpy as np

@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import httpx
 import yaml
@@ -145,7 +145,8 @@ class PlatformHome:
 
     def predict(self, url: str, rows: int = 1) -> httpx.Response:
         return self.client.post(
-            f"{url}invocations", json={"dataframe_split": {"columns": ["x"], "data": [[1.0]] * rows}}
+            f"{url}invocations",
+            json={"dataframe_split": {"columns": ["x"], "data": [[1.0]] * rows}},
         )
 
     def logs(self, lines: int = 40) -> str:
@@ -175,7 +176,7 @@ class Load:
         self._pause = connections / rate
         self._threads = [threading.Thread(target=self._ask) for _ in range(connections)]
 
-    def __enter__(self) -> Load:
+    def __enter__(self) -> Self:
         for thread in self._threads:
             thread.start()
         return self

@@ -66,10 +66,8 @@ class Running:
         """SIGTERM to the group, then SIGKILL; returns the exit status."""
         with suppress(ProcessLookupError):
             self.signal(signal.SIGTERM)
-        try:
+        with suppress(subprocess.TimeoutExpired):
             self.process.wait(seconds)
-        except subprocess.TimeoutExpired:
-            pass
         with suppress(ProcessLookupError):
             self.signal(signal.SIGKILL)
         return self.process.wait(5)

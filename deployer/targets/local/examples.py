@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from concurrent.futures import Future, ThreadPoolExecutor
+import threading
 from pathlib import Path
 
 from deployer import example
@@ -15,34 +15,37 @@ class Examples:
     """One question for each process of a predictor; a process started anew is asked anew."""
 
     def __init__(self) -> None:
-        self._pool = ThreadPoolExecutor(max_workers=4, thread_name_prefix="example")
-        self._asked: dict[Key, Future[example.Verdict]] = {}
+        self._answers: dict[Key, example.Verdict | None] = {}
 
     def ask(self, name: str, port: int | None, pid: int | None, artifact: Path) -> None:
-        """Ask, unless this process was asked already."""
+        """Ask, unless this process was asked already; a slow answer holds up no one's exit."""
         key = (name, pid)
-        if key not in self._asked and port is not None:
-            url = f"http://127.0.0.1:{port}"
-            self._asked[key] = self._pool.submit(example.ask, url, artifact)
+        if key in self._answers or port is None:
+            return
+        self._answers[key] = None
+        url = f"http://127.0.0.1:{port}"
+        arguments = (key, url, artifact)
+        threading.Thread(target=self._ask, args=arguments, name="example", daemon=True).start()
 
-    def verdict(self, name: str, pid: int | None) -> tuple[ExampleState, str]:
-        """What is known of the answer, and what was wrong with it."""
-        future = self._asked.get((name, pid))
-        if future is None:
-            return ExampleState.UNASKED, ""
-        if not future.done():
-            return ExampleState.ASKED, ""
-        if error := future.exception():
-            return ExampleState.REFUSED, f"The example could not be asked: {error}"
-        verdict = future.result()
+    def verdict(self, name: str, pid: int | None) -> tuple[ExampleState, str, bool]:
+        """What is known of the answer, what was wrong with it, and whether that may pass."""
+        key = (name, pid)
+        if key not in self._answers:
+            return ExampleState.UNASKED, "", False
+        verdict = self._answers[key]
+        if verdict is None:
+            return ExampleState.ASKED, "", False
         state = ExampleState.PASSED if verdict.ok else ExampleState.REFUSED
-        return state, verdict.message
+        return state, verdict.message, verdict.passing
 
     def forget(self, name: str) -> None:
         """Forget a predictor that is gone."""
-        for key in [key for key in self._asked if key[0] == name]:
-            del self._asked[key]
+        for key in [key for key in self._answers if key[0] == name]:
+            del self._answers[key]
 
-    def close(self) -> None:
-        """Stop asking."""
-        self._pool.shutdown(wait=False, cancel_futures=True)
+    def _ask(self, key: Key, url: str, artifact: Path) -> None:
+        try:
+            self._answers[key] = example.ask(url, artifact)
+        except Exception as error:  # noqa: BLE001 - whatever went wrong, it was not answered
+            message = f"The example could not be asked: {error}"
+            self._answers[key] = example.Verdict(False, "ExampleRefused", message)

@@ -125,11 +125,12 @@ class PredictorFiles:
             write_atomically(folder / "predictor.json", json.dumps(server, indent=1))
         return folder / "predictor.json"
 
-    def _port(self, before: int | None) -> int:
+    def _port(self, before: object) -> int:
         taken = {self.server(d.predictor.name).get("port") for d in self.all()} - {before}
         start = PORTS.start + zlib.crc32(str(self._root).encode()) % len(PORTS)
         wrapped = [*range(start, PORTS.stop), *range(PORTS.start, start)]
-        for port in [before, *wrapped] if before else wrapped:
+        first = [before] if isinstance(before, int) else []
+        for port in (*first, *wrapped):
             if port in taken:
                 continue
             with socket.socket() as probe:

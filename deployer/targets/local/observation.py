@@ -65,10 +65,11 @@ def complete(
     fields: Mapping[str, Any],
     weight: int,
     port: object,
-    verdict: tuple[ExampleState, str],
+    verdict: tuple[ExampleState, str, bool],
 ) -> ObservedPredictor:
     """Put what the gateway and the example say beside it."""
-    state, message = verdict
+    state, message, passing = verdict
+    fields = {**fields, "passing": passing or fields.get("passing", False)}
     return ObservedPredictor(
         **fields,
         live_weight=weight,

@@ -119,7 +119,6 @@ class LocalTarget:
     def close(self) -> None:
         """See the base class."""
         self._pool.shutdown(wait=False, cancel_futures=True)
-        self._examples.close()
         self._preparation.close()
         self._gateway.close()
 

@@ -1,5 +1,8 @@
 """A model that does what it is told: the column `act` says what, the column `number` with what."""
 
+# ruff: noqa: ARG002, TID253
+# A model is a program of its own, and the signature of its methods is MLflow's.
+
 import ctypes
 import importlib.util
 import os
@@ -36,7 +39,7 @@ class Actor(mlflow.pyfunc.PythonModel):
         if act == "hold":
             HELD.append(bytearray(int(number)))
         if act == "print":
-            print("the model says hello")
+            print("the model says hello")  # noqa: T201
         if act == "import":
             found = [
                 name for name in ("serving", "framing", "worker") if importlib.util.find_spec(name)

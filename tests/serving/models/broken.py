@@ -1,5 +1,8 @@
 """A model that cannot be loaded; its message carries a secret."""
 
+# ruff: noqa: ARG002, TID253
+# A model is a program of its own, and the signature of its methods is MLflow's.
+
 import mlflow
 
 

@@ -1,0 +1,72 @@
+"""Nothing in; what the Deployer knows of MLflow's registry out, and a person's word to it."""
+
+from cli.client import Clients
+from cli.config import current
+from cli.groups import Command, group
+from cli.options import Output, Yes, chosen
+from cli.output import confirm, emit, fields, say
+from cli.views import duration
+
+app = group()
+
+
+@app.callback()
+def _registry() -> None:
+    """What the Deployer sees of the registry; accept a changed one.
+
+    Examples:
+    schnitzel registry show
+    """
+
+
+@app.command(cls=Command)
+def show(output: Output = None) -> None:
+    """Show how fresh the Deployer's view of the registry is.
+
+    Examples:
+    schnitzel registry show
+    schnitzel registry show -o json
+    """
+    config = current()
+    found = Clients(config).deployments.registry()
+    age = found.get("age_seconds")
+    emit(
+        found,
+        chosen(output, config),
+        lambda: fields(
+            [
+                ("url", found["url"]),
+                ("state", found["state"]),
+                ("reason", found["reason"]),
+                ("message", found["message"]),
+                ("models", found["models"]),
+                ("listed", None if age is None else f"{duration(age)} ago"),
+                ("webhooks", "yes" if found["webhooks"] else "no"),
+                ("next step", found["next_step"]),
+            ]
+        ),
+    )
+
+
+@app.command(cls=Command)
+def accept(yes: Yes = False, output: Output = None) -> None:
+    """Say that a registry which was replaced or restored is right.
+
+    Everything is frozen until then, because an empty or older registry would retire what serves.
+
+    Examples:
+    schnitzel registry show
+    schnitzel registry accept
+    """
+    config = current()
+    deployments = Clients(config).deployments
+    found = deployments.registry()
+    if found["state"] != "Frozen":
+        say(f"the registry is {found['state']}; there is nothing to accept")
+    else:
+        say(f"{found['reason']}: {found['message']}")
+        confirm(f"Go by what {found['url']} holds now ({found['models']} models)?", yes=yes)
+        deployments.accept_registry()
+        say("accepted; what it does not promote any more is retired after the grace time")
+        say("next: schnitzel deploy plan")
+    emit(deployments.registry(), chosen(output, config), str)

@@ -1,0 +1,160 @@
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from deployer.background import MOST_RETRY, Jobs, Stopped, each
+from deployer.errors import ArtifactMissing, ArtifactUnreachable
+from deployer.filelock import file_lock
+
+
+class Clock:
+    def __init__(self) -> None:
+        self.now = 1000.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+@pytest.fixture
+def jobs(clock: Clock) -> Iterator[Jobs[int]]:
+    with closing(Jobs[int]("test", 2, clock)) as made:
+        yield made
+
+
+def ended(jobs: Jobs[int], key: str) -> str:
+    deadline = time.monotonic() + 10
+    while (job := jobs.seen(key)) is None or job.phase == "running":
+        assert time.monotonic() < deadline
+        time.sleep(0.002)
+    return job.phase
+
+
+def failing(error: Exception, calls: list[int]) -> Callable[[], int]:
+    def work() -> int:
+        calls.append(1)
+        raise error
+
+    return work
+
+
+def test_work_is_started_and_not_waited_for(jobs: Jobs[int]) -> None:
+    go = threading.Event()
+    assert jobs.ensure("a", lambda: go.wait(10) and 7).phase == "running"
+    assert jobs.ensure("a", lambda: 8).phase == "running"
+    go.set()
+    assert ended(jobs, "a") == "done"
+    assert jobs.ensure("a", lambda: 8).result == 7
+
+
+def test_what_was_done_before_is_not_begun(jobs: Jobs[int]) -> None:
+    job = jobs.ensure("a", lambda: 8, lambda: 7)
+    assert (job.phase, job.result) == ("done", 7)
+
+
+def test_a_lasting_failure_is_not_tried_again_until_forgotten(
+    jobs: Jobs[int], clock: Clock
+) -> None:
+    calls: list[int] = []
+    jobs.ensure("a", failing(ArtifactMissing("gone"), calls))
+    assert ended(jobs, "a") == "failed"
+    clock.now += 1e9
+    job = jobs.ensure("a", failing(ArtifactMissing("gone"), calls))
+    assert (job.phase, job.retry_at, len(calls)) == ("failed", None, 1)
+    jobs.forget("a")
+    jobs.ensure("a", lambda: 7)
+    assert ended(jobs, "a") == "done"
+
+
+def test_a_passing_failure_is_tried_again_after_a_growing_wait(
+    jobs: Jobs[int], clock: Clock
+) -> None:
+    calls: list[int] = []
+    waits = []
+    for attempt in range(1, 12):
+        jobs.ensure("a", failing(ArtifactUnreachable("down"), calls))
+        assert ended(jobs, "a") == "failed"
+        assert len(calls) == attempt
+        job = jobs.ensure("a", failing(ArtifactUnreachable("down"), calls))
+        assert job.retry_at is not None
+        waits.append(job.retry_at - clock.now)
+        clock.now = job.retry_at - 0.01
+        assert jobs.ensure("a", failing(ArtifactUnreachable("down"), calls)).phase == "failed"
+        clock.now += 0.02
+    assert 8 <= waits[0] <= 12
+    assert waits[2] > waits[0]
+    assert max(waits) <= MOST_RETRY * 1.2
+
+
+def test_a_defect_of_ours_shows_as_a_failure(jobs: Jobs[int]) -> None:
+    jobs.ensure("a", failing(ZeroDivisionError("oops"), []))
+    assert ended(jobs, "a") == "failed"
+    job = jobs.seen("a")
+    assert job is not None
+    assert job.error is not None
+    assert "ZeroDivisionError: oops" in job.error.message
+
+
+def test_slow_work_does_not_hold_up_other_work(jobs: Jobs[int]) -> None:
+    go = threading.Event()
+    jobs.ensure("slow", lambda: go.wait(10) and 1)
+    for key in "abc":
+        jobs.ensure(key, lambda: 2)
+        assert ended(jobs, key) == "done"
+    go.set()
+
+
+def test_closing_ends_waiting_and_running_work(jobs: Jobs[int]) -> None:
+    def work() -> int:
+        jobs.stopping.wait(10)
+        raise Stopped
+
+    for key in "abcdef":
+        jobs.ensure(key, work)
+    began = time.monotonic()
+    jobs.close()
+    assert time.monotonic() - began < 2
+    assert jobs.ensure("later", lambda: 1).phase == "running"
+    assert jobs.seen("later") is None
+
+
+def test_each_item_is_worked_on_and_the_first_failure_raised() -> None:
+    done: list[int] = []
+    each(done.append, range(20), 4, "test")
+    assert sorted(done) == list(range(20))
+
+    def work(item: int) -> None:
+        done.append(item)
+        if item == 3:
+            raise ArtifactMissing("three")
+
+    done.clear()
+    with pytest.raises(ArtifactMissing, match="three"):
+        each(work, range(1000), 2, "test")
+    assert len(done) < 1000
+
+
+def test_a_file_lock_is_held_by_one_at_a_time(tmp_path: Path) -> None:
+    inside: list[int] = []
+
+    def work(item: int) -> None:
+        with file_lock(tmp_path / "lock", lambda: False):
+            inside.append(item)
+            assert len(inside) == 1
+            inside.remove(item)
+
+    each(work, range(20), 4, "test")
+
+
+def test_waiting_for_a_file_lock_can_be_stopped(tmp_path: Path) -> None:
+    held = file_lock(tmp_path / "lock", lambda: False)
+    with held, pytest.raises(Stopped), file_lock(tmp_path / "lock", lambda: True):
+        pass
