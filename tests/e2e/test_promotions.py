@@ -26,8 +26,10 @@ def test_promotions_back_and_forth_under_load_lose_no_request(quick):
     with Load(url, rate=50) as load:
         for version, archive in [(2, False), (1, False), (3, True)]:
             promoted.add(str(version))
-            # A version that is in Production already is promoted again from elsewhere.
+            # What is in Production already leaves it first, else nothing begins.
             mlflow.stage("calm", version, "None")
+            left = str(version)
+            quick.wait("calm", lambda d, left=left: left not in {o["version"] for o in d["losing"]})
             mlflow.stage("calm", version, "Production", archive=archive)
             quick.wait_serving("calm", version)
             assert answers(quick, url) == (version, str(version))
@@ -46,11 +48,9 @@ def test_moving_an_older_version_to_production_without_archiving_is_a_rollback(q
     [losing] = seen["losing"]
     assert losing["version"] == "2"
     assert "promoted later" in losing["message"]
-    quick.wait("steady", lambda _: "NotServed" in mlflow.tags("steady", 2).get(
-        "schnitzel.prod.status", ""))  # fmt: skip
-    tags = mlflow.tags("steady", 1)
-    assert tags["schnitzel.prod.status"] == "Serving"
-    assert tags["schnitzel.prod.url"] == seen["url"]
+    shown = {"schnitzel.prod.status": "Serving", "schnitzel.prod.url": seen["url"]}
+    quick.wait("steady", lambda _: mlflow.tags("steady", 1) == shown)
+    quick.wait("steady", lambda _: "NotServed" in mlflow.tags("steady", 2)["schnitzel.prod.status"])
     assert "schnitzel.prod.url" not in mlflow.tags("steady", 2)
 
 

@@ -10,6 +10,7 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any, Self
 
@@ -71,6 +72,8 @@ class PlatformHome:
 
     def down(self) -> None:
         self.client.close()
+        if "mlflow" in self.__dict__:
+            self.mlflow.client.close()
         self.cli("down")
 
     def cli(self, *arguments: str, code: int = 0, seconds: float = 600, stdin: str = "") -> str:
@@ -89,7 +92,7 @@ class PlatformHome:
     def url(self, name: str) -> str:
         return f"http://127.0.0.1:{self.port(name)}"
 
-    @property
+    @cached_property
     def mlflow(self) -> MlflowServer:
         """MLflow's REST API (the server itself is the platform's)."""
         return MlflowServer(self.home / "mlflow", self.port("mlflow"))

@@ -139,7 +139,7 @@ class PredictorFiles:
                     probe.bind(("127.0.0.1", port))
                 except OSError:
                     continue
-            return port
+            return int(port)
         raise OSError("no free port for a model server")
 
 
