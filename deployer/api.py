@@ -226,8 +226,14 @@ def _machines(app: FastAPI, engine: Engine, webhook_secret: str) -> None:
     @app.get("/readyz")
     def ready() -> JSONResponse:
         seen = engine.health.state != "Unseen"
-        message = "" if seen else engine.health.message
-        return JSONResponse({"ready": seen, "message": message}, 200 if seen else 503)
+        held = "; ".join(
+            f"environment {name} is held by the platform {platform}: take it out of platform.yaml, "
+            f"or delete the tag schnitzel.claim.{name} of MLflow's experiment schnitzel"
+            for name, platform in (engine.health.held or {}).items()
+        )
+        message = held if seen else engine.health.message
+        ready = seen and not held
+        return JSONResponse({"ready": ready, "message": message}, 200 if ready else 503)
 
     @app.get("/metrics")
     def metrics() -> Response:

@@ -1,0 +1,121 @@
+"""A team's own MLflow, attached, in all its moods: nothing is retired, and status says why."""
+
+from __future__ import annotations
+
+import shutil
+
+import pytest
+from faults import FaultyProxy
+from mlflow_server import MlflowServer
+from models import log_models
+from processes import wait_for
+
+pytestmark = pytest.mark.e2e
+
+MODELS = ("sturdy", "hardy")
+
+
+@pytest.fixture(scope="module")
+def mlflow(tmp_path_factory):
+    server = MlflowServer(tmp_path_factory.mktemp("team") / "mlflow").start()
+    yield server
+    server.close()
+
+
+@pytest.fixture(scope="module")
+def proxy(mlflow):
+    made = FaultyProxy(mlflow.url)
+    yield made
+    made.close()
+
+
+@pytest.fixture(scope="module")
+def attached(make_platform, mlflow, proxy):
+    platform = make_platform("attached", mlflow={"url": proxy.url}, gateway={}, deployer={})
+    log_models(mlflow.url, [{"name": n, "kind": "constant", "say": s} for n in MODELS
+                            for s in (1, 2)])  # fmt: skip
+    platform.up("gateway", "deployer")
+    for name in MODELS:
+        mlflow.stage(name, 1, "Production")
+    for name in MODELS:
+        platform.wait_serving(name, 1, seconds=240)
+    return platform
+
+
+def registry_is(platform, state, seconds=60):
+    return wait_for(
+        lambda: (seen := platform.api("registry"))["state"] == state and seen,
+        f"the registry to be {state}",
+        seconds,
+    )
+
+
+def all_answer(platform):
+    for name in MODELS:
+        response = platform.predict(platform.deployment(name)["url"])
+        assert (response.status_code, response.json()) == (200, {"predictions": [1]})
+
+
+@pytest.mark.parametrize("mode", ["refuse", "error", "nonsense"])
+def test_an_mlflow_that_does_not_answer_well_changes_nothing(attached, proxy, mode):
+    proxy.mode, proxy.spoiled = mode, 0
+    try:
+        seen = registry_is(attached, "Stale")
+        assert seen["reason"] in ("RegistryUnreachable", "RegistryMalformed")
+        assert "MLflow" in seen["message"]
+        wait_for(lambda: proxy.spoiled >= 6, "several bad answers")
+        all_answer(attached)
+        assert all(attached.deployment(n)["state"] == "Serving" for n in MODELS)
+    finally:
+        proxy.mode = "ok"
+    registry_is(attached, "Fresh")
+
+
+@pytest.mark.parametrize("mode", ["empty", "half"])
+def test_a_listing_that_lacks_models_retires_nothing(attached, proxy, mode):
+    proxy.mode, proxy.spoiled = mode, 0
+    try:
+        if mode == "empty":  # it lasts beyond the grace time of 8 s and several listings
+            for name in MODELS:
+                seen = attached.wait(name, lambda d: d["reason"] == "TooManyRetirements")
+                assert seen["state"] == "NothingPromoted"
+        else:
+            wait_for(lambda: proxy.spoiled >= 12, "several half listings")
+        all_answer(attached)
+    finally:
+        proxy.mode = "ok"
+    for name in MODELS:
+        attached.wait_serving(name, 1)
+
+
+def test_a_second_platform_may_not_claim_the_same_environments(attached, make_platform, mlflow):
+    other = make_platform("rival", mlflow={"url": mlflow.url}, gateway={}, deployer={})
+    with pytest.raises(AssertionError, match="held by the platform"):
+        other.up("gateway", "deployer")
+    assert (attached.home / "platform-id").read_text() != (other.home / "platform-id").read_text()
+    all_answer(attached)
+
+
+def test_an_empty_mlflow_in_place_of_the_old_one_freezes_everything(attached, mlflow, tmp_path):
+    mlflow.stop()
+    kept = tmp_path / "kept"
+    shutil.move(mlflow.folder, kept)
+    mlflow.start()
+    seen = registry_is(attached, "Frozen")
+    assert "no longer carries this platform's marker" in seen["message"]
+    attached.wait("sturdy", lambda d: d["sync"] == "Frozen")
+    all_answer(attached)
+    said = attached.cli("status")
+    assert "Frozen" in said
+
+    mlflow.stop()
+    shutil.rmtree(mlflow.folder)
+    shutil.move(kept, mlflow.folder)
+    mlflow.start()
+    registry_is(attached, "Frozen")
+    attached.cli("registry", "accept", "--yes")
+    registry_is(attached, "Fresh")
+    for name in MODELS:
+        attached.wait_serving(name, 1)
+    mlflow.stage("sturdy", 2, "Production")
+    attached.wait_serving("sturdy", 2)

@@ -1,0 +1,73 @@
+"""A proxy in front of a real server that can be told to misbehave in one of a few ways."""
+
+from __future__ import annotations
+
+import json
+import threading
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+
+import httpx
+
+
+class FaultyProxy:
+    """Forwards to `upstream`; `mode` is ok, refuse, error, empty, half or nonsense."""
+
+    def __init__(self, upstream: str) -> None:
+        self.mode = "ok"
+        self.spoiled = 0
+        proxy = self
+        client = httpx.Client(base_url=upstream, timeout=30, trust_env=False)
+
+        class Handler(BaseHTTPRequestHandler):
+            def _any(self) -> None:
+                body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
+                if proxy.mode == "refuse":
+                    proxy.spoiled += 1
+                    self.close_connection = True
+                    return
+                status, data = 500, b"<html>Internal Server Error</html>"
+                if proxy.mode != "error":
+                    headers = {"Content-Type": self.headers.get("Content-Type") or "text/plain"}
+                    answer = client.request(self.command, self.path, content=body, headers=headers)
+                    status, data = answer.status_code, answer.content
+                    if "/search" in self.path and status == 200:
+                        data = proxy._spoil(data)
+                else:
+                    proxy.spoiled += 1
+                self.send_response(status)
+                self.send_header("Content-Type", "application/json")
+                self.send_header("Content-Length", str(len(data)))
+                self.end_headers()
+                self.wfile.write(data)
+
+            do_GET = do_POST = do_DELETE = do_PATCH = do_PUT = _any  # noqa: N815
+
+            def log_message(self, *_: Any) -> None:
+                pass
+
+        self._client = client
+        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self.url = f"http://127.0.0.1:{self._server.server_port}"
+        self._thread = threading.Thread(
+            target=self._server.serve_forever, kwargs={"poll_interval": 0.05}
+        )
+        self._thread.start()
+
+    def _spoil(self, data: bytes) -> bytes:
+        if self.mode == "ok":
+            return data
+        self.spoiled += 1
+        if self.mode == "empty":
+            return b"{}"
+        if self.mode == "nonsense":
+            return b'{"weather": "fine"}'
+        answer = json.loads(data)
+        half = {k: v[: len(v) // 2] if isinstance(v, list) else v for k, v in answer.items()}
+        return json.dumps(half).encode()
+
+    def close(self) -> None:
+        self._server.shutdown()
+        self._thread.join()
+        self._server.server_close()
+        self._client.close()
