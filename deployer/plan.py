@@ -113,7 +113,7 @@ def raise_if_unsafe(
     if reviewed and reviewed != plan.digest:
         raise PlanChanged(
             f"The plan for {plan.deployment} has changed since it was reviewed.",
-            f"Look again: schnitzel deploy plan {plan.deployment}",
+            f"Look again: schnitzel deploy plan {record.model} -e {record.environment}",
         )
     if plan.retires_champion and retirements.excessive(policy) and not record.allow_retire:
         raise TooManyRetirements(

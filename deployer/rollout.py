@@ -169,7 +169,8 @@ def _failure(candidate: Candidate, seen: ObservedPredictor, now: float) -> Failu
         return Failure(seen.reason, seen.message, seen.hint, now)
     if candidate.step >= 0 and seen.phase is not Phase.READY:
         message = f"Version {version} stopped being ready while traffic was shifted to it."
-        return Failure("NotReady", message, "Read its log: schnitzel deploy logs", now)
+        model = candidate.predictor.version.model
+        return Failure("NotReady", message, f"Read its log: schnitzel deploy logs {model}", now)
     waited = now - max(seen.since, candidate.since)
     if seen.phase in (Phase.STARTING, Phase.UNREADY) and waited > spec["ready_timeout"]:
         message = (

@@ -1,0 +1,146 @@
+"""Killed anywhere, it converges: the Deployer at each edge of a rollout, and what is beside it."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+from pathlib import Path
+
+import pytest
+from killed_deployer import EDGES
+from models import log_models
+from platform_home import Load, alive_with
+from processes import Running, wait_for
+
+pytestmark = pytest.mark.e2e
+
+KILLED = Path(__file__).parents[1] / "support" / "killed_deployer.py"
+STEPS = [
+    (f"{owner.__name__}.{name}", when) for owner, name in EDGES for when in ("before", "after")
+]
+
+
+@pytest.fixture(scope="module")
+def crashing(make_platform):
+    """MLflow and the gateway run; each test runs Deployers of its own."""
+    platform = make_platform("crashing")
+    platform.up("mlflow", "gateway", "deployer")
+    log_models(platform.url("mlflow"), [{"name": "phoenix", "kind": "constant", "say": s}
+                                        for s in (1, 2)])  # fmt: skip
+    platform.mlflow.stage("phoenix", 1, "Production")
+    platform.wait_serving("phoenix", 1, seconds=240)
+    return platform
+
+
+def supervisor_pid(folder: Path) -> int:
+    return int((folder / "supervisord.pid").read_text())
+
+
+def supervised(platform, *words: str) -> None:
+    """Stop or start the Deployer of the platform's own supervisord."""
+    from stack.platform import Layout, platform_supervisor
+
+    supervisor = platform_supervisor(Layout(platform.home))
+    if words == ("stop",):
+        supervisor.remove("deployer", grace=6)
+
+
+def deployer_env(platform) -> dict[str, str]:
+    return platform.env | {
+        "SCHNITZEL_MLFLOW__URL": platform.url("mlflow"),
+        "SCHNITZEL_GATEWAY__URL": platform.url("gateway"),
+        "SCHNITZEL_GATEWAY__API_URL": platform.url("gateway_api"),
+    }
+
+
+def test_killed_at_each_edge_of_a_rollout_it_converges_and_loses_no_request(crashing):
+    platform, mlflow = crashing, crashing.mlflow
+    url = platform.deployment("phoenix")["url"]
+    supervised(platform, "stop")
+    env = deployer_env(platform)
+    serving = 1
+    died = []
+    with Load(url, rate=20, connections=2) as load:
+        for edge, when in STEPS:
+            following = 3 - serving
+            mlflow.stage("phoenix", following, "Production", archive=True)
+            log = platform.home / "logs" / "killed.log"
+            killed = Running([sys.executable, str(KILLED), edge, when], log, env)
+
+            def over(killed: Running = killed, version: int = following) -> bool:
+                if killed.process.poll() is not None:
+                    return True
+                seen = platform.deployment("phoenix")
+                return bool(seen) and seen["serving"] == {"version": str(version)} and {
+                    p["version"] for p in seen["predictors"]
+                } == {str(version)}  # fmt: skip
+
+            wait_for(over, f"the Deployer to be killed {when} {edge}", 60)
+            if killed.process.poll() == -signal.SIGKILL:
+                died.append((edge, when))
+            killed.stop()
+            whole = Running([sys.executable, "-m", "deployer", "run"], log, env)
+            try:
+                platform.wait_serving("phoenix", following)
+                platform.wait("phoenix", lambda d: len(d["predictors"]) == 1)
+                folder = platform.home / "serving" / "predictors"
+                wait_for(
+                    lambda folder=folder: len(list(folder.iterdir())) == 1,
+                    f"nothing to be left over after {when} {edge}",
+                    20,
+                )
+            finally:
+                whole.stop()
+            serving = following
+            assert not load.failed, f"lost {when} {edge}: {load.failed[:3]}"
+    assert set(died) == set(STEPS), f"never reached: {set(STEPS) - set(died)}"
+    fronts = [
+        pid for pid in alive_with(str(platform.home / "serving" / "predictors"))
+        if b"-m\0serving" in Path(f"/proc/{pid}/cmdline").read_bytes()
+    ]  # fmt: skip
+    assert len(fronts) == 1, "an orphan serves on"
+    platform.up("mlflow", "gateway", "deployer")
+    platform.wait_serving("phoenix", serving)
+
+
+def test_a_killed_gateway_is_back_in_seconds_with_its_routes(crashing):
+    from stack.platform import Layout, platform_supervisor
+
+    platform = crashing
+    url = platform.deployment("phoenix")["url"]
+    gateway = platform_supervisor(Layout(platform.home)).processes()["gateway"]
+    os.kill(gateway.pid, signal.SIGKILL)
+
+    def answers() -> bool:
+        try:
+            return platform.predict(url).status_code == 200
+        except OSError:
+            return False
+        except Exception as error:
+            if type(error).__module__.startswith("httpx"):
+                return False
+            raise
+
+    wait_for(answers, "the gateway to answer again", 20)
+
+
+@pytest.mark.parametrize("which", ["serving", "run"])
+def test_a_killed_supervisord_is_recovered_without_strays(crashing, which):
+    platform = crashing
+    url = platform.deployment("phoenix")["url"]
+    serving = int(platform.deployment("phoenix")["serving"]["version"])
+    before = supervisor_pid(platform.home / which)
+    os.kill(before, signal.SIGKILL)
+    if which == "run":
+        platform.up("mlflow", "gateway", "deployer")
+    seen = platform.wait("phoenix", lambda d: d["reason"] in ("Restarting", "Ready"))
+    wait_for(lambda: supervisor_pid(platform.home / which) != before, "a new supervisord", 30)
+    seen = platform.wait_serving("phoenix", serving)
+    wait_for(lambda: platform.predict(url).status_code == 200, "an answer", 20)
+    [predictor] = seen["predictors"]
+    servers = [
+        pid for pid in alive_with(str(platform.home))
+        if b"-m\0serving" in Path(f"/proc/{pid}/cmdline").read_bytes()
+    ]  # fmt: skip
+    assert servers == [predictor["pid"]]
