@@ -89,7 +89,10 @@ class Story(RuleBasedStateMachine):
 
     @rule()
     def go_on(self) -> None:
-        for _ in range(5):
+        self._go_on(5)
+
+    def _go_on(self, passes: int) -> None:
+        for _ in range(passes):
             self.world.pass_once()
             self._check_weights()
             self.world.tick()
@@ -134,12 +137,12 @@ class Story(RuleBasedStateMachine):
         world.registry.stage(number, "None")
         world.registry.aliases.pop("champion", None)
         world.list_registry()
-        world.settle(3)
+        self._go_on(3)
         world.registry.stage(number, "Production")
         world.poll_registry()
         failed_before = set(world.record.failures)
         for _ in range(12):
-            world.settle(8)
+            self._go_on(8)
             world.tick(700)
         if world.wanted.champion and world.wanted.champion.digest in failed_before:
             return  # it failed before, and nothing of it has changed
@@ -147,5 +150,5 @@ class Story(RuleBasedStateMachine):
         assert [one.predictor.version.number for one in world.running.values()] == [number]
 
 
-Story.TestCase.settings = settings(max_examples=120, stateful_step_count=40, deadline=None)
+Story.TestCase.settings = settings(max_examples=100, stateful_step_count=40, deadline=None)
 TestInvariants = Story.TestCase
