@@ -76,8 +76,8 @@ COMPILE = uv pip compile --quiet pyproject.toml --python-version 3.11 --universa
   --no-emit-index-url --no-emit-find-links --custom-compile-command "make requirements"
 .PHONY: requirements
 requirements: $(VENV)/.dev ## compile requirements/*.txt anew from pyproject.toml
-	@$(COMPILE) --extra platform --extra dev -o requirements/dev.txt
-	@$(COMPILE) --extra platform -c requirements/dev.txt -o requirements/platform.txt
+	@$(COMPILE) --extra platform --extra build --extra dev -o requirements/dev.txt
+	@$(COMPILE) --extra platform --extra build -c requirements/dev.txt -o requirements/platform.txt
 
 .PHONY: down
 down: ## stop the demo's platform
