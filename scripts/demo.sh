@@ -14,7 +14,7 @@ say "3/5 train: Airflow runs the pipeline, MLflow gets the model"
 schnitzel train angler
 version=$(schnitzel model list -o json | python -c '
 import json, sys
-print(max(int(m["version"]) for m in json.load(sys.stdin)["versions"] if m["model"] == "angler"))')
+print(next(m["latest"] for m in json.load(sys.stdin)["models"] if m["name"] == "angler"))')
 say "4/5 promote version $version to prod, and wait until it serves"
 schnitzel model promote "angler@$version" --to prod --yes --wait
 say "5/5 ask it"
