@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from processes import free_port
 
 from cli import errors
 from stack import platform
@@ -59,6 +60,8 @@ def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
             patch.delenv(name)
         patch.setenv("SCHNITZEL_HOME", str(layout.home))
         patch.setenv("SCHNITZEL_CACHE", str(folder / "cache"))
+        for part in ("MLFLOW", "AIRFLOW"):  # not those of a platform that runs here
+            patch.setenv(f"SCHNITZEL_{part}__PORT", str(free_port()))
         layout.projects.mkdir(parents=True)
         (layout.projects / "demo.json").write_text(f'{{"name": "demo", "path": "{project}"}}')
         try:
