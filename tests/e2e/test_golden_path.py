@@ -6,6 +6,8 @@ import json
 from pathlib import Path
 
 import pytest
+from browser import registry_pages
+from platform_home import Load
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(900)]
 
@@ -47,3 +49,30 @@ def test_up_again_changes_nothing_and_status_is_healthy(demo):
     assert {c["health"] for c in seen["components"]} == {"healthy"}
     assert seen["registry"]["state"] == "Fresh"
     assert seen["registry"]["webhooks"] is True
+
+
+@pytest.mark.browser
+def test_a_version_moved_to_production_with_the_mouse_is_served(quick, tmp_path):
+    quick.mlflow.stage("clicked-stage", 1, "Production")
+    url = quick.wait_serving("clicked-stage", 1, seconds=240)["url"]
+    with registry_pages(quick.url("mlflow"), tmp_path) as pages, Load(url) as load:
+        pages.open("clicked-stage", 2)
+        pages.leave_new_registry_view()
+        pages.transition("Production")
+        seen = quick.wait_serving("clicked-stage", 2)
+    assert seen["wanted"]["via"] == "stage Production"
+    assert not load.failed
+    assert load.versions() == {"1", "2"}
+
+
+@pytest.mark.browser
+def test_a_version_given_the_alias_with_the_mouse_is_served(quick, tmp_path):
+    quick.mlflow.alias("clicked-alias", "champion", 1)
+    url = quick.wait_serving("clicked-alias", 1, seconds=240)["url"]
+    with registry_pages(quick.url("mlflow"), tmp_path) as pages, Load(url) as load:
+        pages.open("clicked-alias", 2)
+        pages.add_alias("champion")
+        seen = quick.wait_serving("clicked-alias", 2)
+    assert seen["wanted"]["via"] == "alias champion"
+    assert not load.failed
+    assert load.versions() == {"1", "2"}

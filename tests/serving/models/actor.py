@@ -35,6 +35,7 @@ class Actor(mlflow.pyfunc.PythonModel):
         if act == "crash":
             ctypes.string_at(0)
         if act == "sleep":
+            print("the model sleeps", flush=True)  # noqa: T201
             time.sleep(number)
         if act == "hold":
             HELD.append(bytearray(int(number)))
