@@ -72,16 +72,50 @@ bench: $(VENV)/.dev ## what we claim, measured
 docs: $(VENV)/.dev ## build the documentation into site/
 	@mkdocs build --strict --quiet
 
+.PHONY: charts
+charts: $(VENV)/.dev ## write the charts' READMEs and schemas from their values.yaml, and check the charts
+	@python helm/reference.py
+	@pytest -q -m "not e2e" tests/helm
+
 COMPILE = uv pip compile --quiet pyproject.toml --python-version 3.11 --universal --generate-hashes \
   --no-emit-index-url --no-emit-find-links --custom-compile-command "make requirements"
 .PHONY: requirements
 requirements: $(VENV)/.dev ## compile requirements/*.txt anew from pyproject.toml
 	@$(COMPILE) --extra platform --extra build --extra dev -o requirements/dev.txt
 	@$(COMPILE) --extra platform --extra build -c requirements/dev.txt -o requirements/platform.txt
+	@$(COMPILE) --extra deployer --extra kubernetes -c requirements/dev.txt -o requirements/deployer.txt
+	@python -c 'import tomllib; print(*tomllib.load(open("pyproject.toml", "rb"))["project"]["optional-dependencies"]["serving"], sep="\n")' \
+	  | $(subst pyproject.toml,-,$(COMPILE)) -c requirements/dev.txt -o requirements/serving.txt
 
 .PHONY: down
 down: ## stop the demo's platform
 	@SCHNITZEL_HOME=$${SCHNITZEL_HOME:-$$HOME/.local/state/schnitzel-demo} $(BIN)/schnitzel down
+
+.PHONY: images images-push
+images: $(UV) ## build the images (BUILDER=docker|buildah REGISTRY= TAG= BASE= PYTHON_MINOR= CA_BUNDLE= PIP_CONF=)
+	@python images/build.py
+
+images-push: $(UV) ## the same, and push them to REGISTRY
+	@python images/build.py --push
+
+TESTCLUSTER = $(BIN)/python k8s/testcluster
+.PHONY: cluster cluster-down cluster-status
+cluster: $(VENV)/.dev ## bring up a Kubernetes node for the tests (root, Debian 12, Go)
+	@scripts/system-packages.sh cluster
+	@$(TESTCLUSTER) up
+
+cluster-down: ## remove that node and all that it left
+	@$(TESTCLUSTER) down
+
+cluster-status: ## say what runs of it, and where
+	@$(TESTCLUSTER) status
+
+.PHONY: kind kind-down
+kind: ## the same for people with Docker: a kind cluster with a gateway and a registry
+	@k8s/kind.sh up
+
+kind-down: ## remove the kind cluster
+	@k8s/kind.sh down
 
 .PHONY: clean
 clean: ## remove what was built here (not the cache, not any platform's home)

@@ -1,0 +1,1 @@
+"""A real Kubernetes node for the tests, from its own components, without container images."""

@@ -1,0 +1,10 @@
+"""In: a command line. Out: a cluster that runs, is gone, or is described; run by path."""
+
+import sys
+from pathlib import Path
+
+sys.path[0] = str(Path(__file__).parents[1])  # so that `testcluster` is a package
+
+from testcluster.commands import main  # noqa: E402 - the line above makes it importable
+
+sys.exit(main())

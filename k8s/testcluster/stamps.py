@@ -1,0 +1,17 @@
+"""In: a step that leaves something in the cluster, and its content. Out: the step, done once."""
+
+import hashlib
+from collections.abc import Callable
+
+from stack.files import keep
+from testcluster.layout import Layout
+
+
+def once(layout: Layout, name: str, content: str, step: Callable[[], object]) -> None:
+    """Run a step unless it was already done, in this cluster, with this content."""
+    path = layout.state / "done" / name
+    digest = hashlib.sha256(content.encode()).hexdigest()
+    if path.exists() and path.read_text() == digest:
+        return
+    step()
+    keep(path, digest)
