@@ -8,6 +8,7 @@ crashing; else a crash.
 
 from __future__ import annotations
 
+import signal
 import socket
 import sys
 
@@ -32,6 +33,8 @@ def main(arguments: list[str]) -> int:
     except BadPredictor as error:
         sys.stderr.write(f"error: {error}\n\nhint: {error.hint}\n")
         return 2
+    # As a container's first process it would not hear a signal that it has no handler for.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     log.start(predictor.predictor)
     try:
         listening = _listen(predictor)

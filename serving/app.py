@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from serving.instruments import Instruments
     from serving.pool import Pool
     from serving.predictor import Predictor
+    from serving.state import StateFile
 
 VERSION = "0.1.0"
 RETRY = ((b"retry-after", b"1"),)
@@ -36,8 +37,8 @@ _GETS = frozenset({"GET", "HEAD"})
 class App:
     """The ASGI application of one predictor."""
 
-    def __init__(self, predictor: Predictor, instruments: Instruments) -> None:
-        self._predictor, self._instruments = predictor, instruments
+    def __init__(self, predictor: Predictor, instruments: Instruments, state: StateFile) -> None:
+        self._predictor, self._instruments, self._state = predictor, instruments, state
         self._model, self._version = predictor.model, predictor.model_version
         self._pool: Pool | None = None
         self._signature = Signature(None, None, frozenset())
@@ -172,11 +173,15 @@ class App:
     # -- everything else
 
     def _is_ready(self) -> Answer:
-        return (
-            Answer(200, b'{"ready":true}')
-            if self.ready
-            else Answer(503, b'{"ready":false}', headers=RETRY)
-        )
+        if self.ready:
+            return Answer(200, b'{"ready":true}')
+        state = self._state.state
+        said = {
+            "ready": False,
+            "reason": state.reason or "Loading",
+            "message": state.message or "the model is being loaded",
+        }
+        return Answer(503, orjson.dumps(said), headers=RETRY)
 
     def _ping(self) -> Answer:
         return Answer(200, b"\n") if self.ready else self._not_ready()

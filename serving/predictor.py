@@ -44,7 +44,19 @@ class Predictor:
     max_body_bytes: int = 16 * 1024 * 1024
     timeout_seconds: float = 60
     drain_seconds: float = 5
+    """How long it answers after SIGTERM: at most, or exactly if `drain_whole`."""
+    drain_whole: bool = False
+    """For a cluster, which takes routes away after SIGTERM, not before: however quiet it is, it
+    answers for all of `drain_seconds`; what is in flight then has `timeout_seconds` to end."""
     batching: Batching = Batching()
+    termination_file: str | None = None
+    """Where a kubelet reads why a container ended (`/dev/termination-log`)."""
+    artifact_uri: str = ""
+    """Where serving.artifact fetches `artifact` from: mlflow-artifacts:/... or s3://..."""
+    artifact_digest: str = ""
+    """What it must be (serving.artifactdigest), in hex; empty: not known yet."""
+    tracking_uri: str = ""
+    """MLflow's address, for mlflow-artifacts:."""
 
 
 def read(path: str) -> Predictor:

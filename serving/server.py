@@ -2,6 +2,8 @@
 
 On SIGTERM readiness goes off at once, so that gateways turn away; requests that still come are
 answered, until none is in flight and none has come for QUIET seconds, or `drain_seconds` are over.
+Where routes are taken away only after the signal (`drain_whole`), quiet proves nothing: it answers
+for all of `drain_seconds`, closes its door, and ends with the last answer.
 """
 
 from __future__ import annotations
@@ -9,6 +11,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import gc
+import math
 import signal
 import time
 from typing import TYPE_CHECKING
@@ -50,9 +53,9 @@ def run(predictor: Predictor, listening: socket.socket, first: Process | None) -
 
 
 async def _serve(predictor: Predictor, listening: socket.socket, first: Process | None) -> int:
-    state = StateFile(predictor.state_file)
+    state = StateFile(predictor.state_file, predictor.termination_file)
     instruments = Instruments(predictor)
-    app = App(predictor, instruments)
+    app = App(predictor, instruments, state)
     pool = Pool(predictor, state, app.loaded, instruments.batch)
     app.attach(pool)
     instruments.watch("schnitzel_ready", "1 if the model is loaded.", lambda: float(app.ready))
@@ -74,14 +77,20 @@ async def _serve(predictor: Predictor, listening: socket.socket, first: Process 
     answering = loop.create_task(server.serve(sockets=[listening]))
     working = loop.create_task(pool.run(first))
     stopping = loop.create_task(stop.wait())
+    patience = 0
     log.say(f"listening on {predictor.host}:{predictor.port}")
     gc.collect()
     gc.freeze()
     await asyncio.wait({answering, working, stopping}, return_when=asyncio.FIRST_COMPLETED)
     if stop.is_set():
         state.change(phase="unready", reason="Stopping", message="the server was asked to stop")
-        await _drain(app, predictor.drain_seconds)
-    server.config.timeout_graceful_shutdown = 0 if app.in_flight else 1
+        app.draining = True
+        if predictor.drain_whole and pool.was_ready:
+            await asyncio.wait({working}, timeout=predictor.drain_seconds)
+            patience = math.ceil(predictor.timeout_seconds)
+        else:
+            await _quiet(app, predictor.drain_seconds)
+    server.config.timeout_graceful_shutdown = patience if app.in_flight else 1
     server.should_exit = True
     await answering
     pool.stop()
@@ -89,12 +98,10 @@ async def _serve(predictor: Predictor, listening: socket.socket, first: Process 
     return await working
 
 
-async def _drain(app: App, seconds: float) -> None:
+async def _quiet(app: App, seconds: float) -> None:
     """Return when nothing is in flight and it is quiet, after `seconds` at the latest."""
-    app.draining = True
-    end = time.monotonic() + seconds
     asked = time.monotonic()
-    while (now := time.monotonic()) < end:
+    while (now := time.monotonic()) < asked + seconds:
         if not app.in_flight and now - max(app.last_question, asked) >= QUIET:
             return
         await asyncio.sleep(0.02)

@@ -1,10 +1,14 @@
-"""What happens to the model goes in; state.json, which the Deployer reads, comes out."""
+"""What happens to the model goes in; state.json, which the Deployer reads, comes out.
+
+On a cluster, the reason of a final failure also goes to the termination log, for the kubelet.
+"""
 
 from __future__ import annotations
 
 import json
 import os
 import time
+from contextlib import suppress
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -33,10 +37,13 @@ class State:
 
 
 class StateFile:
-    """Keeps the current state, and the file that shows it."""
+    """Keeps the current state, and the file that shows it.
 
-    def __init__(self, path: str) -> None:
-        self._path = Path(path)
+    `termination_file` is told why, if it comes to that, the model is not tried again.
+    """
+
+    def __init__(self, path: str, termination_file: str | None = None) -> None:
+        self._path, self._termination_file = Path(path), termination_file
         self.state = State()
         self._write()
 
@@ -51,6 +58,9 @@ class StateFile:
         if new != self.state:
             self.state = replace(new, at=time.time())
             self._write()
+            if new.phase == "failed" and self._termination_file:
+                said = {"reason": new.reason, "message": new.message}
+                last_words(self._termination_file, said)
         return self.state
 
     def _write(self) -> None:
@@ -58,3 +68,13 @@ class StateFile:
         beside = self._path.with_name(f".{self._path.name}.{os.getpid()}")
         beside.write_text(json.dumps(asdict(self.state)), encoding="utf-8")
         beside.replace(self._path)
+
+
+def last_words(termination_file: str, said: dict[str, Any]) -> None:
+    """Leave one line of JSON where the kubelet looks when a container has ended.
+
+    The file is mounted by itself: it can be written, not replaced. The kubelet reads 4096 bytes.
+    https://kubernetes.io/docs/tasks/debug/debug-application/determine-reason-pod-failure/
+    """
+    with suppress(OSError):  # what is said is in the log as well
+        Path(termination_file).write_text(json.dumps(said) + "\n", encoding="utf-8")

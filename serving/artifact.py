@@ -1,0 +1,156 @@
+"""A predictor file goes in; the model's files come out, in the folder that it names as `artifact`.
+
+    python -m serving.artifact PREDICTOR_JSON
+
+Runs before the server, as an init container. The folder appears at once, when all is there and is
+what `artifact_digest` says; one that a former start left is held against its digest and kept.
+One line of JSON says on stdout, and to the kubelet, what came ({"digest", "bytes", "seconds"}) or
+why nothing did ({"reason", "message", "hint"}).
+
+Exit codes: 0 it is there; 1 not, for good; 2 wrong use; 75 not now (EX_TEMPFAIL of sysexits.h).
+"""
+
+from __future__ import annotations
+
+import errno
+import hashlib
+import json
+import os
+import shutil
+import signal
+import sys
+import tempfile
+import time
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from serving.artifactbucket import Bucket
+from serving.artifactdownload import ROOM, download
+from serving.artifactproxy import Proxied
+from serving.artifactstore import Unfetchable, unreachable
+from serving.predictor import BadPredictor, Predictor, read
+from serving.state import last_words
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from serving.artifactstore import Store
+
+NOT_NOW = 75
+
+
+def fetch(predictor: Predictor, variables: Mapping[str, str]) -> dict[str, Any]:
+    """Have the model's files in `predictor.artifact`; return their digest, and what came.
+
+    `variables` carry the credentials. Raises Unfetchable.
+    """
+    begin = time.monotonic()
+    folder, digest, came = Path(predictor.artifact), "", 0
+    beside = folder.with_name(f".{folder.name}.digest")
+    with suppress(OSError):
+        digest = beside.read_text(encoding="ascii")
+    kept = predictor.artifact_digest in ("", digest) and digest == digest_of(folder)
+    if not kept:
+        try:
+            digest, came = _anew(predictor, variables, folder, beside)
+        except OSError as error:
+            why = f"they cannot be kept in {folder.parent} ({error.strerror or error})"
+            if error.errno in (errno.ENOSPC, errno.EDQUOT):
+                why = f"there is no room left in {folder.parent}"
+            raise unreachable(predictor.artifact_uri, why, ROOM) from error
+    return {"digest": digest, "bytes": came, "seconds": round(time.monotonic() - begin, 2)}
+
+
+def digest_of(folder: Path) -> str:
+    """Return SHA-256, in hex, over the sorted relative paths and contents of a folder's files.
+
+    The Deployer computes the same where it has the files itself (`deployer.artifacts.digest_of`).
+    """
+
+    def content(path: Path) -> str:
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+
+    paths = {path.relative_to(folder).as_posix(): path for path in folder.rglob("*")}
+    names = sorted(name for name, path in paths.items() if path.is_file())
+    total = hashlib.sha256()
+    with ThreadPoolExecutor(os.cpu_count()) as pool:  # hashing large pieces leaves the GIL
+        for name, digest in zip(names, pool.map(content, map(paths.get, names)), strict=True):
+            total.update(f"{name}\0{digest}\n".encode("utf-8", "surrogatepass"))
+    return total.hexdigest()
+
+
+def _anew(
+    predictor: Predictor, variables: Mapping[str, str], folder: Path, beside: Path
+) -> tuple[str, int]:
+    """Fetch into a folder beside, check, and only then give it its name."""
+    for leftover in (folder, *folder.parent.glob(f".{folder.name}.*.part")):
+        shutil.rmtree(leftover, ignore_errors=True)
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    part = Path(tempfile.mkdtemp(".part", f".{folder.name}.", folder.parent))
+    try:
+        came = download(_store(predictor, variables), predictor.artifact_uri, part)
+        digest, expected = digest_of(part), predictor.artifact_digest
+        if expected not in ("", digest):
+            raise Unfetchable(
+                "ArtifactCorrupt",
+                f"The model's files at {predictor.artifact_uri} are not those that were served "
+                f"before: their digest was {expected[:12]}, and is {digest[:12]}.",
+                "Versions are not to be changed in place: register the files as a new version.",
+            )
+        beside.write_text(digest, encoding="ascii")
+        part.chmod(0o755)
+        part.rename(folder)
+    finally:
+        shutil.rmtree(part, ignore_errors=True)
+    return digest, came
+
+
+def _store(predictor: Predictor, variables: Mapping[str, str]) -> Store:
+    uri = predictor.artifact_uri
+    if uri.startswith("s3://"):
+        return Bucket(uri, variables)
+    if uri.startswith("mlflow-artifacts:"):
+        return Proxied(uri, predictor.tracking_uri, variables)
+    raise unreachable(
+        uri or "an address that nobody gave",
+        "pods fetch from mlflow-artifacts: and s3: only",
+        "Let MLflow hand out its artifacts itself (mlflow server --serve-artifacts), or keep them "
+        "in S3.",
+        passing=False,
+    )
+
+
+def main(arguments: list[str]) -> int:
+    """Fetch the artifact of the predictor that the only argument names; return the exit code."""
+    if len(arguments) != 1:
+        sys.stderr.write(
+            "error: one predictor file is expected\n\n"
+            "hint: python -m serving.artifact PREDICTOR_JSON\n"
+        )
+        return 2
+    try:
+        predictor = read(arguments[0])
+    except BadPredictor as error:
+        sys.stderr.write(f"error: {error}\n\nhint: {error.hint}\n")
+        return 2
+    # A container's first process hears no signal that it has no handler for. What came so far is
+    # cleared by the next start.
+    signal.signal(signal.SIGTERM, lambda *_: os._exit(NOT_NOW))
+    said: dict[str, Any]
+    try:
+        said, status = fetch(predictor, os.environ), 0
+    except Unfetchable as error:
+        said = {"reason": error.reason, "message": error.message, "hint": error.hint}
+        status = NOT_NOW if error.passing else 1
+        sys.stderr.write(f"error: {error.message}\n\nhint: {error.hint}\n")
+    sys.stdout.write(json.dumps(said) + "\n")
+    if predictor.termination_file:
+        last_words(predictor.termination_file, said)
+    return status
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

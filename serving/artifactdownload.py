@@ -1,0 +1,130 @@
+"""A store goes in; all files of its artifact, fetched several at a time, come out in a folder."""
+
+from __future__ import annotations
+
+import shutil
+import sys
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING
+
+from serving.artifactstore import Unfetchable, unreachable
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from serving.artifactstore import Listed, Store
+
+PARALLEL = 8
+PART = 32 << 20
+"""Bytes of a large file that are fetched at a time, where the store can."""
+PAUSES = (0.5, 2.0, 5.0)
+"""Seconds before each new attempt at a part."""
+REPORT_EVERY = 5.0
+ROOM = "Make room on the node, or give the pod's volume for models more."
+
+
+def download(store: Store, uri: str, into: Path) -> int:
+    """Fetch all files into the folder `into`; return how many bytes came.
+
+    Raises Unfetchable, and OSError if they cannot be kept.
+    """
+    files = store.files()
+    if not any(file.path == "MLmodel" for file in files):
+        raise Unfetchable(
+            "ArtifactMissing",
+            f"There is no model at {uri}: no MLmodel file is there.",
+            "Log and register the model again, or promote a version whose files are there.",
+        )
+    total = sum(file.size or 0 for file in files)
+    if total > (free := shutil.disk_usage(into).free):
+        why = f"they have {_mib(total)}, and {_mib(free)} are free in {into.parent}"
+        raise unreachable(uri, why, ROOM)
+    for file in files:
+        place = into / file.path
+        place.parent.mkdir(parents=True, exist_ok=True)
+        place.touch()
+    progress = _Progress(total)
+    parts = [(file, *span) for file in files for span in _spans(file, ranges=store.ranges)]
+    with ThreadPoolExecutor(PARALLEL) as pool:
+        working = [pool.submit(_copy, store, uri, *part, into, progress) for part in parts]
+        try:
+            for each in working:
+                each.result()
+        except BaseException:
+            progress.over.set()
+            pool.shutdown(cancel_futures=True)
+            raise
+    return progress.bytes
+
+
+def _spans(file: Listed, *, ranges: bool) -> Iterator[tuple[int, int | None]]:
+    """Yield where the parts of a file begin and end; None: with the file."""
+    if file.size == 0:
+        return
+    if not ranges or file.size is None or file.size <= PART:
+        yield 0, None
+        return
+    for start in range(0, file.size, PART):
+        yield start, min(start + PART, file.size)
+
+
+def _copy(
+    store: Store, uri: str, file: Listed, start: int, end: int | None, into: Path,
+    progress: _Progress,
+) -> None:  # fmt: skip
+    """Fetch one part, again if need be."""
+    for pause in (*PAUSES, None):
+        got = 0
+        try:
+            with (into / file.path).open("r+b") as place:
+                place.seek(start)
+                for chunk in store.read(file.path, start, end):
+                    count = place.write(chunk)
+                    got += count
+                    progress.came(count)
+                    if progress.over.is_set():
+                        return
+            _check(uri, file, start + got, end)
+        except Unfetchable as error:
+            if pause is None or not error.passing or progress.over.wait(pause):
+                raise
+            progress.came(-got)
+            _say(f"{file.path}: {error.message} Trying again.")
+        else:
+            return
+
+
+def _check(uri: str, file: Listed, at: int, end: int | None) -> None:
+    if at != (file.size if end is None else end) and file.size is not None:
+        message = f"{file.path} at {uri} ends after {at} of {file.size} bytes."
+        hint = "It is fetched again by itself. If that does not help, log the model again."
+        raise Unfetchable("ArtifactCorrupt", message, hint, passing=True)
+
+
+class _Progress:
+    """Says now and then how much has come; `over` tells all threads to stop."""
+
+    def __init__(self, total: int) -> None:
+        self.bytes, self.over = 0, threading.Event()
+        self._total, self._said, self._lock = total, time.monotonic(), threading.Lock()
+
+    def came(self, count: int) -> None:
+        """Count bytes; less than none if they were for nothing."""
+        with self._lock:
+            self.bytes += count
+            now = time.monotonic()
+            if now - self._said >= REPORT_EVERY:
+                self._said = now
+                _say(f"{_mib(self.bytes)} of {_mib(self._total)}")
+
+
+def _mib(count: int) -> str:
+    return f"{count / 2**20:.1f} MiB"
+
+
+def _say(text: str) -> None:
+    sys.stderr.write(f"artifact: {text}\n")
+    sys.stderr.flush()

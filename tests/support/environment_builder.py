@@ -1,0 +1,98 @@
+"""The environment builder, run on this machine as a Job runs it on a cluster."""
+
+from __future__ import annotations
+
+import json
+import os
+import secrets
+import subprocess
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from cluster import Cluster
+
+from images import docker
+
+USER = 65532
+
+
+class Ended(NamedTuple):
+    """How a build ended: its exit status, its termination message, stdout and stderr."""
+
+    status: int
+    said: dict[str, Any]
+    out: str
+    err: str
+
+    @property
+    def lock(self) -> str:
+        """The lock that it printed."""
+        begin = f"-----BEGIN LOCK {self.said['lock']}-----\n"
+        return self.out.partition(begin)[2].partition("-----END LOCK-----")[0]
+
+
+class Builder:
+    """Runs the environment builder: as 65532, without a capability, on a read-only root."""
+
+    def __init__(self, cluster: Cluster, images: dict[str, str], folder: Path) -> None:
+        self._cluster, self._images, self._folder = cluster, images, folder
+        self.push = f"{cluster.fact('registry_push')}/environments"
+        self.count = 0
+
+    def request(self, **changes: Any) -> dict[str, Any]:
+        return {
+            "python": "3.11.7",
+            "requirements": [],
+            "constraints": [],
+            "options": [],
+            "lock": None,
+            "base": self._images["model-server"],
+            "push": self.push,
+            "tag": f"test-{secrets.token_hex(8)}",
+            "wheels_only": True,
+            "insecure": True,
+            **changes,
+        }
+
+    def run(
+        self, request: dict[str, Any], env: dict[str, str] | None = None, *, room: str = ""
+    ) -> Ended:
+        """Run a build to its end; `room` bounds the environment's volume, such as "1m"."""
+        self.count += 1
+        folder = self._folder / str(self.count)
+        volumes = {"env": "/opt/env", "tmp": "/tmp"}  # noqa: S108 - the container's
+        for name in volumes:
+            (folder / name).mkdir(parents=True)
+            (folder / name).chmod(0o777)
+        (folder / "request.json").write_text(json.dumps(request))
+        (folder / "termination-log").touch(0o666)
+        (folder / "termination-log").chmod(0o666)
+        mounts = [f"-v={folder / name}:{place}" for name, place in volumes.items()]
+        if room:
+            mounts[0] = f"--tmpfs=/opt/env:size={room},mode=1777"
+        mounts += [
+            f"-v={folder}/request.json:/etc/build/request.json:ro",
+            f"-v={folder}/termination-log:/dev/termination-log",
+        ]
+        variables = dict(env or {})
+        if bundle := self._cluster.facts.get("ca_bundle"):
+            mounts.append(f"-v={bundle}:/etc/build-ca/ca.crt:ro")
+            variables["SSL_CERT_FILE"] = "/etc/build-ca/ca.crt"
+        if (config := self._folder / "registry-login").is_dir():
+            mounts.append(f"-v={config}:/etc/registry:ro")
+            variables["DOCKER_CONFIG"] = "/etc/registry"
+        done = subprocess.run(
+            [
+                *(docker(), "run", "--rm", "--network=host", "--read-only", "--cap-drop=ALL"),
+                *("--security-opt=no-new-privileges", f"--user={USER}:{USER}"),
+                f"--add-host=registry.example:{self._cluster.fact('node_ip')}",
+                *(f"--env={name}={value}" for name, value in variables.items()),
+                *mounts,
+                self._images["environment-builder"],
+            ],
+            env={**os.environ, "DOCKER_HOST": self._cluster.fact("docker_host")},
+            capture_output=True, text=True, check=False, timeout=280,
+        )  # fmt: skip
+        said = (folder / "termination-log").read_text()
+        assert said, done.stderr
+        return Ended(done.returncode, json.loads(said), done.stdout, done.stderr)
