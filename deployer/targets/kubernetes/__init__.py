@@ -1,0 +1,1 @@
+"""Deployments on Kubernetes: rendered charts, applied, observed, routed."""

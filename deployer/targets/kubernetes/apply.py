@@ -1,0 +1,264 @@
+"""In: what a deployment's objects shall be, and what they are. Out: the writes that make it so.
+
+A new object is created, which fails if anybody made one of its name meanwhile; one that is there
+is server-side applied as the field manager `schnitzel`, on condition that it is the very one that
+was read (uid) and unchanged since (resourceVersion). What holds already is not written.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from typing import Any, Final
+
+from deployer.targets.kubernetes import diff
+from deployer.targets.kubernetes.apierrors import Conflict, Exists, Immutable, Taken, Unavailable
+from deployer.targets.kubernetes.connection import MANAGER, Client, Object
+from deployer.targets.kubernetes.kinds import DEPLOYMENT, MODEL_DEPLOYMENT, POD, Kind, kind_of
+from deployer.targets.kubernetes.objects import APPLIED, Key, LiveObject, Packer
+from deployer.targets.kubernetes.ownership import (
+    Act,
+    Decision,
+    Owner,
+    decide,
+    in_order,
+    key_of,
+    to_prune,
+)
+
+_CREATED: Final = f"{MANAGER}/Update"
+"""How the API notes the fields of an object that we made, until we first apply it."""
+
+_APPLIED: Final = f"{MANAGER}/Apply"
+
+
+class Applier:
+    """Brings objects of one cluster to what is wanted.
+
+    Args:
+        client: writes; guarded, where a lease decides who may.
+        absorb: told each object as the server answered it, so that the next look knows it.
+        going: told the uid of each object that we are about to delete.
+    """
+
+    def __init__(
+        self,
+        client: Client,
+        absorb: Callable[[Kind, Object], None] | None = None,
+        going: Callable[[str], None] | None = None,
+    ) -> None:
+        self._client = client
+        self._absorb = absorb
+        self._going = going
+        self._accepted: dict[Key, tuple[str, frozenset[str]]] = {}
+
+    def decide(
+        self,
+        manifests: Iterable[Mapping[str, Any]],
+        live: Iterable[LiveObject],
+        owner: Owner,
+        *,
+        adopt: bool = False,
+        ignore: Sequence[str] = (),
+    ) -> list[Decision]:
+        """What to do to each object, in the order to do it in. Reads and writes nothing."""
+        there = {obj.key: obj for obj in live}
+        return [
+            self._decide(manifest, there.get(key_of(manifest)), owner, adopt, ignore)
+            for manifest in in_order(manifests)
+        ]
+
+    def carry_out(
+        self, decisions: Sequence[Decision], owner: Owner, *, adopt: bool = False
+    ) -> list[Key]:
+        """Do it; returns what was written. Nothing is written if one object cannot be.
+
+        Raises:
+            Taken: an object is somebody else's; `adopt` was not given.
+            Immutable: a field would have to change that cannot.
+            Unavailable: one of them is still being deleted.
+            Conflict: it was changed since it was read: look again.
+            ApiError: anything else that the server says.
+        """
+        for decision in decisions:
+            _raise_if_hopeless(decision)
+        return [
+            d.key for d in decisions if d.act is not Act.UNCHANGED and self._do(d, owner, adopt)
+        ]
+
+    def prune(self, live: Iterable[LiveObject], keep: Collection[Key], owner: Owner) -> list[Key]:
+        """Delete what is ours, of this deployment, and not to be kept; returns what it was.
+
+        Raises:
+            Conflict: it was changed since it was read: look again.
+        """
+        going = to_prune(live, keep, owner)
+        for obj in going:
+            self.delete(obj)
+        return [obj.key for obj in going]
+
+    def delete(self, obj: LiveObject) -> None:
+        """Delete one object as it was read; a Deployment stays in sight until its pods are gone."""
+        if self._going:
+            self._going(obj.uid)
+        self._client.delete(
+            obj.kind,
+            obj.key.namespace,
+            obj.key.name,
+            uid=obj.uid,
+            resource_version=obj.resource_version,
+            propagation="Foreground" if obj.kind == DEPLOYMENT else "Background",
+        )
+
+    def preview(self, decision: Decision) -> tuple[diff.Change, ...]:
+        """What would change, asked of the server itself (dry run), with secrets masked.
+
+        Raises:
+            ApiError: the server would refuse it, and why.
+        """
+        if decision.act is Act.UNCHANGED:
+            return ()
+        body = _annotated(decision)
+        if decision.live is None:
+            found = diff.difference({}, self._client.create(body, dry_run=True))
+        else:
+            body["metadata"] |= {"uid": decision.live.uid}
+            after = self._client.server_side_apply(body, dry_run=True)
+            found = diff.difference(decision.live.object(), after)
+        return tuple(diff.masked(change, decision.key.kind) for change in found)
+
+    def _decide(
+        self,
+        manifest: Mapping[str, Any],
+        live: LiveObject | None,
+        owner: Owner,
+        adopt: bool,
+        ignore: Sequence[str],
+    ) -> Decision:
+        key = key_of(manifest)
+        digest, paths = self._accepted.get(key, ("", frozenset()))
+        accepted = paths if live and live.applied == digest else frozenset[str]()
+        return decide(manifest, live, owner, adopt=adopt, ignore=ignore, accepted=accepted)
+
+    def _do(self, decision: Decision, owner: Owner, adopt: bool) -> bool:
+        kind = kind_of(decision.manifest)
+        if decision.live is None:
+            try:
+                made = self._client.create(_annotated(decision))
+            except Exists:
+                return self._met(decision, kind, owner, adopt)
+        else:
+            made = self._update(decision, kind, decision.live)
+        self._note(kind, made)
+        left = diff.drift(made, decision.manifest)
+        if left:  # the server keeps another form of it; writing it again would change nothing
+            paths = frozenset(change.path for change in left)
+            self._accepted[decision.key] = (decision.digest, paths)
+        else:
+            self._accepted.pop(decision.key, None)
+        return decision.live is None or _version(made) != decision.live.resource_version
+
+    def _met(self, decision: Decision, kind: Kind, owner: Owner, adopt: bool) -> bool:
+        """An object of this name is there after all: ours, not yet seen, or somebody else's."""
+        found = self._client.find(kind, decision.key.namespace, decision.key.name)
+        if found is None:
+            raise Conflict(f"{decision.key} came and went while it was being made.")
+        again = self._decide(decision.manifest, Packer(kind).pack(found), owner, adopt, ignore=())
+        _raise_if_hopeless(again)
+        self._note(kind, found)
+        return again.act is not Act.UNCHANGED and self._do(again, owner, adopt)
+
+    def _update(self, decision: Decision, kind: Kind, live: LiveObject) -> Object:
+        version = live.resource_version
+        if _CREATED in live.managers and _APPLIED not in live.managers:
+            version = self._own(kind, live)
+        body = _annotated(decision)
+        body["metadata"] |= {"uid": live.uid, "resourceVersion": version}
+        return self._client.server_side_apply(body)
+
+    def _own(self, kind: Kind, live: LiveObject) -> str:
+        """Have the fields that we set when we made it count as applied.
+
+        Else none of them could ever be taken out again. Returns the new resourceVersion.
+        """
+        found = self._client.find(kind, live.key.namespace, live.key.name)
+        if found is None or _version(found) != live.resource_version:
+            if found:
+                self._note(kind, found)
+            raise Conflict(f"{live.key} was changed since it was read.")
+        fields = [
+            entry | {"operation": "Apply"} if _made_by_us(entry) else entry
+            for entry in found["metadata"].get("managedFields") or ()
+        ]
+        operations: list[Object] = [
+            {"op": "replace", "path": "/metadata/resourceVersion", "value": live.resource_version},
+            {"op": "replace", "path": "/metadata/managedFields", "value": fields},
+        ]
+        changed = self._client.json_patch(kind, live.key.namespace, live.key.name, operations)
+        return _version(changed)
+
+    def _note(self, kind: Kind, obj: Object) -> None:
+        if self._absorb:
+            self._absorb(kind, obj)
+
+
+class Steady:
+    """Remembers what was found as wanted, so that a look at ten thousand deployments is quick."""
+
+    def __init__(self) -> None:
+        self._known: dict[str, tuple[str, frozenset[bytes]]] = {}
+        self._lock = threading.Lock()
+
+    def holds(self, deployment: str, inputs: str, live: Iterable[LiveObject]) -> bool:
+        """Whether neither what is wanted nor any object has changed since `note`.
+
+        Args:
+            deployment: its id.
+            inputs: a digest of all that the manifests are made from.
+            live: its objects now.
+        """
+        return self._known.get(deployment) == (inputs, _prints(live))
+
+    def note(self, deployment: str, inputs: str, live: Iterable[LiveObject]) -> None:
+        """Everything was found as wanted: nothing was to be written or deleted."""
+        with self._lock:
+            self._known[deployment] = (inputs, _prints(live))
+
+    def forget(self, deployment: str) -> None:
+        """It has gone."""
+        with self._lock:
+            self._known.pop(deployment, None)
+
+
+def _prints(live: Iterable[LiveObject]) -> frozenset[bytes]:
+    return frozenset(obj.fingerprint for obj in live if obj.kind not in (POD, MODEL_DEPLOYMENT))
+
+
+def _annotated(decision: Decision) -> Object:
+    meta = decision.manifest["metadata"]
+    notes = {**(meta.get("annotations") or {}), APPLIED: decision.digest}
+    return {**decision.manifest, "metadata": {**meta, "annotations": notes}}
+
+
+def _raise_if_hopeless(decision: Decision) -> None:
+    if decision.act is Act.CONFLICT:
+        raise Taken(
+            f"{decision.problem}; it is left alone.",
+            "Give it another name, delete it, or let it be taken over with --adopt.",
+        )
+    if decision.act is Act.REFUSED:
+        paths = tuple(change.path for change in decision.changes)
+        raise Immutable(
+            f"{decision.problem}.", "Roll out a new predictor, which has a new name.", paths
+        )
+    if decision.act is Act.WAIT:
+        raise Unavailable(f"{decision.problem}; it is made again after that.")
+
+
+def _made_by_us(entry: Mapping[str, Any]) -> bool:
+    name = f"{entry.get('manager')}/{entry.get('operation')}"
+    return name == _CREATED and not entry.get("subresource")
+
+
+def _version(obj: Mapping[str, Any]) -> str:
+    return str(obj["metadata"]["resourceVersion"])

@@ -1,0 +1,149 @@
+"""In: a cluster's settings. Out: its target, its records and its Lease, put together."""
+
+from __future__ import annotations
+
+import os
+import socket
+import uuid
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Final
+
+from deployer.artifacts import Artifacts
+from deployer.clusters import Cluster
+from deployer.settings import Settings
+from deployer.targets.kubernetes.access import ClusterAccess, Session
+from deployer.targets.kubernetes.buildjob import BuildPlace
+from deployer.targets.kubernetes.cache import Cache
+from deployer.targets.kubernetes.clusterrecords import ClusterRecords
+from deployer.targets.kubernetes.connection import Client
+from deployer.targets.kubernetes.doors import Doors
+from deployer.targets.kubernetes.gateway import Gateway
+from deployer.targets.kubernetes.imagebuilds import ImageBuilds
+from deployer.targets.kubernetes.lease import Lease
+from deployer.targets.kubernetes.manifests import Manifests
+from deployer.targets.kubernetes.objects import LiveObject
+from deployer.targets.kubernetes.preparation import Preparation
+from deployer.targets.kubernetes.render import Charts
+from deployer.targets.kubernetes.smallfiles import SmallFiles
+from deployer.targets.kubernetes.target import KubernetesTarget, Parts
+from deployer.units import format_cpu, format_quantity
+
+ENVIRONMENTS: Final = "environments"
+"""The repository of environment images, in the registry that platform.yaml names."""
+
+
+@dataclass(frozen=True, slots=True)
+class Assembled:
+    """What stands for one cluster."""
+
+    target: KubernetesTarget
+    records: ClusterRecords
+    cache: Cache
+    lease: Lease
+
+    def start(self, seconds: float) -> bool:
+        """Begin to watch it; True once everything has been listed, False if not by then."""
+        self.cache.start()
+        return self.cache.wait(seconds)
+
+
+def assemble(
+    name: str,
+    settings: Settings,
+    artifacts: Artifacts,
+    tracking_url: str,
+    changed: Callable[[str], None],
+    lost: Callable[[], None],
+    clock: Callable[[], float],
+) -> Assembled:
+    """Put together what serves one cluster; nothing is asked of it yet.
+
+    Args:
+        name: the cluster's, in platform.yaml.
+        settings: all of them.
+        artifacts: reads versions' small files.
+        tracking_url: MLflow's address, for pods that are given no other.
+        changed: told a deployment's id whenever anything of it changed.
+        lost: called when another Deployer has taken over.
+        clock: seconds since the epoch.
+    """
+    cluster = settings.clusters[name]
+    session = Session(ClusterAccess(cluster.kubeconfig, cluster.context, cluster.in_cluster))
+    reading = Client(session)
+    lease = Lease(
+        reading,
+        lease_namespace(name, settings),
+        f"schnitzel-{settings.platform_id}",
+        f"{socket.gethostname()}-{os.getpid()}-{uuid.uuid4().hex[:8]}",
+        lost=lost,
+    )
+    client = reading.guarded(lease.guard)
+    places: list[ClusterRecords] = []
+
+    def deleted(live: LiveObject, by_us: bool) -> None:
+        for records in places:
+            records.note_deleted(live, by_us)
+
+    cache = Cache(
+        client, settings.platform_id, namespaces(name, settings), changed=changed, deleted=deleted
+    )
+    records = ClusterRecords(client, cache, settings.namespace)
+    places.append(records)
+    doors = Doors(client, direct=_direct(cluster))
+    builds = ImageBuilds(client, _place(cluster, settings), settings.limits.parallel_builds)
+    files = SmallFiles(artifacts, settings.cache / "small-files")
+    parts = Parts(
+        client=client,
+        cache=cache,
+        records=records,
+        preparation=Preparation(files, builds, clock),
+        manifests=Manifests(Charts(), cluster, settings.platform_id, tracking_url),
+        gateway=Gateway(
+            str(cluster.gateway.url), cluster.gateway.probe_url and str(cluster.gateway.probe_url)
+        ),
+        doors=doors,
+    )
+    return Assembled(KubernetesTarget(name, parts, settings, clock), records, cache, lease)
+
+
+def namespaces(name: str, settings: Settings) -> list[str]:
+    """Where a cluster's deployments are; all of it where projects name their own."""
+    own = [e for e in settings.environments if settings.environments[e].cluster == name]
+    if any("{project}" in settings.environments[e].namespace for e in own):
+        return [""]
+    return sorted({settings.namespace(e, "") for e in own})
+
+
+def lease_namespace(name: str, settings: Settings) -> str:
+    """Where the Lease of a cluster is, the same for every Deployer of the platform."""
+    found = namespaces(name, settings)
+    return found[0] if found and found[0] else settings.clusters[name].build.namespace
+
+
+def _direct(cluster: Cluster) -> bool:
+    return cluster.reach == "direct" or (cluster.reach is None and cluster.in_cluster)
+
+
+def _place(cluster: Cluster, settings: Settings) -> BuildPlace | None:
+    registry, build = cluster.registry, cluster.build
+    if registry is None or build.image is None:
+        return None
+    bundle = build.trust_bundle
+    return BuildPlace(
+        namespace=build.namespace,
+        platform_id=settings.platform_id,
+        builder=build.image,
+        base=registry.as_pushed(cluster.server_image),
+        push=f"{registry.push}/{ENVIRONMENTS}",
+        pull=f"{registry.pull}/{ENVIRONMENTS}",
+        insecure=registry.insecure,
+        push_secret=registry.push_secret or "",
+        pull_secret=registry.pull_secret or "",
+        index_secret=build.index_secret or "",
+        trust_bundle=(bundle.config_map, bundle.key) if bundle else None,
+        wheels_only=build.wheels_only,
+        timeout=int(build.timeout),
+        cpu=format_cpu(build.cpu),
+        memory=format_quantity(build.memory),
+    )

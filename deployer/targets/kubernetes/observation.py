@@ -1,0 +1,216 @@
+"""In: a predictor's Deployment, pods and events, as plain API objects. Out: one observation.
+
+A new predictor is ready when the Deployment has all the replicas that are wanted, so that a rollout
+does not shift traffic to half of them. One that was complete before, or takes traffic, is ready as
+long as one replica is: it answers, and what is wrong with the others is said beside it. That it was
+complete is not remembered here but read: the Deployment's Progressing condition stays at
+NewReplicaSetAvailable until its pod template changes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from deployer.reasons import Reason
+from deployer.state import ExampleState, ObservedPredictor, Phase, Predictor
+from deployer.targets.kubernetes.preparation import Prepared
+from deployer.targets.kubernetes.words import Trouble, leaving, troubles
+from deployer.targets.kubernetes.words.reasons import PodReason
+from deployer.targets.kubernetes.words.trouble import (
+    ARTIFACT,
+    SERVER,
+    Object,
+    about,
+    condition,
+    created,
+    moment,
+    name,
+    namespace,
+    own_words,
+    status_of,
+)
+
+ENVIRONMENT = "schnitzel.dev/environment"
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """What was read of one predictor from the API server.
+
+    Attributes:
+        deployment: Its Deployment; None if there is none.
+        pods: All its pods, also those that are leaving.
+        events: Recent events of the pods.
+        prepared: How far its image is; None if nobody asked for one.
+        log: The last lines of the container that `crashes.log_wanted` named.
+        answer: The JSON body of /v2/health/ready of a server that is not ready, if it was asked.
+    """
+
+    deployment: Object | None
+    pods: Sequence[Object] = ()
+    events: Sequence[Object] = ()
+    prepared: Prepared | None = None
+    log: str = ""
+    answer: Object | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class _Counts:
+    """A Deployment's replicas: how many are wanted, ready, and ready of the newest template."""
+
+    wanted: int
+    ready: int
+    current: bool
+    """Whether all that runs is of the newest template, as far as the controller has seen it."""
+    complete: bool
+    """Whether all wanted replicas were ready once, since the template last changed."""
+
+
+def observe(
+    predictor: Predictor,
+    seen: Seen,
+    now: float,
+    *,
+    weight: int = 0,
+    example: tuple[ExampleState, str, bool] = (ExampleState.UNASKED, "", False),
+) -> ObservedPredictor:
+    """Judge where a predictor is.
+
+    Args:
+        predictor: Which one.
+        seen: What was read of it.
+        now: Seconds since the epoch.
+        weight: The percent of the traffic that the gateway sends it.
+        example: What is known of its answer to the model's own example: the state, what was wrong
+            with it, and whether that may pass.
+    """
+    counts = _count(seen.deployment or {})
+    phase, since, trouble = _judge(predictor, seen, counts, now, weight)
+    state, said, passes = example
+    return ObservedPredictor(
+        predictor=predictor,
+        phase=phase,
+        since=since,
+        reason=trouble.reason if trouble else "",
+        message=trouble.message if trouble else "",
+        hint=trouble.hint if trouble else "",
+        passing=passes or bool(trouble and trouble.passing),
+        live_weight=weight,
+        example=state,
+        example_message=said,
+        artifact_digest=artifact_digest(seen.pods),
+        python=seen.prepared.note if seen.prepared else "",
+        replicas=counts.wanted,
+        replicas_ready=min(counts.ready, counts.wanted),
+    )
+
+
+def artifact_digest(pods: Sequence[Object]) -> str:
+    """The digest of what the init container fetched, as it wrote itself; "" before that."""
+    for pod in pods:
+        status = status_of(pod, ARTIFACT)
+        for ended in (status.get("state", {}), status.get("lastState", {})):
+            done = ended.get("terminated") or {}
+            if done and done.get("exitCode") == 0:
+                digest = own_words(done).get("digest")
+                if digest:
+                    return str(digest)
+    return ""
+
+
+def _judge(
+    predictor: Predictor, seen: Seen, counts: _Counts, now: float, weight: int
+) -> tuple[Phase, float, Trouble | None]:
+    deployment = seen.deployment
+    if deployment is None:
+        return _before(seen.prepared, now)
+    served = counts.complete or weight > 0
+    model = predictor.version.model
+    environment = deployment.get("metadata", {}).get("annotations", {}).get(ENVIRONMENT, "")
+    show = f"schnitzel deploy logs {model}" + (f" -e {environment}" if environment else "")
+    found = troubles(
+        deployment,
+        seen.pods,
+        seen.events,
+        now,
+        served=served,
+        log=seen.log,
+        answer=seen.answer,
+        show=show,
+    )
+    worst = found[0] if found else None
+    enough = counts.ready >= 1 if served else counts.current and counts.ready >= counts.wanted
+    if counts.wanted == 0:
+        asleep = "It is scaled to no replica at all, by somebody or something else."
+        scale = f"kubectl -n {namespace(deployment)} scale deployment {name(deployment)}"
+        hint = f"{scale} --replicas=1"
+        return Phase.UNREADY, now, Trouble(PodReason.SCALED_TO_ZERO, asleep, hint)
+    if enough:
+        available = condition(deployment, "Available")
+        since = moment(available.get("lastTransitionTime")) or created(deployment) or now
+        return Phase.READY, since, _partly(counts, worst)
+    if worst and worst.final:
+        return Phase.FAILED, worst.since or now, worst
+    progress, since = _progress(deployment, seen, now)
+    if worst is None:
+        return progress, since, None
+    return Phase.UNREADY if served else Phase.STARTING, worst.since or since, worst
+
+
+def _before(prepared: Prepared | None, now: float) -> tuple[Phase, float, Trouble | None]:
+    """Where a predictor is that has no Deployment yet."""
+    if prepared is None or prepared.phase is Phase.READY:
+        return Phase.ABSENT, now, None
+    error = prepared.error
+    if error:
+        trouble = Trouble(error.reason, error.message, error.hint, passing=error.passing)
+        return Phase.FAILED, prepared.since, trouble
+    note = Trouble("", prepared.message, passing=False) if prepared.message else None
+    return prepared.phase, prepared.since, note
+
+
+def _count(deployment: Object) -> _Counts:
+    spec, status = deployment.get("spec", {}), deployment.get("status", {})
+    replicas = spec.get("replicas")
+    wanted = 1 if replicas is None else int(replicas)
+    generation = deployment.get("metadata", {}).get("generation", 0)
+    fresh = int(status.get("observedGeneration") or 0) >= int(generation or 0)
+    running, updated = int(status.get("replicas") or 0), int(status.get("updatedReplicas") or 0)
+    progressing = condition(deployment, "Progressing")
+    return _Counts(
+        wanted=wanted,
+        ready=int(status.get("readyReplicas") or 0),
+        current=fresh and running == updated,
+        complete=fresh and progressing.get("reason") == "NewReplicaSetAvailable",
+    )
+
+
+def _partly(counts: _Counts, worst: Trouble | None) -> Trouble | None:
+    """What to say of a predictor that answers with fewer replicas than it should have."""
+    if counts.ready >= counts.wanted:
+        return None
+    text = f"{counts.ready} of {counts.wanted} replicas are ready"
+    if worst is None:
+        return Trouble(Reason.FEWER_REPLICAS, f"{text}; the others are on their way.")
+    return Trouble(worst.reason, f"{text}. {worst.message}", worst.hint, passing=worst.passing)
+
+
+def _progress(deployment: Object, seen: Seen, now: float) -> tuple[Phase, float]:
+    """How far the pods are that nothing is wrong with: the one that is furthest behind."""
+    begun = created(deployment) or now
+    steps = [_step(pod, seen.events, begun) for pod in seen.pods if not leaving(pod)]
+    order = (Phase.FETCHING, Phase.STARTING)
+    return min(steps, key=lambda step: order.index(step[0]), default=(Phase.STARTING, begun))
+
+
+def _step(pod: Object, events: Sequence[Object], begun: float) -> tuple[Phase, float]:
+    since = created(pod) or begun
+    fetching = status_of(pod, ARTIFACT).get("state", {})
+    running = status_of(pod, SERVER).get("state", {}).get("running")
+    if running:
+        return Phase.STARTING, moment(running.get("startedAt")) or since
+    if "running" in fetching or about(events, pod, "Pulling"):
+        return Phase.FETCHING, since
+    done = fetching.get("terminated") or {}
+    return Phase.STARTING, moment(done.get("finishedAt")) or since

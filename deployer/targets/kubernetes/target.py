@@ -1,0 +1,302 @@
+"""In: deployments to have on a cluster. Out: objects applied there, and what is observed of them.
+
+What runs is read from a cache that watches the cluster; what is wanted is rendered, compared, and
+written only where it differs. The record and the status live in the deployment's ModelDeployment.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from deployer import example
+from deployer.background import Job
+from deployer.errors import GatewayUnavailable, TargetUnavailable
+from deployer.settings import Settings
+from deployer.state import Deployment, Observed, ObservedPredictor, Phase, Predictor, Record, Slot
+from deployer.status import Status
+from deployer.targets.examples import Examples
+from deployer.targets.kubernetes import observation
+from deployer.targets.kubernetes.apierrors import ApiError
+from deployer.targets.kubernetes.apply import Applier, Steady
+from deployer.targets.kubernetes.cache import Cache
+from deployer.targets.kubernetes.clusterrecords import ClusterRecords
+from deployer.targets.kubernetes.connection import Client
+from deployer.targets.kubernetes.doors import Doors
+from deployer.targets.kubernetes.drifting import Drifting
+from deployer.targets.kubernetes.evidence import Evidence, Witness
+from deployer.targets.kubernetes.gateway import Gateway
+from deployer.targets.kubernetes.kinds import DEPLOYMENT, HTTP_ROUTE, POD
+from deployer.targets.kubernetes.manifests import Manifests
+from deployer.targets.kubernetes.objects import LiveObject
+from deployer.targets.kubernetes.ownership import Owner
+from deployer.targets.kubernetes.preparation import Preparation
+
+CONTAINER = "server"
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """What the target is made of, for one cluster."""
+
+    client: Client
+    cache: Cache
+    records: ClusterRecords
+    preparation: Preparation
+    manifests: Manifests
+    gateway: Gateway
+    doors: Doors
+
+
+class KubernetesTarget:
+    """Deployments as objects of one cluster.
+
+    Args:
+        name: The cluster's, in platform.yaml.
+        parts: What it is made of.
+        settings: Namespaces, and what to do about drift.
+        clock: Seconds since the epoch.
+    """
+
+    def __init__(
+        self, name: str, parts: Parts, settings: Settings, clock: Callable[[], float]
+    ) -> None:
+        self.name = name
+        self._parts = parts
+        self._settings = settings
+        self._clock = clock
+        self._applier = Applier(parts.client, parts.cache.absorb, parts.cache.going)
+        self._steady = Steady()
+        self._examples = Examples()
+        self._witness = Witness(parts.client, parts.doors)
+        self._drifting = Drifting(parts.records, clock)
+
+    @property
+    def server(self) -> str:
+        """The version of chart and server image that predictors are rendered with now."""
+        return self._parts.manifests.version
+
+    def observe(self, deployment: str) -> Observed:
+        """See the base class."""
+        now = self._clock()
+        record = self._parts.records.load(deployment)
+        if record is None:
+            return Observed({}, now)
+        live = self._live(record)
+        weights: dict[str, int] = {}
+        gateway_error = ""
+        try:
+            route = next((o.object() for o in live if o.kind == HTTP_ROUTE), None)
+            weights = self._parts.gateway.live(deployment, route)
+        except GatewayUnavailable as error:
+            gateway_error = error.message
+        found = {
+            predictor.name: self._observe(predictor, live, weights.get(predictor.name, 0), now)
+            for predictor in _known(record)
+        }
+        return Observed(
+            found, now, gateway_error, "schnitzel cluster check", self._drifting.found(deployment)
+        )
+
+    def apply(self, deployment: Deployment, observed: Observed) -> None:
+        """See the base class."""
+        record = self._parts.records.load(deployment.id)
+        if record is None:
+            raise TargetUnavailable(
+                f"The ModelDeployment {deployment.id} is not there (any more).", passing=True
+            )
+        live = self._live(record)
+        owner = self._owner(deployment.id)
+        self._restart(deployment, live)
+        inputs = self._inputs(deployment)
+        steady = self._steady.holds(deployment.id, inputs, live)
+        if not steady and self._bring(deployment, record, live, owner):
+            self._steady.note(deployment.id, inputs, self._live(record))
+        for name in deployment.ask:
+            self._ask(observed.predictors[name].predictor, live)
+        kept = {slot.predictor.name for slot in deployment.slots}
+        for name, seen in observed.predictors.items():
+            if name not in kept:
+                self._parts.preparation.forget(seen.predictor)
+                self._examples.forget(name)
+                self._witness.forget(name)
+
+    def deployments(self) -> set[tuple[str, str]]:
+        """See the base class."""
+        return {(record.model, record.environment) for record in self._parts.records.all()}
+
+    def url(self, model: str, environment: str) -> str:
+        """See the base class."""
+        return self._parts.gateway.url(model, environment)
+
+    def tell(self, told: Status) -> None:
+        """See the base class."""
+        ready = wanted = 0
+        if told.record.serving:
+            for obj in self._live(told.record):
+                if obj.kind == DEPLOYMENT and obj.predictor == told.record.serving.name:
+                    whole = obj.object()
+                    ready = int(whole.get("status", {}).get("readyReplicas") or 0)
+                    wanted = int(whole.get("spec", {}).get("replicas") or 0)
+        now = self._clock()
+        if self._parts.records.tell(told, f"{ready}/{wanted}", now):
+            verdict = told.verdict
+            warning = verdict.state in ("Degraded", "Failed")
+            self._parts.records.say(
+                told.record.id, verdict.reason, verdict.message, now, warning=warning
+            )
+
+    def logs(self, predictor: str, lines: int) -> str:
+        """See the base class."""
+        pods = [obj for obj in self._parts.cache.all(POD) if obj.predictor == predictor]
+        found = []
+        for pod in sorted(pods, key=lambda pod: pod.key.name):
+            text = self._log(pod, lines)
+            found.append(f"==> {pod.key.name} <==\n{text}" if len(pods) > 1 else text)
+        return "\n".join(found)
+
+    def close(self) -> None:
+        """See the base class."""
+        self._parts.preparation.close()
+        self._parts.gateway.close()
+        self._parts.cache.close(1.0)
+        self._parts.client.close()
+
+    def _live(self, record: Record) -> tuple[LiveObject, ...]:
+        project = record.project or record.model
+        namespace = self._settings.namespace(record.environment, project)
+        return self._parts.cache.of(namespace, record.id)
+
+    def _owner(self, deployment: str) -> Owner:
+        owner = self._parts.records.object(deployment)
+        if owner is None:
+            raise TargetUnavailable(
+                f"The ModelDeployment {deployment} is not there (any more).", passing=True
+            )
+        return Owner(self._parts.cache.platform, deployment, owner.uid)
+
+    def _observe(
+        self, predictor: Predictor, live: Sequence[LiveObject], weight: int, now: float
+    ) -> ObservedPredictor:
+        own = [obj for obj in live if obj.predictor == predictor.name]
+        deployment = next((obj for obj in own if obj.kind == DEPLOYMENT), None)
+        pods = [obj.object() for obj in own if obj.kind == POD]
+        seen = observation.Seen(
+            deployment.object() if deployment and not deployment.deleting else None,
+            pods,
+            prepared=self._parts.preparation.seen(predictor.name),
+        )
+        verdict = self._examples.verdict(predictor.name, _instance(pods))
+        judged = observation.observe(predictor, seen, now, weight=weight, example=verdict)
+        if deployment is None or (judged.phase is Phase.READY and not judged.reason):
+            return judged
+        found: Evidence = self._witness.ask(predictor.name, deployment.key.namespace, pods)
+        seen = replace(seen, events=found.events, log=found.log, answer=found.answer)
+        return observation.observe(predictor, seen, now, weight=weight, example=verdict)
+
+    def _restart(self, deployment: Deployment, live: Sequence[LiveObject]) -> None:
+        """Let what gave up be made anew: its image if that failed, its pods by a new Deployment."""
+        for slot in deployment.slots:
+            name = slot.predictor.name
+            if name not in deployment.restart:
+                continue
+            self._parts.preparation.forget(slot.predictor)
+            for obj in live:
+                if obj.kind == DEPLOYMENT and obj.predictor == name and not obj.deleting:
+                    self._applier.delete(obj)
+
+    def _bring(
+        self, deployment: Deployment, record: Record, live: Sequence[LiveObject], owner: Owner
+    ) -> bool:
+        """Write what differs and delete what is not wanted; True if there was nothing to do."""
+        namespace = self._settings.namespace(record.environment, record.project or record.model)
+        wanted: list[dict[str, Any]] = []
+        keep = set()
+        complete = True
+        for slot in deployment.slots:
+            own = [obj for obj in live if obj.predictor == slot.predictor.name]
+            if own and slot.predictor.server != self.server:
+                keep |= {obj.key for obj in own}  # of an earlier chart: left as it was rendered
+                continue
+            image = self._image(slot, own)
+            if not image:
+                complete = False
+                continue
+            wanted += self._parts.manifests.predictor(
+                deployment, slot.predictor, namespace, image, owner
+            )
+        route = self._parts.manifests.route(deployment, namespace, owner)
+        wanted += [route] if route else []
+        environment = self._settings.environments[deployment.environment]
+        decisions = self._applier.decide(wanted, live, owner, ignore=environment.drift_ignore)
+        chosen = self._drifting.choose(deployment.id, environment, decisions)
+        written = self._applier.carry_out(chosen, owner)
+        keep |= {decision.key for decision in decisions}
+        pruned = self._applier.prune(live, keep, owner)
+        return complete and not written and not pruned and len(chosen) == len(decisions)
+
+    def _image(self, slot: Slot, own: Sequence[LiveObject]) -> str:
+        """What a predictor's pods run; once they do, that is not asked again."""
+        for obj in own:
+            if obj.kind == DEPLOYMENT and not obj.deleting:
+                containers = obj.object()["spec"]["template"]["spec"]["containers"]
+                return next((str(c["image"]) for c in containers if c["name"] == CONTAINER), "")
+        return self._parts.preparation.ensure(slot.predictor).image
+
+    def _ask(self, predictor: Predictor, live: Sequence[LiveObject]) -> None:
+        own = [o.object() for o in live if o.kind == POD and o.predictor == predictor.name]
+        pod = _first_ready(own)
+        files: Job[Path] = self._parts.preparation.files(predictor)
+        if pod is None or files.result is None:
+            return
+        post = self._parts.doors.post(pod, "/invocations")
+        question = partial(example.ask, post, files.result)
+        self._examples.ask(predictor.name, _instance(own), question)
+
+    def _inputs(self, deployment: Deployment) -> str:
+        environment = self._settings.environments[deployment.environment]
+        slots = [
+            (s.predictor.name, s.weight, s.predictor.artifact, s.predictor.server)
+            for s in deployment.slots
+        ]
+        text = json.dumps([slots, self.server, environment.drift, environment.drift_ignore])
+        return hashlib.sha256(text.encode()).hexdigest()
+
+    def _log(self, pod: LiveObject, lines: int) -> str:
+        place = (pod.key.namespace, pod.key.name)
+        try:
+            return self._parts.client.logs(*place, CONTAINER, lines=lines)
+        except ApiError:
+            try:
+                return self._parts.client.logs(*place, CONTAINER, lines=lines, previous=True)
+            except ApiError as error:
+                return f"(no log yet: {error.message})\n"
+
+
+def _known(record: Record) -> list[Predictor]:
+    own = [record.serving, record.candidate.predictor if record.candidate else None]
+    found = [p for p in own if p] + [d.predictor for d in record.draining]
+    return list({p.name: p for p in found}.values())
+
+
+def _first_ready(pods: Sequence[dict[str, Any]]) -> dict[str, Any] | None:
+    ready = [
+        pod
+        for pod in pods
+        if "deletionTimestamp" not in pod["metadata"]
+        and any(
+            c["type"] == "Ready" and c["status"] == "True"
+            for c in pod.get("status", {}).get("conditions") or ()
+        )
+    ]
+    return min(ready, key=lambda pod: str(pod["metadata"]["name"]), default=None)
+
+
+def _instance(pods: Sequence[dict[str, Any]]) -> str | None:
+    pod = _first_ready(pods)
+    return str(pod["metadata"]["uid"]) if pod else None

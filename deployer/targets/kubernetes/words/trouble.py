@@ -1,0 +1,171 @@
+"""Nothing in; out: what every module of words gives back, and plain readings of API objects.
+
+Objects are as the API gives them, as JSON: mappings, lists and texts. A field that is not there
+reads as empty, as the API leaves out what is empty.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+Object = Mapping[str, Any]
+
+ARTIFACT, SERVER = "artifact", "server"
+"""The containers of a pod of ours: the init container that fetches, and the one that serves."""
+
+_SECRETS = (
+    (re.compile(r"([a-z][a-z0-9+.-]*://)[^\s/@'\"]+@", re.IGNORECASE), r"\1[redacted]@"),
+    (re.compile(r"\b(bearer|basic)\s+[a-z0-9+/=._~-]{6,}", re.IGNORECASE), r"\1 [redacted]"),
+    (
+        re.compile(
+            r"((?:password|passwd|passphrase|pwd|token|secret|api[_-]?key|access[_-]?key)"
+            r"[\"']?\s*[=:]\s*|key[\"']?\s*=\s*)(\"[^\"]*\"|'[^']*'|[^\s\"',;&)}\]]+)",
+            re.IGNORECASE,
+        ),
+        r"\1[redacted]",
+    ),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Trouble:
+    """Why a predictor, or one of its pods, does not answer.
+
+    Attributes:
+        reason: One word, with a section in docs/reference/states.md.
+        message: One sentence.
+        hint: The next step; empty for the usual one.
+        final: Waiting does not help: the version is given up at once. Otherwise it is said at
+            once and waited for, until the rollout's time is over.
+        passing: The cause may lie outside the version and go away, so that a version that was
+            given up for it is tried again by itself.
+        since: Since when, in seconds since the epoch, if it is known.
+    """
+
+    reason: str
+    message: str
+    hint: str = ""
+    final: bool = False
+    passing: bool = True
+    since: float | None = None
+
+
+def fatal(
+    reason: str,
+    message: str,
+    hint: str = "",
+    since: float | None = None,
+    *,
+    passing: bool = False,
+) -> Trouble:
+    """A trouble that waiting does not mend: mostly the version's own, so that it does not pass."""
+    return Trouble(reason, message, hint, final=True, passing=passing, since=since)
+
+
+def name(thing: Object) -> str:
+    """The object's name."""
+    return str(thing.get("metadata", {}).get("name", ""))
+
+
+def namespace(thing: Object) -> str:
+    """The namespace that it is in."""
+    return str(thing.get("metadata", {}).get("namespace", "default"))
+
+
+def describe(pod: Object) -> str:
+    """The command that shows all that the cluster says of a pod."""
+    return f"kubectl -n {namespace(pod)} describe pod {name(pod)}"
+
+
+def moment(text: object) -> float | None:
+    """An API time ("2026-01-31T12:00:00Z", with or without a fraction) in seconds, or None."""
+    return datetime.fromisoformat(str(text)).timestamp() if text else None
+
+
+def created(thing: Object) -> float | None:
+    """When the object was made."""
+    return moment(thing.get("metadata", {}).get("creationTimestamp"))
+
+
+def condition(thing: Object, kind: str) -> Object:
+    """The condition of this type in the object's status; empty if there is none."""
+    conditions = thing.get("status", {}).get("conditions") or ()
+    return next((each for each in conditions if each.get("type") == kind), {})
+
+
+def status_of(pod: Object, container: str) -> Object:
+    """The status of a container or init container; empty before the kubelet has seen it."""
+    status = pod.get("status", {})
+    both = (*(status.get("initContainerStatuses") or ()), *(status.get("containerStatuses") or ()))
+    return next((each for each in both if each.get("name") == container), {})
+
+
+def spec_of(pod: Object, container: str) -> Object:
+    """The specification of a container or init container; empty if the pod has none such."""
+    spec = pod.get("spec", {})
+    both = (*(spec.get("initContainers") or ()), *(spec.get("containers") or ()))
+    return next((each for each in both if each.get("name") == container), {})
+
+
+def about(events: Iterable[Object], thing: Object, *reasons: str) -> list[Object]:
+    """The events of an object with one of these reasons, the newest first.
+
+    Both forms of events are read: `involvedObject` (v1) and `regarding` (events.k8s.io/v1).
+    """
+    found = [
+        event
+        for event in events
+        if event.get("reason") in reasons and _regards(event, thing.get("metadata", {}))
+    ]
+    return sorted(found, key=lambda event: happened(event) or 0.0, reverse=True)
+
+
+def said(event: Object) -> str:
+    """What an event says, in either form."""
+    return str(event.get("message") or event.get("note") or "")
+
+
+def happened(event: Object) -> float | None:
+    """When an event happened last."""
+    series = event.get("series") or {}
+    for time in (
+        series.get("lastObservedTime"),
+        event.get("lastTimestamp"),
+        event.get("deprecatedLastTimestamp"),
+        event.get("eventTime"),
+        event.get("metadata", {}).get("creationTimestamp"),
+    ):
+        if time:
+            return moment(time)
+    return None
+
+
+def own_words(ended: Object) -> Object:
+    """What a program of ours wrote of its end: a JSON object on the message's last line, or {}."""
+    lines = str(ended.get("message") or "").strip().splitlines()
+    try:
+        words = json.loads(lines[-1]) if lines else {}
+    except ValueError:
+        return {}
+    return words if isinstance(words, dict) else {}
+
+
+def brief(text: str, length: int = 300) -> str:
+    """Put somebody else's words on one line, without secrets, and not too long."""
+    for pattern, instead in _SECRETS:
+        text = pattern.sub(instead, text)
+    line = " ".join(text.split()).rstrip(" .:")
+    return line if len(line) <= length else f"{line[: length - 3].rstrip()}..."
+
+
+def _regards(event: Object, metadata: Object) -> bool:
+    regarded = event.get("involvedObject") or event.get("regarding") or {}
+    if regarded.get("name") != metadata.get("name"):
+        return False
+    uid = regarded.get("uid")
+    return not uid or uid == metadata.get("uid", uid)

@@ -1,0 +1,237 @@
+from __future__ import annotations
+
+import copy
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from deployer.targets.kubernetes.diff import MASK, Change, difference, drift, masked
+from deployer.targets.kubernetes.objects import APPLIED
+
+WANTED = {
+    "apiVersion": "apps/v1",
+    "kind": "Deployment",
+    "metadata": {"name": "angler-prod-v3-1a2b3c4d", "labels": {"app.kubernetes.io/part-of": "a"}},
+    "spec": {
+        "replicas": 2,
+        "template": {
+            "spec": {
+                "automountServiceAccountToken": False,
+                "hostNetwork": False,
+                "containers": [
+                    {
+                        "name": "server",
+                        "image": "registry/server:1",
+                        "args": ["a", "b"],
+                        "env": [{"name": "MODE", "value": ""}, {"name": "N", "value": "1"}],
+                        "ports": [{"containerPort": 8080, "name": "http"}],
+                        "resources": {"limits": {"cpu": "0.5", "memory": "1024Mi"}},
+                        "securityContext": {},
+                    }
+                ],
+                "volumes": [{"name": "model", "emptyDir": {}}],
+                "tolerations": [{"key": "gpu", "operator": "Exists"}],
+            }
+        },
+    },
+}
+
+
+def served() -> dict:
+    """WANTED as an API server of 1.34 gives it back."""
+    live = copy.deepcopy(WANTED)
+    live["metadata"] |= {
+        "uid": "u", "resourceVersion": "7", "generation": 1, "managedFields": [{"manager": "x"}],
+        "annotations": {"deployment.kubernetes.io/revision": "1", APPLIED: "0"},
+    }  # fmt: skip
+    live["status"] = {"readyReplicas": 2}
+    pod = live["spec"]["template"]["spec"]
+    del pod["hostNetwork"]
+    pod |= {"restartPolicy": "Always", "dnsPolicy": "ClusterFirst", "schedulerName": "default"}
+    container = pod["containers"][0]
+    container["env"][0] = {"name": "MODE"}
+    container["ports"][0]["protocol"] = "TCP"
+    container["resources"]["limits"] = {"cpu": "500m", "memory": "1Gi"}
+    container["imagePullPolicy"] = "IfNotPresent"
+    return live
+
+
+def container(live: dict) -> dict:
+    found = live["spec"]["template"]["spec"]["containers"][0]
+    assert isinstance(found, dict)
+    return found
+
+
+def test_what_the_server_filled_in_or_wrote_another_way_is_no_drift():
+    assert drift(served(), WANTED) == ()
+
+
+def test_what_others_added_is_no_drift():
+    live = served()
+    live["metadata"]["labels"]["team"] = "fish"
+    container(live)["env"].insert(0, {"name": "ADDED", "value": "1"})
+    live["spec"]["template"]["spec"]["containers"].insert(0, {"name": "sidecar", "image": "i"})
+    live["spec"]["template"]["spec"]["volumes"].append({"name": "more", "emptyDir": {}})
+    assert drift(live, WANTED) == ()
+
+
+SERVER = "spec.template.spec.containers[name=server]"
+
+
+@pytest.mark.parametrize(
+    ("spoil", "change"),
+    [
+        (lambda o: o["spec"].update(replicas=5), Change("spec.replicas", 5, 2)),
+        (
+            lambda o: container(o).update(image="evil"),
+            Change(f"{SERVER}.image", "evil", "registry/server:1"),
+        ),
+        (
+            lambda o: container(o)["env"][1].update(value="2"),
+            Change(f"{SERVER}.env[name=N].value", "2", "1"),
+        ),
+        (
+            lambda o: container(o)["env"].pop(),
+            Change(f"{SERVER}.env[name=N]", None, {"name": "N", "value": "1"}),
+        ),
+        (
+            lambda o: container(o)["args"].append("c"),
+            Change(f"{SERVER}.args", ["a", "b", "c"], ["a", "b"]),
+        ),
+        (
+            lambda o: container(o)["resources"]["limits"].update(memory="2Gi"),
+            Change(f"{SERVER}.resources.limits.memory", "2Gi", "1024Mi"),
+        ),
+        (
+            lambda o: o["spec"]["template"]["spec"].pop("automountServiceAccountToken"),
+            Change("spec.template.spec.automountServiceAccountToken", None, False),
+        ),
+        (
+            lambda o: o["metadata"]["labels"].clear(),
+            Change("metadata.labels[app.kubernetes.io/part-of]", None, "a"),
+        ),
+    ],
+)
+def test_a_field_of_ours_that_somebody_changed_is_named(spoil, change):
+    live = served()
+    spoil(live)
+    assert drift(live, WANTED) == (change,)
+
+
+def test_ignored_paths_do_not_count_nor_what_is_beneath_them():
+    live = served()
+    live["spec"]["replicas"] = 5
+    container(live)["resources"]["limits"]["memory"] = "2Gi"
+    assert (
+        drift(live, WANTED, ["spec.replicas", "spec.template.spec.containers[*].resources"]) == ()
+    )
+    assert [
+        c.path for c in drift(live, WANTED, ["spec.rep", f"{SERVER}.resources.limits.mem"])
+    ] == [
+        "spec.replicas",
+        f"{SERVER}.resources.limits.memory",
+    ]
+
+
+def test_a_text_that_is_json_is_compared_field_by_field():
+    before = {"data": {"predictor.json": '{"port": 8080, "a": {"b": 1}}'}}
+    after = {"data": {"predictor.json": '{ "a": {"b": 2}, "port": 8080}'}}
+    assert drift(before, after) == (Change("data[predictor.json].a.b", 1, 2),)
+    added = {"data": {"predictor.json": '{"port": 8080, "a": {"b": 1}, "c": 1}'}}
+    assert drift(added, before) == (Change("data[predictor.json].c", 1, None),)
+
+
+def test_a_difference_shows_what_comes_and_what_goes():
+    after = served()
+    after["spec"]["replicas"] = 3
+    container(after)["env"] = [{"name": "N", "value": "1"}, {"name": "NEW", "value": "x"}]
+    assert difference(served(), after) == (
+        Change("spec.replicas", 2, 3),
+        Change(f"{SERVER}.env[name=MODE]", {"name": "MODE"}, None),
+        Change(f"{SERVER}.env[name=NEW]", None, {"name": "NEW", "value": "x"}),
+    )
+    assert difference(served(), served()) == ()
+
+
+@pytest.mark.parametrize(
+    ("change", "shown"),
+    [
+        (Change(f"{SERVER}.env[name=API_TOKEN].value", "a", "b"), (MASK, MASK)),
+        (
+            Change(f"{SERVER}.env[name=API_TOKEN]", None, {"name": "API_TOKEN", "value": "x"}),
+            (None, {"name": "API_TOKEN", "value": MASK}),
+        ),
+        (
+            Change(
+                f"{SERVER}.env[name=API_TOKEN]",
+                None,
+                {"name": "API_TOKEN", "valueFrom": {"secretKeyRef": {"name": "s", "key": "k"}}},
+            ),
+            (None, {"name": "API_TOKEN", "valueFrom": {"secretKeyRef": {"name": "s", "key": "k"}}}),
+        ),
+        (
+            Change("data[predictor.json].tracking_uri", "http://me:pw@mlflow/", "http://mlflow/"),
+            ("http://(secret)@mlflow/", "http://mlflow/"),
+        ),
+        (
+            Change(f"{SERVER}.env[name=URL].value", None, "http://me:pw@mlflow/"),
+            (None, "http://(secret)@mlflow/"),
+        ),
+        (Change("spec.template.spec.serviceAccountName", "a", "b"), ("a", "b")),
+        (Change("spec.template.spec.automountServiceAccountToken", None, False), (None, False)),
+        (Change("spec.template.spec.imagePullSecrets[name=pull].name", "a", "b"), ("a", "b")),
+    ],
+)
+def test_secrets_are_masked_and_their_names_are_not(change, shown):
+    hidden = masked(change)
+    assert (hidden.was, hidden.wanted) == shown
+    assert hidden.path == change.path
+
+
+def test_all_data_of_a_secret_is_masked():
+    assert masked(Change("data.user", "YQ==", "Yg=="), "Secret").wanted == MASK
+    assert masked(Change("data", None, {"user": "Yg=="}), "Secret").wanted == {"user": MASK}
+
+
+NAMES = st.sampled_from(["a", "b", "c", "containers", "env", "ports", "x.y/z", "limits", "cpu"])
+LEAVES = st.none() | st.booleans() | st.integers(-3, 3) | st.text("ab01", max_size=2)
+VALUES = st.recursive(
+    LEAVES,
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(NAMES, inner, max_size=3),
+    max_leaves=12,
+)
+OBJECTS = st.fixed_dictionaries({"spec": st.dictionaries(NAMES, VALUES, max_size=4)})
+
+
+def filled_in(value):
+    """As a server may give it back: more fields, everywhere."""
+    if isinstance(value, dict):
+        return {**{name: filled_in(item) for name, item in value.items()}, "defaulted": 1}
+    if isinstance(value, list):
+        return [filled_in(item) for item in value]
+    return value
+
+
+@given(OBJECTS)
+def test_an_object_does_not_differ_from_itself(obj):
+    assert drift(obj, obj) == ()
+    assert difference(obj, copy.deepcopy(obj)) == ()
+
+
+@given(OBJECTS)
+def test_defaults_never_count(obj):
+    assert drift(filled_in(obj), obj) == ()
+
+
+@given(OBJECTS, OBJECTS)
+def test_what_drifts_differs(live, wanted):
+    if drift(live, wanted):
+        assert difference(live, wanted)
+
+
+@given(OBJECTS, OBJECTS)
+def test_a_difference_is_the_same_from_either_side(one, other):
+    forth = {(c.path, repr(c.was), repr(c.wanted)) for c in difference(one, other)}
+    back = {(c.path, repr(c.wanted), repr(c.was)) for c in difference(other, one)}
+    assert forth == back
