@@ -23,10 +23,15 @@ class Clients:
     """Every service of one platform, found when first asked for.
 
     A URL is the CLI's own setting, else what platform.yaml attaches, else our own on loopback.
+
+    Args:
+        config: the CLI's settings.
+        timeout: seconds that an answer may take; None for as long as the service may need.
     """
 
-    def __init__(self, config: Config) -> None:
+    def __init__(self, config: Config, timeout: float | None = None) -> None:
         self.config = config
+        self._timeout = timeout
 
     @cached_property
     def deployments(self) -> Deployments:
@@ -39,7 +44,13 @@ class Clients:
             else f"no token in {self.config.home / 'token'}; make one with: schnitzel up"
         )
         return Deployments(
-            Service("the Deployer", self.url("deployer"), headers=headers, login=login)
+            Service(
+                "the Deployer",
+                self.url("deployer"),
+                headers=headers,
+                login=login,
+                timeout=self._timeout or 10,
+            )
         )
 
     @cached_property
@@ -64,7 +75,7 @@ class Clients:
                 headers=headers,
                 start=self._start("mlflow"),
                 login=login,
-                timeout=30,
+                timeout=self._timeout or 30,
             )
         )
 
@@ -126,14 +137,32 @@ class Clients:
             return "somebody else runs it; check its URL with: schnitzel config show"
         return "start it with: schnitzel up"
 
+    @property
+    def subject(self) -> str:
+        """Who acts: whom the API token names, else the user of the operating system."""
+        named = self._token_line.rpartition(":")[0]
+        if named:
+            return named
+        from getpass import getuser
+
+        try:
+            return getuser()
+        except (OSError, KeyError):  # a container's user without an entry
+            return f"uid-{os.getuid()}"
+
     def _token(self) -> str | None:
+        return self._token_line.rpartition(":")[2] or None
+
+    @cached_property
+    def _token_line(self) -> str:
+        """The token as SUBJECT:TOKEN, or alone; empty if there is none."""
         line = os.environ.get("SCHNITZEL_TOKEN")
         if not line:
             try:
                 line = (self.config.home / "token").read_text()
             except OSError:
-                return None
-        return line.strip().rpartition(":")[2] or None
+                return ""
+        return line.strip()
 
 
 def _password(attached: Mapping[str, Any]) -> str:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import time
-from typing import TYPE_CHECKING, Any
+from shlex import quote
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from cli.errors import CommandError, UsageError, WaitTimedOut, unknown
 from cli.http import Service, segment
@@ -18,6 +19,14 @@ STUCK = ("Failed", "Degraded")
 HELD = ("Paused", "Frozen")
 COMING = ("absent", "fetching", "building", "starting", "unready")
 POLL_SECONDS = 0.25
+PREDICTOR_HEADER = "x-schnitzel-predictor"
+
+
+class Log(NamedTuple):
+    """Lines of a log, and the predictor that wrote them (empty where the Deployer is older)."""
+
+    predictor: str
+    text: str
 
 
 class Deployments:
@@ -117,14 +126,15 @@ class Deployments:
         path = f"/api/v1/deployments/{segment(deployment)}/history"
         return self._service.get(path, {"limit": limit})["events"]  # type: ignore[no-any-return]
 
-    def logs(self, deployment: str, lines: int, predictor: str | None = None) -> str:
-        """Return the last log lines of a deployment's model servers."""
-        return self._service.send(
+    def logs(self, deployment: str, lines: int, predictor: str | None = None) -> Log:
+        """Return the last log lines of one model server: the one on its way, else what serves."""
+        reply = self._service.send(
             "GET",
             f"/api/v1/deployments/{segment(deployment)}/logs",
             params={"lines": lines, "predictor": predictor},
             headers={"Accept": "text/plain"},
-        ).text
+        )
+        return Log(reply.headers.get(PREDICTOR_HEADER) or "", reply.text)
 
     def wait(
         self,
@@ -162,7 +172,7 @@ class Deployments:
                     f"{label(seen)} is still {seen['state']} after {seconds:g} s: {seen['message']}"
                     if seen
                     else f"nothing was deployed within {seconds:g} s",
-                    f"see: schnitzel deploy status {label(seen)}" if seen else "schnitzel status",
+                    f"see: schnitzel deploy status {typed(seen)}" if seen else "schnitzel status",
                 )
             time.sleep(POLL_SECONDS)
 
@@ -175,6 +185,11 @@ class Deployments:
 def label(deployment: Deployment) -> str:
     """Name a deployment as people do: `angler@prod`."""
     return f"{deployment['model']}@{deployment['environment']}"
+
+
+def typed(deployment: Deployment) -> str:
+    """Name a deployment as it has to be typed in a shell: `'fraud score@prod'`."""
+    return quote(label(deployment))
 
 
 def version_of(part: dict[str, Any] | None) -> str | None:

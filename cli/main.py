@@ -77,4 +77,9 @@ def run(arguments: Sequence[str]) -> int:
 
 def main() -> NoReturn:
     """Run the command line of this process and exit."""
+    if os.environ.get("_SCHNITZEL_COMPLETE") == "complete_bash":
+        from cli.bashwords import complete
+
+        complete(os.environ, lambda: run(sys.argv[1:]))
+        sys.exit(0)
     sys.exit(run(sys.argv[1:]))

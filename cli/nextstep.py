@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from shlex import quote
 from typing import TYPE_CHECKING, Any
 
-from cli.deployments import label
+from cli.deployments import typed
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -57,9 +58,9 @@ def _of_deployments(deployments: Sequence[Deployment]) -> str:
         return ""
     first = worst_first[0]
     if first["sync"] == "Paused":
-        return f"schnitzel deploy resume {label(first)}"
+        return f"schnitzel deploy resume {typed(first)}"
     step: str = first["next_step"] or ""
-    return step or _STATES[first["state"]].format(label(first))
+    return step or _STATES[first["state"]].format(typed(first))
 
 
 def _urgency(deployment: Deployment) -> int:
@@ -69,4 +70,4 @@ def _urgency(deployment: Deployment) -> int:
 
 def after_up(projects: Sequence[str]) -> str:
     """Choose the next step on a healthy platform that serves nothing yet."""
-    return f"schnitzel train {projects[0]}" if projects else "schnitzel project add FOLDER"
+    return f"schnitzel train {quote(projects[0])}" if projects else "schnitzel project add FOLDER"

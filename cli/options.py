@@ -4,6 +4,7 @@ from typing import Annotated
 
 import typer
 
+from cli import completion
 from cli.config import Config
 from cli.errors import UsageError
 from cli.output import Format
@@ -12,9 +13,23 @@ Output = Annotated[
     Format | None,
     typer.Option("-o", "--output", metavar="FORMAT", help="table, json or yaml"),
 ]
+Model = Annotated[
+    str,
+    typer.Argument(
+        metavar="MODEL[@ENV]",
+        help="A model, as in angler@prod",
+        autocompletion=completion.deployments,
+    ),
+]
 Environment = Annotated[
     str | None,
-    typer.Option("-e", "--environment", metavar="ENV", help="An environment, as in prod"),
+    typer.Option(
+        "-e",
+        "--environment",
+        metavar="ENV",
+        help="An environment, as in prod",
+        autocompletion=completion.environments,
+    ),
 ]
 Yes = Annotated[bool, typer.Option("--yes", "-y", help="Go ahead without asking")]
 DryRun = Annotated[

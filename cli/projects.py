@@ -41,6 +41,11 @@ def project(home: Path, name: str) -> Project:
     return found[name]
 
 
+def unregister(home: Path, name: str) -> None:
+    """Take a project's registration away."""
+    (home / "projects" / f"{name}.json").unlink(missing_ok=True)
+
+
 def check(folder: Path) -> Project:
     """Validate a project's project.yaml; return its name, owner, model and steps.
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING
 
-from cli.deployments import explain, label, version_of
+from cli.deployments import explain, label, typed, version_of
 from cli.errors import Unreachable
 from cli.output import say
 from cli.waiting import wait_for
@@ -35,7 +35,7 @@ def resulting_plan(clients: Clients, promotion: Promotion) -> Plan | None:
         say("the Deployer has not seen it yet; see: schnitzel status")
     else:
         say(f"{label(seen)} {explain(seen)}")
-        say(f"next: schnitzel deploy wait {label(seen)}")
+        say(f"next: schnitzel deploy wait {typed(seen)}")
     return plan
 
 
@@ -53,7 +53,7 @@ def await_serving(clients: Clients, promotion: Promotion, seconds: float) -> Non
 
     served = wait_for(clients.deployments, find, version=promotion.version, seconds=seconds)
     say(f"{label(served)} serves version {promotion.version} at {served['url']}")
-    say(f"next: schnitzel predict {label(served)} --example")
+    say(f"next: schnitzel predict {typed(served)} --example")
 
 
 def _seen(clients: Clients, promotion: Promotion) -> Deployment | None:

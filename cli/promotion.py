@@ -97,8 +97,14 @@ def prepare(versions: list[Version], version: Version, environment: Environment)
     )
 
 
-def carry_out(promotion: Promotion, registry: Registry) -> None:
-    """Write a promotion to the registry: the alias, then the stage with its archiving."""
+def carry_out(promotion: Promotion, registry: Registry, who: str) -> None:
+    """Write a promotion to the registry: who asked, the alias, the stage with its archiving.
+
+    MLflow does not tell who moved an alias or a stage; the tag is there before either moves, so
+    that the Deployer's history can say it.
+    """
+    tag = f"schnitzel.{promotion.environment}.promoted_by"
+    registry.set_version_tag(promotion.model, promotion.version, tag, who)
     if promotion.alias:
         registry.set_alias(promotion.model, promotion.alias, promotion.version)
     if promotion.stage:

@@ -109,6 +109,11 @@ class Registry:
         body = {"name": name, "alias": alias, "version": version}
         self._service.post(f"{API}/registered-models/alias", body)
 
+    def set_version_tag(self, name: str, version: str, key: str, value: str) -> None:
+        """Set a tag of a version."""
+        body = {"name": name, "version": version, "key": key, "value": value}
+        self._service.post(f"{API}/model-versions/set-tag", body)
+
     def move_to_stage(self, name: str, version: str, stage: str) -> None:
         """Move a version to a stage, and archive the others that are in it."""
         body = {

@@ -45,7 +45,7 @@ PANELS: dict[str, tuple[Entry, ...]] = {
             "project",
             "cli.commands.project",
             "Register project folders and check them",
-            ("add", "list", "check"),
+            ("add", "remove", "list", "check"),
         ),
         Entry("run", "cli.commands.run", "Inspect training runs", ("list", "show", "logs")),
         Entry(

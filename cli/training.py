@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from shlex import quote
 from typing import TYPE_CHECKING, Any
 
 from cli.errors import CommandError, Unreachable, WaitTimedOut
@@ -74,7 +75,7 @@ def follow(pipelines: Pipelines, name: str, run_id: str, seconds: float) -> Run:
             if time.monotonic() - began > seconds:
                 raise WaitTimedOut(
                     f"{name} is still {run['state']} after {seconds:g} s; it goes on",
-                    f"see: schnitzel run show {name}/{run_id}",
+                    f"see: schnitzel run show {quote(f'{name}/{run_id}')}",
                 )
             time.sleep(POLL_SECONDS)
     if run["state"] == "failed":
@@ -157,7 +158,8 @@ def _show(board: Board, step: Step) -> None:
 def _failure(pipelines: Pipelines, name: str, run_id: str) -> CommandError:
     failed = [each for each in pipelines.steps(name, run_id) if each["state"] == "failed"]
     if not failed:
-        return CommandError(f"{name} failed", f"see: schnitzel run show {name}/{run_id}")
+        which = quote(f"{name}/{run_id}")
+        return CommandError(f"{name} failed", f"see: schnitzel run show {which}")
     step = failed[0]
     lines = list(pipelines.log(name, run_id, step))[-LAST_LINES:]
     if lines:
@@ -167,7 +169,7 @@ def _failure(pipelines: Pipelines, name: str, run_id: str) -> CommandError:
         say()
     return CommandError(
         f"{name} failed in its step {step['task_id']}",
-        f"read it all: schnitzel run logs {name}/{run_id} {step['task_id']}",
+        f"read it all: schnitzel run logs {quote(f'{name}/{run_id}')} {step['task_id']}",
     )
 
 

@@ -58,6 +58,6 @@ def wait_for(
 def _last_lines(deployments: Deployments, latest: list[Deployment]) -> None:
     if latest:
         with suppress(CommandError):
-            text = deployments.logs(latest[0]["id"], LAST_LINES)
+            text = deployments.logs(latest[0]["id"], LAST_LINES).text
             if text.strip():
                 say(f"\nlast log lines of {label(latest[0])}:\n{text.rstrip()}\n")

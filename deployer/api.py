@@ -17,7 +17,7 @@ from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from pydantic import BaseModel
 from starlette.middleware.trustedhost import TrustedHostMiddleware
 
-from deployer import __version__, views, webhooks
+from deployer import __version__, answers, views, webhooks
 from deployer.errors import (
     NotFound,
     RegistryMalformed,
@@ -30,6 +30,7 @@ from deployer.metrics import Metrics
 from deployer.reconcile import World
 from deployer.status import State, Status
 from deployer.watch import Health, Watch
+from deployer.web import pages
 
 _CODES: tuple[tuple[type[SchnitzelError], int], ...] = (
     (NotFound, 404),
@@ -51,6 +52,7 @@ class Engine(Protocol):
     def health(self) -> Health: ...  # noqa: D102
     def statuses(self) -> list[Status]: ...  # noqa: D102
     def status(self, deployment: str) -> Status: ...  # noqa: D102
+    def planned(self, deployment: str) -> Status: ...  # noqa: D102
     def apply(  # noqa: D102
         self, deployment: str, who: str, *, reviewed: str, retry: bool, allow_retire: bool
     ) -> None: ...
@@ -90,6 +92,7 @@ def make(engine: Engine, tokens: Path, webhook_secret: str, hosts: list[str]) ->
     _reads(app, engine)
     _changes(app, engine, _subject_of(tokens))
     _machines(app, engine, webhook_secret)
+    pages.add(app, engine)
     return app
 
 
@@ -101,77 +104,80 @@ def _errors(app: FastAPI) -> None:
 
 
 def _reads(app: FastAPI, engine: Engine) -> None:  # noqa: C901 - a list of routes
-    def registry() -> dict[str, Any]:
+    def registry() -> answers.Registry:
         world = engine.world
         snapshot = world.registry.snapshot
         models = len(snapshot.models) if snapshot else 0
         return views.registry(engine.health, world.registry.rest.url, models, world.clock())
 
     @app.get("/api/v1/deployments")
-    def deployments(model: str | None = None, environment: str | None = None) -> dict[str, Any]:
+    def deployments(
+        model: str | None = None, environment: str | None = None
+    ) -> answers.Deployments:
         found = [
             views.deployment(status)
             for status in engine.statuses()
             if model in (None, status.record.model)
             and environment in (None, status.record.environment)
         ]
-        return {"deployments": found, "registry": registry()}
+        itself: answers.Deployer = {
+            "version": __version__,
+            "platform": engine.world.settings.platform_id,
+            "queue_depth": engine.depth(),
+        }
+        return {"deployments": found, "registry": registry(), "deployer": itself}
 
     @app.get("/api/v1/deployments/{deployment}")
-    def deployment(deployment: str) -> dict[str, Any]:
+    def deployment(deployment: str) -> answers.Deployment:
         return views.deployment(engine.status(deployment))
 
     @app.get("/api/v1/deployments/{deployment}/plan")
-    def plan(deployment: str) -> dict[str, Any]:
-        return dict(engine.status(deployment).plan)
+    def plan(deployment: str) -> answers.Plan:
+        return views.plan(engine.planned(deployment))
 
     @app.get("/api/v1/plan")
-    def plans() -> dict[str, Any]:
-        return {"plans": [dict(status.plan) for status in engine.statuses()]}
+    def plans() -> answers.Plans:
+        return {"plans": [views.plan(status) for status in engine.statuses()]}
 
     @app.get("/api/v1/deployments/{deployment}/history")
     def history(
         deployment: str, limit: Annotated[int, Query(ge=1, le=10_000)] = 50
-    ) -> dict[str, Any]:
-        return {"events": engine.world.history.of(deployment, limit)}
+    ) -> answers.History:
+        return {"events": views.events(engine.world.history.of(deployment, limit))}
 
     @app.get("/api/v1/deployments/{deployment}/logs", response_class=PlainTextResponse)
     def logs(
         deployment: str,
         lines: Annotated[int, Query(ge=1, le=100_000)] = 200,
         predictor: str | None = None,
-    ) -> str:
+    ) -> PlainTextResponse:
+        """The last lines of one predictor: the one on its way, else the one that serves."""
         status = engine.status(deployment)
-        target = engine.world.targets[status.target]
-        record = status.record
-        own = [record.candidate.predictor.name] if record.candidate else []
-        own += [record.serving.name] if record.serving else []
-        wanted = status.wanted.champion
-        own += [wanted.name] if wanted else []
-        own += sorted(status.observed.predictors)
-        if predictor is not None and predictor not in own:
+        known = views.predictors_of(status)
+        if predictor is not None and predictor not in known:
             raise NotFound(
-                f"{deployment} has no predictor {predictor!r}.", f"It has {', '.join(own)}."
+                f"{deployment} has no predictor {predictor!r}.", f"It has {', '.join(known)}."
             )
-        name = predictor or next(iter(own), "")
-        return target.logs(name, lines) if name else ""
+        name = predictor or next(iter(known), "")
+        text = engine.world.targets[status.record.environment].logs(name, lines) if name else ""
+        return PlainTextResponse(text, headers={"X-Schnitzel-Predictor": name})
 
     @app.get("/api/v1/environments")
-    def environments() -> dict[str, Any]:
+    def environments() -> answers.Environments:
         held = engine.health.held or {}
         return {"environments": views.environments(engine.world.settings, held)}
 
     @app.get("/api/v1/registry")
-    def registry_health() -> dict[str, Any]:
+    def registry_health() -> answers.Registry:
         return registry()
 
 
 def _changes(app: FastAPI, engine: Engine, subject: Callable[..., str]) -> None:
-    def told(deployment: str) -> dict[str, Any]:
+    def told(deployment: str) -> answers.Deployment:
         return views.deployment(engine.status(deployment))
 
     @app.post("/api/v1/deployments/{deployment}/apply")
-    def apply(deployment: str, body: Apply, who: str = Depends(subject)) -> dict[str, Any]:
+    def apply(deployment: str, body: Apply, who: str = Depends(subject)) -> answers.Deployment:
         engine.apply(
             deployment,
             who,
@@ -182,22 +188,24 @@ def _changes(app: FastAPI, engine: Engine, subject: Callable[..., str]) -> None:
         return told(deployment)
 
     @app.post("/api/v1/deployments/{deployment}/pause")
-    def pause(deployment: str, body: PauseRequest, who: str = Depends(subject)) -> dict[str, Any]:
+    def pause(
+        deployment: str, body: PauseRequest, who: str = Depends(subject)
+    ) -> answers.Deployment:
         engine.pause(deployment, who, body.reason)
         return told(deployment)
 
     @app.post("/api/v1/deployments/{deployment}/resume")
-    def resume(deployment: str, who: str = Depends(subject)) -> dict[str, Any]:
+    def resume(deployment: str, who: str = Depends(subject)) -> answers.Deployment:
         engine.resume(deployment, who)
         return told(deployment)
 
     @app.post("/api/v1/registry/accept")
-    def accept(who: str = Depends(subject)) -> dict[str, Any]:
+    def accept(who: str = Depends(subject)) -> answers.Accepted:
         engine.accept_registry(who)
         return {"accepted": True}
 
     @app.post("/api/v1/reconcile")
-    def reconcile(who: str = Depends(subject)) -> dict[str, Any]:
+    def reconcile(who: str = Depends(subject)) -> answers.Looking:
         engine.look()
         return {"looking": True, "for": who}
 

@@ -1,14 +1,15 @@
-"""In: what is known of a deployment. Out: JSON-ready values, as the API gives them."""
+"""In: what is known of a deployment. Out: the API's answers about it."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, Literal
 
+from deployer import answers
 from deployer.settings import Settings
 from deployer.state import ObservedPredictor, Phase, Predictor, Record
-from deployer.status import Status
+from deployer.status import State, Status
 from deployer.watch import Health
 
 
@@ -19,7 +20,7 @@ def moment(seconds: float | None) -> str | None:
     return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="milliseconds")
 
 
-def deployment(status: Status) -> dict[str, Any]:
+def deployment(status: Status) -> answers.Deployment:
     """Everything that is told of one deployment."""
     record, wanted, verdict = status.record, status.wanted, status.verdict
     spec = wanted.champion or record.serving
@@ -48,14 +49,57 @@ def deployment(status: Status) -> dict[str, Any]:
             {"version": str(one.version.number), "via": one.via, "message": one.message}
             for one in wanted.losing
         ],
-        "paused": pause and {"by": pause.by, "at": moment(pause.at), "reason": pause.reason},
+        "paused": {"by": pause.by, "at": moment(pause.at), "reason": pause.reason}
+        if pause
+        else None,
+        "conditions": conditions(status),
         "observed_at": moment(status.observed.at),
         "changed_at": moment(status.changed_at),
         "spec": _spec(spec) if spec else {},
     }
 
 
-def registry(health: Health, url: str, models: int, now: float) -> dict[str, Any]:
+def plan(status: Status) -> answers.Plan:
+    """What would be done now."""
+    found: Any = dict(status.plan)
+    return found  # type: ignore[no-any-return]  # the plan describes itself so
+
+
+def events(rows: list[dict[str, Any]]) -> list[answers.Event]:
+    """The history, as its table gives it."""
+    found: list[Any] = rows
+    return found
+
+
+def predictors_of(status: Status) -> list[str]:
+    """The names of a deployment's predictors: on its way, serving, wanted, then what is seen."""
+    record = status.record
+    candidate = record.candidate.predictor if record.candidate else None
+    known = [one.name for one in (candidate, record.serving, status.wanted.champion) if one]
+    return list(dict.fromkeys([*known, *sorted(status.observed.predictors)]))
+
+
+def conditions(status: Status) -> list[answers.Condition]:
+    """The verdict and what is observed, as Kubernetes would put it."""
+    verdict, record = status.verdict, status.record
+    answering = [
+        str(seen.predictor.version.number)
+        for seen in status.observed.predictors.values()
+        if seen.phase is Phase.READY and seen.live_weight > 0
+    ]
+    told = (verdict.reason, verdict.message)
+    ready = ("Answering", f"Version {' and '.join(sorted(answering))} answers.")
+    moving = record.candidate is not None or verdict.state is State.PROGRESSING
+    degraded = verdict.state in (State.DEGRADED, State.FAILED)
+    return [
+        _condition("Ready", bool(answering), *(ready if answering else told)),
+        _condition("Progressing", moving, *(told if moving else ("Settled", ""))),
+        _condition("Degraded", degraded, *(told if degraded else ("AsExpected", ""))),
+        _condition("InSync", status.sync == "InSync", status.sync, ""),
+    ]
+
+
+def registry(health: Health, url: str, models: int, now: float) -> answers.Registry:
     """How well the registry is seen."""
     listed = health.listed_at
     return {
@@ -71,15 +115,32 @@ def registry(health: Health, url: str, models: int, now: float) -> dict[str, Any
     }
 
 
-def environments(settings: Settings, held: Mapping[str, str]) -> list[dict[str, Any]]:
+def environments(settings: Settings, held: Mapping[str, str]) -> list[answers.Environment]:
     """The environments of this platform; `held_by` names another platform that serves one."""
-    return [
+    found: list[Any] = [
         {"name": name, **environment.model_dump(mode="json"), "held_by": held.get(name)}
         for name, environment in settings.environments.items()
     ]
+    return found
 
 
-def _predictors(record: Record, observed: Mapping[str, ObservedPredictor]) -> list[dict[str, Any]]:
+def _condition(
+    kind: Literal["Ready", "Progressing", "Degraded", "InSync"],
+    holds: bool,
+    reason: str,
+    message: str,
+) -> answers.Condition:
+    return {
+        "type": kind,
+        "status": "True" if holds else "False",
+        "reason": reason,
+        "message": message,
+    }
+
+
+def _predictors(
+    record: Record, observed: Mapping[str, ObservedPredictor]
+) -> list[answers.Predictor]:
     draining = {d.predictor.name for d in record.draining}
     return [
         {
@@ -87,7 +148,11 @@ def _predictors(record: Record, observed: Mapping[str, ObservedPredictor]) -> li
             "version": str(seen.predictor.version.number),
             "role": str(seen.predictor.role),
             "weight": seen.live_weight,
-            "phase": "draining" if name in draining and seen.phase is Phase.READY else seen.phase,
+            "phase": "draining"
+            if name in draining and seen.phase is Phase.READY
+            else str(seen.phase),
+            "since": moment(seen.since),
+            "example": str(seen.example),
             "reason": seen.reason,
             "message": seen.message or seen.python,
             "pid": seen.pid,
@@ -97,11 +162,10 @@ def _predictors(record: Record, observed: Mapping[str, ObservedPredictor]) -> li
     ]
 
 
-def _spec(predictor: Predictor) -> dict[str, Any]:
-    flat = dict(_leaves(predictor.spec))
+def _spec(predictor: Predictor) -> dict[str, answers.SpecField]:
     return {
         name: {"value": value, "origin": predictor.origins.get(name, "default")}
-        for name, value in flat.items()
+        for name, value in _leaves(predictor.spec)
     }
 
 

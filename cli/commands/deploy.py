@@ -4,21 +4,25 @@ from typing import Annotated
 
 import typer
 
-from cli import choice, views
+from cli import choice, completion, views
 from cli.client import Clients
 from cli.config import current
-from cli.deployments import Deployment, label
+from cli.deployments import Deployment, label, typed
 from cli.errors import PENDING
 from cli.groups import Command, group
-from cli.options import Environment, Output, Timeout, Yes, chosen
+from cli.options import Environment, Model, Output, Timeout, Yes, chosen
 from cli.output import Format, confirm, emit, say, write
 from cli.waiting import wait_for
 
 app = group()
 
-Model = Annotated[str, typer.Argument(metavar="MODEL[@ENV]", help="A model, as in angler@prod")]
 OptionalModel = Annotated[
-    str | None, typer.Argument(metavar="[MODEL[@ENV]]", help="A model, as in angler@prod")
+    str | None,
+    typer.Argument(
+        metavar="[MODEL[@ENV]]",
+        help="A model, as in angler@prod",
+        autocompletion=completion.deployments,
+    ),
 ]
 
 
@@ -171,7 +175,7 @@ def apply(
         found["id"], digest=digest, retry=retry, allow_retire=allow_retire
     )
     _changed(after, "reconciling", output, clients)
-    say(f"next: schnitzel deploy wait {label(after)}")
+    say(f"next: schnitzel deploy wait {typed(after)}")
 
 
 @app.command(cls=Command)
@@ -200,15 +204,24 @@ def logs(
     predictor: Annotated[
         str | None, typer.Option("--predictor", metavar="NAME", help="Of this predictor only")
     ] = None,
+    follow: Annotated[
+        bool, typer.Option("--follow", "-f", help="Go on with new lines until Ctrl-C")
+    ] = False,
 ) -> None:
-    """Print the last log lines of the model servers.
+    """Print the last log lines of the model server.
+
+    During a rollout it is the new version's; --follow goes from one predictor to the next.
 
     Examples:
     schnitzel deploy logs angler@prod
-    schnitzel deploy logs angler@prod -n 50
+    schnitzel deploy logs angler@prod -n 50 -f
     """
     clients, found = _one(model, environment)
-    text = clients.deployments.logs(found["id"], lines, predictor)
+    if follow:
+        from cli.following import follow as tail
+
+        tail(lambda: clients.deployments.logs(found["id"], lines, predictor))
+    text = clients.deployments.logs(found["id"], lines, predictor).text
     if text:
         write(text)
     else:
@@ -230,7 +243,7 @@ def pause(
     clients, found = _one(model, environment)
     after = clients.deployments.pause(found["id"], reason)
     _changed(after, "paused", output, clients)
-    say(f"next: schnitzel deploy resume {label(after)}")
+    say(f"next: schnitzel deploy resume {typed(after)}")
 
 
 @app.command(cls=Command)
@@ -242,7 +255,7 @@ def resume(model: Model, environment: Environment = None, output: Output = None)
     """
     clients, found = _one(model, environment)
     _changed(clients.deployments.resume(found["id"]), "resumed", output, clients)
-    say(f"next: schnitzel deploy status {label(found)}")
+    say(f"next: schnitzel deploy status {typed(found)}")
 
 
 def _changed(deployment: Deployment, what: str, output: Format | None, clients: Clients) -> None:

@@ -1,11 +1,12 @@
 """Registered models in; versions, metrics and promotions out."""
 
 import time
+from shlex import quote
 from typing import Annotated, Any
 
 import typer
 
-from cli import views
+from cli import completion, views
 from cli.client import Clients
 from cli.config import current
 from cli.environments import environment as find_environment
@@ -81,7 +82,14 @@ def list_(output: Output = None) -> None:
 
 @app.command(cls=Command)
 def show(
-    model: Annotated[str, typer.Argument(metavar="NAME[@VERSION]", help="A model or a version")],
+    model: Annotated[
+        str,
+        typer.Argument(
+            metavar="NAME[@VERSION]",
+            help="A model or a version",
+            autocompletion=completion.versions,
+        ),
+    ],
     output: Output = None,
 ) -> None:
     """Show a model's versions, or one version with metrics and lineage.
@@ -125,9 +133,20 @@ def show(
 
 @app.command(cls=Command)
 def promote(
-    model: Annotated[str, typer.Argument(metavar="NAME@VERSION", help="As in angler@2")],
+    model: Annotated[
+        str,
+        typer.Argument(
+            metavar="NAME@VERSION", help="As in angler@2", autocompletion=completion.versions
+        ),
+    ],
     to: Annotated[
-        str, typer.Option("--to", metavar="ENV", help="An environment, or its alias or stage")
+        str,
+        typer.Option(
+            "--to",
+            metavar="ENV",
+            help="An environment, or its alias or stage",
+            autocompletion=completion.environments,
+        ),
     ],
     wait: Annotated[
         bool, typer.Option("--wait/--no-wait", help="Wait until the version serves")
@@ -151,7 +170,8 @@ def promote(
     clients = Clients(config)
     name, _, which = model.rpartition("@")
     if not name:
-        raise UsageError(f"{model!r} names no version", f"as in: {model}@2, or {model}@latest")
+        latest = quote(f"{model}@latest")
+        raise UsageError(f"{model!r} names no version", f"as in: {latest}, or with a number")
     version = clients.registry.version(name, which)
     environment = find_environment(clients, to)
     promotion = prepare(clients.registry.versions(name), version, environment)
@@ -165,7 +185,7 @@ def promote(
             return
     else:
         confirm(f"Promote {name} version {promotion.version} to {environment['name']}?", yes=yes)
-        carry_out(promotion, clients.registry)
+        carry_out(promotion, clients.registry, clients.subject)
         say(f"promoted {name} version {promotion.version} to {environment['name']}")
         plan = resulting_plan(clients, promotion)
         data = {"promotion": promotion.data(), "plan": plan}

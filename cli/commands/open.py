@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from cli import choice
+from cli import choice, completion
 from cli.client import Clients
 from cli.config import current
 from cli.errors import CommandError, unknown
@@ -20,7 +20,9 @@ def open_(
     target: Annotated[
         str,
         typer.Argument(
-            metavar="[UI|MODEL]", help=f"{', '.join(PAGES)}, or a model for its endpoint"
+            metavar="[UI|MODEL]",
+            help=f"{', '.join(PAGES)}, or a model for its endpoint",
+            autocompletion=completion.pages,
         ),
     ] = "overview",
     environment: Environment = None,

@@ -10,22 +10,24 @@ import typer
 from cli import choice
 from cli.client import Clients
 from cli.config import current
-from cli.deployments import Deployment, label, version_of
+from cli.deployments import Deployment, label, typed, version_of
 from cli.errors import CommandError, UsageError
 from cli.groups import command
 from cli.http import Reply, Service
-from cli.options import Environment, Output, chosen
+from cli.options import Environment, Model, Output, chosen
 from cli.output import Format, emit, say
 
 VERSION_HEADER = "x-schnitzel-model-version"
+JSON, CSV = "application/json", "text/csv"
 PROTOCOL = ("inputs", "instances", "dataframe_split", "dataframe_records")
 
 
 def predict(
-    model: Annotated[str, typer.Argument(metavar="MODEL[@ENV]", help="As in angler@prod")],
+    model: Model,
     environment: Environment = None,
     file: Annotated[
-        str | None, typer.Option("--input", metavar="FILE", help="A JSON file; - is standard input")
+        str | None,
+        typer.Option("--input", metavar="FILE", help="JSON, or a .csv file; - is JSON from stdin"),
     ] = None,
     example: Annotated[
         bool, typer.Option("--example", help="Send the input example logged with the version")
@@ -39,26 +41,28 @@ def predict(
 
     The input is JSON as MLflow's scoring protocol has it: an object with inputs, instances,
     dataframe_split or dataframe_records. A plain list of objects is taken as dataframe_records,
-    any other list as inputs.
+    any other list as inputs. A file that ends in .csv is sent as it is: its first line names the
+    columns, and the model's signature says what their values are.
 
     Examples:
     schnitzel predict angler -e prod --example
     schnitzel predict angler@prod --input pages.json
+    schnitzel predict angler@prod --input pages.csv
     echo '[[0.1, 0.2]]' | schnitzel predict iris-forest --input -
     """
     if (file is None) == (not example):
         raise UsageError("give an input", "either --input FILE, --input - or --example")
     config = current()
     clients = Clients(config)
-    body = None if file is None else _request(file)
+    question = None if file is None else _question(file)
     deployment = choice.one(clients, model, environment)
     serving = version_of(deployment["serving"])
     if serving is None:
         raise CommandError(f"{label(deployment)} serves nothing: {deployment['message']}",
                            deployment["next_step"])  # fmt: skip
-    if body is None:
-        body = clients.registry.example(deployment["model"], serving)
-    reply = _ask(deployment, body, timeout)
+    if question is None:
+        question = JSON, clients.registry.example(deployment["model"], serving)
+    reply = _ask(deployment, *question, timeout)
     answered = reply.headers.get(VERSION_HEADER) or f"{serving} (not said by the server)"
     say(f"{label(deployment)} version {answered} answered")
     form = chosen(output, config)
@@ -66,12 +70,16 @@ def predict(
     emit(answer, Format.JSON if form is Format.TABLE else form, str)
 
 
-def _request(file: str) -> bytes:
-    """Read a request for /invocations from a file, wrapping a plain list."""
+def _question(file: str) -> tuple[str, bytes]:
+    """Read the type and body of a request for /invocations from a file, wrapping a plain list."""
     try:
-        text = sys.stdin.read() if file == "-" else Path(file).read_text(encoding="utf-8")
+        text = sys.stdin.read() if file == "-" else Path(file).read_text(encoding="utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
         raise UsageError(f"{file}: {getattr(error, 'strerror', None) or error}") from None
+    if file.lower().endswith(".csv"):
+        if not text.strip():
+            raise UsageError(f"{file} is empty", "its first line names the columns")
+        return CSV, text.encode()
     try:
         found: Any = json.loads(text)
     except ValueError as error:
@@ -83,17 +91,17 @@ def _request(file: str) -> bytes:
         raise UsageError(
             f"{file} has none of: {', '.join(PROTOCOL)}", 'wrap the input: {"inputs": ...}'
         )
-    return json.dumps(found).encode()
+    return JSON, json.dumps(found).encode()
 
 
-def _ask(deployment: Deployment, body: bytes, timeout: float) -> Reply:
+def _ask(deployment: Deployment, kind: str, body: bytes, timeout: float) -> Reply:
     gateway = Service(
         label(deployment),
         deployment["url"].rstrip("/"),
-        start=f"see: schnitzel deploy status {label(deployment)}",
+        start=f"see: schnitzel deploy status {typed(deployment)}",
         timeout=timeout,
     )
-    return gateway.send("POST", "/invocations", raw=body)
+    return gateway.send("POST", "/invocations", raw=body, headers={"Content-Type": kind})
 
 
 app = command(predict)

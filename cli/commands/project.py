@@ -1,17 +1,19 @@
 """Project folders in; registrations and what a check found out."""
 
 from pathlib import Path
+from shlex import quote
 from typing import Annotated
 
 import typer
 
+from cli import completion
 from cli.config import current
 from cli.errors import CommandError
 from cli.groups import Command, group
 from cli.options import Output, Yes, chosen
 from cli.output import confirm, emit, fields, say, table
 from cli.projects import check as check_folder
-from cli.projects import projects, register
+from cli.projects import project, projects, register, unregister
 
 app = group()
 
@@ -49,9 +51,34 @@ def add(folder: Folder, yes: Yes = False, output: Output = None) -> None:
     else:
         register(config.home, name, path)
         say(f"registered {name}")
-    say(f"next: schnitzel train {name}")
+    say(f"next: schnitzel train {quote(name)}")
     data = {**found, "path": str(path)}
     emit(data, chosen(output, config), lambda: fields([("name", name), ("path", path)]))
+
+
+@app.command(cls=Command)
+def remove(
+    name: Annotated[
+        str,
+        typer.Argument(
+            metavar="NAME", help="A registered project", autocompletion=completion.projects
+        ),
+    ],
+    output: Output = None,
+) -> None:
+    """Take a project off the list, so that Airflow drops its pipeline.
+
+    Its folder, runs and models stay, and what is promoted goes on serving.
+
+    Examples:
+    schnitzel project remove angler
+    """
+    config = current()
+    found = project(config.home, name)
+    unregister(config.home, name)
+    say(f"removed {name}; its folder, runs and models stay")
+    say(f"to have it again: schnitzel project add {quote(found['path'])}")
+    emit(found, chosen(output, config), lambda: fields([("name", name), ("path", found["path"])]))
 
 
 @app.command("list", cls=Command)
@@ -101,7 +128,7 @@ def check(folder: Folder, output: Output = None) -> None:
             ]
         ),
     )
-    say(f"next: schnitzel project add {folder}")
+    say(f"next: schnitzel project add {quote(str(folder))}")
 
 
 def _names(steps: list[object]) -> list[str]:

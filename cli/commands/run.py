@@ -1,10 +1,11 @@
 """Training runs in; their steps, metrics and logs out."""
 
+from shlex import quote
 from typing import Annotated, Any
 
 import typer
 
-from cli import views
+from cli import completion, views
 from cli.client import Clients
 from cli.config import current
 from cli.errors import UsageError, unknown
@@ -18,7 +19,12 @@ from cli.training import outcome_or_none, outcome_text, own, steps_table
 app = group()
 
 RunName = Annotated[
-    str, typer.Argument(metavar="PROJECT[/RUN]", help="A run; without /RUN the newest")
+    str,
+    typer.Argument(
+        metavar="PROJECT[/RUN]",
+        help="A run; without /RUN the newest",
+        autocompletion=completion.projects,
+    ),
 ]
 
 
@@ -36,7 +42,10 @@ def _run() -> None:
 @app.command("list", cls=Command)
 def list_(
     project: Annotated[
-        str | None, typer.Argument(metavar="[PROJECT]", help="Of this project only")
+        str | None,
+        typer.Argument(
+            metavar="[PROJECT]", help="Of this project only", autocompletion=completion.projects
+        ),
     ] = None,
     limit: Annotated[int, typer.Option("--limit", metavar="N", help="How many")] = 20,
     output: Output = None,
@@ -50,7 +59,8 @@ def list_(
     config = current()
     found = [_plain(each) for each in Clients(config).pipelines.runs(project, limit)]
     if not found:
-        say(f"no runs yet; start one with: schnitzel train {project or 'PROJECT'}")
+        name = quote(project) if project else "PROJECT"
+        say(f"no runs yet; start one with: schnitzel train {name}")
     emit(
         {"runs": found},
         chosen(output, config),
@@ -142,11 +152,11 @@ def _find(pipelines: Pipelines, word: str) -> Run:
             if error.status != 404:
                 raise
             raise UsageError(
-                f"there is no run {run_id!r} of {name}", f"see: schnitzel run list {name}"
+                f"there is no run {run_id!r} of {name}", f"see: schnitzel run list {quote(name)}"
             ) from None
     newest = pipelines.runs(name, 1)
     if not newest:
-        raise UsageError(f"{name} has no runs", f"start one with: schnitzel train {name}")
+        raise UsageError(f"{name} has no runs", f"start one with: schnitzel train {quote(name)}")
     return newest[0]
 
 

@@ -2,10 +2,12 @@
 
 from datetime import UTC, datetime
 from pathlib import Path
+from shlex import quote
 from typing import Annotated
 
 import typer
 
+from cli import completion
 from cli.client import Clients
 from cli.config import current
 from cli.groups import command
@@ -20,7 +22,12 @@ READ_SECONDS = 120.0  # Airflow looks for new files twice a minute by default
 
 
 def train(
-    project: Annotated[str, typer.Argument(metavar="PROJECT", help="A registered project")],
+    project: Annotated[
+        str,
+        typer.Argument(
+            metavar="PROJECT", help="A registered project", autocompletion=completion.projects
+        ),
+    ],
     parameter: Annotated[
         list[str] | None,
         typer.Option("-p", "--param", metavar="KEY=VALUE", help="A parameter of the run"),
@@ -50,7 +57,7 @@ def train(
     say(f"started {project}/{run_id}")
     data = {"project": project, "run": run_id, "state": run["state"]}
     if detach:
-        say(f"next: schnitzel run show {project}/{run_id}")
+        say(f"next: schnitzel run show {quote(f'{project}/{run_id}')}")
         emit(data, chosen(output, config), lambda: f"{project}/{run_id}")
         return
     run = follow(pipelines, project, run_id, timeout)
@@ -61,7 +68,8 @@ def train(
         lambda: outcome_text(found),
     )
     for version in found["versions"]:
-        say(f"next: schnitzel model promote {version['name']}@{version['version']} --to prod")
+        which = quote(f"{version['name']}@{version['version']}")
+        say(f"next: schnitzel model promote {which} --to prod")
 
 
 app = command(train)

@@ -81,7 +81,8 @@ def api() -> Iterator[Api]:
                     "method": self.command,
                     "path": path,
                     "query": query,
-                    "body": json.loads(body) if body else None,
+                    "body": json.loads(body) if body[:1] in (b"{", b"[") else None,
+                    "raw": body,
                     "headers": dict(self.headers),
                 }
             )
@@ -158,6 +159,8 @@ def deployment():
                     "role": "champion",
                     "weight": 100,
                     "phase": "ready",
+                    "since": "2026-01-02T03:04:06+00:00",
+                    "example": "passed",
                     "reason": "",
                     "message": "",
                     "pid": 4242,
@@ -166,6 +169,7 @@ def deployment():
             ],
             "losing": [],
             "paused": None,
+            "conditions": [],
             "observed_at": "2026-01-02T03:05:05+00:00",
             "changed_at": "2026-01-02T03:04:08+00:00",
             "spec": {},

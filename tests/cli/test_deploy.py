@@ -288,3 +288,12 @@ def test_the_environments_are_known_while_the_deployer_is_down(schnitzel, home) 
     shown = schnitzel("env", "list", "-o", "json")
     assert shown.code == 0
     assert [each["name"] for each in shown.json["environments"]] == ["staging", "prod"]
+
+
+def test_a_hint_can_be_pasted_whatever_the_model_s_name(schnitzel, deployer, deployment) -> None:
+    paused = deployment(model="fraud score", id="fraud-score-prod", sync="Paused")
+    deployer.answer("GET", "/api/v1/deployments", {"deployments": [paused], "registry": {}})
+    deployer.answer("POST", "/api/v1/deployments/fraud-score-prod/pause", paused)
+    done = schnitzel("deploy", "pause", "fraud score@prod")
+    assert done.err.startswith("fraud score@prod: paused\n")
+    assert done.err.endswith("next: schnitzel deploy resume 'fraud score@prod'\n")

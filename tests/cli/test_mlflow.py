@@ -1,5 +1,6 @@
 """`model` and `predict --example` against a real MLflow server."""
 
+import getpass
 import json
 import os
 import signal
@@ -151,7 +152,7 @@ def test_an_unknown_model_or_version_is_answered_with_what_there_is(
     assert words in shown.err
 
 
-def test_promotion_moves_alias_and_stage_and_archives_the_rest(schnitzel, mlflow) -> None:
+def test_promotion_moves_alias_and_stage_and_archives_the_rest(schnitzel, mlflow, home) -> None:
     refused = schnitzel("model", "promote", "angler@1", "--to", "prod")
     assert refused.code == errors.USAGE
     assert "--yes" in refused.err
@@ -165,9 +166,12 @@ def test_promotion_moves_alias_and_stage_and_archives_the_rest(schnitzel, mlflow
     assert "start it with: schnitzel up" in done.err
     assert versions(schnitzel)["1"]["aliases"] == ["champion"]
     assert versions(schnitzel)["1"]["stage"] == "Production"
+    assert versions(schnitzel)["1"]["tags"]["schnitzel.prod.promoted_by"] == getpass.getuser()
 
     # By the stage's name, by an alias of the version, and back.
+    (home / "token").write_text("ada:s3cret\n")
     assert schnitzel("model", "promote", "angler@2", "--to", "production", "--yes").code == 0
+    assert versions(schnitzel)["2"]["tags"]["schnitzel.prod.promoted_by"] == "ada"
     assert versions(schnitzel)["1"]["stage"] == "Archived"
     assert versions(schnitzel)["2"]["aliases"] == ["champion"]
     again = schnitzel("model", "promote", "angler@champion", "--to", "prod", "--yes")

@@ -103,3 +103,16 @@ def test_a_parameter_without_key_or_value_is_a_usage_error(schnitzel, pair: str)
     shown = schnitzel("train", "demo", "-p", pair)
     assert shown.code == errors.USAGE
     assert "key=value" in shown.err
+
+
+def test_a_removed_project_is_gone_and_its_folder_is_not(schnitzel, home: Path, folder) -> None:
+    assert schnitzel("project", "add", folder).code == 0
+    done = schnitzel("project", "remove", "demo", "-o", "json")
+    assert done.code == 0
+    assert done.json == {"name": "demo", "path": str(folder)}
+    assert f"schnitzel project add '{folder}'" in done.err
+    assert schnitzel("project", "list", "-o", "json").json == {"projects": []}
+    assert (folder / "project.yaml").is_file()
+    again = schnitzel("project", "remove", "demo")
+    assert again.code == errors.USAGE
+    assert not list((home / "projects").iterdir())

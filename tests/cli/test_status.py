@@ -122,6 +122,14 @@ def test_predict_reads_a_file(schnitzel, served, tmp_path) -> None:
     assert schnitzel("predict", "angler", "--input", tmp_path / "pages.json").code == 0
 
 
+def test_predict_sends_a_csv_file_as_it_is(schnitzel, served, tmp_path) -> None:
+    (tmp_path / "pages.csv").write_text("\ufeffzip,age\n007,1\n", encoding="utf-8")
+    assert schnitzel("predict", "angler", "--input", tmp_path / "pages.csv").code == 0
+    (sent,) = served.requests("POST")
+    assert sent["headers"]["Content-Type"] == "text/csv"
+    assert sent["raw"] == b"zip,age\n007,1\n"
+
+
 @pytest.mark.parametrize(
     ("words", "stdin", "message"),
     [

@@ -1,4 +1,4 @@
-"""A real Chromium on MLflow's own pages: what a person clicks to promote a version."""
+"""A real Chromium, and what a person clicks on MLflow's own pages to promote a version."""
 
 from __future__ import annotations
 
@@ -95,6 +95,13 @@ def _shown(element: WebElement) -> bool:
 
 @contextmanager
 def registry_pages(url: str, folder: Path) -> Iterator[RegistryPages]:
+    """MLflow's pages in a Chromium."""
+    with chromium(folder) as driver:
+        yield RegistryPages(driver, url)
+
+
+@contextmanager
+def chromium(folder: Path) -> Iterator[Chrome]:
     """A Chromium with a profile of its own; a failure leaves a screenshot in the folder.
 
     Without Chromium the test is skipped, or fails where CI=true.
@@ -109,10 +116,11 @@ def registry_pages(url: str, folder: Path) -> Iterator[RegistryPages]:
     options.binary_location = browser
     for option in (*OPTIONS, f"--user-data-dir={folder / 'chromium'}"):
         options.add_argument(option)
+    options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
     service = Service(driver_path, log_output=str(folder / "chromedriver.log"))
     driver = Chrome(options=options, service=service)
     try:
-        yield RegistryPages(driver, url)
+        yield driver
     except BaseException as error:
         picture = folder / "failure.png"
         driver.save_screenshot(str(picture))

@@ -1,0 +1,218 @@
+"""Nothing in; out: the shapes of the API's answers, from which its OpenAPI schema is made.
+
+The command line knows the Deployer by that schema alone: tests/contract/openapi.json pins it.
+Times are ISO 8601 in UTC, versions are text as in MLflow, weights are percent.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from pydantic import ConfigDict
+from typing_extensions import TypedDict  # pydantic reads no other before Python 3.12
+
+
+class WantedVersion(TypedDict):
+    """The version that the registry asks for, what names it, and since when."""
+
+    version: str
+    via: str
+    since: str | None
+
+
+class ServingVersion(TypedDict):
+    """The version that serves."""
+
+    version: str
+
+
+class Predictor(TypedDict):
+    """One version being served: where it is on its way, and its live share of the traffic."""
+
+    name: str
+    version: str
+    role: str
+    weight: int
+    phase: str
+    since: str | None
+    example: str
+    reason: str
+    message: str
+    pid: int | None
+    port: int | None
+
+
+class Losing(TypedDict):
+    """A version that is promoted and yet not the one to serve, and why."""
+
+    version: str
+    via: str
+    message: str
+
+
+class Paused(TypedDict):
+    """A person's word that nothing is to change."""
+
+    by: str
+    at: str | None
+    reason: str
+
+
+class Condition(TypedDict):
+    """One judgement, as Kubernetes has them: Ready, Progressing, Degraded or InSync."""
+
+    type: Literal["Ready", "Progressing", "Degraded", "InSync"]
+    status: Literal["True", "False", "Unknown"]
+    reason: str
+    message: str
+
+
+class SpecField(TypedDict):
+    """A field of the serving spec, and the layer that it comes from."""
+
+    value: Any
+    origin: str
+
+
+class Deployment(TypedDict):
+    """Everything that is told of one registered model in one environment."""
+
+    id: str
+    model: str
+    environment: str
+    target: str
+    state: str
+    reason: str
+    message: str
+    next_step: str
+    sync: str
+    url: str
+    wanted: WantedVersion | None
+    serving: ServingVersion | None
+    predictors: list[Predictor]
+    losing: list[Losing]
+    paused: Paused | None
+    conditions: list[Condition]
+    observed_at: str | None
+    changed_at: str | None
+    spec: dict[str, SpecField]
+
+
+class Registry(TypedDict):
+    """How well the registry is seen."""
+
+    url: str
+    state: str
+    reason: str
+    message: str
+    next_step: str
+    listed_at: str | None
+    age_seconds: float | None
+    models: int
+    webhooks: bool
+
+
+class Deployer(TypedDict):
+    """The Deployer itself: its version, its platform, and how many deployments are due."""
+
+    version: str
+    platform: str
+    queue_depth: int
+
+
+class Deployments(TypedDict):
+    """Deployments, and what the Deployer knows of the registry and of itself."""
+
+    deployments: list[Deployment]
+    registry: Registry
+    deployer: Deployer
+
+
+class Change(TypedDict):
+    """One thing to do, and why. What a target adds to it passes through."""
+
+    __pydantic_config__ = ConfigDict(extra="allow")  # type: ignore[misc]  # pydantic's own way
+
+    action: str
+    predictor: str
+    version: str
+    why: str
+    before: dict[str, Any] | None
+    after: dict[str, Any] | None
+
+
+class Unsafe(TypedDict):
+    """Why a plan waits for a person's word, and how to give it."""
+
+    reason: str
+    message: str
+    hint: str
+
+
+class Plan(TypedDict):
+    """What would be done now; the digest names exactly this."""
+
+    __pydantic_config__ = ConfigDict(extra="allow")  # type: ignore[misc]  # pydantic's own way
+
+    deployment: str
+    digest: str
+    changes: list[Change]
+    pending: bool
+    unsafe: Unsafe | None
+
+
+class Plans(TypedDict):
+    """The plan of every deployment."""
+
+    plans: list[Plan]
+
+
+Event = TypedDict(
+    "Event",
+    {
+        "sequence": int,
+        "at": str,
+        "deployment": str,
+        "kind": str,
+        "action": str,
+        "from": str | None,
+        "to": str | None,
+        "why": str,
+        "who": str,
+        "detail": str,
+    },
+)
+
+
+class History(TypedDict):
+    """Events of a deployment, oldest first."""
+
+    events: list[Event]
+
+
+class Environment(TypedDict):
+    """An environment as platform.yaml has it; `held_by` names another platform that serves it."""
+
+    __pydantic_config__ = ConfigDict(extra="allow")  # type: ignore[misc]  # all of its settings
+
+    name: str
+    stage: str | None
+    alias: str | None
+    target: str
+    namespace: str
+    held_by: str | None
+
+
+class Environments(TypedDict):
+    """The environments that this platform serves."""
+
+    environments: list[Environment]
+
+
+class Accepted(TypedDict):
+    """The registry was accepted."""
+
+    accepted: bool
+
+
+Looking = TypedDict("Looking", {"looking": bool, "for": str})
