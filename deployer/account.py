@@ -2,32 +2,42 @@
 
 from __future__ import annotations
 
+from deployer import desired
 from deployer.history import DEPLOYER, UNKNOWN, Event, History
 from deployer.mirror import Mirror, Reflection
-from deployer.state import Predictor, Record, VersionId, Wanted
-from deployer.status import State, Status
+from deployer.reasons import Mirrored, Reason, State
+from deployer.state import Predictor, Record, Wanted
+from deployer.status import Status
+from deployer.versions import VersionId
 
 
 def intend(history: History, before: Record, after: Record, wanted: Wanted, now: float) -> None:
     """Write down what is about to be done, before it is."""
     old = _number(before.serving)
-    promoted = f"{wanted.via} names version {wanted.version.number}" if wanted.version else ""
-    if after.candidate and _digest(_candidate(before)) != after.candidate.predictor.digest:
-        new = _number(after.candidate.predictor)
-        history.append(Event(after.id, "intent", "rollout", old, new, promoted, UNKNOWN), now)
-    if _digest(before.serving) == _digest(after.serving):
+    shifted = _digest(before.serving) != _digest(after.serving)
+    failure = after.failures.get(_digest(before.serving))
+    fell_back = failure if shifted and failure and failure.at == now else None
+    new = _candidate(after) or after.serving
+    if (
+        new
+        and not fell_back
+        and new.digest not in (_digest(_candidate(before)), _digest(before.serving))
+    ):
+        if before.serving and before.serving.version == new.version:
+            why, who = "the serving spec of the version that serves has changed", DEPLOYER
+        else:
+            why, who = f"{wanted.via} names version {new.version.number}", _promoter(after)
+        history.append(Event(after.id, "intent", "rollout", old, _number(new), why, who), now)
+    if not shifted:
         return
     if after.serving is None:
         why = "nothing is promoted, and that has lasted"
         history.append(Event(after.id, "intent", "retire", old, None, why, DEPLOYER), now)
         return
-    new = _number(after.serving)
-    failure = before.serving and after.failures.get(before.serving.digest)
-    if failure:
-        event = Event(after.id, "intent", "fall back", old, new, failure.message, DEPLOYER)
-    else:
-        why = "it is ready and answered the model's own example"
-        event = Event(after.id, "intent", "shift", old, new, why, DEPLOYER)
+    action, why = "shift", "it is ready and answered the model's own example"
+    if fell_back:
+        action, why = "fall back", fell_back.message
+    event = Event(after.id, "intent", action, old, _number(after.serving), why, DEPLOYER)
     history.append(event, now)
 
 
@@ -63,6 +73,12 @@ def conclude(
             mirror.show(reflection)
 
 
+def _promoter(record: Record) -> str:
+    """Who promoted the version: whoever says so, and unknown if nobody does."""
+    mark = desired.winner(record.marks)
+    return f"{mark.by} (by the CLI)" if mark and mark.by else UNKNOWN
+
+
 def _newly(told: Status, last: Status | None) -> bool:
     """Whether it came to serve just now; a restart of the Deployer is no event."""
     if last is None:
@@ -81,9 +97,9 @@ def _farewells(told: Status, before: Record) -> list[Reflection]:
     record = told.record
     left = {d.predictor.version for d in before.draining}
     left -= {p.version for p in _all(record) if p}
-    text = "Retired: nothing is promoted"
+    text = f"{State.RETIRED}: nothing is promoted"
     if record.serving:
-        text = f"Superseded: version {_number(record.serving)} serves"
+        text = f"{Mirrored.SUPERSEDED}: version {_number(record.serving)} serves"
     return [Reflection(version, record.environment, text, "") for version in sorted(left)]
 
 
@@ -92,13 +108,14 @@ def _reflections(told: Status) -> list[Reflection]:
     serving = record.serving.version if record.serving else None
     shown: dict[VersionId, Reflection] = {}
     for losing in told.wanted.losing:
-        text = f"NotServed: {losing.message}"
+        text = f"{Mirrored.NOT_SERVED}: {losing.message}"
         shown[losing.version] = Reflection(losing.version, environment, text, "")
     verdict = told.verdict
     if serving:
-        text = "Serving"
+        text = str(State.SERVING)
         if serving == told.wanted.version or told.wanted.version is None:
-            text = verdict.state if verdict.reason == "Ready" else _sentence(told)
+            settled = verdict.reason == Reason.READY
+            text = str(verdict.state) if settled else _sentence(told)
         shown[serving] = Reflection(serving, environment, text, told.url)
     wanted = told.wanted.version
     if wanted and wanted != serving:

@@ -21,7 +21,7 @@ from deployer.artifactsources import Listed, Local, Proxied, Source, missing, un
 from deployer.background import Job, Jobs, Stopped, each
 from deployer.errors import ArtifactCorrupt, VersionFailure
 from deployer.filelock import file_lock
-from deployer.state import VersionId
+from deployer.versions import VersionId
 
 PARALLEL_FILES: Final = 6
 SMALL_FILE: Final = 1024**2
@@ -99,18 +99,18 @@ class Artifacts:
         """Let a failed fetch be tried again, or a finished one be checked again."""
         self._jobs.forget(artifact_key(version, source))
 
-    def read_file(self, source: str, name: str) -> bytes | None:
+    def read_file(self, source: str, name: str, limit: int = SMALL_FILE) -> bytes | None:
         """Read a small file of an artifact, such as serving.yaml; None if it is not there.
 
         Waits for the answer: some milliseconds for proxied and local artifacts.
 
         Raises:
             ArtifactUnreachable: the store does not answer.
-            ArtifactCorrupt: the file has more than 1 MiB.
+            ArtifactCorrupt: the file has more bytes than `limit`.
         """
         with tempfile.TemporaryDirectory(prefix="schnitzel-") as folder:
             place = Path(folder, "file")
-            found = self._source(source, Path(folder, "all")).copy(name, place, SMALL_FILE)
+            found = self._source(source, Path(folder, "all")).copy(name, place, limit)
             return place.read_bytes() if found else None
 
     def close(self) -> None:

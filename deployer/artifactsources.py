@@ -8,7 +8,7 @@ import os
 import shutil
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any, Final, Protocol
 from urllib.parse import quote, unquote, urlsplit
 
@@ -92,7 +92,7 @@ class Proxied:
         url = f"{PROXY}/{quote(f'{self._root}/{path}')}"
         try:
             with self._client.stream("GET", url) as response:
-                if response.status_code == 404:
+                if response.status_code == 404 or self._is_missing(response, path):
                     return False
                 _check(response, self._uri)
                 with to.open("wb") as file:
@@ -105,6 +105,18 @@ class Proxied:
         except httpx.HTTPError as error:
             raise unreachable(self._uri, type(error).__name__) from error
         return True
+
+    def _is_missing(self, response: httpx.Response, path: str) -> bool:
+        """Whether a failed download is of a file that is not there.
+
+        In front of S3, MLflow answers 500 for one (seen with 3.17): the listing tells.
+        """
+        if response.status_code != httpx.codes.INTERNAL_SERVER_ERROR:
+            return False
+        folder, _, name = path.rpartition("/")
+        return all(
+            PurePosixPath(str(entry.get("path"))).name != name for entry in self._list(folder)
+        )
 
     def _list(self, folder: str) -> list[Mapping[str, Any]]:
         params = {"path": f"{self._root}/{folder}".rstrip("/")}

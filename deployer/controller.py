@@ -7,21 +7,23 @@ import random
 import threading
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import replace
 
-from deployer import desired, naming
-from deployer.errors import NotFound, PlanChanged, SchnitzelError, UnsafePlan
+from deployer import naming
+from deployer.errors import NotFound, PassFailed, PlanChanged, SchnitzelError, UnsafePlan
 from deployer.history import Event
 from deployer.metrics import Metrics
-from deployer.reconcile import Reconciler, World, broken
+from deployer.reasons import Sight
+from deployer.reconcile import Reconciler, World
+from deployer.registry import Backwards
+from deployer.scope import Key, Scope
 from deployer.state import Pause, Record
 from deployer.status import Status
 from deployer.watch import Health, Watch
 from deployer.workqueue import WorkQueue
 
 log = logging.getLogger(__name__)
-
-Key = tuple[str, str]  # model, environment
 
 WORKERS = 8
 MOVING_SECONDS = 0.1  # between looks while a rollout is under way
@@ -50,6 +52,8 @@ class Controller:
         self._queue: WorkQueue[Key] = WorkQueue()
         self._statuses: dict[Key, Status] = {}
         self._tries: dict[Key, int] = {}
+        self._closing = False
+        self._scope = Scope(world, lambda: self.health.held or {})
         self.watch = make_watch(self._changed)
         self._threads = [threading.Thread(target=self.watch.run, name="watch", daemon=True)]
         self._threads += [
@@ -63,9 +67,10 @@ class Controller:
         for thread in self._threads:
             thread.start()
 
-    def close(self, seconds: float = 4.0) -> None:
+    def close(self, seconds: float = 3.0) -> None:
         """Stop within so many seconds; what runs goes on running."""
         deadline = time.monotonic() + seconds
+        self._closing = True
         self.watch.close()
         self._queue.close()
         for thread in self._threads:
@@ -92,6 +97,24 @@ class Controller:
             raise NotFound(f"There is no deployment {deployment!r}.", "schnitzel deploy list")
         return status
 
+    def planned(self, deployment: str) -> Status:
+        """The same with its plan as of now: the registry is asked what has changed meanwhile.
+
+        Raises:
+            NotFound: There is none of this id.
+        """
+        status = self.status(deployment)
+        record = status.record
+        registry = self.world.registry
+        if self.health.state is Sight.FRESH:  # else nobody shall wait for it
+            with suppress(SchnitzelError, Backwards):  # the watch sees it too, and tells
+                self._changed(registry.poll() | registry.look(record.model))
+        try:
+            plan = self._reconciler.preview(record.model, record.environment)
+        except SchnitzelError:
+            return status  # what runs cannot be seen now; its state says so
+        return replace(status, plan=plan)
+
     def apply(
         self, deployment: str, who: str, *, reviewed: str, retry: bool, allow_retire: bool
     ) -> None:
@@ -102,7 +125,7 @@ class Controller:
             PlanChanged: Another plan was reviewed than the one that stands.
             UnsafePlan: It is paused.
         """
-        status = self.status(deployment)
+        status = self.planned(deployment) if reviewed else self.status(deployment)
         if status.record.pause:
             raise UnsafePlan(
                 f"{deployment} is paused by {status.record.pause.by}.",
@@ -146,6 +169,11 @@ class Controller:
         self.watch.hint(None)
         self._changed(None)
 
+    def touched(self, deployment: str) -> None:
+        """Something of a deployment changed where it runs: look at it now."""
+        with suppress(NotFound):
+            self._queue.add(self._key(deployment))
+
     def depth(self) -> int:
         """How many deployments are due and not yet looked at."""
         return self._queue.depth()
@@ -166,7 +194,8 @@ class Controller:
     ) -> None:
         key = self._key(deployment)
         with self._reconciler.alone(key):
-            record = self.world.records.load(deployment) or Record(deployment, *key)
+            self.world.records.allow(deployment, key[1])
+            record = self.world.records.load(deployment, key[1]) or Record(deployment, *key)
             event = Event(deployment, "operator", action, None, None, "a person asked", who, detail)
             self.world.history.append(event, self.world.clock())
             self.world.records.save(change(record))
@@ -174,41 +203,11 @@ class Controller:
 
     def _changed(self, models: set[str] | None) -> None:
         """Have the deployments of these models looked at, or all of them."""
-        if models is not None:
-            for environment in self._ours():
-                for model in models:
-                    if self._concerns(model, environment):
-                        self._queue.add((model, environment))
-            return
-        for key in self._known():
+        known = set(self._statuses)
+        self.world.promoters.note(self.world.registry.snapshot, self.world.clock())
+        due = known | self._scope.everything() if models is None else self._scope.of(models, known)
+        for key in due:
             self._queue.add(key)
-
-    def _concerns(self, model: str, environment: str) -> bool:
-        if (model, environment) in self._statuses:
-            return True
-        snapshot = self.world.registry.snapshot
-        if snapshot is None or not self.world.settings.models.serves(model):
-            return False
-        selector = self.world.settings.selector(environment)
-        return bool(desired.promotions(snapshot.models.get(model), selector))
-
-    def _known(self) -> set[Key]:
-        known: set[Key] = set(self._statuses)
-        known |= {(r.model, r.environment) for r in self.world.records.all()}
-        for target in self.world.targets.values():
-            known |= target.deployments()
-        ours = self._ours()
-        snapshot = self.world.registry.snapshot
-        for environment in ours if snapshot else ():
-            assert snapshot is not None  # noqa: S101 - there is no environment to loop over else
-            selector = self.world.settings.selector(environment)
-            names = desired.promoted_models(snapshot, selector)
-            known |= {(n, environment) for n in names if self.world.settings.models.serves(n)}
-        return {(model, environment) for model, environment in known if environment in ours}
-
-    def _ours(self) -> list[str]:
-        held = self.health.held or {}
-        return [name for name in self.world.settings.environments if name not in held]
 
     def _work(self) -> None:
         while (key := self._queue.take()) is not None:
@@ -220,7 +219,7 @@ class Controller:
 
     def _pass(self, key: Key) -> float:
         """One pass; returns the seconds until the next."""
-        if key[1] not in self._ours():
+        if key[1] not in self._scope.environments():
             self._statuses.pop(key, None)
             return 30.0
         try:
@@ -238,18 +237,19 @@ class Controller:
         return max(0.0, min(steady, wake_at - self.world.clock()))
 
     def _failed(self, key: Key, error: Exception) -> float:
+        if self._closing:  # what it needs is being closed
+            return 0.0
         if isinstance(error, SchnitzelError):
             log.warning("%s@%s: %s", *key, error.message)
         else:
             log.error("%s@%s: a pass failed", *key, exc_info=error)
-            error = SchnitzelError(
-                f"A pass over this deployment failed: {type(error).__name__}.",
-                "Its traceback is in the Deployer's log.",
+            error = PassFailed(
+                f"The Deployer failed to look after {key[0]} in {key[1]}, in a way that nobody "
+                f"foresaw ({type(error).__name__}); what runs goes on running.",
+                "It is tried again by itself. Report the traceback that is in the Deployer's log.",
             )
         self.metrics.failures.inc()
-        told = broken(self._statuses.get(key), error)
-        if told:
-            self._statuses[key] = told
+        self._statuses[key] = self._reconciler.broken(*key, self._statuses.get(key), error)
         tries = self._tries[key] = self._tries.get(key, 0) + 1
         first, most = BACKOFF_SECONDS
         pause: float = min(most, first * 2.0 ** min(tries - 1, 20))

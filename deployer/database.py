@@ -5,8 +5,9 @@ from __future__ import annotations
 import sqlite3
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
+from typing import Any, Protocol
 
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS records (
@@ -24,6 +25,18 @@ BEGIN SELECT RAISE(ABORT, 'history is append-only'); END;
 CREATE TRIGGER IF NOT EXISTS history_stays BEFORE DELETE ON history
 BEGIN SELECT RAISE(ABORT, 'history is append-only'); END;
 """
+
+
+class Transactions(Protocol):
+    """What records and history ask of a database: SQLite's here, PostgreSQL's in its own module."""
+
+    def transaction(self) -> AbstractContextManager[Any]:
+        """A connection for one transaction: committed at the end, rolled back on an error."""
+        ...
+
+    def close(self) -> None:
+        """Close it."""
+        ...
 
 
 class Database:

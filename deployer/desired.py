@@ -14,22 +14,11 @@ from typing import Any
 
 from deployer import naming, spec
 from deployer.errors import SpecInvalid
-from deployer.state import (
-    Absence,
-    Failure,
-    Losing,
-    Mark,
-    ModelVersion,
-    Policy,
-    Predictor,
-    Record,
-    RegisteredModel,
-    RegistrySnapshot,
-    Role,
-    Selector,
-    VersionId,
-    Wanted,
-)
+from deployer.state import Absence, Failure, Losing, Mark, Policy, Predictor, Record, Role, Wanted
+from deployer.versions import ModelVersion, RegisteredModel, RegistrySnapshot, Selector, VersionId
+
+PROJECT_TAG = "schnitzel.project"
+"""The tag that a project's pipeline puts on the versions that it registers."""
 
 Layers = Sequence[tuple[str, Mapping[str, Any]]]
 
@@ -88,8 +77,12 @@ def see(
     if fresh:
         several = first_look and len({v.id for v, _ in fresh}) > 1
         note = _first_look_note(fresh, serving) if several else ""
+    project = record.project
+    if fresh and not project:
+        project = fresh[-1][0].tags.get(PROJECT_TAG) or record.model
     return replace(
         record,
+        project=project,
         marks=tuple(marks),
         next_sequence=sequence,
         note=note,
@@ -137,7 +130,8 @@ def want(record: Record, layers: Layers, limits: spec.Limits, policy: Policy, no
     except SpecInvalid as error:
         failure = Failure(error.reason, error.message, error.hint, now)
         return replace(about, problem=failure)
-    digest = predictor_digest(mark.version, Role.CHAMPION, spec.spec_digest(resolved.spec))
+    about_spec = spec.spec_digest(resolved.spec)
+    digest = predictor_digest(mark.version, Role.CHAMPION, about_spec, record.server)
     champion = Predictor(
         name=naming.predictor_name(record.model, record.environment, mark.version.number, digest),
         version=mark.version,
@@ -146,13 +140,15 @@ def want(record: Record, layers: Layers, limits: spec.Limits, policy: Policy, no
         source=description.source,
         spec=resolved.spec.model_dump(mode="json"),
         origins=resolved.origins,
+        server=record.server,
     )
     return replace(about, champion=champion)
 
 
-def predictor_digest(version: VersionId, role: Role, spec_digest: str) -> str:
-    """Name a version with a spec: the same text for the same, 64 hex digits."""
+def predictor_digest(version: VersionId, role: Role, spec_digest: str, server: str = "") -> str:
+    """Name a version with a spec and a server: the same text for the same, 64 hex digits."""
     text = f"{version.model}\n{version.key}\n{role}\n{spec_digest}"
+    text += f"\n{server}" if server else ""
     return hashlib.sha256(text.encode()).hexdigest()
 
 

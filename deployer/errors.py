@@ -11,6 +11,8 @@
       UnsafePlan                  the plan needs a person's word
         TooManyRetirements
         PlanChanged
+      DatabaseUnavailable         PostgreSQL does not answer: nothing is done without an account
+      PassFailed                  a pass broke in a way that nobody foresaw: report it
       NotFound                    no such deployment, environment or predictor
       Unauthorised                no token, or a token that names nobody
       VersionFailure              what one model version (or its target) can show as its reason
@@ -48,6 +50,11 @@ class SchnitzelError(Exception):
         return self.message
 
 
+def reason_of(error: SchnitzelError) -> str:
+    """The word that is shown for an error: its reason where it has one, else its name."""
+    return str(getattr(error, "reason", type(error).__name__))
+
+
 class SettingsInvalid(SchnitzelError):
     """A setting in platform.yaml or in a SCHNITZEL_* variable cannot be used."""
 
@@ -78,6 +85,14 @@ class TooManyRetirements(UnsafePlan):
 
 class PlanChanged(UnsafePlan):
     """The plan that was reviewed is not the plan that would be applied."""
+
+
+class DatabaseUnavailable(SchnitzelError):
+    """The Deployer's own database does not answer."""
+
+
+class PassFailed(SchnitzelError):
+    """A pass over a deployment broke in a way that nobody foresaw; it is tried again."""
 
 
 class NotFound(SchnitzelError):

@@ -7,8 +7,9 @@ example is not to get a request of anybody else's.
 
 import json
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
@@ -41,14 +42,23 @@ class Verdict:
     passing: bool = False
 
 
-def ask(url: str, artifact: Path, timeout: float = ANSWER_SECONDS) -> Verdict:
+Post = Callable[[bytes, float], tuple[int, bytes]]
+"""Takes a body for /invocations and seconds; gives the status and the content of the answer.
+
+Raises httpx.HTTPError.
+"""
+
+
+def ask(post: str | Post, artifact: Path, timeout: float = ANSWER_SECONDS) -> Verdict:
     """Send the model's logged input example and hold the answer against the signature.
 
     Args:
-        url: the predictor's own address, such as "http://127.0.0.1:18001".
+        post: the predictor's own address, such as "http://127.0.0.1:18001", or a way to it.
         artifact: the folder with MLmodel.
         timeout: seconds for all, with another try where the connection breaks.
     """
+    if isinstance(post, str):
+        post = partial(_post, post)
     try:
         description = _description(artifact)
         body = _body(artifact, description)
@@ -58,21 +68,21 @@ def ask(url: str, artifact: Path, timeout: float = ANSWER_SECONDS) -> Verdict:
     if body is None:
         return Verdict(True, message="The model was logged without an input example to ask.")
     try:
-        response = _post(url, body, timeout)
+        status, content = post(body, timeout)
     except httpx.HTTPError as error:
         return _refused(
             f"The model did not answer its own input example within {timeout:g} s: "
             f"{type(error).__name__}.",
             passing=True,
         )
-    if response.status_code != 200:
-        passing = response.status_code in (429, 502, 503, 504)
+    if status != 200:
+        passing = status in (429, 502, 503, 504)
         return _refused(
-            f"The model answers {response.status_code} to its own input example: {_said(response)}",
+            f"The model answers {status} to its own input example: {_said(content)}",
             passing=passing,
         )
     try:
-        answer = response.json()
+        answer = json.loads(content)
         predictions = answer["predictions"]
     except (ValueError, TypeError, KeyError):
         return _refused("The model's answer to its own input example holds no predictions.")
@@ -92,7 +102,7 @@ def _refused(message: str, *, passing: bool = False) -> Verdict:
     )
 
 
-def _post(url: str, body: bytes, timeout: float) -> httpx.Response:
+def _post(url: str, body: bytes, timeout: float) -> tuple[int, bytes]:
     deadline = time.monotonic() + timeout
     headers = {"content-type": "application/json"}
     while True:
@@ -100,7 +110,9 @@ def _post(url: str, body: bytes, timeout: float) -> httpx.Response:
         try:
             # Loopback, and asked once: a proxy of the environment must not come between.
             with httpx.Client(timeout=max(left, 0.1), trust_env=False) as client:
-                return client.post(f"{url.rstrip('/')}/invocations", content=body, headers=headers)
+                place = f"{url.rstrip('/')}/invocations"
+                response = client.post(place, content=body, headers=headers)
+                return response.status_code, response.content
         except (httpx.ConnectError, httpx.RemoteProtocolError, httpx.ReadError):
             if left <= _PAUSE:
                 raise
@@ -155,12 +167,12 @@ def _inside(artifact: Path, name: str) -> Path:
     return path
 
 
-def _said(response: httpx.Response) -> str:
+def _said(body: bytes) -> str:
     """What an error answer says, in one short line."""
     try:
-        content = response.json()
+        content = json.loads(body)
         text = str(content.get("error") or content.get("message") or content)
     except (ValueError, AttributeError):
-        text = response.text
+        text = body.decode(errors="replace")
     line = " ".join(text.split())
     return f"{line[:300]}..." if len(line) > 300 else line or "no message"

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from deployer.database import Database
+from deployer.database import Transactions
 
 UNKNOWN = "unknown (MLflow)"
 DEPLOYER = "deployer"
@@ -29,7 +29,7 @@ class Event:
 class History:
     """The account of all deployments. The table itself refuses to change or lose a row."""
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Transactions) -> None:
         self._database = database
 
     def append(self, event: Event, at: float) -> None:

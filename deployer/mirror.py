@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from deployer.errors import NotFound, SchnitzelError
 from deployer.records import Records
 from deployer.rest import Rest
-from deployer.state import VersionId
+from deployer.versions import VersionId
 
 MOST_CHARACTERS = 1000
 

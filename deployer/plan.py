@@ -1,19 +1,27 @@
-"""In: what is observed and the next deployment. Out: ordered changes, why each, and a digest.
+"""In: what is observed and the deployment it leads to. Out: ordered changes, why each, a digest.
 
 A plan is a guarded value: `raise_if_unsafe` refuses what needs a person's word, and the digest is
-of what would be done, so that what was reviewed is what is applied.
+of where it leads, so that what was reviewed is what is applied, however far it is by then.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
-from deployer.errors import PlanChanged, TooManyRetirements, UnsafePlan
-from deployer.state import Deployment, Observed, Phase, Policy, Record, Slot
+from deployer.errors import PlanChanged, TooManyRetirements, UnsafePlan, reason_of
+from deployer.state import (
+    Deployment,
+    ExampleState,
+    Observed,
+    Phase,
+    Policy,
+    Record,
+    Slot,
+    Wanted,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,13 +38,13 @@ class Change:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What takes a deployment from what is observed to what is next, in the order of doing.
+    """What takes a deployment from what is observed to where it leads, in the order of doing.
 
     Attributes:
         deployment: The deployment's id.
         changes: Start and restart, ask, route, then retire.
         retires_champion: Whether nothing would be left to serve.
-        digest: SHA-256 over the changes, hex.
+        digest: SHA-256 over where it leads, hex.
     """
 
     deployment: str
@@ -63,14 +71,37 @@ class Retirements:
         return self.going > policy.max_retirements and self.going > share
 
 
-def make(observed: Observed, target: Deployment, record: Record, *, retiring: bool) -> Plan:
-    """List the changes between what is observed and the next deployment.
+def goal(
+    wanted: Wanted, observed: Observed, following: Deployment, record: Record, waiting: str
+) -> Deployment:
+    """The deployment that the next one leads to in the end, if all goes well.
+
+    Args:
+        wanted: What the registry asks for.
+        observed: What runs now.
+        following: The next deployment to have.
+        record: The record that goes with it.
+        waiting: What the rollout waits for; with no candidate, for its turn.
+    """
+    champion = record.candidate.predictor if record.candidate else record.serving
+    if waiting and record.candidate is None:
+        champion = wanted.champion
+    ask: frozenset[str] = frozenset()
+    if champion and champion != record.serving and champion.spec["rollout"]["example"] != "skip":
+        seen = observed.predictors.get(champion.name)
+        if seen is None or seen.example is not ExampleState.PASSED:
+            ask = frozenset({champion.name})
+    slots = (Slot(champion, 100),) if champion else ()
+    return replace(following, slots=slots, ask=ask)
+
+
+def make(observed: Observed, target: Deployment, *, retiring: bool) -> Plan:
+    """List the changes between what is observed and the deployment that it leads to.
 
     Args:
         observed: What runs and what the gateway serves.
-        target: What should exist next.
-        record: The record that goes with it, for the reasons.
-        retiring: Whether this step takes the champion away with no successor.
+        target: What should exist in the end.
+        retiring: Whether the next step takes the champion away with no successor.
     """
     changes: list[Change] = []
     wanted = {slot.predictor.name: slot for slot in target.slots}
@@ -84,7 +115,7 @@ def make(observed: Observed, target: Deployment, record: Record, *, retiring: bo
             why = f"it gave up ({seen.reason}) and its backoff has passed"
             changes.append(Change("restart", name, version, why))
         if name in target.ask:
-            why = "it is ready and has not answered the model's own example yet"
+            why = "it gets traffic only once it has answered the model's own example"
             changes.append(Change("ask", name, version, why))
     before = {n: s.live_weight for n, s in sorted(observed.predictors.items()) if s.live_weight}
     after = {n: s.weight for n, s in sorted(wanted.items()) if s.weight}
@@ -96,9 +127,9 @@ def make(observed: Observed, target: Deployment, record: Record, *, retiring: bo
     for name, seen in sorted(observed.predictors.items()):
         if name not in wanted:
             version = str(seen.predictor.version.number)
-            why = _why_retired(record, seen.phase)
+            why = _why_retired(target, seen.phase)
             changes.append(Change("retire", name, version, why))
-    return Plan(target.id, tuple(changes), retiring, _digest(target.id, changes))
+    return Plan(target.id, tuple(changes), retiring, _digest(target))
 
 
 def raise_if_unsafe(
@@ -133,7 +164,7 @@ def describe(plan: Plan, refused: UnsafePlan | None = None) -> dict[str, Any]:
         "changes": [asdict(change) for change in plan.changes],
         "pending": plan.pending,
         "unsafe": refused
-        and {"reason": type(refused).__name__, "message": refused.message, "hint": refused.hint},
+        and {"reason": reason_of(refused), "message": refused.message, "hint": refused.hint},
     }
 
 
@@ -141,14 +172,15 @@ def _short(slot: Slot) -> str:
     return slot.predictor.digest[:12]
 
 
-def _why_retired(record: Record, phase: Phase) -> str:
-    if record.serving is None and record.candidate is None:
+def _why_retired(target: Deployment, phase: Phase) -> str:
+    if not target.slots:
         return "nothing is promoted, and that has lasted"
     if phase is Phase.FAILED:
         return "it failed, and another version serves"
-    return "another version serves and no request reaches it any more"
+    return "another version serves then, and no request reaches it any more"
 
 
-def _digest(deployment: str, changes: Iterable[Change]) -> str:
-    text = json.dumps([deployment, *(asdict(change) for change in changes)], sort_keys=True)
+def _digest(target: Deployment) -> str:
+    shares = [[slot.predictor.digest, slot.weight] for slot in target.slots]
+    text = json.dumps([target.id, shares, sorted(target.restart)])
     return hashlib.sha256(text.encode()).hexdigest()

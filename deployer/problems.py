@@ -9,7 +9,7 @@ from typing import Annotated, Any, Union, get_args, get_origin
 
 from pydantic import BaseModel, ValidationError
 
-_SECRET = re.compile(r"password|secret|token", re.IGNORECASE)
+_SECRET = re.compile(r"password|secret|token|credential|(api|access|private)_?key", re.IGNORECASE)
 _LOGIN = re.compile(r"//[^/\s]*@")
 _WORDS = {
     "missing": "is missing",
@@ -110,8 +110,8 @@ def _model_at(model: type[BaseModel] | None, path: Sequence[str]) -> type[BaseMo
         if isinstance(where, type) and issubclass(where, BaseModel):
             field = where.model_fields.get(part)
             where = _bare(field.annotation) if field else None
-        elif get_origin(where) is not None and issubclass(get_origin(where), Mapping):
-            where = _bare(get_args(where)[1])
+        elif get_origin(where) is not None and issubclass(get_origin(where), Mapping | list):
+            where = _bare(get_args(where)[-1])
         else:
             return None
     return where if isinstance(where, type) and issubclass(where, BaseModel) else None

@@ -10,14 +10,8 @@ from deployer import desired
 from deployer.errors import NotFound, SchnitzelError, SpecInvalid, VersionFailure
 from deployer.registry import Registry
 from deployer.spec import parse_serving_file
-from deployer.state import (
-    Description,
-    Failure,
-    Mark,
-    ModelVersion,
-    Record,
-    RegistrySnapshot,
-)
+from deployer.state import Description, Failure, Mark, Record
+from deployer.versions import ModelVersion, RegistrySnapshot
 
 ReadFile = Callable[[str, str], bytes | None]
 

@@ -4,20 +4,29 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, replace
+from typing import Any
 
-from deployer import account, desired, naming, plan, rollout, status
+from deployer import account, desired, naming, plan, rollout, status, upgrade
 from deployer.errors import SchnitzelError, UnsafePlan
 from deployer.history import History
 from deployer.marker import Marker
 from deployer.mirror import Mirror
+from deployer.promoters import Promoters
 from deployer.reading import Reading
-from deployer.records import Records
+from deployer.recordstores import RecordStores
 from deployer.registry import Registry
 from deployer.settings import Settings
-from deployer.state import Observed, Record, Wanted
+from deployer.state import Deployment, Observed, Record, Wanted
 from deployer.status import Status
 from deployer.targets.base import Target
+
+UPGRADE_SECONDS = 1.0
+"""How long a look at all records, to see who may be upgraded, is good for."""
+
+UPGRADE_HALTED = "upgrade halted"
+"""The name of the remembered value that tells whether a person wants nothing more to move."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,11 +37,24 @@ class World:
     registry: Registry
     reading: Reading
     marker: Marker
-    records: Records
+    records: RecordStores
     history: History
     mirror: Mirror
+    promoters: Promoters
     targets: Mapping[str, Target]
     clock: Callable[[], float]
+
+
+@dataclass(frozen=True, slots=True)
+class _Seen:
+    """One look at a deployment, and what follows from it."""
+
+    observed: Observed
+    wanted: Wanted
+    step: rollout.Step
+    todo: plan.Plan
+    refused: UnsafePlan | None
+    now: float
 
 
 class Reconciler:
@@ -41,6 +63,7 @@ class Reconciler:
     def __init__(self, world: World) -> None:
         self.world = world
         self._rolling: set[str] = set()
+        self._upgrading: tuple[float, upgrade.Upgrade] = (0.0, upgrade.NOTHING)
         self._lock = threading.Lock()
         self._alone: dict[tuple[str, str], threading.Lock] = {}
 
@@ -58,12 +81,75 @@ class Reconciler:
             SchnitzelError: Nothing was decided; what runs goes on running.
         """
         world = self.world
-        target = world.targets[world.settings.environments[environment].target]
-        policy = world.settings.rollout_policy(environment)
-        key = naming.deployment_id(model, environment)
-        remembered = world.records.load(key) or Record(key, model, environment)
-        observed = target.observe(key)
-        record, wanted = self._decide(remembered, observed)
+        target = self._target(environment)
+        remembered = self._record(model, environment)
+        seen = self._look(remembered, target, reviewed)
+        step, now = seen.step, seen.now
+        if step.record.next_sequence > remembered.next_sequence:
+            signed = world.promoters.sign(step.record, remembered.next_sequence, now)
+            step = replace(step, record=signed)
+        account.intend(world.history, remembered, step.record, seen.wanted, now)
+        world.records.save(step.record)
+        self._note_rolling(step.record)
+        target.apply(step.deployment, seen.observed)
+        frozen = bool(world.marker.frozen)
+        told = Status(
+            verdict=status.judge(
+                step.record, seen.wanted, seen.observed, step.waiting, seen.refused
+            ),
+            sync=status.sync(step.record, seen.wanted, frozen=frozen),
+            record=step.record,
+            wanted=seen.wanted,
+            observed=seen.observed,
+            url=target.url(model, environment),
+            target=target.name,
+            changed_at=now,
+            settled=step.settled,
+            plan=plan.describe(seen.todo, seen.refused),
+        )
+        told = status.carry(told, before)
+        account.conclude(world.history, world.mirror, remembered, told, before, now)
+        with suppress(SchnitzelError):  # shown with the next pass, then
+            target.tell(told)
+        return told, step.wake_at if step.settled else now
+
+    def preview(self, model: str, environment: str) -> dict[str, Any]:
+        """The plan as it would be now, with nothing remembered and nothing done.
+
+        Raises:
+            SchnitzelError: What runs cannot be seen.
+        """
+        seen = self._look(self._record(model, environment), self._target(environment))
+        return plan.describe(seen.todo, seen.refused)
+
+    def broken(
+        self, model: str, environment: str, before: Status | None, error: SchnitzelError
+    ) -> Status:
+        """What to tell of a deployment that could not be passed over, even the first time."""
+        now = self.world.clock()
+        if before is None:
+            record, observed = self._record(model, environment), Observed({}, now)
+            there = Deployment(record.id, model, environment, ())
+            before = Status(
+                verdict=status.Verdict(status.State.FAILED, "", ""),
+                sync=status.sync(record, Wanted(None), frozen=False),
+                record=record,
+                wanted=Wanted(None),
+                observed=observed,
+                url="",
+                target=self.world.settings.environments[environment].target,
+                changed_at=now,
+                settled=True,
+                plan=plan.describe(plan.make(observed, there, retiring=False)),
+            )
+        return status.broken(before, error, now)
+
+    def _look(self, record: Record, target: Target, reviewed: str = "") -> _Seen:
+        """Look and decide: what is wanted, the next step, where it leads, and whether it may."""
+        world = self.world
+        policy = world.settings.rollout_policy(record.environment)
+        observed = target.observe(record.id)
+        record, wanted = self._decide(record, observed)
         frozen = bool(world.marker.frozen)
         now = world.clock()
         step, todo = self._next(wanted, observed, record, now, hold=frozen)
@@ -73,39 +159,29 @@ class Reconciler:
         except UnsafePlan as error:
             refused, wanted = error, replace(wanted, retire=False)
             step, _ = self._next(wanted, observed, record, now, hold=True)
-        account.intend(world.history, remembered, step.record, wanted, now)
-        world.records.save(step.record)
-        self._note_rolling(step.record)
-        target.apply(step.deployment, observed)
         if record.pause:  # show what would be done
             _, todo = self._next(wanted, observed, replace(record, pause=None), now)
-        told = Status(
-            verdict=status.judge(step.record, wanted, observed, step.waiting, refused),
-            sync=status.sync(step.record, wanted, frozen=frozen),
-            record=step.record,
-            wanted=wanted,
-            observed=observed,
-            url=target.url(model, environment),
-            target=target.name,
-            changed_at=now,
-            settled=step.settled,
-            plan=plan.describe(todo, refused),
-        )
-        told = status.carry(told, before)
-        account.conclude(world.history, world.mirror, remembered, told, before, now)
-        return told, step.wake_at if step.settled else now
+        return _Seen(observed, wanted, step, todo, refused, now)
+
+    def _record(self, model: str, environment: str) -> Record:
+        key = naming.deployment_id(model, environment)
+        return self.world.records.load(key, environment) or Record(key, model, environment)
+
+    def _target(self, environment: str) -> Target:
+        return self.world.targets[environment]
 
     def _next(
         self, wanted: Wanted, observed: Observed, record: Record, now: float, *, hold: bool = False
     ) -> tuple[rollout.Step, plan.Plan]:
-        """The next step of the rollout, and the plan that it amounts to."""
+        """The next step of the rollout, and the plan that it is a step of."""
         policy = self.world.settings.rollout_policy(record.environment)
         may_start = self._may_start(record)
         step = rollout.advance(
             wanted, observed, record, policy, now, may_start=may_start, hold=hold
         )
         retiring = wanted.retire and step.record.retired_at == now
-        return step, plan.make(observed, step.deployment, step.record, retiring=retiring)
+        goal = plan.goal(wanted, observed, step.deployment, step.record, step.waiting)
+        return step, plan.make(observed, goal, retiring=retiring)
 
     def _decide(self, record: Record, observed: Observed) -> tuple[Record, Wanted]:
         world = self.world
@@ -119,10 +195,34 @@ class Reconciler:
             selector = world.settings.selector(environment)
             record = desired.see(record, snapshot, selector, now, serving)
             record, problem = world.reading.read(record, snapshot, now)
+        winner = desired.winner(record.marks)
+        promoted = winner.version if winner else None
+        server = self._target(environment).server
+        record = upgrade.assign(record, promoted, server, self._upgrade(now))
         layers = world.settings.layers(environment)
         policy = world.settings.rollout_policy(environment)
-        wanted = desired.want(record, layers, world.settings.limits, policy, now)
+        limits = world.settings.limits_for(environment)
+        wanted = desired.want(record, layers, limits, policy, now)
         return record, replace(wanted, problem=wanted.problem or problem)
+
+    def upgrading(self) -> upgrade.Upgrade:
+        """How far an upgrade of chart and server is, and who may move next."""
+        world = self.world
+        return upgrade.plan(
+            world.records.all(),
+            {name: target.server for name, target in world.targets.items()},
+            list(world.settings.environments),
+            world.settings.policy.upgrade_share,
+            halted=bool(world.records.recall(UPGRADE_HALTED)),
+        )
+
+    def _upgrade(self, now: float) -> upgrade.Upgrade:
+        with self._lock:
+            at, known = self._upgrading
+            if now - at < UPGRADE_SECONDS:
+                return known
+            self._upgrading = (now, self.upgrading())
+            return self._upgrading[1]
 
     def _may_start(self, record: Record) -> bool:
         with self._lock:
@@ -145,12 +245,3 @@ class Reconciler:
             deployments += serves or recent
             going += recent or (serves and record.absence is not None)
         return plan.Retirements(going, deployments)
-
-
-def broken(before: Status | None, error: SchnitzelError) -> Status | None:
-    """What to tell of a deployment that could not be passed over."""
-    if before is None:
-        return None
-    reason = getattr(error, "reason", type(error).__name__)
-    verdict = status.Verdict(status.State.FAILED, reason, error.message, error.hint)
-    return replace(before, verdict=verdict, settled=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pydantic import TypeAdapter
 
-from deployer.database import Database
+from deployer.database import Transactions
 from deployer.state import Record
 
 FORMAT = 1
@@ -14,7 +14,7 @@ _ADAPTER = TypeAdapter(Record)
 class Records:
     """All records of one platform, in memory and on disk; what `save` returns from is on disk."""
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Transactions) -> None:
         self._database = database
         with database.transaction() as connection:
             rows = connection.execute("SELECT id, body FROM records WHERE version = ?", [FORMAT])

@@ -13,13 +13,8 @@ from typing import Any
 
 from deployer.errors import NotFound, RegistryMalformed
 from deployer.rest import Rest
-from deployer.state import (
-    Description,
-    ModelVersion,
-    RegisteredModel,
-    RegistrySnapshot,
-    VersionId,
-)
+from deployer.state import Description
+from deployer.versions import ModelVersion, RegisteredModel, RegistrySnapshot, VersionId
 
 OVERLAP_MS = 10_000
 PAGE = 1000
@@ -215,7 +210,17 @@ def _version(row: Any) -> ModelVersion:
         run_id=str(row.get("run_id") or ""),
         updated=_number(row, "last_updated_timestamp") if "last_updated_timestamp" in row else 0,
         status=str(row.get("status") or "READY"),
+        tags=_tags(row),
     )
+
+
+def _tags(row: Mapping[str, Any]) -> dict[str, str]:
+    """The tags that are about us; others may be many, and are nobody's business here."""
+    tags = row.get("tags", [])
+    if not isinstance(tags, list):
+        raise RegistryMalformed("MLflow listed the tags of a version as something else.")
+    named = {_text(tag, "key"): str(tag.get("value") or "") for tag in tags}
+    return {key: value for key, value in named.items() if key.startswith("schnitzel.")}
 
 
 def _text(row: Any, key: str) -> str:

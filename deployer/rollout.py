@@ -11,6 +11,8 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 from deployer import upkeep
+from deployer.errors import ExampleRefused
+from deployer.reasons import Reason
 from deployer.state import (
     Candidate,
     Deployment,
@@ -142,7 +144,10 @@ def _pursue(
         return record, "its start", nothing
     failure = _failure(candidate, seen, now)
     if failure:
-        return _fail(record, predictor, failure, policy, now, passing=seen.passing), "", nothing
+        # What broke under traffic cost requests: it gets none again without a person's word,
+        # unless it was not to blame.
+        passing = seen.passing and (candidate.step < 0 or seen.phase is not Phase.FAILED)
+        return _fail(record, predictor, failure, policy, now, passing=passing), "", nothing
     if seen.artifact_digest:
         record = _pin(record, predictor, seen.artifact_digest)
     if seen.phase is not Phase.READY:
@@ -169,18 +174,21 @@ def _failure(candidate: Candidate, seen: ObservedPredictor, now: float) -> Failu
         return Failure(seen.reason, seen.message, seen.hint, now)
     if candidate.step >= 0 and seen.phase is not Phase.READY:
         message = f"Version {version} stopped being ready while traffic was shifted to it."
-        model = candidate.predictor.version.model
-        return Failure("NotReady", message, f"Read its log: schnitzel deploy logs {model}", now)
+        why = f" {seen.message}" if seen.message else ""
+        return Failure(seen.reason or Reason.NOT_READY, message + why, seen.hint, now)
     waited = now - max(seen.since, candidate.since)
     if seen.phase in (Phase.STARTING, Phase.UNREADY) and waited > spec["ready_timeout"]:
+        if seen.reason:
+            text = f"{seen.message.rstrip('.')}, for longer than {spec['ready_timeout']:g} s."
+            return Failure(seen.reason, text, seen.hint, now)
         message = (
             f"Version {version} was not ready within {spec['ready_timeout']:g} s of its start."
         )
         hint = "Raise rollout.ready_timeout in serving.yaml, or look at why it loads so slowly."
-        return Failure("NotReadyInTime", message, hint, now)
+        return Failure(Reason.NOT_READY_IN_TIME, message, hint, now)
     if seen.example is ExampleState.REFUSED and spec["example"] != "skip":
         hint = "Log the version again with an input example that its signature accepts."
-        return Failure("ExampleRefused", seen.example_message, hint, now)
+        return Failure(ExampleRefused.reason, seen.example_message, hint, now)
     return None
 
 

@@ -1,15 +1,18 @@
 """Nothing in; out: the sections and fields of platform.yaml, as pydantic models with defaults."""
 
-import re
 from fnmatch import fnmatchcase
-from typing import Any, Final, Literal, Self, cast
+from typing import Any, Final, Literal, cast
 
-from pydantic import Field, field_serializer, field_validator, model_validator
+from pydantic import Field, ValidationInfo, field_serializer, field_validator
 
-from deployer import naming
+from deployer import namespaces, naming
+from deployer.clusters import Cluster
+from deployer.environmentsection import Environment
 from deployer.errors import SettingsInvalid
+from deployer.filemodel import Frozen
 from deployer.services import Airflow, Api, Gateway, Mlflow
-from deployer.specmodel import Frozen, Limits, ServingSpec
+from deployer.speclimits import Limits
+from deployer.specmodel import ServingSpec
 from deployer.units import Duration
 
 
@@ -24,69 +27,6 @@ class Registry(Frozen):
 
     webhooks: Literal["auto", "off"] = "auto"
     """Whether to have MLflow call us on a change, where it can."""
-
-
-class Waiting(Frozen):
-    """How long an environment waits for evidence."""
-
-    retire_after: Duration = Field(default=600, le=30 * 86400)
-    """How long nothing must be promoted before what serves is retired."""
-
-    retire_listings: int = Field(default=2, ge=1, le=1000)
-    """How many complete listings must say so as well."""
-
-
-class Environment(Frozen):
-    """A place that model versions are promoted to. It needs a stage, an alias, or both."""
-
-    stage: Literal["Staging", "Production"] | None = None
-    """The MLflow stage that promotes to it."""
-
-    alias: str | None = Field(default=None, pattern=r"^[\w-]+$", max_length=256)
-    """The MLflow alias that promotes to it."""
-
-    target: Literal["local"] = "local"
-    """Where its deployments run: local, as processes on this machine."""
-
-    namespace: str = "{environment}"
-    """Where a cluster keeps them; {environment} and {project} are filled in."""
-
-    policy: Waiting = Waiting()
-    """How long it waits for evidence."""
-
-    overlay: ServingSpec = ServingSpec()
-    """Fields of the serving spec that win over a version's own serving.yaml."""
-
-    @field_validator("stage", mode="before")
-    @classmethod
-    def _as_mlflow_writes_it(cls, stage: object) -> object:
-        return stage.capitalize() if isinstance(stage, str) else stage
-
-    @field_validator("alias")
-    @classmethod
-    def _not_reserved(cls, alias: str | None) -> str | None:
-        # As in mlflow.utils.validation._validate_model_alias_name_reserved.
-        if alias is not None and (alias.lower() == "latest" or re.fullmatch(r"[vV]\d+", alias)):
-            raise ValueError("should be another alias: MLflow reserves 'latest' and 'v1', 'v2'...")
-        return alias
-
-    @field_validator("namespace")
-    @classmethod
-    def _known_placeholders(cls, namespace: str) -> str:
-        filled = namespace.replace("{environment}", "e").replace("{project}", "p")
-        if not re.fullmatch(r"[a-z0-9]([a-z0-9-]*[a-z0-9])?", filled):
-            raise ValueError("should be of a-z, 0-9, '-', {environment} and {project}")
-        return namespace
-
-    @model_validator(mode="after")
-    def _has_a_selector(self) -> Self:
-        if not self.stage and not self.alias:
-            raise ValueError("needs a stage or an alias, else nothing can be promoted to it")
-        return self
-
-    @field_serializer("overlay")
-    def _what_is_set(self, overlay: ServingSpec) -> dict[str, Any]:
-        return overlay.model_dump(mode="json", exclude_unset=True)
 
 
 class Policy(Frozen):
@@ -106,6 +46,9 @@ class Policy(Frozen):
 
     retry_most: Duration = Field(default=600, gt=0)
     """The longest such wait; each is about twice the last."""
+
+    upgrade_share: float = Field(default=0.2, gt=0, le=1)
+    """The share of an environment's deployments, and at least one, that are upgraded together."""
 
 
 class PlatformLimits(Limits):
@@ -159,6 +102,9 @@ class PlatformFile(Frozen):
     registry: Registry = Registry()
     """How the registry is watched."""
 
+    clusters: dict[str, Cluster] = Field(default={})
+    """The Kubernetes clusters that environments may name."""
+
     environments: dict[str, Environment] = Field(
         default=cast(dict[str, Environment], DEFAULT_ENVIRONMENTS),
         validate_default=True,  # which makes them so
@@ -178,15 +124,19 @@ class PlatformFile(Frozen):
     models: Models = Models()
     """Which registered models are looked after."""
 
+    @field_validator("clusters")
+    @classmethod
+    def _cluster_names(cls, named: dict[str, Cluster]) -> dict[str, Cluster]:
+        for name in named:
+            _check_name(name, "a cluster")
+        return named
+
     @field_validator("environments")
     @classmethod
     def _names_and_selectors(cls, named: dict[str, Environment]) -> dict[str, Environment]:
         seen: dict[tuple[str | None, str | None], str] = {}
         for name, environment in named.items():
-            try:
-                naming.validate_environment_name(name)
-            except SettingsInvalid as error:
-                raise ValueError(f"cannot be: {error.message} {error.hint}") from error
+            _check_name(name, "an environment")
             selector = (environment.stage, environment.alias)
             if selector in seen:
                 raise ValueError(
@@ -195,6 +145,33 @@ class PlatformFile(Frozen):
             seen[selector] = name
         return named
 
+    @field_validator("environments")
+    @classmethod
+    def _clusters_and_namespaces(
+        cls, named: dict[str, Environment], found: ValidationInfo
+    ) -> dict[str, Environment]:
+        for name, environment in named.items():
+            clusters = found.data.get("clusters")  # not there if it is wrong itself
+            if environment.cluster and clusters is not None and environment.cluster not in clusters:
+                known = ", ".join(map(repr, clusters)) or "none"
+                raise ValueError(
+                    f"should name clusters that there are: {name}.cluster is "
+                    f"{environment.cluster!r}, and clusters has {known}"
+                )
+            try:
+                namespaces.check_environment(environment.namespace, name)
+            except ValueError as error:
+                raise ValueError(f"cannot be: {name} {error}") from error
+        return named
+
     @field_serializer("defaults")
     def _what_is_set(self, defaults: ServingSpec) -> dict[str, Any]:
         return defaults.model_dump(mode="json", exclude_unset=True)
+
+
+def _check_name(name: str, kind: str) -> None:
+    try:
+        naming.validate_environment_name(name)
+    except SettingsInvalid as error:
+        message = error.message.replace("an environment", kind)
+        raise ValueError(f"cannot be: {message} {error.hint}") from error

@@ -9,38 +9,26 @@ import signal
 import socket
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
 import uvicorn
 
 from deployer import api, webhooks
-from deployer.artifacts import Artifacts
 from deployer.controller import Controller
-from deployer.database import Database
-from deployer.environments import Environments
-from deployer.errors import NotFound, SchnitzelError, SettingsInvalid
-from deployer.history import History
-from deployer.marker import Marker
+from deployer.errors import SettingsInvalid
 from deployer.metrics import Metrics
-from deployer.mirror import Mirror
-from deployer.reading import Reading
-from deployer.reconcile import World
-from deployer.records import Records
-from deployer.registry import Registry
-from deployer.rest import Rest
-from deployer.secretrefs import credentials
+from deployer.secretrefs import resolve_secret
 from deployer.settings import Settings
-from deployer.targets.local.gateway import Gateway
-from deployer.targets.local.preparation import Preparation
-from deployer.targets.local.target import LocalTarget
 from deployer.watch import Watch
+from deployer.wiring import Wiring, wire
 from stack.paths import Layout
 
 log = logging.getLogger(__name__)
 
-HOST = "127.0.0.1"
+LIST_SECONDS = 30.0
+"""How long the first listing of a cluster is waited for; after that, passes tell of it."""
 
 
 def run(settings: Settings) -> int:
@@ -49,101 +37,136 @@ def run(settings: Settings) -> int:
     logging.basicConfig(format="%(asctime)s %(levelname)s %(name)s: %(message)s", level="INFO")
     logging.getLogger("httpx").setLevel("WARNING")
     with _only_one(layout.deployer):
-        database = Database(layout.deployer_database)
-        try:
-            return _serve(settings, layout, database)
-        finally:
-            database.close()
+        stop = threading.Event()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, lambda *_: stop.set())
+        return Service(settings, layout, stop).run()
 
 
-def _serve(settings: Settings, layout: Layout, database: Database) -> int:
-    port = settings.deployer.port
-    mlflow_url = settings.mlflow.url or f"http://{HOST}:{settings.mlflow.port}"
-    auth = _mlflow_credentials(settings)
-    rest = Rest(mlflow_url, auth)
-    records = Records(database)
-    marker = Marker(rest, records, settings.platform_id)
-    registry = Registry(rest, marker.check)
-    artifacts = Artifacts(settings.cache, mlflow_url, auth)
-    environments = Environments(settings.cache, settings.limits.parallel_builds)
-    gateway_url = settings.gateway.url or f"http://{HOST}:{settings.gateway.port}"
-    gateway_api = settings.gateway.api_url or f"http://{HOST}:{settings.gateway.api_port}"
-    target = LocalTarget(
-        layout.serving,
-        layout.logs / "serving",
-        settings.platform_id,
-        Preparation(artifacts, environments, time.time),
-        Gateway(layout.gateway_dynamic, gateway_url, gateway_api),
-        time.time,
-    )
-    world = World(
-        settings=settings,
-        registry=registry,
-        reading=Reading(registry, artifacts.read_file),
-        marker=marker,
-        records=records,
-        history=History(database),
-        mirror=Mirror(rest, records, marker.advance),
-        targets={target.name: target},
-        clock=time.time,
-    )
-    secret = _webhook_secret(layout)
+class Service:
+    """One Deployer.
 
-    def subscribe() -> bool:
-        if settings.registry.webhooks == "off":
-            return False
-        try:
-            url = f"http://{HOST}:{port}/webhooks/mlflow"
-            webhooks.register(rest, url, secret, settings.platform_id)
-        except (NotFound, SchnitzelError) as error:
-            log.warning("MLflow sends no webhooks (%s); aliases are seen at listings", error)
-            return False
-        return True
+    Args:
+        settings: All of them.
+        layout: This platform's home.
+        stop: Set when it is to end.
+    """
 
-    controller = Controller(
-        world,
-        lambda changed: Watch(
-            registry,
-            marker,
-            list(settings.environments),
-            subscribe,
-            changed,
-            settings.registry.poll,
-            settings.registry.listing,
-            time.time,
-        ),
-        Metrics(),
-    )
-    app = api.make(controller, layout.tokens, secret, [HOST, "localhost"])
-    server = uvicorn.Server(
-        uvicorn.Config(
+    def __init__(self, settings: Settings, layout: Layout, stop: threading.Event) -> None:
+        self._settings = settings
+        self._layout = layout
+        self._stop = stop
+        self._lost = threading.Event()
+        self._controller: Controller | None = None
+        self._wiring: Wiring = wire(settings, layout, self._changed, self._give_up)
+
+    def run(self) -> int:
+        """Run until it is to end; returns the exit status: 1 if it ended by itself."""
+        wiring, settings = self._wiring, self._settings
+        controller = self._controller = self._control()
+        host, port = settings.deployer.host, settings.deployer.port
+        tokens = settings.deployer.tokens_file or self._layout.tokens
+        secret = self._webhook_secret()
+        app = api.make(controller, tokens, secret, settings.deployer.hosts)
+        config = uvicorn.Config(
             app,
-            host=HOST,
+            host=host,
             port=port,
             log_level="warning",
             timeout_graceful_shutdown=1,
             lifespan="off",
         )
-    )
-    _check_free(port)
-    stop = threading.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: stop.set())
-    server.install_signal_handlers = lambda: None  # type: ignore[attr-defined]
-    thread = threading.Thread(target=server.run, name="api", daemon=True)
-    controller.start()
-    thread.start()
-    log.info("serving http://%s:%d for platform %s", HOST, port, settings.platform_id)
-    while not stop.wait(1.0) and thread.is_alive():
-        pass
-    log.info("stopping")
-    server.should_exit = True
-    controller.close(3.0)
-    world.mirror.close()
-    target.close()
-    rest.close()
-    thread.join(timeout=1.0)
-    return 0 if stop.is_set() else 1
+        server = uvicorn.Server(config)
+        server.install_signal_handlers = lambda: None  # type: ignore[attr-defined]
+        _check_free(host, port)
+        thread = threading.Thread(target=server.run, name="api", daemon=True)
+        thread.start()
+        log.info("serving http://%s:%d for platform %s", host, port, settings.platform_id)
+        if self._lead():
+            controller.start()
+        while not self._stop.wait(1.0) and thread.is_alive() and not self._lost.is_set():
+            pass
+        log.info("stopping")
+        server.should_exit = True
+        endings: list[Callable[[], None]] = [controller.close, wiring.world.mirror.close]
+        endings += [target.close for target in wiring.targets]
+        _all_within(3.5, endings)
+        _all_within(1.0, [cluster.lease.close for cluster in wiring.clusters.values()])
+        wiring.rest.close()
+        thread.join(timeout=1.0)
+        wiring.database.close()
+        return 0 if self._stop.is_set() else 1
+
+    def _control(self) -> Controller:
+        world, settings = self._wiring.world, self._settings
+        hook = webhooks.address(
+            settings.deployer.public_url, settings.deployer.port, self._wiring.mlflow_url
+        )
+        subscription = webhooks.Subscription(
+            self._wiring.rest, hook, self._webhook_secret(), settings.platform_id
+        )
+
+        def subscribe() -> bool:
+            return settings.registry.webhooks != "off" and subscription.ensure()
+
+        def watch(changed: Callable[[set[str] | None], None]) -> Watch:
+            return Watch(
+                world.registry,
+                world.marker,
+                list(settings.environments),
+                subscribe,
+                changed,
+                settings.registry.poll,
+                settings.registry.listing,
+                time.time,
+            )
+
+        return Controller(world, watch, Metrics())
+
+    def _lead(self) -> bool:
+        """Wait until this Deployer is the one to act on every cluster; False if it is to end."""
+        for name, cluster in self._wiring.clusters.items():
+            cluster.lease.start()
+            if not cluster.lease.held():
+                log.info("standing by: the Lease of the cluster %s is asked for", name)
+            while not cluster.lease.held():
+                if self._stop.wait(0.1):
+                    return False
+            log.info("acting on the cluster %s", name)
+            if not cluster.start(LIST_SECONDS):
+                log.warning("the cluster %s is still being listed", name)
+        return not self._stop.is_set()
+
+    def _changed(self, deployment: str) -> None:
+        if self._controller:
+            self._controller.touched(deployment)
+
+    def _give_up(self) -> None:
+        """Another Deployer acts now: end, and be started again to stand by."""
+        log.error("another Deployer has taken over; this one ends")
+        self._lost.set()
+
+    def _webhook_secret(self) -> str:
+        """The webhook secret of this platform; made if nobody has made it yet."""
+        if self._settings.deployer.webhook_secret_ref:
+            return resolve_secret(self._settings.deployer.webhook_secret_ref)
+        path = self._layout.webhook_secret
+        if not path.exists():
+            path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+            handle = os.open(path, os.O_WRONLY | os.O_CREAT, 0o600)
+            with os.fdopen(handle, "w") as file:
+                file.write(os.urandom(24).hex())
+        return path.read_text().strip()
+
+
+def _all_within(seconds: float, endings: Sequence[Callable[[], None]]) -> None:
+    """End everything at once; what takes longer is left to the end of the process."""
+    deadline = time.monotonic() + seconds
+    threads = [threading.Thread(target=end, daemon=True) for end in endings]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(timeout=max(0.0, deadline - time.monotonic()))
 
 
 @contextmanager
@@ -165,32 +188,13 @@ def _only_one(folder: Path) -> Iterator[None]:
         yield
 
 
-def _check_free(port: int) -> None:
-    with socket.socket() as probe:
+def _check_free(host: str, port: int) -> None:
+    with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET) as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
-            probe.bind((HOST, port))
+            probe.bind((host, port))
         except OSError as error:
             raise SettingsInvalid(
                 f"The Deployer's port {port} is taken.",
                 "Set another: SCHNITZEL_DEPLOYER__PORT, or deployer.port in platform.yaml.",
             ) from error
-
-
-def _mlflow_credentials(settings: Settings) -> tuple[str, str] | None:
-    found = credentials(settings.mlflow)
-    if found:
-        return found
-    name = os.environ.get("MLFLOW_TRACKING_USERNAME")
-    return (name, os.environ.get("MLFLOW_TRACKING_PASSWORD", "")) if name else None
-
-
-def _webhook_secret(layout: Layout) -> str:
-    """The webhook secret of this home; made if nobody has made it yet."""
-    path = layout.webhook_secret
-    if not path.exists():
-        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        handle = os.open(path, os.O_WRONLY | os.O_CREAT, 0o600)
-        with os.fdopen(handle, "w") as file:
-            file.write(os.urandom(24).hex())
-    return path.read_text().strip()

@@ -1,12 +1,13 @@
 """Nothing in; out: the servers of a platform (ours or attached), as sections of platform.yaml."""
 
 import re
+from pathlib import Path
 from typing import Annotated
 from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, Field
 
-from deployer.specmodel import Frozen
+from deployer.filemodel import Frozen
 
 
 def _web_address(value: str) -> str:
@@ -24,8 +25,31 @@ def _secret_reference(value: str) -> str:
     return value
 
 
+def _file(value: Path) -> Path:
+    path = value.expanduser()
+    if not path.is_absolute():
+        raise ValueError("should be a whole path such as '/etc/schnitzel/tokens.json' or '~/file'")
+    return path
+
+
+def _host_pattern(value: str) -> str:
+    if not re.fullmatch(r"\*|(\*\.)?[A-Za-z0-9]([A-Za-z0-9.-]*[A-Za-z0-9])?", value):
+        raise ValueError("should be a name without port, such as 'deployer.example' or '*.example'")
+    return value
+
+
+def _listening(value: str) -> str:
+    if not re.fullmatch(r"[A-Za-z0-9]([A-Za-z0-9.-]*[A-Za-z0-9])?|[0-9A-Fa-f:]+", value):
+        raise ValueError("should be an address or a host's name, such as '127.0.0.1' or '0.0.0.0'")
+    return value
+
+
 Port = Annotated[int, Field(ge=1, le=65535)]
 Url = Annotated[str, AfterValidator(_web_address)]
+File = Annotated[Path, AfterValidator(_file)]
+"""A file; "~" is the home of who runs the Deployer."""
+
+HostPattern = Annotated[str, AfterValidator(_host_pattern)]
 SecretReference = Annotated[str, AfterValidator(_secret_reference)]
 
 
@@ -73,7 +97,40 @@ class Gateway(Frozen):
 
 
 class Api(Frozen):
-    """The MLflow Deployer's own API."""
+    """The MLflow Deployer itself, and its API."""
 
     port: Port = 8090
-    """Port on loopback."""
+    """Port of the API."""
+
+    host: Annotated[str, AfterValidator(_listening)] = "127.0.0.1"
+    """The address that the API listens on; "0.0.0.0", every one, is for a pod."""
+
+    public_url: Url | None = None
+    """The address that others (people, MLflow's webhooks) reach the API at; null: loopback."""
+
+    allowed_hosts: list[HostPattern] = Field(default=[])
+    """More names that the API may be asked under, beside loopback's and public_url's."""
+
+    tokens_file: File | None = None
+    """The file with the hashes of API tokens; null: the one in the home."""
+
+    webhook_secret_ref: SecretReference | None = None
+    """Where the secret that signs MLflow's webhooks is; null: one is made, and kept in the home."""
+
+    database_ref: SecretReference | None = None
+    """Where the URL of a PostgreSQL is that keeps the account; null: an SQLite file in the home."""
+
+    @property
+    def url(self) -> str:
+        """The address to hand out."""
+        return self.public_url or f"http://127.0.0.1:{self.port}"
+
+    @property
+    def hosts(self) -> list[str]:
+        """The names under which the API may be asked, against DNS rebinding."""
+        found = ["127.0.0.1", "localhost", *self.allowed_hosts]
+        if self.host not in ("0.0.0.0", "::"):  # noqa: S104 - compared with, not listened on
+            found.append(self.host)
+        if self.public_url:
+            found.append(urlsplit(self.public_url).hostname or "")
+        return list(dict.fromkeys(found))

@@ -6,23 +6,23 @@ field: SCHNITZEL_MLFLOW__PORT=5001, SCHNITZEL_ENVIRONMENTS__PROD__ALIAS=live.
 
 import json
 import os
+import re
 import sys
-from collections.abc import Iterator, Mapping
-from dataclasses import replace
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
 from pydantic import ValidationError
 
-from deployer import state, yamltext
+from deployer import namespaces, settingsfile, state
+from deployer.clusters import Cluster
 from deployer.errors import SchnitzelError, SettingsInvalid, SpecInvalid
 from deployer.platformid import platform_id
-from deployer.problems import explain, suggest
-from deployer.sections import DEFAULT_ENVIRONMENTS, PlatformFile
+from deployer.sections import PlatformFile
 from deployer.spec import resolve
+from deployer.speclimits import DEFAULTS_ORIGIN, OVERLAY_ORIGIN, Limits, LocalLimits
+from deployer.versions import Selector
 from stack.paths import Layout, cache, home
-
-PREFIX: Final = "SCHNITZEL_"
 
 
 class Settings(PlatformFile):
@@ -44,14 +44,35 @@ class Settings(PlatformFile):
         """The serving spec's layers that an operator wrote: the defaults, then the overlay."""
         overlay = self.environments[environment].overlay
         return [
-            ("platform.yaml: defaults", self.defaults.model_dump(exclude_unset=True)),
-            (f"environment {environment}", overlay.model_dump(exclude_unset=True)),
+            (DEFAULTS_ORIGIN, self.defaults.model_dump(exclude_unset=True)),
+            (f"{OVERLAY_ORIGIN}{environment}", overlay.model_dump(exclude_unset=True)),
         ]
 
-    def selector(self, environment: str) -> state.Selector:
+    def limits_for(self, environment: str) -> Limits:
+        """What no version may pass in an environment; only a cluster holds what is for clusters."""
+        if self.environments[environment].target == "kubernetes":
+            return self.limits
+        return LocalLimits(**{name: getattr(self.limits, name) for name in Limits.model_fields})
+
+    def cluster(self, environment: str) -> Cluster | None:
+        """The cluster that an environment's deployments run on; None: this machine."""
+        name = self.environments[environment].cluster
+        return None if name is None else self.clusters[name]
+
+    def namespace(self, environment: str, project: str) -> str:
+        """The namespace of an environment's deployments, for one project.
+
+        Args:
+            environment: its name.
+            project: the deployment's (`state.Record.project`): what the version first promoted was
+                tagged with as `schnitzel.project`, or else the model's name.
+        """
+        return namespaces.fill(self.environments[environment].namespace, environment, project)
+
+    def selector(self, environment: str) -> Selector:
         """What promotes to an environment."""
         chosen = self.environments[environment]
-        return state.Selector(stage=chosen.stage, alias=chosen.alias)
+        return Selector(stage=chosen.stage, alias=chosen.alias)
 
     def rollout_policy(self, environment: str) -> state.Policy:
         """An environment's rules for its deployments."""
@@ -77,31 +98,25 @@ def load(environ: Mapping[str, str] | None = None) -> Settings:
         SettingsInvalid: names the file and line, or the variable; the field; and the remedy.
     """
     environ = os.environ if environ is None else environ
-    path, document = _read_file(environ)
-    variables = _read_variables(environ)
-    values = _copy({"environments": DEFAULT_ENVIRONMENTS} | dict(document.values))
-    origins = dict.fromkeys(_leaves(document.values), path.name)
-    for name, (field, value) in variables.items():
-        _put(values, field, value)
-        origins[".".join(field)] = name
+    written = settingsfile.read(environ)
     try:
-        checked = PlatformFile.model_validate(values)
+        checked = PlatformFile.model_validate(written.values)
     except ValidationError as error:
-        raise _refusal(error, path, document, origins) from error
+        raise written.refusal(error) from error
     dumped = checked.model_dump(mode="json")
-    every = {name: _origin(name, origins) for name in _leaves(dumped)}
+    every = {name: written.origin(name) for name, _ in settingsfile.leaves(dumped)}
     settings = Settings.model_construct(
         **dict(checked),
         home=home(),
         cache=cache(),
-        platform_id=platform_id(Layout(home()).platform_id),
+        platform_id=_platform_id(environ),
         origins=every,
     )
     for name in settings.environments:
         try:
-            resolve(settings.layers(name), settings.limits)
+            resolve(settings.layers(name), settings.limits_for(name), whole=False)
         except SpecInvalid as error:
-            raise SettingsInvalid(f"{path}: {error.message}", error.hint) from error
+            raise SettingsInvalid(f"{written.path}: {error.message}", error.hint) from error
     return settings
 
 
@@ -117,106 +132,20 @@ def main_settings(as_json: bool) -> int:
     if as_json:
         sys.stdout.write(json.dumps(dumped, indent=2) + "\n")
         return 0
-    for name, origin in settings.origins.items():
-        value: Any = dumped
-        for part in name.split("."):
-            value = value[part]
-        sys.stdout.write(f"{name} = {json.dumps(value)}  ({origin})\n")
+    for name, value in settingsfile.leaves(dumped):
+        if name in settings.origins:  # and not the origins themselves
+            sys.stdout.write(f"{name} = {json.dumps(value)}  ({settings.origins[name]})\n")
     return 0
 
 
-def _read_file(environ: Mapping[str, str]) -> tuple[Path, yamltext.Document]:
-    named = environ.get(f"{PREFIX}PLATFORM")
-    path = Path(named).expanduser().absolute() if named else Layout(home()).platform_yaml
-    try:
-        document = yamltext.load(path.read_bytes())
-    except FileNotFoundError:
-        if not named:
-            return path, yamltext.Document({})
+def _platform_id(environ: Mapping[str, str]) -> str:
+    """This platform's id: from SCHNITZEL_PLATFORM_ID (a pod keeps no home), or the home's."""
+    given = environ.get("SCHNITZEL_PLATFORM_ID")
+    if not given:
+        return platform_id(Layout(home()).platform_id)
+    if not re.fullmatch(r"[a-z0-9]{1,40}", given):
         raise SettingsInvalid(
-            f"SCHNITZEL_PLATFORM names {path}, which does not exist.",
-            "Write the file, or unset SCHNITZEL_PLATFORM to use the defaults.",
-        ) from None
-    except OSError as error:
-        raise SettingsInvalid(
-            f"{path} cannot be read: {error.strerror}.", "Make it a file that you can read."
-        ) from error
-    except yamltext.YamlError as error:
-        comma = "," if error.line else ""
-        raise SettingsInvalid(f"{path}{comma} {error}.", "Mend the file.") from error
-    # A section with all its lines commented out is null, and means an empty one.
-    written = {name: value for name, value in document.values.items() if value is not None}
-    return path, replace(document, values=written)
-
-
-def _read_variables(environ: Mapping[str, str]) -> dict[str, tuple[list[str], Any]]:
-    found = {}
-    for name in sorted(environ):
-        if not name.startswith(PREFIX) or "__" not in name or not environ[name]:
-            continue
-        field = name.removeprefix(PREFIX).lower().split("__")
-        if field[0] not in PlatformFile.model_fields or not all(field):
-            raise SettingsInvalid(
-                f"{name} sets no known field: there is no section {field[0]!r}.",
-                suggest(field[0], list(PlatformFile.model_fields)),
-            )
-        try:
-            found[name] = (field, _parse(environ[name]))
-        except yamltext.YamlError as error:
-            raise SettingsInvalid(f"{name}: {error.message}.", "Quote it as in YAML.") from error
-    return found
-
-
-def _parse(text: str) -> Any:
-    """Text, which pydantic turns into numbers; a list or mapping if it begins like one; or null."""
-    if text[0] in "[{":
-        return yamltext.load(f"value: {text}").values["value"]
-    return None if text == "null" else text
-
-
-def _refusal(
-    error: ValidationError, path: Path, document: yamltext.Document, origins: Mapping[str, str]
-) -> SettingsInvalid:
-    problems = explain(error, PlatformFile)
-    sentences = []
-    for problem in problems:
-        origin = _origin(problem.field, origins)
-        if origin.startswith(PREFIX):
-            sentences.append(f"{origin}: {problem.sentence}")
-            continue
-        line = _nearest(problem.field, document.lines)
-        sentences.append(f"{path}{f', line {line}' if line else ''}: {problem.sentence}")
-    return SettingsInvalid("\n".join(f"{text}." for text in sentences), problems[0].remedy)
-
-
-def _origin(field: str, origins: Mapping[str, str]) -> str:
-    return _nearest(field, origins) or "default"
-
-
-def _nearest(field: str, table: Mapping[str, Any]) -> Any:
-    """What the table says of a field, or else of the closest field around it."""
-    while field:
-        if field in table:
-            return table[field]
-        field = field.rpartition(".")[0]
-    return None
-
-
-def _put(values: dict[str, Any], field: list[str], value: Any) -> None:
-    for part in field[:-1]:
-        if not isinstance(values.get(part), dict):
-            values[part] = {}
-        values = values[part]
-    values[field[-1]] = value
-
-
-def _copy(fields: Mapping[str, Any]) -> dict[str, Any]:
-    return {k: _copy(v) if isinstance(v, Mapping) else v for k, v in fields.items()}
-
-
-def _leaves(fields: Mapping[str, Any], prefix: str = "") -> Iterator[str]:
-    for key, value in fields.items():
-        if isinstance(value, Mapping):
-            yield from _leaves(value, f"{prefix}{key}.")
-        else:
-            yield f"{prefix}{key}"
+            f"SCHNITZEL_PLATFORM_ID is {given!r}, which cannot be a platform's id.",
+            "Use 1 to 40 of a-z and 0-9, and keep them for as long as the platform lives.",
+        )
+    return given

@@ -6,17 +6,19 @@ overlay, an operator's override. A later layer wins field by field; a list is on
 
 import hashlib
 import json
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Final, NoReturn, cast
+from typing import Any, Final, cast
 
 from pydantic import ValidationError
 
 from deployer import yamltext
 from deployer.errors import SpecInvalid
 from deployer.problems import explain
-from deployer.specmodel import Limits, Runtime, ServingSpec
-from deployer.units import format_duration, format_quantity, parse_duration, parse_quantity
+from deployer.speclimits import Limits, hold
+from deployer.specmodel import Runtime, ServingSpec
+from deployer.specnotes import notes
+from deployer.units import parse_duration, parse_quantity
 
 __all__ = [
     "Limits",
@@ -24,6 +26,7 @@ __all__ = [
     "Runtime",
     "ServingSpec",
     "check_layer",
+    "notes",
     "parse_duration",
     "parse_quantity",
     "parse_serving_file",
@@ -76,13 +79,16 @@ def check_layer(origin: str, layer: Mapping[str, Any]) -> dict[str, Any]:
         ) from error
 
 
-def resolve(layers: Sequence[tuple[str, Mapping[str, Any]]], limits: Limits) -> Resolved:
+def resolve(
+    layers: Sequence[tuple[str, Mapping[str, Any]]], limits: Limits, *, whole: bool = True
+) -> Resolved:
     """Lay the layers over one another, weakest first, and hold the result against the limits.
 
     Args:
         layers: (origin, fields) pairs; the fields as in serving.yaml, any of them or none.
         limits: what no field may pass. A limit on memory or cores also bounds a version that
-            asks for none.
+            asks for none. What may only be named from a list is free to the operator's own layers.
+        whole: whether these are all layers, so that fields may be held against one another.
 
     Raises:
         SpecInvalid: a layer is wrong by itself, or a field passes its limit.
@@ -93,6 +99,13 @@ def resolve(layers: Sequence[tuple[str, Mapping[str, Any]]], limits: Limits) -> 
         checked = check_layer(origin, layer)
         merged = _merge(merged, checked)
         origins |= dict.fromkeys(_leaves(checked), origin)
+        # The later of the two ways to count replicas takes the other's place.
+        if checked.get("autoscaling"):
+            merged.pop("replicas", None)
+            origins.pop("replicas", None)
+        elif "replicas" in checked and merged.get("autoscaling"):
+            merged["autoscaling"] = None
+            origins["autoscaling"] = origin
     spec = ServingSpec.model_validate(merged)
     bounded = {
         name: bound
@@ -103,48 +116,19 @@ def resolve(layers: Sequence[tuple[str, Mapping[str, Any]]], limits: Limits) -> 
         spec = ServingSpec.model_validate(_merge(merged, {"resources": bounded}))
         origins |= {f"resources.{name}": LIMITS_ORIGIN for name in bounded}
     every = {name: origins.get(name, DEFAULT_ORIGIN) for name in _leaves(spec.model_dump())}
-    _hold(spec, limits, every)
+    hold(spec, limits, every, whole=whole)
     return Resolved(spec, every)
 
 
 def spec_digest(spec: ServingSpec) -> str:
     """Name a spec: 64 hex digits, the same whatever the order or spelling of its fields.
 
-    A field at its default does not count, so that a release that adds a field renames nothing.
+    A field at its default does not count, so that a release that adds a field renames nothing:
+    another name is another predictor, and one that serves would be rolled out anew.
     """
     plain = spec.model_dump(mode="json", exclude_defaults=True)
     text = json.dumps(plain, sort_keys=True, separators=(",", ":"))
     return hashlib.sha256(text.encode()).hexdigest()
-
-
-def _hold(spec: ServingSpec, limits: Limits, origins: Mapping[str, str]) -> None:
-    if spec.runtime not in limits.runtimes:
-        allowed = ", ".join(limits.runtimes) or "none"
-        _refuse("runtime", spec.runtime, f"limits.runtimes allows {allowed}", origins)
-    checks: tuple[tuple[str, float | None, float | None, Callable[[Any], str]], ...] = (
-        ("replicas", spec.replicas, limits.replicas, str),
-        ("resources.cpu", spec.resources.cpu, limits.cpu, "{:g}".format),
-        ("resources.memory", spec.resources.memory, limits.memory, format_quantity),
-        ("max_body", spec.max_body, limits.max_body, format_quantity),
-        ("timeout_seconds", spec.timeout_seconds, limits.timeout_seconds, format_duration),
-        (
-            "rollout.ready_timeout",
-            spec.rollout.ready_timeout,
-            limits.ready_timeout,
-            format_duration,
-        ),
-    )
-    for name, value, limit, text in checks:
-        if limit is not None and value is not None and value > limit:
-            rule = f"limits.{name.rpartition('.')[2]} is {text(limit)}"
-            _refuse(name, text(value), rule, origins)
-
-
-def _refuse(name: str, value: str, rule: str, origins: Mapping[str, str]) -> NoReturn:
-    raise SpecInvalid(
-        f"{origins[name]}: {name} is {value}, but {rule}.",
-        f"Change it in {origins[name]}, or ask an operator to raise the limit in platform.yaml.",
-    )
 
 
 def _merge(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:

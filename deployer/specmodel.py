@@ -1,20 +1,56 @@
-"""Nothing in; out: the fields of serving.yaml and of an operator's limits, as pydantic models."""
+"""Nothing in; out: the fields of serving.yaml, as pydantic models.
 
-from typing import Literal
+A default never changes, and a new field's default means what was done before there was the field:
+a spec is named by the fields that differ from their defaults (`deployer.spec.spec_digest`).
+"""
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator
+import re
+from typing import Annotated, Literal, Self
 
+from pydantic import AfterValidator, Field, field_validator, model_validator
+
+from deployer.filemodel import Frozen, Whole
+from deployer.specpods import Kubernetes
 from deployer.units import Bytes, Cores, Duration
 
 Runtime = Literal["mlflow", "seldon", "tfserving", "queue"]
 
 
-class Frozen(BaseModel):
-    """A value that refuses unknown fields; its fields' docstrings are their descriptions."""
+def _image(value: str) -> str:
+    # As distribution/reference reads it; a tag or a digest must be there, so that it stays one.
+    host = r"[A-Za-z0-9.-]+(:[0-9]+)?/"
+    path = r"[a-z0-9]+([._-]+[a-z0-9]+)*(/[a-z0-9]+([._-]+[a-z0-9]+)*)*"
+    tag = r"(:(?!latest$)\w[\w.-]{0,127})"
+    digest = r"(@sha256:[0-9a-f]{64})"
+    if not re.fullmatch(rf"({host})?{path}({tag}{digest}?|{digest})", value):
+        raise ValueError(
+            "should be an image by its tag (other than 'latest') or digest, "
+            "such as 'registry.example/team/model:1.2'"
+        )
+    return value
 
-    model_config = ConfigDict(
-        extra="forbid", frozen=True, use_attribute_docstrings=True, allow_inf_nan=False
-    )
+
+Image = Annotated[str, AfterValidator(_image)]
+"""A container image by tag or digest."""
+
+
+class Autoscaling(Whole):
+    """How many copies serve, by their load."""
+
+    min: int = Field(default=1, ge=1, le=1000)
+    """The fewest copies."""
+
+    max: int = Field(ge=1, le=1000)
+    """The most copies."""
+
+    cpu_percent: int = Field(default=70, ge=1, le=100)
+    """The share of resources.cpu, in percent, that copies are to use on average."""
+
+    @model_validator(mode="after")
+    def _in_order(self) -> Self:
+        if self.max < self.min:
+            raise ValueError(f"should have a max of at least its min, {self.min}")
+        return self
 
 
 class Resources(Frozen):
@@ -25,6 +61,9 @@ class Resources(Frozen):
 
     memory: Bytes | None = Field(default=None, ge=16 * 1024**2)
     """Memory of one replica, such as "2Gi"; a model that takes more is stopped. Null: no bound."""
+
+    gpu: int = Field(default=0, ge=0, le=64)
+    """GPUs of one replica, whole ones."""
 
 
 class Rollout(Frozen):
@@ -72,6 +111,9 @@ class ServingSpec(Frozen):
     replicas: int = Field(default=1, ge=1, le=1000)
     """How many copies serve at the same time."""
 
+    autoscaling: Autoscaling | None = None
+    """How many copies serve, by their load, instead of `replicas`; null: not by load."""
+
     resources: Resources = Resources()
     """What one replica may use."""
 
@@ -87,27 +129,14 @@ class ServingSpec(Frozen):
     max_body: Bytes = Field(default=16 * 1024**2, ge=1024)
     """How large a request may be, such as "16Mi"."""
 
+    image: Image | None = None
+    """An image to serve it with on a cluster, one of `limits.images`. Null: one is built for it."""
 
-class Limits(Frozen):
-    """What no layer of a serving spec may pass. Null: no limit."""
+    kubernetes: Kubernetes = Kubernetes()
+    """Where and how replicas run on a cluster."""
 
-    runtimes: list[Runtime] = ["mlflow"]
-    """The runtimes that may be asked for."""
-
-    replicas: int | None = Field(default=16, ge=1)
-    """The most replicas."""
-
-    cpu: Cores | None = Field(default=None, gt=0)
-    """The most cores of one replica, which is also what one gets that asks for no number."""
-
-    memory: Bytes | None = Field(default=None, ge=16 * 1024**2)
-    """The most memory of one replica, which is also what one gets that asks for no amount."""
-
-    max_body: Bytes | None = Field(default=1024**3, ge=1024)
-    """The largest request."""
-
-    timeout_seconds: Duration | None = Field(default=None, gt=0)
-    """The longest time that one request may take."""
-
-    ready_timeout: Duration | None = Field(default=3600, gt=0)
-    """The longest time that a version may take to load."""
+    @model_validator(mode="after")
+    def _one_way_to_count(self) -> Self:
+        if self.autoscaling and self.replicas != 1:
+            raise ValueError("should have either replicas or autoscaling, not both")
+        return self

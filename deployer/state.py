@@ -1,7 +1,7 @@
 """The nouns: what the registry holds, what is wanted, what runs and what is remembered.
 
-Every class is a frozen value; nothing here reads, writes or decides, and nothing of ours is
-imported. Times are seconds since the epoch, except MLflow's own, which are milliseconds.
+Every class is a frozen value; nothing here reads, writes or decides. What the registry holds is in
+`deployer.versions`. Times are seconds since the epoch, except MLflow's own, which are milliseconds.
 """
 
 from __future__ import annotations
@@ -10,6 +10,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
+
+from deployer.versions import VersionId
 
 
 class Role(StrEnum):
@@ -41,51 +43,6 @@ class ExampleState(StrEnum):
     REFUSED = "refused"
 
 
-@dataclass(frozen=True, slots=True, order=True)
-class VersionId:
-    """A model version for ever: a name that is deleted and made again starts at version 1 anew."""
-
-    model: str
-    number: int
-    created: int
-    model_id: str = ""
-
-    @property
-    def key(self) -> str:
-        """Text that is the same for the same version, and only for it, within one model."""
-        return f"{self.number}:{self.created}:{self.model_id}"
-
-
-@dataclass(frozen=True, slots=True)
-class ModelVersion:
-    """One row of the registry, as last seen."""
-
-    id: VersionId
-    stage: str
-    aliases: frozenset[str]
-    source: str
-    run_id: str
-    updated: int
-    status: str = "READY"
-    tags: Mapping[str, str] = field(default_factory=dict)
-
-
-@dataclass(frozen=True, slots=True)
-class RegisteredModel:
-    """A registered model and its versions, lowest number first."""
-
-    name: str
-    versions: tuple[ModelVersion, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class RegistrySnapshot:
-    """What the registry held. `listed_at` names the last complete listing that this rests on."""
-
-    models: Mapping[str, RegisteredModel]
-    listed_at: float
-
-
 @dataclass(frozen=True, slots=True)
 class Predictor:
     """All that is needed to serve one model version, with no word of the registry's needed again.
@@ -103,12 +60,16 @@ class Predictor:
     artifact: str = ""
     """The artifact's digest, pinned when it was first fetched; empty before that."""
 
+    server: str = ""
+    """The version of chart and server image that it is rendered with; empty where it has none."""
+
 
 @dataclass(frozen=True, slots=True)
 class Mark:
     """A promotion seen: since when a version satisfies a selector, in the order of beginning.
 
     `missed_at` is the listing that first lacked the version altogether, which is no evidence yet.
+    `by` is who says to have promoted it; empty where nobody says so.
     """
 
     version: VersionId
@@ -116,6 +77,7 @@ class Mark:
     sequence: int
     seen_at: float
     missed_at: float | None = None
+    by: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -186,6 +148,7 @@ class Record:
     id: str
     model: str
     environment: str
+    project: str = ""
     marks: tuple[Mark, ...] = ()
     next_sequence: int = 1
     note: str = ""
@@ -196,6 +159,7 @@ class Record:
     failures: Mapping[str, Failure] = field(default_factory=dict)
     absence: Absence | None = None
     retired_at: float | None = None
+    server: str = ""
     pause: Pause | None = None
     allow_retire: bool = False
     descriptions: Mapping[str, Description] = field(default_factory=dict)
@@ -204,7 +168,11 @@ class Record:
 
 @dataclass(frozen=True, slots=True)
 class ObservedPredictor:
-    """What is seen of one predictor. `live_weight`: percent that the gateway really serves."""
+    """What is seen of one predictor. `live_weight`: percent that the gateway really serves.
+
+    A new one is READY when all `replicas` are; `replicas_ready` of them answer now. `reason` and
+    `message` say what is wrong, also with some of the replicas of one that is READY.
+    """
 
     predictor: Predictor
     phase: Phase
@@ -220,15 +188,22 @@ class ObservedPredictor:
     port: int | None = None
     pid: int | None = None
     python: str = ""
+    replicas: int = 1
+    replicas_ready: int = 0
 
 
 @dataclass(frozen=True, slots=True)
 class Observed:
-    """What runs for one deployment. `gateway_error` says why the live weights are not known."""
+    """What runs for one deployment. `gateway_error` says why the live weights are not known.
+
+    `drift`: what somebody else changed there, and is left so; a sentence for each object.
+    """
 
     predictors: Mapping[str, ObservedPredictor]
     at: float
     gateway_error: str = ""
+    gateway_hint: str = "schnitzel doctor"
+    drift: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -283,11 +258,3 @@ class Policy:
     max_retirement_share: float = 0.1
     retry_first: float = 10.0
     retry_most: float = 600.0
-
-
-@dataclass(frozen=True, slots=True)
-class Selector:
-    """What makes a version wanted by an environment: a stage, an alias, or both."""
-
-    stage: str | None
-    alias: str | None

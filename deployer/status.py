@@ -1,28 +1,19 @@
 """In: what is wanted, remembered and observed. Out: state, reason, one sentence and the next step.
 
-Every state and reason has a page in docs/reference/states.md.
+Every state and reason has an entry in docs/reference/states.md.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from enum import StrEnum
 from typing import Any
 
-from deployer.errors import SchnitzelError
+from deployer.errors import GatewayUnavailable, SchnitzelError, reason_of
+from deployer.reasons import Reason, State, Sync
 from deployer.state import Failure, Observed, ObservedPredictor, Phase, Record, Wanted
 
-
-class State(StrEnum):
-    """What a deployment is doing, in one word."""
-
-    SERVING = "Serving"
-    PROGRESSING = "Progressing"
-    DEGRADED = "Degraded"
-    FAILED = "Failed"
-    NOTHING_PROMOTED = "NothingPromoted"
-    RETIRED = "Retired"
+__all__ = ["State", "Status", "Sync", "Verdict", "broken", "carry", "judge", "sync"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +31,7 @@ class Status:
     """Everything that is told of one deployment, as last seen."""
 
     verdict: Verdict
-    sync: str
+    sync: Sync
     record: Record
     wanted: Wanted
     observed: Observed
@@ -74,7 +65,7 @@ def judge(
     )
     if refused:
         state = State.NOTHING_PROMOTED if not wanted.version else State.DEGRADED
-        return Verdict(state, type(refused).__name__, refused.message, refused.hint)
+        return Verdict(state, reason_of(refused), refused.message, refused.hint)
     if record.pause:
         return _paused(record)
     if wanted.version is None and not wanted.champion:
@@ -86,20 +77,20 @@ def judge(
     if failure:
         return _failed(record, wanted, failure, seen)
     if waiting:
-        return Verdict(State.PROGRESSING, "Queued", f"It waits: {waiting}.")
+        return Verdict(State.PROGRESSING, Reason.QUEUED, f"It waits: {waiting}.")
     message = f"Version {_number(wanted)} is being read from the registry."
-    return Verdict(State.PROGRESSING, "Reading", message)
+    return Verdict(State.PROGRESSING, Reason.READING, message)
 
 
-def sync(record: Record, wanted: Wanted, *, frozen: bool) -> str:
+def sync(record: Record, wanted: Wanted, *, frozen: bool) -> Sync:
     """Whether what serves is what is wanted, or why nobody tries to make it so."""
     if frozen:
-        return "Frozen"
+        return Sync.FROZEN
     if record.pause:
-        return "Paused"
+        return Sync.PAUSED
     digest = wanted.champion.digest if wanted.champion else None
     serving = record.serving.digest if record.serving else None
-    return "InSync" if digest == serving and not record.candidate else "OutOfSync"
+    return Sync.IN_SYNC if digest == serving and not record.candidate else Sync.OUT_OF_SYNC
 
 
 def carry(status: Status, before: Status | None) -> Status:
@@ -107,6 +98,18 @@ def carry(status: Status, before: Status | None) -> Status:
     if before and before.verdict == status.verdict:
         return replace(status, changed_at=before.changed_at)
     return status
+
+
+def broken(status: Status, error: SchnitzelError, now: float) -> Status:
+    """What to tell of a deployment that could not be passed over.
+
+    Args:
+        status: What was last known of it.
+        error: Why it could not.
+        now: Seconds since the epoch.
+    """
+    verdict = Verdict(State.FAILED, reason_of(error), error.message, error.hint)
+    return carry(replace(status, verdict=verdict, settled=True, changed_at=now), status)
 
 
 def _number(wanted: Wanted) -> str:
@@ -127,12 +130,12 @@ def _nothing_promoted(record: Record) -> Verdict:
     promote = f"schnitzel model promote {record.model}@VERSION --to {record.environment}"
     if record.serving is None:
         message = f"Nothing is promoted to {record.environment}, and nothing is served."
-        return Verdict(State.RETIRED, "NothingPromoted", message, promote)
+        return Verdict(State.RETIRED, Reason.NOTHING_PROMOTED, message, promote)
     message = (
         f"Nothing is promoted to {record.environment}; version {record.serving.version.number} "
         "keeps serving until this has lasted for the grace time."
     )
-    return Verdict(State.NOTHING_PROMOTED, "GracePeriod", message, promote)
+    return Verdict(State.NOTHING_PROMOTED, Reason.GRACE_PERIOD, message, promote)
 
 
 def _serving(record: Record, observed: Observed, seen: ObservedPredictor | None) -> Verdict:
@@ -141,29 +144,35 @@ def _serving(record: Record, observed: Observed, seen: ObservedPredictor | None)
     logs = f"schnitzel deploy logs {record.model} -e {record.environment}"
     if seen is None or seen.phase in (Phase.ABSENT, Phase.FETCHING, Phase.BUILDING, Phase.STARTING):
         message = f"Version {number} is being started again."
-        return Verdict(State.PROGRESSING, "Restarting", message, logs)
-    if seen.phase is Phase.FAILED:
-        return Verdict(State.FAILED, seen.reason, seen.message, seen.hint or logs)
-    if seen.phase is Phase.UNREADY:
+        if seen and seen.reason:
+            return Verdict(
+                State.PROGRESSING, seen.reason, f"{message} {seen.message}", seen.hint or logs
+            )
+        return Verdict(State.PROGRESSING, Reason.RESTARTING, message, logs)
+    if seen.phase in (Phase.FAILED, Phase.UNREADY):
+        # Where some of its replicas answer, so does it.
+        state = State.DEGRADED if seen.replicas_ready else State.FAILED
         message = seen.message or f"Version {number} does not report that it is ready."
-        return Verdict(State.FAILED, seen.reason or "NotReady", message, logs)
+        return Verdict(state, seen.reason or Reason.NOT_READY, message, seen.hint or logs)
     if observed.gateway_error:
         message = f"Version {number} is ready, but the gateway is not: {observed.gateway_error}"
-        return Verdict(State.FAILED, "GatewayUnavailable", message, "schnitzel doctor")
+        return Verdict(State.FAILED, GatewayUnavailable.reason, message, observed.gateway_hint)
     if seen.live_weight == 0:
         message = f"Version {number} is ready; the gateway does not send it requests yet."
-        return Verdict(State.PROGRESSING, "ShiftingTraffic", message)
-    extra = f" {record.note}" if record.note else ""
-    message = f"Version {number} serves all requests.{extra}"
-    return Verdict(State.SERVING, "Ready", message)
+        return Verdict(State.PROGRESSING, Reason.SHIFTING_TRAFFIC, message)
+    notes = [record.note, seen.message if seen.reason else "", *observed.drift]
+    message = " ".join([f"Version {number} serves all requests.", *(n for n in notes if n)])
+    if seen.reason and seen.reason != Reason.FEWER_REPLICAS:
+        return Verdict(State.DEGRADED, seen.reason, message, seen.hint or logs)
+    return Verdict(State.SERVING, Reason.READY, message)
 
 
 _PHASE_REASONS = {
-    Phase.ABSENT: "Starting",
-    Phase.FETCHING: "Fetching",
-    Phase.BUILDING: "BuildingEnvironment",
-    Phase.STARTING: "Starting",
-    Phase.UNREADY: "Starting",
+    Phase.ABSENT: Reason.STARTING,
+    Phase.FETCHING: Reason.FETCHING,
+    Phase.BUILDING: Reason.BUILDING_ENVIRONMENT,
+    Phase.STARTING: Reason.STARTING,
+    Phase.UNREADY: Reason.STARTING,
 }
 
 
@@ -174,10 +183,14 @@ def _progressing(record: Record, observed: Observed, waiting: str) -> Verdict:
     serving = observed.predictors.get(record.serving.name) if record.serving else None
     number = candidate.predictor.version.number
     phase = seen.phase if seen else Phase.ABSENT
-    reason = _PHASE_REASONS.get(phase, "ShiftingTraffic" if candidate.step >= 0 else "Verifying")
+    ready = Reason.SHIFTING_TRAFFIC if candidate.step >= 0 else Reason.VERIFYING
+    reason = (seen and seen.reason) or _PHASE_REASONS.get(phase, ready)
     clause = f"; it waits for {waiting}" if waiting else ""
     message = f"Version {number} is being rolled out{clause}; {_served(record, serving)}."
-    return Verdict(State.PROGRESSING, reason, message)
+    if seen and seen.message and phase is not Phase.READY:
+        message += f" {seen.message[0].upper()}{seen.message[1:]}"
+        message += "" if message.endswith(".") else "."
+    return Verdict(State.PROGRESSING, reason, message, seen.hint if seen else "")
 
 
 def _failed(
@@ -188,7 +201,11 @@ def _failed(
     text = failure.message.rstrip(".")
     message = f"Version {_number(wanted)} cannot be served: {text}; {_served(record, seen)}."
     retry = f"schnitzel deploy apply {record.model} -e {record.environment} --retry"
-    hint = failure.hint or f"Mend it and register a new version, or try again: {retry}"
+    logs = f"Its log: schnitzel deploy logs {record.model} -e {record.environment}"
+    again = "It is tried again by itself, with growing pauses; at once"
+    if failure.retry_at is None:
+        again = "Mend it and register a new version, or try again"
+    hint = failure.hint or f"{logs}. {again}: {retry}"
     return Verdict(state, failure.reason, message, hint)
 
 
@@ -198,4 +215,4 @@ def _paused(record: Record) -> Verdict:
     message = f"Paused by {record.pause.by}{because}; nothing is changed."
     hint = f"schnitzel deploy resume {record.model} -e {record.environment}"
     state = State.SERVING if record.serving else State.PROGRESSING
-    return Verdict(state, "Paused", message, hint)
+    return Verdict(state, Reason.PAUSED, message, hint)

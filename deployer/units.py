@@ -80,6 +80,12 @@ def format_quantity(count: int) -> str:
     return str(count)
 
 
+def format_cpu(cores: float) -> str:
+    """Write cores as Kubernetes itself writes them back, rounded up: 2 -> "2", 0.5 -> "500m"."""
+    thousandths = math.ceil(round(cores * 1000, 6))
+    return f"{thousandths // 1000}" if thousandths % 1000 == 0 else f"{thousandths}m"
+
+
 def _quantity(value: object) -> Decimal | None:
     if isinstance(value, bool):
         return None

@@ -7,8 +7,9 @@ import threading
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
-from deployer.errors import RegistryFrozen, SchnitzelError
+from deployer.errors import PassFailed, RegistryFrozen, SchnitzelError, reason_of
 from deployer.marker import NEXT_STEP, Marker
+from deployer.reasons import Sight
 from deployer.registry import Backwards, Registry
 
 log = logging.getLogger(__name__)
@@ -20,7 +21,7 @@ SHARE = 0.05  # of the time, at most, that looking may cost the registry
 class Health:
     """How well the registry is seen. `held` names environments that other platforms serve."""
 
-    state: str = "Unseen"
+    state: Sight = Sight.UNSEEN
     reason: str = ""
     message: str = "The registry has not been read yet."
     next_step: str = ""
@@ -99,7 +100,7 @@ class Watch:
 
     def _look(self, hints: set[str], now: float, *, list_now: bool) -> None:
         try:
-            if list_now or self._registry.snapshot is None or self.health.state != "Fresh":
+            if list_now or self._registry.snapshot is None or self.health.state is not Sight.FRESH:
                 self._list(now)
                 return
             names = self._registry.poll()
@@ -113,6 +114,17 @@ class Watch:
             self._frozen(error)
         except SchnitzelError as error:
             self._stale(error)
+        except Exception as error:  # an end of this thread would go unseen
+            if self._stop:
+                return
+            log.exception("looking at the registry failed")
+            self._stale(
+                PassFailed(
+                    "The Deployer failed to look at the registry, in a way that nobody foresaw "
+                    f"({type(error).__name__}); it decides on what it saw before.",
+                    "It is tried again by itself. Report the traceback in the Deployer's log.",
+                )
+            )
 
     def _list(self, now: float) -> None:
         fresh = self._clock()
@@ -120,32 +132,32 @@ class Watch:
         cost = self._clock() - fresh
         self._next_listing = now + max(self._listing, cost / SHARE)
         held = self._marker.claim(self._environments)
-        webhooks = self.health.webhooks or self._subscribe()
-        if self.health.state != "Fresh":
+        webhooks = self._subscribe()
+        if self.health.state is not Sight.FRESH:
             log.info("the registry is read")
-        self.health = Health("Fresh", "", "", "", fresh, webhooks, held)
+        self.health = Health(Sight.FRESH, "", "", "", fresh, webhooks, held)
         self._changed(None)
 
     def _frozen(self, error: RegistryFrozen) -> None:
-        if self.health.state != "Frozen":
+        if self.health.state is not Sight.FROZEN:
             log.error("%s", error.message)
             self._changed(None)
         self.health = replace(
             self.health,
-            state="Frozen",
-            reason="RegistryFrozen",
+            state=Sight.FROZEN,
+            reason=reason_of(error),
             message=error.message,
             next_step=error.hint or NEXT_STEP,
         )
 
     def _stale(self, error: SchnitzelError) -> None:
-        state = "Stale" if self._registry.snapshot else "Unseen"
-        if self.health.state != state or self.health.message != error.message:
+        state = Sight.STALE if self._registry.snapshot else Sight.UNSEEN
+        if self.health.state is not state or self.health.message != error.message:
             log.warning("%s", error.message)
         self.health = replace(
             self.health,
             state=state,
-            reason=type(error).__name__,
+            reason=reason_of(error),
             message=error.message,
             next_step=error.hint,
         )

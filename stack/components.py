@@ -22,13 +22,6 @@ from stack.settings import Service, Settings, code_environment
 
 ATTACHED_SECONDS = 15.0  # somebody else keeps it running: there is nothing to wait long for
 NAMES = ("mlflow", "gateway", "airflow", "deployer")
-LISTENERS = {  # by name in ports.json: the program that holds the port
-    "mlflow": "mlflow",
-    "airflow": "airflow-api-server",
-    "deployer": "deployer",
-    "gateway": "gateway",
-    "gateway_api": "gateway",
-}
 # Not inherited from the shell in which `up` is typed: each component is told its own settings,
 # and what a shell happens to hold must not change them.
 FOREIGN = ("AIRFLOW_", "MLFLOW_", "SCHNITZEL_", "SUPERVISOR_", "PYTHON", "VIRTUAL_ENV")

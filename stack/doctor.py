@@ -17,8 +17,10 @@ from typing import Literal
 
 from stack import paths, ports
 from stack import settings as settings_of
-from stack.components import LISTENERS, base_environment
+from stack.components import base_environment
 from stack.errors import SettingsError, StackError
+from stack.health import LISTENERS
+from stack.listening import stranger
 from stack.paths import Layout
 from stack.settings import CODE, Settings
 from stack.status import platform_supervisor, status
@@ -128,16 +130,21 @@ def _settings(layout: Layout) -> Iterator[Check]:
 
 def _ports(layout: Layout, settings: Settings) -> Iterator[Check]:
     try:
-        running = {
-            name for name, each in platform_supervisor(layout).processes().items() if each.pid
-        }
+        processes = platform_supervisor(layout).processes()
+        running = {name: each.pid for name, each in processes.items() if each.pid}
     except StackError:
-        running = set()
+        running = {}
     chosen = {**settings.wanted_ports(), **ports.recorded(layout.ports)}
     for name, port in chosen.items():
         if name.removesuffix("_api") in settings.attached():
             continue
-        if LISTENERS.get(name) in running:
+        pid = running.get(LISTENERS.get(name, ""))
+        if pid and (other := stranger(port, pid)):
+            message = f"Port {port}, meant for {name}, is taken by {other}."
+            yield Check(
+                f"port-{name}", "fail", message, "schnitzel up (it takes the next free one)"
+            )
+        elif pid:
             yield Check(f"port-{name}", "ok", f"Port {port} is held by our own {name}.")
         elif ports.is_free(port):
             yield Check(f"port-{name}", "ok", f"Port {port} is free for {name}.")

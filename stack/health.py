@@ -1,6 +1,7 @@
 """In: a component's address. Out: whether it is healthy, its version, and what it can do.
 
-Checks are a few HTTP requests with a short timeout; they raise nothing.
+Checks are a few HTTP requests with a short timeout; they raise nothing. What answers must be the
+process that we started: a stranger may have taken its port just before.
 """
 
 import json
@@ -11,10 +12,19 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from http.client import HTTPException
 from typing import Any
+from urllib.parse import urlsplit
 
+from stack.listening import stranger
 from stack.program import Process
 
 TIMEOUT_SECONDS = 3.0
+LISTENERS = {  # by name in ports.json: the program that holds the port
+    "mlflow": "mlflow",
+    "airflow": "airflow-api-server",
+    "deployer": "deployer",
+    "gateway": "gateway",
+    "gateway_api": "gateway",
+}
 Headers = Mapping[str, str]
 
 
@@ -91,9 +101,22 @@ def look(address: Address, processes: Mapping[str, Process], headers: Headers) -
 
     Args:
         address: where it is.
-        processes: those of our own, by name; they tell a heartbeat from one before a restart.
+        processes: those of our own, by name; they tell our answer from a stranger's, and a
+            heartbeat from one before a restart.
         headers: what logs in where it is attached.
     """
+    health = _ask(address, processes, headers)
+    process = None if address.attached else processes.get(LISTENERS[address.name])
+    if not health.ok or process is None or process.pid is None:
+        return health
+    for url in {address.url, address.probe_url}:
+        port = urlsplit(url).port
+        if port and (other := stranger(port, process.pid)):
+            return Health(ok=False, detail=f"its port {port} is taken by {other}")
+    return health
+
+
+def _ask(address: Address, processes: Mapping[str, Process], headers: Headers) -> Health:
     direct = not address.attached
     match address.name:
         case "mlflow":

@@ -3,7 +3,7 @@
 import fcntl
 import shutil
 import time
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 
@@ -12,6 +12,7 @@ from stack import credentials, health, paths, ports
 from stack import settings as settings_of
 from stack.components import Component
 from stack.errors import StackError
+from stack.listening import stranger
 from stack.paths import Layout
 from stack.settings import Settings
 from stack.starting import Progress, start
@@ -74,7 +75,7 @@ def up(
         chosen, notices = ports.choose(
             _listeners(settings, only),
             layout.ports,
-            [name for name, program in parts.LISTENERS.items() if program in before],
+            _held(ports.recorded(layout.ports), before),
         )
         every = settings.wanted_ports() | ports.recorded(layout.ports) | chosen
         components = [
@@ -147,6 +148,15 @@ def _listeners(settings: Settings, only: Collection[str]) -> dict[str, int]:
         for name, port in settings.wanted_ports().items()
         if (owner := name.removesuffix("_api")) in only and owner not in settings.attached()
     }
+
+
+def _held(recorded: Mapping[str, int], pids: Mapping[str, int]) -> list[str]:
+    """The listeners whose program runs and holds its recorded port, or nobody does yet."""
+    return [
+        name
+        for name, program in health.LISTENERS.items()
+        if program in pids and not stranger(recorded.get(name, 0), pids[program])
+    ]
 
 
 def _end_attached(supervisor: Supervisor, components: Collection[Component]) -> None:

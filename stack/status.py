@@ -9,10 +9,10 @@ from pathlib import Path
 from typing import Literal
 
 from stack import paths
-from stack.components import LISTENERS, NAMES, base_environment
+from stack.components import NAMES, base_environment
 from stack.errors import StackError
 from stack.files import write_private
-from stack.health import Address, look
+from stack.health import LISTENERS, Address, look
 from stack.paths import Layout
 from stack.settings import Service
 from stack.supervisor import Process, Supervisor

@@ -9,12 +9,18 @@ from __future__ import annotations
 from typing import Protocol
 
 from deployer.state import Deployment, Observed
+from deployer.status import Status
 
 
 class Target(Protocol):
     """Where deployments run."""
 
     name: str
+
+    @property
+    def server(self) -> str:
+        """The version of chart and server that predictors are made with now; "" for none."""
+        ...
 
     def observe(self, deployment: str) -> Observed:
         """What runs of a deployment, by its id, and what the gateway serves of it.
@@ -42,6 +48,14 @@ class Target(Protocol):
 
     def logs(self, predictor: str, lines: int) -> str:
         """The last lines that a predictor wrote, also after it ended."""
+        ...
+
+    def tell(self, told: Status) -> None:
+        """Show what is known of a deployment where it runs, if there is a place for it there.
+
+        Raises:
+            TargetUnavailable: It could not be shown; nothing else depends on it.
+        """
         ...
 
     def close(self) -> None:

@@ -20,7 +20,7 @@ import pytest
 from deployer.artifacts import Artifacts, ArtifactState, artifact_key, digest_of
 from deployer.artifactsources import PROXY
 from deployer.errors import ArtifactCorrupt, ArtifactMissing, ArtifactUnreachable
-from deployer.state import VersionId
+from deployer.versions import VersionId
 
 VERSION = VersionId("Fraud Größe/ü", 3, 1700000000000, "m-1")
 FILES = {

@@ -66,6 +66,10 @@ class Story(RuleBasedStateMachine):
     def refuses(self, number: int) -> None:
         self.world.unanswering ^= {number}
 
+    @rule(number=NUMBERS)
+    def runs_out_of_memory(self, number: int) -> None:
+        self.world.starving ^= {number}
+
     @rule(seconds=st.sampled_from([0.1, 1.0, 30.0, 400.0]))
     def wait(self, seconds: float) -> None:
         self.world.tick(seconds)
@@ -133,7 +137,7 @@ class Story(RuleBasedStateMachine):
         if not self._act(number):
             return
         world = self.world
-        world.broken, world.unanswering = set(), set()
+        world.broken, world.unanswering, world.starving = set(), set(), set()
         world.registry.stage(number, "None")
         world.registry.aliases.pop("champion", None)
         world.list_registry()

@@ -27,11 +27,46 @@ def test_a_plan_says_why_and_what_in_the_order_of_doing():
     world = World()
     world.registry.stage(world.registry.add(), "Production")
     world.list_registry()
+    world.pass_once("before saving")
+    assert [change.action for change in world.todo.changes] == ["start", "ask", "route"]
+    assert {change.version for change in world.todo.changes} == {"1"}
+    assert "version 1" in world.todo.changes[0].why
+
+
+def test_a_plan_reaches_from_what_serves_to_the_promoted_version():
+    world = rolled_out()
+    world.registry.stage(world.registry.add(), "Production")
+    world.list_registry()
+    world.pass_once("before saving")
+    told = [(change.action, change.version) for change in world.todo.changes]
+    assert told == [("start", "2"), ("ask", "2"), ("route", "2"), ("retire", "1")]
+
+
+def test_a_plan_gets_shorter_on_the_way_and_keeps_its_digest():
+    world = rolled_out()
+    world.registry.stage(world.registry.add(), "Production")
+    world.list_registry()
+    told, digests = [], set()
+    for _ in range(30):
+        world.pass_once()
+        told.append(tuple(change.action for change in world.todo.changes))
+        digests.add(world.todo.digest)
+        world.tick()
+    assert told[0] == ("start", "ask", "route", "retire")
+    assert told[-1] == ()
+    assert [len(now) for now in told] == sorted((len(now) for now in told), reverse=True)
+    assert len(digests) == 1
+    assert world.serves == 2
+
+
+def test_a_version_that_failed_for_good_is_not_planned():
+    world = rolled_out()
+    world.broken.add(world.registry.add())
+    world.registry.stage(2, "Production")
+    world.list_registry()
+    world.settle()
     world.pass_once()
-    [start] = world.todo.changes
-    assert start.action == "start"
-    assert start.version == "1"
-    assert "version 1" in start.why
+    assert not world.todo.pending
 
 
 def test_the_digest_names_what_would_be_done():

@@ -155,6 +155,49 @@ def test_a_version_that_does_not_load_leaves_the_old_one_and_is_not_tried_again(
     assert len(world.running) == 1
 
 
+def test_a_version_that_ran_out_of_memory_is_tried_again_with_growing_pauses():
+    world = served("Production", "None")
+    world.starving.add(2)
+    world.registry.stage(2, "Production")
+    world.poll_registry()
+    world.settle(30)
+    tries = []
+    for _ in range(8):
+        [failure] = world.record.failures.values()
+        assert failure.reason == "OutOfMemory"
+        tries.append(failure.retry_at - world.now)
+        assert world.serves == 1
+        world.tick(POLICY.retry_most * 1.5)
+        world.settle(30)
+    assert max(tries) <= POLICY.retry_most * 1.25, "the pauses are capped"
+    assert next(iter(world.record.failures.values())).attempts >= 8
+    world.starving.clear()
+    world.tick(POLICY.retry_most * 1.5)
+    world.settle(30)
+    assert world.serves == 2
+    assert world.record.failures == {}
+
+
+def test_a_version_that_ran_out_of_memory_under_traffic_waits_for_a_person():
+    world = served("Production", "None")
+    world.serving_file = {"rollout": {"steps": [50, 100], "step_seconds": 60}}
+    world.registry.stage(2, "Production")
+    world.poll_registry()
+    world.settle(20)
+    assert world.record.candidate.step == 0
+    name = world.record.candidate.predictor.name
+    world.running[name] = replace(
+        world.running[name], phase=Phase.FAILED, reason="OutOfMemory", passing=True
+    )
+    world.settle(20)
+    assert world.serves == 1
+    [failure] = world.record.failures.values()
+    assert failure.retry_at is None
+    world.tick(POLICY.retry_most * 10)
+    world.settle(20)
+    assert world.serves == 1
+
+
 def test_a_version_that_refuses_its_example_takes_no_request():
     world = served("Production", "None")
     world.unanswering.add(2)

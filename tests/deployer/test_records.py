@@ -10,7 +10,8 @@ from world import World
 from deployer.database import Database
 from deployer.history import Event, History
 from deployer.records import Records
-from deployer.state import Absence, Candidate, Draining, Failure, Mark, Record, VersionId
+from deployer.state import Absence, Candidate, Draining, Failure, Mark, Record
+from deployer.versions import VersionId
 
 
 def predictor():

@@ -14,7 +14,7 @@ from deployer.platformid import platform_id
 from deployer.secretrefs import credentials, resolve_secret
 from deployer.services import Mlflow
 from deployer.settings import Settings, load, main_settings
-from deployer.state import Selector
+from deployer.versions import Selector
 
 ROOT = Path(__file__).resolve().parents[2]
 Write = Callable[[str], Path]
@@ -116,7 +116,11 @@ def test_a_file_that_names_environments_replaces_the_default_ones(write: Write) 
         ("environments:\n  p: {}", "line 2: environments.p needs a stage or an alias", ""),
         ("environments: {p: {stage: Archived}}", "environments.p.stage should be", "stage"),
         ("environments: {p: {alias: latest}}", "MLflow reserves", "alias"),
-        ("environments: {p: {stage: Staging, target: moon}}", "should be 'local', not", "Where"),
+        (
+            "environments: {p: {stage: Staging, target: moon}}",
+            "should be 'local' or 'kubernetes', not",
+            "Where",
+        ),
         ("environments: {P: {stage: Staging}}", "'P' cannot be the name", "places"),
         ("environments: {p: {alias: a, namespace: '{x}'}}", "namespace should be", "cluster"),
         (

@@ -14,19 +14,15 @@ from deployer.state import (
     Deployment,
     Description,
     ExampleState,
-    ModelVersion,
     Observed,
     ObservedPredictor,
     Phase,
     Policy,
     Predictor,
     Record,
-    RegisteredModel,
-    RegistrySnapshot,
-    Selector,
-    VersionId,
     Wanted,
 )
+from deployer.versions import ModelVersion, RegisteredModel, RegistrySnapshot, Selector, VersionId
 
 MODEL, ENVIRONMENT = "angler", "prod"
 SELECTOR = Selector("Production", "champion")
@@ -87,6 +83,8 @@ class World:
     now: float = 1_000_000.0
     broken: set[int] = field(default_factory=set)
     unanswering: set[int] = field(default_factory=set)
+    starving: set[int] = field(default_factory=set)
+    serving_file: dict[str, object] | None = None
     wanted: Wanted = field(default_factory=lambda: Wanted(None))
     last: Deployment | None = None
 
@@ -114,11 +112,12 @@ class World:
             record = desired.see(record, self.snapshot, SELECTOR, self.now, serving)
         mark = desired.winner(record.marks)
         if mark and mark.version.key not in record.descriptions:
-            described = {mark.version.key: Description("source", None)}
+            described = {mark.version.key: Description("source", self.serving_file)}
             record = replace(record, descriptions={**record.descriptions, **described})
         self.wanted = desired.want(record, LAYERS, Limits(), POLICY, self.now)
         step = rollout.advance(self.wanted, observed, record, POLICY, self.now)
-        self.todo = plan.make(observed, step.deployment, step.record, retiring=False)
+        goal = plan.goal(self.wanted, observed, step.deployment, step.record, step.waiting)
+        self.todo = plan.make(observed, goal, retiring=False)
         if crash == "before saving":
             return step
         self.record = step.record
@@ -146,9 +145,15 @@ class World:
         for name, one in list(self.running.items()):
             number = one.predictor.version.number
             if one.phase is Phase.STARTING and self.now - one.since >= 1:
-                fate = Phase.FAILED if number in self.broken else Phase.READY
+                starves = number in self.starving
+                fate = Phase.FAILED if starves or number in self.broken else Phase.READY
                 self.running[name] = replace(
-                    one, phase=fate, since=self.now, reason="LoadError", message="it broke"
+                    one,
+                    phase=fate,
+                    since=self.now,
+                    reason="OutOfMemory" if starves else "LoadError",
+                    message="it broke",
+                    passing=starves,
                 )
             elif one.example is ExampleState.ASKED:
                 refuses = number in self.unanswering

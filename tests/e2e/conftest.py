@@ -60,7 +60,8 @@ def make_platform(
 
 @pytest.fixture(scope="session")
 def quick(make_platform: Callable[..., PlatformHome]) -> PlatformHome:
-    platform = make_platform("quick")
+    # What failed for a passing cause is not tried again while a test looks at it.
+    platform = make_platform("quick", policy={"retry_first": "5m", "retire_window": "20s"})
     platform.up("mlflow", "gateway", "deployer")
     models = [{"name": "calm", "kind": "constant", "say": say} for say in (1, 2, 3)]
     for name in (
@@ -75,6 +76,8 @@ def quick(make_platform: Callable[..., PlatformHome]) -> PlatformHome:
         "clicked-alias",
     ):
         models += [{"name": name, "kind": "constant", "say": say} for say in (1, 2)]
+    twins = {"kind": "constant", "serving": {"replicas": 2}}
+    models += [{"name": "twins", "say": say} | twins for say in (1, 2)]
     for name, how in BAD.items():
         models.append({"name": name, "kind": "constant", "say": 1})
         models.append({"name": name, "kind": name, "say": 2} | how)

@@ -1,8 +1,10 @@
-"""A proxy in front of a real server that can be told to misbehave in one of a few ways."""
+"""A proxy that can be told to misbehave, in front of a real server; a server that says nothing."""
 
 from __future__ import annotations
 
 import json
+import re
+import socket
 import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
@@ -11,17 +13,28 @@ import httpx
 
 
 class FaultyProxy:
-    """Forwards to `upstream`; `mode` is ok, refuse, error, empty, half or nonsense."""
+    """Forwards to `upstream`; `mode` is ok, refuse, error, empty, half or nonsense.
+
+    Requests for a path that matches `hold` get no answer; `held` says that there was one.
+    """
 
     def __init__(self, upstream: str) -> None:
         self.mode = "ok"
         self.spoiled = 0
+        self.hold: re.Pattern[str] | None = None
+        self.held = threading.Event()
+        self._closing = threading.Event()
         proxy = self
         client = httpx.Client(base_url=upstream, timeout=30, trust_env=False)
 
         class Handler(BaseHTTPRequestHandler):
             def _any(self) -> None:
                 body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
+                if proxy.hold and proxy.hold.search(self.path):
+                    proxy.held.set()
+                    proxy._closing.wait()
+                    self.close_connection = True
+                    return
                 if proxy.mode == "refuse":
                     proxy.spoiled += 1
                     self.close_connection = True
@@ -67,7 +80,33 @@ class FaultyProxy:
         return json.dumps(half).encode()
 
     def close(self) -> None:
+        self._closing.set()
         self._server.shutdown()
         self._thread.join()
         self._server.server_close()
         self._client.close()
+
+
+class Silence:
+    """A server that takes connections and never answers; `reached` says that one came."""
+
+    def __init__(self) -> None:
+        self.reached = threading.Event()
+        self._listening = socket.create_server(("127.0.0.1", 0))
+        self.url = f"http://127.0.0.1:{self._listening.getsockname()[1]}"
+        self._connections: list[socket.socket] = []
+        threading.Thread(target=self._accept, daemon=True).start()
+
+    def _accept(self) -> None:
+        while True:
+            try:
+                self._connections.append(self._listening.accept()[0])
+            except OSError:
+                return
+            self.reached.set()
+
+    def close(self) -> None:
+        self._listening.shutdown(socket.SHUT_RDWR)
+        self._listening.close()
+        for connection in self._connections:
+            connection.close()

@@ -15,7 +15,7 @@ from typing import Any
 
 from deployer.history import History
 from deployer.records import Records
-from deployer.targets.local.examples import Examples
+from deployer.targets.examples import Examples
 from deployer.targets.local.files import PredictorFiles
 from deployer.targets.local.gateway import Gateway
 from stack.supervisor import Supervisor

@@ -66,7 +66,9 @@ def _log(mlflow: Any, model: dict[str, Any]) -> int:
             example = pd.DataFrame({"x": [1.0, 2.0]})
             mlflow.pyfunc.save_model(
                 path,
-                python_model=_python_model(model["kind"], model.get("say", 1)),
+                python_model=_python_model(
+                    model["kind"], model.get("say", 1), model.get("path", "/")
+                ),
                 signature=infer_signature(example, np.array([1, 2])),
                 input_example=example,
                 pip_requirements=requirements,
@@ -89,29 +91,36 @@ def _log(mlflow: Any, model: dict[str, Any]) -> int:
     return int(client.create_model_version(model["name"], source, run.run_id).version)
 
 
-def _python_model(kind: str, say: int) -> Any:
-    """A model whose answer is `say` for each row, or that fails in one way or another."""
+def _python_model(kind: str, say: int, path: str) -> Any:  # noqa: C901 - a list of fates
+    """A model whose answer is `say` for each row, or that fails in one way or another.
+
+    The kind "dies-at-load" does so as long as there is something at `path`.
+    """
     from mlflow.pyfunc import PythonModel
 
     class Model(PythonModel):
         def load_context(self, context: Any) -> None:  # noqa: ARG002
             import os
             import time
+            from pathlib import Path
 
             if kind == "load-error":
                 raise ValueError("cannot open the vault with password=hunter2")
             if kind == "slow-load":
                 time.sleep(600)
-            if kind == "dies-at-load":
+            if kind == "dies-at-load" and Path(path).exists():
                 os._exit(3)
             if kind == "eats-memory":
                 self.eaten = [bytearray(50_000_000) for _ in range(100)]
 
         def predict(self, _: Any, model_input: Any, params: Any = None) -> Any:  # noqa: ARG002
             import os
+            import time
 
             import numpy as np
 
+            if kind == "slow-answer":
+                time.sleep(600)
             if kind == "refuses-example":
                 raise RuntimeError("the example is not for me")
             if kind == "answers-text":

@@ -1,7 +1,8 @@
 """In: predictors. Out: their folders on disk: what each is, how its server starts, how it is.
 
 `definition.json` is ours (it says whose the folder is), `predictor.json` is what the model server
-reads, and `state.json` is what it writes.
+reads, and `state.json` is what it writes. Each replica is a model server of its own: the first is
+named as its predictor, and "NAME.2" has `predictor.2.json` and `state.2.json`.
 """
 
 from __future__ import annotations
@@ -88,23 +89,28 @@ class PredictorFiles:
             shutil.rmtree(self.folder(name), ignore_errors=True)
             self._read.pop(name, None)
 
-    def server(self, name: str) -> dict[str, Any]:
-        """What its model server was last started with; empty before its first start."""
-        return _json(self.folder(name) / "predictor.json")
+    def server(self, replica: str) -> dict[str, Any]:
+        """What a replica was last started with; empty before its first start."""
+        return _json(self._file(replica, "predictor"))
 
-    def state(self, name: str) -> dict[str, Any]:
-        """What its model server last wrote of itself; empty before that."""
-        return _json(self.folder(name) / "state.json")
+    def state(self, replica: str) -> dict[str, Any]:
+        """What a replica last wrote of itself; empty before that."""
+        return _json(self._file(replica, "state"))
 
-    def configure(self, definition: Definition, artifact: Path, python: Path) -> Path:
-        """Write what the model server is to be started with; returns the file.
+    def ports(self, predictor: Predictor) -> list[int]:
+        """The ports of its replicas, as far as they were started."""
+        ports = [self.server(replica).get("port") for replica in replicas(predictor)]
+        return [port for port in ports if isinstance(port, int)]
+
+    def configure(self, definition: Definition, replica: str, artifact: Path, python: Path) -> Path:
+        """Write what a replica is to be started with; returns the file.
 
         A port that it had is kept while it is free.
         """
         predictor = definition.predictor
-        folder = self.folder(predictor.name)
         spec = predictor.spec
-        (folder / "state.json").unlink(missing_ok=True)
+        state = self._file(replica, "state")
+        state.unlink(missing_ok=True)
         server = {
             "predictor": predictor.name,
             "model": definition.model,
@@ -113,20 +119,25 @@ class PredictorFiles:
             "artifact": str(artifact),
             "python": str(python),
             "host": "127.0.0.1",
-            "state_file": str(folder / "state.json"),
+            "state_file": str(state),
             "memory_bytes": spec["resources"]["memory"],
             "max_body_bytes": spec["max_body"],
             "timeout_seconds": spec["timeout_seconds"],
             "batching": spec["batching"],
             "drain_seconds": spec["rollout"]["drain"],
         }
+        file = self._file(replica, "predictor")
         with self._lock:
-            server["port"] = self._port(self.server(predictor.name).get("port"))
-            write_atomically(folder / "predictor.json", json.dumps(server, indent=1))
-        return folder / "predictor.json"
+            server["port"] = self._port(self.server(replica).get("port"))
+            write_atomically(file, json.dumps(server, indent=1))
+        return file
+
+    def _file(self, replica: str, kind: str) -> Path:
+        name, _, number = replica.partition(".")
+        return self.folder(name) / (f"{kind}.{number}.json" if number else f"{kind}.json")
 
     def _port(self, before: object) -> int:
-        taken = {self.server(d.predictor.name).get("port") for d in self.all()} - {before}
+        taken = {port for known in self.all() for port in self.ports(known.predictor)} - {before}
         start = PORTS.start + zlib.crc32(str(self._root).encode()) % len(PORTS)
         wrapped = [*range(start, PORTS.stop), *range(PORTS.start, start)]
         first = [before] if isinstance(before, int) else []
@@ -141,6 +152,16 @@ class PredictorFiles:
                     continue
             return int(port)
         raise OSError("no free port for a model server")
+
+
+def replicas(predictor: Predictor) -> list[str]:
+    """The names of a predictor's replicas. One that scales by itself elsewhere has its least here.
+
+    Names of predictors hold no dot, so that each replica's name leads back to its predictor.
+    """
+    scaling = predictor.spec.get("autoscaling") or {}
+    number = int(scaling.get("min") or predictor.spec["replicas"])
+    return [predictor.name, *(f"{predictor.name}.{i}" for i in range(2, number + 1))]
 
 
 def _json(path: Path) -> dict[str, Any]:

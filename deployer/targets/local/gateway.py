@@ -20,6 +20,9 @@ from deployer import naming
 from deployer.errors import GatewayUnavailable
 
 FRESH_SECONDS = 0.05
+HEALTH_CHECK = {"path": "/v2/health/ready", "interval": "500ms", "timeout": "2s"}
+
+Share = tuple[list[int], int]  # ports, and percent
 
 
 class Gateway:
@@ -44,7 +47,7 @@ class Gateway:
         return f"{self._url}/{environment}/{naming.url_segment(model)}/"
 
     def route(
-        self, deployment: str, model: str, environment: str, shares: Mapping[str, tuple[int, int]]
+        self, deployment: str, model: str, environment: str, shares: Mapping[str, Share]
     ) -> bool:
         """Have requests split over predictors; no share takes the route away.
 
@@ -52,7 +55,7 @@ class Gateway:
             deployment: The deployment's id.
             model: The registered model's name.
             environment: The environment's name.
-            shares: For each predictor its port and its weight in percent, above 0.
+            shares: For each predictor the ports of its replicas and its weight in percent, above 0.
 
         Returns:
             Whether the file changed.
@@ -126,7 +129,7 @@ def write_atomically(path: Path, text: str, mode: int = 0o600) -> None:
         raise
 
 
-def _config(deployment: str, prefix: str, shares: Mapping[str, tuple[int, int]]) -> dict[str, Any]:
+def _config(deployment: str, prefix: str, shares: Mapping[str, Share]) -> dict[str, Any]:
     services: dict[str, Any] = {
         deployment: {
             "weighted": {
@@ -136,8 +139,11 @@ def _config(deployment: str, prefix: str, shares: Mapping[str, tuple[int, int]])
             }
         }
     }
-    for name, (port, _) in shares.items():
-        services[name] = {"loadBalancer": {"servers": [{"url": f"http://127.0.0.1:{port}"}]}}
+    for name, (ports, _) in shares.items():
+        servers = [{"url": f"http://127.0.0.1:{port}"} for port in ports]
+        services[name] = {"loadBalancer": {"servers": servers}}
+        if len(ports) > 1:  # one that is not ready is left out while another is
+            services[name]["loadBalancer"]["healthCheck"] = HEALTH_CHECK
     return {
         "http": {
             "routers": {

@@ -1,10 +1,11 @@
-"""In: supervisord's word on a server, its own state file, its preparation. Out: one observation."""
+"""In: supervisord's word on each replica, its state file, its preparation. Out: one observation."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
+from deployer.reasons import Reason
 from deployer.state import ExampleState, ObservedPredictor, Phase, Predictor
 from deployer.targets.local.preparation import Prepared
 from stack.supervisor import Process
@@ -16,6 +17,15 @@ _SERVER_PHASES = {
     "failed": Phase.FAILED,
 }
 _UP = ("STARTING", "RUNNING", "BACKOFF", "STOPPING")
+_WORST_FIRST = (
+    Phase.FAILED,
+    Phase.ABSENT,
+    Phase.FETCHING,
+    Phase.BUILDING,
+    Phase.STARTING,
+    Phase.UNREADY,
+    Phase.READY,
+)
 
 
 def observe_server(
@@ -25,10 +35,10 @@ def observe_server(
     prepared: Prepared | None,
     now: float,
 ) -> dict[str, Any]:
-    """Judge where a predictor is; returns fields of ObservedPredictor.
+    """Judge where a replica is; returns fields of ObservedPredictor.
 
     Args:
-        predictor: Which one.
+        predictor: Whose replica.
         process: What supervisord says of it; None if it does not know it.
         state: What the server last wrote of itself.
         prepared: How far its artifact and environment are, if anybody asked.
@@ -47,8 +57,9 @@ def observe_server(
         return fields | {
             "phase": Phase.FAILED,
             "since": now,
-            "reason": "CrashLoop",
+            "reason": Reason.CRASH_LOOP,
             "message": f"The model server ended again and again: {process.message}.",
+            "passing": True,
         }
     since = own.get("at") or process.started or now
     if phase is Phase.STARTING:
@@ -58,13 +69,31 @@ def observe_server(
         "since": float(since),
         "reason": str(own.get("reason") or ""),
         "message": str(own.get("message") or ""),
+        "passing": _may_pass(own),
     }
+
+
+def together(replicas: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """Judge a predictor by its replicas: it is where the one that is furthest behind is.
+
+    Its process is that of the first one.
+    """
+    ready = sum(1 for one in replicas if one["phase"] is Phase.READY)
+    behind = min(replicas, key=lambda one: (_WORST_FIRST.index(one["phase"]), one["since"]))
+    fields = {**behind, "replicas": len(replicas), "replicas_ready": ready}
+    fields["pid"] = replicas[0].get("pid")
+    if ready == len(replicas):
+        fields["since"] = max(one["since"] for one in replicas)
+    elif len(replicas) > 1:
+        count = f"{ready} of {len(replicas)} replicas are ready"
+        fields["message"] = f"{count}: {behind['message']}" if behind.get("message") else count
+    return fields
 
 
 def complete(
     fields: Mapping[str, Any],
     weight: int,
-    port: object,
+    port: int | None,
     verdict: tuple[ExampleState, str, bool],
 ) -> ObservedPredictor:
     """Put what the gateway and the example say beside it."""
@@ -73,14 +102,25 @@ def complete(
     return ObservedPredictor(
         **fields,
         live_weight=weight,
-        port=port if isinstance(port, int) else None,
+        port=port,
         example=state,
         example_message=message,
     )
 
 
+def _may_pass(state: Mapping[str, Any]) -> bool:
+    """Whether the machine may have been the cause: memory, or a death without a last word.
+
+    A model that says why it cannot be loaded would say the same again.
+    """
+    reason = state.get("reason")
+    if reason == Reason.LOAD_ERROR:
+        return not state.get("traceback_id")
+    return reason in (Reason.OUT_OF_MEMORY, Reason.CRASH_LOOP)
+
+
 def _preparing(prepared: Prepared | None, now: float) -> dict[str, Any]:
-    if prepared is None:
+    if prepared is None or prepared.phase is Phase.READY:  # all is there but the process
         return {"phase": Phase.ABSENT, "since": now}
     if prepared.error:
         return {
@@ -91,5 +131,4 @@ def _preparing(prepared: Prepared | None, now: float) -> dict[str, Any]:
             "hint": prepared.error.hint,
             "passing": prepared.error.passing,
         }
-    phase = Phase.STARTING if prepared.phase is Phase.READY else prepared.phase
-    return {"phase": phase, "since": prepared.since}
+    return {"phase": prepared.phase, "since": prepared.since}

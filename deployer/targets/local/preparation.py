@@ -71,9 +71,11 @@ class Preparation:
                 self._environments.forget(request)
 
     def close(self) -> None:
-        """End what is under way; it begins anew after a restart."""
+        """End what is under way, both at the same time; it begins anew after a restart."""
+        fetching = threading.Thread(target=self._artifacts.close, name="close", daemon=True)
+        fetching.start()
         self._environments.close()
-        self._artifacts.close()
+        fetching.join()
 
     def _look(self, predictor: Predictor) -> Prepared:
         now = self._clock()

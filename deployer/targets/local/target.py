@@ -9,17 +9,21 @@ from __future__ import annotations
 import os
 import sys
 import threading
-from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Mapping
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
+from typing import Any
 
+from deployer import example
+from deployer.background import each
 from deployer.errors import GatewayUnavailable, TargetUnavailable
 from deployer.state import Deployment, Observed, ObservedPredictor, Phase, Predictor
-from deployer.targets.local.examples import Examples
-from deployer.targets.local.files import Definition, PredictorFiles
+from deployer.status import Status
+from deployer.targets.examples import Examples
+from deployer.targets.local.files import Definition, PredictorFiles, replicas
 from deployer.targets.local.gateway import Gateway
-from deployer.targets.local.observation import complete, observe_server
+from deployer.targets.local.observation import complete, observe_server, together
 from deployer.targets.local.preparation import Preparation
 from stack.errors import StackError
 from stack.supervisor import Process, Program, Supervisor
@@ -40,6 +44,7 @@ class LocalTarget:
     """
 
     name = "local"
+    server = ""
 
     def __init__(
         self,
@@ -59,7 +64,6 @@ class LocalTarget:
         self._supervisor = Supervisor(root, "schnitzel-serving", environment)
         self._examples = Examples()
         self._leaving: set[str] = set()
-        self._pool = ThreadPoolExecutor(max_workers=4, thread_name_prefix="retire")
         self._lock = threading.Lock()
 
     def observe(self, deployment: str) -> Observed:
@@ -76,7 +80,7 @@ class LocalTarget:
         for definition in self._files.all():
             name = definition.predictor.name
             if definition.deployment == deployment and name not in self._leaving:
-                found[name] = self._observe(definition, processes.get(name), live.get(name, 0), now)
+                found[name] = self._observe(definition, processes, live.get(name, 0), now)
         return Observed(found, now, gateway_error)
 
     def apply(self, deployment: Deployment, observed: Observed) -> None:
@@ -89,7 +93,9 @@ class LocalTarget:
             for name in deployment.ask:
                 seen = observed.predictors[name]
                 artifact = Path(str(self._files.server(name)["artifact"]))
-                self._examples.ask(name, seen.port, seen.pid, artifact)
+                if seen.port is not None:
+                    url = f"http://127.0.0.1:{seen.port}"
+                    self._examples.ask(name, seen.pid, partial(example.ask, url, artifact))
             self._route(deployment)
         except (StackError, OSError) as error:
             raise TargetUnavailable(
@@ -110,15 +116,17 @@ class LocalTarget:
 
     def logs(self, predictor: str, lines: int) -> str:
         """See the base class."""
-        try:
-            text = (self._logs / f"{predictor}.log").read_text(errors="replace")
-        except OSError:
-            return ""
-        return "".join(text.splitlines(keepends=True)[-lines:])
+        files = [self._logs / f"{predictor}.log", *sorted(self._logs.glob(f"{predictor}.*.log"))]
+        found = {file.stem: _tail(file, lines) for file in files if file.exists()}
+        if len(found) == 1:
+            return next(iter(found.values()))
+        return "".join(f"==> {replica} <==\n{text}" for replica, text in found.items())
+
+    def tell(self, told: Status) -> None:
+        """See the base class: the API tells, and the tags; there is no other place here."""
 
     def close(self) -> None:
         """See the base class."""
-        self._pool.shutdown(wait=False, cancel_futures=True)
         self._preparation.close()
         self._gateway.close()
 
@@ -132,15 +140,25 @@ class LocalTarget:
             ) from error
 
     def _observe(
-        self, definition: Definition, process: Process | None, weight: int, now: float
+        self, definition: Definition, processes: Mapping[str, Process], weight: int, now: float
     ) -> ObservedPredictor:
         predictor = definition.predictor
         name = predictor.name
-        prepared = self._preparation.seen(name)
-        seen = observe_server(predictor, process, self._files.state(name), prepared, now)
-        verdict = self._examples.verdict(name, seen.get("pid"))
-        port = self._files.server(name).get("port")
-        return complete(seen, weight, port, verdict)
+        parts = [
+            self._observe_replica(predictor, replica, processes, now)
+            for replica in replicas(predictor)
+        ]
+        seen = together(parts)
+        verdict = self._examples.verdict(name, seen["pid"])
+        ports = self._files.ports(predictor)
+        return complete(seen, weight, ports[0] if ports else None, verdict)
+
+    def _observe_replica(
+        self, predictor: Predictor, replica: str, processes: Mapping[str, Process], now: float
+    ) -> dict[str, Any]:
+        prepared = self._preparation.seen(predictor.name)
+        state = self._files.state(replica)
+        return observe_server(predictor, processes.get(replica), state, prepared, now)
 
     def _ensure(
         self,
@@ -150,7 +168,6 @@ class LocalTarget:
         *,
         restart: bool,
     ) -> None:
-        name = predictor.name
         definition = self._files.define(
             deployment.id, deployment.model, deployment.environment, predictor
         )
@@ -161,19 +178,24 @@ class LocalTarget:
         prepared = self._preparation.ensure(predictor)
         if prepared.artifact is None or prepared.python is None:
             return
-        if restart:
-            self._supervisor.remove(name, grace=1)
-        config = self._files.configure(definition, prepared.artifact, prepared.python)
-        self._supervisor.put(self._program(name, config))
+        processes = self._processes()
+        for replica in replicas(predictor):
+            before = self._observe_replica(predictor, replica, processes, self._clock())
+            if replica in processes and before["phase"] is not Phase.FAILED:
+                continue
+            if replica in processes:
+                self._supervisor.remove(replica, grace=1)
+            config = self._files.configure(definition, replica, prepared.artifact, prepared.python)
+            self._supervisor.put(self._program(replica, config))
 
-    def _program(self, name: str, config: Path) -> Program:
-        drain = self._files.server(name).get("drain_seconds", 5)
+    def _program(self, replica: str, config: Path) -> Program:
+        drain = self._files.server(replica).get("drain_seconds", 5)
         return Program(
-            name=name,
+            name=replica,
             command=(sys.executable, "-m", "serving", str(config)),
             environment={},
             directory=config.parent,
-            log=self._logs / f"{name}.log",
+            log=self._logs / f"{replica}.log",
             autorestart="unexpected",
             exit_codes=(0, 64, 65),
             stop_seconds=int(drain) + 5,
@@ -182,9 +204,9 @@ class LocalTarget:
     def _route(self, deployment: Deployment) -> None:
         shares = {}
         for slot in deployment.slots:
-            port = self._files.server(slot.predictor.name).get("port")
-            if slot.weight and isinstance(port, int):
-                shares[slot.predictor.name] = (port, slot.weight)
+            ports = self._files.ports(slot.predictor)
+            if slot.weight and ports:
+                shares[slot.predictor.name] = (ports, slot.weight)
         self._gateway.route(deployment.id, deployment.model, deployment.environment, shares)
 
     def _retire(self, predictor: Predictor) -> None:
@@ -192,16 +214,22 @@ class LocalTarget:
             if predictor.name in self._leaving:
                 return
             self._leaving.add(predictor.name)
-        self._pool.submit(self._remove, predictor)
+        # A daemon: a long drain must not hold up the end of the Deployer, which begins it anew.
+        threading.Thread(target=self._remove, args=(predictor,), name="retire", daemon=True).start()
 
     def _remove(self, predictor: Predictor) -> None:
-        name = predictor.name
+        name, names = predictor.name, replicas(predictor)
+        grace = predictor.spec["rollout"]["drain"] + 5
         try:
             with suppress(StackError):
-                self._supervisor.remove(name, grace=predictor.spec["rollout"]["drain"] + 5)
+                each(partial(self._supervisor.remove, grace=grace), names, len(names), "retire")
                 self._files.remove(name)
             self._preparation.forget(predictor)
             self._examples.forget(name)
         finally:
             with self._lock:
                 self._leaving.discard(name)
+
+
+def _tail(file: Path, lines: int) -> str:
+    return "".join(file.read_text(errors="replace").splitlines(keepends=True)[-lines:])

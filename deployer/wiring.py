@@ -1,0 +1,140 @@
+"""In: settings. Out: the parts of a Deployer, put together: what it reads, keeps, and acts on."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from deployer.artifacts import Artifacts
+from deployer.database import Database, Transactions
+from deployer.environments import Environments
+from deployer.history import History
+from deployer.marker import Marker
+from deployer.mirror import Mirror
+from deployer.promoters import Promoters
+from deployer.reading import Reading
+from deployer.reconcile import World
+from deployer.records import Records
+from deployer.recordstores import RecordStores
+from deployer.registry import Registry
+from deployer.rest import Rest
+from deployer.secretrefs import credentials, resolve_secret
+from deployer.settings import Settings
+from deployer.targets.base import Target
+from stack.paths import Layout
+
+if TYPE_CHECKING:
+    from deployer.targets.kubernetes.assembly import Assembled
+
+LOOPBACK = "127.0.0.1"
+
+
+@dataclass
+class Wiring:
+    """Everything that a Deployer is made of, below its controller and its API."""
+
+    world: World
+    rest: Rest
+    mlflow_url: str
+    database: Transactions
+    clusters: dict[str, Assembled] = field(default_factory=dict)
+
+    @property
+    def targets(self) -> list[Target]:
+        """Each target once."""
+        return list({id(target): target for target in self.world.targets.values()}.values())
+
+
+def wire(
+    settings: Settings, layout: Layout, changed: Callable[[str], None], lost: Callable[[], None]
+) -> Wiring:
+    """Put the parts together; nothing runs yet.
+
+    Args:
+        settings: all of them.
+        layout: this platform's home.
+        changed: told a deployment's id when something of it changed in a cluster.
+        lost: called when another Deployer has taken over a cluster.
+
+    Raises:
+        SettingsInvalid: something that is named cannot be found or read.
+        DatabaseUnavailable: the account cannot be kept.
+    """
+    mlflow_url = settings.mlflow.url or f"http://{LOOPBACK}:{settings.mlflow.port}"
+    auth = _mlflow_credentials(settings)
+    rest = Rest(mlflow_url, auth)
+    database = _database(settings, layout)
+    kept = Records(database)
+    artifacts = Artifacts(settings.cache, mlflow_url, auth)
+    clusters = {}
+    names = {e.cluster for e in settings.environments.values() if e.cluster}
+    if names:
+        from deployer.targets.kubernetes.assembly import assemble  # noqa: PLC0415 - only with one
+
+        for name in sorted(names):
+            clusters[name] = assemble(
+                name, settings, artifacts, mlflow_url, changed, lost, time.time
+            )
+    on_cluster = {
+        name: clusters[environment.cluster]
+        for name, environment in settings.environments.items()
+        if environment.cluster
+    }
+    records = RecordStores(kept, {name: made.records for name, made in on_cluster.items()})
+    marker = Marker(rest, kept, settings.platform_id)
+    registry = Registry(rest, marker.check)
+    targets: dict[str, Target] = {name: made.target for name, made in on_cluster.items()}
+    local = [name for name in settings.environments if name not in on_cluster]
+    if local:
+        targets |= dict.fromkeys(local, _local(settings, layout, artifacts))
+    world = World(
+        settings=settings,
+        registry=registry,
+        reading=Reading(registry, artifacts.read_file),
+        marker=marker,
+        records=records,
+        history=History(database),
+        mirror=Mirror(rest, kept, marker.advance),
+        promoters=Promoters(rest),
+        targets=targets,
+        clock=time.time,
+    )
+    return Wiring(world, rest, mlflow_url, database, clusters)
+
+
+def _local(settings: Settings, layout: Layout, artifacts: Artifacts) -> Target:
+    # A Deployer in a pod has neither supervisord nor Traefik.
+    from deployer.targets.local.gateway import Gateway  # noqa: PLC0415
+    from deployer.targets.local.preparation import Preparation  # noqa: PLC0415
+    from deployer.targets.local.target import LocalTarget  # noqa: PLC0415
+
+    environments = Environments(settings.cache, settings.limits.parallel_builds)
+    url = settings.gateway.url or f"http://{LOOPBACK}:{settings.gateway.port}"
+    api_url = settings.gateway.api_url or f"http://{LOOPBACK}:{settings.gateway.api_port}"
+    return LocalTarget(
+        layout.serving,
+        layout.logs / "serving",
+        settings.platform_id,
+        Preparation(artifacts, environments, time.time),
+        Gateway(layout.gateway_dynamic, url, api_url),
+        time.time,
+    )
+
+
+def _database(settings: Settings, layout: Layout) -> Transactions:
+    if settings.deployer.database_ref is None:
+        return Database(layout.deployer_database)
+    from deployer.postgres import PostgresDatabase  # noqa: PLC0415 - an extra of its own
+
+    return PostgresDatabase(resolve_secret(settings.deployer.database_ref))
+
+
+def _mlflow_credentials(settings: Settings) -> tuple[str, str] | None:
+    found = credentials(settings.mlflow)
+    if found:
+        return found
+    name = os.environ.get("MLFLOW_TRACKING_USERNAME")
+    return (name, os.environ.get("MLFLOW_TRACKING_PASSWORD", "")) if name else None

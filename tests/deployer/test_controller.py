@@ -1,0 +1,180 @@
+"""The loop where something goes wrong that nobody foresaw, with no registry to be had."""
+
+from __future__ import annotations
+
+import threading
+
+import pytest
+from processes import free_port, wait_for
+
+from deployer import settings as settings_of
+from deployer.controller import Controller
+from deployer.database import Database
+from deployer.errors import NotFound, TargetUnavailable
+from deployer.history import History
+from deployer.marker import Marker
+from deployer.metrics import Metrics
+from deployer.mirror import Mirror
+from deployer.promoters import Promoters
+from deployer.reading import Reading
+from deployer.reconcile import World
+from deployer.records import Records
+from deployer.recordstores import RecordStores
+from deployer.registry import Registry
+from deployer.rest import Rest
+from deployer.state import Observed, Record
+from deployer.watch import Watch
+
+
+class Target:
+    """A target that fails as it is told to, and runs nothing."""
+
+    name = "local"
+    server = ""
+
+    def __init__(self) -> None:
+        self.error: Exception | None = None
+        self.observed = 0
+
+    def observe(self, _: str) -> Observed:
+        self.observed += 1
+        if self.error:
+            raise self.error
+        return Observed({}, 1.0)
+
+    def apply(self, *_: object) -> None:
+        pass
+
+    def tell(self, _: object) -> None:
+        pass
+
+    def deployments(self) -> set[tuple[str, str]]:
+        if isinstance(self.error, TargetUnavailable):
+            raise self.error
+        return set()
+
+    def url(self, model: str, environment: str) -> str:
+        return f"http://gateway/{environment}/{model}/"
+
+    def logs(self, *_: object) -> str:
+        return ""
+
+    def close(self) -> None:
+        pass
+
+
+@pytest.fixture
+def target():
+    return Target()
+
+
+@pytest.fixture
+def controller(tmp_path, monkeypatch, target):
+    monkeypatch.setenv("SCHNITZEL_HOME", str(tmp_path))
+    settings = settings_of.load({})
+    database = Database(tmp_path / "deployer.db")
+    rest = Rest(f"http://127.0.0.1:{free_port()}")
+    records = Records(database)
+    records.save(Record("angler-prod", "angler", "prod"))
+    marker = Marker(rest, records, settings.platform_id)
+    registry = Registry(rest, marker.check)
+    mirror = Mirror(rest, records, marker.advance)
+    world = World(
+        settings=settings,
+        registry=registry,
+        reading=Reading(registry, lambda *_: None),
+        marker=marker,
+        records=RecordStores(records, {}),
+        history=History(database),
+        mirror=mirror,
+        promoters=Promoters(rest),
+        targets=dict.fromkeys(settings.environments, target),
+        clock=lambda: 100.0,
+    )
+    environments = list(settings.environments)
+    made = Controller(
+        world,
+        lambda changed: Watch(
+            registry, marker, environments, lambda: False, changed, 0.1, 30, lambda: 100.0
+        ),
+        Metrics(),
+    )
+    yield made
+    made.close()
+    mirror.close()
+    rest.close()
+    database.close()
+
+
+def test_a_deployment_whose_first_pass_fails_is_shown_with_the_reason(controller, target):
+    target.error = RuntimeError("a secret: hunter2")
+    controller.start()
+    [status] = wait_for(controller.statuses, "the deployment to be shown")
+    assert (status.verdict.state, status.verdict.reason) == ("Failed", "PassFailed")
+    assert "angler in prod" in status.verdict.message
+    assert "RuntimeError" in status.verdict.message
+    assert "hunter2" not in status.verdict.message
+    assert "traceback" in status.verdict.next_step
+    assert status.target == "local"
+    assert status.plan["changes"] == []
+
+
+def test_a_failure_that_was_foreseen_keeps_its_own_reason(controller, target):
+    target.error = TargetUnavailable("supervisord is away.", "schnitzel up")
+    controller.start()
+    [status] = wait_for(controller.statuses, "the deployment to be shown")
+    assert status.verdict.reason == "TargetUnavailable"
+    assert status.verdict.next_step == "schnitzel up"
+
+
+def test_it_is_passed_over_again_and_recovers(controller, target):
+    target.error = RuntimeError("once")
+    controller.start()
+    wait_for(controller.statuses, "the deployment to be shown")
+    target.error = None
+    status = wait_for(
+        lambda: (seen := controller.status("angler-prod")).verdict.state != "Failed" and seen,
+        "its recovery",
+    )
+    assert status.verdict.reason == "NothingPromoted"
+    assert status.url
+
+
+def test_what_broke_later_keeps_what_was_known_and_says_since_when(controller, target):
+    controller.start()
+    wait_for(controller.statuses, "the deployment to be shown")
+    target.error = RuntimeError("later")
+    controller.look()
+    status = wait_for(
+        lambda: (seen := controller.status("angler-prod")).verdict.state == "Failed" and seen,
+        "its failure",
+    )
+    assert status.url == "http://gateway/prod/angler/"
+    assert status.changed_at == 100.0
+
+
+def test_a_plan_can_be_asked_for_while_the_registry_and_the_target_are_away(controller, target):
+    controller.start()
+    wait_for(controller.statuses, "the deployment to be shown")
+    target.error = TargetUnavailable("away")
+    assert controller.planned("angler-prod").plan["changes"] == []
+    with pytest.raises(NotFound):
+        controller.planned("no-such")
+
+
+def test_a_look_at_the_registry_that_breaks_is_said_and_does_not_end_the_watch(
+    controller, monkeypatch
+):
+    looked = threading.Event()
+
+    def nonsense(_: float) -> None:
+        looked.set()
+        raise KeyError("nobody thought of this")
+
+    monkeypatch.setattr(controller.world.registry, "list_all", nonsense)
+    controller.start()
+    health = wait_for(lambda: (h := controller.health).reason == "PassFailed" and h, "the reason")
+    assert health.state == "Unseen"
+    assert "KeyError" in health.message
+    looked.clear()
+    assert looked.wait(10), "it looks no more"

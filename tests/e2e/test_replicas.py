@@ -1,0 +1,64 @@
+"""A predictor of several replicas on one machine: each a server of its own behind the gateway."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+
+import pytest
+from platform_home import Load, PlatformHome
+from processes import wait_for
+
+pytestmark = pytest.mark.e2e
+
+
+def replicas(platform: PlatformHome) -> dict[str, dict]:
+    """What the replicas of the predictor that serves were started with, and their state."""
+    [one] = platform.deployment("twins")["predictors"]
+    folder = platform.home / "serving" / "predictors" / one["name"]
+    return {
+        kind: {path.name: json.loads(path.read_text()) for path in folder.glob(f"{kind}*.json")}
+        for kind in ("predictor", "state")
+    }
+
+
+def answered(platform: PlatformHome, port: int) -> float:
+    """How many predictions a replica has given."""
+    text = platform.client.get(f"http://127.0.0.1:{port}/metrics").text
+    start = 'schnitzel_requests_total{route="invocations",code="200"'
+    lines = [line for line in text.splitlines() if line.startswith(start)]
+    return sum(float(line.rpartition(" ")[2]) for line in lines)
+
+
+def test_replicas_share_the_requests_and_are_rolled_out_together(quick):
+    quick.mlflow.stage("twins", 1, "Production")
+    seen = quick.wait_serving("twins", 1, seconds=240)
+    with Load(seen["url"], rate=20) as load:
+        wait_for(lambda: len(load.answers) > 40, "some answers")
+        ports = [one["port"] for one in replicas(quick)["predictor"].values()]
+        assert len(set(ports)) == 2
+        shares = [answered(quick, port) for port in ports]
+        assert min(shares) >= 10, shares
+        quick.mlflow.stage("twins", 2, "Production")
+        quick.wait_serving("twins", 2)
+        quick.wait("twins", lambda d: len(d["predictors"]) == 1)
+    assert not load.failed
+    assert load.versions() == {"1", "2"}
+    logs = quick.cli("deploy", "logs", "twins@prod")
+    assert logs.count("model loaded") == 2
+
+
+def test_a_killed_replica_comes_back_while_the_other_answers(quick):
+    quick.mlflow.stage("twins", 2, "Production")
+    seen = quick.wait_serving("twins", 2, seconds=240)
+    before = replicas(quick)["state"]["state.2.json"]["pid"]
+    stays = replicas(quick)["state"]["state.json"]["pid"]
+    os.kill(before, signal.SIGKILL)
+    wait_for(
+        lambda: replicas(quick)["state"].get("state.2.json", {}).get("pid") != before,
+        "another process",
+    )
+    wait_for(lambda: quick.predict(seen["url"]).status_code == 200, "an answer", 20)
+    quick.wait_serving("twins", 2)
+    assert replicas(quick)["state"]["state.json"]["pid"] == stays
