@@ -57,12 +57,12 @@ test: $(VENV)/.dev ## all that guards a change; starts real servers on loopback
 	@scripts/system-packages.sh
 	@echo "==> fast tests"
 	@pytest -m "not e2e and not long" -q
-	@echo "==> tests with real servers"
-	@pytest -m "e2e and not long" -q --durations=15
+	@echo "==> tests with real servers, on this machine and on a Kubernetes node"
+	@scripts/test-servers.sh -m "e2e and not long" -q --durations=25
 
 .PHONY: test-all
 test-all: test ## and the long ones
-	@pytest -m "long" -q --durations=15
+	@scripts/test-servers.sh -m "long" -q --durations=15
 
 .PHONY: bench
 bench: $(VENV)/.dev ## what we claim, measured

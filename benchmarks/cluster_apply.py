@@ -35,7 +35,7 @@ from deployer.clusters import Cluster
 from deployer.desired import predictor_digest
 from deployer.spec import Limits, resolve, spec_digest
 from deployer.state import Deployment, Description, Mark, Predictor, Record, Role, Slot, VersionId
-from deployer.targets.kubernetes import kinds
+from deployer.targets.kubernetes import crd, kinds
 from deployer.targets.kubernetes.access import ClusterAccess, Session
 from deployer.targets.kubernetes.apply import Applier, Steady
 from deployer.targets.kubernetes.cache import Cache
@@ -47,6 +47,8 @@ from deployer.targets.kubernetes.ownership import Owner
 from deployer.targets.kubernetes.render import Charts
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests" / "support"))
+
+from cluster import second
 
 THREADS = 8
 PLATFORM = "bench0123456"
@@ -95,6 +97,7 @@ class Model:
         self.predictor = predictor
 
     def manifests(self, manifests: Manifests, namespace: str, owner: Owner) -> list[Object]:
+        """ConfigMap, Deployment, Service and HTTPRoute."""
         route = manifests.route(self.deployment, namespace, owner)
         assert route is not None
         found = manifests.predictor(self.deployment, self.predictor, namespace, IMAGE, owner)
@@ -128,6 +131,7 @@ class RawApi:
         self._mine = threading.local()
 
     def send(self, method: str, path: str, content_type: str, body: bytes) -> None:
+        """One request, which has to succeed."""
         if not hasattr(self._mine, "connection"):
             self._mine.connection = http.client.HTTPSConnection(self._host, context=self._tls)
         connection = self._mine.connection
@@ -137,16 +141,19 @@ class RawApi:
         assert answer.status < 300, said
 
     def create(self, obj: Object) -> None:
+        """POST."""
         path = kind_of(obj).path(obj["metadata"]["namespace"]) + "?fieldManager=schnitzel"
         self.send("POST", path, "application/json", orjson.dumps(obj))
 
     def apply(self, obj: Object) -> None:
+        """Server-side apply."""
         meta = obj["metadata"]
         path = kind_of(obj).path(meta["namespace"], meta["name"])
         query = "?fieldManager=schnitzel&force=true"
         self.send("PATCH", path + query, "application/apply-patch+yaml", orjson.dumps(obj))
 
     def status(self, obj: Object, status: Object) -> None:
+        """What a controller would report."""
         meta = obj["metadata"]
         path = kind_of(obj).path(meta["namespace"], meta["name"], "status")
         body = orjson.dumps({"status": status})
@@ -181,8 +188,6 @@ def main() -> None:
     if named:
         measure(Path(named), chosen.models, chosen.many)
         return
-    from cluster import second
-
     with second() as found:
         measure(Path(found.kubeconfig), chosen.models, chosen.many)
 
@@ -211,8 +216,6 @@ def measure(kubeconfig: Path, models: int, many: int) -> None:
 
 
 def objects_of(model: Model, manifests: Manifests, namespace: str) -> list[Object]:
-    from deployer.targets.kubernetes import crd
-
     owner = Owner(PLATFORM, model.id, "00000000-0000-0000-0000-000000000000")
     record = crd.manifest(model.record, PLATFORM, namespace)
     return [record, *model.manifests(manifests, namespace, owner)]
@@ -241,7 +244,7 @@ def cold(client: Client, namespace: str, models: list[Model]) -> None:
     cache = Cache(client, PLATFORM, [namespace])
     cache.start()
     assert cache.wait(30)
-    records = ClusterRecords(client, cache, lambda environment, model: namespace)
+    records = ClusterRecords(client, cache, lambda *_: namespace)
     applier = Applier(client, cache.absorb, cache.going)
     manifests = renderer()
     spent = {"record": 0.0, "render": 0.0, "apply": 0.0}
@@ -286,7 +289,7 @@ def fill(kubeconfig: Path, namespace: str, models: list[Model], there: int) -> N
     cache = Cache(client, PLATFORM, [namespace])
     cache.start()
     assert cache.wait(60)
-    kept = ClusterRecords(client, cache, lambda environment, model: namespace)
+    kept = ClusterRecords(client, cache, lambda *_: namespace)
     applier = Applier(client, cache.absorb, cache.going)
 
     def one(model: Model) -> None:
@@ -366,7 +369,7 @@ def look(kubeconfig: Path, namespace: str) -> None:
     assert cache.wait(300)
     listed = time.perf_counter() - began
     client = reader.guarded(count)
-    records = ClusterRecords(client, cache, lambda environment, model: namespace)
+    records = ClusterRecords(client, cache, lambda *_: namespace)
     applier = Applier(client, cache.absorb, cache.going)
     manifests = renderer()
     steady = Steady()

@@ -74,7 +74,8 @@ class Controller:
         self.watch.close()
         self._queue.close()
         for thread in self._threads:
-            thread.join(timeout=max(0.0, deadline - time.monotonic()))
+            if thread.is_alive():  # not where another Deployer acts, and this one stood by
+                thread.join(timeout=max(0.0, deadline - time.monotonic()))
 
     @property
     def health(self) -> Health:

@@ -11,6 +11,7 @@
       UnsafePlan                  the plan needs a person's word
         TooManyRetirements
         PlanChanged
+        DeletedByHand             in a cluster, by somebody: made again on a person's word
       DatabaseUnavailable         PostgreSQL does not answer: nothing is done without an account
       PassFailed                  a pass broke in a way that nobody foresaw: report it
       NotFound                    no such deployment, environment or predictor
@@ -85,6 +86,10 @@ class TooManyRetirements(UnsafePlan):
 
 class PlanChanged(UnsafePlan):
     """The plan that was reviewed is not the plan that would be applied."""
+
+
+class DeletedByHand(UnsafePlan):
+    """Somebody deleted a deployment in its cluster: whether it is made again, a person decides."""
 
 
 class DatabaseUnavailable(SchnitzelError):

@@ -5,16 +5,22 @@ A mirror only: written when the text changes, and never read back.
 
 from __future__ import annotations
 
+import logging
 import threading
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 
 from deployer.errors import NotFound, SchnitzelError
 from deployer.records import Records
 from deployer.rest import Rest
 from deployer.versions import VersionId
 
+log = logging.getLogger(__name__)
+
 MOST_CHARACTERS = 1000
+RETRY_SECONDS = 5.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,21 +80,27 @@ class Mirror:
                 if self._closed:
                     return
                 batch = list(self._pending.values())
-            pause = 0.0
-            for reflection in batch:
-                try:
-                    self._write(reflection)
-                except NotFound:
-                    pass  # the version is gone; so is the need for its tags
-                except SchnitzelError:
-                    pause = 5.0
-                    continue
-                self._done(reflection)
-            if batch and pause == 0.0:
-                try:
-                    self._written()
-                except SchnitzelError:
-                    continue  # the next change raises the sequence number again
+            written = [self._tried(partial(self._reflect, reflection)) for reflection in batch]
+            pause = 0.0 if all(written) else RETRY_SECONDS
+            if batch and all(written):
+                self._tried(self._written)  # else the next change raises the sequence number again
+
+    def _tried(self, step: Callable[[], None]) -> bool:
+        """Take a step; whether it worked."""
+        try:
+            step()
+        except SchnitzelError:
+            return False
+        except Exception:  # an end of this thread would go unseen
+            if not self._closed:
+                log.exception("tags could not be written")
+            return False
+        return True
+
+    def _reflect(self, reflection: Reflection) -> None:
+        with suppress(NotFound):  # the version is gone; so is the need for its tags
+            self._write(reflection)
+        self._done(reflection)
 
     def _write(self, reflection: Reflection) -> None:
         name = {"name": reflection.version.model, "version": str(reflection.version.number)}

@@ -39,7 +39,7 @@ def find_python(
             return path
     raise PythonUnavailable(
         f"The model was logged with Python {version}, and there is no Python {minor} here.",
-        f"Install one (uv python install {minor}), then: schnitzel deploy apply --retry",
+        f"Install one (uv python install {minor}), then: schnitzel deploy apply NAME@ENV --retry",
     )
 
 

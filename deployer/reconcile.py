@@ -128,7 +128,10 @@ class Reconciler:
         """What to tell of a deployment that could not be passed over, even the first time."""
         now = self.world.clock()
         if before is None:
-            record, observed = self._record(model, environment), Observed({}, now)
+            record = Record(naming.deployment_id(model, environment), model, environment)
+            with suppress(SchnitzelError):  # where records are kept may be what is broken
+                record = self._record(model, environment)
+            observed = Observed({}, now)
             there = Deployment(record.id, model, environment, ())
             before = Status(
                 verdict=status.Verdict(status.State.FAILED, "", ""),

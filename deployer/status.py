@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-from deployer.errors import GatewayUnavailable, SchnitzelError, reason_of
+from deployer.errors import DeletedByHand, GatewayUnavailable, SchnitzelError, reason_of
 from deployer.reasons import Reason, State, Sync
 from deployer.state import Failure, Observed, ObservedPredictor, Phase, Record, Wanted
 
@@ -108,7 +108,8 @@ def broken(status: Status, error: SchnitzelError, now: float) -> Status:
         error: Why it could not.
         now: Seconds since the epoch.
     """
-    verdict = Verdict(State.FAILED, reason_of(error), error.message, error.hint)
+    state = State.RETIRED if isinstance(error, DeletedByHand) else State.FAILED
+    verdict = Verdict(state, reason_of(error), error.message, error.hint)
     return carry(replace(status, verdict=verdict, settled=True, changed_at=now), status)
 
 

@@ -34,17 +34,15 @@ from serving.predictor import BadPredictor, Predictor, read
 from serving.state import last_words
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from serving.artifactstore import Store
 
 NOT_NOW = 75
 
 
-def fetch(predictor: Predictor, variables: Mapping[str, str]) -> dict[str, Any]:
+def fetch(predictor: Predictor) -> dict[str, Any]:
     """Have the model's files in `predictor.artifact`; return their digest, and what came.
 
-    `variables` carry the credentials. Raises Unfetchable.
+    Credentials are taken from the environment variables. Raises Unfetchable.
     """
     begin = time.monotonic()
     folder, digest, came = Path(predictor.artifact), "", 0
@@ -54,7 +52,7 @@ def fetch(predictor: Predictor, variables: Mapping[str, str]) -> dict[str, Any]:
     kept = predictor.artifact_digest in ("", digest) and digest == digest_of(folder)
     if not kept:
         try:
-            digest, came = _anew(predictor, variables, folder, beside)
+            digest, came = _anew(predictor, folder, beside)
         except OSError as error:
             why = f"they cannot be kept in {folder.parent} ({error.strerror or error})"
             if error.errno in (errno.ENOSPC, errno.EDQUOT):
@@ -82,16 +80,14 @@ def digest_of(folder: Path) -> str:
     return total.hexdigest()
 
 
-def _anew(
-    predictor: Predictor, variables: Mapping[str, str], folder: Path, beside: Path
-) -> tuple[str, int]:
+def _anew(predictor: Predictor, folder: Path, beside: Path) -> tuple[str, int]:
     """Fetch into a folder beside, check, and only then give it its name."""
     for leftover in (folder, *folder.parent.glob(f".{folder.name}.*.part")):
         shutil.rmtree(leftover, ignore_errors=True)
     folder.parent.mkdir(parents=True, exist_ok=True)
     part = Path(tempfile.mkdtemp(".part", f".{folder.name}.", folder.parent))
     try:
-        came = download(_store(predictor, variables), predictor.artifact_uri, part)
+        came = download(_store(predictor), predictor.artifact_uri, part)
         digest, expected = digest_of(part), predictor.artifact_digest
         if expected not in ("", digest):
             raise Unfetchable(
@@ -108,12 +104,12 @@ def _anew(
     return digest, came
 
 
-def _store(predictor: Predictor, variables: Mapping[str, str]) -> Store:
+def _store(predictor: Predictor) -> Store:
     uri = predictor.artifact_uri
     if uri.startswith("s3://"):
-        return Bucket(uri, variables)
+        return Bucket(uri)
     if uri.startswith("mlflow-artifacts:"):
-        return Proxied(uri, predictor.tracking_uri, variables)
+        return Proxied(uri, predictor.tracking_uri)
     raise unreachable(
         uri or "an address that nobody gave",
         "pods fetch from mlflow-artifacts: and s3: only",
@@ -141,7 +137,7 @@ def main(arguments: list[str]) -> int:
     signal.signal(signal.SIGTERM, lambda *_: os._exit(NOT_NOW))
     said: dict[str, Any]
     try:
-        said, status = fetch(predictor, os.environ), 0
+        said, status = fetch(predictor), 0
     except Unfetchable as error:
         said = {"reason": error.reason, "message": error.message, "hint": error.hint}
         status = NOT_NOW if error.passing else 1

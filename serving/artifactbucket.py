@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from datetime import timedelta
 from pathlib import Path
@@ -24,7 +25,7 @@ from serving.artifactstore import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator
 
     from typing_extensions import Buffer
 
@@ -42,18 +43,18 @@ _SIGNS = {
 class Bucket:
     """Artifacts in S3, or in what speaks its protocol: "s3://bucket/path".
 
-    Credentials, region and endpoint: the AWS_* variables, among them those of a service account's
-    role, and MLFLOW_S3_ENDPOINT_URL, which wins as it does in MLflow.
+    Credentials, region and endpoint are taken from the AWS_* variables, among them those of a
+    service account's role; MLFLOW_S3_ENDPOINT_URL wins, as it does in MLflow.
     """
 
     ranges = True
 
-    def __init__(self, uri: str, variables: Mapping[str, str]) -> None:
+    def __init__(self, uri: str) -> None:
         bucket, _, prefix = uri.removeprefix("s3://").partition("/")
         self._uri, self._prefix = uri, prefix.strip("/")
         names = ("MLFLOW_S3_ENDPOINT_URL", "AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL")
-        endpoint = next((variables[name] for name in names if variables.get(name)), None)
-        authorities = variables.get("SSL_CERT_FILE") or variables.get("AWS_CA_BUNDLE")
+        endpoint = next((os.environ[name] for name in names if os.environ.get(name)), None)
+        authorities = os.environ.get("SSL_CERT_FILE") or os.environ.get("AWS_CA_BUNDLE")
         try:
             self._store = S3Store(
                 bucket,

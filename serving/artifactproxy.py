@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import base64
 import json
+import os
 import ssl
 from http.client import HTTPException
 from typing import TYPE_CHECKING, Any
@@ -42,13 +43,13 @@ CREDENTIALS = (
 class Proxied:
     """Artifacts that an MLflow server hands out itself: "mlflow-artifacts:/0/models/m-1/artifacts".
 
-    Credentials: MLFLOW_TRACKING_TOKEN, or MLFLOW_TRACKING_USERNAME and _PASSWORD, or a login in
+    Credentials are taken from MLFLOW_TRACKING_TOKEN, or MLFLOW_TRACKING_USERNAME and _PASSWORD, or a login in
     the address.
     """
 
     ranges = False
 
-    def __init__(self, uri: str, tracking_uri: str, variables: Mapping[str, str]) -> None:
+    def __init__(self, uri: str, tracking_uri: str) -> None:
         server, parts = urlsplit(tracking_uri), urlsplit(uri)
         host = server.netloc.rpartition("@")[2]
         if server.scheme not in ("http", "https") or not host:
@@ -62,7 +63,7 @@ class Proxied:
             raise unreachable(uri, why, hint, passing=False)
         self._uri, self._root = uri, unquote(parts.path).strip("/")
         self._url = f"{server.scheme}://{host}{server.path.rstrip('/')}{PROXY}"
-        self._authorization = _authorization(variables, server.username, server.password)
+        self._authorization = _authorization(server.username, server.password)
 
     def files(self) -> list[Listed]:
         """List all files, folder by folder."""
@@ -127,11 +128,11 @@ class Proxied:
         return unreachable(self._uri, f"MLflow answers {error.code}", passing=passing)
 
 
-def _authorization(variables: Mapping[str, str], user: str | None, password: str | None) -> str:
-    if token := variables.get("MLFLOW_TRACKING_TOKEN"):
+def _authorization(user: str | None, password: str | None) -> str:
+    if token := os.environ.get("MLFLOW_TRACKING_TOKEN"):
         return f"Bearer {token}"
-    name = variables.get("MLFLOW_TRACKING_USERNAME") or unquote(user or "")
-    secret = variables.get("MLFLOW_TRACKING_PASSWORD") or unquote(password or "")
+    name = os.environ.get("MLFLOW_TRACKING_USERNAME") or unquote(user or "")
+    secret = os.environ.get("MLFLOW_TRACKING_PASSWORD") or unquote(password or "")
     return f"Basic {base64.b64encode(f'{name}:{secret}'.encode()).decode()}" if name else ""
 
 

@@ -44,10 +44,10 @@ class Packages:
         self._wheels_only = bool(request.get("wheels_only", True))
         self._sources = ["--no-build"] if self._wheels_only else []
         self.python = find_python(request["python"])
-        options = request.get("options") or []
-        _write(work / "requirements.in", [*options, *self._requirements])
+        self._options: list[str] = request.get("options") or []
+        _write(work / "requirements.in", [*self._options, *self._requirements])
         _write(work / "constraints.in", request.get("constraints") or [])
-        _write(work / "options.txt", options)
+        _write(work / "options.txt", self._options)
 
     def lock(self) -> str:
         """Choose a version, with the hashes of its files, for all that is needed."""
@@ -66,7 +66,8 @@ class Packages:
         self._uv(
             *("pip", "install", "--python", str(self._folder / "bin" / "python")),
             *("--no-deps", "--require-hashes", "--compile-bytecode", *self._sources),
-            *("--requirements", "options.txt", "--requirements", "lock.txt"),
+            *(("--requirements", "options.txt") if self._options else ()),
+            *("--requirements", "lock.txt"),
         )
 
     def version(self) -> str:

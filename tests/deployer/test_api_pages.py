@@ -32,6 +32,7 @@ from deployer.versions import VersionId
 from deployer.watch import Health
 from deployer.web import journey
 
+MLFLOW = Rest("http://127.0.0.1:1")  # nobody is there
 HOSTILE = "x\"><script>alert('1')</script>"
 
 
@@ -62,7 +63,7 @@ class Engine:
     @property
     def world(self) -> Any:
         settings = SimpleNamespace(platform_id="p-1", environments={"staging": 0, "prod": 0})
-        registry = SimpleNamespace(snapshot=None, rest=Rest("http://127.0.0.1:1"))
+        registry = SimpleNamespace(snapshot=None, rest=MLFLOW)
         return SimpleNamespace(
             settings=settings,
             registry=registry,

@@ -74,17 +74,18 @@ def controller(tmp_path, monkeypatch, target):
     settings = settings_of.load({})
     database = Database(tmp_path / "deployer.db")
     rest = Rest(f"http://127.0.0.1:{free_port()}")
-    records = Records(database)
+    kept = Records(database)
+    records = RecordStores(kept, {})
     records.save(Record("angler-prod", "angler", "prod"))
-    marker = Marker(rest, records, settings.platform_id)
+    marker = Marker(rest, kept, settings.platform_id)
     registry = Registry(rest, marker.check)
-    mirror = Mirror(rest, records, marker.advance)
+    mirror = Mirror(rest, kept, marker.advance)
     world = World(
         settings=settings,
         registry=registry,
         reading=Reading(registry, lambda *_: None),
         marker=marker,
-        records=RecordStores(records, {}),
+        records=records,
         history=History(database),
         mirror=mirror,
         promoters=Promoters(rest),

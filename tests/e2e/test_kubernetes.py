@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import signal
+import subprocess
+
 import pytest
 from cluster import cluster
 from cluster_platform import ClusterPlatform
 from models import log_models
 from platform_home import Load
+from processes import wait_for
 
 pytestmark = [pytest.mark.e2e, pytest.mark.cluster, pytest.mark.timeout(900)]
 
@@ -14,32 +18,142 @@ pytestmark = [pytest.mark.e2e, pytest.mark.cluster, pytest.mark.timeout(900)]
 @pytest.fixture(scope="module")
 def platform(tmp_path_factory):
     made = ClusterPlatform(cluster(), tmp_path_factory.mktemp("cluster") / "home")
+    names = ("calm", "brittle", "watched", "gone", "restless")
+    models = [
+        {"name": made.model(name), "kind": "constant", "say": say}
+        for name in names
+        for say in (1, 2)
+    ]
+    models.append({"name": made.model("brittle"), "kind": "load-error", "say": 3})
     try:
-        log_models(
-            made.mlflow.url,
-            [{"name": made.model("calm"), "kind": "constant", "say": say} for say in (1, 2, 3)],
-        )
+        log_models(made.mlflow.url, models)
         made.up()
         yield made
     finally:
         made.down()
 
 
-def test_a_promotion_is_served_through_the_gateway(platform):
-    name = platform.model("calm")
-    platform.mlflow.alias(name, platform.environment("prod"), 1)
+def promote(platform, model: str, version: int) -> None:
+    platform.mlflow.alias(platform.model(model), platform.environment("prod"), version)
+
+
+def test_a_promotion_by_alias_is_served_through_the_gateway(platform):
+    promote(platform, "calm", 1)
     seen = platform.serving("calm", 1, seconds=600)
     answer = platform.predict(seen["url"], rows=2)
     assert answer.status_code == 200, answer.text
     assert answer.json() == {"predictions": [1, 1]}
     assert answer.headers["x-schnitzel-model-version"] == "1"
+    [shown] = platform.objects("modeldeployments")
+    assert shown["status"]["serving"] == "1"
+    assert shown["status"]["ready"] == "1/1"
+    assert shown["status"]["url"] == seen["url"]
+    kinds = ("configmaps", "deployments", "services")
+    own = [o for kind in kinds for o in platform.objects(kind)
+           if "schnitzel.dev/predictor" in o["metadata"].get("labels", {})]  # fmt: skip
+    assert len(own) == 3
+    assert {o["metadata"]["ownerReferences"][0]["uid"] for o in own} == {shown["metadata"]["uid"]}
 
 
-def test_another_version_takes_over_without_a_lost_request(platform):
-    name = platform.model("calm")
+def test_a_promotion_by_stage_takes_over_without_a_lost_request(platform):
     url = platform.seen("calm")["url"]
     with Load(url) as load:
-        platform.mlflow.stage(name, 2, "Production")
+        platform.mlflow.stage(platform.model("calm"), 2, "Production")
         platform.serving("calm", 2)
+        wait_for(lambda: len(platform.objects("deployments")) == 1, "the old one to be gone", 60)
     assert not load.failed
     assert load.versions() == {"1", "2"}
+
+
+def test_a_version_that_cannot_load_leaves_the_old_one_serving(platform):
+    promote(platform, "brittle", 1)
+    url = platform.serving("brittle", 1)["url"]
+    with Load(url, rate=20, connections=2) as load:
+        promote(platform, "brittle", 3)
+        name, where = platform.model("brittle"), platform.environment("prod")
+        seen = platform.wait(name, lambda d: d["state"] == "Degraded", where, 120)
+    assert seen["reason"] == "LoadError"
+    assert "cannot open the vault" in seen["message"]
+    assert "version 1 keeps serving" in seen["message"]
+    assert "hunter2" not in str(seen)
+    assert not load.failed
+    assert load.versions() == {"1"}
+
+
+def test_what_is_changed_by_hand_is_put_back(platform):
+    promote(platform, "watched", 1)
+    seen = platform.serving("watched", 1)
+    [predictor] = seen["predictors"]
+    where = platform.environment("prod")
+    kubectl = platform.cluster.kubectl
+    kubectl("-n", where, "scale", "deployment", predictor["name"], "--replicas=3")
+
+    def replicas(name: str = predictor["name"]) -> int:
+        return int(platform.cluster.get("deployment", name, "-n", where)["spec"]["replicas"])
+
+    wait_for(lambda: replicas() == 1, "its one replica", 30)
+    kubectl("-n", where, "delete", "service", predictor["name"])
+    platform.serving("watched", 1)
+    wait_for(
+        lambda: platform.cluster.run("-n", where, "get", "service", predictor["name"]).returncode
+        == 0,
+        "its Service",
+        30,
+    )
+    events = platform.objects("events")
+    assert any(
+        event["reason"] == "DriftCorrected" and "spec.replicas is 3" in event["message"]
+        for event in events
+    )
+
+
+def test_what_is_not_ours_stays_as_it_is(platform):
+    where = platform.environment("prod")
+    strangers = [
+        {"apiVersion": "v1", "kind": "ConfigMap", "data": {"kept": "yes"},
+         "metadata": {"name": "a-strangers", "labels": {"app.kubernetes.io/managed-by": "schnitzel"}}},
+        {"apiVersion": "v1", "kind": "ConfigMap", "data": {"kept": "yes"},
+         "metadata": {"name": "another-platforms", "labels": {"schnitzel.dev/platform": "other"}}},
+    ]  # fmt: skip
+    platform.cluster.apply(*strangers, namespace=where)
+    before = platform.cluster.get("configmaps", "-n", where)["items"]
+    promote(platform, "restless", 1)
+    platform.serving("restless", 1)
+    promote(platform, "restless", 2)
+    platform.serving("restless", 2)
+    after = {o["metadata"]["name"]: o for o in platform.cluster.get("configmaps", "-n", where)["items"]}
+    for name in ("a-strangers", "another-platforms", "kube-root-ca.crt"):
+        [was] = [o for o in before if o["metadata"]["name"] == name]
+        assert after[name] == was
+
+
+def test_a_deleted_model_deployment_retires_it_and_is_asked_about(platform):
+    promote(platform, "gone", 1)
+    seen = platform.serving("gone", 1)
+    where = platform.environment("prod")
+    platform.cluster.kubectl("-n", where, "delete", "modeldeployment", seen["id"], "--wait=false")
+    name = platform.model("gone")
+    told = platform.wait(name, lambda d: d["reason"] == "DeletedByHand", where, 60)
+    assert told["state"] == "Retired"
+    left = wait_for(
+        lambda: not [o for o in platform.objects("deployments") if seen["id"] in o["metadata"]["name"]],
+        "its objects to be gone",
+        60,
+    )
+    assert left
+    platform.cli("deploy", "apply", name, "-e", where, "--yes")
+    platform.serving("gone", 1)
+
+
+def test_an_api_server_that_is_away_for_a_while_costs_no_request(platform):
+    promote(platform, "restless", 1)
+    url = platform.serving("restless", 1)["url"]
+    pid = platform.cluster.pid("apiserver")
+    with Load(url) as load:
+        promote(platform, "restless", 2)
+        subprocess.run(["kill", f"-{signal.SIGSTOP}", str(pid)], check=True)
+        wait_for(lambda: platform.seen("restless")["state"] != "Serving", "it to be noticed", 60)
+        subprocess.run(["kill", f"-{signal.SIGCONT}", str(pid)], check=True)
+        platform.serving("restless", 2)
+    assert not load.failed
+    assert len([o for o in platform.objects("deployments") if "restless" in o["metadata"]["name"]]) <= 2

@@ -46,7 +46,8 @@ def served() -> Record:
 
 
 SERVED = served()
-VERSIONS = st.builds(VersionId, st.text(min_size=1), st.integers(1), st.integers(0), st.text())
+COUNTS = st.integers(1, 2**63 - 1)
+VERSIONS = st.builds(VersionId, st.text(min_size=1), COUNTS, COUNTS, st.text())
 TIMES = st.floats(0, 4e9)
 PREDICTORS = st.just(SERVED.serving)
 RECORDS = st.builds(
@@ -54,12 +55,12 @@ RECORDS = st.builds(
     id=st.just("angler-prod"),
     model=st.text(min_size=1),
     environment=st.just("prod"),
-    marks=st.lists(st.builds(Mark, VERSIONS, st.text(), st.integers(1), TIMES)).map(tuple),
+    marks=st.lists(st.builds(Mark, VERSIONS, st.text(), COUNTS, TIMES)).map(tuple),
     serving=st.none() | PREDICTORS,
     candidate=st.none() | st.builds(Candidate, PREDICTORS, TIMES),
     draining=st.lists(st.builds(Draining, PREDICTORS), max_size=2).map(tuple),
     failures=st.dictionaries(st.text(), st.builds(Failure, st.text(), st.text(), st.text(), TIMES)),
-    absence=st.none() | st.builds(Absence, TIMES, st.integers(0), TIMES),
+    absence=st.none() | st.builds(Absence, TIMES, COUNTS, TIMES),
 )
 
 

@@ -225,8 +225,10 @@ def test_a_server_of_an_artifact_not_there_is_asked_again_later(fetch):
         assert "\n\nhint: " in fetched.output
 
 
-def test_a_login_in_mlflows_address_is_a_login():
-    store = artifactproxy.Proxied("mlflow-artifacts:/m", "http://me:p%40ss@host:5000/base", {})
+def test_a_login_in_mlflows_address_is_a_login(monkeypatch):
+    for name in ("TOKEN", "USERNAME", "PASSWORD"):
+        monkeypatch.delenv(f"MLFLOW_TRACKING_{name}", raising=False)
+    store = artifactproxy.Proxied("mlflow-artifacts:/m", "http://me:p%40ss@host:5000/base")
     assert base64.b64decode(store._authorization.removeprefix("Basic ")) == b"me:p@ss"
     assert store._url == f"http://host:5000/base{PROXY}"
 

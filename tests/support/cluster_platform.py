@@ -21,6 +21,9 @@ from mlflow_server import MlflowServer
 from platform_home import PlatformHome
 from processes import Running, wait_for
 
+from stack import credentials
+from stack.paths import Layout
+
 BUILDS = "schnitzel-builds"
 PREFIX = "schnitzel-tests"
 
@@ -70,6 +73,8 @@ class ClusterPlatform(PlatformHome):
         )
         self.environments = [self.environment(name) for name in environments]
         self.env["SCHNITZEL_PLATFORM_ID"] = self.mark
+        self.env["SCHNITZEL_DEPLOYER_URL"] = self.url("deployer")
+        credentials.ensure(Layout(home))
         for name in self.environments:
             self._namespace(name)
         self._builds()

@@ -63,9 +63,10 @@ class BuildPlace:
     scratch: str = "20Gi"
 
 
-def image_key(request: EnvironmentRequest, base: str) -> str:
-    """The same for what gets the same image: 32 hex digits."""
-    return hashlib.sha256(f"{request.key}\n{base}".encode()).hexdigest()[:32]
+def image_key(request: EnvironmentRequest, place: BuildPlace) -> str:
+    """The same for what gets the same image in the same repository: 32 hex digits."""
+    text = f"{request.key}\n{place.base}\n{place.push}"
+    return hashlib.sha256(text.encode()).hexdigest()[:32]
 
 
 def object_name(key: str) -> str:
@@ -89,7 +90,7 @@ def request_map(
         lock: what it was locked to before; "" the first time.
         before: an image that has this environment on another server image; "" if there is none.
     """
-    key = image_key(request, place.base)
+    key = image_key(request, place)
     asked = {
         "python": request.python,
         "requirements": list(request.requirements),
@@ -127,7 +128,7 @@ def lock_map(request: EnvironmentRequest, place: BuildPlace, lock: str) -> Objec
 
 def job(request: EnvironmentRequest, place: BuildPlace) -> Object:
     """The Job that builds an environment, tried once: who asks for it decides on another try."""
-    key = image_key(request, place.base)
+    key = image_key(request, place)
     name = object_name(key)
     metadata = _metadata(name, key, place)
     secrets = [{"name": place.pull_secret}] if place.pull_secret else []

@@ -9,7 +9,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable
 
-from deployer.errors import UnsafePlan
+from deployer.errors import DeletedByHand
 from deployer.state import Record
 from deployer.status import Status
 from deployer.targets.kubernetes import crd
@@ -21,17 +21,13 @@ from deployer.targets.kubernetes.kinds import MODEL_DEPLOYMENT
 from deployer.targets.kubernetes.objects import LiveObject
 
 
-class DeletedByHand(UnsafePlan):
-    """Somebody deleted the ModelDeployment: whether it shall be made again, a person decides."""
-
-
 class ClusterRecords:
     """All records of one platform in one cluster, in the interface of `deployer.records`.
 
     Args:
         client: writes; guarded, where a lease decides who may.
         cache: reads.
-        namespace_of: an environment's and a model's namespace.
+        namespace_of: the namespace of an environment's deployments, for a project.
     """
 
     def __init__(
@@ -131,8 +127,9 @@ class ClusterRecords:
         """An object went: to be called by the cache."""
         if live.kind == MODEL_DEPLOYMENT:
             with self._lock:
-                self._read.pop(live.deployment, None)
-                if not by_us:
+                _, record = self._read.pop(live.deployment, (b"", None))
+                served = record is None or record.serving or record.candidate
+                if served and not by_us:
                     self._deleted.add(live.deployment)
 
     def deleted(self) -> set[str]:
@@ -157,7 +154,7 @@ class ClusterRecords:
                 f"{record.model} is retired from {record.environment}.",
                 f"To serve it again: schnitzel deploy apply {record.model} -e {record.environment}",
             )
-        namespace = self._namespace_of(record.environment, record.model)
+        namespace = self._namespace_of(record.environment, record.project or record.model)
         made = crd.manifest(record, self._cache.platform, namespace)
         try:
             self._cache.absorb(MODEL_DEPLOYMENT, self._client.create(made))

@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from deployer.targets.kubernetes.access import Session
-from deployer.targets.kubernetes.apierrors import Asked, Missing, error_of
-from deployer.targets.kubernetes.kinds import POD, Kind, kind_of
+from deployer.targets.kubernetes.apierrors import Asked, Missing
+from deployer.targets.kubernetes.kinds import Kind, kind_of
+from deployer.targets.kubernetes.pods import Pods
 from deployer.targets.kubernetes.sending import SECONDS, Sender
 from deployer.targets.kubernetes.streaming import Stream
 
@@ -35,16 +36,7 @@ class Page:
     resource_version: str
 
 
-@dataclass(frozen=True, slots=True)
-class PodAnswer:
-    """What a pod itself answered through the API server."""
-
-    status: int
-    headers: Mapping[str, str]
-    body: bytes
-
-
-class Client:
+class Client(Pods):
     """The Kubernetes API of one cluster. Safe to use from many threads.
 
     Every call is bounded in time and may raise Unavailable, Forbidden or Unauthenticated; what
@@ -52,13 +44,7 @@ class Client:
     """
 
     def __init__(self, session: Session, sender: Sender | None = None) -> None:
-        self._session = session
-        self._send = sender or Sender(session)
-
-    @property
-    def host(self) -> str:
-        """Host and port of the API server."""
-        return self._session.host
+        super().__init__(session, sender or Sender(session))
 
     def guarded(self, guard: Callable[[], None]) -> Client:
         """The same client, but `guard` is called before each try of a write and may raise."""
@@ -222,57 +208,6 @@ class Client:
             self._send.json(asked, "DELETE", kind.path(namespace, name), None, options)
         except Missing:
             return
-
-    def logs(
-        self,
-        namespace: str,
-        pod: str,
-        container: str = "",
-        *,
-        lines: int = 100,
-        previous: bool = False,
-    ) -> str:
-        """The last lines that a container wrote; `previous`: the one before its last restart.
-
-        Raises:
-            Missing: no such pod. Invalid: the container has not started, or has no previous one.
-        """
-        asked = Asked("get", "pods/log", namespace, pod)
-        query = {"tailLines": str(lines), "previous": str(previous).lower()}
-        query |= {"container": container} if container else {}
-        answer = self._send.call(asked, "GET", POD.path(namespace, pod, "log"), query)
-        return answer.data.decode(errors="replace")
-
-    def follow_logs(self, namespace: str, pod: str, container: str, *, lines: int = 100) -> Stream:
-        """What a container writes, as it writes it: read `lines()`, end with `close()`."""
-        asked = Asked("get", "pods/log", namespace, pod)
-        query = {"tailLines": str(lines), "follow": "true", "container": container}
-        return self._send.stream(asked, POD.path(namespace, pod, "log"), query, seconds=3600)
-
-    def ask_pod(
-        self,
-        namespace: str,
-        pod: str,
-        port: int | str,
-        path: str,
-        body: bytes | None = None,
-        *,
-        seconds: float = SECONDS,
-    ) -> PodAnswer:
-        """GET (or POST, with a body) a pod's own port through the API server, once.
-
-        Raises:
-            Unavailable: the API server cannot reach the pod.
-        """
-        method, verb = ("GET", "get") if body is None else ("POST", "create")
-        place = POD.path(namespace, f"{pod}:{port}", "proxy").replace("%3A", ":")
-        url = f"{place}/{path.lstrip('/')}"
-        answer = self._session.request(method, url, None, body, seconds=seconds)
-        data = answer.data
-        if answer.status >= 400 and b'"kind":"Status"' in data and b'"metadata"' in data:
-            asked = Asked(verb, "pods/proxy", namespace, pod)
-            raise error_of(asked, answer.status, answer.headers, data, self.host)
-        return PodAnswer(answer.status, answer.headers, data)
 
 
 def _place(obj: Mapping[str, Any]) -> tuple[Kind, str, str]:

@@ -92,7 +92,7 @@ class ImageBuilds:
         Raises:
             EnvironmentUnbuildable: nothing can be built for this cluster.
         """
-        key = buildjob.image_key(request, self._place.base)
+        key = buildjob.image_key(request, self._place)
         job = self._jobs.ensure(key, lambda: self._build(request, key))
         if job.result:
             return ImageState("ready", job.since, job.result)
@@ -102,7 +102,7 @@ class ImageBuilds:
 
     def forget(self, request: EnvironmentRequest) -> None:
         """Let a failed build be tried again."""
-        self._jobs.forget(buildjob.image_key(request, self._place.base))
+        self._jobs.forget(buildjob.image_key(request, self._place))
 
     def close(self) -> None:
         """Let go; a Job that runs goes on, and is found by the next Deployer."""
@@ -129,7 +129,7 @@ class ImageBuilds:
 
     def _begin(self, request: EnvironmentRequest, asked: bool) -> None:
         """Have the build's objects there; a Job that failed before makes way for another try."""
-        name = buildjob.object_name(buildjob.image_key(request, self._place.base))
+        name = buildjob.object_name(buildjob.image_key(request, self._place))
         namespace = self._place.namespace
         if not asked:
             kept = self._client.find(CONFIG_MAP, namespace, buildjob.lock_name(request))

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections import OrderedDict, deque
-from collections.abc import Callable, Iterable
+from collections import OrderedDict, defaultdict, deque
+from collections.abc import Callable
 from typing import Final
 
 from deployer.targets.kubernetes.kinds import MODEL_DEPLOYMENT, Kind
@@ -37,7 +37,7 @@ class Store:
         self._changed = changed
         self._deleted = deleted
         self._lock = threading.Lock()
-        self._objects: dict[Key, LiveObject] = {}
+        self._kinds: defaultdict[str, dict[Key, LiveObject]] = defaultdict(dict)
         self._of: dict[str, dict[Key, LiveObject]] = {}
         self._going: deque[str] = deque(maxlen=REMEMBERED)
         self._gone: OrderedDict[Key, int] = OrderedDict()
@@ -45,7 +45,7 @@ class Store:
     def put(self, obj: LiveObject) -> None:
         """An object as it was seen."""
         with self._lock:
-            before = self._objects.get(obj.key)
+            before = self._kinds[obj.key.kind].get(obj.key)
             if before is not None and version(before) >= version(obj):
                 return
             if self._gone.get(obj.key, 0) >= version(obj):
@@ -53,7 +53,7 @@ class Store:
             replaced = before if before is not None and before.uid != obj.uid else None
             if before is not None and before.deployment != obj.deployment:
                 self._unindex(before)
-            self._objects[obj.key] = obj
+            self._kinds[obj.key.kind][obj.key] = obj
             self._of.setdefault(obj.deployment, {})[obj.key] = obj
         if replaced is not None:
             self._tell_deleted(replaced)
@@ -72,10 +72,10 @@ class Store:
             self._gone.move_to_end(key)
             if len(self._gone) > REMEMBERED:
                 self._gone.popitem(last=False)
-            obj = self._objects.get(key)
+            obj = self._kinds[key.kind].get(key)
             if obj is None or obj.uid != uid:
                 return
-            del self._objects[key]
+            del self._kinds[key.kind][key]
             self._unindex(obj)
         self._tell_deleted(obj)
         self._tell_changed(obj)
@@ -92,9 +92,8 @@ class Store:
         with self._lock:
             gone = [
                 obj
-                for key, obj in self._objects.items()
-                if obj.kind == kind
-                and (not namespace or key.namespace == namespace)
+                for key, obj in self._kinds[kind.name].items()
+                if (not namespace or key.namespace == namespace)
                 and key not in seen
                 and version(obj) <= int(moment)
             ]
@@ -107,7 +106,7 @@ class Store:
 
     def get(self, key: Key) -> LiveObject | None:
         """One object."""
-        return self._objects.get(key)
+        return self._kinds[key.kind].get(key)
 
     def of(self, deployment: str) -> tuple[LiveObject, ...]:
         """All objects of a deployment, in every namespace."""
@@ -122,7 +121,7 @@ class Store:
     def all(self, kind: Kind) -> list[LiveObject]:
         """Every object of a kind."""
         with self._lock:
-            return [obj for obj in self._objects.values() if obj.kind == kind]
+            return list(self._kinds[kind.name].values())
 
     def _unindex(self, obj: LiveObject) -> None:
         group = self._of.get(obj.deployment, {})
@@ -146,11 +145,6 @@ def version(obj: LiveObject) -> int:
     Kubernetes documents that they can be compared since 1.35; they always were etcd's revisions.
     """
     return int(obj.resource_version)
-
-
-def versions(objects: Iterable[LiveObject]) -> dict[Key, str]:
-    """The resourceVersion of each object."""
-    return {obj.key: obj.resource_version for obj in objects}
 
 
 def _call(tell: Callable[[], object]) -> None:

@@ -25,6 +25,7 @@ from deployer.targets.kubernetes import observation
 from deployer.targets.kubernetes.apierrors import ApiError
 from deployer.targets.kubernetes.apply import Applier, Steady
 from deployer.targets.kubernetes.cache import Cache
+from deployer.targets.kubernetes.choosing import first_ready, instance, known
 from deployer.targets.kubernetes.clusterrecords import ClusterRecords
 from deployer.targets.kubernetes.connection import Client
 from deployer.targets.kubernetes.doors import Doors
@@ -97,7 +98,7 @@ class KubernetesTarget:
             gateway_error = error.message
         found = {
             predictor.name: self._observe(predictor, live, weights.get(predictor.name, 0), now)
-            for predictor in _known(record)
+            for predictor in known(record)
         }
         return Observed(
             found, now, gateway_error, "schnitzel cluster check", self._drifting.found(deployment)
@@ -191,7 +192,7 @@ class KubernetesTarget:
             pods,
             prepared=self._parts.preparation.seen(predictor.name),
         )
-        verdict = self._examples.verdict(predictor.name, _instance(pods))
+        verdict = self._examples.verdict(predictor.name, instance(pods))
         judged = observation.observe(predictor, seen, now, weight=weight, example=verdict)
         if deployment is None or (judged.phase is Phase.READY and not judged.reason):
             return judged
@@ -250,13 +251,13 @@ class KubernetesTarget:
 
     def _ask(self, predictor: Predictor, live: Sequence[LiveObject]) -> None:
         own = [o.object() for o in live if o.kind == POD and o.predictor == predictor.name]
-        pod = _first_ready(own)
+        pod = first_ready(own)
         files: Job[Path] = self._parts.preparation.files(predictor)
         if pod is None or files.result is None:
             return
         post = self._parts.doors.post(pod, "/invocations")
         question = partial(example.ask, post, files.result)
-        self._examples.ask(predictor.name, _instance(own), question)
+        self._examples.ask(predictor.name, instance(own), question)
 
     def _inputs(self, deployment: Deployment) -> str:
         environment = self._settings.environments[deployment.environment]
@@ -276,27 +277,3 @@ class KubernetesTarget:
                 return self._parts.client.logs(*place, CONTAINER, lines=lines, previous=True)
             except ApiError as error:
                 return f"(no log yet: {error.message})\n"
-
-
-def _known(record: Record) -> list[Predictor]:
-    own = [record.serving, record.candidate.predictor if record.candidate else None]
-    found = [p for p in own if p] + [d.predictor for d in record.draining]
-    return list({p.name: p for p in found}.values())
-
-
-def _first_ready(pods: Sequence[dict[str, Any]]) -> dict[str, Any] | None:
-    ready = [
-        pod
-        for pod in pods
-        if "deletionTimestamp" not in pod["metadata"]
-        and any(
-            c["type"] == "Ready" and c["status"] == "True"
-            for c in pod.get("status", {}).get("conditions") or ()
-        )
-    ]
-    return min(ready, key=lambda pod: str(pod["metadata"]["name"]), default=None)
-
-
-def _instance(pods: Sequence[dict[str, Any]]) -> str | None:
-    pod = _first_ready(pods)
-    return str(pod["metadata"]["uid"]) if pod else None

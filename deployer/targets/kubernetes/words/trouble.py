@@ -24,7 +24,8 @@ _SECRETS = (
     (
         re.compile(
             r"((?:password|passwd|passphrase|pwd|token|secret|api[_-]?key|access[_-]?key)"
-            r"[\"']?\s*[=:]\s*|key[\"']?\s*=\s*)(\"[^\"]*\"|'[^']*'|[^\s\"',;&)}\]]+)",
+            r"[\"']?\s*[=:]\s*|key[\"']?\s*=\s*)(?!\[redacted\])"
+            r"(\"[^\"]*\"|'[^']*'|[^\s\"',;&)}\]]+)",
             re.IGNORECASE,
         ),
         r"\1[redacted]",

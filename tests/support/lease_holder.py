@@ -1,0 +1,46 @@
+"""A process that tries for a Lease and, while it holds it, writes: run by tests of the Lease.
+
+Arguments: kubeconfig, namespace, Lease, identity. Each write is guarded; each word of gain or
+loss is a line on stdout.
+"""
+
+import sys
+import time
+from pathlib import Path
+
+from deployer.targets.kubernetes import kinds
+from deployer.targets.kubernetes.access import ClusterAccess, Session
+from deployer.targets.kubernetes.apierrors import ApiError
+from deployer.targets.kubernetes.connection import Client
+from deployer.targets.kubernetes.lease import Lease, LeaseNotHeld
+
+
+def main() -> None:
+    """Try for ever."""
+    kubeconfig, namespace, name, identity = sys.argv[1:]
+    client = Client(Session(ClusterAccess(Path(kubeconfig))))
+    lease = Lease(
+        client,
+        namespace,
+        name,
+        identity,
+        gained=lambda: print("gained", flush=True),
+        lost=lambda: print("lost", flush=True),
+    )
+    guarded = client.guarded(lease.guard)
+    lease.start()
+    number = 0
+    while True:
+        number += 1
+        meta = {"namespace": namespace, "name": f"{identity}-{number}", "labels": {"by": identity}}
+        try:
+            guarded.create({"apiVersion": "v1", "kind": kinds.CONFIG_MAP.name, "metadata": meta})
+        except LeaseNotHeld:
+            number -= 1
+        except ApiError as error:
+            print(type(error).__name__, flush=True)
+        time.sleep(0.05)
+
+
+if __name__ == "__main__":
+    main()
