@@ -31,12 +31,10 @@ ROOT = Path(__file__).parents[1]
 EXAMPLE = "serving_input_example.json"
 LOADED = re.compile(r"model loaded: import ([\d.]+) s, load ([\d.]+) s")
 BARE = """\
-import json, sys
-import mlflow.pyfunc, pandas
+import sys
+import mlflow.pyfunc
 model = mlflow.pyfunc.load_model(sys.argv[1])
-split = json.loads(sys.argv[2])["dataframe_split"]
-frame = pandas.DataFrame(split["data"], columns=split["columns"])
-model.predict(frame.astype({c.name: c.type.to_pandas() for c in model.metadata.get_input_schema()}))
+model.predict(model.input_example)
 """
 
 
@@ -119,7 +117,7 @@ def once(
     platform: PlatformHome, model: str, version: int, how: str, url: str, body: bytes
 ) -> Round:
     """Promote one version and wait until all is at rest again."""
-    floor = bare(platform, model, body)
+    floor = bare(platform, model)
     began = time.time()
     if how == "stage":
         platform.mlflow.stage(model, version, "Production", archive=True)
@@ -146,12 +144,12 @@ def first_answer(platform: PlatformHome, url: str, version: int, body: bytes) ->
         time.sleep(0.01)
 
 
-def bare(platform: PlatformHome, model: str, body: bytes) -> float:
+def bare(platform: PlatformHome, model: str) -> float:
     """Seconds in which a bare process of the same environment loads and asks the same model."""
     [name] = [p["name"] for p in platform.deployment(model)["predictors"]]
     file = platform.home / "serving" / "predictors" / name / "predictor.json"
     server = json.loads(file.read_text())
-    command = [server["python"], "-W", "ignore", "-c", BARE, server["artifact"], body.decode()]
+    command = [server["python"], "-W", "ignore", "-c", BARE, server["artifact"]]
     began = time.perf_counter()
     subprocess.run(command, check=True, capture_output=True)
     return time.perf_counter() - began

@@ -56,9 +56,8 @@ class Service:
         self._settings = settings
         self._layout = layout
         self._stop = stop
-        self._lost = threading.Event()
         self._controller: Controller | None = None
-        self._wiring: Wiring = wire(settings, layout, self._changed, self._give_up)
+        self._wiring: Wiring = wire(settings, layout, self._changed)
 
     def run(self) -> int:
         """Run until it is to end; returns the exit status: 1 if it ended by itself."""
@@ -84,7 +83,7 @@ class Service:
         log.info("serving http://%s:%d for platform %s", host, port, settings.platform_id)
         if self._lead():
             controller.start()
-        while not self._stop.wait(1.0) and thread.is_alive() and not self._lost.is_set():
+        while not self._stop.wait(1.0) and thread.is_alive() and not self._replaced():
             pass
         log.info("stopping")
         server.should_exit = True
@@ -141,10 +140,13 @@ class Service:
         if self._controller:
             self._controller.touched(deployment)
 
-    def _give_up(self) -> None:
-        """Another Deployer acts now: end, and be started again to stand by."""
-        log.error("another Deployer has taken over; this one ends")
-        self._lost.set()
+    def _replaced(self) -> bool:
+        """Whether another Deployer acts now: this one ends, and is started again to stand by."""
+        for name, cluster in self._wiring.clusters.items():
+            if cluster.lease.taken:
+                log.error("%s acts on the cluster %s now", cluster.lease.holder, name)
+                return True
+        return False
 
     def _webhook_secret(self) -> str:
         """The webhook secret of this platform; made if nobody has made it yet."""

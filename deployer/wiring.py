@@ -48,16 +48,13 @@ class Wiring:
         return list({id(target): target for target in self.world.targets.values()}.values())
 
 
-def wire(
-    settings: Settings, layout: Layout, changed: Callable[[str], None], lost: Callable[[], None]
-) -> Wiring:
+def wire(settings: Settings, layout: Layout, changed: Callable[[str], None]) -> Wiring:
     """Put the parts together; nothing runs yet.
 
     Args:
         settings: all of them.
         layout: this platform's home.
         changed: told a deployment's id when something of it changed in a cluster.
-        lost: called when another Deployer has taken over a cluster.
 
     Raises:
         SettingsInvalid: something that is named cannot be found or read.
@@ -75,9 +72,7 @@ def wire(
         from deployer.targets.kubernetes.assembly import assemble  # noqa: PLC0415 - only with one
 
         for name in sorted(names):
-            clusters[name] = assemble(
-                name, settings, artifacts, mlflow_url, changed, lost, time.time
-            )
+            clusters[name] = assemble(name, settings, artifacts, mlflow_url, changed, time.time)
     on_cluster = {
         name: clusters[environment.cluster]
         for name, environment in settings.environments.items()

@@ -43,8 +43,8 @@ CREDENTIALS = (
 class Proxied:
     """Artifacts that an MLflow server hands out itself: "mlflow-artifacts:/0/models/m-1/artifacts".
 
-    Credentials are taken from MLFLOW_TRACKING_TOKEN, or MLFLOW_TRACKING_USERNAME and _PASSWORD, or a login in
-    the address.
+    Credentials are taken from MLFLOW_TRACKING_TOKEN, or MLFLOW_TRACKING_USERNAME and _PASSWORD, or
+    a login in the address.
     """
 
     ranges = False

@@ -56,9 +56,7 @@ def test_a_process_that_was_stopped_writes_nothing_after_it_goes_on(
     wait_for(lambda: written(client, namespace, "one") > 3, "the first to write")
     two = start("two")
     one.signal(signal.SIGSTOP)
-    stopped = time.monotonic()
     wait_for(lambda: written(client, namespace, "two") > 3, "the second to take over")
-    assert time.monotonic() - stopped < TAKEOVER + 10  # with the start of a Python beside it
     before = written(client, namespace, "one")
     one.signal(signal.SIGCONT)
     count = written(client, namespace, "two")
@@ -70,9 +68,7 @@ def test_a_process_that_was_stopped_writes_nothing_after_it_goes_on(
     assert found["holderIdentity"] == "two"
     assert found["leaseTransitions"] == 1
     two.signal(signal.SIGKILL)
-    killed = time.monotonic()
-    wait_for(lambda: written(client, namespace, "one") > before, "the first to take over again")
-    assert time.monotonic() - killed < TAKEOVER
+    wait_for(lambda: written(client, namespace, "one") > before, "a takeover", seconds=TAKEOVER)
 
 
 def test_it_is_given_back_at_a_clean_end_so_that_another_takes_over_at_once(
@@ -100,10 +96,8 @@ def test_it_is_given_back_at_a_clean_end_so_that_another_takes_over_at_once(
     assert "get lease schnitzel-p1" in caught.value.hint
     one.guard()
     one.close()
-    closed = time.monotonic()
     assert not one.held()
-    wait_for(two.held, "the second to hold it")
-    assert time.monotonic() - closed < lease.LASTS
+    wait_for(two.held, "the second to hold it at once", seconds=lease.LASTS - 1)
     wait_for(lambda: len(told) == 3, "word of all")
     assert told == ["one gained", "one lost", "two gained"]
     two.close()
@@ -124,9 +118,7 @@ def test_it_is_not_held_for_longer_than_it_could_be_renewed(
     one.start()
     wait_for(one.held, "it to be held")
     proxy.down = True
-    began = time.monotonic()
-    wait_for(lambda: not one.held(), "it to be lost", every=0.01)
-    assert time.monotonic() - began <= lease.RENEW_WITHIN + 1
+    wait_for(lambda: not one.held(), "it to be lost", seconds=lease.RENEW_WITHIN + 1)
     with pytest.raises(LeaseNotHeld):
         proxied.guarded(one.guard).create({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {}})
     wait_for(lambda: told == ["gained", "lost"], "word of it")

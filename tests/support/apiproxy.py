@@ -14,6 +14,7 @@ import yaml
 from urllib3.exceptions import HTTPError
 
 from deployer.targets.kubernetes.access import ClusterAccess, Session
+from deployer.targets.kubernetes.apierrors import ApiError
 
 Fault = Callable[[BaseHTTPRequestHandler], None]
 
@@ -112,7 +113,7 @@ class ApiProxy:
                 seconds=120,
                 stream=True,
             )
-        except Exception:
+        except ApiError:
             request.close_connection = True
             return
         if fault is lose:

@@ -16,11 +16,11 @@ from typing import Any
 
 import httpx
 from cluster import ROOT, Cluster
-from images import built
 from mlflow_server import MlflowServer
 from platform_home import PlatformHome
 from processes import Running, wait_for
 
+from images import built
 from stack import credentials
 from stack.paths import Layout
 
@@ -97,7 +97,7 @@ class ClusterPlatform(PlatformHome):
         server.client = httpx.Client(base_url=server.url, timeout=30, trust_env=False)
         return server
 
-    def up(self, *parts: str) -> None:
+    def up(self, *_: str) -> None:
         """Start the Deployer as a process of this machine."""
         log = self.home / "logs" / "deployer.log"
         self.running = Running([sys.executable, "-m", "deployer", "run"], log, self.env)
@@ -137,9 +137,7 @@ class ClusterPlatform(PlatformHome):
     def serving(
         self, model: str, version: int, environment: str = "prod", seconds: float = 120
     ) -> dict[str, Any]:
-        return self.wait_serving(
-            self.model(model), version, self.environment(environment), seconds
-        )
+        return self.wait_serving(self.model(model), version, self.environment(environment), seconds)
 
     def objects(self, kind: str, environment: str = "prod") -> list[dict[str, Any]]:
         """All objects of a kind in an environment's namespace."""

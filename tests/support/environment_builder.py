@@ -14,6 +14,7 @@ from cluster import Cluster
 from images import docker
 
 USER = 65532
+SECONDS = 600
 
 
 class Ended(NamedTuple):
@@ -55,7 +56,7 @@ class Builder:
         }
 
     def run(
-        self, request: dict[str, Any], env: dict[str, str] | None = None, *, room: str = ""
+        self, request: dict[str, Any], given: dict[str, str] | None = None, *, room: str = ""
     ) -> Ended:
         """Run a build to its end; `room` bounds the environment's volume, such as "1m"."""
         self.count += 1
@@ -74,25 +75,29 @@ class Builder:
             f"-v={folder}/request.json:/etc/build/request.json:ro",
             f"-v={folder}/termination-log:/dev/termination-log",
         ]
-        variables = dict(env or {})
+        variables = dict(given or {})
         if bundle := self._cluster.facts.get("ca_bundle"):
             mounts.append(f"-v={bundle}:/etc/build-ca/ca.crt:ro")
             variables["SSL_CERT_FILE"] = "/etc/build-ca/ca.crt"
         if (config := self._folder / "registry-login").is_dir():
             mounts.append(f"-v={config}:/etc/registry:ro")
             variables["DOCKER_CONFIG"] = "/etc/registry"
-        done = subprocess.run(
-            [
-                *(docker(), "run", "--rm", "--network=host", "--read-only", "--cap-drop=ALL"),
-                *("--security-opt=no-new-privileges", f"--user={USER}:{USER}"),
-                f"--add-host=registry.example:{self._cluster.fact('node_ip')}",
-                *(f"--env={name}={value}" for name, value in variables.items()),
-                *mounts,
-                self._images["environment-builder"],
-            ],
-            env={**os.environ, "DOCKER_HOST": self._cluster.fact("docker_host")},
-            capture_output=True, text=True, check=False, timeout=280,
-        )  # fmt: skip
+        program, env = docker(), {**os.environ, "DOCKER_HOST": self._cluster.fact("docker_host")}
+        container = f"build-{secrets.token_hex(6)}"
+        command = [
+            *(program, "run", f"--name={container}", "--network=host", "--read-only"),
+            *("--cap-drop=ALL", "--security-opt=no-new-privileges", f"--user={USER}:{USER}"),
+            f"--add-host=registry.example:{self._cluster.fact('node_ip')}",
+            *(f"--env={name}={value}" for name, value in variables.items()),
+            *(*mounts, self._images["environment-builder"]),
+        ]
+        try:
+            done = subprocess.run(
+                command, env=env, capture_output=True, text=True, check=False, timeout=SECONDS
+            )
+        finally:  # it would outlive its client
+            gone = [program, "rm", "--force", container]
+            subprocess.run(gone, env=env, capture_output=True, check=False)
         said = (folder / "termination-log").read_text()
         assert said, done.stderr
         return Ended(done.returncode, json.loads(said), done.stdout, done.stderr)

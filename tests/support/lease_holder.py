@@ -15,6 +15,12 @@ from deployer.targets.kubernetes.connection import Client
 from deployer.targets.kubernetes.lease import Lease, LeaseNotHeld
 
 
+def say(word: str) -> None:
+    """A line that the test reads at once."""
+    sys.stdout.write(f"{word}\n")
+    sys.stdout.flush()
+
+
 def main() -> None:
     """Try for ever."""
     kubeconfig, namespace, name, identity = sys.argv[1:]
@@ -24,8 +30,8 @@ def main() -> None:
         namespace,
         name,
         identity,
-        gained=lambda: print("gained", flush=True),
-        lost=lambda: print("lost", flush=True),
+        gained=lambda: say("gained"),
+        lost=lambda: say("lost"),
     )
     guarded = client.guarded(lease.guard)
     lease.start()
@@ -38,7 +44,7 @@ def main() -> None:
         except LeaseNotHeld:
             number -= 1
         except ApiError as error:
-            print(type(error).__name__, flush=True)
+            say(type(error).__name__)
         time.sleep(0.05)
 
 

@@ -9,12 +9,12 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from typing import Any, Final
+from typing import Any
 
 from deployer.targets.kubernetes import diff
 from deployer.targets.kubernetes.apierrors import Conflict, Exists, Immutable, Taken, Unavailable
-from deployer.targets.kubernetes.connection import MANAGER, Client, Object
-from deployer.targets.kubernetes.kinds import DEPLOYMENT, MODEL_DEPLOYMENT, POD, Kind, kind_of
+from deployer.targets.kubernetes.connection import Client, Object
+from deployer.targets.kubernetes.kinds import MODEL_DEPLOYMENT, POD, Kind, kind_of
 from deployer.targets.kubernetes.objects import APPLIED, Key, LiveObject, Packer
 from deployer.targets.kubernetes.ownership import (
     Act,
@@ -25,11 +25,7 @@ from deployer.targets.kubernetes.ownership import (
     key_of,
     to_prune,
 )
-
-_CREATED: Final = f"{MANAGER}/Update"
-"""How the API notes the fields of an object that we made, until we first apply it."""
-
-_APPLIED: Final = f"{MANAGER}/Apply"
+from deployer.targets.kubernetes.writing import Writer
 
 
 class Applier:
@@ -48,6 +44,7 @@ class Applier:
         going: Callable[[str], None] | None = None,
     ) -> None:
         self._client = client
+        self._writer = Writer(client, self._note)
         self._absorb = absorb
         self._going = going
         self._accepted: dict[Key, tuple[str, frozenset[str]]] = {}
@@ -101,14 +98,7 @@ class Applier:
         """Delete one object as it was read; a Deployment stays in sight until its pods are gone."""
         if self._going:
             self._going(obj.uid)
-        self._client.delete(
-            obj.kind,
-            obj.key.namespace,
-            obj.key.name,
-            uid=obj.uid,
-            resource_version=obj.resource_version,
-            propagation="Foreground" if obj.kind == DEPLOYMENT else "Background",
-        )
+        self._writer.delete(obj)
 
     def preview(self, decision: Decision) -> tuple[diff.Change, ...]:
         """What would change, asked of the server itself (dry run), with secrets masked.
@@ -148,7 +138,7 @@ class Applier:
             except Exists:
                 return self._met(decision, kind, owner, adopt)
         else:
-            made = self._update(decision, kind, decision.live)
+            made = self._writer.update(decision.live, _annotated(decision))
         self._note(kind, made)
         left = diff.drift(made, decision.manifest)
         if left:  # the server keeps another form of it; writing it again would change nothing
@@ -167,35 +157,6 @@ class Applier:
         _raise_if_hopeless(again)
         self._note(kind, found)
         return again.act is not Act.UNCHANGED and self._do(again, owner, adopt)
-
-    def _update(self, decision: Decision, kind: Kind, live: LiveObject) -> Object:
-        version = live.resource_version
-        if _CREATED in live.managers and _APPLIED not in live.managers:
-            version = self._own(kind, live)
-        body = _annotated(decision)
-        body["metadata"] |= {"uid": live.uid, "resourceVersion": version}
-        return self._client.server_side_apply(body)
-
-    def _own(self, kind: Kind, live: LiveObject) -> str:
-        """Have the fields that we set when we made it count as applied.
-
-        Else none of them could ever be taken out again. Returns the new resourceVersion.
-        """
-        found = self._client.find(kind, live.key.namespace, live.key.name)
-        if found is None or _version(found) != live.resource_version:
-            if found:
-                self._note(kind, found)
-            raise Conflict(f"{live.key} was changed since it was read.")
-        fields = [
-            entry | {"operation": "Apply"} if _made_by_us(entry) else entry
-            for entry in found["metadata"].get("managedFields") or ()
-        ]
-        operations: list[Object] = [
-            {"op": "replace", "path": "/metadata/resourceVersion", "value": live.resource_version},
-            {"op": "replace", "path": "/metadata/managedFields", "value": fields},
-        ]
-        changed = self._client.json_patch(kind, live.key.namespace, live.key.name, operations)
-        return _version(changed)
 
     def _note(self, kind: Kind, obj: Object) -> None:
         if self._absorb:
@@ -253,11 +214,6 @@ def _raise_if_hopeless(decision: Decision) -> None:
         )
     if decision.act is Act.WAIT:
         raise Unavailable(f"{decision.problem}; it is made again after that.")
-
-
-def _made_by_us(entry: Mapping[str, Any]) -> bool:
-    name = f"{entry.get('manager')}/{entry.get('operation')}"
-    return name == _CREATED and not entry.get("subresource")
 
 
 def _version(obj: Mapping[str, Any]) -> str:

@@ -54,7 +54,6 @@ def assemble(
     artifacts: Artifacts,
     tracking_url: str,
     changed: Callable[[str], None],
-    lost: Callable[[], None],
     clock: Callable[[], float],
 ) -> Assembled:
     """Put together what serves one cluster; nothing is asked of it yet.
@@ -65,7 +64,6 @@ def assemble(
         artifacts: reads versions' small files.
         tracking_url: MLflow's address, for pods that are given no other.
         changed: told a deployment's id whenever anything of it changed.
-        lost: called when another Deployer has taken over.
         clock: seconds since the epoch.
     """
     cluster = settings.clusters[name]
@@ -76,7 +74,6 @@ def assemble(
         lease_namespace(name, settings),
         f"schnitzel-{settings.platform_id}",
         f"{socket.gethostname()}-{os.getpid()}-{uuid.uuid4().hex[:8]}",
-        lost=lost,
     )
     client = reading.guarded(lease.guard)
     places: list[ClusterRecords] = []

@@ -82,6 +82,11 @@ class Lease:
         """Who holds it, as last seen; empty if nobody does."""
         return self._holder
 
+    @property
+    def taken(self) -> bool:
+        """Whether another Deployer holds it, as last seen."""
+        return self._holder not in ("", self.identity) and not self.held()
+
     def held(self) -> bool:
         """Whether we may write now."""
         renewed_at = self._renewed_at

@@ -1,0 +1,202 @@
+"""The Deployer as people run it: a pod of its own chart, with its Role and nothing else."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from collections import Counter
+from pathlib import Path
+
+import pytest
+import yaml
+from cluster import ROOT, cluster
+from cluster_platform import BUILDS, ClusterPlatform
+from models import log_models
+from platform_home import Load
+from processes import wait_for
+
+from images import built
+
+pytestmark = [pytest.mark.e2e, pytest.mark.cluster, pytest.mark.timeout(900)]
+
+UNUSED = {
+    "autoscaling horizontalpodautoscalers": "only where serving.yaml asks for autoscaling",
+    "policy poddisruptionbudgets": "only where serving.yaml asks for a budget",
+    "batch jobs delete": "only after a build",
+    "batch jobs create": "only where the environment was never built before",
+    " configmaps delete": "only when a version retires, or an environment is collected",
+    " pods/log get": "only where somebody asks for a log, or a container crashed",
+    " pods list": "a build's pod, or a cache that has to be filled anew",
+    " events list": "only while a pod is not ready",
+    " configmaps update": "only at the end of a build",
+    " configmaps create": "only where an environment was never built before",
+    "coordination.k8s.io leases create": "only at the very first start",
+    "coordination.k8s.io leases update": "a renewal",
+    "schnitzel.dev modeldeployments delete": "never without a person",
+}
+"""Grants that a quiet day does not use, and what for."""
+
+
+class Installed(ClusterPlatform):
+    """A platform whose Deployer runs in the cluster, installed by Helm."""
+
+    def up(self, *_: str) -> None:
+        facts = self.cluster
+        images = built(facts)
+        settings = yaml.safe_load((self.home / "platform.yaml").read_text())
+        for section in ("airflow", "gateway", "deployer"):
+            settings.pop(section, None)
+        own = settings["clusters"]["tests"]
+        own.pop("kubeconfig")
+        own["in_cluster"] = True
+        self.release = f"{self.mark}-deployer"
+        self._namespace(self.release)
+        values = {
+            "platformId": self.mark,
+            "image": images["deployer"],
+            "namespaces": self.environments,
+            "buildNamespace": BUILDS,
+            "persistence": {"enabled": False},
+            "crds": {"enabled": False},
+            "settings": settings,
+        }
+        path = self.home / "values.yaml"
+        path.write_text(yaml.safe_dump(values))
+        self._helm("install", "platform", str(ROOT / "helm/schnitzel"), "-f", str(path))
+        wait = ("rollout", "status", "deployment", "-l", "app.kubernetes.io/component=deployer")
+        facts.kubectl("-n", self.release, *wait, "--timeout=180s")
+
+    def down(self) -> None:
+        super().down()
+        self.cluster.run("delete", "namespace", self.release, "--wait=false")
+        for kind in ("rolebinding", "role"):
+            name = "platform-schnitzel-deployer-builds"
+            self.cluster.run("delete", kind, name, "-n", BUILDS, "--ignore-not-found")
+
+    def deployment(self, model: str, environment: str = "prod") -> dict[str, object]:
+        """As the ModelDeployment tells it, for its API is inside."""
+        for found in self.cluster.get("modeldeployments", "-n", environment)["items"]:
+            if found["spec"]["model"] == model:
+                status = found.get("status", {})
+                route = self.cluster.run(
+                    "get", "httproute", found["metadata"]["name"], "-n", environment, "-o", "json"
+                )
+                backends = (
+                    json.loads(route.stdout)["spec"]["rules"][0]["backendRefs"]
+                    if route.returncode == 0
+                    else []
+                )
+                return {
+                    "id": found["metadata"]["name"],
+                    "state": status.get("state"),
+                    "reason": status.get("reason"),
+                    "message": status.get("message"),
+                    "url": status.get("url"),
+                    "serving": {"version": status.get("serving")},
+                    "predictors": [
+                        {"version": b["name"].split("-v")[-1].split("-")[0], "weight": b["weight"]}
+                        for b in backends
+                    ],
+                }
+        return {}
+
+    def _helm(self, *arguments: str) -> None:
+        command = [self.cluster.program("helm"), "--kubeconfig", str(self.cluster.kubeconfig)]
+        done = subprocess.run(
+            [*command, "-n", self.release, *arguments], check=False, capture_output=True, text=True
+        )
+        assert done.returncode == 0, done.stderr
+
+
+@pytest.fixture(scope="module")
+def platform(tmp_path_factory):
+    made = Installed(cluster(), tmp_path_factory.mktemp("installed") / "home")
+    try:
+        log_models(
+            made.mlflow.url,
+            [{"name": made.model("calm"), "kind": "constant", "say": say} for say in (1, 2)],
+        )
+        made.up()
+        yield made
+    finally:
+        made.down()
+
+
+def audit(platform) -> list[dict[str, object]]:
+    """What our account asked of the API server."""
+    account = f"system:serviceaccount:{platform.release}:"
+    found = []
+    for line in Path(platform.cluster.fact("audit_log")).read_text().splitlines():
+        if account in line and '"stage":"ResponseComplete"' in line:
+            entry = json.loads(line)
+            if entry["user"]["username"].startswith(account):
+                found.append(entry)
+    return found
+
+
+def asked(entry) -> str:
+    reference = entry["objectRef"]
+    name = reference["resource"]
+    if reference.get("subresource"):
+        name += f"/{reference['subresource']}"
+    return f"{reference.get('apiGroup', '')} {name} {entry['verb']}"
+
+
+def test_promotions_are_served_without_a_lost_request(platform):
+    name, where = platform.model("calm"), platform.environment("prod")
+    platform.mlflow.alias(name, where, 1)
+    seen = platform.serving("calm", 1, seconds=600)
+    with Load(seen["url"]) as load:
+        platform.mlflow.stage(name, 2, "Production")
+        platform.serving("calm", 2)
+        platform.mlflow.alias(name, where, 2)
+        platform.mlflow.alias(name, where, 1)
+        platform.serving("calm", 1)
+    assert not load.failed
+    assert load.versions() == {"1", "2"}
+
+
+def test_its_role_is_what_it_uses_and_nothing_was_refused(platform):
+    entries = audit(platform)
+    refused = [e for e in entries if e["responseStatus"]["code"] == 403]
+    assert not refused, refused[:3]
+    used = {asked(e) for e in entries if "objectRef" in e}
+    granted = set()
+    for where in (*platform.environments, BUILDS):
+        bound = {
+            binding["roleRef"]["name"]
+            for binding in platform.cluster.get("rolebindings", "-n", where)["items"]
+            if binding["subjects"][0].get("namespace") == platform.release
+        }
+        for role in platform.cluster.get("roles", "-n", where)["items"]:
+            for rule in role["rules"] if role["metadata"]["name"] in bound else ():
+                granted |= {
+                    f"{group} {resource} {verb}"
+                    for group in rule["apiGroups"]
+                    for resource in rule["resources"]
+                    for verb in rule["verbs"]
+                }
+    assert granted
+    idle = {
+        grant for grant in granted - used if not any(grant.startswith(known) for known in UNUSED)
+    }
+    assert not idle, "granted, and used by nothing here"
+
+
+def test_a_steady_look_writes_nothing_but_its_lease(platform):
+    def writes() -> Counter[str]:
+        return Counter(
+            asked(e) for e in audit(platform)
+            if e["verb"] not in ("get", "list", "watch") and "leases" not in asked(e)
+        )  # fmt: skip
+
+    def renewals() -> int:
+        return sum("leases" in asked(e) and e["verb"] == "update" for e in audit(platform))
+
+    platform.serving("calm", 1)
+    wait_for(lambda: len(platform.objects("deployments")) == 1, "the old one to be gone", 60)
+    begun = renewals()
+    wait_for(lambda: renewals() > begun + 1, "everything to have settled", 30)
+    before, begun = writes(), renewals()
+    wait_for(lambda: renewals() > begun + 4, "some looks", 60)  # a look every two seconds
+    assert writes() == before
