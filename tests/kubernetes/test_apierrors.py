@@ -17,6 +17,7 @@ from deployer.targets.kubernetes.apierrors import (
     Immutable,
     Invalid,
     Missing,
+    Restored,
     Unauthenticated,
     Unavailable,
     error_of,
@@ -93,6 +94,7 @@ def error(code: int, message: str = "", reason: str = "", **details: object) -> 
         (error(400, 'strict decoding error: unknown field "spec.x"', "BadRequest"), Invalid, False),
         (error(429, "too many requests", "TooManyRequests"), Unavailable, True),
         (error(500, "etcdserver: request timed out", "InternalError"), Unavailable, True),
+        (error(504, "Timeout: Too large resource version: 9, current: 5"), Restored, True),
         (error(504, "Timeout: request did not complete", "Timeout"), Unavailable, True),
     ],
 )

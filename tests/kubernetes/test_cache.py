@@ -191,6 +191,30 @@ class TestOnACluster:
         assert proxy.faults == []
         assert seen.deleted == [("going", False)]
 
+    def test_a_cluster_that_was_put_back_is_read_anew_and_nothing_counts_as_deleted(
+        self, proxy: ApiProxy, proxied: Client, client: Client, namespace, listen
+    ):
+        made = client.create(config_map(namespace, a="1"))
+        seen = listen(proxied)
+        seen.cache.start()
+        assert seen.cache.wait(30)
+        wait_for(lambda: sum("watch=true" in p for _, p in proxy.requests) == 2, "both watches")
+        future = made | {"data": {"a": "of a time that was undone"}}
+        future["metadata"] = made["metadata"] | {"resourceVersion": str(2**60)}
+        seen.cache.absorb(kinds.CONFIG_MAP, future)
+        back = status(504, "Timeout", f"Timeout: Too large resource version: {2**60}, current: 5")
+        proxy.once(back, path="/configmaps?watch=true")
+        proxy.cut()
+
+        def read_anew() -> bool:
+            try:
+                return seen.data() == {"a": "1"}
+            except Unavailable:
+                return False
+
+        wait_for(read_anew, "the objects as they are")
+        assert seen.deleted == []
+
     def test_a_listing_that_fails_between_its_pages_begins_anew(
         self, proxy: ApiProxy, proxied: Client, client: Client, namespace, listen, monkeypatch
     ):

@@ -54,8 +54,9 @@ def packed(obj: dict) -> LiveObject:
 
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers(-(2**53), 2**53) | st.text(max_size=20),
-    lambda inner: st.lists(inner, max_size=3)
-    | st.dictionaries(st.text(max_size=8), inner, max_size=3),
+    lambda inner: (
+        st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=8), inner, max_size=3)
+    ),
     max_leaves=10,
 )
 
@@ -63,7 +64,7 @@ JSON = st.recursive(
 @given(st.lists(st.dictionaries(st.text(max_size=8), JSON, max_size=4), min_size=1, max_size=5))
 def test_what_is_packed_is_unpacked_whatever_came_first(specs):
     packer = Packer(kinds.DEPLOYMENT)
-    objects = [served(wanted(name=f"n{n}", **{"x": spec})) for n, spec in enumerate(specs)]
+    objects = [served(wanted(name=f"n{n}", x=spec)) for n, spec in enumerate(specs)]
     small = [packer.pack(obj) for obj in objects]
     assert [one.object() for one in small] == objects
 

@@ -144,6 +144,8 @@ class ApiProxy:
         request.end_headers()
         with self._lock:
             self._streams.add(answer)
+            if self.down:  # it was cut while this answer was under way
+                answer.shutdown()
         try:
             for chunk in answer.stream(65536):
                 request.wfile.write(b"%x\r\n%s\r\n" % (len(chunk), chunk))

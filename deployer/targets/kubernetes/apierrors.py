@@ -9,6 +9,7 @@
           Exists            a new object's name is taken (passing: look again)
         Taken               the object is somebody else's: a person decides
         Gone                a watch or a page is too old: list again (passing)
+          Restored          the server knows less than it once told: it was put back (passing)
         Missing             there is no such object
         Forbidden           our account may not; the hint is the command that mends it
         Unauthenticated     the credentials are refused
@@ -86,6 +87,12 @@ class Gone(ApiError):
     reason = "Gone"
 
 
+class Restored(Gone):
+    """The server's newest resource version is older than one that it gave us: a restored backup."""
+
+    reason = "ClusterRestored"
+
+
 class Missing(ApiError):
     """There is no such object, no such namespace, or no such kind."""
 
@@ -160,6 +167,9 @@ _ADMISSION = re.compile(
 _IMMUTABLE = re.compile(r"field is immutable|may not be changed|immutable when|cannot be changed")
 
 
+_FUTURE = "Too large resource version"
+
+
 def error_of(
     asked: Asked, status: int, headers: Mapping[str, str], body: bytes, host: str
 ) -> ApiError:
@@ -189,8 +199,9 @@ def error_of(
     if status == 409:
         known = Exists if reason == "AlreadyExists" else Conflict
         return known(f"It is not as it was read ({asked}): {said}")
-    if status == 410 or reason in ("Gone", "Expired"):
-        return Gone(f"The cluster forgot that moment ({asked}): {said}")
+    if status == 410 or reason in ("Gone", "Expired") or _FUTURE in words:
+        known = Restored if _FUTURE in words else Gone
+        return known(f"The cluster does not know that moment ({asked}): {said}")
     if status in (429, 408) or status >= 500:
         return Unavailable(
             f"The cluster at {host} cannot {asked} now: {said}",

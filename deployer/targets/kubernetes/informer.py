@@ -14,7 +14,7 @@ import time
 from contextlib import AbstractContextManager
 from typing import Final
 
-from deployer.targets.kubernetes.apierrors import ApiError, Gone, Unavailable
+from deployer.targets.kubernetes.apierrors import ApiError, Gone, Restored, Unavailable
 from deployer.targets.kubernetes.connection import Client, Object
 from deployer.targets.kubernetes.kinds import Kind
 from deployer.targets.kubernetes.objects import Key, Packer
@@ -62,6 +62,7 @@ class Informer:
         self._labels = labels
         self._packer = Packer(kind)
         self._moment = ""
+        self._troubles = 0
         self._heard: float | None = None
         self._listed = threading.Event()
         self._closed = threading.Event()
@@ -103,15 +104,17 @@ class Informer:
         self._store.put(self._packer.pack(obj))
 
     def _run(self) -> None:
-        troubles = 0
         while not self._closed.is_set():
             try:
                 if not self._moment:
                     self._moment = self._list()
                 self._watch()
-                troubles = 0
-            except Gone:
+            except Gone as error:
                 self._moment = ""
+                if isinstance(error, Restored):
+                    log.warning("%s", error)
+                    self._listed.clear()
+                    self._store.forget(self.kind, self.namespace)
                 self._closed.wait(_JITTER.uniform(0, BACKOFF[0]))
             except ApiError as error:
                 if self._closed.is_set():
@@ -120,9 +123,9 @@ class Informer:
                     log.warning("Cannot watch %s: %s", self._what, error)
                 self.problem = error
                 first, longest = BACKOFF
-                pause = min(longest, first * 2**troubles)
+                pause = min(longest, first * 2**self._troubles)
                 self._closed.wait(_JITTER.uniform(pause / 2, pause))
-                troubles = min(troubles + 1, 10)
+                self._troubles = min(self._troubles + 1, 10)
             except Exception:
                 log.exception("Watching %s begins anew", self._what)
                 self.problem = Unavailable("What the cluster told could not be understood.")
@@ -176,4 +179,5 @@ class Informer:
 
     def _hear(self) -> None:
         self._heard = time.monotonic()
+        self._troubles = 0
         self.problem = None

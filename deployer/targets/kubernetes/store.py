@@ -100,6 +100,15 @@ class Store:
         for obj in gone:
             self.remove(obj.key, obj.uid, moment)
 
+    def forget(self, kind: Kind, namespace: str) -> None:
+        """What is known of a kind is worth nothing; nobody is told, for nothing has gone."""
+        with self._lock:
+            known = self._kinds[kind.name]
+            for key in [k for k in known if not namespace or k.namespace == namespace]:
+                self._unindex(known.pop(key))
+            for key in [k for k in self._gone if k.kind == kind.name]:
+                del self._gone[key]
+
     def going(self, uid: str) -> None:
         """We are about to delete the object of this uid."""
         self._going.append(uid)
