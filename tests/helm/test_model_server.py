@@ -113,6 +113,7 @@ def test_the_server_is_told_what_to_serve(render, one):
         "max_body_bytes": 104857600,
         "timeout_seconds": 90.5,
         "drain_seconds": 12,
+        "drain_whole": True,
         "batching": {"enabled": False, "max_rows": 1000000},
     }
 

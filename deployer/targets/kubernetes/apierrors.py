@@ -200,8 +200,8 @@ def error_of(
         known = Exists if reason == "AlreadyExists" else Conflict
         return known(f"It is not as it was read ({asked}): {said}")
     if status == 410 or reason in ("Gone", "Expired") or _FUTURE in words:
-        known = Restored if _FUTURE in words else Gone
-        return known(f"The cluster does not know that moment ({asked}): {said}")
+        gone = Restored if _FUTURE in words else Gone
+        return gone(f"The cluster does not know that moment ({asked}): {said}")
     if status in (429, 408) or status >= 500:
         return Unavailable(
             f"The cluster at {host} cannot {asked} now: {said}",
