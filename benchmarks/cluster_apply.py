@@ -283,8 +283,9 @@ def fill(kubeconfig: Path, namespace: str, models: list[Model], there: int) -> N
     records = {o["metadata"]["name"] for o in client.list(kinds.MODEL_DEPLOYMENT, namespace)}
     assert len(records) == there
     raw = RawApi(kubeconfig)
-    account = {"name": "default", "namespace": namespace}
-    client.create({"apiVersion": "v1", "kind": "ServiceAccount", "metadata": account})
+    if client.find(kinds.SERVICE_ACCOUNT, namespace, "default") is None:  # no controllers
+        account = {"name": "default", "namespace": namespace}
+        client.create({"apiVersion": "v1", "kind": "ServiceAccount", "metadata": account})
     manifests = renderer()
     rest = [model for model in models if model.id not in records]
     cache = Cache(client, PLATFORM, [namespace])

@@ -49,6 +49,10 @@ class Deployments:
         """List the environments that the Deployer serves."""
         return self._service.get("/api/v1/environments")["environments"]  # type: ignore[no-any-return]
 
+    def clusters(self) -> list[dict[str, Any]]:
+        """Have the Deployer look at each cluster, now."""
+        return self._service.get("/api/v1/clusters")["clusters"]  # type: ignore[no-any-return]
+
     def named(self, name: str, environment: str | None = None) -> list[Deployment]:
         """Find the deployments that MODEL, MODEL@ENV or an id means.
 

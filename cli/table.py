@@ -63,6 +63,9 @@ PANELS: dict[str, tuple[Entry, ...]] = {
             ("list", "status", "wait", "plan", "apply", "history", "logs", "pause", "resume"),
         ),
         Entry("env", "cli.commands.env", "The environments models are promoted to", ("list",)),
+        Entry(
+            "cluster", "cli.commands.cluster", "The clusters that models are served on", ("check",)
+        ),
     ),
     "OPERATE": (
         Entry(

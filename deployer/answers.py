@@ -216,3 +216,25 @@ class Accepted(TypedDict):
 
 
 Looking = TypedDict("Looking", {"looking": bool, "for": str})
+
+
+class Check(TypedDict):
+    """One thing that was looked at in a cluster: ok or fail, and the command that mends it."""
+
+    name: str
+    level: str
+    message: str
+    mend: str
+
+
+class ClusterChecks(TypedDict):
+    """What was looked at in one cluster."""
+
+    name: str
+    checks: list[Check]
+
+
+class Clusters(TypedDict):
+    """Every cluster of this platform."""
+
+    clusters: list[ClusterChecks]

@@ -167,6 +167,11 @@ def _reads(app: FastAPI, engine: Engine) -> None:  # noqa: C901 - a list of rout
         held = engine.health.held or {}
         return {"environments": views.environments(engine.world.settings, held)}
 
+    @app.get("/api/v1/clusters")
+    def clusters() -> answers.Clusters:
+        """What the Deployer needs of each cluster, and whether it is there."""
+        return {"clusters": views.clusters(engine.world.targets.values())}
+
     @app.get("/api/v1/registry")
     def registry_health() -> answers.Registry:
         return registry()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 from typing import Any, Literal
 
@@ -10,6 +10,7 @@ from deployer import answers
 from deployer.settings import Settings
 from deployer.state import ObservedPredictor, Phase, Predictor, Record
 from deployer.status import State, Status
+from deployer.targets.base import Target
 from deployer.watch import Health
 
 
@@ -176,4 +177,17 @@ def _leaves(fields: Mapping[str, Any], prefix: str = "") -> list[tuple[str, Any]
             found += _leaves(value, f"{prefix}{key}.")
         else:
             found.append((f"{prefix}{key}", value))
+    return found
+
+
+def clusters(targets: Iterable[Target]) -> list[answers.ClusterChecks]:
+    """What each cluster lacks; asks them all now."""
+    found: list[answers.ClusterChecks] = []
+    for target in {id(target): target for target in targets}.values():
+        checks: list[answers.Check] = [
+            {"name": one.name, "level": one.level, "message": one.message, "mend": one.mend}
+            for one in target.check()
+        ]
+        if checks:
+            found.append({"name": target.name, "checks": checks})
     return found

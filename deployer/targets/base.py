@@ -6,10 +6,21 @@ build, a start, an example request is begun, and seen in what `observe` returns.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Protocol
 
 from deployer.state import Deployment, Observed
 from deployer.status import Status
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One thing that was looked at: "ok" or "fail", what was found, and the mending command."""
+
+    name: str
+    level: str
+    message: str
+    mend: str = ""
 
 
 class Target(Protocol):
@@ -56,6 +67,10 @@ class Target(Protocol):
         Raises:
             TargetUnavailable: It could not be shown; nothing else depends on it.
         """
+        ...
+
+    def check(self) -> list[Finding]:
+        """Look at what it needs; of this machine `schnitzel doctor` tells, and nothing here."""
         ...
 
     def close(self) -> None:

@@ -48,6 +48,9 @@ class Target:
     def tell(self, _: object) -> None:
         pass
 
+    def check(self) -> list[object]:
+        return []
+
     def deployments(self) -> set[tuple[str, str]]:
         if isinstance(self.error, TargetUnavailable):
             raise self.error

@@ -6,6 +6,7 @@ import os
 import signal
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 from killed_deployer import EDGES
@@ -125,17 +126,25 @@ def test_a_killed_gateway_is_back_in_seconds_with_its_routes(crashing):
     wait_for(answers, "the gateway to answer again", 20)
 
 
+def pids(deployment: dict[str, Any]) -> list[int]:
+    return [one["pid"] for one in deployment["predictors"]]
+
+
 @pytest.mark.parametrize("which", ["serving", "run"])
 def test_a_killed_supervisord_is_recovered_without_strays(crashing, which):
     platform = crashing
     url = platform.deployment("phoenix")["url"]
-    serving = int(platform.deployment("phoenix")["serving"]["version"])
+    known = platform.deployment("phoenix")
+    serving = int(known["serving"]["version"])
     before = supervisor_pid(platform.home / which)
     os.kill(before, signal.SIGKILL)
     if which == "run":
         platform.up("mlflow", "gateway", "deployer")
     seen = platform.wait("phoenix", lambda d: d["reason"] in ("Restarting", "Ready"))
     wait_for(lambda: supervisor_pid(platform.home / which) != before, "a new supervisord", 30)
+    platform.wait("phoenix", lambda d: d["observed_at"] > known["observed_at"])
+    if which == "serving":
+        platform.wait("phoenix", lambda d: pids(d) not in ([], pids(known)))
     seen = platform.wait_serving("phoenix", serving)
     wait_for(lambda: platform.predict(url).status_code == 200, "an answer", 20)
     [predictor] = seen["predictors"]

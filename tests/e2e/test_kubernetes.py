@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 
@@ -166,3 +167,12 @@ def test_an_api_server_that_is_away_for_a_while_costs_no_request(platform):
         ]
         assert len(restless) <= 2
     assert not load.failed
+
+
+def test_what_a_cluster_lacks_is_found_and_can_be_mended(platform):
+    told = json.loads(platform.cli("cluster", "check", "-o", "json"))
+    [found] = told["clusters"]
+    assert found["name"] == "tests"
+    assert {one["level"] for one in found["checks"]} == {"ok"}, found
+    names = {one["name"] for one in found["checks"]}
+    assert {f"permissions in {platform.environment('prod')}", "gateway", "registry"} <= names

@@ -7,6 +7,7 @@ import socket
 import uuid
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Final
 
 from deployer.artifacts import Artifacts
@@ -15,6 +16,7 @@ from deployer.settings import Settings
 from deployer.targets.kubernetes.access import ClusterAccess, Session
 from deployer.targets.kubernetes.buildjob import BuildPlace
 from deployer.targets.kubernetes.cache import Cache
+from deployer.targets.kubernetes.checking import check
 from deployer.targets.kubernetes.clusterrecords import ClusterRecords
 from deployer.targets.kubernetes.connection import Client
 from deployer.targets.kubernetes.doors import Doors
@@ -91,6 +93,9 @@ def assemble(
     builds = ImageBuilds(client, _place(cluster, settings), settings.limits.parallel_builds)
     files = SmallFiles(artifacts, settings.cache / "small-files")
     parts = Parts(
+        check=partial(
+            check, reading, cluster, namespaces(name, settings), lease_namespace(name, settings)
+        ),
         client=client,
         cache=cache,
         records=records,

@@ -104,7 +104,7 @@ def masked(change: Change, kind: str = "") -> Change:
 
 def _lacking(live: Any, wanted: Any, path: Path) -> Iterator[Change]:
     if isinstance(wanted, Mapping):
-        if live is None and not wanted:
+        if not wanted and _left_out("", live):
             return
         if not isinstance(live, Mapping):
             yield _change(path, live, wanted)
@@ -120,7 +120,7 @@ def _lacking(live: Any, wanted: Any, path: Path) -> Iterator[Change]:
 
 
 def _lacking_items(live: Any, wanted: list[Any], path: Path) -> Iterator[Change]:
-    if live is None and not wanted:
+    if not wanted and _left_out("", live):
         return
     name = path[-1] if path else ""
     if not isinstance(live, list):

@@ -20,6 +20,7 @@ from deployer.errors import GatewayUnavailable, TargetUnavailable
 from deployer.settings import Settings
 from deployer.state import Deployment, Observed, ObservedPredictor, Phase, Predictor, Record, Slot
 from deployer.status import Status
+from deployer.targets.base import Finding
 from deployer.targets.examples import Examples
 from deployer.targets.kubernetes import observation
 from deployer.targets.kubernetes.apierrors import ApiError
@@ -45,6 +46,7 @@ CONTAINER = "server"
 class Parts:
     """What the target is made of, for one cluster."""
 
+    check: Callable[[], list[Finding]]
     client: Client
     cache: Cache
     records: ClusterRecords
@@ -160,6 +162,10 @@ class KubernetesTarget:
             text = self._log(pod, lines)
             found.append(f"==> {pod.key.name} <==\n{text}" if len(pods) > 1 else text)
         return "\n".join(found)
+
+    def check(self) -> list[Finding]:
+        """See the base class."""
+        return self._parts.check()
 
     def close(self) -> None:
         """See the base class."""

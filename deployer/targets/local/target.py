@@ -20,6 +20,7 @@ from deployer.background import each
 from deployer.errors import GatewayUnavailable, TargetUnavailable
 from deployer.state import Deployment, Observed, ObservedPredictor, Phase, Predictor
 from deployer.status import Status
+from deployer.targets.base import Finding
 from deployer.targets.examples import Examples
 from deployer.targets.local.files import Definition, PredictorFiles, replicas
 from deployer.targets.local.gateway import Gateway
@@ -124,6 +125,10 @@ class LocalTarget:
 
     def tell(self, told: Status) -> None:
         """See the base class: the API tells, and the tags; there is no other place here."""
+
+    def check(self) -> list[Finding]:
+        """See the base class."""
+        return []
 
     def close(self) -> None:
         """See the base class."""

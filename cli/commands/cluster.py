@@ -1,0 +1,53 @@
+"""Nothing in; what each cluster lacks out, each with the command that mends it."""
+
+import typer
+
+from cli.client import Clients
+from cli.config import current
+from cli.errors import FAILED
+from cli.groups import Command, group
+from cli.options import Output, chosen
+from cli.output import emit, say, table, toned
+
+SECONDS = 60.0
+
+app = group()
+
+
+@app.callback()
+def _cluster() -> None:
+    """The clusters that models are served on.
+
+    Examples:
+    schnitzel cluster check
+    """
+
+
+@app.command("check", cls=Command)
+def check(output: Output = None) -> None:
+    """Look whether each cluster has what the Deployer needs, and print what mends it.
+
+    Looks at custom resources, permissions, the gateway, the registry and the artifacts, as the
+    Deployer itself reaches them. Exits 1 if anything fails.
+
+    Examples:
+    schnitzel cluster check
+    schnitzel cluster check -o json
+    """
+    config = current()
+    found = Clients(config, timeout=SECONDS).deployments.clusters()
+    rows = [(each["name"], one) for each in found for one in each["checks"]]
+
+    def shown() -> str:
+        if not rows:
+            return "No environment is on a cluster."
+        cells = [(name, one["name"], one["level"], one["message"]) for name, one in rows]
+        return table(("CLUSTER", "CHECK", "RESULT", "WHAT WAS FOUND"), cells)
+
+    emit({"clusters": found}, chosen(output, config), shown)
+    failed = [one for _, one in rows if one["level"] == "fail"]
+    for one in failed:
+        if one["mend"]:
+            say(f"{toned(one['level'])} {one['name']}: mend it with: {one['mend']}")
+    if failed:
+        raise typer.Exit(FAILED)

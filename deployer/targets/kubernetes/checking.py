@@ -1,0 +1,136 @@
+"""In: a cluster's settings. Out: what is missing there, each with the command that mends it.
+
+Nothing is changed: rights are asked of the API server, and addresses are asked whether they answer.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Final
+
+import httpx
+
+from deployer.clusters import Cluster
+from deployer.targets.base import Finding
+from deployer.targets.kubernetes import kinds
+from deployer.targets.kubernetes.apierrors import ApiError, Forbidden, Missing
+from deployer.targets.kubernetes.connection import Client
+from deployer.targets.kubernetes.kinds import Kind
+
+SECONDS: Final = 3.0
+_OWN: Final = ("get", "list", "watch", "create", "patch", "delete")
+_RIGHTS: Final[tuple[tuple[str, str, tuple[str, ...]], ...]] = (
+    ("schnitzel.dev", "modeldeployments", _OWN),
+    ("schnitzel.dev", "modeldeployments/status", ("patch",)),
+    ("", "configmaps", _OWN),
+    ("apps", "deployments", _OWN),
+    ("", "services", _OWN),
+    ("autoscaling", "horizontalpodautoscalers", _OWN),
+    ("policy", "poddisruptionbudgets", _OWN),
+    ("gateway.networking.k8s.io", "httproutes", _OWN),
+    ("", "pods", ("list", "watch")),
+    ("", "pods/log", ("get",)),
+    ("", "events", ("list", "create")),
+)
+_BUILD_RIGHTS: Final[tuple[tuple[str, str, tuple[str, ...]], ...]] = (
+    ("batch", "jobs", ("get", "create", "delete")),
+    ("", "configmaps", ("get", "list", "create", "update")),
+    ("", "pods", ("list",)),
+    ("", "pods/log", ("get",)),
+)
+_LEASE_RIGHTS: Final = (("coordination.k8s.io", "leases", ("get", "create", "update")),)
+
+
+def check(
+    client: Client, cluster: Cluster, namespaces: Sequence[str], lease_namespace: str
+) -> list[Finding]:
+    """Look at everything that the Deployer needs of a cluster.
+
+    Args:
+        client: the cluster; not guarded by a Lease, since a review of rights is asked by a POST.
+        cluster: its settings.
+        namespaces: of its environments; "" for all.
+        lease_namespace: where the Lease is.
+    """
+    found: list[Finding] = []
+    for namespace in namespaces:
+        found += _kinds(client, namespace)
+        found.append(_rights(client, namespace, _RIGHTS))
+    found.append(_rights(client, lease_namespace, _LEASE_RIGHTS))
+    if cluster.registry:
+        found.append(_rights(client, cluster.build.namespace, _BUILD_RIGHTS))
+        scheme = "http" if cluster.registry.insecure else "https"
+        host = cluster.registry.push.partition("/")[0]
+        found.append(_answers("registry", f"{scheme}://{host}/v2/", "registry.push"))
+    gateway = cluster.gateway
+    found.append(_answers("gateway", str(gateway.probe_url or gateway.url), "gateway.url"))
+    if cluster.artifacts.tracking_uri:
+        url = f"{str(cluster.artifacts.tracking_uri).rstrip('/')}/health"
+        found.append(_answers("artifacts", url, "artifacts.tracking_uri"))
+    return found
+
+
+def _kinds(client: Client, namespace: str) -> Iterator[Finding]:
+    mends = {
+        kinds.MODEL_DEPLOYMENT: "kubectl apply --server-side -f helm/schnitzel/crd/",
+        kinds.HTTP_ROUTE: "install the CRDs of the Gateway API, and a gateway for them",
+    }
+    for kind, mend in mends.items():
+        yield _kind(client, kind, namespace, mend)
+
+
+def _kind(client: Client, kind: Kind, namespace: str, mend: str) -> Finding:
+    where = namespace or "every namespace"
+    name = f"{kind.plural} in {where}"
+    try:
+        next(client.pages(kind, namespace))
+    except Missing:
+        return Finding(name, "fail", f"The cluster does not know {kind.resource}.", mend)
+    except Forbidden:
+        return Finding(name, "ok", "known; the rights are told below")
+    except ApiError as error:
+        return Finding(name, "fail", error.message, error.hint)
+    return Finding(name, "ok", "known")
+
+
+def _rights(
+    client: Client, namespace: str, rights: Sequence[tuple[str, str, tuple[str, ...]]]
+) -> Finding:
+    name = f"permissions in {namespace or 'every namespace'}"
+    lacking = []
+    try:
+        for group, resource, verbs in rights:
+            lacking += [
+                f"{verb} {resource}"
+                for verb in verbs
+                if not _may(client, namespace, group, resource, verb)
+            ]
+    except ApiError as error:
+        return Finding(name, "fail", error.message, error.hint)
+    if not lacking:
+        return Finding(name, "ok", "all that are needed")
+    mend = "helm upgrade --reuse-values RELEASE helm/schnitzel, with the namespace in `namespaces`"
+    return Finding(name, "fail", f"Our account may not {', '.join(lacking)}.", mend)
+
+
+def _may(client: Client, namespace: str, group: str, resource: str, verb: str) -> bool:
+    resource, _, part = resource.partition("/")
+    attributes = {"group": group, "resource": resource, "subresource": part, "verb": verb}
+    review = {
+        "apiVersion": kinds.ACCESS_REVIEW.api_version,
+        "kind": kinds.ACCESS_REVIEW.name,
+        "metadata": {},
+        "spec": {"resourceAttributes": attributes | {"namespace": namespace}},
+    }
+    return bool(client.create(review).get("status", {}).get("allowed"))
+
+
+def _answers(name: str, url: str, setting: str) -> Finding:
+    try:
+        answer = httpx.get(url, timeout=SECONDS, trust_env=False)
+    except httpx.HTTPError as error:
+        message = f"{url} does not answer the Deployer ({type(error).__name__})."
+        return Finding(name, "fail", message, f"correct clusters.NAME.{setting} in platform.yaml")
+    if answer.status_code >= 500:
+        return Finding(name, "fail", f"{url} answers {answer.status_code}.", "look at its log")
+    return Finding(name, "ok", f"{url} answers")
