@@ -395,11 +395,12 @@ def look(kubeconfig: Path, namespace: str) -> None:
         assert not applier.carry_out(decisions, owner)
         steady.note(record.id, record.serving.digest, live)
     first = time.perf_counter() - began
-    times = []
+    times, used = [], []
     for _ in range(5):
-        began = time.perf_counter()
+        began, before = time.perf_counter(), cpu()
         ready = sum(steady_look(cache, records, steady, namespace, r.id) for r in models)
         times.append(time.perf_counter() - began)
+        used.append(cpu() - before)
         assert ready == len(models)
     cache.close()
     status = Path("/proc/self/status").read_text()
@@ -410,7 +411,8 @@ def look(kubeconfig: Path, namespace: str) -> None:
         if line.startswith(name)
     )
     print(
-        f"steady look: {len(models)} models in {statistics.median(times):.2f} s (aim 1 s), "
+        f"steady look: {len(models)} models in {statistics.median(times):.2f} s "
+        f"({statistics.median(used):.2f} s of CPU; aim 1 s), "
         f"{writes} writes; memory {now} MB, at most {peak} MB (aim 300 MB); after a start: "
         f"{listed:.1f} s to list all, {first:.1f} s to render and compare all"
     )

@@ -55,6 +55,7 @@ def deployer_env(platform) -> dict[str, str]:
     }
 
 
+@pytest.mark.timeout(900)
 def test_killed_at_each_edge_of_a_rollout_it_converges_and_loses_no_request(crashing):
     platform = crashing
     url = platform.deployment("phoenix")["url"]
