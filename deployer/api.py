@@ -170,7 +170,7 @@ def _reads(app: FastAPI, engine: Engine) -> None:  # noqa: C901 - a list of rout
     @app.get("/api/v1/clusters")
     def clusters() -> answers.Clusters:
         """What the Deployer needs of each cluster, and whether it is there."""
-        return {"clusters": views.clusters(engine.world.targets.values())}
+        return {"clusters": views.clusters(engine.world.each_target)}
 
     @app.get("/api/v1/registry")
     def registry_health() -> answers.Registry:

@@ -25,9 +25,6 @@ from deployer.targets.base import Target
 UPGRADE_SECONDS = 1.0
 """How long a look at all records, to see who may be upgraded, is good for."""
 
-UPGRADE_HALTED = "upgrade halted"
-"""The name of the remembered value that tells whether a person wants nothing more to move."""
-
 
 @dataclass(frozen=True, slots=True)
 class World:
@@ -42,7 +39,13 @@ class World:
     mirror: Mirror
     promoters: Promoters
     targets: Mapping[str, Target]
+    """By environment."""
     clock: Callable[[], float]
+
+    @property
+    def each_target(self) -> list[Target]:
+        """Every target once, however many environments it serves."""
+        return list(dict.fromkeys(self.targets.values()))
 
 
 @dataclass(frozen=True, slots=True)
@@ -216,16 +219,16 @@ class Reconciler:
             {name: target.server for name, target in world.targets.items()},
             list(world.settings.environments),
             world.settings.policy.upgrade_share,
-            halted=bool(world.records.recall(UPGRADE_HALTED)),
         )
 
     def _upgrade(self, now: float) -> upgrade.Upgrade:
-        with self._lock:
-            at, known = self._upgrading
-            if now - at < UPGRADE_SECONDS:
-                return known
-            self._upgrading = (now, self.upgrading())
-            return self._upgrading[1]
+        at, known = self._upgrading
+        if now - at < UPGRADE_SECONDS:
+            return known
+        # Not under the lock, which every pass takes: two that look at once see the same.
+        known = self.upgrading()
+        self._upgrading = (now, known)
+        return known
 
     def _may_start(self, record: Record) -> bool:
         with self._lock:

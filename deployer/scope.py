@@ -33,7 +33,7 @@ class Scope:
         """Every deployment of which anything is known."""
         world = self._world
         known = {(record.model, record.environment) for record in world.records.all()}
-        for target in world.targets.values():
+        for target in world.each_target:
             with suppress(SchnitzelError):  # its passes will say so
                 known |= target.deployments()
         ours, snapshot = self.environments(), world.registry.snapshot

@@ -23,6 +23,7 @@ from deployer.secretrefs import resolve_secret
 from deployer.settings import Settings
 from deployer.watch import Watch
 from deployer.wiring import Wiring, wire
+from stack.files import write_private
 from stack.paths import Layout
 
 log = logging.getLogger(__name__)
@@ -62,10 +63,10 @@ class Service:
     def run(self) -> int:
         """Run until it is to end; returns the exit status: 1 if it ended by itself."""
         wiring, settings = self._wiring, self._settings
-        controller = self._controller = self._control()
+        secret = self._webhook_secret()
+        controller = self._controller = self._control(secret)
         host, port = settings.deployer.host, settings.deployer.port
         tokens = settings.deployer.tokens_file or self._layout.tokens
-        secret = self._webhook_secret()
         app = api.make(controller, tokens, secret, settings.deployer.hosts)
         config = uvicorn.Config(
             app,
@@ -88,7 +89,7 @@ class Service:
         log.info("stopping")
         server.should_exit = True
         endings: list[Callable[[], None]] = [controller.close, wiring.world.mirror.close]
-        endings += [target.close for target in wiring.targets]
+        endings += [target.close for target in wiring.world.each_target]
         _all_within(3.5, endings)
         _all_within(1.0, [cluster.lease.close for cluster in wiring.clusters.values()])
         wiring.rest.close()
@@ -96,14 +97,12 @@ class Service:
         wiring.database.close()
         return 0 if self._stop.is_set() else 1
 
-    def _control(self) -> Controller:
+    def _control(self, secret: str) -> Controller:
         world, settings = self._wiring.world, self._settings
         hook = webhooks.address(
             settings.deployer.public_url, settings.deployer.port, self._wiring.mlflow_url
         )
-        subscription = webhooks.Subscription(
-            self._wiring.rest, hook, self._webhook_secret(), settings.platform_id
-        )
+        subscription = webhooks.Subscription(self._wiring.rest, hook, secret, settings.platform_id)
 
         def subscribe() -> bool:
             return settings.registry.webhooks != "off" and subscription.ensure()
@@ -155,9 +154,7 @@ class Service:
         path = self._layout.webhook_secret
         if not path.exists():
             path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-            handle = os.open(path, os.O_WRONLY | os.O_CREAT, 0o600)
-            with os.fdopen(handle, "w") as file:
-                file.write(os.urandom(24).hex())
+            write_private(path, os.urandom(24).hex())
         return path.read_text().strip()
 
 

@@ -183,7 +183,7 @@ def _leaves(fields: Mapping[str, Any], prefix: str = "") -> list[tuple[str, Any]
 def clusters(targets: Iterable[Target]) -> list[answers.ClusterChecks]:
     """What each cluster lacks; asks them all now."""
     found: list[answers.ClusterChecks] = []
-    for target in {id(target): target for target in targets}.values():
+    for target in targets:
         checks: list[answers.Check] = [
             {"name": one.name, "level": one.level, "message": one.message, "mend": one.mend}
             for one in target.check()

@@ -42,11 +42,6 @@ class Wiring:
     database: Transactions
     clusters: dict[str, Assembled] = field(default_factory=dict)
 
-    @property
-    def targets(self) -> list[Target]:
-        """Each target once."""
-        return list({id(target): target for target in self.world.targets.values()}.values())
-
 
 def wire(settings: Settings, layout: Layout, changed: Callable[[str], None]) -> Wiring:
     """Put the parts together; nothing runs yet.

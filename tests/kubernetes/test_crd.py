@@ -298,5 +298,6 @@ class TestOnACluster:
         records.save(SERVED)
         live = records.object("angler-prod")
         assert live
-        assert crd.owner_reference(live)["uid"] == live.uid
-        assert crd.owner_reference(live)["controller"] is True
+        reference = crd.owner_reference(live.key.name, live.uid)
+        assert reference["uid"] == live.uid
+        assert reference["controller"] is True

@@ -119,6 +119,10 @@ class ClusterRecords:
             except Exists:
                 return
 
+    def namespace(self, record: Record) -> str:
+        """Where a deployment's objects are."""
+        return self._namespace_of(record.environment, record.project or record.model)
+
     def object(self, key: str) -> LiveObject | None:
         """The ModelDeployment of a deployment, as last seen; raises as `load` does."""
         return self._cache.find(MODEL_DEPLOYMENT, key)
@@ -154,7 +158,7 @@ class ClusterRecords:
                 f"{record.model} is retired from {record.environment}.",
                 f"To serve it again: schnitzel deploy apply {record.model} -e {record.environment}",
             )
-        namespace = self._namespace_of(record.environment, record.project or record.model)
+        namespace = self.namespace(record)
         made = crd.manifest(record, self._cache.platform, namespace)
         try:
             self._cache.absorb(MODEL_DEPLOYMENT, self._client.create(made))

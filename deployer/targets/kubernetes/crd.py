@@ -129,13 +129,13 @@ def status_of(
     return status | {"updatedAt": timestamp(now)}
 
 
-def owner_reference(live: LiveObject) -> Object:
-    """What an object carries to be deleted with its ModelDeployment."""
+def owner_reference(name: str, uid: str) -> Object:
+    """What an object carries to be deleted with the ModelDeployment of this name and uid."""
     return {
         "apiVersion": MODEL_DEPLOYMENT.api_version,
         "kind": MODEL_DEPLOYMENT.name,
-        "name": live.key.name,
-        "uid": live.uid,
+        "name": name,
+        "uid": uid,
         "controller": True,
         "blockOwnerDeletion": False,
     }

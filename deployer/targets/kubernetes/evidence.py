@@ -16,11 +16,10 @@ from deployer.targets.kubernetes.apierrors import ApiError
 from deployer.targets.kubernetes.connection import Client
 from deployer.targets.kubernetes.doors import Doors
 from deployer.targets.kubernetes.kinds import EVENT
-from deployer.targets.kubernetes.words.crashes import log_wanted
+from deployer.targets.kubernetes.words.crashes import log_wanted, unanswering
 
 FRESH_SECONDS: Final = 2.0
 LOG_LINES: Final = 30
-KINDS: Final = ("Pod", "ReplicaSet")
 
 Object = dict[str, Any]
 
@@ -91,8 +90,7 @@ class Witness:
 
     def _answer(self, pods: Sequence[Object]) -> Object | None:
         for pod in pods:
-            statuses = pod.get("status", {}).get("containerStatuses") or ()
-            if any("running" in s.get("state", {}) and not s.get("ready") for s in statuses):
+            if unanswering(pod):
                 body = self._doors.get(pod, "/v2/health/ready")
                 try:
                     told = json.loads(body) if body else None

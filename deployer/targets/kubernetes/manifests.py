@@ -10,8 +10,7 @@ from typing import Any, Final
 
 from deployer.clusters import Cluster
 from deployer.state import Deployment, Predictor
-from deployer.targets.kubernetes import route, values
-from deployer.targets.kubernetes.kinds import MODEL_DEPLOYMENT
+from deployer.targets.kubernetes import crd, route, values
 from deployer.targets.kubernetes.ownership import Owner
 from deployer.targets.kubernetes.render import Charts, Manifest
 
@@ -62,24 +61,16 @@ class Manifests:
         source = values.Source(predictor.source, self._tracking_url)
         found = values.values(predictor, place, self._cluster, image, source)
         rendered = self._charts.render(CHART, predictor.name, namespace, found)
-        return [owned(manifest, deployment.id, owner) for manifest in rendered]
+        return [owned(manifest, owner) for manifest in rendered]
 
     def route(self, deployment: Deployment, namespace: str, owner: Owner) -> Manifest | None:
         """The HTTPRoute of a deployment; None if nothing takes requests."""
         labels = route.Labels(self._platform_id)
         found = route.manifest(deployment, namespace, self._parent, labels)
-        return owned(found, deployment.id, owner) if found else None
+        return owned(found, owner) if found else None
 
 
-def owned(manifest: Mapping[str, Any], deployment: str, owner: Owner) -> Manifest:
+def owned(manifest: Mapping[str, Any], owner: Owner) -> Manifest:
     """A manifest whose object goes when the ModelDeployment goes."""
-    reference = {
-        "apiVersion": MODEL_DEPLOYMENT.api_version,
-        "kind": MODEL_DEPLOYMENT.name,
-        "name": deployment,
-        "uid": owner.uid,
-        "controller": True,
-        "blockOwnerDeletion": False,
-    }
-    metadata = {**manifest["metadata"], "ownerReferences": [reference]}
-    return {**manifest, "metadata": metadata}
+    references = [crd.owner_reference(owner.deployment, owner.uid)]
+    return {**manifest, "metadata": {**manifest["metadata"], "ownerReferences": references}}

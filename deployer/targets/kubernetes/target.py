@@ -108,13 +108,8 @@ class KubernetesTarget:
 
     def apply(self, deployment: Deployment, observed: Observed) -> None:
         """See the base class."""
-        record = self._parts.records.load(deployment.id)
-        if record is None:
-            raise TargetUnavailable(
-                f"The ModelDeployment {deployment.id} is not there (any more).", passing=True
-            )
+        record, owner = self._kept(deployment.id)
         live = self._live(record)
-        owner = self._owner(deployment.id)
         self._restart(deployment, live)
         inputs = self._inputs(deployment)
         steady = self._steady.holds(deployment.id, inputs, live)
@@ -175,17 +170,17 @@ class KubernetesTarget:
         self._parts.client.close()
 
     def _live(self, record: Record) -> tuple[LiveObject, ...]:
-        project = record.project or record.model
-        namespace = self._settings.namespace(record.environment, project)
-        return self._parts.cache.of(namespace, record.id)
+        return self._parts.cache.of(self._parts.records.namespace(record), record.id)
 
-    def _owner(self, deployment: str) -> Owner:
+    def _kept(self, deployment: str) -> tuple[Record, Owner]:
+        """A deployment's record, and the object that holds it and owns all else."""
+        record = self._parts.records.load(deployment)
         owner = self._parts.records.object(deployment)
-        if owner is None:
+        if record is None or owner is None:
             raise TargetUnavailable(
                 f"The ModelDeployment {deployment} is not there (any more).", passing=True
             )
-        return Owner(self._parts.cache.platform, deployment, owner.uid)
+        return record, Owner(self._parts.cache.platform, deployment, owner.uid)
 
     def _observe(
         self, predictor: Predictor, live: Sequence[LiveObject], weight: int, now: float
@@ -221,7 +216,7 @@ class KubernetesTarget:
         self, deployment: Deployment, record: Record, live: Sequence[LiveObject], owner: Owner
     ) -> bool:
         """Write what differs and delete what is not wanted; True if there was nothing to do."""
-        namespace = self._settings.namespace(record.environment, record.project or record.model)
+        namespace = self._parts.records.namespace(record)
         wanted: list[dict[str, Any]] = []
         keep = set()
         complete = True

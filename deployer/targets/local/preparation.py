@@ -3,23 +3,21 @@
 from __future__ import annotations
 
 import threading
-import time
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 from deployer.artifacts import Artifacts, ArtifactState
 from deployer.environments import EnvironmentRequest, Environments
 from deployer.errors import VersionFailure
 from deployer.state import Phase, Predictor
+from deployer.targets.preparing import Preparing, Progress
 
 
 @dataclass(frozen=True, slots=True)
-class Prepared:
+class Prepared(Progress):
     """How far a predictor is before its server can start. READY: all is there."""
 
-    phase: Phase
-    since: float
     artifact: Path | None = None
     artifact_digest: str = ""
     python: Path | None = None
@@ -27,7 +25,7 @@ class Prepared:
     error: VersionFailure | None = None
 
 
-class Preparation:
+class Preparation(Preparing[Prepared]):
     """Fetches and builds what predictors need, each once, in the background.
 
     Args:
@@ -39,36 +37,14 @@ class Preparation:
     def __init__(
         self, artifacts: Artifacts, environments: Environments, clock: Callable[[], float]
     ) -> None:
+        super().__init__(clock)
         self._artifacts = artifacts
         self._environments = environments
-        self._clock = clock
-        self._requests: dict[str, EnvironmentRequest] = {}
-        self._seen: dict[str, Prepared] = {}
-        self._lock = threading.Lock()
 
-    def ensure(self, predictor: Predictor) -> Prepared:
-        """Begin what is missing and say how far it is; returns at once."""
-        prepared = self._look(predictor)
-        with self._lock:
-            before = self._seen.get(predictor.name)
-            if before and before.phase is prepared.phase:
-                prepared = replace(prepared, since=before.since)
-            self._seen[predictor.name] = prepared
-        return prepared
-
-    def seen(self, name: str) -> Prepared | None:
-        """How far it was at the last look; None if nobody asked for it yet."""
-        return self._seen.get(name)
-
-    def forget(self, predictor: Predictor) -> None:
-        """Let failures be tried again."""
-        with self._lock:
-            before = self._seen.pop(predictor.name, None)
-            request = self._requests.pop(predictor.name, None)
-        if before and before.phase is Phase.FAILED:
-            self._artifacts.forget(predictor.version, predictor.source)
-            if request:
-                self._environments.forget(request)
+    def _retry(self, predictor: Predictor, request: EnvironmentRequest | None) -> None:
+        self._artifacts.forget(predictor.version, predictor.source)
+        if request:
+            self._environments.forget(request)
 
     def close(self) -> None:
         """End what is under way, both at the same time; it begins anew after a restart."""
@@ -103,8 +79,3 @@ class Preparation:
         return Prepared(
             Phase.READY, now, artifact.path, artifact.digest, environment.python, environment.note
         )
-
-
-def wall_clock() -> float:
-    """Seconds since the epoch."""
-    return time.time()

@@ -1,0 +1,67 @@
+"""In: a predictor. Out: how far what it needs is, since when; a failure, until it is forgotten."""
+
+from __future__ import annotations
+
+import threading
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Generic, TypeVar
+
+from deployer.requirements import EnvironmentRequest
+from deployer.state import Phase, Predictor
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """Where it is, and since when, in seconds since the epoch."""
+
+    phase: Phase
+    since: float
+
+
+P = TypeVar("P", bound=Progress)
+
+
+class Preparing(ABC, Generic[P]):
+    """Remembers, for each predictor, what it asks of its environment and how far that was.
+
+    Args:
+        clock: Seconds since the epoch.
+    """
+
+    def __init__(self, clock: Callable[[], float]) -> None:
+        self._clock = clock
+        self._requests: dict[str, EnvironmentRequest] = {}
+        self._seen: dict[str, P] = {}
+        self._lock = threading.Lock()
+
+    def ensure(self, predictor: Predictor) -> P:
+        """Begin what is missing and say how far it is; returns at once."""
+        prepared = self._look(predictor)
+        with self._lock:
+            before = self._seen.get(predictor.name)
+            if before and before.phase is prepared.phase:
+                prepared = replace(prepared, since=before.since)
+            self._seen[predictor.name] = prepared
+        return prepared
+
+    def seen(self, name: str) -> P | None:
+        """How far it was at the last look; None if nobody asked for it yet."""
+        return self._seen.get(name)
+
+    def forget(self, predictor: Predictor) -> None:
+        """Let failures be tried again."""
+        with self._lock:
+            before = self._seen.pop(predictor.name, None)
+            request = self._requests.pop(predictor.name, None)
+        if before and before.phase is Phase.FAILED:
+            self._retry(predictor, request)
+
+    @abstractmethod
+    def _look(self, predictor: Predictor) -> P:
+        """Begin what is missing and say how far it is, whenever it began."""
+
+    @abstractmethod
+    def _retry(self, predictor: Predictor, request: EnvironmentRequest | None) -> None:
+        """Have what failed begun anew when it is next asked for."""
