@@ -170,7 +170,10 @@ class Answer:
 
 
 class Load:
-    """Requests at a steady rate from several connections, until told to stop."""
+    """Requests at a steady rate from several connections, and one of each after it is told to stop.
+
+    What a test has seen before it leaves the block, the last answers show.
+    """
 
     def __init__(self, url: str, rate: float = 50, connections: int = 4) -> None:
         self.url = f"{url}invocations"
@@ -193,7 +196,9 @@ class Load:
         body = {"dataframe_split": {"columns": ["x"], "data": [[1.0]]}}
         with httpx.Client(timeout=20, trust_env=False) as client:
             following = time.monotonic()
-            while not self._stop.is_set():
+            last = False
+            while not last:
+                last = self._stop.is_set()
                 try:
                     answer = client.post(self.url, json=body)
                     version = answer.headers.get("x-schnitzel-model-version", "")
