@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from deployer.targets.kubernetes.diff import MASK, Change, difference, drift, masked
+from deployer.targets.kubernetes.diff import MASK, Change, difference, drift, masked, pattern_of
 from deployer.targets.kubernetes.objects import APPLIED
 
 WANTED = {
@@ -132,6 +132,33 @@ def test_ignored_paths_do_not_count_nor_what_is_beneath_them():
         "spec.replicas",
         f"{SERVER}.resources.limits.memory",
     ]
+
+
+@pytest.mark.parametrize(
+    ("pointer", "pattern"),
+    [
+        ("/spec/replicas", "spec.replicas"),
+        (
+            "/spec/template/spec/containers/0/resources",
+            "spec.template.spec.containers[*].resources",
+        ),
+        (
+            "/metadata/labels/app.kubernetes.io~1part-of",
+            "metadata.labels[app.kubernetes.io/part-of]",
+        ),
+        ("/data/predictor.json", "data[predictor.json]"),
+    ],
+)
+def test_a_pointer_of_the_settings_is_a_path_to_ignore(pointer, pattern):
+    assert pattern_of(pointer) == pattern
+
+
+def test_a_pointer_hides_just_what_it_names():
+    live = served()
+    live["spec"]["replicas"] = 5
+    container(live)["resources"]["limits"]["memory"] = "2Gi"
+    ignored = pattern_of("/spec/template/spec/containers/0/resources")
+    assert [change.path for change in drift(live, WANTED, [ignored])] == ["spec.replicas"]
 
 
 def test_a_text_that_is_json_is_compared_field_by_field():

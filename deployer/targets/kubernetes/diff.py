@@ -227,6 +227,22 @@ def _text(path: Path) -> str:
     return text
 
 
+def pattern_of(pointer: str) -> str:
+    """A JSON pointer (RFC 6901) as `drift` takes a path to ignore: any item where it has a number.
+
+    "/spec/replicas" -> "spec.replicas"; "/spec/template/spec/containers/0/image" ->
+    "spec.template.spec.containers[*].image".
+    """
+    text = ""
+    for part in pointer.split("/")[1:]:
+        step = part.replace("~1", "/").replace("~0", "~")
+        if step == "*" or step.isdecimal():
+            text += "[*]"
+        else:
+            text += _text((step,)) if not text or "." in step else f".{step}"
+    return text
+
+
 def _ignored(path: str, patterns: Sequence[str]) -> bool:
     return any(_pattern(pattern).fullmatch(path) for pattern in patterns)
 

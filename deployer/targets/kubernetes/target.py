@@ -29,6 +29,7 @@ from deployer.targets.kubernetes.cache import Cache
 from deployer.targets.kubernetes.choosing import first_ready, instance, known
 from deployer.targets.kubernetes.clusterrecords import ClusterRecords
 from deployer.targets.kubernetes.connection import Client
+from deployer.targets.kubernetes.diff import pattern_of
 from deployer.targets.kubernetes.doors import Doors
 from deployer.targets.kubernetes.drifting import Drifting
 from deployer.targets.kubernetes.evidence import Evidence, Witness
@@ -235,7 +236,8 @@ class KubernetesTarget:
         route = self._parts.manifests.route(deployment, namespace, owner)
         wanted += [route] if route else []
         environment = self._settings.environments[deployment.environment]
-        decisions = self._applier.decide(wanted, live, owner, ignore=environment.drift_ignore)
+        ignore = [pattern_of(pointer) for pointer in environment.drift_ignore]
+        decisions = self._applier.decide(wanted, live, owner, ignore=ignore)
         chosen = self._drifting.choose(deployment.id, environment, decisions)
         written = self._applier.carry_out(chosen, owner)
         keep |= {decision.key for decision in decisions}
