@@ -50,13 +50,13 @@ check: $(VENV)/.dev ## style, types, layers, module length (seconds)
 
 .PHONY: test-fast
 test-fast: $(VENV)/.dev ## the tests that start no server
-	@pytest -m "not e2e and not long" -q
+	@pytest -n logical -m "not e2e and not long" -q
 
 .PHONY: test
 test: $(VENV)/.dev ## all that guards a change; starts real servers on loopback
 	@scripts/system-packages.sh
 	@echo "==> fast tests"
-	@pytest -m "not e2e and not long" -q
+	@pytest -n logical -m "not e2e and not long" -q
 	@echo "==> tests with real servers, on this machine and on a Kubernetes node"
 	@scripts/test-servers.sh -m "e2e and not long" -q --durations=25
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import threading
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -15,9 +15,12 @@ import pytest
 import uvicorn
 from processes import free_port, wait_for
 
-from deployer import api, status
+from deployer import api, status, views
+from deployer.environmentsection import Environment
+from deployer.errors import NotFound
 from deployer.metrics import Metrics
 from deployer.rest import Rest
+from deployer.specmodel import ServingSpec
 from deployer.state import (
     ExampleState,
     Observed,
@@ -33,6 +36,10 @@ from deployer.watch import Health
 from deployer.web import journey
 
 MLFLOW = Rest("http://127.0.0.1:1")  # nobody is there
+ENVIRONMENTS = {
+    "staging": Environment(stage="Staging"),
+    "prod": Environment(stage="Production"),
+}
 HOSTILE = "x\"><script>alert('1')</script>"
 
 
@@ -43,7 +50,7 @@ def told(model: str = "angler", environment: str = "prod", **observed: Any) -> s
     record = Record("angler-prod", model, environment, serving=predictor)
     wanted = Wanted(predictor, version, "alias champion", 1.0)
     world = Observed({predictor.name: ObservedPredictor(predictor, since=1.0, **seen)}, 2.0)
-    plan = {"deployment": "angler-prod", "digest": "d", "changes": [], "pending": False}
+    plan = {"deployment": "angler-prod", "changes": [], "pending": False}
     return status.Status(
         status.judge(record, wanted, world, ""), "InSync", record, wanted, world,
         "http://127.0.0.1:8000/prod/angler/", "local", 1.5, True, plan | {"unsafe": None},
@@ -62,7 +69,7 @@ class Engine:
 
     @property
     def world(self) -> Any:
-        settings = SimpleNamespace(platform_id="p-1", environments={"staging": 0, "prod": 0})
+        settings = SimpleNamespace(platform_id="p-1", environments=ENVIRONMENTS)
         registry = SimpleNamespace(snapshot=None, rest=MLFLOW)
         return SimpleNamespace(
             settings=settings,
@@ -79,7 +86,7 @@ class Engine:
         for each in self.found:
             if each.record.id == deployment:
                 return each
-        raise api.NotFound(f"There is no deployment {deployment!r}.")
+        raise NotFound(f"There is no deployment {deployment!r}.")
 
     def planned(self, deployment: str) -> status.Status:
         return self.status(deployment)
@@ -101,7 +108,7 @@ def pages(engine: Engine, tmp_path: Path) -> Iterator[httpx.Client]:
     thread = threading.Thread(target=server.run)
     thread.start()
     wait_for(lambda: server.started, "the API")
-    with httpx.Client(base_url=f"http://127.0.0.1:{port}", trust_env=False) as client:
+    with httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=30, trust_env=False) as client:
         yield client
     server.should_exit = True
     thread.join()
@@ -214,6 +221,27 @@ def test_the_api_s_log_names_its_predictor(pages, engine):
     )  # fmt: skip
 
 
+def test_what_a_spec_asks_for_and_does_not_get_is_noted_on_every_page_and_in_the_api(pages, engine):
+    spec = ServingSpec.model_validate({"resources": {"gpu": 2}}).model_dump(mode="json")
+    one = told()
+    asking = replace(one.record.serving, spec=spec)
+    engine.found[0] = replace(
+        one,
+        record=replace(one.record, serving=asking),
+        wanted=replace(one.wanted, champion=asking),
+    )
+    for path in ("/", "/deployments/angler-prod"):
+        assert "resources.gpu is 2; this machine reserves none" in pages.get(path).text
+    [note] = pages.get("/api/v1/deployments/angler-prod").json()["notes"]
+    assert note.startswith("resources.gpu is 2")
+
+
+def test_the_plans_of_all_have_no_digest_for_nothing_is_rendered_for_them(pages):
+    [plan] = pages.get("/api/v1/plan").json()["plans"]
+    assert "digest" not in plan
+    assert "--plan" not in pages.get("/deployments/angler-prod").text
+
+
 @pytest.mark.parametrize(
     ("seen", "stop", "mark"),
     [
@@ -229,7 +257,8 @@ def test_the_api_s_log_names_its_predictor(pages, engine):
     ],
 )
 def test_the_journey_marks_how_far_the_wanted_version_is(seen, stop, mark):
-    stops = journey.of(api.views.deployment(told(**seen)))
+    settings: Any = SimpleNamespace(environments=ENVIRONMENTS)
+    stops = journey.of(views.deployment(told(**seen), settings))
     place = [each.name for each in stops].index(stop)
     assert stops[place].mark == mark
     assert {each.mark for each in stops[:place]} <= {"done"}

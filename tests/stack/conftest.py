@@ -6,6 +6,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import pytest
@@ -28,6 +29,13 @@ def eventually() -> Callable[..., Any]:
         return answer
 
     return wait
+
+
+@pytest.fixture
+def tmp_path() -> Iterator[Path]:
+    """A folder with a short name, for a socket's path has at most 107 characters."""
+    with TemporaryDirectory(prefix="stack-") as folder:
+        yield Path(folder)
 
 
 @pytest.fixture
