@@ -97,12 +97,28 @@ class Deployments:
         found: Plan = self._service.get(f"/api/v1/deployments/{segment(deployment)}/plan")
         return found
 
+    def diff(self, deployment: str) -> dict[str, Any]:
+        """Return the objects that would change where a deployment runs, field by field."""
+        found: dict[str, Any] = self._service.get(f"/api/v1/deployments/{segment(deployment)}/diff")
+        return found
+
+    def tree(self, deployment: str) -> dict[str, Any]:
+        """Return what there is of a deployment where it runs, and how each part is."""
+        found: dict[str, Any] = self._service.get(f"/api/v1/deployments/{segment(deployment)}/tree")
+        return found
+
     def apply(
-        self, deployment: str, *, digest: str | None, retry: bool, allow_retire: bool
+        self,
+        deployment: str,
+        *,
+        digest: str | None,
+        retry: bool = False,
+        allow_retire: bool = False,
+        adopt: bool = False,
     ) -> Deployment:
         """Reconcile now: only the plan with this digest, if one is given."""
-        body = {"plan": digest, "retry": retry, "allow_retire": allow_retire}
-        return self._post(deployment, "apply", body)
+        words = {"retry": retry, "allow_retire": allow_retire, "adopt": adopt}
+        return self._post(deployment, "apply", {"plan": digest, **words})
 
     def pause(self, deployment: str, reason: str) -> Deployment:
         """Stop reconciling one deployment; what serves keeps serving."""
@@ -120,6 +136,22 @@ class Deployments:
     def accept_registry(self) -> None:
         """Give a person's word that a changed registry is right after a freeze."""
         self._service.post("/api/v1/registry/accept", {})
+
+    def upgrade(self) -> dict[str, Any]:
+        """Return how far the deployments are on their way to the platform's version."""
+        return self._service.get("/api/v1/upgrade")  # type: ignore[no-any-return]
+
+    def halt_upgrade(self, *, halt: bool) -> dict[str, Any]:
+        """Let no further deployment begin an upgrade, or go on; returns how far it is."""
+        return self._service.post("/api/v1/upgrade", {"halt": halt})  # type: ignore[no-any-return]
+
+    def images(self) -> list[dict[str, Any]]:
+        """List the environments that were built, for each place."""
+        return self._service.get("/api/v1/images")["places"]  # type: ignore[no-any-return]
+
+    def collect_images(self, names: list[str]) -> None:
+        """Begin to remove those of these environments that nothing needs."""
+        self._service.post("/api/v1/images/collect", {"names": names})
 
     def look(self) -> None:
         """Ask the Deployer to look now, rather than at its next poll."""

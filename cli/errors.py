@@ -25,7 +25,7 @@ MEANINGS = {
     OK: "done",
     FAILED: "the command failed; standard error says why",
     USAGE: "the command line makes no sense; `--help` shows what does",
-    PENDING: "changes are pending (only `deploy plan --exit-code`)",
+    PENDING: "changes are pending (only `deploy plan` and `deploy diff` with --exit-code)",
     TIMED_OUT: "what was waited for did not happen within --timeout",
     UNREACHABLE: "a service does not answer, or does not let you in",
     INTERRUPTED: "interrupted by you (Ctrl-C)",

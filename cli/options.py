@@ -21,6 +21,16 @@ Model = Annotated[
         autocompletion=completion.deployments,
     ),
 ]
+OptionalModel = Annotated[
+    str | None,
+    typer.Argument(
+        metavar="[MODEL[@ENV]]",
+        help="A model, as in angler@prod",
+        autocompletion=completion.deployments,
+    ),
+]
+
+ExitCode = Annotated[bool, typer.Option("--exit-code", help="Exit with 3 if changes are pending")]
 Environment = Annotated[
     str | None,
     typer.Option(

@@ -19,10 +19,11 @@ SEEN_SECONDS = 10.0  # a promotion by stage fires no event: the Deployer sees it
 POLL_SECONDS = 0.2
 
 
-def resulting_plan(clients: Clients, promotion: Promotion) -> Plan | None:
+def resulting_plan(clients: Clients, promotion: Promotion, *, waits: bool) -> Plan | None:
     """Return the Deployer's plan once it has seen a promotion, and say how far it is.
 
-    None if the Deployer does not run or does not see it in time; both are said.
+    None if the Deployer does not run or does not see it in time; both are said. With `waits` no
+    next step is said: waiting is what comes next.
     """
     try:
         seen = _seen(clients, promotion)
@@ -35,7 +36,8 @@ def resulting_plan(clients: Clients, promotion: Promotion) -> Plan | None:
         say("the Deployer has not seen it yet; see: schnitzel status")
     else:
         say(f"{label(seen)} {explain(seen)}")
-        say(f"next: schnitzel deploy wait {typed(seen)}")
+        if not waits:
+            say(f"next: schnitzel deploy wait {typed(seen)}")
     return plan
 
 

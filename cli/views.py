@@ -6,6 +6,7 @@ import time
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
+from cli import objects
 from cli.deployments import label, version_of
 from cli.output import bold, fields, style, table, toned
 
@@ -77,16 +78,28 @@ def deployment(found: Deployment) -> str:
         ),
     ]
     if found["predictors"]:
-        headers = ("PREDICTOR", "VERSION", "ROLE", "WEIGHT", "PHASE", "REASON", "MESSAGE")
-        keys = ("name", "version", "role", "weight", "phase", "reason", "message")
-        rows = [[each.get(key) for key in keys] for each in found["predictors"]]
+        headers = ("PREDICTOR", "VERSION", "ROLE", "WEIGHT", "PHASE", "READY", "REASON", "MESSAGE")
+        rows = [
+            (
+                each["name"],
+                each["version"],
+                each["role"],
+                each["weight"],
+                each["phase"],
+                f"{each['replicas_ready']}/{each['replicas']}",
+                each["reason"],
+                each["message"],
+            )
+            for each in found["predictors"]
+        ]
         parts += ["", table(headers, rows)]
+    parts += [f"note: {note}" for note in found["notes"]]
     parts += [f"version {each['version']}: {each['message']}" for each in found["losing"]]
     return "\n".join(parts)
 
 
 def plan(found: Plan) -> str:
-    """Draw one plan: each change with its reason, and the digest to apply exactly this."""
+    """Draw one plan: each change with its reason, the objects, the digest to apply exactly this."""
     lines = [
         bold(f"{found['deployment']}  {'changes pending' if found['pending'] else 'no changes'}")
     ]
@@ -94,11 +107,15 @@ def plan(found: Plan) -> str:
         verb = style(f"{change['action']:<6}", _VERBS.get(change["action"], "bold"))
         version = f"version {change['version']}" if change.get("version") else ""
         lines.append(f"  {verb}  {version or change['predictor']}: {change['why']}")
+    if found["objects"]:
+        lines.append(f"  objects: {objects.counted(found['objects'])}")
+        lines += [f"    {objects.brief(each)}" for each in found["objects"]]
+    lines += [f"  not known yet: {sentence}" for sentence in found["unknown"]]
     unsafe: dict[str, Any] | None = found.get("unsafe")
     if unsafe:
         lines.append(f"  {toned('Frozen')}  {unsafe['reason']}: {unsafe['message']}")
         lines.append(f"          {unsafe['hint']}")
-    if found["pending"]:
+    if found["pending"] and found["digest"]:
         lines.append(f"  digest  {found['digest']}")
     return "\n".join(lines)
 

@@ -25,6 +25,8 @@ def intend(history: History, before: Record, after: Record, wanted: Wanted, now:
     ):
         if before.serving and before.serving.version == new.version:
             why, who = "the serving spec of the version that serves has changed", DEPLOYER
+            if before.serving.server != new.server:
+                why = "the platform has another version of chart or server image"
         else:
             why, who = f"{wanted.via} names version {new.version.number}", _promoter(after)
         history.append(Event(after.id, "intent", "rollout", old, _number(new), why, who), now)

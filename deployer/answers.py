@@ -27,7 +27,10 @@ class ServingVersion(TypedDict):
 
 
 class Predictor(TypedDict):
-    """One version being served: where it is on its way, and its live share of the traffic."""
+    """One version being served: where it is on its way, and its live share of the traffic.
+
+    Of `replicas` that there are to be, `replicas_ready` answer now, as last observed.
+    """
 
     name: str
     version: str
@@ -40,6 +43,8 @@ class Predictor(TypedDict):
     message: str
     pid: int | None
     port: int | None
+    replicas: int
+    replicas_ready: int
 
 
 class Losing(TypedDict):
@@ -75,7 +80,10 @@ class SpecField(TypedDict):
 
 
 class Deployment(TypedDict):
-    """Everything that is told of one registered model in one environment."""
+    """Everything that is told of one registered model in one environment.
+
+    `notes` say what its serving spec asks for and does not get, or gets with a consequence.
+    """
 
     id: str
     model: str
@@ -95,6 +103,7 @@ class Deployment(TypedDict):
     conditions: list[Condition]
     observed_at: str | None
     changed_at: str | None
+    notes: list[str]
     spec: dict[str, SpecField]
 
 
@@ -126,45 +135,6 @@ class Deployments(TypedDict):
     deployments: list[Deployment]
     registry: Registry
     deployer: Deployer
-
-
-class Change(TypedDict):
-    """One thing to do, and why. What a target adds to it passes through."""
-
-    __pydantic_config__ = ConfigDict(extra="allow")  # type: ignore[misc]  # pydantic's own way
-
-    action: str
-    predictor: str
-    version: str
-    why: str
-    before: dict[str, Any] | None
-    after: dict[str, Any] | None
-
-
-class Unsafe(TypedDict):
-    """Why a plan waits for a person's word, and how to give it."""
-
-    reason: str
-    message: str
-    hint: str
-
-
-class Plan(TypedDict):
-    """What would be done now; the digest names exactly this."""
-
-    __pydantic_config__ = ConfigDict(extra="allow")  # type: ignore[misc]  # pydantic's own way
-
-    deployment: str
-    digest: str
-    changes: list[Change]
-    pending: bool
-    unsafe: Unsafe | None
-
-
-class Plans(TypedDict):
-    """The plan of every deployment."""
-
-    plans: list[Plan]
 
 
 Event = TypedDict(

@@ -9,27 +9,25 @@ import time
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated, Any, Protocol
+from typing import Annotated, Any
 
-from fastapi import Depends, FastAPI, Header, Query, Request
-from fastapi.responses import JSONResponse, PlainTextResponse, Response
+from fastapi import FastAPI, Header, Request
+from fastapi.responses import JSONResponse, Response
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
-from pydantic import BaseModel
 from starlette.middleware.trustedhost import TrustedHostMiddleware
 
-from deployer import __version__, answers, views, webhooks
+from deployer import __version__, apichanges, apireads, imagesapi, upgradeapi, webhooks
+from deployer.engine import Engine
 from deployer.errors import (
     NotFound,
     RegistryMalformed,
     RegistryUnreachable,
     SchnitzelError,
+    TargetUnavailable,
     Unauthorised,
     UnsafePlan,
 )
-from deployer.metrics import Metrics
-from deployer.reconcile import World
-from deployer.status import State, Status
-from deployer.watch import Health, Watch
+from deployer.status import State
 from deployer.web import pages
 
 _CODES: tuple[tuple[type[SchnitzelError], int], ...] = (
@@ -38,43 +36,8 @@ _CODES: tuple[tuple[type[SchnitzelError], int], ...] = (
     (UnsafePlan, 409),
     (RegistryUnreachable, 503),
     (RegistryMalformed, 502),
+    (TargetUnavailable, 503),
 )
-
-
-class Engine(Protocol):
-    """What the API asks of the controller."""
-
-    world: World
-    metrics: Metrics
-    watch: Watch
-
-    @property
-    def health(self) -> Health: ...  # noqa: D102
-    def statuses(self) -> list[Status]: ...  # noqa: D102
-    def status(self, deployment: str) -> Status: ...  # noqa: D102
-    def planned(self, deployment: str) -> Status: ...  # noqa: D102
-    def apply(  # noqa: D102
-        self, deployment: str, who: str, *, reviewed: str, retry: bool, allow_retire: bool
-    ) -> None: ...
-    def pause(self, deployment: str, who: str, reason: str) -> None: ...  # noqa: D102
-    def resume(self, deployment: str, who: str) -> None: ...  # noqa: D102
-    def accept_registry(self, who: str) -> None: ...  # noqa: D102
-    def look(self) -> None: ...  # noqa: D102
-    def depth(self) -> int: ...  # noqa: D102
-
-
-class Apply(BaseModel):
-    """What a person asks for beside a look: a reviewed plan, another try, a retirement."""
-
-    plan: str | None = None
-    retry: bool = False
-    allow_retire: bool = False
-
-
-class PauseRequest(BaseModel):
-    """Why nothing is to be changed."""
-
-    reason: str = ""
 
 
 def make(engine: Engine, tokens: Path, webhook_secret: str, hosts: list[str]) -> FastAPI:
@@ -89,8 +52,11 @@ def make(engine: Engine, tokens: Path, webhook_secret: str, hosts: list[str]) ->
     app = FastAPI(title="MLflow Deployer", version=__version__, docs_url=None, redoc_url=None)
     app.add_middleware(TrustedHostMiddleware, allowed_hosts=hosts)
     _errors(app)
-    _reads(app, engine)
-    _changes(app, engine, _subject_of(tokens))
+    subject = _subject_of(tokens)
+    apireads.add(app, engine)
+    apichanges.add(app, engine, subject)
+    upgradeapi.add(app, engine, subject)
+    imagesapi.add(app, engine, subject)
     _machines(app, engine, webhook_secret)
     pages.add(app, engine)
     return app
@@ -101,118 +67,6 @@ def _errors(app: FastAPI) -> None:
     def explain(_: Request, error: SchnitzelError) -> JSONResponse:
         code = next((code for kind, code in _CODES if isinstance(error, kind)), 500)
         return JSONResponse({"error": error.message, "hint": error.hint}, code)
-
-
-def _reads(app: FastAPI, engine: Engine) -> None:  # noqa: C901 - a list of routes
-    def registry() -> answers.Registry:
-        world = engine.world
-        snapshot = world.registry.snapshot
-        models = len(snapshot.models) if snapshot else 0
-        return views.registry(engine.health, world.registry.rest.url, models, world.clock())
-
-    @app.get("/api/v1/deployments")
-    def deployments(
-        model: str | None = None, environment: str | None = None
-    ) -> answers.Deployments:
-        found = [
-            views.deployment(status)
-            for status in engine.statuses()
-            if model in (None, status.record.model)
-            and environment in (None, status.record.environment)
-        ]
-        itself: answers.Deployer = {
-            "version": __version__,
-            "platform": engine.world.settings.platform_id,
-            "queue_depth": engine.depth(),
-        }
-        return {"deployments": found, "registry": registry(), "deployer": itself}
-
-    @app.get("/api/v1/deployments/{deployment}")
-    def deployment(deployment: str) -> answers.Deployment:
-        return views.deployment(engine.status(deployment))
-
-    @app.get("/api/v1/deployments/{deployment}/plan")
-    def plan(deployment: str) -> answers.Plan:
-        return views.plan(engine.planned(deployment))
-
-    @app.get("/api/v1/plan")
-    def plans() -> answers.Plans:
-        return {"plans": [views.plan(status) for status in engine.statuses()]}
-
-    @app.get("/api/v1/deployments/{deployment}/history")
-    def history(
-        deployment: str, limit: Annotated[int, Query(ge=1, le=10_000)] = 50
-    ) -> answers.History:
-        return {"events": views.events(engine.world.history.of(deployment, limit))}
-
-    @app.get("/api/v1/deployments/{deployment}/logs", response_class=PlainTextResponse)
-    def logs(
-        deployment: str,
-        lines: Annotated[int, Query(ge=1, le=100_000)] = 200,
-        predictor: str | None = None,
-    ) -> PlainTextResponse:
-        """The last lines of one predictor: the one on its way, else the one that serves."""
-        status = engine.status(deployment)
-        known = views.predictors_of(status)
-        if predictor is not None and predictor not in known:
-            raise NotFound(
-                f"{deployment} has no predictor {predictor!r}.", f"It has {', '.join(known)}."
-            )
-        name = predictor or next(iter(known), "")
-        text = engine.world.targets[status.record.environment].logs(name, lines) if name else ""
-        return PlainTextResponse(text, headers={"X-Schnitzel-Predictor": name})
-
-    @app.get("/api/v1/environments")
-    def environments() -> answers.Environments:
-        held = engine.health.held or {}
-        return {"environments": views.environments(engine.world.settings, held)}
-
-    @app.get("/api/v1/clusters")
-    def clusters() -> answers.Clusters:
-        """What the Deployer needs of each cluster, and whether it is there."""
-        return {"clusters": views.clusters(engine.world.each_target)}
-
-    @app.get("/api/v1/registry")
-    def registry_health() -> answers.Registry:
-        return registry()
-
-
-def _changes(app: FastAPI, engine: Engine, subject: Callable[..., str]) -> None:
-    def told(deployment: str) -> answers.Deployment:
-        return views.deployment(engine.status(deployment))
-
-    @app.post("/api/v1/deployments/{deployment}/apply")
-    def apply(deployment: str, body: Apply, who: str = Depends(subject)) -> answers.Deployment:
-        engine.apply(
-            deployment,
-            who,
-            reviewed=body.plan or "",
-            retry=body.retry,
-            allow_retire=body.allow_retire,
-        )
-        return told(deployment)
-
-    @app.post("/api/v1/deployments/{deployment}/pause")
-    def pause(
-        deployment: str, body: PauseRequest, who: str = Depends(subject)
-    ) -> answers.Deployment:
-        engine.pause(deployment, who, body.reason)
-        return told(deployment)
-
-    @app.post("/api/v1/deployments/{deployment}/resume")
-    def resume(deployment: str, who: str = Depends(subject)) -> answers.Deployment:
-        engine.resume(deployment, who)
-        return told(deployment)
-
-    @app.post("/api/v1/registry/accept")
-    def accept(who: str = Depends(subject)) -> answers.Accepted:
-        engine.accept_registry(who)
-        return {"accepted": True}
-
-    @app.post("/api/v1/reconcile")
-    def reconcile(who: str = Depends(subject)) -> answers.Looking:
-        engine.look()
-        return {"looking": True, "for": who}
 
 
 def _machines(app: FastAPI, engine: Engine, webhook_secret: str) -> None:

@@ -53,6 +53,9 @@ class ClusterGateway(Frozen):
     probe_url: Url | None = None
     """The address that the Deployer reaches it at; null: the same."""
 
+    headless: bool = True
+    """Whether it finds pods behind Services without an address; false for one that cannot."""
+
 
 class ImageRegistry(Frozen):
     """Where environment images are kept."""

@@ -10,13 +10,15 @@ from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import replace
 
-from deployer import naming
+from deployer import commands, interventions, naming
 from deployer.errors import NotFound, PassFailed, PlanChanged, SchnitzelError, UnsafePlan
 from deployer.history import Event
+from deployer.interventions import Word
 from deployer.metrics import Metrics
 from deployer.reasons import Sight
 from deployer.reconcile import Reconciler, World
 from deployer.registry import Backwards
+from deployer.rendered import Node, ObjectChange, Preview
 from deployer.scope import Key, Scope
 from deployer.state import Pause, Record
 from deployer.status import Status
@@ -101,8 +103,21 @@ class Controller:
     def planned(self, deployment: str) -> Status:
         """The same with its plan as of now: the registry is asked what has changed meanwhile.
 
+        Where what runs cannot be seen, it is the plan of the last pass, which has no digest.
+
         Raises:
             NotFound: There is none of this id.
+        """
+        with suppress(SchnitzelError):  # its state says so
+            return self.previewed(deployment)[0]
+        return self.status(deployment)
+
+    def previewed(self, deployment: str) -> tuple[Status, Preview]:
+        """The same, and what it would change where it runs.
+
+        Raises:
+            NotFound: There is none of this id.
+            SchnitzelError: What runs cannot be seen now, or not be rendered.
         """
         status = self.status(deployment)
         record = status.record
@@ -110,43 +125,52 @@ class Controller:
         if self.health.state is Sight.FRESH:  # else nobody shall wait for it
             with suppress(SchnitzelError, Backwards):  # the watch sees it too, and tells
                 self._changed(registry.poll() | registry.look(record.model))
-        try:
-            plan = self._reconciler.preview(record.model, record.environment)
-        except SchnitzelError:
-            return status  # what runs cannot be seen now; its state says so
-        return replace(status, plan=plan)
+        plan, rendered = self._reconciler.preview(record.model, record.environment)
+        return replace(status, plan=plan), rendered
 
-    def apply(
-        self, deployment: str, who: str, *, reviewed: str, retry: bool, allow_retire: bool
-    ) -> None:
-        """A person's word: look now, try again, or let the champion go.
+    def tree(self, deployment: str) -> Node:
+        """What there is of a deployment where it runs.
+
+        Raises:
+            NotFound: There is none of this id.
+            TargetUnavailable: It cannot be seen now.
+        """
+        status = self.status(deployment)
+        return self.world.targets[status.record.environment].tree(status.record.id)
+
+    def apply(self, deployment: str, who: str, word: Word) -> None:
+        """A person's word: look now, try again, let the champion go, take objects over.
 
         Raises:
             NotFound: There is no such deployment.
             PlanChanged: Another plan was reviewed than the one that stands.
-            UnsafePlan: It is paused.
+            UnsafePlan: It is paused, or there is nothing to take over.
         """
-        status = self.planned(deployment) if reviewed else self.status(deployment)
+        status = self.status(deployment)
         if status.record.pause:
             raise UnsafePlan(
                 f"{deployment} is paused by {status.record.pause.by}.",
-                f"schnitzel deploy resume {status.record.model} -e {status.record.environment}",
+                commands.deploy("resume", status.record),
             )
-        if reviewed and reviewed != status.plan["digest"]:
+        strangers: tuple[ObjectChange, ...] = ()
+        if word.reviewed or word.adopt:
+            status, rendered = self.previewed(deployment)
+            strangers = rendered.strangers if word.adopt else ()
+        if word.reviewed and word.reviewed != status.plan["digest"]:
             raise PlanChanged(
                 f"The plan for {deployment} has changed since it was reviewed.",
-                f"schnitzel deploy plan {status.record.model} -e {status.record.environment}",
+                f"Look again: {commands.deploy('plan', status.record)}",
+            )
+        if word.adopt and not strangers:
+            raise UnsafePlan(
+                f"Nothing stands in the way of {deployment}: there is nothing to take over.",
+                commands.deploy("diff", status.record),
             )
 
         def change(record: Record) -> Record:
-            if retry:
-                record = replace(record, failures={}, descriptions={})
-            if allow_retire:
-                record = replace(record, allow_retire=True)
-            return record
+            return interventions.keep(record, word, strangers)
 
-        detail = ", ".join(w for w, on in [("retry", retry), ("allow retire", allow_retire)] if on)
-        self._intervene(deployment, change, "apply", who, detail)
+        self._intervene(deployment, change, "apply", who, interventions.said(word, strangers))
 
     def pause(self, deployment: str, who: str, reason: str) -> None:
         """A person's word: change nothing."""
@@ -195,8 +219,10 @@ class Controller:
     ) -> None:
         key = self._key(deployment)
         with self._reconciler.alone(key):
-            self.world.records.allow(deployment, key[1])
             record = self.world.records.load(deployment, key[1]) or Record(deployment, *key)
+            if action == "apply":
+                self.world.records.allow(deployment, key[1])
+            self.world.records.raise_if_deleted(record)
             event = Event(deployment, "operator", action, None, None, "a person asked", who, detail)
             self.world.history.append(event, self.world.clock())
             self.world.records.save(change(record))

@@ -116,7 +116,7 @@ def want(record: Record, layers: Layers, limits: spec.Limits, policy: Policy, no
             and absence.listings >= policy.retire_listings
         )
         return Wanted(champion=None, retire=due)
-    losing = tuple(_losing(record.marks, mark, record.environment))
+    losing = tuple(_losing(record, mark))
     about = Wanted(None, mark.version, mark.via, mark.seen_at, losing)
     description = record.descriptions.get(mark.version.key)
     if description is None:
@@ -198,17 +198,25 @@ def _first_look_note(fresh: Sequence[tuple[ModelVersion, str]], serving: Version
     )
 
 
-def _losing(marks: Iterable[Mark], won: Mark, environment: str) -> Iterable[Losing]:
+def _losing(record: Record, won: Mark) -> Iterable[Losing]:
+    serves = record.serving.version if record.serving else None
     seen = {won.version}
-    for mark in sorted(marks, key=lambda m: -m.sequence):
+    for mark in sorted(record.marks, key=lambda m: -m.sequence):
         if mark.version in seen:
             continue
         seen.add(mark.version)
-        number = mark.version.number
+        number, environment = mark.version.number, record.environment
+        stands = f"is not served in {environment}: version {won.version.number} was promoted later"
+        wish = "serve"
+        if mark.version == serves:
+            stands = (
+                f"serves in {environment} only until version {won.version.number} does, which was "
+                "promoted later"
+            )
+            wish = "keep"
         yield Losing(
             mark.version,
             mark.via,
-            f"Version {number} ({mark.via}) is not served in {environment}: version "
-            f"{won.version.number} was promoted later. To serve version {number}, promote it "
-            f"again; otherwise archive it or take its alias away.",
+            f"Version {number} ({mark.via}) {stands}. To {wish} version {number}, promote it "
+            "again; otherwise archive it or take its alias away.",
         )

@@ -63,7 +63,7 @@ class Builder:
             lock = (self._locks / f"{request.key}.txt").read_text(encoding="utf-8")
             folder = self._environments / _hash(request.minor, lock)
             if (folder / "bin" / "python").exists():
-                return Built(folder, _version(folder))
+                return Built(folder, python_version(folder))
         return None
 
     def log(self, request: EnvironmentRequest) -> Path | None:
@@ -94,7 +94,7 @@ class Builder:
             with file_lock(self._environments / f".{folder.name}.lock", self._stopping) as held:
                 if not (folder / "bin" / "python").exists():
                     self._install(request, lock, python, folder, held)
-            return Built(folder, _version(folder))
+            return Built(folder, python_version(folder))
         except OSError as error:
             raise EnvironmentUnbuildable(
                 f"The environment cannot be kept: {error}.",
@@ -195,7 +195,7 @@ def _hash(minor: str, lock: str) -> str:
     return hashlib.sha256(f"{minor}\n{lock}".encode()).hexdigest()[:32]
 
 
-def _version(folder: Path) -> str:
+def python_version(folder: Path) -> str:
     """The Python version of an environment, as uv wrote it into pyvenv.cfg."""
     match = re.search(
         r"^version(?:_info)? *= *(\S+)", (folder / "pyvenv.cfg").read_text(), re.MULTILINE

@@ -11,6 +11,7 @@ from typing import Literal
 
 from deployer.background import Jobs
 from deployer.environmentbuild import Builder, Built
+from deployer.environmentfolders import Folders
 from deployer.errors import VersionFailure
 from deployer.requirements import EnvironmentRequest
 
@@ -51,6 +52,8 @@ class Environments:
     """
 
     def __init__(self, cache: Path, parallel: int = 1) -> None:
+        self.cache = cache
+        self.folders = Folders(cache / "environments")
         self._jobs: Jobs[Built] = Jobs("environments", parallel)
         self._builder = Builder(cache, self._jobs.stopping.is_set)
 
@@ -73,6 +76,7 @@ class Environments:
         if job.result is None:
             return EnvironmentState("building", job.since, log=self._builder.log(request))
         built = job.result
+        self.folders.use(built.folder.name)
         note = ""
         if request.python not in (built.version, request.minor):
             note = f"Python {built.version} serves; the model was logged with {request.python}."
@@ -85,6 +89,11 @@ class Environments:
             note,
             built.folder.with_suffix(".log"),
         )
+
+    def find(self, request: EnvironmentRequest) -> str:
+        """The name of what was built for a request; "" if it was not."""
+        found = self._builder.find(request)
+        return found.folder.name if found else ""
 
     def forget(self, request: EnvironmentRequest) -> None:
         """Let a failed build be tried again."""

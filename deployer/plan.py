@@ -1,17 +1,18 @@
 """In: what is observed and the deployment it leads to. Out: ordered changes, why each, a digest.
 
 A plan is a guarded value: `raise_if_unsafe` refuses what needs a person's word, and the digest is
-of where it leads, so that what was reviewed is what is applied, however far it is by then.
+of where it leads and of what is rendered for it, so that what was reviewed is what is applied,
+however far it is by then.
 """
 
 from __future__ import annotations
 
-import hashlib
-import json
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
-from deployer.errors import PlanChanged, TooManyRetirements, UnsafePlan, reason_of
+from deployer import commands
+from deployer.errors import TooManyRetirements, UnsafePlan, reason_of
+from deployer.rendered import ObjectChange, Preview, digest_of
 from deployer.state import (
     Deployment,
     ExampleState,
@@ -44,13 +45,13 @@ class Plan:
         deployment: The deployment's id.
         changes: Start and restart, ask, route, then retire.
         retires_champion: Whether nothing would be left to serve.
-        digest: SHA-256 over where it leads, hex.
+        goal: Where it leads.
     """
 
     deployment: str
     changes: tuple[Change, ...]
     retires_champion: bool
-    digest: str
+    goal: Deployment
 
     @property
     def pending(self) -> bool:
@@ -91,7 +92,8 @@ def goal(
         seen = observed.predictors.get(champion.name)
         if seen is None or seen.example is not ExampleState.PASSED:
             ask = frozenset({champion.name})
-    slots = (Slot(champion, 100),) if champion else ()
+    pin = record.artifacts.get(champion.version.key, "") if champion else ""
+    slots = (Slot(replace(champion, artifact=pin), 100),) if champion else ()
     return replace(following, slots=slots, ask=ask)
 
 
@@ -129,42 +131,63 @@ def make(observed: Observed, target: Deployment, *, retiring: bool) -> Plan:
             version = str(seen.predictor.version.number)
             why = _why_retired(target, seen.phase)
             changes.append(Change("retire", name, version, why))
-    return Plan(target.id, tuple(changes), retiring, _digest(target))
+    return Plan(target.id, tuple(changes), retiring, target)
 
 
-def raise_if_unsafe(
-    plan: Plan, record: Record, retirements: Retirements, policy: Policy, reviewed: str = ""
-) -> None:
+def raise_if_unsafe(plan: Plan, record: Record, retirements: Retirements, policy: Policy) -> None:
     """Refuse a plan that a person has to confirm.
 
     Raises:
         TooManyRetirements: Too many champions would go at the same time, and nobody allowed it.
-        PlanChanged: Another plan was reviewed than the one that would be applied.
     """
-    if reviewed and reviewed != plan.digest:
-        raise PlanChanged(
-            f"The plan for {plan.deployment} has changed since it was reviewed.",
-            f"Look again: schnitzel deploy plan {record.model} -e {record.environment}",
-        )
     if plan.retires_champion and retirements.excessive(policy) and not record.allow_retire:
         raise TooManyRetirements(
             f"{retirements.going} of {retirements.deployments} deployments have nothing promoted "
             f"at the same time; at most {policy.max_retirements} (or "
             f"{policy.max_retirement_share:.0%}) are retired without a person's word.",
-            f"If this is meant: schnitzel deploy apply {record.model} -e {record.environment} "
-            "--allow-retire",
+            f"If this is meant: {commands.deploy('apply', record, '--allow-retire')}",
         )
 
 
 def describe(plan: Plan, refused: UnsafePlan | None = None) -> dict[str, Any]:
-    """The plan as JSON-ready values, as the API gives it."""
+    """The plan as JSON-ready values, without what is rendered for it, and so without a digest."""
     return {
         "deployment": plan.deployment,
-        "digest": plan.digest,
         "changes": [asdict(change) for change in plan.changes],
         "pending": plan.pending,
         "unsafe": refused
         and {"reason": reason_of(refused), "message": refused.message, "hint": refused.hint},
+    }
+
+
+def reviewable(plan: Plan, refused: UnsafePlan | None, rendered: Preview) -> dict[str, Any]:
+    """The plan with the objects that would change, and the digest that names exactly this.
+
+    Args:
+        plan: The changes.
+        refused: Why it waits for a person's word, if it does.
+        rendered: What its goal would change where it runs.
+    """
+    told = describe(plan, refused)
+    return told | {
+        "pending": plan.pending or rendered.pending,
+        "digest": digest_of([*_leads(plan.goal), rendered.digest]),
+        "objects": [_object(each) for each in rendered.objects],
+        "unknown": list(rendered.unknown),
+    }
+
+
+def _object(change: ObjectChange) -> dict[str, Any]:
+    return {
+        "action": str(change.act),
+        "kind": change.kind,
+        "name": change.name,
+        "namespace": change.namespace,
+        "why": change.why,
+        "fields": [
+            {"path": field.path, "before": field.was, "after": field.wanted}
+            for field in change.fields
+        ],
     }
 
 
@@ -180,7 +203,6 @@ def _why_retired(target: Deployment, phase: Phase) -> str:
     return "another version serves then, and no request reaches it any more"
 
 
-def _digest(target: Deployment) -> str:
+def _leads(target: Deployment) -> list[Any]:
     shares = [[slot.predictor.digest, slot.weight] for slot in target.slots]
-    text = json.dumps([target.id, shares, sorted(target.restart)])
-    return hashlib.sha256(text.encode()).hexdigest()
+    return [target.id, shares, sorted(target.restart)]

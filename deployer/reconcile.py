@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from deployer import account, desired, naming, plan, rollout, status, upgrade
+from deployer.departures import Departures
 from deployer.errors import SchnitzelError, UnsafePlan
 from deployer.history import History
 from deployer.marker import Marker
@@ -17,8 +18,9 @@ from deployer.promoters import Promoters
 from deployer.reading import Reading
 from deployer.recordstores import RecordStores
 from deployer.registry import Registry
+from deployer.rendered import Preview
 from deployer.settings import Settings
-from deployer.state import Deployment, Observed, Record, Wanted
+from deployer.state import Deployment, Observed, Policy, Record, Wanted
 from deployer.status import Status
 from deployer.targets.base import Target
 
@@ -60,13 +62,38 @@ class _Seen:
     now: float
 
 
+def upgrading(world: World) -> upgrade.Upgrade:
+    """How far an upgrade of chart and server is, and who may move next."""
+    settings = world.settings
+    records, unseen = world.records.survey()
+    production = {
+        name: not upgrade.PRODUCTION.isdisjoint((one.stage, one.alias))
+        for name, one in settings.environments.items()
+    }
+    return upgrade.plan(
+        records,
+        {name: target.server for name, target in world.targets.items()},
+        upgrade.order(production, settings.policy.upgrade_order),
+        settings.policy.upgrade_share,
+        halted=halted(world),
+        unseen=unseen,
+    )
+
+
+def halted(world: World) -> bool:
+    """Whether no deployment is to begin with another version of chart and server."""
+    return bool(world.records.recall(upgrade.HALT) or world.marker.frozen)
+
+
 class Reconciler:
     """Passes over deployments. One deployment is never passed over twice at the same time."""
 
     def __init__(self, world: World) -> None:
         self.world = world
         self._rolling: set[str] = set()
-        self._upgrading: tuple[float, upgrade.Upgrade] = (0.0, upgrade.NOTHING)
+        self._upgrading = (0.0, False, upgrade.Upgrade())
+        window = world.settings.policy.retire_window
+        self._departures = Departures(world.records.all, window)
         self._lock = threading.Lock()
         self._alone: dict[tuple[str, str], threading.Lock] = {}
 
@@ -76,7 +103,7 @@ class Reconciler:
             return self._alone.setdefault(key, threading.Lock())
 
     def run(
-        self, model: str, environment: str, before: Status | None, reviewed: str = ""
+        self, model: str, environment: str, before: Status | None
     ) -> tuple[Status, float | None]:
         """One pass. Returns what to tell of the deployment, and when to look again.
 
@@ -86,11 +113,12 @@ class Reconciler:
         world = self.world
         target = self._target(environment)
         remembered = self._record(model, environment)
-        seen = self._look(remembered, target, reviewed)
+        seen = self._look(remembered, target)
         step, now = seen.step, seen.now
         if step.record.next_sequence > remembered.next_sequence:
             signed = world.promoters.sign(step.record, remembered.next_sequence, now)
             step = replace(step, record=signed)
+        world.records.raise_if_deleted(step.record)  # before its account says that it is made
         account.intend(world.history, remembered, step.record, seen.wanted, now)
         world.records.save(step.record)
         self._note_rolling(step.record)
@@ -116,14 +144,16 @@ class Reconciler:
             target.tell(told)
         return told, step.wake_at if step.settled else now
 
-    def preview(self, model: str, environment: str) -> dict[str, Any]:
-        """The plan as it would be now, with nothing remembered and nothing done.
+    def preview(self, model: str, environment: str) -> tuple[dict[str, Any], Preview]:
+        """The plan as it would be now, with what is rendered for it; nothing is remembered or done.
 
         Raises:
-            SchnitzelError: What runs cannot be seen.
+            SchnitzelError: What runs cannot be seen, or not be rendered.
         """
-        seen = self._look(self._record(model, environment), self._target(environment))
-        return plan.describe(seen.todo, seen.refused)
+        target = self._target(environment)
+        seen = self._look(self._record(model, environment), target)
+        rendered = target.preview(seen.todo.goal)
+        return plan.reviewable(seen.todo, seen.refused, rendered), rendered
 
     def broken(
         self, model: str, environment: str, before: Status | None, error: SchnitzelError
@@ -150,7 +180,7 @@ class Reconciler:
             )
         return status.broken(before, error, now)
 
-    def _look(self, record: Record, target: Target, reviewed: str = "") -> _Seen:
+    def _look(self, record: Record, target: Target) -> _Seen:
         """Look and decide: what is wanted, the next step, where it leads, and whether it may."""
         world = self.world
         policy = world.settings.rollout_policy(record.environment)
@@ -161,7 +191,8 @@ class Reconciler:
         step, todo = self._next(wanted, observed, record, now, hold=frozen)
         refused: UnsafePlan | None = None
         try:
-            plan.raise_if_unsafe(todo, record, self._retirements(now), policy, reviewed)
+            leaving = self._retirements(todo, record, policy, now)
+            plan.raise_if_unsafe(todo, record, leaving, policy)
         except UnsafePlan as error:
             refused, wanted = error, replace(wanted, retire=False)
             step, _ = self._next(wanted, observed, record, now, hold=True)
@@ -209,25 +240,23 @@ class Reconciler:
         policy = world.settings.rollout_policy(environment)
         limits = world.settings.limits_for(environment)
         wanted = desired.want(record, layers, limits, policy, now)
+        renewed = upgrade.renew(record, wanted.champion, server)
+        if renewed != record:
+            record, wanted = renewed, desired.want(renewed, layers, limits, policy, now)
         return record, replace(wanted, problem=wanted.problem or problem)
 
-    def upgrading(self) -> upgrade.Upgrade:
-        """How far an upgrade of chart and server is, and who may move next."""
-        world = self.world
-        return upgrade.plan(
-            world.records.all(),
-            {name: target.server for name, target in world.targets.items()},
-            list(world.settings.environments),
-            world.settings.policy.upgrade_share,
-        )
-
     def _upgrade(self, now: float) -> upgrade.Upgrade:
-        at, known = self._upgrading
-        if now - at < UPGRADE_SECONDS:
+        """How far an upgrade is, as of a moment ago; a halt holds at once."""
+        at, was_halted, known = self._upgrading
+        fresh = now - at < UPGRADE_SECONDS
+        if fresh and not known.moving:
+            return known
+        holds = halted(self.world)
+        if fresh and holds == was_halted:
             return known
         # Not under the lock, which every pass takes: two that look at once see the same.
-        known = self.upgrading()
-        self._upgrading = (now, known)
+        known = upgrading(self.world)
+        self._upgrading = (now, holds, known)
         return known
 
     def _may_start(self, record: Record) -> bool:
@@ -242,12 +271,10 @@ class Reconciler:
             else:
                 self._rolling.discard(record.id)
 
-    def _retirements(self, now: float) -> plan.Retirements:
-        window = self.world.settings.policy.retire_window
-        going = deployments = 0
-        for record in self.world.records.all():
-            recent = record.retired_at is not None and now - record.retired_at < window
-            serves = record.serving is not None
-            deployments += serves or recent
-            going += recent or (serves and record.absence is not None)
-        return plan.Retirements(going, deployments)
+    def _retirements(
+        self, todo: plan.Plan, record: Record, policy: Policy, now: float
+    ) -> plan.Retirements:
+        """How many champions are going at the same time; not counted where none is to go."""
+        if not todo.retires_champion:
+            return plan.Retirements(0, 0)
+        return self._departures.ask(record, policy, now)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from pydantic import TypeAdapter
 
 from deployer.database import Transactions
@@ -49,9 +51,25 @@ class Records:
 
     def remember(self, name: str, value: str) -> None:
         """Keep a single value of the platform."""
+        self.remember_all({name: value})
+
+    def recall_all(self, prefix: str) -> dict[str, str]:
+        """Every remembered value whose name begins so, by its whole name."""
         with self._database.transaction() as connection:
-            connection.execute(
-                "INSERT INTO memory (name, value) VALUES (?, ?) "
-                "ON CONFLICT (name) DO UPDATE SET value = excluded.value",
-                [name, value],
-            )
+            rows = connection.execute(
+                "SELECT name, value FROM memory WHERE substr(name, 1, ?) = ?", [len(prefix), prefix]
+            ).fetchall()
+        return {str(name): str(value) for name, value in rows}
+
+    def remember_all(self, values: Mapping[str, str | None]) -> None:
+        """Keep several values at once, or none of them; None forgets one."""
+        with self._database.transaction() as connection:
+            for name, value in values.items():
+                if value is None:
+                    connection.execute("DELETE FROM memory WHERE name = ?", [name])
+                    continue
+                connection.execute(
+                    "INSERT INTO memory (name, value) VALUES (?, ?) "
+                    "ON CONFLICT (name) DO UPDATE SET value = excluded.value",
+                    [name, value],
+                )

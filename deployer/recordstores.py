@@ -29,6 +29,10 @@ class ClusterStore(Protocol):
         """Every record that can be read, in no order."""
         ...
 
+    def raise_if_deleted(self, record: Record) -> None:
+        """Refuse to make again what somebody deleted."""
+        ...
+
     def allow(self, key: str) -> None:
         """A person's word: a record that somebody deleted may be made again."""
         ...
@@ -69,13 +73,28 @@ class RecordStores:
 
     def all(self) -> list[Record]:
         """Every record that can be seen now, in no order."""
+        return self.survey()[0]
+
+    def survey(self) -> tuple[list[Record], set[str]]:
+        """Every record that can be seen now, in no order, and the environments that cannot be."""
         found = [r for r in self._database.all() if r.environment not in self._clusters]
+        unseen: set[str] = set()
         for cluster in set(self._clusters.values()):
             try:
                 found += cluster.all()
-            except SchnitzelError:
-                continue  # its own passes say so
-        return found
+            except SchnitzelError:  # its own passes say so
+                unseen |= {name for name, its in self._clusters.items() if its is cluster}
+        return found, unseen
+
+    def raise_if_deleted(self, record: Record) -> None:
+        """Refuse to make again, by ourselves, a deployment that somebody deleted in its cluster.
+
+        Raises:
+            DeletedByHand: Somebody did, and nobody has allowed it since.
+        """
+        cluster = self._clusters.get(record.environment)
+        if cluster:
+            cluster.raise_if_deleted(record)
 
     def allow(self, key: str, environment: str) -> None:
         """A person's word: a deployment that somebody deleted in its cluster may be made again."""

@@ -50,6 +50,13 @@ class Policy(Frozen):
     upgrade_share: float = Field(default=0.2, gt=0, le=1)
     """The share of an environment's deployments, and at least one, that are upgraded together."""
 
+    upgrade_order: list[str] = Field(default=[])
+    """Environments in the order in which they are upgraded. Those that it does not name come after
+    them, the ones that the stage Production or the alias champion promotes to at the very end."""
+
+    collect_after: Duration = Field(default=14 * 86400, ge=3600)
+    """How long a built environment stays that nothing needs, before it may be collected."""
+
 
 class PlatformLimits(Limits):
     """What no serving spec may pass, and how much is done at the same time."""
@@ -163,6 +170,18 @@ class PlatformFile(Frozen):
             except ValueError as error:
                 raise ValueError(f"cannot be: {name} {error}") from error
         return named
+
+    @field_validator("policy")
+    @classmethod
+    def _environments_there_are(cls, policy: Policy, found: ValidationInfo) -> Policy:
+        known = found.data.get("environments", policy.upgrade_order)  # not there if wrong itself
+        strangers = [name for name in policy.upgrade_order if name not in known]
+        if strangers:
+            raise ValueError(
+                f"should name environments that there are: upgrade_order has {strangers[0]!r}, "
+                f"and environments has {', '.join(map(repr, known))}"
+            )
+        return policy
 
     @field_serializer("defaults")
     def _what_is_set(self, defaults: ServingSpec) -> dict[str, Any]:

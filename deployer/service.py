@@ -12,12 +12,13 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import uvicorn
 
-from deployer import api, webhooks
+from deployer import api, standby, webhooks
 from deployer.controller import Controller
-from deployer.errors import SettingsInvalid
+from deployer.errors import SchnitzelError, SettingsInvalid
 from deployer.metrics import Metrics
 from deployer.secretrefs import resolve_secret
 from deployer.settings import Settings
@@ -26,10 +27,16 @@ from deployer.wiring import Wiring, wire
 from stack.files import write_private
 from stack.paths import Layout
 
+if TYPE_CHECKING:
+    from deployer.targets.kubernetes.lease import Lease
+
 log = logging.getLogger(__name__)
 
 LIST_SECONDS = 30.0
 """How long the first listing of a cluster is waited for; after that, passes tell of it."""
+
+ACTING = "acting"
+"""Where the Deployer that acts is reached, among the platform's single values."""
 
 
 def run(settings: Settings) -> int:
@@ -58,6 +65,7 @@ class Service:
         self._layout = layout
         self._stop = stop
         self._controller: Controller | None = None
+        self._waiting: tuple[str, Lease] | None = None
         self._wiring: Wiring = wire(settings, layout, self._changed)
 
     def run(self) -> int:
@@ -69,7 +77,7 @@ class Service:
         tokens = settings.deployer.tokens_file or self._layout.tokens
         app = api.make(controller, tokens, secret, settings.deployer.hosts)
         config = uvicorn.Config(
-            app,
+            standby.Standby(app, self._waits, self._acting, standby.address_of(settings.deployer)),
             host=host,
             port=port,
             log_level="warning",
@@ -82,10 +90,12 @@ class Service:
         thread = threading.Thread(target=server.run, name="api", daemon=True)
         thread.start()
         log.info("serving http://%s:%d for platform %s", host, port, settings.platform_id)
-        if self._lead():
+        acts = self._lead(thread)
+        if acts:
             controller.start()
+        told = not (acts and wiring.clusters) or self._tell_where()
         while not self._stop.wait(1.0) and thread.is_alive() and not self._replaced():
-            pass
+            told = told or self._tell_where()
         log.info("stopping")
         server.should_exit = True
         endings: list[Callable[[], None]] = [controller.close, wiring.world.mirror.close]
@@ -121,19 +131,41 @@ class Service:
 
         return Controller(world, watch, Metrics())
 
-    def _lead(self) -> bool:
+    def _lead(self, serving: threading.Thread) -> bool:
         """Wait until this Deployer is the one to act on every cluster; False if it is to end."""
         for name, cluster in self._wiring.clusters.items():
+            self._waiting = (name, cluster.lease)
             cluster.lease.start()
             if not cluster.lease.held():
                 log.info("standing by: the Lease of the cluster %s is asked for", name)
             while not cluster.lease.held():
-                if self._stop.wait(0.1):
+                if self._stop.wait(0.1) or not serving.is_alive():
                     return False
             log.info("acting on the cluster %s", name)
-            if not cluster.start(LIST_SECONDS):
+            if not cluster.start(LIST_SECONDS, self._stop) and not self._stop.is_set():
                 log.warning("the cluster %s is still being listed", name)
+        self._waiting = None
         return not self._stop.is_set()
+
+    def _waits(self) -> standby.Waiting | None:
+        """The Lease that is waited for while another Deployer holds it; None if none is."""
+        waiting = self._waiting
+        if waiting is None or waiting[1].held():
+            return None
+        return standby.Waiting(waiting[0], waiting[1].holder)
+
+    def _acting(self) -> str:
+        """Where the Deployer that acts is reached, as it wrote itself."""
+        return self._wiring.world.records.recall(ACTING) or ""
+
+    def _tell_where(self) -> bool:
+        """Write down for those that stand by where this Deployer is reached; False: try again."""
+        try:
+            self._wiring.world.records.remember(ACTING, standby.address_of(self._settings.deployer))
+        except SchnitzelError as error:
+            log.warning("where this Deployer is reached is not written down: %s", error.message)
+            return False
+        return True
 
     def _changed(self, deployment: str) -> None:
         if self._controller:

@@ -15,9 +15,7 @@ def notes(spec: ServingSpec, target: str) -> list[str]:
     told = []
     if spec.autoscaling:
         low, high = spec.autoscaling.min, spec.autoscaling.max
-        told.append(f"autoscaling asks for {low} to {high} replicas; this machine runs one.")
-    elif spec.replicas > 1:
-        told.append(f"replicas is {spec.replicas}; this machine runs one.")
+        told.append(f"autoscaling asks for {low} to {high} replicas; this machine runs {low}.")
     if spec.resources.gpu:
         told.append(
             f"resources.gpu is {spec.resources.gpu}; this machine reserves none, and the model "

@@ -162,6 +162,8 @@ class Record:
     server: str = ""
     pause: Pause | None = None
     allow_retire: bool = False
+    adopt: tuple[str, ...] = ()
+    """Uids of somebody else's objects that a person lets us take over; kept until that is done."""
     descriptions: Mapping[str, Description] = field(default_factory=dict)
     artifacts: Mapping[str, str] = field(default_factory=dict)
 

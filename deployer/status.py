@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
+from deployer import commands
 from deployer.errors import DeletedByHand, GatewayUnavailable, SchnitzelError, reason_of
 from deployer.reasons import Reason, State, Sync
 from deployer.state import Failure, Observed, ObservedPredictor, Phase, Record, Wanted
@@ -117,18 +118,20 @@ def _number(wanted: Wanted) -> str:
     return str(wanted.version.number) if wanted.version else "?"
 
 
-def _served(record: Record, seen: ObservedPredictor | None) -> str:
-    """What answers meanwhile, as the end of a sentence."""
+def _served(record: Record, seen: ObservedPredictor | None, number: str) -> str:
+    """What answers meanwhile, as the end of a sentence about the version of this number."""
     if record.serving is None:
         return "nothing serves meanwhile"
-    number = record.serving.version.number
+    name = f"version {record.serving.version.number}"
+    if str(record.serving.version.number) == number:  # with another spec, or on another server
+        name = f"the {name} from before"
     if seen and seen.phase is Phase.READY:
-        return f"version {number} keeps serving"
-    return f"version {number} is not ready either"
+        return f"{name} keeps serving"
+    return f"{name} is not ready either"
 
 
 def _nothing_promoted(record: Record) -> Verdict:
-    promote = f"schnitzel model promote {record.model}@VERSION --to {record.environment}"
+    promote = commands.promote(record)
     if record.serving is None:
         message = f"Nothing is promoted to {record.environment}, and nothing is served."
         return Verdict(State.RETIRED, Reason.NOTHING_PROMOTED, message, promote)
@@ -142,7 +145,7 @@ def _nothing_promoted(record: Record) -> Verdict:
 def _serving(record: Record, observed: Observed, seen: ObservedPredictor | None) -> Verdict:
     assert record.serving is not None  # noqa: S101 - the caller compared it
     number = record.serving.version.number
-    logs = f"schnitzel deploy logs {record.model} -e {record.environment}"
+    logs = commands.deploy("logs", record)
     if seen is None or seen.phase in (Phase.ABSENT, Phase.FETCHING, Phase.BUILDING, Phase.STARTING):
         message = f"Version {number} is being started again."
         if seen and seen.reason:
@@ -187,7 +190,9 @@ def _progressing(record: Record, observed: Observed, waiting: str) -> Verdict:
     ready = Reason.SHIFTING_TRAFFIC if candidate.step >= 0 else Reason.VERIFYING
     reason = (seen and seen.reason) or _PHASE_REASONS.get(phase, ready)
     clause = f"; it waits for {waiting}" if waiting else ""
-    message = f"Version {number} is being rolled out{clause}; {_served(record, serving)}."
+    message = (
+        f"Version {number} is being rolled out{clause}; {_served(record, serving, str(number))}."
+    )
     if seen and seen.message and phase is not Phase.READY:
         message += f" {seen.message[0].upper()}{seen.message[1:]}"
         message += "" if message.endswith(".") else "."
@@ -200,9 +205,10 @@ def _failed(
     ready = seen is not None and seen.phase is Phase.READY
     state = State.DEGRADED if ready else State.FAILED
     text = failure.message.rstrip(".")
-    message = f"Version {_number(wanted)} cannot be served: {text}; {_served(record, seen)}."
-    retry = f"schnitzel deploy apply {record.model} -e {record.environment} --retry"
-    logs = f"Its log: schnitzel deploy logs {record.model} -e {record.environment}"
+    number = _number(wanted)
+    message = f"Version {number} cannot be served: {text}; {_served(record, seen, number)}."
+    retry = commands.deploy("apply", record, "--retry")
+    logs = f"Its log: {commands.deploy('logs', record)}"
     again = "It is tried again by itself, with growing pauses; at once"
     if failure.retry_at is None:
         again = "Mend it and register a new version, or try again"
@@ -214,6 +220,6 @@ def _paused(record: Record) -> Verdict:
     assert record.pause is not None  # noqa: S101 - the caller looked
     because = f" ({record.pause.reason})" if record.pause.reason else ""
     message = f"Paused by {record.pause.by}{because}; nothing is changed."
-    hint = f"schnitzel deploy resume {record.model} -e {record.environment}"
+    hint = commands.deploy("resume", record)
     state = State.SERVING if record.serving else State.PROGRESSING
     return Verdict(state, Reason.PAUSED, message, hint)

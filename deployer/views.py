@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import Any, Literal
 
-from deployer import answers
+from deployer import answers, plananswers
+from deployer.rendered import Node
 from deployer.settings import Settings
+from deployer.spec import ServingSpec, notes
 from deployer.state import ObservedPredictor, Phase, Predictor, Record
 from deployer.status import State, Status
 from deployer.targets.base import Target
@@ -21,8 +25,8 @@ def moment(seconds: float | None) -> str | None:
     return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="milliseconds")
 
 
-def deployment(status: Status) -> answers.Deployment:
-    """Everything that is told of one deployment."""
+def deployment(status: Status, settings: Settings) -> answers.Deployment:
+    """Everything that is told of one deployment; the settings say what kind of target it has."""
     record, wanted, verdict = status.record, status.wanted, status.verdict
     spec = wanted.champion or record.serving
     pause = record.pause
@@ -56,14 +60,44 @@ def deployment(status: Status) -> answers.Deployment:
         "conditions": conditions(status),
         "observed_at": moment(status.observed.at),
         "changed_at": moment(status.changed_at),
+        "notes": _notes(spec, settings, record.environment) if spec else [],
         "spec": _spec(spec) if spec else {},
     }
 
 
-def plan(status: Status) -> answers.Plan:
-    """What would be done now."""
-    found: Any = dict(status.plan)
+def plan(status: Status) -> plananswers.Plan:
+    """What would be done now; with no digest where that could not be asked."""
+    found: Any = {"digest": "", "objects": [], "unknown": [], **status.plan}
     return found  # type: ignore[no-any-return]  # the plan describes itself so
+
+
+def outline(status: Status) -> plananswers.Outline:
+    """What would be done as of the last pass."""
+    found: Any = dict(status.plan)
+    return found  # type: ignore[no-any-return]  # likewise
+
+
+def diff(status: Status) -> plananswers.Diff:
+    """The objects that a plan would change."""
+    told = plan(status)
+    return {
+        "deployment": status.record.id,
+        "model": status.record.model,
+        "environment": status.record.environment,
+        "digest": told["digest"],
+        "objects": told["objects"],
+        "unknown": told["unknown"],
+    }
+
+
+def tree(status: Status, root: Node) -> plananswers.Tree:
+    """What there is of a deployment."""
+    return {
+        "deployment": status.record.id,
+        "model": status.record.model,
+        "environment": status.record.environment,
+        "root": _node(root),
+    }
 
 
 def events(rows: list[dict[str, Any]]) -> list[answers.Event]:
@@ -158,6 +192,8 @@ def _predictors(
             "message": seen.message or seen.python,
             "pid": seen.pid,
             "port": seen.port,
+            "replicas": seen.replicas,
+            "replicas_ready": seen.replicas_ready,
         }
         for name, seen in sorted(observed.items())
     ]
@@ -167,6 +203,31 @@ def _spec(predictor: Predictor) -> dict[str, answers.SpecField]:
     return {
         name: {"value": value, "origin": predictor.origins.get(name, "default")}
         for name, value in _leaves(predictor.spec)
+    }
+
+
+def _notes(predictor: Predictor, settings: Settings, environment: str) -> list[str]:
+    known = settings.environments.get(environment)
+    if known is None or not predictor.spec:
+        return []
+    return list(_notes_on(json.dumps(predictor.spec, sort_keys=True), known.target))
+
+
+@lru_cache(maxsize=4096)
+def _notes_on(spec: str, target: str) -> tuple[str, ...]:
+    """What is to be said of a spec; many deployments have the same one."""
+    return tuple(notes(ServingSpec.model_validate_json(spec), target))
+
+
+def _node(node: Node) -> plananswers.Node:
+    return {
+        "kind": node.kind,
+        "name": node.name,
+        "status": node.status,
+        "ready": node.ready,
+        "detail": node.detail,
+        "trouble": node.trouble,
+        "children": [_node(child) for child in node.children],
     }
 
 

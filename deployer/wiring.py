@@ -67,7 +67,9 @@ def wire(settings: Settings, layout: Layout, changed: Callable[[str], None]) -> 
         from deployer.targets.kubernetes.assembly import assemble  # noqa: PLC0415 - only with one
 
         for name in sorted(names):
-            clusters[name] = assemble(name, settings, artifacts, mlflow_url, changed, time.time)
+            clusters[name] = assemble(
+                name, settings, artifacts, mlflow_url, changed, time.time, kept
+            )
     on_cluster = {
         name: clusters[environment.cluster]
         for name, environment in settings.environments.items()

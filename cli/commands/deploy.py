@@ -4,26 +4,26 @@ from typing import Annotated
 
 import typer
 
-from cli import choice, completion, views
+from cli import applying, choice, objects, views
 from cli.client import Clients
 from cli.config import current
 from cli.deployments import Deployment, label, typed
 from cli.errors import PENDING
 from cli.groups import Command, group
-from cli.options import Environment, Model, Output, Timeout, Yes, chosen
-from cli.output import Format, confirm, emit, say, write
+from cli.options import (
+    Environment,
+    ExitCode,
+    Model,
+    OptionalModel,
+    Output,
+    Timeout,
+    Yes,
+    chosen,
+)
+from cli.output import Format, emit, say, write
 from cli.waiting import wait_for
 
 app = group()
-
-OptionalModel = Annotated[
-    str | None,
-    typer.Argument(
-        metavar="[MODEL[@ENV]]",
-        help="A model, as in angler@prod",
-        autocompletion=completion.deployments,
-    ),
-]
 
 
 def _one(model: str, environment: str | None) -> tuple[Clients, Deployment]:
@@ -38,7 +38,7 @@ def _several(model: str | None, environment: str | None) -> tuple[Clients, list[
 
 @app.callback()
 def _deploy() -> None:
-    """What is served and why; plan, apply, pause.
+    """What is served and why; plan, diff, apply, pause.
 
     Examples:
     schnitzel deploy list
@@ -114,9 +114,7 @@ def plan(
     model: OptionalModel = None,
     environment: Environment = None,
     output: Output = None,
-    exit_code: Annotated[
-        bool, typer.Option("--exit-code", help="Exit with 3 if changes are pending")
-    ] = False,
+    exit_code: ExitCode = False,
 ) -> None:
     """Show what would change, and why.
 
@@ -136,6 +134,46 @@ def plan(
 
 
 @app.command(cls=Command)
+def diff(
+    model: OptionalModel = None,
+    environment: Environment = None,
+    output: Output = None,
+    exit_code: ExitCode = False,
+) -> None:
+    """Show which objects would change where it runs, field by field.
+
+    On a cluster each change is asked of the API server as a dry run. Secrets are masked. Exits 0,
+    whether or not anything would change; with --exit-code 3 if it would.
+
+    Examples:
+    schnitzel deploy diff angler@prod
+    schnitzel deploy diff -e prod --exit-code
+    """
+    clients, found = _several(model, environment)
+    diffs = [clients.deployments.diff(each["id"]) for each in found]
+    emit(
+        {"diffs": diffs},
+        chosen(output, clients.config),
+        lambda: "\n\n".join(objects.diff(each) for each in diffs) or "nothing is deployed",
+    )
+    if exit_code and any(each["objects"] for each in diffs):
+        raise typer.Exit(PENDING)
+
+
+@app.command(cls=Command)
+def tree(model: Model, environment: Environment = None, output: Output = None) -> None:
+    """Show what there is of a deployment where it runs, and how each part is.
+
+    Examples:
+    schnitzel deploy tree angler@prod
+    schnitzel deploy tree angler@prod -o json
+    """
+    clients, found = _one(model, environment)
+    seen = clients.deployments.tree(found["id"])
+    emit(seen, chosen(output, clients.config), lambda: objects.tree(seen))
+
+
+@app.command(cls=Command)
 def apply(
     model: Model,
     environment: Environment = None,
@@ -147,33 +185,30 @@ def apply(
     allow_retire: Annotated[
         bool, typer.Option("--allow-retire", help="Take away what the policy would ask about")
     ] = False,
+    adopt: Annotated[
+        bool, typer.Option("--adopt", help="Take over somebody else's objects that are in the way")
+    ] = False,
     yes: Yes = False,
     output: Output = None,
 ) -> None:
     """Reconcile a deployment now.
 
     Shows the plan and asks, unless --plan names one that was reviewed or --yes is given. Only the
-    plan that was shown is applied; if the registry changed meanwhile, the Deployer refuses.
+    plan that was shown is applied; if the registry, a chart, a setting or an object changed
+    meanwhile, the Deployer refuses.
 
     Examples:
     schnitzel deploy apply angler@prod
     schnitzel deploy apply angler@prod --retry --yes
     schnitzel deploy apply angler@prod --plan 3f9a...
+    schnitzel deploy apply angler@prod --adopt
     """
     clients, found = _one(model, environment)
-    if digest is None:
-        shown = clients.deployments.plan(found["id"])
-        say(views.plan(shown))
-        if not (shown["pending"] or retry or allow_retire):
-            say("nothing to do")
-            emit(found, chosen(output, clients.config), str)
-            return
-        confirm(f"Apply this to {label(found)}?", yes=yes)
-        # A retry or a permission changes the plan itself, so it cannot be tied to the one shown.
-        digest = None if retry or allow_retire else shown["digest"]
-    after = clients.deployments.apply(
-        found["id"], digest=digest, retry=retry, allow_retire=allow_retire
-    )
+    words = applying.Words(retry, allow_retire, adopt)
+    after = applying.apply(clients.deployments, found, digest, words, yes=yes)
+    if after is None:
+        emit(found, chosen(output, clients.config), str)
+        return
     _changed(after, "reconciling", output, clients)
     say(f"next: schnitzel deploy wait {typed(after)}")
 

@@ -187,7 +187,7 @@ def promote(
         confirm(f"Promote {name} version {promotion.version} to {environment['name']}?", yes=yes)
         carry_out(promotion, clients.registry, clients.subject)
         say(f"promoted {name} version {promotion.version} to {environment['name']}")
-        plan = resulting_plan(clients, promotion)
+        plan = resulting_plan(clients, promotion, waits=wait)
         data = {"promotion": promotion.data(), "plan": plan}
         emit(data, form, lambda: views.plan(plan) if plan else "")
     if wait:

@@ -6,9 +6,12 @@ build, a start, an example request is begun, and seen in what `observe` returns.
 
 from __future__ import annotations
 
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from typing import Protocol
 
+from deployer.collecting import Inventory, Needs
+from deployer.rendered import Node, Preview
 from deployer.state import Deployment, Observed
 from deployer.status import Status
 
@@ -49,6 +52,22 @@ class Target(Protocol):
         """
         ...
 
+    def preview(self, deployment: Deployment) -> Preview:
+        """What would be written and deleted to get there, with secrets masked; nothing is begun.
+
+        Raises:
+            SchnitzelError: It cannot be said now.
+        """
+        ...
+
+    def tree(self, deployment: str) -> Node:
+        """What there is of a deployment, by its id, and how each part of it is.
+
+        Raises:
+            TargetUnavailable: It cannot be seen now.
+        """
+        ...
+
     def deployments(self) -> set[tuple[str, str]]:
         """Model and environment of each deployment of which anything of ours exists."""
         ...
@@ -71,6 +90,21 @@ class Target(Protocol):
 
     def check(self) -> list[Finding]:
         """Look at what it needs; of this machine `schnitzel doctor` tells, and nothing here."""
+        ...
+
+    def environments(self, needs: Needs) -> Inventory:
+        """The environments that were built here, and what each is kept for.
+
+        Raises:
+            TargetUnavailable: They cannot be seen now.
+        """
+        ...
+
+    def collect(self, names: Collection[str], needs: Callable[[], Needs], grace: float) -> None:
+        """Begin to remove those that nothing needs, unused for so many seconds, of the named.
+
+        `needs` is asked again once nobody can begin to use them any more.
+        """
         ...
 
     def close(self) -> None:

@@ -130,7 +130,10 @@ class Pages:
         """The form to ask the model with, holding the model's own example."""
         status = self._engine.status(deployment)
         example = tryit.example(self._engine.world.registry.rest, status.record.serving)
-        return self._page("try.html", {"each": views.deployment(status), "example": example})
+        return self._page(
+            "try.html",
+            {"each": views.deployment(status, self._engine.world.settings), "example": example},
+        )
 
     def log(self, deployment: str) -> HTMLResponse:
         """The last lines of the model server's log."""
@@ -179,7 +182,10 @@ class Pages:
         ]
         counts = Counter(str(status.verdict.state) for status in everything)
         return self._frame() | {
-            "rows": [views.deployment(status) for status in found[:MOST_ROWS]],
+            "rows": [
+                views.deployment(status, self._engine.world.settings)
+                for status in found[:MOST_ROWS]
+            ],
             "found": len(found),
             "total": len(everything),
             "counts": {str(each): counts[str(each)] for each in State if counts[str(each)]},
@@ -191,11 +197,11 @@ class Pages:
 
     def _one(self, deployment: str) -> dict[str, Any]:
         status = self._engine.status(deployment)
-        told = views.deployment(status)
+        told = views.deployment(status, self._engine.world.settings)
         history = self._engine.world.history.of(deployment, EVENTS)
         return self._frame() | {
             "each": told,
-            "plan": views.plan(status),
+            "plan": views.outline(status),
             "events": views.events(history)[::-1],
             "journey": journey.of(told),
         }

@@ -6,13 +6,13 @@
 The request: `python` ("3.11.7"), `requirements`, `constraints`, `options` (package indexes that the
 requirements name, as pip's options), `lock` (made before; null: to be made), `base` (the server
 image), `push` (a repository), `tag`, `wheels_only`, `insecure` (the registry speaks plain HTTP),
-`environment` (optional: an image that has this environment on another base; if its lock is the
-wanted one, its layer is put on `base`, and nothing is built).
+`environment` (optional: an image that has this environment, perhaps on another base; if its lock is
+the wanted one, its layer is put on `base`, and nothing is built), `labels` (optional: whose it is).
 
 The image is `base` and one layer with /opt/env. One that is there already, with this lock on this
-base, is left alone. On stdout: the lock, between BEGIN LOCK and END LOCK. On stderr: how it goes.
-To the termination file: {"image", "lock", "python", "bytes", "seconds"}, or {"reason", "message",
-"hint"}. `bytes` are those of the layer as it is stored.
+base and these labels, is left alone. On stdout: the lock, between BEGIN LOCK and END LOCK. On
+stderr: how it goes. To the termination file: {"image", "lock", "python", "bytes", "seconds"}, or
+{"reason", "message", "hint"}. `bytes` are those of the layer as it is stored.
 
 Exit codes: 0 the image is there; 1 it cannot be; 2 wrong use; 75 not now (EX_TEMPFAIL).
 """
@@ -32,7 +32,7 @@ from pathlib import Path
 from typing import Any
 
 import layer
-from failures import Failed
+from failures import Failed, last_words, told
 from packages import Packages, absent
 from registry import Image, Registry
 
@@ -67,8 +67,9 @@ def build(request: dict[str, Any], work: Path) -> tuple[dict[str, Any], str]:
         say("choosing versions")
         lock = packages.lock()
     key = hashlib.sha256(lock.encode()).hexdigest()
+    labels = {**(request.get("labels") or {}), LOCK: key, BASE: base.digest}
     there = registry.find(name)
-    if there and (there.labels.get(LOCK), there.labels.get(BASE)) == (key, base.digest):
+    if there and labels.items() <= there.labels.items():
         say("it is there already")
         return _said(there, request["push"], begin), lock
     donor = _donor(registry, request, key)
@@ -76,13 +77,13 @@ def build(request: dict[str, Any], work: Path) -> tuple[dict[str, Any], str]:
         say("installing")
         packages.install(lock)
         say(f"pushing {name}")
-        donor = registry.append(base, lambda pipe: layer.write(ENVIRONMENT, pipe), name)
-        python = packages.version()
+        plain = registry.append(base, lambda pipe: layer.write(ENVIRONMENT, pipe), name)
+        registry.assemble(base, plain, labels | {PYTHON: packages.version()}, name)
+        with suppress(Failed):  # where nothing may be deleted, it stays without a name
+            registry.delete(plain.name)
     else:
         say(f"taking the environment of {donor.name}")
-        python = donor.labels[PYTHON]
-    labels = {LOCK: key, BASE: base.digest, PYTHON: python}
-    registry.assemble(base, donor, labels, name)
+        registry.assemble(base, donor, labels | {PYTHON: donor.labels[PYTHON]}, name)
     made = registry.find(name)
     if made is None:
         raise Failed(
@@ -153,21 +154,13 @@ def main(arguments: list[str]) -> int:
             Failed("EnvironmentUnbuildable", why, hint, passing=True), given.termination_file
         )
     sys.stdout.write(f"-----BEGIN LOCK {said['lock']}-----\n{lock}-----END LOCK-----\n")
-    _last_words(given.termination_file, said)
+    last_words(given.termination_file, said)
     return 0
 
 
 def _failed(error: Failed, termination_file: Path) -> int:
-    sys.stderr.write(f"error: {error.message}\n\nhint: {error.hint}\n")
-    said = {"reason": error.reason, "message": error.message[:1500], "hint": error.hint}
-    _last_words(termination_file, said)
+    told(error, termination_file)
     return NOT_NOW if error.passing else 1
-
-
-def _last_words(file: Path, said: dict[str, Any]) -> None:
-    """Leave one line of JSON where the kubelet looks; it reads 4096 bytes."""
-    with suppress(OSError):  # what is said is in the log as well
-        file.write_text(json.dumps(said) + "\n", encoding="utf-8")
 
 
 if __name__ == "__main__":

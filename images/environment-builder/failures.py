@@ -3,6 +3,14 @@
 
 from __future__ import annotations
 
+import json
+import sys
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
 
 class Failed(Exception):  # noqa: N818 - it is what becomes of the build
     """The environment cannot be built, or its image cannot be kept.
@@ -17,3 +25,16 @@ class Failed(Exception):  # noqa: N818 - it is what becomes of the build
         super().__init__(message)
         self.reason, self.message, self.hint = reason, message, hint
         self.passing, self.log = passing, log
+
+
+def told(error: Failed, termination_file: Path) -> None:
+    """Say it, and leave it where the Deployer reads it."""
+    sys.stderr.write(f"error: {error.message}\n\nhint: {error.hint}\n")
+    said = {"reason": error.reason, "message": error.message[:1500], "hint": error.hint}
+    last_words(termination_file, said)
+
+
+def last_words(file: Path, said: dict[str, Any]) -> None:
+    """Leave one line of JSON where the kubelet looks; it reads 4096 bytes."""
+    with suppress(OSError):  # what is said is in the log as well
+        file.write_text(json.dumps(said) + "\n", encoding="utf-8")

@@ -13,6 +13,7 @@ import platform
 import re
 import subprocess
 import tempfile
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
@@ -31,6 +32,7 @@ LAYER_TYPES = {
     ),
 }
 _ABSENT = re.compile(r"MANIFEST_UNKNOWN|NAME_UNKNOWN|NOT_FOUND|status code 404|not found")
+_UNDELETABLE = re.compile(r"UNSUPPORTED|status code 405")
 _REFUSED = re.compile(r"UNAUTHORIZED|DENIED|status code 40[13]|no basic auth|Unauthorized")
 
 
@@ -73,6 +75,23 @@ class Registry:
         manifest = json.loads(self._crane("manifest", by_digest))
         return Image(by_digest, manifest, json.loads(self._crane("config", by_digest)))
 
+    def labels(self, name: str) -> dict[str, str] | None:
+        """Return the labels of an image, or None if there is none of that name."""
+        try:
+            config = json.loads(self._crane("config", name))
+        except Failed as error:
+            if _ABSENT.search(error.log):
+                return None
+            raise
+        return (config.get("config") or {}).get("Labels") or {}
+
+    def delete(self, name: str) -> None:
+        """Take an image's manifest away; its layers go when the registry next clears up."""
+        try:
+            self._crane("delete", name)
+        except Failed as error:
+            raise undeletable(name, error) from error
+
     def append(self, base: Image, write: Callable[[IO[bytes]], int], name: str) -> Image:
         """Push `base` with one more layer, the tar that `write` writes, as `name`."""
         command = self._command("append", "-b", base.name, "-f", "-", "-t", name)
@@ -85,8 +104,9 @@ class Registry:
                 try:
                     write(pipe)
                     pipe.close()
-                except BrokenPipeError:
-                    pass  # crane ended, and says why
+                except BrokenPipeError:  # crane ended, and says why
+                    with suppress(BrokenPipeError):  # what was still to be written
+                        pipe.close()
                 except BaseException:
                     process.kill()  # half a layer is no layer
                     raise
@@ -94,16 +114,20 @@ class Registry:
             if process.returncode:
                 raise refusal(name, output.read().decode(errors="replace"))
         pushed = self.find(name)
-        if pushed is None:
-            raise refusal(name, f"{name}: not found after it was pushed")
+        if pushed is None:  # so it may be where somebody else just removed the same
+            message = f"{name} was pushed, and is not there."
+            raise Failed("RegistryUnreachable", message, "It is tried again.", passing=True)
         return pushed
 
     def assemble(self, base: Image, donor: Image, labels: Mapping[str, str], name: str) -> str:
         """Push `base` with the last layer of `donor`, and labels, as `name`; return its digest.
 
-        No layer moves that the registry has: the donor's is in the same repository already.
+        No layer moves that the registry has: the donor's is in the same repository already, and
+        the base's are put there by a copy of the base, which is not kept.
         """
-        self._crane("copy", base.name, f"{_repository(name)}:base-{base.digest[7:19]}")
+        repository = _repository(name)
+        if _repository(base.name) != repository:
+            self._crane("copy", base.name, f"{repository}:base-{base.digest[7:19]}")
         config = json.loads(json.dumps(base.config))
         config.setdefault("config", {}).setdefault("Labels", None)
         config["config"]["Labels"] = {**base.labels, **labels}
@@ -121,6 +145,9 @@ class Registry:
         with tempfile.TemporaryDirectory() as folder:
             _layout(Path(folder), kind, written, content)
             self._crane("push", folder, name)
+        if _repository(base.name) != repository:
+            with suppress(Failed):  # where nothing may be deleted, it stays
+                self.delete(f"{repository}@{base.digest}")
         return f"sha256:{hashlib.sha256(written).hexdigest()}"
 
     def _command(self, *arguments: str) -> list[str]:
@@ -176,6 +203,23 @@ def refusal(name: str, output: str) -> Failed:
         passing=True,
         log=output,
     )
+
+
+def undeletable(name: str, error: Failed) -> Failed:
+    """Return why the image `name` cannot be deleted, after crane failed at it."""
+    host = name.partition("/")[0]
+    if _UNDELETABLE.search(error.log):
+        return Failed(
+            "DeletionUnsupported",
+            f"The registry {host} does not let images be deleted.",
+            "Allow it there (docker-registry: storage.delete.enabled: true), or let the registry "
+            "expire what nobody pulls.",
+            log=error.log,
+        )
+    hint = error.hint
+    if _REFUSED.search(error.log):
+        hint = "Give the login in registry.push_secret of the cluster the right to delete."
+    return Failed(error.reason, error.message, hint, passing=error.passing, log=error.log)
 
 
 def _repository(name: str) -> str:

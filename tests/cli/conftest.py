@@ -165,6 +165,8 @@ def deployment():
                     "message": "",
                     "pid": 4242,
                     "port": 18001,
+                    "replicas": 1,
+                    "replicas_ready": 1,
                 }
             ],
             "losing": [],
@@ -172,6 +174,7 @@ def deployment():
             "conditions": [],
             "observed_at": "2026-01-02T03:05:05+00:00",
             "changed_at": "2026-01-02T03:04:08+00:00",
+            "notes": [],
             "spec": {},
             **fields,
         }
@@ -199,6 +202,17 @@ def plan():
             ],
             "pending": True,
             "unsafe": None,
+            "objects": [
+                {
+                    "action": "create",
+                    "kind": "Deployment",
+                    "name": "angler-prod-v3-99aabbcc",
+                    "namespace": "prod",
+                    "why": "",
+                    "fields": [{"path": "spec", "before": None, "after": {"replicas": 1}}],
+                }
+            ],
+            "unknown": [],
             **fields,
         }
 

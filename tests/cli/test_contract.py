@@ -57,6 +57,8 @@ class Promised(dict):
 
 def promised(value: Any, shape: dict[str, Any]) -> Any:
     shape = resolve(shape)
+    if not shape.keys() - {"title", "description"}:
+        return value  # anything may be in it
     if isinstance(value, dict):
         return Promised(value, shape)
     if isinstance(value, list):
@@ -135,11 +137,19 @@ def whole(deployer, deployment, plan):
         "who": "deployer", "detail": "",
     }  # fmt: skip
     unsafe = {"reason": "TooManyRetirements", "message": "2 of 3 would go", "hint": "allow it"}
+    whose = {"deployment": "angler-prod", "model": "angler", "environment": "prod"}
+    changes = {name: plan()[name] for name in ("digest", "objects", "unknown")}
+    diff = {**whose, **changes}
+    leaf = {"kind": "Pod", "name": "p", "status": "Running", "ready": "1/1", "detail": "on n1",
+            "trouble": "it is slow", "children": []}  # fmt: skip
+    tree = {**whose, "root": {**leaf, "kind": "ModelDeployment", "children": [leaf]}}
     one = "/api/v1/deployments/angler-prod"
     for method, path, answer in (
         ("GET", "/api/v1/deployments", overview),
         ("GET", one, found),
         ("GET", f"{one}/plan", plan(unsafe=unsafe)),
+        ("GET", f"{one}/diff", diff),
+        ("GET", f"{one}/tree", tree),
         ("GET", f"{one}/history", {"events": [event]}),
         ("GET", "/api/v1/environments", {"environments": [environment]}),
         ("GET", "/api/v1/registry", registry),
@@ -158,6 +168,8 @@ COMMANDS = {
     ("deploy", "list"): {"GET deployments"},
     ("deploy", "status"): {"GET deployments"},
     ("deploy", "plan"): {"GET deployments", "GET plan"},
+    ("deploy", "diff", "angler"): {"GET deployments", "GET diff"},
+    ("deploy", "tree", "angler"): {"GET deployments", "GET tree"},
     ("deploy", "apply", "angler", "--yes"): {"GET deployments", "GET plan", "POST apply"},
     ("deploy", "history", "angler"): {"GET deployments", "GET history"},
     ("deploy", "logs", "angler", "-n", "5"): {"GET deployments", "GET logs"},

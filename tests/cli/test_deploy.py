@@ -113,7 +113,12 @@ def test_apply_asks_for_a_yes_and_sends_the_plan_that_was_shown(
     assert not deployer.requests("POST")
     assert schnitzel("deploy", "apply", "angler", "--yes").code == 0
     (sent,) = deployer.requests("POST")
-    assert sent["body"] == {"plan": "sha256:5eed", "retry": False, "allow_retire": False}
+    assert sent["body"] == {
+        "plan": "sha256:5eed",
+        "retry": False,
+        "allow_retire": False,
+        "adopt": False,
+    }
     assert sent["headers"]["Authorization"] == "Bearer s3cret"
 
 

@@ -204,6 +204,8 @@ def test_the_plan_that_follows_a_promotion_is_printed(
     assert done.json["plan"] == plan()
     assert done.json["promotion"]["alias"] == {"name": "staging", "from": None, "to": "1"}
     assert "angler@staging serves version 1" in done.err
+    steps_said = [line for line in done.err.splitlines() if line.startswith("next: ")]
+    assert steps_said == ["next: schnitzel predict angler@staging --example"]
 
 
 @pytest.mark.parametrize(

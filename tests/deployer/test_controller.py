@@ -10,8 +10,9 @@ from processes import free_port, wait_for
 from deployer import settings as settings_of
 from deployer.controller import Controller
 from deployer.database import Database
-from deployer.errors import NotFound, TargetUnavailable
+from deployer.errors import DeletedByHand, NotFound, PlanChanged, TargetUnavailable, UnsafePlan
 from deployer.history import History
+from deployer.interventions import Word
 from deployer.marker import Marker
 from deployer.metrics import Metrics
 from deployer.mirror import Mirror
@@ -21,6 +22,7 @@ from deployer.reconcile import World
 from deployer.records import Records
 from deployer.recordstores import RecordStores
 from deployer.registry import Registry
+from deployer.rendered import Act, Node, ObjectChange, Preview
 from deployer.rest import Rest
 from deployer.state import Observed, Record
 from deployer.watch import Watch
@@ -35,6 +37,7 @@ class Target:
     def __init__(self) -> None:
         self.error: Exception | None = None
         self.observed = 0
+        self.rendered = Preview(digest="rendered")
 
     def observe(self, _: str) -> Observed:
         self.observed += 1
@@ -50,6 +53,14 @@ class Target:
 
     def check(self) -> list[object]:
         return []
+
+    def preview(self, _: object) -> Preview:
+        if self.error:
+            raise self.error
+        return self.rendered
+
+    def tree(self, deployment: str) -> Node:
+        return Node("ModelDeployment", deployment)
 
     def deployments(self) -> set[tuple[str, str]]:
         if isinstance(self.error, TargetUnavailable):
@@ -161,7 +172,11 @@ def test_a_plan_can_be_asked_for_while_the_registry_and_the_target_are_away(cont
     controller.start()
     wait_for(controller.statuses, "the deployment to be shown")
     target.error = TargetUnavailable("away")
-    assert controller.planned("angler-prod").plan["changes"] == []
+    told = controller.planned("angler-prod").plan
+    assert told["changes"] == []
+    assert "digest" not in told
+    with pytest.raises(TargetUnavailable):
+        controller.apply("angler-prod", "ada", Word(reviewed="anything"))
     with pytest.raises(NotFound):
         controller.planned("no-such")
 
@@ -182,3 +197,55 @@ def test_a_look_at_the_registry_that_breaks_is_said_and_does_not_end_the_watch(
     assert "KeyError" in health.message
     looked.clear()
     assert looked.wait(10), "it looks no more"
+
+
+def test_a_plan_that_was_reviewed_is_refused_once_what_is_rendered_for_it_is_another(
+    controller, target
+):
+    controller.start()
+    wait_for(controller.statuses, "the deployment to be shown")
+    reviewed = controller.planned("angler-prod").plan["digest"]
+    target.rendered = Preview(digest="another chart")
+    with pytest.raises(PlanChanged) as caught:
+        controller.apply("angler-prod", "ada", Word(reviewed=reviewed))
+    assert caught.value.hint.endswith("schnitzel deploy plan angler -e prod")
+    target.rendered = Preview(digest="rendered")
+    controller.apply("angler-prod", "ada", Word(reviewed=reviewed))
+
+
+def test_a_persons_word_to_take_over_names_the_very_objects_and_who_said_it(controller, target):
+    controller.start()
+    wait_for(controller.statuses, "the deployment to be shown")
+    with pytest.raises(UnsafePlan, match="nothing to take over"):
+        controller.apply("angler-prod", "ada", Word(adopt=True))
+    stranger = ObjectChange(Act.CONFLICT, "Service", "angler-prod-v1", uid="u-1")
+    other = ObjectChange(Act.UPDATE, "ConfigMap", "angler-prod-v1")
+    target.rendered = Preview((other, stranger), digest="rendered")
+    controller.apply("angler-prod", "ada", Word(adopt=True))
+    assert controller.world.records.load("angler-prod", "prod").adopt == ("u-1",)
+    event = controller.world.history.of("angler-prod", 1)[-1]
+    assert (event["who"], event["action"]) == ("ada", "apply")
+    assert event["detail"] == "adopt Service/angler-prod-v1"
+
+
+def test_only_an_apply_lets_a_deployment_be_made_again_that_somebody_deleted(
+    controller, monkeypatch
+):
+    controller.start()
+    wait_for(controller.statuses, "the deployment to be shown")
+    allowed = []
+
+    def refuse(record: Record) -> None:
+        if not allowed:
+            raise DeletedByHand(f"{record.id} was deleted.", "schnitzel deploy apply angler")
+
+    records = controller.world.records
+    monkeypatch.setattr(records, "raise_if_deleted", refuse)
+    monkeypatch.setattr(records, "allow", lambda *key: allowed.append(key))
+    before = controller.world.history.of("angler-prod", 10)
+    for word in (controller.resume, lambda *a: controller.pause(*a, reason="")):
+        with pytest.raises(DeletedByHand):
+            word("angler-prod", "ada")
+    assert controller.world.history.of("angler-prod", 10) == before
+    controller.apply("angler-prod", "ada", Word())
+    assert allowed == [("angler-prod", "prod")]

@@ -329,3 +329,46 @@ def test_a_real_package_is_built(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     subprocess.run([state.python, "-I", "-c", "import six, iniconfig"], check=True)
     assert isinstance(broken.error, EnvironmentUnbuildable)
     assert "six" in broken.error.message
+
+
+def test_an_environment_that_was_removed_is_built_again_from_its_lock(
+    environments: Environments, index: PackageIndex
+) -> None:
+    before = settled(environments, request("leaf"))
+    folders = environments.folders
+    (found,) = folders.all()
+    assert (found.path.name, found.python) == (before.lock, PYTHON)
+    assert found.size > 0
+    assert environments.find(request("leaf")) == before.lock
+    index.publish("leaf", "2.0")
+    assert folders.remove(before.lock, time.time() + 1, lambda: False) == ""
+    assert folders.all() == []
+    assert environments.find(request("leaf")) == ""
+    again = settled(environments, request("leaf"))
+    assert again.lock == before.lock
+    assert imported(again)[0] == "1.0"
+
+
+def test_an_environment_that_was_asked_for_meanwhile_is_not_removed(
+    environments: Environments,
+) -> None:
+    state = settled(environments, request("leaf"))
+    (found,) = environments.folders.all()
+    os.utime(found.path.with_suffix(".used"), (1, 1))
+    environments.ensure(request("leaf"))
+    refused = environments.folders.remove(state.lock, time.time() - 60, lambda: False)
+    assert refused == "it was asked for meanwhile"
+    assert imported(state)
+
+
+def test_who_runs_in_an_environment_is_seen_whichever_platform_started_it(
+    environments: Environments,
+) -> None:
+    state = settled(environments, request("leaf"))
+    command = [str(state.python), "-c", "print('up', flush=True); input()"]
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
+    with subprocess.Popen(command, **pipes) as other:  # type: ignore[call-overload]
+        other.stdout.readline()
+        assert environments.folders.processes() == {f"process {other.pid}": state.lock}
+        other.communicate(b"\n")
+    assert environments.folders.processes() == {}

@@ -6,7 +6,14 @@ import pytest
 from world import POLICY, World
 
 from deployer import plan
-from deployer.errors import PlanChanged, TooManyRetirements
+from deployer.errors import TooManyRetirements
+from deployer.fields import Change
+from deployer.rendered import Act, ObjectChange, Preview
+
+
+def digest(world: World, rendered: str = "") -> str:
+    told = plan.reviewable(world.todo, None, Preview(digest=rendered))
+    return str(told["digest"])
 
 
 def rolled_out() -> World:
@@ -50,7 +57,7 @@ def test_a_plan_gets_shorter_on_the_way_and_keeps_its_digest():
     for _ in range(30):
         world.pass_once()
         told.append(tuple(change.action for change in world.todo.changes))
-        digests.add(world.todo.digest)
+        digests.add(digest(world))
         world.tick()
     assert told[0] == ("start", "ask", "route", "retire")
     assert told[-1] == ()
@@ -74,20 +81,49 @@ def test_the_digest_names_what_would_be_done():
     world.registry.stage(world.registry.add(), "Production")
     world.list_registry()
     world.pass_once("before saving")
-    first = world.todo
+    first = digest(world)
     world.pass_once("before saving")
-    assert world.todo.digest == first.digest
+    assert digest(world) == first
     world.registry.stage(world.registry.add(), "Production")
     world.list_registry()
     world.pass_once("before saving")
-    assert world.todo.digest != first.digest
+    assert digest(world) != first
 
 
-def test_another_plan_than_the_reviewed_one_is_refused():
+def test_the_digest_covers_what_is_rendered():
     world = rolled_out()
     world.pass_once()
-    with pytest.raises(PlanChanged, match="changed since"):
-        plan.raise_if_unsafe(world.todo, world.record, plan.Retirements(0, 1), POLICY, "other")
+    assert digest(world, "one chart") == digest(world, "one chart") != digest(world, "another")
+
+
+def test_objects_that_would_change_are_pending_and_those_only_reported_are_not():
+    world = rolled_out()
+    world.pass_once()
+    fields = (Change("spec.replicas", 3, 1),)
+    told = [
+        plan.reviewable(
+            world.todo, None, Preview((ObjectChange(act, "Deployment", "a", fields=fields),))
+        )
+        for act in (Act.UPDATE, Act.CONFLICT, Act.LEFT)
+    ]
+    assert [each["pending"] for each in told] == [True, True, False]
+    [shown] = told[0]["objects"]
+    assert shown["fields"] == [{"path": "spec.replicas", "before": 3, "after": 1}]
+
+
+def test_a_goal_is_rendered_with_the_artifact_that_was_pinned():
+    world = rolled_out()
+    serving = world.record.serving
+    assert serving
+    world.record = replace(world.record, artifacts={serving.version.key: "abc"})
+    world.pass_once()
+    [slot] = world.todo.goal.slots
+    assert slot.predictor.artifact == "abc"
+
+
+def test_a_plan_that_nothing_was_rendered_for_has_no_digest():
+    world = rolled_out()
+    assert "digest" not in plan.describe(world.todo)
 
 
 @pytest.mark.parametrize(

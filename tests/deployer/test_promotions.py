@@ -40,6 +40,19 @@ def test_the_last_promotion_wins_over_the_higher_number():
     assert "Archive" in losing.message or "archive" in losing.message
 
 
+def test_a_version_that_serves_in_place_of_a_broken_newer_one_is_not_said_to_be_out_of_service():
+    world = served("Production")
+    world.broken.add(world.registry.add())
+    world.registry.stage(2, "Production")
+    world.list_registry()
+    world.settle()
+    assert world.serves == 1
+    [losing] = world.wanted.losing
+    assert losing.version.number == 1
+    assert "serves in prod only until version 2 does" in losing.message
+    assert "not served" not in losing.message
+
+
 def test_an_alias_set_later_wins_over_a_stage():
     world = served("Production", "Production")
     world.registry.aliases["champion"] = 1

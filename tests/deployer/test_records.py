@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 import sqlite3
 
 import pytest
@@ -36,6 +37,7 @@ RECORDS = st.builds(
     draining=st.lists(st.builds(Draining, PREDICTORS), max_size=2).map(tuple),
     failures=st.dictionaries(st.text(), st.builds(Failure, st.text(), st.text(), st.text(), TIMES)),
     absence=st.none() | st.builds(Absence, TIMES, st.integers(0), TIMES),
+    adopt=st.lists(st.text(), max_size=2).map(tuple),
 )
 
 
@@ -62,4 +64,15 @@ def test_history_keeps_its_order_and_refuses_to_be_changed(tmp_path):
         with pytest.raises(sqlite3.DatabaseError, match="append-only"), database.transaction() as c:
             c.execute(statement)
     assert len(history.of("a")) == 3
+    database.close()
+
+
+def test_a_record_from_before_a_field_was_added_can_be_read(tmp_path):
+    database = Database(tmp_path / "d.db")
+    Records(database).save(Record("one", "angler", "prod", adopt=("uid",)))
+    with database.transaction() as connection:
+        [row] = connection.execute("SELECT body FROM records").fetchall()
+        body = {name: value for name, value in json.loads(row[0]).items() if name != "adopt"}
+        connection.execute("UPDATE records SET body = ?", [json.dumps(body)])
+    assert Records(database).load("one") == Record("one", "angler", "prod")
     database.close()

@@ -100,6 +100,7 @@ def test_a_default_spec_says_what_serves_and_nothing_more() -> None:
         "uri": SOURCE.uri,
         "digest": "a" * 64,
         "trackingUri": "http://mlflow.example:5000",
+        "image": BARE.server_image,
         "secretName": "",
     }
     assert told["server"] == {
@@ -109,6 +110,7 @@ def test_a_default_spec_says_what_serves_and_nothing_more() -> None:
         "batching": {"enabled": True, "maxRows": 256},
         "python": "/opt/env/bin/python",
     }
+    assert told["service"] == {"headless": True}
     assert told["resources"] == {
         "cpu": None,
         "memory": None,
@@ -161,10 +163,11 @@ def test_everything_that_a_spec_can_say_reaches_the_chart() -> None:
     assert told["trustBundle"] == {"configMap": "ca", "key": "ca.crt"}
 
 
-def test_an_image_of_the_specs_own_is_pulled_with_its_own_secrets() -> None:
+def test_an_image_of_the_specs_own_serves_and_the_platforms_fetches_the_artifact() -> None:
     told = made(FULL)
     assert told["image"] == "registry.example/team/model:1"
-    assert told["imagePullSecrets"] == ["other"]
+    assert told["artifact"]["image"] == CLUSTER.server_image
+    assert told["imagePullSecrets"] == ["pull", "other"]
     assert made({"kubernetes": {"pull_secrets": ["other"]}})["imagePullSecrets"] == [
         "pull",
         "other",

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import json
 import re
+import secrets
 import subprocess
 from collections import Counter
 from pathlib import Path
 
+import psycopg
 import pytest
 import yaml
 from cluster import ROOT, cluster
@@ -38,7 +40,7 @@ UNUSED = {
 
 
 class Installed(ClusterPlatform):
-    """A platform whose Deployer runs in the cluster, installed by Helm."""
+    """A platform whose two Deployers run in the cluster, installed by Helm."""
 
     def up(self, *_: str) -> None:
         facts = self.cluster
@@ -51,27 +53,62 @@ class Installed(ClusterPlatform):
         own["in_cluster"] = True
         self.release = f"{self.mark}-deployer"
         self._namespace(self.release)
+        self._secrets()
         values = {
             "platformId": self.mark,
             "image": images["deployer"],
+            "replicas": 2,
+            "database": {"secret": "own", "key": "database"},
+            "webhookSecret": {"secret": "own", "key": "webhook"},
             "namespaces": self.environments,
             "buildNamespace": BUILDS,
-            "persistence": {"enabled": False},
             "crds": {"enabled": False},
             "settings": settings,
         }
         path = self.home / "values.yaml"
         path.write_text(yaml.safe_dump(values))
-        self._helm("install", "platform", str(ROOT / "helm/schnitzel"), "-f", str(path))
-        wait = ("rollout", "status", "deployment", "-l", "app.kubernetes.io/component=deployer")
-        facts.kubectl("-n", self.release, *wait, "--timeout=180s")
+        flags = ("-f", str(path), "--wait", "--timeout=180s")
+        self._helm("install", "platform", str(ROOT / "helm/schnitzel"), *flags)
 
     def down(self) -> None:
         super().down()
         self.cluster.run("delete", "namespace", self.release, "--wait=false")
+        with self._postgres() as connection:
+            connection.execute(f"DROP DATABASE {self.mark} WITH (FORCE)")
         for kind in ("rolebinding", "role"):
             name = "platform-schnitzel-deployer-builds"
             self.cluster.run("delete", kind, name, "-n", BUILDS, "--ignore-not-found")
+
+    def pods(self) -> dict[str, str]:
+        """The address of each Deployer's API that is ready, by its pod's name."""
+        found = self.cluster.get("pods", "-n", self.release)["items"]
+        return {
+            pod["metadata"]["name"]: f"http://{pod['status']['podIP']}:8090"
+            for pod in found
+            if "deletionTimestamp" not in pod["metadata"]
+            and {"type": "Ready", "status": "True"}.items()
+            <= next(c for c in pod["status"]["conditions"] if c["type"] == "Ready").items()
+        }
+
+    def holder(self) -> str:
+        """The name of the pod that acts."""
+        [found] = self.cluster.get("leases", "-n", self.environment("prod"))["items"]
+        holder = found["spec"]["holderIdentity"]
+        return next((name for name in self.pods() if holder.startswith(name)), "")
+
+    def _postgres(self) -> psycopg.Connection:
+        dsn = Path(self.cluster.fact("postgres_dsn_file")).read_text().strip()
+        return psycopg.connect(dsn, autocommit=True)
+
+    def _secrets(self) -> None:
+        with self._postgres() as connection:
+            connection.execute(f"CREATE DATABASE {self.mark}")
+            own = connection.info
+            url = f"postgresql://{own.user}:{own.password}@{own.host}:{own.port}/{self.mark}"
+        meta = {"name": "own", "namespace": self.release}
+        data = {"database": url, "webhook": secrets.token_hex()}
+        secret = {"apiVersion": "v1", "kind": "Secret", "metadata": meta, "stringData": data}
+        self.cluster.apply(secret, namespace=self.release)
 
     def deployment(self, model: str, environment: str = "prod") -> dict[str, object]:
         """As the ModelDeployment tells it, for its API is inside."""
@@ -212,3 +249,20 @@ def test_a_steady_look_writes_nothing_but_its_lease(platform):
     before, begun = writes(), renewals()
     wait_for(lambda: renewals() > begun + 4, "some looks", 60)  # a look every two seconds
     assert writes() == before
+
+
+def test_either_pod_answers_and_one_takes_over_from_the_other(platform):
+    def models(url: str) -> list[str]:
+        answer = platform.client.get(f"{url}/api/v1/deployments")
+        found = answer.json()["deployments"] if answer.status_code == 200 else []
+        return [one["model"] for one in found if one["state"] == "Serving"]
+
+    name, first = platform.model("calm"), platform.holder()
+    pods = platform.pods()
+    assert len(pods) == 2
+    assert [models(url) for url in pods.values()] == [[name], [name]]
+    platform.cluster.kubectl("-n", platform.release, "delete", "pod", first, "--wait=false")
+    second = wait_for(lambda: (now := platform.holder()) != first and now, "another to act", 60)
+    wait_for(lambda: models(platform.pods()[second]) == [name], "its answer", 60)
+    wait_for(lambda: len(platform.pods()) == 2, "both to be ready", 120)
+    wait_for(lambda: [models(u) for u in platform.pods().values()] == [[name]] * 2, "both", 60)

@@ -13,13 +13,15 @@ from models import log_models
 from platform_home import Load
 from processes import wait_for
 
+from deployer.naming import deployment_id
+
 pytestmark = [pytest.mark.e2e, pytest.mark.cluster, pytest.mark.timeout(900)]
 
 
 @pytest.fixture(scope="module")
 def platform(tmp_path_factory):
     made = ClusterPlatform(cluster(), tmp_path_factory.mktemp("cluster") / "home")
-    names = ("calm", "brittle", "watched", "gone", "restless")
+    names = ("calm", "brittle", "watched", "gone", "restless", "claimed")
     models = [
         {"name": made.model(name), "kind": "constant", "say": say}
         for name in names
@@ -129,6 +131,36 @@ def test_what_is_not_ours_stays_as_it_is(platform):
     for name in ("a-strangers", "another-platforms", "kube-root-ca.crt"):
         [was] = [o for o in before if o["metadata"]["name"] == name]
         assert after[name] == was
+
+
+def test_what_stands_in_the_way_is_taken_over_on_a_persons_word_alone(platform):
+    name, where = platform.model("claimed"), platform.environment("prod")
+    head = {"apiVersion": "gateway.networking.k8s.io/v1", "kind": "HTTPRoute"}
+    theirs = {"metadata": {"name": deployment_id(name, where)}, "spec": {}}
+    platform.cluster.apply(head | theirs, namespace=where)
+    promote(platform, "claimed", 1)
+    told = platform.wait(name, lambda d: d["reason"] == "Conflict", where, 240)
+    assert told["next_step"].endswith(f"schnitzel deploy apply {name} -e {where} --adopt")
+    shown = json.loads(platform.cli("deploy", "diff", name, "-e", where, "-o", "json"))
+    reviewed = shown["diffs"][0]["digest"]
+    [other] = [o for o in shown["diffs"][0]["objects"] if o["action"] == "conflict"]
+    assert (other["kind"], other["name"]) == ("HTTPRoute", told["id"])
+
+    promote(platform, "claimed", 2)
+    plan = f"deployments/{told['id']}/plan"
+    wait_for(lambda: platform.api(plan)["digest"] not in ("", reviewed), "another plan", 60)
+    adopt = ("deploy", "apply", name, "-e", where, "--adopt")
+    platform.cli(*adopt, "--plan", reviewed, code=1)
+    assert platform.seen("claimed")["reason"] == "Conflict"
+    platform.cli(*adopt, "--yes")
+    platform.serving("claimed", 2)
+    events = platform.api(f"deployments/{told['id']}/history")["events"]
+    assert f"adopt HTTPRoute/{told['id']}" in [event["detail"] for event in events]
+    wait_for(lambda: not platform.api(plan)["pending"], "nothing to do", 60)
+    platform.cli("deploy", "diff", name, "-e", where, "--exit-code")
+    tree = platform.cli("deploy", "tree", name, "-e", where)
+    for kind in ("ModelDeployment", "Predictor", "Deployment", "Pod", "Service", "HTTPRoute"):
+        assert f"{kind}/" in tree
 
 
 def test_a_deleted_model_deployment_retires_it_and_is_asked_about(platform):

@@ -62,3 +62,32 @@ def test_a_killed_replica_comes_back_while_the_other_answers(quick):
     wait_for(lambda: quick.predict(seen["url"]).status_code == 200, "an answer", 20)
     quick.wait_serving("twins", 2)
     assert replicas(quick)["state"]["state.json"]["pid"] == stays
+
+
+def test_a_reviewed_plan_shows_its_files_and_holds_while_it_is_rolled_out(quick):
+    quick.mlflow.stage("twins", 1, "Production")
+    quick.wait_serving("twins", 1, seconds=240)
+    quick.wait("twins", lambda d: len(d["predictors"]) == 1)
+    quick.cli("deploy", "diff", "twins@prod", "--exit-code")
+    tree = json.loads(quick.cli("deploy", "tree", "twins@prod", "-o", "json"))["root"]
+    predictor, route = tree["children"]
+    assert [(one["kind"], one["status"]) for one in predictor["children"]] == [
+        ("Process", "ready"), ("Process", "ready"),
+    ]  # fmt: skip
+    assert route["detail"] == f"{predictor['name']} 100 %"
+    steady = quick.api("deployments/twins-prod/plan")["digest"]
+
+    quick.cli("deploy", "pause", "twins@prod")
+    quick.mlflow.stage("twins", 2, "Production")
+    quick.wait("twins", lambda d: d["wanted"]["version"] == "2")
+    quick.cli("deploy", "diff", "twins@prod", "--exit-code", code=3)
+    told = json.loads(quick.cli("deploy", "diff", "twins@prod", "-o", "json"))["diffs"][0]
+    shown = sorted((one["action"], one["kind"]) for one in told["objects"])
+    twice = [("create", "Program"), ("create", "Server"), ("delete", "Program"),
+             ("delete", "Server")]  # fmt: skip
+    assert shown == sorted([*twice, *twice, ("update", "Route")])
+    quick.cli("deploy", "resume", "twins@prod")
+    quick.cli("deploy", "apply", "twins@prod", "--plan", steady, code=1)
+    quick.cli("deploy", "apply", "twins@prod", "--plan", told["digest"])
+    quick.wait_serving("twins", 2)
+    assert quick.api("deployments/twins-prod/plan")["digest"] == told["digest"]

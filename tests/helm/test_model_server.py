@@ -68,7 +68,7 @@ def test_every_object_and_pod_says_whose_it_is(render, one):
         assert annotations["schnitzel.dev/model"] == 'Fraud "Detector" Ω'
         assert annotations["schnitzel.dev/environment"] == "staging"
         assert annotations["schnitzel.dev/digest"] == "9f8e7d6c"
-        assert annotations["schnitzel.dev/chart"] == "model-server-0.1.0"
+        assert annotations["schnitzel.dev/chart"] == "model-server-0.2.0"
         assert annotations["contact"] == "fraud@example.com"
 
 
@@ -142,12 +142,12 @@ def test_another_chart_version_restarts_no_pod(render, one, folder, tmp_path, va
 
     copytree(folder / "model-server", tmp_path / "model-server")
     path = tmp_path / "model-server" / "Chart.yaml"
-    path.write_text(path.read_text().replace("version: 0.1.0", "version: 0.2.0"))
+    path.write_text(path.read_text().replace("version: 0.2.0", "version: 0.3.0"))
     newer = Charts(tmp_path).render("model-server", "x", "somewhere", values_of("model-server"))
     now = one(render("model-server"), "Deployment")["spec"]["template"]
     assert one(newer, "Deployment")["spec"]["template"] == now
     annotations = one(newer, "Deployment")["metadata"]["annotations"]
-    assert annotations["schnitzel.dev/chart"] == "model-server-0.2.0"
+    assert annotations["schnitzel.dev/chart"] == "model-server-0.3.0"
 
 
 @pytest.mark.parametrize("case", ["default", "everything", "by-hand"])
@@ -188,6 +188,47 @@ def test_folders_have_sizes(pods):
     spec = pods(volumes={"model": "50Gi"})
     sizes = {v["name"]: v["emptyDir"]["sizeLimit"] for v in spec["volumes"] if "emptyDir" in v}
     assert sizes == {"model": "50Gi", "tmp": "2Gi"}
+
+
+def test_a_service_has_an_address_of_its_own_or_not(render, one):
+    by_hand = one(render("model-server"), "Service")["spec"]
+    assert "clusterIP" not in by_hand
+    headless = one(render("model-server", service={"headless": True}), "Service")["spec"]
+    assert headless == by_hand | {"clusterIP": "None"}
+    [port] = headless["ports"]  # DNS leads to the pods themselves: their port is the Service's
+    assert port["port"] == 8080
+
+
+def test_an_image_of_the_teams_own_does_not_fetch_the_artifact(pods):
+    spec = pods(image="team/own:1", artifact={"image": "platform/server:1"})
+    [init], [server] = spec["initContainers"], spec["containers"]
+    assert (init["image"], server["image"]) == ("platform/server:1", "team/own:1")
+    [init] = pods(image="by/hand:1")["initContainers"]
+    assert init["image"] == "by/hand:1"
+
+
+LOST = ["node.kubernetes.io/not-ready", "node.kubernetes.io/unreachable"]
+
+
+@pytest.mark.parametrize(
+    ("given", "added"),
+    [
+        ([], LOST),
+        ([{"key": "gpu", "operator": "Exists"}], LOST),
+        ([{"key": LOST[0], "operator": "Exists", "tolerationSeconds": 600}], LOST[1:]),
+        ([{"key": LOST[0], "operator": "Exists", "effect": "NoSchedule"}], LOST),
+        ([{"operator": "Exists", "effect": "NoExecute"}], []),
+        ([{"operator": "Exists"}], []),
+    ],
+)
+def test_a_lost_node_is_left_soon_unless_the_tolerations_say_otherwise(pods, given, added):
+    found = pods(tolerations=given)["tolerations"]
+    assert found[: len(given)] == given
+    assert [t["key"] for t in found[len(given) :]] == added
+    for toleration in found[len(given) :]:
+        assert toleration["tolerationSeconds"] == 30
+        assert toleration["effect"] == "NoExecute"
+    assert "tolerations" not in pods(nodeLostSeconds=None)
 
 
 def test_credentials_of_the_artifact_reach_only_the_init_container(pods):
@@ -302,8 +343,7 @@ def test_pods_keep_apart_where_possible(pods, spread, key):
 def test_pods_go_where_they_are_sent(pods):
     spec = pods("everything")
     assert spec["nodeSelector"] == {"disk": "fast", "true": "false"}
-    [toleration] = spec["tolerations"]
-    assert toleration["tolerationSeconds"] == 300000000
+    assert spec["tolerations"][0]["tolerationSeconds"] == 300000000
     assert spec["priorityClassName"] == "serving"
     assert spec["serviceAccountName"] == "models"
     assert spec["imagePullSecrets"] == [{"name": "registry"}, {"name": "other"}]

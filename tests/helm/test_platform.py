@@ -283,8 +283,8 @@ def test_a_claim_that_is_there_is_used(deployer, render):
     assert home["persistentVolumeClaim"] == {"claimName": "mine"}
 
 
-def test_a_new_deployer_does_not_wait_for_a_lease_that_the_old_one_holds(deployer):
-    rolling = {"maxSurge": 0, "maxUnavailable": "100%"}
+def test_a_new_deployer_stands_by_before_an_old_one_ends(deployer):
+    rolling = {"maxSurge": 1, "maxUnavailable": 0}
     for spec in (deployer("everything"), deployer(persistence={"enabled": False})):
         assert spec["strategy"]["rollingUpdate"] == rolling
 

@@ -137,7 +137,7 @@ def test_a_broken_template_is_an_error_of_ours(tmp_path):
 
 
 def test_a_version_is_the_charts(charts):
-    assert charts.version("model-server") == "0.1.0"
+    assert charts.version("model-server") == "0.2.0"
 
 
 @pytest.mark.parametrize("chart", ["model-server", "schnitzel"])

@@ -14,6 +14,8 @@ from processes import Running, free_port, wait_for
 
 pytestmark = [pytest.mark.e2e, pytest.mark.cluster]
 
+LABELS = {"schnitzel.dev/platform": "ours", "schnitzel.dev/cluster": "tests"}
+
 
 def options(index):
     return [f"--index-url {index.url}"]
@@ -213,7 +215,7 @@ def _listens(port: int) -> bool:
 
 
 def test_a_registry_that_wants_a_login_gets_it_from_the_secret(builder, small, guarded, tmp_path):
-    request = small | {"push": f"{guarded}/environments"}
+    request = small | {"push": f"{guarded}/environments", "labels": LABELS}
     refused = builder.run(request)
     assert (refused.status, refused.said["reason"]) == (75, "RegistryRefused")
     assert "push_secret" in refused.said["hint"]
@@ -225,3 +227,40 @@ def test_a_registry_that_wants_a_login_gets_it_from_the_secret(builder, small, g
     assert made.status == 0, made.err
     assert made.said["image"].startswith(f"{guarded}/environments@sha256:")
     assert "hunter2" not in made.err + made.out
+    kept = builder.remove(
+        made.said["image"].partition("@")[2], repository=f"{guarded}/environments", labels=LABELS
+    )
+    assert (kept.status, kept.said["reason"]) == (1, "DeletionUnsupported")
+    assert guarded in kept.said["message"]
+    assert "delete.enabled" in kept.said["hint"]
+
+
+def test_an_image_of_ours_is_removed_and_nobody_elses(builder, small, crane, cluster, images):
+    theirs = LABELS | {"schnitzel.dev/platform": "theirs"}
+    first = builder.run(small | {"labels": LABELS})
+    again = {"lock": first.lock, "environment": first.said["image"]}
+    other = builder.run({**small, **again, "tag": f"{small['tag']}-b", "labels": theirs})
+    assert "taking the environment of" in other.err
+    digests = [made.said["image"].partition("@")[2] for made in (first, other)]
+    assert len(set(digests)) == 2
+    done = builder.remove(*digests, f"sha256:{'0' * 64}", labels=LABELS)
+    assert done.status == 0, done.err
+    results = [json.loads(line)["result"] for line in done.out.splitlines()]
+    assert results == ["removed", "foreign", "gone"]
+    assert crane("manifest", other.said["image"])["layers"]
+    with pytest.raises(subprocess.CalledProcessError):
+        crane("manifest", first.said["image"])
+
+
+def test_a_build_leaves_one_image_and_no_copy_of_the_server(builder, small, cluster):
+    repository = f"{builder.push}-{small['tag']}"
+    made = builder.run(small | {"push": repository, "labels": LABELS})
+    listing = [cluster.program("crane"), "ls", "--insecure", repository]
+    tags = subprocess.run(listing, check=True, capture_output=True, text=True).stdout.split()
+    assert tags == [small["tag"]], made.err
+
+
+def test_whose_images_to_remove_must_be_said(builder):
+    refused = builder.remove(f"sha256:{'0' * 64}", labels={})
+    assert refused.status == 2
+    assert "hint: give `labels`" in refused.err

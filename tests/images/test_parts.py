@@ -127,6 +127,40 @@ def test_a_registrys_login_is_not_shown(part):
     )
 
 
+def test_a_push_that_breaks_off_is_the_registrys_trouble_and_passes(part, tmp_path, monkeypatch):
+    (tmp_path / "crane").symlink_to("/bin/false")  # ends before it has read the layer
+    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+    parts = part("environment-builder/registry")
+    base = parts.Image("r.example/server@sha256:1", {}, {})
+
+    def write(into):
+        for _ in range(2000):
+            into.write(b"x" * 1000)
+        return 0
+
+    with pytest.raises(Exception, match=r"does not take or give") as caught:
+        parts.Registry(insecure=False).append(base, write, "r.example/envs:1")
+    assert caught.value.reason == "RegistryUnreachable"
+    assert caught.value.passing
+
+
+@pytest.mark.parametrize(
+    ("said", "reason", "hint"),
+    [
+        ("Error: DELETE x: UNSUPPORTED: The operation is unsupported.", "Unsupported", "delete"),
+        ("Error: DELETE x: unexpected status code 405 Method Not Allowed", "Unsupported", "delete"),
+        ("Error: DELETE x: DENIED: not yours", "Refused", "right to delete"),
+        ("Error: DELETE x: unexpected status code 503", "Unreachable", "tried again"),
+    ],
+)
+def test_why_an_image_cannot_be_deleted_is_said(part, said, reason, hint):
+    parts = part("environment-builder/registry")
+    why = parts.undeletable("r.example/envs@sha256:1", parts.refusal("r.example/envs:1", said))
+    assert why.reason.endswith(reason)
+    assert hint in why.hint
+    assert "r.example" in why.message
+
+
 # -- what images are made from
 
 

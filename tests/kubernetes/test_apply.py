@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 
 import pytest
 from apiproxy import ApiProxy
@@ -67,7 +67,9 @@ def read(client: Client, *manifests: Object) -> list[LiveObject]:
     return found
 
 
-def bring(client: Client, owner: Owner, *manifests: Object, adopt: bool = False) -> list[str]:
+def bring(
+    client: Client, owner: Owner, *manifests: Object, adopt: Collection[str] = ()
+) -> list[str]:
     """One pass: read, decide, do; what was written."""
     applier = Applier(client)
     decisions = applier.decide(manifests, read(client, *manifests), owner, adopt=adopt)
@@ -136,7 +138,8 @@ def test_somebody_elses_object_is_left_alone_until_a_person_says_otherwise(
     assert "--adopt" in caught.value.hint
     assert proxy.writes() == []
     assert client.get(kinds.CONFIG_MAP, namespace, "one") == before
-    assert bring(client, owner, *ours, adopt=True) == ["ConfigMap", "ConfigMap"]
+    uids = (before["metadata"]["uid"],)
+    assert bring(client, owner, *ours, adopt=uids) == ["ConfigMap", "ConfigMap"]
     adopted = client.get(kinds.CONFIG_MAP, namespace, "one")
     assert adopted["data"] == {"a": "ours", "c": "theirs"}
     assert bring(client, owner, *ours) == []

@@ -12,7 +12,9 @@ from hypothesis import strategies as st
 from processes import wait_for
 from world import World
 
-from deployer.errors import UnsafePlan
+from deployer.database import Database
+from deployer.errors import DeletedByHand
+from deployer.records import Records
 from deployer.state import (
     Absence,
     Candidate,
@@ -33,6 +35,7 @@ from deployer.targets.kubernetes.cache import Cache
 from deployer.targets.kubernetes.clusterrecords import ClusterRecords
 from deployer.targets.kubernetes.connection import Client
 from deployer.targets.kubernetes.crd import RecordUnreadable
+from deployer.targets.kubernetes.roster import Roster
 
 KINDS = (kinds.MODEL_DEPLOYMENT,)
 
@@ -243,16 +246,54 @@ class TestOnACluster:
     ):
         records.save(SERVED)
         real.kubectl("delete", "modeldeployment", "angler-prod", "-n", namespace)
-        wait_for(lambda: records.deleted() == {"angler-prod"}, "the deletion to be seen")
+        wait_for(lambda: records.object("angler-prod") is None, "the deletion to be seen")
         assert records.load("angler-prod") is None
-        with pytest.raises(UnsafePlan, match="was deleted by somebody") as caught:
+        with pytest.raises(DeletedByHand, match="was deleted by somebody") as caught:
             records.save(SERVED)
-        assert "schnitzel deploy apply" in caught.value.hint
+        assert "schnitzel deploy apply angler -e prod" in caught.value.hint
         records.allow("angler-prod")
         records.save(SERVED)
         assert records.load("angler-prod") == SERVED
-        records.hold("other-prod")
-        assert records.deleted() == {"other-prod"}
+
+    def test_what_was_deleted_while_no_deployer_ran_is_asked_about_too(
+        self, real, client, namespace, tmp_path
+    ):
+        database = Database(tmp_path / "deployer.db")
+
+        def started() -> tuple[Cache, ClusterRecords]:
+            seen = Cache(client, "p1", [namespace], KINDS)
+            seen.start()
+            assert seen.wait(30)
+            roster = Roster("tests", Records(database))
+            return seen, ClusterRecords(client, seen, lambda *_: namespace, roster)
+
+        def delete(*names: str) -> None:
+            real.kubectl("delete", "modeldeployment", "-n", namespace, *names)
+
+        retired = replace(SERVED, id="retired-prod", serving=None, draining=())
+        seen, first = started()
+        for record in (SERVED, replace(SERVED, id="other-prod"), retired):
+            first.save(record)
+        seen.close(10)
+        delete("angler-prod", "retired-prod")
+        seen, second = started()
+        first.raise_if_deleted(retired)
+        with pytest.raises(DeletedByHand, match="angler-prod was deleted by somebody"):
+            second.raise_if_deleted(SERVED)
+        seen.close(10)
+        delete("other-prod")
+        seen, third = started()
+        with pytest.raises(DeletedByHand, match="None of the 2 ModelDeployments"):
+            third.raise_if_deleted(SERVED)
+        third.allow("angler-prod")
+        third.save(SERVED)
+        seen.close(10)
+        seen, fourth = started()
+        assert fourth.all() == [SERVED]
+        with pytest.raises(DeletedByHand, match="other-prod was deleted by somebody"):
+            fourth.save(replace(SERVED, id="other-prod"))
+        seen.close(10)
+        database.close()
 
     def test_its_status_is_shown_and_written_on_change_alone(
         self, real, proxy: ApiProxy, proxied, cache, namespace

@@ -3,10 +3,12 @@ from __future__ import annotations
 import copy
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
-from deployer.targets.kubernetes.diff import MASK, Change, difference, drift, masked, pattern_of
+from deployer.fields import Change
+from deployer.masking import MASK, masked
+from deployer.targets.kubernetes.diff import difference, drift, pattern_of
 from deployer.targets.kubernetes.objects import APPLIED
 
 WANTED = {
@@ -252,6 +254,7 @@ def test_defaults_never_count(obj):
 
 
 @given(OBJECTS, OBJECTS)
+@example({"spec": {"b": [{"limits": True}]}}, {"spec": {"b": [{"limits": 1}]}})
 def test_what_drifts_differs(live, wanted):
     if drift(live, wanted):
         assert difference(live, wanted)

@@ -161,7 +161,8 @@ def test_what_is_to_be_done_follows_from_what_is_there(change, act, cause):
 def test_somebody_elses_object_is_taken_only_if_a_person_says_so():
     manifest = wanted(replicas=2)
     theirs = packed({**served(manifest), "metadata": served(manifest)["metadata"] | {"labels": {}}})
-    decision = decide(manifest, theirs, OWNER, adopt=True)
+    assert decide(manifest, theirs, OWNER, adopt=("another",)).act is Act.CONFLICT
+    decision = decide(manifest, theirs, OWNER, adopt=(theirs.uid,))
     assert (decision.act, decision.cause) == (Act.UPDATE, Cause.ADOPTED)
 
 

@@ -35,7 +35,8 @@ class ClusterPlatform(PlatformHome):
         cluster: the cluster.
         home: the Deployer's.
         environments: for each environment its settings; its namespace is made.
-        settings: more of platform.yaml.
+        settings: more of platform.yaml; `each` has more of single environments, by short name, and
+            `clusters` more clusters. The namespaces of those are their tests' own affair.
     """
 
     def __init__(
@@ -50,12 +51,13 @@ class ClusterPlatform(PlatformHome):
         self.running: Running | None = None
         chosen = dict(settings or {})
         fields: Mapping[str, Mapping[str, Any]] = chosen.pop("each", {})
+        others = chosen.pop("clusters", {})
         super().__init__(
             home,
             {
                 "mlflow": {"url": cluster.fact("mlflow_url")},
                 "models": {"include": [f"{self.mark}-*"]},
-                "clusters": {"tests": self._cluster_settings()},
+                "clusters": {"tests": self._cluster_settings(), **others},
                 "environments": {
                     self.environment(name): {
                         "alias": f"{self.mark}-{name}",
@@ -71,12 +73,17 @@ class ClusterPlatform(PlatformHome):
                 **chosen,
             },
         )
-        self.environments = [self.environment(name) for name in environments]
+        self.environments = [
+            self.environment(name)
+            for name in environments
+            if fields.get(name, {}).get("cluster", "tests") == "tests"
+        ]
+        self.namespaces: list[str] = []
         self.env["SCHNITZEL_PLATFORM_ID"] = self.mark
         self.env["SCHNITZEL_DEPLOYER_URL"] = self.url("deployer")
         credentials.ensure(Layout(home))
         for name in self.environments:
-            self._namespace(name)
+            self.namespace(name)
         self._builds()
         crd = ROOT / "helm/schnitzel/crd/modeldeployment.yaml"
         cluster.kubectl("apply", "--server-side", "--field-manager=tests", "-f", str(crd))
@@ -122,8 +129,13 @@ class ClusterPlatform(PlatformHome):
         self.client.close()
         if "mlflow" in self.__dict__:
             self.mlflow.client.close()
-        for name in self.environments:
+        for name in self.namespaces:
             self.cluster.run("delete", "namespace", name, "--wait=false")
+
+    def namespace(self, name: str) -> None:
+        """Make a namespace, which goes with the platform."""
+        self._namespace(name)
+        self.namespaces.append(name)
 
     def port(self, name: str) -> int:
         import yaml
@@ -148,11 +160,11 @@ class ClusterPlatform(PlatformHome):
 
     def logs(self, lines: int = 60) -> str:
         told = super().logs(lines)
-        return told + "".join(self.cluster.story(name) for name in self.environments)
+        return told + "".join(self.cluster.story(name) for name in self.namespaces)
 
     def _cluster_settings(self) -> dict[str, Any]:
         facts = self.cluster
-        images = built(facts)
+        images = built(facts, "model-server", "environment-builder")
         gateway = facts.fact("gateway")
         ca = {"trust_bundle": {"config_map": "ca"}} if facts.facts.get("ca_bundle") else {}
         return {

@@ -59,6 +59,16 @@ class Builder:
         self, request: dict[str, Any], given: dict[str, str] | None = None, *, room: str = ""
     ) -> Ended:
         """Run a build to its end; `room` bounds the environment's volume, such as "1m"."""
+        return self._run([], request, given, room)
+
+    def remove(self, *digests: str, **changes: Any) -> Ended:
+        """Run a removal to its end."""
+        request = {"repository": self.push, "digests": digests, "insecure": True, **changes}
+        return self._run(["/opt/builder/remove.py", json.dumps(request)], {}, None, "")
+
+    def _run(
+        self, program: list[str], request: dict[str, Any], given: dict[str, str] | None, room: str
+    ) -> Ended:
         self.count += 1
         folder = self._folder / str(self.count)
         volumes = {"env": "/opt/env", "tmp": "/tmp"}  # noqa: S108 - the container's
@@ -82,22 +92,23 @@ class Builder:
         if (config := self._folder / "registry-login").is_dir():
             mounts.append(f"-v={config}:/etc/registry:ro")
             variables["DOCKER_CONFIG"] = "/etc/registry"
-        program, env = docker(), {**os.environ, "DOCKER_HOST": self._cluster.fact("docker_host")}
+        client, env = docker(), {**os.environ, "DOCKER_HOST": self._cluster.fact("docker_host")}
         container = f"build-{secrets.token_hex(6)}"
         command = [
-            *(program, "run", f"--name={container}", "--network=host", "--read-only"),
+            *(client, "run", f"--name={container}", "--network=host", "--read-only"),
             *("--cap-drop=ALL", "--security-opt=no-new-privileges", f"--user={USER}:{USER}"),
             f"--add-host=registry.example:{self._cluster.fact('node_ip')}",
             *(f"--env={name}={value}" for name, value in variables.items()),
-            *(*mounts, self._images["environment-builder"]),
+            *(["--entrypoint=/usr/bin/python3.11"] if program else []),
+            *(*mounts, self._images["environment-builder"], *program),
         ]
         try:
             done = subprocess.run(
                 command, env=env, capture_output=True, text=True, check=False, timeout=SECONDS
             )
         finally:  # it would outlive its client
-            gone = [program, "rm", "--force", container]
+            gone = [client, "rm", "--force", container]
             subprocess.run(gone, env=env, capture_output=True, check=False)
         said = (folder / "termination-log").read_text()
-        assert said, done.stderr
-        return Ended(done.returncode, json.loads(said), done.stdout, done.stderr)
+        assert said or program, done.stderr
+        return Ended(done.returncode, json.loads(said or "{}"), done.stdout, done.stderr)

@@ -1,4 +1,4 @@
-"""This checkout's images, in the test cluster's registry: built once for what goes into them."""
+"""This checkout's images, and those before it, in the test cluster's registry: built once each."""
 
 from __future__ import annotations
 
@@ -7,15 +7,20 @@ import os
 import shutil
 import subprocess
 import sys
+import tarfile
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from functools import lru_cache
+from io import BytesIO
 from pathlib import Path
 
 from cluster import ROOT, Cluster
 
 NAMES = ("model-server", "environment-builder", "deployer")
+PARTS = ("deployer", "stack", "serving", "helm", "images", "requirements", "pyproject.toml")
+"""What the Deployer and the images are made of."""
 
 
 @lru_cache
@@ -29,13 +34,42 @@ def built(cluster: Cluster, *names: str, root: Path = ROOT) -> dict[str, str]:
     with _alone():
         env = _environment(cluster)
         wanted = names or NAMES
-        called = _run([*build, "--dry-run", *wanted], env).split()
+        called = _called(root, wanted, env)
         found = {}
         for name, image in zip(wanted, called, strict=True):
             if not _digest(cluster, image):
                 sys.stderr.write(_run([*build, "--push", name], env))
             found[name] = f"{cluster.fact('registry_pull')}/{name}@{_digest(cluster, image)}"
     return found
+
+
+@dataclass(frozen=True)
+class Previous:
+    """What an upgrade begins from: a checkout, its model server's image, and which it is."""
+
+    root: Path
+    server: str
+    told: str
+
+
+def previous(cluster: Cluster, folder: Path) -> Previous:
+    """The commit before what is checked out here: HEAD where files differ from it, else HEAD~1.
+
+    Where there is no earlier commit (a shallow clone, no git), or its model server is the same byte
+    for byte, the image has a label more, so that there is something to upgrade from.
+    """
+    told = _earlier(folder)
+    if not told:
+        told = "this same checkout (there is no commit before it)"
+        for part in PARTS:
+            copy = shutil.copytree if (ROOT / part).is_dir() else shutil.copy
+            copy(ROOT / part, folder / part)
+    names, env = ("model-server",), _environment(cluster)
+    if _called(folder, names, env) == _called(ROOT, names, env):
+        with (folder / "images/model-server/Dockerfile").open("a") as file:
+            file.write('LABEL schnitzel.dev/previous="yes"\n')
+        told += ", its model server being the present one with another label"
+    return Previous(folder, built(cluster, *names, root=folder)["model-server"], told)
 
 
 def as_pushed(cluster: Cluster, image: str) -> str:
@@ -54,6 +88,29 @@ def docker() -> str:
         if 18 <= major < 23 or _status([found, "buildx", "version"]).returncode == 0:
             return found
     raise AssertionError("no docker on PATH can use BuildKit: install docker-buildx")
+
+
+def _earlier(folder: Path) -> str:
+    """Put the commit before the present files into a folder; says which, "" if there is none."""
+    git = ("git", "-C", ROOT)
+    if shutil.which("git") is None:
+        return ""
+    changed = _status([*git, "status", "--porcelain", "--", *PARTS]).stdout.strip()
+    commit = "HEAD" if changed else "HEAD~1"
+    if _status([*git, "cat-file", "-e", f"{commit}:images/build.py"]).returncode:
+        return ""
+    packed = subprocess.run(
+        [*git, "archive", "--format=tar", commit], check=True, stdout=subprocess.PIPE
+    )
+    with tarfile.open(fileobj=BytesIO(packed.stdout)) as archive:
+        archive.extractall(folder, filter="data")
+    return f"the commit {_run([*git, 'rev-parse', '--short', commit], dict(os.environ)).strip()}"
+
+
+def _called(root: Path, names: tuple[str, ...], env: dict[str, str]) -> list[str]:
+    """What a checkout's images are called, by what goes into them."""
+    build = [sys.executable, root / "images/build.py", "--by-content", "--dry-run"]
+    return _run([*build, *names], env).split()
 
 
 def _environment(cluster: Cluster) -> dict[str, str]:

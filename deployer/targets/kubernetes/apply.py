@@ -11,6 +11,8 @@ import threading
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from typing import Any
 
+from deployer.fields import Change
+from deployer.masking import masked
 from deployer.targets.kubernetes import diff
 from deployer.targets.kubernetes.apierrors import Conflict, Exists, Immutable, Taken, Unavailable
 from deployer.targets.kubernetes.connection import Client, Object
@@ -55,10 +57,18 @@ class Applier:
         live: Iterable[LiveObject],
         owner: Owner,
         *,
-        adopt: bool = False,
+        adopt: Collection[str] = (),
         ignore: Sequence[str] = (),
     ) -> list[Decision]:
-        """What to do to each object, in the order to do it in. Reads and writes nothing."""
+        """What to do to each object, in the order to do it in. Reads and writes nothing.
+
+        Args:
+            manifests: as rendered.
+            live: what is there.
+            owner: whose it shall be.
+            adopt: uids of objects that are somebody else's, and may be taken over.
+            ignore: paths whose drift does not count.
+        """
         there = {obj.key: obj for obj in live}
         return [
             self._decide(manifest, there.get(key_of(manifest)), owner, adopt, ignore)
@@ -66,12 +76,12 @@ class Applier:
         ]
 
     def carry_out(
-        self, decisions: Sequence[Decision], owner: Owner, *, adopt: bool = False
+        self, decisions: Sequence[Decision], owner: Owner, *, adopt: Collection[str] = ()
     ) -> list[Key]:
         """Do it; returns what was written. Nothing is written if one object cannot be.
 
         Raises:
-            Taken: an object is somebody else's; `adopt` was not given.
+            Taken: an object is somebody else's, and not one of those to adopt.
             Immutable: a field would have to change that cannot.
             Unavailable: one of them is still being deleted.
             Conflict: it was changed since it was read: look again.
@@ -100,7 +110,20 @@ class Applier:
             self._going(obj.uid)
         self._writer.delete(obj)
 
-    def preview(self, decision: Decision) -> tuple[diff.Change, ...]:
+    def recheck(self, decision: Decision, owner: Owner, *, adopt: Collection[str] = ()) -> Decision:
+        """The same decision, unless an object of that name is there that only the server knows of.
+
+        An object without our labels is not watched: a new one may meet it. Reads, writes nothing.
+        """
+        if decision.live is not None:
+            return decision
+        kind = kind_of(decision.manifest)
+        found = self._client.find(kind, decision.key.namespace, decision.key.name)
+        if found is None:
+            return decision
+        return self._decide(decision.manifest, Packer(kind).pack(found), owner, adopt, ignore=())
+
+    def preview(self, decision: Decision) -> tuple[Change, ...]:
         """What would change, asked of the server itself (dry run), with secrets masked.
 
         Raises:
@@ -115,14 +138,14 @@ class Applier:
             body["metadata"] |= {"uid": decision.live.uid}
             after = self._client.server_side_apply(body, dry_run=True)
             found = diff.difference(decision.live.object(), after)
-        return tuple(diff.masked(change, decision.key.kind) for change in found)
+        return tuple(masked(change, decision.key.kind) for change in found)
 
     def _decide(
         self,
         manifest: Mapping[str, Any],
         live: LiveObject | None,
         owner: Owner,
-        adopt: bool,
+        adopt: Collection[str],
         ignore: Sequence[str],
     ) -> Decision:
         key = key_of(manifest)
@@ -130,7 +153,7 @@ class Applier:
         accepted = paths if live and live.applied == digest else frozenset[str]()
         return decide(manifest, live, owner, adopt=adopt, ignore=ignore, accepted=accepted)
 
-    def _do(self, decision: Decision, owner: Owner, adopt: bool) -> bool:
+    def _do(self, decision: Decision, owner: Owner, adopt: Collection[str]) -> bool:
         kind = kind_of(decision.manifest)
         if decision.live is None:
             try:
@@ -148,7 +171,7 @@ class Applier:
             self._accepted.pop(decision.key, None)
         return decision.live is None or _version(made) != decision.live.resource_version
 
-    def _met(self, decision: Decision, kind: Kind, owner: Owner, adopt: bool) -> bool:
+    def _met(self, decision: Decision, kind: Kind, owner: Owner, adopt: Collection[str]) -> bool:
         """An object of this name is there after all: ours, not yet seen, or somebody else's."""
         found = self._client.find(kind, decision.key.namespace, decision.key.name)
         if found is None:
@@ -205,7 +228,7 @@ def _raise_if_hopeless(decision: Decision) -> None:
     if decision.act is Act.CONFLICT:
         raise Taken(
             f"{decision.problem}; it is left alone.",
-            "Give it another name, delete it, or let it be taken over with --adopt.",
+            "Delete it, give it another name, or have it taken over with --adopt.",
         )
     if decision.act is Act.REFUSED:
         paths = tuple(change.path for change in decision.changes)

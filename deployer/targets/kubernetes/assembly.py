@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import socket
+import threading
+import time
 import uuid
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -13,8 +15,9 @@ from typing import Final
 from deployer.artifacts import Artifacts
 from deployer.clusters import Cluster
 from deployer.settings import Settings
+from deployer.smallfiles import SmallFiles
 from deployer.targets.kubernetes.access import ClusterAccess, Session
-from deployer.targets.kubernetes.buildjob import BuildPlace
+from deployer.targets.kubernetes.buildplace import BuildPlace
 from deployer.targets.kubernetes.cache import Cache
 from deployer.targets.kubernetes.checking import check
 from deployer.targets.kubernetes.clusterrecords import ClusterRecords
@@ -22,12 +25,13 @@ from deployer.targets.kubernetes.connection import Client
 from deployer.targets.kubernetes.doors import Doors
 from deployer.targets.kubernetes.gateway import Gateway
 from deployer.targets.kubernetes.imagebuilds import ImageBuilds
+from deployer.targets.kubernetes.imagestore import ImageStore
 from deployer.targets.kubernetes.lease import Lease
 from deployer.targets.kubernetes.manifests import Manifests
 from deployer.targets.kubernetes.objects import LiveObject
 from deployer.targets.kubernetes.preparation import Preparation
 from deployer.targets.kubernetes.render import Charts
-from deployer.targets.kubernetes.smallfiles import SmallFiles
+from deployer.targets.kubernetes.roster import Memory, Roster
 from deployer.targets.kubernetes.target import KubernetesTarget, Parts
 from deployer.units import format_cpu, format_quantity
 
@@ -44,10 +48,19 @@ class Assembled:
     cache: Cache
     lease: Lease
 
-    def start(self, seconds: float) -> bool:
-        """Begin to watch it; True once everything has been listed, False if not by then."""
+    def start(self, seconds: float, stop: threading.Event) -> bool:
+        """Begin to watch it; True once everything has been listed, False if not by then.
+
+        Args:
+            seconds: how long the listings are waited for.
+            stop: once it is set they are waited for no longer.
+        """
         self.cache.start()
-        return self.cache.wait(seconds)
+        deadline = time.monotonic() + seconds
+        while not self.cache.wait(0.1):
+            if stop.is_set() or time.monotonic() > deadline:
+                return False
+        return True
 
 
 def assemble(
@@ -57,6 +70,7 @@ def assemble(
     tracking_url: str,
     changed: Callable[[str], None],
     clock: Callable[[], float],
+    memory: Memory,
 ) -> Assembled:
     """Put together what serves one cluster; nothing is asked of it yet.
 
@@ -67,6 +81,7 @@ def assemble(
         tracking_url: MLflow's address, for pods that are given no other.
         changed: told a deployment's id whenever anything of it changed.
         clock: seconds since the epoch.
+        memory: keeps who served there over a restart.
     """
     cluster = settings.clusters[name]
     session = Session(ClusterAccess(cluster.kubeconfig, cluster.context, cluster.in_cluster))
@@ -87,10 +102,11 @@ def assemble(
     cache = Cache(
         client, settings.platform_id, namespaces(name, settings), changed=changed, deleted=deleted
     )
-    records = ClusterRecords(client, cache, settings.namespace)
+    records = ClusterRecords(client, cache, settings.namespace, Roster(name, memory))
     places.append(records)
     doors = Doors(client, direct=_direct(cluster))
-    builds = ImageBuilds(client, _place(cluster, settings), settings.limits.parallel_builds)
+    place = _place(name, settings)
+    builds = ImageBuilds(client, place, settings.limits.parallel_builds, clock)
     files = SmallFiles(artifacts, settings.cache / "small-files")
     parts = Parts(
         check=partial(
@@ -105,6 +121,7 @@ def assemble(
             str(cluster.gateway.url), cluster.gateway.probe_url and str(cluster.gateway.probe_url)
         ),
         doors=doors,
+        images=ImageStore(client, cache, builds, place, files, namespaces(name, settings), clock),
     )
     return Assembled(KubernetesTarget(name, parts, settings, clock), records, cache, lease)
 
@@ -127,7 +144,8 @@ def _direct(cluster: Cluster) -> bool:
     return cluster.reach == "direct" or (cluster.reach is None and cluster.in_cluster)
 
 
-def _place(cluster: Cluster, settings: Settings) -> BuildPlace | None:
+def _place(name: str, settings: Settings) -> BuildPlace | None:
+    cluster = settings.clusters[name]
     registry, build = cluster.registry, cluster.build
     if registry is None or build.image is None:
         return None
@@ -135,6 +153,7 @@ def _place(cluster: Cluster, settings: Settings) -> BuildPlace | None:
     return BuildPlace(
         namespace=build.namespace,
         platform_id=settings.platform_id,
+        cluster=name,
         builder=build.image,
         base=registry.as_pushed(cluster.server_image),
         push=f"{registry.push}/{ENVIRONMENTS}",

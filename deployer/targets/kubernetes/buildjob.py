@@ -1,82 +1,31 @@
-"""In: what a model asks of its environment, and where to build it. Out: the build's manifests.
+"""In: environments to build or to remove, and where. Out: the manifests of the Jobs that do it.
 
-The Job runs as nobody in particular: no token, no capability, a root that cannot be written. What
+A Job runs as nobody in particular: no token, no capability, a root that cannot be written. What
 it may use is what it is given: an index's credentials and the registry's, both by reference.
 """
 
 from __future__ import annotations
 
-import hashlib
 import json
-from dataclasses import dataclass
+from collections.abc import Sequence
 from typing import Any, Final
 
 from deployer.requirements import EnvironmentRequest
+from deployer.targets.kubernetes.buildplace import (
+    KEY,
+    REQUIREMENTS,
+    BuildPlace,
+    image_key,
+    lock_name,
+    object_name,
+    owner_labels,
+)
 
 Object = dict[str, Any]
 
-KEY: Final = "schnitzel.dev/environment"
-REQUIREMENTS: Final = "schnitzel.dev/requirements"
-PLATFORM: Final = "schnitzel.dev/platform"
 USER: Final = 65532
-NAME_DIGITS: Final = 20
-
-
-@dataclass(frozen=True, slots=True)
-class BuildPlace:
-    """Where and with what environments are built.
-
-    Attributes:
-        namespace: where the Jobs run.
-        platform_id: whose they are.
-        builder: the environment builder's image.
-        base: the model server's image, as the Job reaches it.
-        push: the repository for environments, as the Job reaches it: "10.0.0.5:5000/environments".
-        pull: the same repository, as nodes reach it.
-        insecure: whether the registry speaks plain HTTP.
-        push_secret: a Secret of type kubernetes.io/dockerconfigjson; "" for none.
-        pull_secret: likewise, to pull the builder with.
-        index_secret: a Secret whose keys become variables, such as UV_INDEX_URL; "" for none.
-        trust_bundle: a ConfigMap's name and the key of CA certificates in it, or None.
-        wheels_only: whether packages that have to be compiled are refused.
-        timeout: seconds for one build.
-        cpu: cores, such as "1"; also the limit.
-        memory: such as "2Gi"; also the limit.
-        scratch: the size of the environment and what it takes to make it, such as "20Gi".
-    """
-
-    namespace: str
-    platform_id: str
-    builder: str
-    base: str
-    push: str
-    pull: str
-    insecure: bool = False
-    push_secret: str = ""
-    pull_secret: str = ""
-    index_secret: str = ""
-    trust_bundle: tuple[str, str] | None = None
-    wheels_only: bool = True
-    timeout: int = 3600
-    cpu: str = "2"
-    memory: str = "4Gi"
-    scratch: str = "20Gi"
-
-
-def image_key(request: EnvironmentRequest, place: BuildPlace) -> str:
-    """The same for what gets the same image in the same repository: 32 hex digits."""
-    text = f"{request.key}\n{place.base}\n{place.push}"
-    return hashlib.sha256(text.encode()).hexdigest()[:32]
-
-
-def object_name(key: str) -> str:
-    """The name of the ConfigMap and the Job of a build."""
-    return f"environment-{key[:NAME_DIGITS]}"
-
-
-def lock_name(request: EnvironmentRequest) -> str:
-    """The name of the ConfigMap that keeps what the requirements were locked to."""
-    return f"lock-{request.key[:NAME_DIGITS]}"
+REQUEST: Final = "/etc/build"
+REMOVAL_SECONDS: Final = 600
 
 
 def request_map(
@@ -102,6 +51,7 @@ def request_map(
         "tag": key,
         "wheels_only": place.wheels_only,
         "insecure": place.insecure,
+        "labels": owner_labels(place),
     }
     if before:
         asked["environment"] = before
@@ -130,7 +80,42 @@ def job(request: EnvironmentRequest, place: BuildPlace) -> Object:
     """The Job that builds an environment, tried once: who asks for it decides on another try."""
     key = image_key(request, place)
     name = object_name(key)
-    metadata = _metadata(name, key, place)
+    items = [{"key": "request.json", "path": "request.json"}]
+    container = _container(place, {"args": [f"{REQUEST}/request.json"]})
+    container["volumeMounts"] += [
+        {"name": "request", "mountPath": REQUEST, "readOnly": True},
+        {"name": "environment", "mountPath": "/opt/env"},
+    ]
+    if place.index_secret:
+        container["envFrom"] = [{"secretRef": {"name": place.index_secret}}]
+    volumes = [
+        {"name": "request", "configMap": {"name": name, "items": items}},
+        {"name": "environment", "emptyDir": {"sizeLimit": place.scratch}},
+    ]
+    return _job(_metadata(name, key, place), place, container, volumes, place.timeout)
+
+
+def removal_job(name: str, digests: Sequence[str], place: BuildPlace) -> Object:
+    """The Job that takes images of ours out of the registry, with the credentials of a build."""
+    asked = {
+        "repository": place.push,
+        "digests": list(digests),
+        "insecure": place.insecure,
+        "labels": owner_labels(place),
+    }
+    container = _container(
+        place,
+        {
+            "command": ["/usr/bin/python3.11", "/opt/builder/remove.py"],
+            "args": [json.dumps(asked)],
+        },
+    )
+    return _job(_metadata(name, "", place), place, container, [], REMOVAL_SECONDS)
+
+
+def _job(
+    metadata: Object, place: BuildPlace, container: Object, volumes: list[Object], seconds: int
+) -> Object:
     secrets = [{"name": place.pull_secret}] if place.pull_secret else []
     pod = {
         "restartPolicy": "Never",
@@ -144,8 +129,8 @@ def job(request: EnvironmentRequest, place: BuildPlace) -> Object:
             "fsGroup": USER,
             "seccompProfile": {"type": "RuntimeDefault"},
         },
-        "containers": [_container(place)],
-        "volumes": _volumes(name, place),
+        "containers": [container],
+        "volumes": [*volumes, *_volumes(place)],
     }
     return {
         "apiVersion": "batch/v1",
@@ -153,20 +138,16 @@ def job(request: EnvironmentRequest, place: BuildPlace) -> Object:
         "metadata": metadata,
         "spec": {
             "backoffLimit": 0,
-            "activeDeadlineSeconds": place.timeout,
+            "activeDeadlineSeconds": seconds,
             "ttlSecondsAfterFinished": 86400,
             "template": {"metadata": {"labels": metadata["labels"]}, "spec": pod},
         },
     }
 
 
-def _container(place: BuildPlace) -> Object:
+def _container(place: BuildPlace, runs: Object) -> Object:
     env = [{"name": "HOME", "value": "/tmp"}, {"name": "UV_LINK_MODE", "value": "copy"}]  # noqa: S108
-    mounts = [
-        {"name": "request", "mountPath": "/etc/build", "readOnly": True},
-        {"name": "environment", "mountPath": "/opt/env"},
-        {"name": "tmp", "mountPath": "/tmp"},  # noqa: S108 - the container's own
-    ]
+    mounts: list[Object] = [{"name": "tmp", "mountPath": "/tmp"}]  # noqa: S108 - its own
     if place.trust_bundle:
         path = "/etc/build-ca/ca.crt"
         mounts.append({"name": "ca", "mountPath": "/etc/build-ca", "readOnly": True})
@@ -174,14 +155,12 @@ def _container(place: BuildPlace) -> Object:
     if place.push_secret:
         mounts.append({"name": "registry", "mountPath": "/etc/registry", "readOnly": True})
         env.append({"name": "DOCKER_CONFIG", "value": "/etc/registry"})
-    index = [{"secretRef": {"name": place.index_secret}}] if place.index_secret else []
     return {
         "name": "builder",
         "image": place.builder,
         "imagePullPolicy": "IfNotPresent",
-        "args": ["/etc/build/request.json"],
+        **runs,
         "env": env,
-        "envFrom": index,
         "resources": {
             "requests": {"cpu": "250m", "memory": "512Mi"},
             "limits": {"cpu": place.cpu, "memory": place.memory},
@@ -197,13 +176,8 @@ def _container(place: BuildPlace) -> Object:
     }
 
 
-def _volumes(name: str, place: BuildPlace) -> list[Object]:
-    items = [{"key": "request.json", "path": "request.json"}]
-    volumes: list[Object] = [
-        {"name": "request", "configMap": {"name": name, "items": items}},
-        {"name": "environment", "emptyDir": {"sizeLimit": place.scratch}},
-        {"name": "tmp", "emptyDir": {"sizeLimit": place.scratch}},
-    ]
+def _volumes(place: BuildPlace) -> list[Object]:
+    volumes: list[Object] = [{"name": "tmp", "emptyDir": {"sizeLimit": place.scratch}}]
     if place.trust_bundle:
         bundle, key = place.trust_bundle
         items = [{"key": key, "path": "ca.crt"}]
@@ -223,7 +197,7 @@ def _metadata(name: str, key: str, place: BuildPlace) -> Object:
             "app.kubernetes.io/name": "environment",
             "app.kubernetes.io/component": "build",
             "app.kubernetes.io/managed-by": "schnitzel",
-            KEY: key,
-            PLATFORM: place.platform_id,
+            **({KEY: key} if key else {}),
+            **owner_labels(place),
         },
     }

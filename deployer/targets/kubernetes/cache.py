@@ -87,6 +87,11 @@ class Cache:
                 if self._started:
                     informer.start()
 
+    def watches(self, namespace: str) -> bool:
+        """Whether a namespace is looked into."""
+        kind = self._kinds[0].name
+        return (kind, namespace) in self._informers or (kind, "") in self._informers
+
     def wait(self, seconds: float) -> bool:
         """Wait until everything has been listed once; False if it has not been by then."""
         deadline = time.monotonic() + seconds

@@ -34,7 +34,7 @@ _RIGHTS: Final[tuple[tuple[str, str, tuple[str, ...]], ...]] = (
 )
 _BUILD_RIGHTS: Final[tuple[tuple[str, str, tuple[str, ...]], ...]] = (
     ("batch", "jobs", ("get", "create", "delete")),
-    ("", "configmaps", ("get", "list", "create", "update")),
+    ("", "configmaps", ("get", "list", "create", "update", "delete")),
     ("", "pods", ("list",)),
     ("", "pods/log", ("get",)),
 )

@@ -1,13 +1,18 @@
 """In: records. Out: the same records after a restart, as ModelDeployments of a cluster.
 
 Every write is on condition that the object is as it was read; it is made only where nobody
-deleted it, for deleting it is a person's word to retire the deployment.
+deleted it, for deleting it is a person's word to retire the deployment. That is remembered in the
+roster, so that it holds for what was deleted while no Deployer ran.
 """
 
 from __future__ import annotations
 
+import logging
+import shlex
 import threading
+import time
 from collections.abc import Callable
+from typing import Final
 
 from deployer.errors import DeletedByHand
 from deployer.state import Record
@@ -19,6 +24,12 @@ from deployer.targets.kubernetes.connection import Client
 from deployer.targets.kubernetes.crd import RecordUnreadable
 from deployer.targets.kubernetes.kinds import MODEL_DEPLOYMENT
 from deployer.targets.kubernetes.objects import LiveObject
+from deployer.targets.kubernetes.roster import Roster
+
+log = logging.getLogger(__name__)
+
+LOOK_SECONDS: Final = 1.0
+"""How long a look at whether a whole namespace is empty is good for."""
 
 
 class ClusterRecords:
@@ -28,17 +39,23 @@ class ClusterRecords:
         client: writes; guarded, where a lease decides who may.
         cache: reads.
         namespace_of: the namespace of an environment's deployments, for a project.
+        roster: who served here, over restarts; None: for as long as the process lives.
     """
 
     def __init__(
-        self, client: Client, cache: Cache, namespace_of: Callable[[str, str], str]
+        self,
+        client: Client,
+        cache: Cache,
+        namespace_of: Callable[[str, str], str],
+        roster: Roster | None = None,
     ) -> None:
         self._client = client
         self._cache = cache
         self._namespace_of = namespace_of
         self._lock = threading.Lock()
         self._read: dict[str, tuple[bytes, Record]] = {}
-        self._deleted: set[str] = set()
+        self._roster = roster or Roster("")
+        self._emptied: dict[str, tuple[float, int]] = {}
 
     def load(self, key: str) -> Record | None:
         """The record of a deployment, or None if there is none.
@@ -55,10 +72,11 @@ class ClusterRecords:
         found = []
         for live in self._cache.all(MODEL_DEPLOYMENT):
             try:
-                found.append(self._record(live))
+                found.append((self._record(live), live.key.namespace))
             except RecordUnreadable:
                 continue
-        return found
+        self._roster.note(found)
+        return [record for record, _ in found]
 
     def save(self, record: Record) -> None:
         """Keep a record; writes only if it changed.
@@ -85,6 +103,7 @@ class ClusterRecords:
                 MODEL_DEPLOYMENT, live.key.namespace, live.key.name, operations
             )
             self._cache.absorb(MODEL_DEPLOYMENT, changed)
+        self._roster.note([(record, live.key.namespace if live else self.namespace(record))])
 
     def tell(self, told: Status, ready: str, now: float) -> bool:
         """Show what is known of a deployment in its status; False if that stands there already.
@@ -130,34 +149,53 @@ class ClusterRecords:
     def note_deleted(self, live: LiveObject, by_us: bool) -> None:
         """An object went: to be called by the cache."""
         if live.kind == MODEL_DEPLOYMENT:
+            if not by_us:
+                log.warning("%s in %s was deleted by somebody", live.key, live.key.namespace)
             with self._lock:
-                _, record = self._read.pop(live.deployment, (b"", None))
-                served = record is None or record.serving or record.candidate
-                if served and not by_us:
-                    self._deleted.add(live.deployment)
+                self._read.pop(live.deployment, None)
 
-    def deleted(self) -> set[str]:
-        """The ids of those that somebody deleted while we looked, and that nobody allowed since."""
-        with self._lock:
-            return set(self._deleted)
+    def raise_if_deleted(self, record: Record) -> None:
+        """Refuse to make again what somebody deleted: it is on the roster, and not there.
 
-    def hold(self, key: str) -> None:
-        """It was deleted by somebody before we started, as is remembered elsewhere."""
-        with self._lock:
-            self._deleted.add(key)
+        Raises:
+            DeletedByHand: nobody has allowed it since.
+            Unavailable: it is not known now whether it is there.
+        """
+        if self.object(record.id) is not None:
+            return
+        namespace = self._roster.namespace(record.id)
+        if namespace is None or not self._cache.watches(namespace):
+            return
+        gone = f"The ModelDeployment {record.id} was deleted by somebody"
+        together = self._gone_together(namespace)
+        if together > 1:
+            gone = (
+                f"None of the {together} ModelDeployments that served in the namespace {namespace} "
+                "is there any more: it, or the whole cluster, was replaced or restored"
+            )
+        raise DeletedByHand(
+            f"{gone}. {record.model} is retired from {record.environment}, and not made again by "
+            "itself.",
+            f"To serve it again: schnitzel deploy apply {shlex.quote(record.model)} "
+            f"-e {record.environment}",
+        )
 
     def allow(self, key: str) -> None:
         """A person's word: it may be made again."""
-        with self._lock:
-            self._deleted.discard(key)
+        if self.object(key) is None:
+            self._roster.strike(key)
+
+    def _gone_together(self, namespace: str) -> int:
+        """How many of a namespace went if none of ours is left there; else 0."""
+        at, gone = self._emptied.get(namespace, (0.0, 0))
+        if time.monotonic() - at >= LOOK_SECONDS:
+            left = any(o.key.namespace == namespace for o in self._cache.all(MODEL_DEPLOYMENT))
+            gone = 0 if left else self._roster.count(namespace)
+            self._emptied[namespace] = (time.monotonic(), gone)
+        return gone
 
     def _create(self, record: Record) -> None:
-        if record.id in self.deleted():
-            raise DeletedByHand(
-                f"The ModelDeployment {record.id} was deleted by somebody: "
-                f"{record.model} is retired from {record.environment}.",
-                f"To serve it again: schnitzel deploy apply {record.model} -e {record.environment}",
-            )
+        self.raise_if_deleted(record)
         namespace = self.namespace(record)
         made = crd.manifest(record, self._cache.platform, namespace)
         try:

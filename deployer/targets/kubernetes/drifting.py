@@ -9,8 +9,8 @@ import logging
 from collections.abc import Callable, Sequence
 
 from deployer.environmentsection import Environment
+from deployer.masking import masked
 from deployer.targets.kubernetes.clusterrecords import ClusterRecords
-from deployer.targets.kubernetes.diff import masked
 from deployer.targets.kubernetes.ownership import Cause, Decision
 
 log = logging.getLogger(__name__)

@@ -8,22 +8,21 @@ what it builds, so that the API server itself refuses a second one beside it.
 from __future__ import annotations
 
 import hashlib
-import json
 import re
 import threading
 import time
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any, Final, Literal
 
-from deployer import errors
 from deployer.background import Jobs, Stopped
 from deployer.errors import EnvironmentUnbuildable, VersionFailure
 from deployer.requirements import EnvironmentRequest
-from deployer.targets.kubernetes import buildjob
+from deployer.targets.kubernetes import buildjob, buildplace, jobresults
 from deployer.targets.kubernetes.apierrors import Exists, Missing
-from deployer.targets.kubernetes.buildjob import BuildPlace
+from deployer.targets.kubernetes.buildplace import BuildPlace
 from deployer.targets.kubernetes.connection import Client
-from deployer.targets.kubernetes.kinds import CONFIG_MAP, JOB, POD
+from deployer.targets.kubernetes.kinds import CONFIG_MAP, JOB
 from deployer.targets.kubernetes.words import waiting
 
 LOOK_SECONDS: Final = 1.0
@@ -68,11 +67,22 @@ class ImageBuilds:
         client: the cluster.
         place: where and with what; None: versions have to name an image.
         parallel: builds at the same time.
+        clock: seconds since the epoch.
     """
 
-    def __init__(self, client: Client, place: BuildPlace | None, parallel: int) -> None:
+    def __init__(
+        self,
+        client: Client,
+        place: BuildPlace | None,
+        parallel: int,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
         self._client = client
         self._maybe = place
+        self._clock = clock
+        self._asked: dict[str, float] = {}
+        self._leaving: set[str] = set()
+        self._lock = threading.Lock()
         self._jobs: Jobs[BuiltImage] = Jobs("image-builds", parallel)
         self._said: dict[str, str] = {}
         self._wake = threading.Event()
@@ -92,8 +102,13 @@ class ImageBuilds:
         Raises:
             EnvironmentUnbuildable: nothing can be built for this cluster.
         """
-        key = buildjob.image_key(request, self._place)
-        job = self._jobs.ensure(key, lambda: self._build(request, key))
+        key = buildplace.image_key(request, self._place)
+        with self._lock:
+            now = self._asked[key] = self._clock()
+            if key in self._leaving:
+                message = "an image of it that nothing used is being removed; then it is made anew"
+                return ImageState("building", now, message=message)
+            job = self._jobs.ensure(key, lambda: self._build(request, key))
         if job.result:
             return ImageState("ready", job.since, job.result)
         if job.error:
@@ -102,7 +117,39 @@ class ImageBuilds:
 
     def forget(self, request: EnvironmentRequest) -> None:
         """Let a failed build be tried again."""
-        self._jobs.forget(buildjob.image_key(request, self._place))
+        self._jobs.forget(buildplace.image_key(request, self._place))
+
+    def asked_at(self, key: str) -> float:
+        """When an image was last asked for here, in seconds since the epoch; 0 if never."""
+        return self._asked.get(key, 0.0)
+
+    def building(self, key: str) -> bool:
+        """Whether its build is under way here."""
+        job = self._jobs.seen(key)
+        return job is not None and job.phase == "running"
+
+    def claim(self, keys: Iterable[str], unasked_since: float) -> set[str]:
+        """Those that nobody builds, or asked for since; none of them is given out until `release`.
+
+        Args:
+            keys: of images, as `buildplace.image_key` makes them.
+            unasked_since: seconds since the epoch.
+        """
+        with self._lock:
+            claimed = {
+                key
+                for key in keys
+                if not self.building(key) and self.asked_at(key) <= unasked_since
+            }
+            self._leaving |= claimed
+            return claimed
+
+    def release(self, keys: Iterable[str]) -> None:
+        """What came of a claim stands on the cluster: it is looked at anew when next asked for."""
+        with self._lock:
+            for key in keys:
+                self._jobs.forget(key)
+                self._leaving.discard(key)
 
     def close(self) -> None:
         """Let go; a Job that runs goes on, and is found by the next Deployer."""
@@ -110,54 +157,68 @@ class ImageBuilds:
         self._jobs.close()
 
     def _build(self, request: EnvironmentRequest, key: str) -> BuiltImage:
-        name = buildjob.object_name(key)
+        name = buildplace.object_name(key)
         known = self._client.find(CONFIG_MAP, self._place.namespace, name)
+        if known and (removal := buildplace.removal_of(known)):
+            self._await_removal(removal, known)
+            known = None
         if known and (built := _built(known, self._place)):
             return built
-        self._begin(request, known is not None)
+        self._begin(request, known)
         self._said[key] = "it waits for a node"
         try:
             while True:
                 ended = self._look(name, key)
                 if ended:
                     return self._end(request, name, ended)
-                self._wake.wait(LOOK_SECONDS)
-                if self._jobs.stopping.is_set():
-                    raise Stopped
+                self._pause()
         finally:
             self._said.pop(key, None)
 
-    def _begin(self, request: EnvironmentRequest, asked: bool) -> None:
+    def _begin(self, request: EnvironmentRequest, known: dict[str, Any] | None) -> None:
         """Have the build's objects there; a Job that failed before makes way for another try."""
-        name = buildjob.object_name(buildjob.image_key(request, self._place))
+        name = buildplace.object_name(buildplace.image_key(request, self._place))
         namespace = self._place.namespace
-        if not asked:
-            kept = self._client.find(CONFIG_MAP, namespace, buildjob.lock_name(request))
-            lock = str((kept or {}).get("data", {}).get("lock", ""))
-            before = self._before(request) if lock else ""
-            self._make(buildjob.request_map(request, self._place, lock, before))
         job = self._client.find(JOB, namespace, name)
-        if job and _condition(job, "Failed"):
+        if job and jobresults.condition(job, "Failed"):
             uid = job["metadata"]["uid"]
             self._client.delete(JOB, namespace, name, uid=uid, propagation="Foreground")
             while self._client.find(JOB, namespace, name):
-                if self._jobs.stopping.is_set():
-                    raise Stopped
-                time.sleep(LOOK_SECONDS / 4)
+                self._pause()
             job = None
+        if job and known:
+            return
+        kept = self._client.find(CONFIG_MAP, namespace, buildplace.lock_name(request))
+        lock = str((kept or {}).get("data", {}).get("lock", ""))
+        before = self._before(request) if lock else ""
+        asked = buildjob.request_map(request, self._place, lock, before)
+        if known is None:
+            self._make(asked)
+        elif known.get("data") != asked["data"]:  # what can be gone on from is newer by now
+            self._client.replace({**known, "data": asked["data"]})
         if job is None:
             self._make(buildjob.job(request, self._place))
 
+    def _await_removal(self, removal: str, known: dict[str, Any]) -> None:
+        """Wait for a removal that another Deployer began, and forget the image as it did."""
+        namespace, meta = self._place.namespace, known["metadata"]
+        while (job := self._client.find(JOB, namespace, removal)) and not jobresults.ended(job):
+            self._pause()
+        self._client.delete(CONFIG_MAP, namespace, meta["name"], uid=meta["uid"])
+
     def _before(self, request: EnvironmentRequest) -> str:
-        """The image of the same environment on another server image, as a build reaches it."""
-        labels = (
-            f"{buildjob.REQUIREMENTS}={request.key},{buildjob.PLATFORM}={self._place.platform_id}"
-        )
+        """An image with the same environment, whoever made it: on another server image, perhaps."""
+        labels = f"{buildplace.REQUIREMENTS}={request.key}"
         for known in self._client.list(CONFIG_MAP, self._place.namespace, labels=labels):
-            _, _, digest = str(known.get("data", {}).get("image", "")).partition("@")
-            if digest:
-                return f"{self._place.push}@{digest}"
+            image = str(known.get("data", {}).get("image", ""))
+            if image.startswith(f"{self._place.push}@"):
+                return image
         return ""
+
+    def _pause(self) -> None:
+        self._wake.wait(LOOK_SECONDS)
+        if self._jobs.stopping.is_set():
+            raise Stopped
 
     def _make(self, obj: dict[str, Any]) -> None:
         try:
@@ -175,9 +236,9 @@ class ImageBuilds:
                 "It is begun anew by itself.",
                 passing=True,
             )
-        if _condition(job, "Complete") or _condition(job, "Failed"):
+        if jobresults.ended(job):
             return job
-        pod = self._pod(name)
+        pod = jobresults.pod_of(self._client, namespace, name)
         if pod is None:
             return None
         if pod.get("status", {}).get("phase") == "Pending":
@@ -191,23 +252,20 @@ class ImageBuilds:
         self._said[key] = told[-1].strip() if told else ""
         return None
 
-    def _pod(self, name: str) -> dict[str, Any] | None:
-        pods = self._client.list(POD, self._place.namespace, labels=f"job-name={name}")
-        return max(pods, key=lambda pod: str(pod["metadata"]["creationTimestamp"]), default=None)
-
     def _end(self, request: EnvironmentRequest, name: str, job: dict[str, Any]) -> BuiltImage:
         """What came of a Job that ended, kept in its ConfigMap; a failure is raised."""
         namespace = self._place.namespace
-        pod = self._pod(name)
-        told = _termination(pod)
-        failed = _condition(job, "Failed")
-        if failed or "image" not in told:
-            raise _failure(failed, pod, told, self._place)
+        pod = jobresults.pod_of(self._client, namespace, name)
+        told = jobresults.last_words(pod)
+        if jobresults.condition(job, "Failed") or "image" not in told:
+            raise jobresults.failure(job, pod, self._place)
         log = self._client.logs(namespace, pod["metadata"]["name"], lines=100_000) if pod else ""
         found = _LOCK.search(log)
         if found and hashlib.sha256(found["text"].encode()).hexdigest() == told.get("lock"):
             self._make(buildjob.lock_map(request, self._place, found["text"]))
-        data = {key: str(told[key]) for key in ("image", "lock", "python") if key in told}
+        kept = ("image", "lock", "python", "bytes")
+        data = {key: str(told[key]) for key in kept if key in told}
+        data["made"] = str(int(self._clock()))
         current = self._client.get(CONFIG_MAP, namespace, name)
         changed = {**current, "data": {**current.get("data", {}), **data}}
         self._client.replace(changed)
@@ -224,53 +282,3 @@ def _built(known: dict[str, Any], place: BuildPlace) -> BuiltImage | None:
     if not re.fullmatch(r"sha256:[0-9a-f]{64}", digest):
         return None
     return BuiltImage(f"{place.pull}@{digest}", data.get("lock", ""), data.get("python", ""))
-
-
-def _condition(job: dict[str, Any], kind: str) -> dict[str, Any] | None:
-    conditions = job.get("status", {}).get("conditions") or []
-    return next((c for c in conditions if c["type"] == kind and c["status"] == "True"), None)
-
-
-def _ended(pod: dict[str, Any] | None) -> dict[str, Any]:
-    statuses = (pod or {}).get("status", {}).get("containerStatuses") or [{}]
-    terminated: dict[str, Any] = statuses[0].get("state", {}).get("terminated") or {}
-    return terminated
-
-
-def _termination(pod: dict[str, Any] | None) -> dict[str, Any]:
-    try:
-        told = json.loads(_ended(pod).get("message") or "{}")
-    except ValueError:
-        return {}
-    return told if isinstance(told, dict) else {}
-
-
-def _failure(
-    failed: dict[str, Any] | None,
-    pod: dict[str, Any] | None,
-    told: dict[str, Any],
-    place: BuildPlace,
-) -> VersionFailure:
-    if told.get("reason"):
-        known = getattr(errors, str(told["reason"]), EnvironmentUnbuildable)
-        if not (isinstance(known, type) and issubclass(known, VersionFailure)):
-            known = EnvironmentUnbuildable
-        passing = _ended(pod).get("exitCode") == 75
-        message, hint = str(told.get("message", "")), str(told.get("hint", ""))
-        return known(message, hint, passing=passing)
-    if failed and failed.get("reason") == "DeadlineExceeded":
-        return EnvironmentUnbuildable(
-            f"The environment was not built within {place.timeout} s.",
-            "Raise build.timeout of the cluster in platform.yaml, or ask for fewer packages.",
-        )
-    if _ended(pod).get("reason") == "OOMKilled":
-        return EnvironmentUnbuildable(
-            f"The build of the environment took more than its {place.memory} of memory.",
-            "Raise build.memory of the cluster in platform.yaml.",
-        )
-    why = (pod and waiting(pod)) or (failed or {}).get("message") or "its pod is gone"
-    return EnvironmentUnbuildable(
-        f"The build of the environment ended without a word: {why}.",
-        "It is tried again by itself.",
-        passing=True,
-    )

@@ -1,20 +1,29 @@
 """In: a predictor and the image that it runs. Out: its objects' manifests, owned and complete.
 
-The chart renders them; what no chart can know (the owner's uid) is added here.
+The chart renders them; what no chart can know (the owner's uid, and which image we chose) is added
+here.
 """
 
 from __future__ import annotations
 
+import hashlib
+import json
 from collections.abc import Mapping
+from functools import cached_property
 from typing import Any, Final
 
 from deployer.clusters import Cluster
-from deployer.state import Deployment, Predictor
+from deployer.specmodel import ServingSpec
+from deployer.state import Deployment, Predictor, Role
 from deployer.targets.kubernetes import crd, route, values
+from deployer.targets.kubernetes.kinds import DEPLOYMENT
 from deployer.targets.kubernetes.ownership import Owner
 from deployer.targets.kubernetes.render import Charts, Manifest
+from deployer.versions import VersionId
 
 CHART: Final = "model-server"
+IMAGE: Final = "schnitzel.dev/image"
+"""Annotation of a Deployment: the image that we chose; another one there counts as drift."""
 
 
 class Manifests:
@@ -37,10 +46,22 @@ class Manifests:
         gateway = cluster.gateway
         self._parent = route.Parent(gateway.name, gateway.namespace, gateway.section or "")
 
-    @property
+    @cached_property
     def version(self) -> str:
-        """The version of chart and server image that predictors are rendered with now."""
-        return f"{self._charts.version(CHART)} {self._cluster.server_image}"
+        """The version of chart and server image that predictors are rendered with now.
+
+        After the chart's own version stands a hash of its content, and of what the cluster's
+        settings and this release make of a predictor. So whatever would change all pods at once is
+        another version, which reaches them in batches.
+        """
+        spec = ServingSpec().model_dump(mode="json")
+        sample = Predictor("p", VersionId("m", 1, 1), Role.CHAMPION, "d", "s", spec)
+        place = values.Place("d", "m", "e", self._platform_id)
+        source = values.Source("mlflow-artifacts:/s", self._tracking_url)
+        made = values.values(sample, place, self._cluster, "image", source)
+        text = json.dumps([self._charts.content(CHART), made], sort_keys=True)
+        content = hashlib.sha256(text.encode()).hexdigest()[:8]
+        return f"{self._charts.version(CHART)}+{content} {self._cluster.server_image}"
 
     def predictor(
         self,
@@ -61,7 +82,7 @@ class Manifests:
         source = values.Source(predictor.source, self._tracking_url)
         found = values.values(predictor, place, self._cluster, image, source)
         rendered = self._charts.render(CHART, predictor.name, namespace, found)
-        return [owned(manifest, owner) for manifest in rendered]
+        return [owned(_noted(manifest, found["image"]), owner) for manifest in rendered]
 
     def route(self, deployment: Deployment, namespace: str, owner: Owner) -> Manifest | None:
         """The HTTPRoute of a deployment; None if nothing takes requests."""
@@ -71,6 +92,15 @@ class Manifests:
 
 
 def owned(manifest: Mapping[str, Any], owner: Owner) -> Manifest:
-    """A manifest whose object goes when the ModelDeployment goes."""
+    """A manifest whose object goes when the ModelDeployment goes; unchanged while there is none."""
+    if not owner.uid:
+        return dict(manifest)
     references = [crd.owner_reference(owner.deployment, owner.uid)]
     return {**manifest, "metadata": {**manifest["metadata"], "ownerReferences": references}}
+
+
+def _noted(manifest: Manifest, image: str) -> Manifest:
+    if manifest["kind"] != DEPLOYMENT.name:
+        return manifest
+    notes = {**(manifest["metadata"].get("annotations") or {}), IMAGE: image}
+    return {**manifest, "metadata": {**manifest["metadata"], "annotations": notes}}

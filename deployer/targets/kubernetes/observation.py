@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from shlex import join
 
 from deployer.reasons import Reason
 from deployer.state import ExampleState, ObservedPredictor, Phase, Predictor
@@ -128,7 +129,9 @@ def _judge(
     served = counts.complete or weight > 0
     model = predictor.version.model
     environment = deployment.get("metadata", {}).get("annotations", {}).get(ENVIRONMENT, "")
-    show = f"schnitzel deploy logs {model}" + (f" -e {environment}" if environment else "")
+    show = join(
+        ["schnitzel", "deploy", "logs", model, *(["-e", environment] if environment else [])]
+    )
     found = troubles(
         deployment,
         seen.pods,

@@ -12,7 +12,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
-from deployer.targets.kubernetes.diff import Change, drift
+from deployer.fields import Change
+from deployer.targets.kubernetes.diff import drift
 from deployer.targets.kubernetes.kinds import MODEL_DEPLOYMENT, POD, kind_of, rank
 from deployer.targets.kubernetes.objects import Key, LiveObject, digest_of
 
@@ -82,7 +83,7 @@ def decide(
     live: LiveObject | None,
     owner: Owner,
     *,
-    adopt: bool = False,
+    adopt: Collection[str] = (),
     ignore: Sequence[str] = (),
     accepted: Collection[str] = (),
 ) -> Decision:
@@ -92,7 +93,7 @@ def decide(
         manifest: as rendered, with its owner reference; without uid and resourceVersion.
         live: what is there, or None.
         owner: whose it shall be.
-        adopt: a person lets us take an object that is not ours.
+        adopt: uids of objects that are not ours, and that a person lets us take.
         ignore: paths whose drift does not count; see `diff.drift`.
         accepted: paths at which the server keeps another value than the manifest's, as seen in
             its answer to our own write.
@@ -101,7 +102,7 @@ def decide(
     if live is None:
         return Decision(Act.CREATE, key, manifest, digest, cause=Cause.NEW)
     stranger = stranger_to(live, owner)
-    if stranger and not adopt:
+    if stranger and live.uid not in adopt:
         return Decision(Act.CONFLICT, key, manifest, digest, live, problem=stranger)
     if live.deleting:
         problem = f"{key} is being deleted"

@@ -9,9 +9,9 @@ from pathlib import Path
 from deployer.background import Job
 from deployer.errors import VersionFailure
 from deployer.requirements import EnvironmentRequest
+from deployer.smallfiles import SmallFiles
 from deployer.state import Phase, Predictor
 from deployer.targets.kubernetes.imagebuilds import ImageBuilds
-from deployer.targets.kubernetes.smallfiles import SmallFiles
 from deployer.targets.preparing import Preparing, Progress
 
 
@@ -41,7 +41,7 @@ class Preparation(Preparing[Prepared]):
 
     def files(self, predictor: Predictor) -> Job[Path]:
         """The folder with a predictor's small files, its example among them, begun and observed."""
-        return self._files.ensure(predictor)
+        return self._files.ensure(predictor.version, predictor.source)
 
     def close(self) -> None:
         """End what is under way here; what a cluster builds goes on."""
@@ -49,7 +49,7 @@ class Preparation(Preparing[Prepared]):
         self._files.close()
 
     def _retry(self, predictor: Predictor, request: EnvironmentRequest | None) -> None:
-        self._files.forget(predictor)
+        self._files.forget(predictor.version, predictor.source)
         if request:
             self._builds.forget(request)
 
@@ -57,7 +57,7 @@ class Preparation(Preparing[Prepared]):
         now = self._clock()
         if predictor.spec.get("image"):
             return Prepared(Phase.READY, now, str(predictor.spec["image"]))
-        fetched = self._files.ensure(predictor)
+        fetched = self._files.ensure(predictor.version, predictor.source)
         if fetched.error:
             return Prepared(Phase.FAILED, now, error=fetched.error)
         if fetched.result is None:

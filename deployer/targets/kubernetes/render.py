@@ -11,6 +11,7 @@ the cluster, the clock or random numbers. So it is kept, and read again for the 
 
 from __future__ import annotations
 
+import hashlib
 import io
 import json
 import re
@@ -112,6 +113,17 @@ class Charts:
             about = yaml.safe_load((self._place(chart) / "Chart.yaml").read_bytes())
             self._versions[chart] = str(about["version"])
         return self._versions[chart]
+
+    def content(self, chart: str) -> str:
+        """A hash of all that a rendering takes from a chart: 64 hex digits; raises as `version`."""
+        place = self._place(chart)
+        found = {
+            path.relative_to(place).as_posix(): hashlib.sha256(path.read_bytes()).hexdigest()
+            for path in place.rglob("*")
+            if path.is_file()
+        }
+        kept = {name: found[name] for name in found if name not in _UNUSED}
+        return hashlib.sha256(json.dumps(kept, sort_keys=True).encode()).hexdigest()
 
     def render(
         self, chart: str, release: str, namespace: str, values: Mapping[str, Any]

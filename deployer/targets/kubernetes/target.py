@@ -6,41 +6,40 @@ written only where it differs. The record and the status live in the deployment'
 
 from __future__ import annotations
 
-import hashlib
-import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 from deployer import example
 from deployer.background import Job
+from deployer.collecting import Inventory, Needs
 from deployer.errors import GatewayUnavailable, TargetUnavailable
+from deployer.rendered import Node, Preview
 from deployer.settings import Settings
-from deployer.state import Deployment, Observed, ObservedPredictor, Phase, Predictor, Record, Slot
+from deployer.state import Deployment, Observed, ObservedPredictor, Phase, Predictor, Record
 from deployer.status import Status
 from deployer.targets.base import Finding
 from deployer.targets.examples import Examples
-from deployer.targets.kubernetes import observation
-from deployer.targets.kubernetes.apierrors import ApiError
-from deployer.targets.kubernetes.apply import Applier, Steady
+from deployer.targets.kubernetes import observation, podlogs, tree
+from deployer.targets.kubernetes.apply import Applier
+from deployer.targets.kubernetes.bringing import Bringing
 from deployer.targets.kubernetes.cache import Cache
 from deployer.targets.kubernetes.choosing import first_ready, instance, known
 from deployer.targets.kubernetes.clusterrecords import ClusterRecords
 from deployer.targets.kubernetes.connection import Client
-from deployer.targets.kubernetes.diff import pattern_of
 from deployer.targets.kubernetes.doors import Doors
 from deployer.targets.kubernetes.drifting import Drifting
 from deployer.targets.kubernetes.evidence import Evidence, Witness
 from deployer.targets.kubernetes.gateway import Gateway
+from deployer.targets.kubernetes.imagestore import ImageStore
 from deployer.targets.kubernetes.kinds import DEPLOYMENT, HTTP_ROUTE, POD
 from deployer.targets.kubernetes.manifests import Manifests
 from deployer.targets.kubernetes.objects import LiveObject
 from deployer.targets.kubernetes.ownership import Owner
 from deployer.targets.kubernetes.preparation import Preparation
-
-CONTAINER = "server"
+from deployer.targets.kubernetes.previewing import Previewing
+from deployer.targets.kubernetes.rendering import Rendering
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +54,7 @@ class Parts:
     manifests: Manifests
     gateway: Gateway
     doors: Doors
+    images: ImageStore
 
 
 class KubernetesTarget:
@@ -75,10 +75,20 @@ class KubernetesTarget:
         self._settings = settings
         self._clock = clock
         self._applier = Applier(parts.client, parts.cache.absorb, parts.cache.going)
-        self._steady = Steady()
         self._examples = Examples()
         self._witness = Witness(parts.client, parts.doors)
         self._drifting = Drifting(parts.records, clock)
+        rendering = Rendering(parts.manifests)
+        self._bringing = Bringing(
+            rendering,
+            self._applier,
+            parts.preparation,
+            parts.records,
+            self._drifting,
+            settings,
+            lambda: self.server,
+        )
+        self._previewing = Previewing(rendering, self._applier, parts.preparation)
 
     @property
     def server(self) -> str:
@@ -112,10 +122,7 @@ class KubernetesTarget:
         record, owner = self._kept(deployment.id)
         live = self._live(record)
         self._restart(deployment, live)
-        inputs = self._inputs(deployment)
-        steady = self._steady.holds(deployment.id, inputs, live)
-        if not steady and self._bring(deployment, record, live, owner):
-            self._steady.note(deployment.id, inputs, self._live(record))
+        self._bringing.bring(deployment, record, owner, live, lambda: self._live(record))
         for name in deployment.ask:
             self._ask(observed.predictors[name].predictor, live)
         kept = {slot.predictor.name for slot in deployment.slots}
@@ -124,6 +131,28 @@ class KubernetesTarget:
                 self._parts.preparation.forget(seen.predictor)
                 self._examples.forget(name)
                 self._witness.forget(name)
+
+    def preview(self, deployment: Deployment) -> Preview:
+        """See the base class."""
+        records = self._parts.records
+        known = records.load(deployment.id)
+        there = records.object(deployment.id)
+        record = known or Record(deployment.id, deployment.model, deployment.environment)
+        return self._previewing.preview(
+            deployment,
+            self._settings.environments[deployment.environment],
+            records.namespace(record),
+            self._live(record),
+            Owner(self._parts.cache.platform, deployment.id, there.uid if there else ""),
+            record.adopt,
+        )
+
+    def tree(self, deployment: str) -> Node:
+        """See the base class."""
+        record = self._parts.records.load(deployment)
+        if record is None:
+            return Node("ModelDeployment", deployment, "absent")
+        return tree.of(record, self._live(record), self.observe(deployment))
 
     def deployments(self) -> set[tuple[str, str]]:
         """See the base class."""
@@ -153,18 +182,23 @@ class KubernetesTarget:
     def logs(self, predictor: str, lines: int) -> str:
         """See the base class."""
         pods = [obj for obj in self._parts.cache.all(POD) if obj.predictor == predictor]
-        found = []
-        for pod in sorted(pods, key=lambda pod: pod.key.name):
-            text = self._log(pod, lines)
-            found.append(f"==> {pod.key.name} <==\n{text}" if len(pods) > 1 else text)
-        return "\n".join(found)
+        return podlogs.lines_of(self._parts.client, pods, lines)
 
     def check(self) -> list[Finding]:
         """See the base class."""
         return self._parts.check()
 
+    def environments(self, needs: Needs) -> Inventory:
+        """See the base class."""
+        return self._parts.images.inventory(needs)
+
+    def collect(self, names: Collection[str], needs: Callable[[], Needs], grace: float) -> None:
+        """See the base class."""
+        self._parts.images.collect(names, needs, grace)
+
     def close(self) -> None:
         """See the base class."""
+        self._parts.images.close()
         self._parts.preparation.close()
         self._parts.gateway.close()
         self._parts.cache.close(1.0)
@@ -213,45 +247,6 @@ class KubernetesTarget:
                 if obj.kind == DEPLOYMENT and obj.predictor == name and not obj.deleting:
                     self._applier.delete(obj)
 
-    def _bring(
-        self, deployment: Deployment, record: Record, live: Sequence[LiveObject], owner: Owner
-    ) -> bool:
-        """Write what differs and delete what is not wanted; True if there was nothing to do."""
-        namespace = self._parts.records.namespace(record)
-        wanted: list[dict[str, Any]] = []
-        keep = set()
-        complete = True
-        for slot in deployment.slots:
-            own = [obj for obj in live if obj.predictor == slot.predictor.name]
-            if own and slot.predictor.server != self.server:
-                keep |= {obj.key for obj in own}  # of an earlier chart: left as it was rendered
-                continue
-            image = self._image(slot, own)
-            if not image:
-                complete = False
-                continue
-            wanted += self._parts.manifests.predictor(
-                deployment, slot.predictor, namespace, image, owner
-            )
-        route = self._parts.manifests.route(deployment, namespace, owner)
-        wanted += [route] if route else []
-        environment = self._settings.environments[deployment.environment]
-        ignore = [pattern_of(pointer) for pointer in environment.drift_ignore]
-        decisions = self._applier.decide(wanted, live, owner, ignore=ignore)
-        chosen = self._drifting.choose(deployment.id, environment, decisions)
-        written = self._applier.carry_out(chosen, owner)
-        keep |= {decision.key for decision in decisions}
-        pruned = self._applier.prune(live, keep, owner)
-        return complete and not written and not pruned and len(chosen) == len(decisions)
-
-    def _image(self, slot: Slot, own: Sequence[LiveObject]) -> str:
-        """What a predictor's pods run; once they do, that is not asked again."""
-        for obj in own:
-            if obj.kind == DEPLOYMENT and not obj.deleting:
-                containers = obj.object()["spec"]["template"]["spec"]["containers"]
-                return next((str(c["image"]) for c in containers if c["name"] == CONTAINER), "")
-        return self._parts.preparation.ensure(slot.predictor).image
-
     def _ask(self, predictor: Predictor, live: Sequence[LiveObject]) -> None:
         own = [o.object() for o in live if o.kind == POD and o.predictor == predictor.name]
         pod = first_ready(own)
@@ -261,22 +256,3 @@ class KubernetesTarget:
         post = self._parts.doors.post(pod, "/invocations")
         question = partial(example.ask, post, files.result)
         self._examples.ask(predictor.name, instance(own), question)
-
-    def _inputs(self, deployment: Deployment) -> str:
-        environment = self._settings.environments[deployment.environment]
-        slots = [
-            (s.predictor.name, s.weight, s.predictor.artifact, s.predictor.server)
-            for s in deployment.slots
-        ]
-        text = json.dumps([slots, self.server, environment.drift, environment.drift_ignore])
-        return hashlib.sha256(text.encode()).hexdigest()
-
-    def _log(self, pod: LiveObject, lines: int) -> str:
-        place = (pod.key.namespace, pod.key.name)
-        try:
-            return self._parts.client.logs(*place, CONTAINER, lines=lines)
-        except ApiError:
-            try:
-                return self._parts.client.logs(*place, CONTAINER, lines=lines, previous=True)
-            except ApiError as error:
-                return f"(no log yet: {error.message})\n"

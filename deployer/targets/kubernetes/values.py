@@ -90,6 +90,7 @@ def values(
             "batching": {"enabled": spec.batching.enabled, "maxRows": spec.batching.max_rows},
             "python": PYTHON,
         },
+        "service": {"headless": cluster.gateway.headless},
         "replicas": spec.replicas,
         "autoscaling": _autoscaling(spec),
         "resources": {
@@ -114,18 +115,20 @@ def values(
 
 
 def _pull_secrets(spec: ServingSpec, cluster: Cluster) -> list[str]:
-    """The registry's own for an image that we built there, and those that the spec names."""
-    ours = cluster.registry.pull_secret if cluster.registry and not spec.image else None
+    """The registry's own, for the platform's images, and those that the spec names."""
+    ours = cluster.registry.pull_secret if cluster.registry else None
     return list(dict.fromkeys([*([ours] if ours else []), *spec.kubernetes.pull_secrets]))
 
 
 def _artifact(predictor: Predictor, cluster: Cluster, source: Source) -> dict[str, str]:
+    """Fetched with the platform's own image always: no team's image sees the secret."""
     on_mlflow = source.uri.startswith("mlflow-artifacts:")
     tracking = cluster.artifacts.tracking_uri or source.tracking_uri
     return {
         "uri": source.uri,
         "digest": predictor.artifact,
         "trackingUri": tracking if on_mlflow else "",
+        "image": cluster.server_image,
         "secretName": cluster.artifacts.secret or "",
     }
 

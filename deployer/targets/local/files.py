@@ -14,7 +14,7 @@ import threading
 import zlib
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from pydantic import TypeAdapter, ValidationError
 
@@ -97,6 +97,14 @@ class PredictorFiles:
         """What a replica last wrote of itself; empty before that."""
         return _json(self._file(replica, "state"))
 
+    def state_file(self, replica: str) -> Path:
+        """Where a replica writes how it is."""
+        return self._file(replica, "state")
+
+    def config_file(self, replica: str) -> Path:
+        """What a replica reads at its start."""
+        return self._file(replica, "predictor")
+
     def ports(self, predictor: Predictor) -> list[int]:
         """The ports of its replicas, as far as they were started."""
         ports = [self.server(replica).get("port") for replica in replicas(predictor)]
@@ -107,26 +115,10 @@ class PredictorFiles:
 
         A port that it had is kept while it is free.
         """
-        predictor = definition.predictor
-        spec = predictor.spec
-        state = self._file(replica, "state")
+        state = self.state_file(replica)
         state.unlink(missing_ok=True)
-        server = {
-            "predictor": predictor.name,
-            "model": definition.model,
-            "model_version": str(predictor.version.number),
-            "environment": definition.environment,
-            "artifact": str(artifact),
-            "python": str(python),
-            "host": "127.0.0.1",
-            "state_file": str(state),
-            "memory_bytes": spec["resources"]["memory"],
-            "max_body_bytes": spec["max_body"],
-            "timeout_seconds": spec["timeout_seconds"],
-            "batching": spec["batching"],
-            "drain_seconds": spec["rollout"]["drain"],
-        }
-        file = self._file(replica, "predictor")
+        server = server_config(definition, definition.predictor, str(artifact), str(python), state)
+        file = self.config_file(replica)
         with self._lock:
             server["port"] = self._port(self.server(replica).get("port"))
             write_atomically(file, json.dumps(server, indent=1))
@@ -152,6 +144,43 @@ class PredictorFiles:
                     continue
             return int(port)
         raise OSError("no free port for a model server")
+
+
+class _Named(Protocol):
+    @property
+    def model(self) -> str: ...
+    @property
+    def environment(self) -> str: ...
+
+
+def server_config(
+    about: _Named, predictor: Predictor, artifact: str, python: str, state_file: Path
+) -> dict[str, Any]:
+    """What a model server is started with, but for its port.
+
+    Args:
+        about: the deployment that it belongs to.
+        predictor: which one.
+        artifact: the folder of its files.
+        python: the interpreter of its environment.
+        state_file: where it writes how it is.
+    """
+    spec = predictor.spec
+    return {
+        "predictor": predictor.name,
+        "model": about.model,
+        "model_version": str(predictor.version.number),
+        "environment": about.environment,
+        "artifact": artifact,
+        "python": python,
+        "host": "127.0.0.1",
+        "state_file": str(state_file),
+        "memory_bytes": spec["resources"]["memory"],
+        "max_body_bytes": spec["max_body"],
+        "timeout_seconds": spec["timeout_seconds"],
+        "batching": spec["batching"],
+        "drain_seconds": spec["rollout"]["drain"],
+    }
 
 
 def replicas(predictor: Predictor) -> list[str]:

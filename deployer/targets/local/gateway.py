@@ -9,7 +9,7 @@ import os
 import tempfile
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +22,7 @@ from deployer.errors import GatewayUnavailable
 FRESH_SECONDS = 0.05
 HEALTH_CHECK = {"path": "/v2/health/ready", "interval": "500ms", "timeout": "2s"}
 
-Share = tuple[list[int], int]  # ports, and percent
+Share = tuple[Sequence[object], int]  # ports, and percent
 
 
 class Gateway:
@@ -61,17 +61,25 @@ class Gateway:
             Whether the file changed.
         """
         path = self._folder / f"{deployment}.yaml"
-        if not shares:
+        wanted = config(deployment, model, environment, shares)
+        if not wanted:
             existed = path.exists()
             path.unlink(missing_ok=True)
             return existed
-        prefix = f"/{environment}/{naming.url_segment(model)}"
-        text = yaml.safe_dump(_config(deployment, prefix, shares), sort_keys=True)
+        text = yaml.safe_dump(wanted, sort_keys=True)
         if path.exists() and path.read_text() == text:
             return False
         self._folder.mkdir(parents=True, exist_ok=True)
         write_atomically(path, text)
         return True
+
+    def written(self, deployment: str) -> dict[str, Any] | None:
+        """The route as it is on file; None if there is none, or none that can be read."""
+        try:
+            found = yaml.safe_load((self._folder / f"{deployment}.yaml").read_text())
+        except (OSError, yaml.YAMLError):
+            return None
+        return found if isinstance(found, dict) else None
 
     def live(self, deployment: str) -> dict[str, int]:
         """The weight in percent of each predictor that takes requests now.
@@ -129,7 +137,13 @@ def write_atomically(path: Path, text: str, mode: int = 0o600) -> None:
         raise
 
 
-def _config(deployment: str, prefix: str, shares: Mapping[str, Share]) -> dict[str, Any]:
+def config(
+    deployment: str, model: str, environment: str, shares: Mapping[str, Share]
+) -> dict[str, Any]:
+    """The route of a deployment as Traefik reads it; empty if nothing takes requests."""
+    if not shares:
+        return {}
+    prefix = f"/{environment}/{naming.url_segment(model)}"
     services: dict[str, Any] = {
         deployment: {
             "weighted": {

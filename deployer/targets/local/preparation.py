@@ -10,6 +10,7 @@ from pathlib import Path
 from deployer.artifacts import Artifacts, ArtifactState
 from deployer.environments import EnvironmentRequest, Environments
 from deployer.errors import VersionFailure
+from deployer.smallfiles import SmallFiles
 from deployer.state import Phase, Predictor
 from deployer.targets.preparing import Preparing, Progress
 
@@ -39,18 +40,19 @@ class Preparation(Preparing[Prepared]):
     ) -> None:
         super().__init__(clock)
         self._artifacts = artifacts
-        self._environments = environments
+        self.environments = environments
+        self.small_files = SmallFiles(artifacts, environments.cache / "small-files")
 
     def _retry(self, predictor: Predictor, request: EnvironmentRequest | None) -> None:
         self._artifacts.forget(predictor.version, predictor.source)
         if request:
-            self._environments.forget(request)
+            self.environments.forget(request)
 
     def close(self) -> None:
         """End what is under way, both at the same time; it begins anew after a restart."""
         fetching = threading.Thread(target=self._artifacts.close, name="close", daemon=True)
         fetching.start()
-        self._environments.close()
+        self.environments.close()
         fetching.join()
 
     def _look(self, predictor: Predictor) -> Prepared:
@@ -67,7 +69,7 @@ class Preparation(Preparing[Prepared]):
             if request is None:
                 request = EnvironmentRequest.read(artifact.path)
                 self._requests[predictor.name] = request
-            environment = self._environments.ensure(request)
+            environment = self.environments.ensure(request)
         except VersionFailure as error:
             return Prepared(Phase.FAILED, now, artifact.path, artifact.digest, error=error)
         if environment.error:

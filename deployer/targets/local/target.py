@@ -6,10 +6,11 @@ from it, from the servers' state files and from Traefik, never remembered.
 
 from __future__ import annotations
 
+import json
 import os
 import sys
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
@@ -17,11 +18,15 @@ from typing import Any
 
 from deployer import example
 from deployer.background import each
+from deployer.collecting import Inventory, Needs
 from deployer.errors import GatewayUnavailable, TargetUnavailable
+from deployer.rendered import Node, Preview
 from deployer.state import Deployment, Observed, ObservedPredictor, Phase, Predictor
 from deployer.status import Status
 from deployer.targets.base import Finding
 from deployer.targets.examples import Examples
+from deployer.targets.local import showing
+from deployer.targets.local.environmentstore import EnvironmentStore
 from deployer.targets.local.files import Definition, PredictorFiles, replicas
 from deployer.targets.local.gateway import Gateway
 from deployer.targets.local.observation import complete, observe_server, together
@@ -63,6 +68,8 @@ class LocalTarget:
         self._files = PredictorFiles(root / "predictors", platform_id)
         environment = {name: os.environ[name] for name in PASSED_ON if name in os.environ}
         self._supervisor = Supervisor(root, "schnitzel-serving", environment)
+        small_files = preparation.small_files
+        self._store = EnvironmentStore(preparation.environments, small_files, self._files, clock)
         self._examples = Examples()
         self._leaving: set[str] = set()
         self._lock = threading.Lock()
@@ -107,6 +114,34 @@ class LocalTarget:
             if name not in kept:
                 self._retire(seen.predictor)
 
+    def preview(self, deployment: Deployment) -> Preview:
+        """See the base class."""
+        running = self._processes().keys() - self._leaving
+
+        def program(replica: str, predictor: Predictor) -> dict[str, Any]:
+            values: dict[str, Any] = json.loads(self._program(replica, predictor).definition())
+            return values
+
+        def place(predictor: Predictor) -> tuple[str, str]:
+            prepared = self._preparation.seen(predictor.name)
+            known = (prepared.artifact, prepared.python) if prepared else (None, None)
+            return str(known[0] or ""), str(known[1] or "")
+
+        return showing.preview(deployment, self._files, self._gateway, running, program, place)
+
+    def tree(self, deployment: str) -> Node:
+        """See the base class."""
+        observed, processes = self.observe(deployment), self._processes()
+        parts = {
+            name: [
+                {"name": replica, "port": self._files.server(replica).get("port")}
+                | self._observe_replica(seen.predictor, replica, processes, observed.at)
+                for replica in replicas(seen.predictor)
+            ]
+            for name, seen in observed.predictors.items()
+        }
+        return showing.tree(deployment, observed, parts)
+
     def deployments(self) -> set[tuple[str, str]]:
         """See the base class."""
         return {(definition.model, definition.environment) for definition in self._files.all()}
@@ -130,8 +165,17 @@ class LocalTarget:
         """See the base class."""
         return []
 
+    def environments(self, needs: Needs) -> Inventory:
+        """See the base class."""
+        return self._store.inventory(needs)
+
+    def collect(self, names: Collection[str], needs: Callable[[], Needs], grace: float) -> None:
+        """See the base class."""
+        self._store.collect(names, needs, grace)
+
     def close(self) -> None:
         """See the base class."""
+        self._store.close()
         self._preparation.close()
         self._gateway.close()
 
@@ -190,11 +234,11 @@ class LocalTarget:
                 continue
             if replica in processes:
                 self._supervisor.remove(replica, grace=1)
-            config = self._files.configure(definition, replica, prepared.artifact, prepared.python)
-            self._supervisor.put(self._program(replica, config))
+            self._files.configure(definition, replica, prepared.artifact, prepared.python)
+            self._supervisor.put(self._program(replica, predictor))
 
-    def _program(self, replica: str, config: Path) -> Program:
-        drain = self._files.server(replica).get("drain_seconds", 5)
+    def _program(self, replica: str, predictor: Predictor) -> Program:
+        config = self._files.config_file(replica)
         return Program(
             name=replica,
             command=(sys.executable, "-m", "serving", str(config)),
@@ -203,7 +247,7 @@ class LocalTarget:
             log=self._logs / f"{replica}.log",
             autorestart="unexpected",
             exit_codes=(0, 64, 65),
-            stop_seconds=int(drain) + 5,
+            stop_seconds=int(predictor.spec["rollout"]["drain"]) + 5,
         )
 
     def _route(self, deployment: Deployment) -> None:

@@ -49,6 +49,28 @@ annotations:
 {{ .Values.terminationGracePeriodSeconds | default $needed | int64 }}
 {{- end }}
 
+{{/*
+Tolerations, as a YAML list: those that are given, and for so long a node that is lost, where they do
+not say it themselves. The API server would add five minutes in the same way.
+*/}}
+{{- define "model-server.tolerations" -}}
+{{- $found := .Values.tolerations -}}
+{{- if not (kindIs "invalid" .Values.nodeLostSeconds) -}}
+{{- range $key := list "node.kubernetes.io/not-ready" "node.kubernetes.io/unreachable" -}}
+{{- $said := false -}}
+{{- range $.Values.tolerations -}}
+{{- $said = or $said (and (has .key (list nil "" $key)) (has .effect (list nil "" "NoExecute"))) -}}
+{{- end -}}
+{{- if not $said -}}
+{{- $found = append $found (dict
+  "key" $key "operator" "Exists" "effect" "NoExecute" "tolerationSeconds" (int64 $.Values.nodeLostSeconds)
+) -}}
+{{- end -}}
+{{- end -}}
+{{- end -}}
+{{ toYaml $found }}
+{{- end }}
+
 {{/* Environment variables as a pod lists them; ours come first, and give way to one of the same name. */}}
 {{- define "model-server.env" -}}
 {{- $given := dict -}}

@@ -16,7 +16,8 @@ import yaml
 from deployer.artifacts import Artifacts, artifact_key
 from deployer.background import Job, Jobs
 from deployer.errors import ArtifactMissing
-from deployer.state import Predictor
+from deployer.requirements import EnvironmentRequest
+from deployer.versions import VersionId
 
 NAMES: Final = ("requirements.txt", "python_env.yaml", "conda.yaml", "constraints.txt")
 MOST_EXAMPLE: Final = 16 * 1024**2
@@ -35,40 +36,48 @@ class SmallFiles:
         self._artifacts = artifacts
         self._folder = folder
         self._jobs: Jobs[Path] = Jobs("small-files", 2)
+        self._requests: Jobs[EnvironmentRequest] = Jobs("requirements", 2)
 
-    def ensure(self, predictor: Predictor) -> Job[Path]:
+    def ensure(self, version: VersionId, source: str) -> Job[Path]:
         """Begin to fetch what is not there yet, and say how far it is; returns at once."""
-        key = self._key(predictor)
-        place = self._folder / key
+        place = self._place(version, source)
 
         def there() -> Path | None:
             return place if place.is_dir() else None
 
-        return self._jobs.ensure(key, lambda: self._fetch(predictor, place), there)
+        return self._jobs.ensure(place.name, lambda: self._fetch(source, place), there)
 
-    def folder(self, predictor: Predictor) -> Path | None:
-        """The folder, if it is there."""
-        place = self._folder / self._key(predictor)
-        return place if place.is_dir() else None
+    def request(self, version: VersionId, source: str) -> Job[EnvironmentRequest]:
+        """Begin to find out what a version asks of its environment; returns at once."""
+        place = self._place(version, source)
 
-    def forget(self, predictor: Predictor) -> None:
+        def read() -> EnvironmentRequest:
+            return EnvironmentRequest.read(self._fetch(source, place))
+
+        return self._requests.ensure(place.name, read)
+
+    def forget(self, version: VersionId, source: str) -> None:
         """Let what failed be tried again."""
-        self._jobs.forget(self._key(predictor))
+        key = self._place(version, source).name
+        self._jobs.forget(key)
+        self._requests.forget(key)
 
     def close(self) -> None:
         """End what is under way."""
         self._jobs.close()
+        self._requests.close()
 
-    @staticmethod
-    def _key(predictor: Predictor) -> str:
-        return artifact_key(predictor.version, predictor.source)
+    def _place(self, version: VersionId, source: str) -> Path:
+        return self._folder / artifact_key(version, source)
 
-    def _fetch(self, predictor: Predictor, place: Path) -> Path:
+    def _fetch(self, source: str, place: Path) -> Path:
+        if place.is_dir():
+            return place
         read = self._artifacts.read_file
-        model = read(predictor.source, "MLmodel")
+        model = read(source, "MLmodel")
         if model is None:
             raise ArtifactMissing(
-                f"There is no MLmodel file at {predictor.source}.",
+                f"There is no MLmodel file at {source}.",
                 "Log the model with mlflow's log_model and register that.",
             )
         self._folder.mkdir(parents=True, exist_ok=True)
@@ -77,12 +86,15 @@ class SmallFiles:
             (part / "MLmodel").write_bytes(model)
             wanted = dict.fromkeys(NAMES, 1024**2) | dict.fromkeys(_examples(model), MOST_EXAMPLE)
             for name, limit in wanted.items():
-                content = read(predictor.source, name, limit)
+                content = read(source, name, limit)
                 if content is not None:
                     (part / name).parent.mkdir(parents=True, exist_ok=True)
                     (part / name).write_bytes(content)
-            if not place.exists():
+            try:
                 part.rename(place)
+            except OSError:
+                if not place.is_dir():  # else somebody else was faster
+                    raise
         finally:
             shutil.rmtree(part, ignore_errors=True)
         return place

@@ -1,0 +1,77 @@
+"""Nothing in; the environments that were built out, and those that nothing needs gone."""
+
+import typer
+
+from cli import images
+from cli.client import Clients
+from cli.config import current
+from cli.errors import FAILED
+from cli.groups import Command, group
+from cli.options import DryRun, Output, Timeout, Yes, chosen
+from cli.output import confirm, emit, say
+
+SECONDS = 60.0
+
+app = group()
+
+
+@app.callback()
+def _image() -> None:
+    """Environments that were built for models; collect unused ones.
+
+    Examples:
+    schnitzel image list
+    schnitzel image collect --dry-run
+    """
+
+
+@app.command("list", cls=Command)
+def list_(output: Output = None) -> None:
+    """List what was built, for each cluster and this machine, and what each is kept for.
+
+    Examples:
+    schnitzel image list
+    schnitzel image list -o json
+    """
+    config = current()
+    places = images.settled(Clients(config, timeout=SECONDS).deployments, SECONDS)
+    emit({"places": places}, chosen(output, config), lambda: images.shown(places))
+
+
+@app.command(cls=Command)
+def collect(
+    dry_run: DryRun = False, yes: Yes = False, timeout: Timeout = 600, output: Output = None
+) -> None:
+    """Remove what no deployment needs and nothing has used for policy.collect_after.
+
+    Kept are what runs, what a deployment serves, prepares or drains, what else is promoted, and
+    what it would be rolled back to. What goes can be built again, from the same lock.
+
+    Examples:
+    schnitzel image collect --dry-run
+    schnitzel image collect --yes
+    """
+    config = current()
+    deployments = Clients(config, timeout=SECONDS).deployments
+    places = images.settled(deployments, SECONDS)
+    going = images.collectable(places)
+    if not going or dry_run:
+        emit({"places": places}, chosen(output, config), lambda: images.shown(places))
+        say(f"would be removed: {len(going)}" if going else "nothing may be collected")
+        return
+    say(images.shown(places))
+    total = images.size(sum(each["bytes"] or 0 for each in going))
+    confirm(f"Remove {len(going)} environments, {total}?", yes=yes)
+    deployments.collect_images([each["name"] for each in going])
+    places = images.wait(deployments, timeout)
+    ended = [place["collection"] for place in places if place["collection"]]
+    emit({"places": places}, chosen(output, config), str)
+    say(f"removed: {sum(len(each['removed']) for each in ended)}")
+    for each in ended:
+        for stayed in each["kept"]:
+            say(f"kept {stayed['name'][: images.SHORT]}: {stayed['why']}")
+    failed = [each for each in ended if each["message"]]
+    for each in failed:
+        say(f"error: {each['message']}\n\nhint: {each['hint']}")
+    if failed:
+        raise typer.Exit(FAILED)

@@ -1,0 +1,66 @@
+"""Nothing in; how far an upgrade of the platform is out, and a person's halt to it."""
+
+from typing import Annotated
+
+import typer
+
+from cli.client import Clients
+from cli.config import current
+from cli.errors import UsageError
+from cli.groups import Command, group
+from cli.options import Output, Timeout, chosen
+from cli.output import emit, say
+from cli.upgrade import shown
+from cli.upgrade import wait as wait_for
+
+app = group()
+
+
+@app.callback()
+def _platform() -> None:
+    """The platform's own version: upgrade in batches, halt, resume.
+
+    Examples:
+    schnitzel platform upgrade --plan
+    """
+
+
+@app.command(cls=Command)
+def upgrade(
+    plan: Annotated[
+        bool, typer.Option("--plan", help="Show who moves when, and change nothing (the default)")
+    ] = False,
+    halt: Annotated[
+        bool, typer.Option("--halt", help="Let no further deployment begin, until --resume")
+    ] = False,
+    resume: Annotated[bool, typer.Option("--resume", help="Go on after a halt")] = False,
+    wait: Annotated[bool, typer.Option("--wait", help="Wait until nothing moves any more")] = False,
+    timeout: Timeout = 3600,
+    output: Output = None,
+) -> None:
+    """Show how far an upgrade of the platform is; halt it, or let it go on.
+
+    An upgrade begins by itself when the Deployer starts with another chart or server image, one
+    batch after the other. A halt is kept over restarts: halt first to begin by your own word.
+
+    With --wait, exits 0 when every deployment has moved, 1 when one fails or a person has to say a
+    word, 4 after --timeout.
+
+    Examples:
+    schnitzel platform upgrade --plan
+    schnitzel platform upgrade --wait --timeout 1800
+    schnitzel platform upgrade --halt
+    schnitzel platform upgrade --resume --wait
+    """
+    if plan + halt + resume > 1:
+        raise UsageError("--plan, --halt and --resume are three different things", "give one")
+    config = current()
+    deployments = Clients(config).deployments
+    if halt or resume:
+        found = deployments.halt_upgrade(halt=halt)
+        say("upgrades are halted" if halt else "upgrades go on")
+    else:
+        found = deployments.upgrade()
+    if wait:
+        found = wait_for(deployments.upgrade, until_halted=halt, seconds=timeout)
+    emit(found, chosen(output, config), lambda: shown(found))

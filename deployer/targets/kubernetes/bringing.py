@@ -1,0 +1,125 @@
+"""In: a deployment to have on a cluster. Out: what differs is written, what is not wanted deleted.
+
+A deployment that was found as wanted is known again by a look at its fingerprints: nothing is
+rendered for it until something changes.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+
+from deployer import commands
+from deployer.settings import Settings
+from deployer.state import Deployment, Predictor, Record
+from deployer.targets.kubernetes.apierrors import Taken
+from deployer.targets.kubernetes.apply import Applier, Steady
+from deployer.targets.kubernetes.clusterrecords import ClusterRecords
+from deployer.targets.kubernetes.diff import pattern_of
+from deployer.targets.kubernetes.drifting import Drifting
+from deployer.targets.kubernetes.objects import LiveObject
+from deployer.targets.kubernetes.ownership import Owner
+from deployer.targets.kubernetes.preparation import Preparation
+from deployer.targets.kubernetes.rendering import Rendering, image_in_use
+
+
+class Bringing:
+    """Brings deployments of one cluster to what is wanted.
+
+    Args:
+        rendering: makes their manifests.
+        applier: writes.
+        preparation: has images built.
+        records: where records and events are kept.
+        drifting: decides about drift.
+        settings: of the environments.
+        server: the version of chart and server image now.
+    """
+
+    def __init__(
+        self,
+        rendering: Rendering,
+        applier: Applier,
+        preparation: Preparation,
+        records: ClusterRecords,
+        drifting: Drifting,
+        settings: Settings,
+        server: Callable[[], str],
+    ) -> None:
+        self._rendering = rendering
+        self._applier = applier
+        self._preparation = preparation
+        self._records = records
+        self._drifting = drifting
+        self._settings = settings
+        self._server = server
+        self._steady = Steady()
+
+    def bring(
+        self,
+        deployment: Deployment,
+        record: Record,
+        owner: Owner,
+        live: Sequence[LiveObject],
+        look: Callable[[], Sequence[LiveObject]],
+    ) -> None:
+        """Write what differs, delete what is not wanted; nothing if all is as it was left.
+
+        Args:
+            deployment: what to have.
+            record: what is remembered, with what a person lets us take over.
+            owner: whose objects they are.
+            live: what was there of it at the beginning of the pass.
+            look: what is there of it now.
+
+        Raises:
+            Taken: an object is somebody else's.
+            ApiError: anything else that the server says; the next pass tries again.
+        """
+        inputs = self._inputs(deployment)
+        if not record.adopt and self._steady.holds(deployment.id, inputs, live):
+            return
+        try:
+            whole = self._write(deployment, record, owner, live)
+        except Taken as error:
+            adopt = commands.deploy("apply", record, "--adopt")
+            raise Taken(
+                error.message, f"Delete it, give it another name, or have it taken over: {adopt}"
+            ) from error
+        if whole:
+            self._steady.note(deployment.id, inputs, look())
+
+    def _write(
+        self, deployment: Deployment, record: Record, owner: Owner, live: Sequence[LiveObject]
+    ) -> bool:
+        """True if there was nothing to do."""
+        namespace = self._records.namespace(record)
+        rendered = self._rendering.of(deployment, namespace, live, owner, self._image)
+        environment = self._settings.environments[deployment.environment]
+        ignore = [pattern_of(pointer) for pointer in environment.drift_ignore]
+        decisions = self._applier.decide(
+            rendered.manifests, live, owner, adopt=record.adopt, ignore=ignore
+        )
+        chosen = self._drifting.choose(deployment.id, environment, decisions)
+        written = self._applier.carry_out(chosen, owner, adopt=record.adopt)
+        keep = rendered.keep | {decision.key for decision in decisions}
+        pruned = self._applier.prune(live, keep, owner)
+        if record.adopt and not rendered.missing:  # used, or nothing stands in the way any more
+            self._records.save(replace(record, adopt=()))
+        idle = not (rendered.missing or written or pruned)
+        return idle and len(chosen) == len(decisions)
+
+    def _image(self, predictor: Predictor, own: Sequence[LiveObject]) -> str:
+        """What a predictor's pods run; once they do, that is not asked again."""
+        return image_in_use(own) or self._preparation.ensure(predictor).image
+
+    def _inputs(self, deployment: Deployment) -> str:
+        environment = self._settings.environments[deployment.environment]
+        slots = [
+            (s.predictor.name, s.weight, s.predictor.artifact, s.predictor.server)
+            for s in deployment.slots
+        ]
+        text = json.dumps([slots, self._server(), environment.drift, environment.drift_ignore])
+        return hashlib.sha256(text.encode()).hexdigest()

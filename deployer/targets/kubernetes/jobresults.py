@@ -1,0 +1,76 @@
+"""In: a Job of ours and its pod. Out: whether it ended, what it said last, and why it failed."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from deployer import errors
+from deployer.errors import EnvironmentUnbuildable, VersionFailure
+from deployer.targets.kubernetes.buildplace import BuildPlace
+from deployer.targets.kubernetes.connection import Client
+from deployer.targets.kubernetes.kinds import POD
+from deployer.targets.kubernetes.words import waiting
+
+Object = dict[str, Any]
+
+
+def pod_of(client: Client, namespace: str, job: str) -> Object | None:
+    """The newest pod of a Job."""
+    pods = client.list(POD, namespace, labels=f"job-name={job}")
+    return max(pods, key=lambda pod: str(pod["metadata"]["creationTimestamp"]), default=None)
+
+
+def condition(job: Object, kind: str) -> Object | None:
+    """A Job's condition, such as Failed, if it holds."""
+    conditions = job.get("status", {}).get("conditions") or []
+    return next((c for c in conditions if c["type"] == kind and c["status"] == "True"), None)
+
+
+def ended(job: Object) -> bool:
+    """Whether a Job is over, well or not."""
+    return bool(condition(job, "Complete") or condition(job, "Failed"))
+
+
+def last_words(pod: Object | None) -> Object:
+    """What a pod left for the kubelet, as JSON; empty if it left nothing."""
+    try:
+        told = json.loads(_terminated(pod).get("message") or "{}")
+    except ValueError:
+        return {}
+    return told if isinstance(told, dict) else {}
+
+
+def failure(job: Object, pod: Object | None, place: BuildPlace) -> VersionFailure:
+    """Why a build failed, or named no image."""
+    told = last_words(pod)
+    if told.get("reason"):
+        known = getattr(errors, str(told["reason"]), EnvironmentUnbuildable)
+        if not (isinstance(known, type) and issubclass(known, VersionFailure)):
+            known = EnvironmentUnbuildable
+        passing = _terminated(pod).get("exitCode") == 75
+        message, hint = str(told.get("message", "")), str(told.get("hint", ""))
+        return known(message, hint, passing=passing)
+    failed = condition(job, "Failed")
+    if failed and failed.get("reason") == "DeadlineExceeded":
+        return EnvironmentUnbuildable(
+            f"The environment was not built within {place.timeout} s.",
+            "Raise build.timeout of the cluster in platform.yaml, or ask for fewer packages.",
+        )
+    if _terminated(pod).get("reason") == "OOMKilled":
+        return EnvironmentUnbuildable(
+            f"The build of the environment took more than its {place.memory} of memory.",
+            "Raise build.memory of the cluster in platform.yaml.",
+        )
+    why = (pod and waiting(pod)) or (failed or {}).get("message") or "its pod is gone"
+    return EnvironmentUnbuildable(
+        f"The build of the environment ended without a word: {why}.",
+        "It is tried again by itself.",
+        passing=True,
+    )
+
+
+def _terminated(pod: Object | None) -> Object:
+    statuses = (pod or {}).get("status", {}).get("containerStatuses") or [{}]
+    found: Object = statuses[0].get("state", {}).get("terminated") or {}
+    return found
