@@ -109,3 +109,6 @@ def carry_out(promotion: Promotion, registry: Registry, who: str) -> None:
         registry.set_alias(promotion.model, promotion.alias, promotion.version)
     if promotion.stage:
         registry.move_to_stage(promotion.model, promotion.version, promotion.stage)
+    # Each by itself: asked to archive others by the way, MLflow 3.17 fails on PostgreSQL.
+    for other in promotion.archived:
+        registry.move_to_stage(promotion.model, other, "Archived")

@@ -115,12 +115,12 @@ class Registry:
         self._service.post(f"{API}/model-versions/set-tag", body)
 
     def move_to_stage(self, name: str, version: str, stage: str) -> None:
-        """Move a version to a stage, and archive the others that are in it."""
+        """Move a version to a stage; others that are in it stay there."""
         body = {
             "name": name,
             "version": version,
             "stage": stage,
-            "archive_existing_versions": True,
+            "archive_existing_versions": False,
         }
         self._service.post(f"{API}/model-versions/transition-stage", body)
 

@@ -35,6 +35,9 @@ log = logging.getLogger(__name__)
 LIST_SECONDS = 30.0
 """How long the first listing of a cluster is waited for; after that, passes tell of it."""
 
+REACH_SECONDS = 15.0
+"""How long a cluster that does not answer is waited for: what is elsewhere is looked after then."""
+
 ACTING = "acting"
 """Where the Deployer that acts is reached, among the platform's single values."""
 
@@ -132,17 +135,24 @@ class Service:
         return Controller(world, watch, Metrics())
 
     def _lead(self, serving: threading.Thread) -> bool:
-        """Wait until this Deployer is the one to act on every cluster; False if it is to end."""
-        for name, cluster in self._wiring.clusters.items():
-            self._waiting = (name, cluster.lease)
+        """Wait until this Deployer acts on every cluster that is reached; False if it is to end."""
+        for cluster in self._wiring.clusters.values():
             cluster.lease.start()
-            if not cluster.lease.held():
+        deadline = time.monotonic() + REACH_SECONDS
+        for name, cluster in self._wiring.clusters.items():
+            lease = cluster.lease
+            self._waiting = (name, lease)
+            if not lease.held():
                 log.info("standing by: the Lease of the cluster %s is asked for", name)
-            while not cluster.lease.held():
+            while not lease.held() and (lease.holder or time.monotonic() < deadline):
                 if self._stop.wait(0.1) or not serving.is_alive():
                     return False
-            log.info("acting on the cluster %s", name)
-            if not cluster.start(LIST_SECONDS, self._stop) and not self._stop.is_set():
+            if lease.held():
+                log.info("acting on the cluster %s", name)
+            else:  # what is written there is refused until the Lease is ours
+                log.warning("the cluster %s is not reached, and acted on once it is", name)
+            seconds = LIST_SECONDS if lease.held() else 0.0
+            if not cluster.start(seconds, self._stop) and not self._stop.is_set():
                 log.warning("the cluster %s is still being listed", name)
         self._waiting = None
         return not self._stop.is_set()

@@ -9,6 +9,7 @@ import hashlib
 import json
 import os
 import shlex
+import shutil
 import subprocess
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -57,7 +58,8 @@ class Program:
     def digest(self) -> str:
         """Changes with everything that a restart would take up."""
         content = [path.read_text() for path in self.reads]
-        binary = str(Path(self.command[0]).resolve())  # a link's target changes with a build
+        found = shutil.which(self.command[0]) or self.command[0]
+        binary = str(Path(found).resolve())  # a link's target changes with a build
         parts = [binary, *map(str, self.command), content, dict(self.environment), self.user]
         return hashlib.sha256(json.dumps(parts).encode()).hexdigest()
 

@@ -16,7 +16,7 @@ from typing import Any
 
 import httpx
 from cluster import ROOT, Cluster
-from mlflow_server import MlflowServer
+from mlflow_server import API, MlflowServer
 from platform_home import PlatformHome
 from processes import Running, wait_for
 
@@ -126,9 +126,9 @@ class ClusterPlatform(PlatformHome):
 
     def down(self) -> None:
         self.stop()
+        self._unsubscribe()
         self.client.close()
-        if "mlflow" in self.__dict__:
-            self.mlflow.client.close()
+        self.mlflow.client.close()
         for name in self.namespaces:
             self.cluster.run("delete", "namespace", name, "--wait=false")
 
@@ -184,6 +184,13 @@ class ClusterPlatform(PlatformHome):
             "server_image": images["model-server"],
             "reach": "direct",
         }
+
+    def _unsubscribe(self) -> None:
+        """Take our webhook out of the shared MLflow: it tries those of the dead before others."""
+        with suppress(httpx.HTTPError):
+            for hook in self.mlflow.get("webhooks").get("webhooks", []):
+                if hook["name"] == f"schnitzel-{self.mark}":
+                    self.mlflow.client.delete(f"{API}webhooks/{hook['webhook_id']}")
 
     def _namespace(self, name: str) -> None:
         labels = {"pod-security.kubernetes.io/enforce": "restricted"}
