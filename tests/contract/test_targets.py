@@ -1,0 +1,169 @@
+"""What a promotion means, wherever models are served: the same story for every target.
+
+No webhook tells of anything here: what is promoted is found by looking.
+"""
+
+from __future__ import annotations
+
+import pytest
+from places import RECORD
+from processes import wait_for
+
+pytestmark = [pytest.mark.e2e, pytest.mark.timeout(900)]
+
+MODELS = [
+    *({"name": "calm", "kind": "constant", "say": say} for say in (1, 2, 3)),
+    *({"name": "kept", "kind": "constant", "say": say} for say in (1, 2, 3)),
+    *({"name": "phoenix", "kind": "constant", "say": say} for say in (1, 2)),
+    {"name": "brittle", "kind": "constant", "say": 1},
+    {"name": "brittle", "kind": "load-error", "say": 2},
+    {"name": "lonely", "kind": "constant", "say": 1},
+]
+
+
+def test_a_promotion_by_alias_is_served(place):
+    place.alias("calm", 2)
+    place.serves("calm", 2, seconds=600)
+    assert place.predict("calm") == (200, 2)
+
+
+def test_an_update_takes_over_without_a_lost_request(place):
+    place.brought("calm", 2)
+    with place.load("calm") as load:
+        place.promote("calm", 3)
+        place.serves("calm", 3)
+    assert not load.failed
+    assert load.versions() == {"2", "3"}
+
+
+def test_an_older_version_promoted_later_is_a_rollback(place):
+    place.brought("calm", 3)
+    with place.load("calm") as load:
+        place.promote("calm", 1)
+        seen = place.serves("calm", 1)
+    assert not load.failed
+    assert load.versions() == {"3", "1"}
+    losing = {one["version"]: one["message"] for one in seen["losing"]}
+    assert "promoted later" in losing["3"]
+
+
+def test_a_version_that_cannot_load_leaves_the_old_one_serving(place):
+    place.brought("brittle", 1)
+    with place.load("brittle") as load:
+        place.promote("brittle", 2)
+        seen = place.wait("brittle", lambda d: d["state"] == "Degraded")
+    assert seen["reason"] == "LoadError"
+    assert "cannot open the vault" in seen["message"]
+    assert "version 1 keeps serving" in seen["message"]
+    assert "hunter2" not in str(seen)
+    assert not load.failed
+    assert load.versions() == {"1"}
+
+
+def test_what_is_changed_by_hand_is_put_back(place):
+    place.brought("calm", 1)
+    before = place.contents("calm")
+    for what in place.meddlings("calm"):
+        stamps = place.stamps("calm")
+        place.meddlings("calm")[what]()
+
+        def mended(stamps=stamps) -> bool:
+            return place.contents("calm") == before and place.stamps("calm") != stamps
+
+        wait_for(mended, f"all to be as it was after {what}", 180, 0.2)
+        place.serves("calm", 1)
+        wait_for(lambda: place.predict("calm") == (200, 1), f"an answer after {what}", 60)
+
+
+def test_a_restart_of_the_deployer_changes_nothing_that_runs(place, tmp_path):
+    place.brought("calm", 1)
+    before = place.stamps("calm")
+    writes = tmp_path / "writes"
+    with place.load("calm") as load:
+        place.stop()
+        place.start(listing=(writes, "calm"))
+        place.looked_at("calm")
+    assert not load.failed
+    assert writes.read_text() == ""
+    assert place.stamps("calm") == before
+
+
+def test_the_record_is_kept_over_a_restart(place):
+    """Version 3 is the highest and serves; that 1 was promoted after it, only the record tells."""
+
+    def wants(version):
+        return place.wait("kept", lambda d: (d["wanted"] or {}).get("version") == version)
+
+    place.brought("kept", 3)
+    place.told("pause", "--reason", "the launch", name="kept")
+    for version in (1, 2):
+        place.promote("kept", version)
+        before = wants(str(version))
+    events = place.history("kept")
+    place.stop()
+    place.archive("kept", 2)
+    place.start()
+    seen = wants("1")
+    assert [one["version"] for one in seen["losing"]] == ["3"]
+    assert seen["sync"] == "Paused"
+    assert seen["paused"] == before["paused"]
+    assert seen["paused"]["reason"] == "the launch"
+    assert place.history("kept")[: len(events)] == events
+    assert place.predict("kept") == (200, 3)
+    place.told("resume", name="kept")
+    place.serves("kept", 1)
+
+
+@pytest.mark.parametrize(
+    "sides",
+    [
+        ("before", "after", "after", "before"),
+        pytest.param(("after", "before", "before", "after"), marks=pytest.mark.long),
+    ],
+    ids="-".join,
+)
+def test_killed_at_each_turn_of_a_rollout_it_goes_on(place, sides):
+    place.brought("phoenix", 1)
+    with place.load("phoenix") as load:
+        place.stop()
+        place.promote("phoenix", 2, 1)
+        for (turn, write), side in zip(place.turns.items(), sides, strict=True):
+            assert place.killed("phoenix", write, side), turn
+            assert not load.failed, f"{side} {turn}"
+        place.start()
+        place.serves("phoenix", 2)
+    assert not load.failed
+    assert load.versions() == {"1", "2"}
+
+
+def test_what_nothing_promotes_any_more_is_retired_and_nothing_else(place):
+    for name in ("calm", "lonely"):
+        place.brought(name, 1)
+    url = place.seen("lonely")["url"]
+    before = place.stamps("calm")
+    place.archive("lonely", 1)
+    place.wait("lonely", lambda d: d["state"] == "NothingPromoted")
+    place.wait("lonely", lambda d: d["state"] == "Retired" and not d["predictors"])
+    wait_for(lambda: set(place.things("lonely")) == {RECORD}, "everything of it to be gone", 60)
+    assert place.platform.client.get(f"{url}ping").status_code == 404
+    assert place.history("lonely")[-1]["action"] == "retired"
+    assert place.stamps("calm") == before
+
+
+def test_an_empty_registry_takes_nothing_away(place):
+    served = {"kept": 1, "phoenix": 2}
+    for name, version in served.items():
+        place.brought(name, version)
+    before = {name: place.stamps(name) for name in served}
+    place.registry.mode = "empty"
+    try:
+        for name, version in served.items():
+            place.wait(name, lambda d: d["reason"] == "TooManyRetirements")
+            place.looked_at(name)
+            after = place.stamps(name)
+            assert after | {RECORD: before[name][RECORD]} == before[name]
+            assert place.predict(name) == (200, version)
+    finally:
+        place.registry.mode = "ok"
+    for name, version in served.items():
+        place.serves(name, version)
