@@ -72,7 +72,7 @@ class Lease:
         self._gained, self._lost = gained, lost
         self._renewed_at: float | None = None
         self._seen: tuple[str, float] = ("", 0.0)
-        self._told = False
+        self._told = self._moved = False
         self._holder = ""
         self._closed = threading.Event()
         self._thread = threading.Thread(target=self._run, name=f"lease-{name}", daemon=True)
@@ -84,8 +84,8 @@ class Lease:
 
     @property
     def taken(self) -> bool:
-        """Whether another Deployer holds it, as last seen."""
-        return self._holder not in ("", self.identity) and not self.held()
+        """Whether another Deployer holds it, and was seen to take or renew it: it is alive."""
+        return self._holder not in ("", self.identity) and self._moved and not self.held()
 
     def held(self) -> bool:
         """Whether we may write now."""
@@ -139,6 +139,7 @@ class Lease:
         self._holder = spec.get("holderIdentity") or ""
         version = found["metadata"]["resourceVersion"]
         if version != self._seen[0]:
+            self._moved = bool(self._seen[0])  # at first sight its holder may be long gone
             self._seen = (version, began)
         ours = self._holder == self.identity
         lasts = float(spec.get("leaseDurationSeconds") or LASTS)
