@@ -157,7 +157,7 @@ def test_a_cluster_that_is_away_disturbs_no_deployment_of_the_other(platform, ot
         testcluster("up", "--control-plane-only", "--state", str(other.fact("state")))
         platform.wait(
             model,
-            lambda d: d["wanted"]["version"] == "2" and d["reason"] == "Unschedulable",
+            lambda d: (d["wanted"] or {}).get("version") == "2" and d["reason"] == "Unschedulable",
             far,
             120,
         )
