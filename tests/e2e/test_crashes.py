@@ -1,30 +1,23 @@
-"""Killed anywhere, it converges: the Deployer at each edge of a rollout, and what is beside it."""
+"""What is beside the Deployer is killed, and all converges; the Deployer itself: tests/contract."""
 
 from __future__ import annotations
 
 import os
 import signal
-import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
-from killed_deployer import EDGES
 from models import log_models
-from platform_home import Load, alive_with
-from processes import Running, wait_for
+from platform_home import alive_with
+from processes import wait_for
 
 pytestmark = pytest.mark.e2e
-
-KILLED = Path(__file__).parents[1] / "support" / "killed_deployer.py"
-STEPS = [
-    (f"{owner.__name__}.{name}", when) for owner, name in EDGES for when in ("before", "after")
-]
 
 
 @pytest.fixture(scope="module")
 def crashing(make_platform):
-    """MLflow and the gateway run; each test runs Deployers of its own."""
+    """A platform of its own, that serves version 1 of phoenix."""
     platform = make_platform("crashing")
     platform.up("mlflow", "gateway", "deployer")
     log_models(platform.url("mlflow"), [{"name": "phoenix", "kind": "constant", "say": s}
@@ -36,74 +29,6 @@ def crashing(make_platform):
 
 def supervisor_pid(folder: Path) -> int:
     return int((folder / "supervisord.pid").read_text())
-
-
-def supervised(platform, *words: str) -> None:
-    """Stop or start the Deployer of the platform's own supervisord."""
-    from stack.platform import Layout, platform_supervisor
-
-    supervisor = platform_supervisor(Layout(platform.home))
-    if words == ("stop",):
-        supervisor.remove("deployer", grace=6)
-
-
-def deployer_env(platform) -> dict[str, str]:
-    return platform.env | {
-        "SCHNITZEL_MLFLOW__URL": platform.url("mlflow"),
-        "SCHNITZEL_GATEWAY__URL": platform.url("gateway"),
-        "SCHNITZEL_GATEWAY__API_URL": platform.url("gateway_api"),
-    }
-
-
-@pytest.mark.timeout(900)
-def test_killed_at_each_edge_of_a_rollout_it_converges_and_loses_no_request(crashing):
-    platform = crashing
-    url = platform.deployment("phoenix")["url"]
-    supervised(platform, "stop")
-    try:
-        serving = killed_at_each_edge(platform, url)
-    finally:
-        platform.up("mlflow", "gateway", "deployer")
-    platform.wait_serving("phoenix", serving)
-    fronts = [
-        pid for pid in alive_with(str(platform.home / "serving" / "predictors"))
-        if b"-m\0serving" in Path(f"/proc/{pid}/cmdline").read_bytes()
-    ]  # fmt: skip
-    assert len(fronts) == 1, "an orphan serves on"
-
-
-def killed_at_each_edge(platform, url: str) -> int:
-    """One rollout for each edge, back and forth; returns the version that serves in the end."""
-    env = deployer_env(platform)
-    log = platform.home / "logs" / "killed.log"
-    folder = platform.home / "serving" / "predictors"
-    serving = 1
-    with Load(url, rate=20, connections=2) as load:
-        for edge, when in STEPS:
-            serving = 3 - serving
-            platform.mlflow.stage("phoenix", serving, "Production", archive=True)
-            killed = Running([sys.executable, str(KILLED), edge, when], log, env)
-            try:
-                ended = killed.process.poll
-                wait_for(
-                    lambda ended=ended: ended() is not None, f"its end {when} {edge}", 60, 0.02
-                )
-                assert killed.process.poll() == -signal.SIGKILL, f"not killed {when} {edge}"
-            finally:
-                killed.stop()
-            whole = Running([sys.executable, "-m", "deployer", "run"], log, env)
-            try:
-                platform.wait_serving("phoenix", serving)
-                platform.wait("phoenix", lambda d: len(d["predictors"]) == 1)
-                wait_for(
-                    lambda: len(list(folder.iterdir())) == 1,
-                    f"nothing to be left over after {when} {edge}",
-                    20,
-                )
-            finally:
-                whole.stop()
-            assert not load.failed, f"lost {when} {edge}: {load.failed[:3]}"
-    return serving
 
 
 def test_a_killed_gateway_is_back_in_seconds_with_its_routes(crashing):
