@@ -65,7 +65,7 @@ def test_a_killed_replica_comes_back_while_the_other_answers(quick):
 
 
 def test_a_reviewed_plan_shows_its_files_and_holds_while_it_is_rolled_out(quick):
-    quick.mlflow.stage("twins", 1, "Production")
+    quick.mlflow.stage("twins", 1, "Production", archive=True)
     quick.wait_serving("twins", 1, seconds=240)
     quick.wait("twins", lambda d: len(d["predictors"]) == 1)
     quick.cli("deploy", "diff", "twins@prod", "--exit-code")
