@@ -88,6 +88,17 @@ def test_before_anything_is_known_nothing_is_said_to_be_there(tmp_path):
     cache.close(10)
 
 
+def break_off(proxy, seen) -> None:
+    """Let no request through any more; a watch that is just beginning is broken off as well."""
+    proxy.down = True
+
+    def both() -> bool:
+        proxy.cut()
+        return len(seen.cache.problems()) == 2
+
+    wait_for(both, "both watches to break off")
+
+
 @pytest.mark.e2e
 @pytest.mark.cluster
 class TestOnACluster:
@@ -158,12 +169,9 @@ class TestOnACluster:
         seen = listen(proxied)
         seen.cache.start()
         assert seen.cache.wait(30)
-        wait_for(lambda: sum("watch=true" in p for _, p in proxy.requests) == 2, "both watches")
-        proxy.down = True
-        proxy.cut()
+        break_off(proxy, seen)
         client.create(config_map(namespace, a="1"))
         client.delete(kinds.CONFIG_MAP, namespace, "going", uid=going["metadata"]["uid"])
-        wait_for(seen.cache.problems, "the trouble")
         assert seen.names() == {"going"}  # as last seen; its age tells
         listings = len([path for _, path in proxy.requests if "limit=" in path])
         proxy.down = False
@@ -179,9 +187,7 @@ class TestOnACluster:
         seen = listen(proxied)
         seen.cache.start()
         assert seen.cache.wait(30)
-        wait_for(lambda: sum("watch=true" in p for _, p in proxy.requests) == 2, "both watches")
-        proxy.down = True
-        proxy.cut()
+        break_off(proxy, seen)
         client.create(config_map(namespace, a="1"))
         client.delete(kinds.CONFIG_MAP, namespace, "going", uid=going["metadata"]["uid"])
         gone = status(410, "Expired", "too old resource version: 1 (2)")
