@@ -7,13 +7,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
-from typing import Protocol
 
 from fastapi import Depends, FastAPI
 from pydantic import BaseModel
 
 from deployer import imageanswers, needs
 from deployer.collecting import Built, Inventory, verdicts
+from deployer.engine import Engine
 from deployer.errors import TargetUnavailable
 from deployer.history import Event
 from deployer.reconcile import World
@@ -21,12 +21,6 @@ from deployer.targets.base import Target
 from deployer.views import moment
 
 PATH = "/api/v1/images"
-
-
-class Engine(Protocol):
-    """What is asked of the controller."""
-
-    world: World
 
 
 class Collect(BaseModel):

@@ -4,31 +4,22 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping
-from typing import Literal, Protocol
+from typing import Literal
 
 from fastapi import Depends, FastAPI
 from pydantic import BaseModel
 
 from deployer import commands, upgrade, upgradeanswers
+from deployer.engine import Engine
 from deployer.history import Event
 from deployer.marker import NEXT_STEP
 from deployer.reconcile import World, upgrading
-from deployer.status import Status
 from deployer.upgrade import BEGUN, Move, Turn, Upgrade
 from deployer.views import moment
 
 PATH = "/api/v1/upgrade"
 RESUME = "schnitzel platform upgrade --resume"
 State = Literal["Done", "Progressing", "Failed", "Halted", "Frozen"]
-
-
-class Engine(Protocol):
-    """What is asked of the controller."""
-
-    world: World
-
-    def statuses(self) -> list[Status]: ...  # noqa: D102
-    def look(self) -> None: ...  # noqa: D102
 
 
 class Halt(BaseModel):

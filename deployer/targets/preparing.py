@@ -6,6 +6,7 @@ import threading
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Generic, TypeVar
 
 from deployer.requirements import EnvironmentRequest
@@ -57,6 +58,17 @@ class Preparing(ABC, Generic[P]):
             request = self._requests.pop(predictor.name, None)
         if before and before.phase is Phase.FAILED:
             self._retry(predictor, request)
+
+    def _request(self, predictor: Predictor, folder: Path) -> EnvironmentRequest:
+        """What it asks of its environment, read once from a folder with its files.
+
+        Raises:
+            VersionFailure: It cannot be built.
+        """
+        request = self._requests.get(predictor.name)
+        if request is None:
+            request = self._requests[predictor.name] = EnvironmentRequest.read(folder)
+        return request
 
     @abstractmethod
     def _look(self, predictor: Predictor) -> P:

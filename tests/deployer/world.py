@@ -175,3 +175,12 @@ class World:
 
 def version_of(predictor: Predictor | None) -> int | None:
     return predictor.version.number if predictor else None
+
+
+def served() -> Record:
+    """The record of a deployment that serves its first version."""
+    world = World()
+    world.registry.stage(world.registry.add(), "Production")
+    world.list_registry()
+    world.settle()
+    return world.record

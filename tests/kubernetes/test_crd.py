@@ -10,7 +10,7 @@ from apiproxy import ApiProxy, lose
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from processes import wait_for
-from world import World
+from world import served
 
 from deployer.database import Database
 from deployer.errors import DeletedByHand
@@ -38,14 +38,6 @@ from deployer.targets.kubernetes.crd import RecordUnreadable
 from deployer.targets.kubernetes.roster import Roster
 
 KINDS = (kinds.MODEL_DEPLOYMENT,)
-
-
-def served() -> Record:
-    world = World()
-    world.registry.stage(world.registry.add(), "Production")
-    world.list_registry()
-    world.settle()
-    return world.record
 
 
 SERVED = served()

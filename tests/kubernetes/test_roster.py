@@ -7,21 +7,11 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from world import World
+from world import World, served
 
 from deployer.database import Database
 from deployer.records import Records
-from deployer.state import Record
 from deployer.targets.kubernetes.roster import Roster
-
-
-def served() -> Record:
-    world = World()
-    world.registry.stage(world.registry.add(), "Production")
-    world.list_registry()
-    world.settle()
-    return world.record
-
 
 SERVED = served()
 RETIRED = replace(SERVED, serving=None)

@@ -63,10 +63,7 @@ class Preparation(Preparing[Prepared]):
         if fetched.result is None:
             return Prepared(Phase.BUILDING, now, message="its requirements are read")
         try:
-            request = self._requests.get(predictor.name)
-            if request is None:
-                request = EnvironmentRequest.read(fetched.result)
-                self._requests[predictor.name] = request
+            request = self._request(predictor, fetched.result)
             image = self._builds.ensure(request)
         except VersionFailure as error:
             return Prepared(Phase.FAILED, now, error=error)

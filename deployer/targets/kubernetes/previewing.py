@@ -26,13 +26,6 @@ _WHY = {
     Cause.DRIFT: "somebody changed it; it is put back",
     Cause.ADOPTED: "it was somebody else's; a person has it taken over",
 }
-_ACTS = {
-    ownership.Act.CREATE: Act.CREATE,
-    ownership.Act.UPDATE: Act.UPDATE,
-    ownership.Act.CONFLICT: Act.CONFLICT,
-    ownership.Act.REFUSED: Act.REFUSED,
-    ownership.Act.WAIT: Act.WAIT,
-}
 
 
 class Previewing:
@@ -113,7 +106,7 @@ class Previewing:
         if decision.act is ownership.Act.UNCHANGED:
             return None
         place = _place(decision.key)
-        act, why = _ACTS[decision.act], decision.problem or _WHY.get(decision.cause, "")
+        act, why = Act(decision.act), decision.problem or _WHY.get(decision.cause, "")
         if decision.act in (ownership.Act.REFUSED, ownership.Act.WAIT):
             return ObjectChange(act, *place, why, _masked(decision))
         if decision.cause is Cause.DRIFT and environment.drift != "correct":

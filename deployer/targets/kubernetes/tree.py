@@ -10,10 +10,12 @@ from typing import Any
 
 from deployer.rendered import Node
 from deployer.state import Observed, Record
+from deployer.targets import nodes
 from deployer.targets.kubernetes import route
 from deployer.targets.kubernetes.kinds import DEPLOYMENT, HTTP_ROUTE, MODEL_DEPLOYMENT, POD, rank
 from deployer.targets.kubernetes.objects import LiveObject
 from deployer.targets.kubernetes.words import troubles
+from deployer.targets.nodes import one_line
 
 Object = Mapping[str, Any]
 
@@ -39,7 +41,7 @@ def of(record: Record, live: Sequence[LiveObject], observed: Observed) -> Node:
         "Deleting" if top and top.deleting else state,
         str(told.get("ready") or ""),
         f"in {top.key.namespace}" if top else "",
-        _line(
+        one_line(
             told.get("message") if state in ("Degraded", "Failed") else "; ".join(observed.drift)
         ),
         tuple(children),
@@ -59,17 +61,8 @@ def _predictor(name: str, record: Record, live: Sequence[LiveObject], observed: 
     if seen is None:
         return Node("Predictor", name, "leaving", children=tuple(children))
     draining = name in {d.predictor.name for d in record.draining}
-    detail = f"version {seen.predictor.version.number}, {seen.predictor.role}, {seen.live_weight} %"
-    trouble = f"{seen.reason}: {seen.message}" if seen.reason else seen.message
-    return Node(
-        "Predictor",
-        name,
-        "draining" if draining else str(seen.phase),
-        f"{seen.replicas_ready}/{seen.replicas}",
-        detail,
-        _line(trouble),
-        tuple(children),
-    )
+    status = "draining" if draining else str(seen.phase)
+    return nodes.predictor(seen, status, tuple(children))
 
 
 def _object(obj: LiveObject, pods: Sequence[LiveObject], now: float) -> Node:
@@ -87,7 +80,7 @@ def _object(obj: LiveObject, pods: Sequence[LiveObject], now: float) -> Node:
             name,
             status or health,
             f"{ready}/{wanted}",
-            trouble=_line(own[0].message) if own else "",
+            trouble=one_line(own[0].message) if own else "",
             children=tuple(_pod(pod, whole, now) for pod in found),
         )
     return Node(kind, name, status, detail=_DETAIL.get(kind, lambda _: "")(whole))
@@ -118,7 +111,7 @@ def _pod(pod: Object, deployment: Object, now: float) -> Node:
         word,
         f"{ready}/{len(pod.get('spec', {}).get('containers') or containers)}",
         ", ".join(filter(None, detail)),
-        _line(found[0].message) if found else "",
+        one_line(found[0].message) if found else "",
     )
 
 
@@ -129,7 +122,7 @@ def _route(obj: LiveObject, observed: Observed) -> Node:
     word = "Refused" if refusal else "Accepted" if parents else "Unseen"
     weights = ", ".join(f"{n} {w} %" for n, w in sorted(route.weights(whole).items()))
     detail = f"{route.prefix(whole)}: {weights}"
-    trouble = _line(refusal or observed.gateway_error)
+    trouble = one_line(refusal or observed.gateway_error)
     return Node(
         "HTTPRoute", obj.key.name, "Deleting" if obj.deleting else word, "", detail, trouble
     )
@@ -157,7 +150,3 @@ _DETAIL = {
     "PodDisruptionBudget": _budget,
     "Service": _service,
 }
-
-
-def _line(text: object) -> str:
-    return " ".join(str(text or "").split())

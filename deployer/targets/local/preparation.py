@@ -65,11 +65,7 @@ class Preparation(Preparing[Prepared]):
         if artifact.path is None:
             return Prepared(Phase.FETCHING, now)
         try:
-            request = self._requests.get(predictor.name)
-            if request is None:
-                request = EnvironmentRequest.read(artifact.path)
-                self._requests[predictor.name] = request
-            environment = self.environments.ensure(request)
+            environment = self.environments.ensure(self._request(predictor, artifact.path))
         except VersionFailure as error:
             return Prepared(Phase.FAILED, now, artifact.path, artifact.digest, error=error)
         if environment.error:

@@ -14,8 +14,10 @@ from deployer.fields import differing
 from deployer.masking import masked
 from deployer.rendered import Act, Node, ObjectChange, Preview, digest_of
 from deployer.state import Deployment, Observed, Predictor
+from deployer.targets import nodes
 from deployer.targets.local.files import PredictorFiles, replicas, server_config
 from deployer.targets.local.gateway import Gateway, config
+from deployer.targets.nodes import one_line
 
 PORT = "(chosen at its start)"
 UNKNOWN = "(not known yet)"
@@ -84,24 +86,13 @@ def tree(deployment: str, observed: Observed, parts: Mapping[str, list[Values]])
         observed: what is seen of its predictors, and of the gateway.
         parts: for each predictor what is seen of its replicas: name, phase, pid, port, message.
     """
-    children = []
-    for name, seen in sorted(observed.predictors.items()):
-        detail = f"version {seen.predictor.version.number}, {seen.predictor.role}"
-        said = f"{seen.reason}: {seen.message}" if seen.reason else seen.message
-        children.append(
-            Node(
-                "Predictor",
-                name,
-                str(seen.phase),
-                f"{seen.replicas_ready}/{seen.replicas}",
-                f"{detail}, {seen.live_weight} %",
-                _line(said),
-                tuple(_process(part) for part in parts[name]),
-            )
-        )
+    children = [
+        nodes.predictor(seen, str(seen.phase), tuple(_process(part) for part in parts[name]))
+        for name, seen in sorted(observed.predictors.items())
+    ]
     live = {n: s.live_weight for n, s in sorted(observed.predictors.items()) if s.live_weight}
     weights = ", ".join(f"{name} {weight} %" for name, weight in live.items())
-    trouble = _line(observed.gateway_error)
+    trouble = one_line(observed.gateway_error)
     status = "Unseen" if trouble else "Serving" if weights else "absent"
     children.append(Node("Route", deployment, status, "", weights, trouble))
     return Node("ModelDeployment", deployment, children=tuple(children))
@@ -113,7 +104,7 @@ _OF_A_REPLICA = ("Program", "Server")
 def _process(part: Values) -> Node:
     known = [f"{name} {part[name]}" for name in ("pid", "port") if part.get(name)]
     said = f"{part['reason']}: {part['message']}" if part.get("reason") else part.get("message")
-    return Node("Process", part["name"], str(part["phase"]), "", ", ".join(known), _line(said))
+    return Node("Process", part["name"], str(part["phase"]), "", ", ".join(known), one_line(said))
 
 
 def _change(kind: str, name: str, before: Values | None, after: Values) -> ObjectChange:
@@ -149,7 +140,3 @@ def _unknown(predictor: Predictor, place: tuple[str, str]) -> list[str]:
             "built; it is no part of the digest."
         )
     return told
-
-
-def _line(text: object) -> str:
-    return " ".join(str(text or "").split())
