@@ -6,6 +6,7 @@ No webhook tells of anything here: what is promoted is found by looking.
 from __future__ import annotations
 
 import pytest
+from mlflow_server import MlflowServer
 from places import RECORD
 from processes import wait_for
 
@@ -167,3 +168,35 @@ def test_an_empty_registry_takes_nothing_away(place):
         place.registry.mode = "ok"
     for name, version in served.items():
         place.serves(name, version)
+
+
+def test_another_registry_in_the_old_ones_place_changes_nothing(place, tmp_path):
+    """A lost volume: the same address, and nothing that was promoted; a person says what to do."""
+
+    def registry_is(state: str) -> dict[str, str]:
+        def look() -> dict[str, str] | None:
+            seen: dict[str, str] = place.platform.api("registry")
+            return seen if seen["state"] == state else None
+
+        return wait_for(look, f"the registry to be {state}", 60)
+
+    place.brought("calm", 1)
+    before, own = place.stamps("calm"), place.registry.upstream
+    other = MlflowServer(tmp_path / "other")
+    try:
+        place.registry.upstream = other.start().url
+        told = registry_is("Frozen")["message"]
+        assert "no longer carries this platform's marker" in told
+        place.wait("calm", lambda d: d["sync"] == "Frozen")
+        assert "Frozen" in place.platform.cli("status")
+        place.looked_at("calm")
+        assert place.stamps("calm") | {RECORD: ""} == before | {RECORD: ""}
+        assert place.predict("calm") == (200, 1)
+    finally:
+        place.registry.upstream = own
+        other.close()
+    registry_is("Frozen")  # the old one is back, and it is still a person's to say so
+    place.platform.cli("registry", "accept", "--yes")
+    registry_is("Fresh")
+    place.promote("calm", 2, 1)
+    place.serves("calm", 2)

@@ -15,17 +15,19 @@ import httpx
 class FaultyProxy:
     """Forwards to `upstream`; `mode` is ok, refuse, error, empty, half or nonsense.
 
-    Requests for a path that matches `hold` get no answer; `held` says that there was one.
+    `upstream` may become another server's address meanwhile. Requests for a path that matches
+    `hold` get no answer; `held` says that there was one.
     """
 
     def __init__(self, upstream: str) -> None:
+        self.upstream = upstream
         self.mode = "ok"
         self.spoiled = 0
         self.hold: re.Pattern[str] | None = None
         self.held = threading.Event()
         self._closing = threading.Event()
         proxy = self
-        client = httpx.Client(base_url=upstream, timeout=30, trust_env=False)
+        client = httpx.Client(timeout=30, trust_env=False)
 
         class Handler(BaseHTTPRequestHandler):
             def _any(self) -> None:
@@ -42,7 +44,8 @@ class FaultyProxy:
                 status, data = 500, b"<html>Internal Server Error</html>"
                 if proxy.mode != "error":
                     headers = {"Content-Type": self.headers.get("Content-Type") or "text/plain"}
-                    answer = client.request(self.command, self.path, content=body, headers=headers)
+                    url = proxy.upstream + self.path
+                    answer = client.request(self.command, url, content=body, headers=headers)
                     status, data = answer.status_code, answer.content
                     if "/search" in self.path and status == 200:
                         data = proxy._spoil(data)
