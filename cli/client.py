@@ -10,7 +10,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from cli.config import Config
+from cli.config import KEYS, Config
 from cli.deployments import Deployments
 from cli.errors import CommandError
 from cli.http import Service
@@ -48,6 +48,7 @@ class Clients:
                 "the Deployer",
                 self.url("deployer"),
                 headers=headers,
+                start=self._start("deployer"),
                 login=login,
                 timeout=self._timeout or 10,
             )
@@ -135,7 +136,8 @@ class Clients:
     def _start(self, component: str) -> str:
         if self.config[f"{component}.url"] or self._attached(component).get("url"):
             return "somebody else runs it; check its URL with: schnitzel config show"
-        return "start it with: schnitzel up"
+        elsewhere = KEYS[f"{component}.url"].variable
+        return f"start it with: schnitzel up; or say where it runs: export {elsewhere}=https://..."
 
     @property
     def subject(self) -> str:

@@ -246,7 +246,8 @@ def stuck(deployment: Deployment, version: str | None) -> bool:
     coming = deployment["reason"] == "GatewayUnavailable" or any(
         each["phase"] in COMING for each in deployment["predictors"]
     )
-    return about_this and deployment["state"] in STUCK and not coming
+    again = deployment.get("retry_at") is not None
+    return about_this and deployment["state"] in STUCK and not coming and not again
 
 
 def _arrived(deployment: Deployment, version: str | None) -> bool:

@@ -23,6 +23,13 @@ def age(moment: str | None) -> str:
     return duration(max(0.0, time.time() - datetime.fromisoformat(moment).timestamp()))
 
 
+def _until(moment: str | None) -> str | None:
+    if not moment:
+        return None
+    left = datetime.fromisoformat(moment).timestamp() - time.time()
+    return f"by itself, in {duration(left)}" if left > 0 else "by itself, now"
+
+
 def duration(seconds: float) -> str:
     """Say a duration in its largest sensible unit."""
     for size, unit in ((86400, "d"), (3600, "h"), (60, "min")):
@@ -73,6 +80,7 @@ def deployment(found: Deployment) -> str:
                 ("target", found["target"]),
                 ("url", found["url"]),
                 ("changed", f"{age(found['changed_at'])} ago" if found["changed_at"] else None),
+                ("next try", _until(found.get("retry_at"))),
                 ("next step", found["next_step"]),
             ]
         ),

@@ -83,6 +83,7 @@ class Deployment(TypedDict):
     """Everything that is told of one registered model in one environment.
 
     `notes` say what its serving spec asks for and does not get, or gets with a consequence.
+    `retry_at` is when the wanted version, which failed, is tried again by itself; null: it is not.
     """
 
     id: str
@@ -103,6 +104,7 @@ class Deployment(TypedDict):
     conditions: list[Condition]
     observed_at: str | None
     changed_at: str | None
+    retry_at: str | None
     notes: list[str]
     spec: dict[str, SpecField]
 

@@ -183,10 +183,13 @@ class Builder:
             )
         why = uvoutput.explain(ended.output, request.requirements)
         blamed = f" ({why.requirement})" if why.requirement else ""
-        passes = "It is tried again by itself. " if why.passing else ""
+        step = why.next_step(
+            trust="Name its authority's certificates in SSL_CERT_FILE where the Deployer runs.",
+            requirements="Log the model with requirements that can be installed here.",
+        )
         raise EnvironmentUnbuildable(
             f"The model's environment cannot be built{blamed}: {why.sentence}.",
-            f"{passes}Log the model with requirements that can be installed here; see {log}.",
+            f"{step} See {log}.",
             passing=why.passing,
         )
 

@@ -3,29 +3,61 @@
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
+from enum import StrEnum
 from typing import Final
 
 _MARKED: Final = re.compile(r"^\s*(?:error:|cause:|Caused by:|\u00d7|[├╰]─▶)\s*(.*)$")
 _BLAMED: Final = re.compile(
     r"(?:download and build|download|build|fetch|mismatch for|parse)[^`]*`([^`]+)`"
 )
-_PASSING: Final = re.compile(
+_UNANSWERED: Final = re.compile(
     r"error sending request|client error \(connect|dns error|timed out|timeout|connect error"
     r"|connection (?:refused|reset|closed)|status server error|\b(?:429|50[0-9])\b"
-    r"|no space left|error decoding response body",
+    r"|error decoding response body",
     re.IGNORECASE,
 )
+_UNTRUSTED: Final = re.compile(r"invalid peer certificate|certificate verify failed", re.IGNORECASE)
+_FULL: Final = re.compile(r"no space left", re.IGNORECASE)
 _NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 _LOGIN: Final = re.compile(r"://[^/@\s]+@")
 
 
+class Cause(StrEnum):
+    """What may pass by itself, or be mended around a build; OWN: the requirements are at fault."""
+
+    OWN = ""
+    UNANSWERED = "the package index does not answer"
+    UNTRUSTED = "the package index is not trusted"
+    FULL = "there is no room left"
+
+
 @dataclass(frozen=True)
 class Failure:
-    """Why uv failed: the requirement, "" if none can be told; one sentence; whether it may pass."""
+    """Why uv failed: the requirement, "" if none can be told; one sentence; what kind of cause."""
 
     requirement: str
     sentence: str
-    passing: bool
+    cause: Cause
+
+    @property
+    def passing(self) -> bool:
+        """Whether it may pass."""
+        return self.cause is not Cause.OWN
+
+    def next_step(self, *, trust: str, requirements: str) -> str:
+        """What to do about it.
+
+        Args:
+            trust: how builds here are told of an authority's certificates.
+            requirements: what to do where the requirements are at fault.
+        """
+        step = {
+            Cause.OWN: requirements,
+            Cause.UNANSWERED: "Is the package index up, and reached from here?",
+            Cause.UNTRUSTED: trust,
+            Cause.FULL: "Make room.",
+        }[self.cause]
+        return f"It is tried again by itself. {step}" if self.passing else step
 
 
 def explain(output: str, requirements: Iterable[str]) -> Failure:
@@ -37,21 +69,29 @@ def explain(output: str, requirements: Iterable[str]) -> Failure:
     """
     marked = _marked(output)
     text = " ".join(marked)
-    passing = bool(_PASSING.search(text))
+    cause = _cause(text)
     requirement = _blamed(text, list(requirements))
     if "No solution found" in text:
         why = re.search(r"[Bb]ecause (.*?)(?:, we can conclude|$)", text)
         sentence = why[1] if why else "no versions satisfy all requirements"
-    elif passing:
-        sentence = f"the package index does not answer ({marked[-1]})" if marked else "no answer"
+    elif cause is not Cause.OWN:
+        sentence = f"{cause} ({marked[-1]})"
     else:
         sentence = ": ".join(marked[:2]) or _last_line(output)
-    return Failure(redact(requirement), redact(sentence)[:400].rstrip(" .:"), passing)
+    return Failure(redact(requirement), redact(sentence)[:400].rstrip(" .:"), cause)
 
 
 def redact(text: str) -> str:
     """Take user names and passwords out of addresses."""
     return _LOGIN.sub("://***@", text)
+
+
+def _cause(text: str) -> Cause:
+    if _FULL.search(text):
+        return Cause.FULL
+    if _UNTRUSTED.search(text):
+        return Cause.UNTRUSTED
+    return Cause.UNANSWERED if _UNANSWERED.search(text) else Cause.OWN
 
 
 def _marked(output: str) -> list[str]:

@@ -17,6 +17,8 @@ from deployer.status import State, Status
 from deployer.targets.base import Target
 from deployer.watch import Health
 
+FAILING = (State.DEGRADED, State.FAILED)
+
 
 def moment(seconds: float | None) -> str | None:
     """A time in ISO 8601, UTC, with milliseconds."""
@@ -60,9 +62,16 @@ def deployment(status: Status, settings: Settings) -> answers.Deployment:
         "conditions": conditions(status),
         "observed_at": moment(status.observed.at),
         "changed_at": moment(status.changed_at),
+        "retry_at": moment(_retry_at(status)),
         "notes": _notes(spec, settings, record.environment) if spec else [],
         "spec": _spec(spec) if spec else {},
     }
+
+
+def _retry_at(status: Status) -> float | None:
+    champion = status.wanted.champion
+    failure = status.record.failures.get(champion.digest) if champion else None
+    return failure.retry_at if failure and status.verdict.state in FAILING else None
 
 
 def plan(status: Status) -> plananswers.Plan:
@@ -125,7 +134,7 @@ def conditions(status: Status) -> list[answers.Condition]:
     told = (verdict.reason, verdict.message)
     ready = ("Answering", f"Version {' and '.join(sorted(answering))} answers.")
     moving = record.candidate is not None or verdict.state is State.PROGRESSING
-    degraded = verdict.state in (State.DEGRADED, State.FAILED)
+    degraded = verdict.state in FAILING
     return [
         _condition("Ready", bool(answering), *(ready if answering else told)),
         _condition("Progressing", moving, *(told if moving else ("Settled", ""))),

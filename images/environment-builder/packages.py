@@ -108,11 +108,13 @@ def failure(output: str, requirements: Sequence[str], *, wheels_only: bool) -> F
             "own index, or set build.wheels_only: false for the cluster in platform.yaml.",
             log=output,
         )
-    passes = "It is tried again by itself. " if why.passing else ""
     return Failed(
         "EnvironmentUnbuildable",
         f"The model's environment cannot be built{blamed}: {why.sentence}.",
-        f"{passes}Log the model with requirements that can be installed in this image.",
+        why.next_step(
+            trust="Name its authority's certificates in build.trust_bundle, in platform.yaml.",
+            requirements="Log the model with requirements that can be installed in this image.",
+        ),
         passing=why.passing,
         log=output,
     )

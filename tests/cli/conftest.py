@@ -174,6 +174,7 @@ def deployment():
             "conditions": [],
             "observed_at": "2026-01-02T03:05:05+00:00",
             "changed_at": "2026-01-02T03:04:08+00:00",
+            "retry_at": None,
             "notes": [],
             "spec": {},
             **fields,

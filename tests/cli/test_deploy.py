@@ -1,5 +1,8 @@
 """`deploy`: what it prints of the Deployer's answers, and its exit codes."""
 
+import time
+from datetime import UTC, datetime
+
 import pytest
 
 from cli import errors
@@ -199,6 +202,27 @@ def test_wait_gives_up_at_once_on_a_failure_with_the_last_log_lines(
     assert done.out == ""
 
 
+def test_wait_goes_on_where_a_failure_passes_by_itself(
+    schnitzel, deployer, deployment, steps
+) -> None:
+    soon = datetime.fromtimestamp(time.time() + 90, UTC).isoformat()
+    broken = deployment(
+        state="Failed",
+        reason="ArtifactUnreachable",
+        message="Version 3 cannot be served: MLflow answers 500.",
+        wanted={"version": "3", "via": "alias champion", "since": None},
+        serving=None,
+        predictors=[],
+        retry_at=soon,
+    )
+    deployer.answer("GET", "/api/v1/deployments", {"deployments": [broken]})
+    assert "by itself, in 1 min" in schnitzel("deploy", "status", "angler").out
+    deployer.answer("GET", "/api/v1/deployments/angler-prod", steps(broken, broken, deployment()))
+    done = schnitzel("deploy", "wait", "angler")
+    assert done.code == 0
+    assert "MLflow answers 500" in done.err
+
+
 def test_wait_times_out_with_4(schnitzel, deployer, deployment) -> None:
     rolling = deployment(state="Progressing", message="Building.", serving=None)
     deployer.answer("GET", "/api/v1/deployments/angler-prod", rolling)
@@ -284,7 +308,7 @@ def test_a_platform_that_is_down_is_exit_5_with_the_way_up(
     (home / "ports.json").write_text(ports)
     shown = schnitzel(*words)
     assert shown.code == errors.UNREACHABLE
-    assert "hint: start it with: schnitzel up" in shown.err
+    assert "hint: start it with: schnitzel up; or say where it runs: export SCHNITZEL_" in shown.err
     assert shown.out == ""
 
 

@@ -241,6 +241,7 @@ def test_an_index_that_is_down_is_a_passing_cause(
     assert isinstance(state.error, EnvironmentUnbuildable)
     assert state.error.passing
     assert "the package index does not answer" in state.error.message
+    assert "Is the package index up" in state.error.hint
 
 
 def test_a_python_that_is_not_here_is_said_so(environments: Environments) -> None:

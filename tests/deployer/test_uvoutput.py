@@ -41,6 +41,13 @@ REFUSED = """error: Failed to fetch: http://ann:s3cret@127.0.0.1:9/simple/six/
   cause: tcp connect error
   cause: Connection refused (os error 111)
 """
+UNTRUSTED = """error: Failed to fetch: https://index.example/simple/six/
+  cause: error sending request for url (https://index.example/simple/six/)
+  cause: client error (Connect)
+  cause: invalid peer certificate: UnknownIssuer
+
+hint: Consider enabling use of system TLS certificates with the `--system-certs` command-line flag
+"""
 FORBIDDEN = """error: Failed to fetch: https://index.example/simple/six/
   cause: HTTP status client error (403 Forbidden) for url (https://index.example/simple/six/)
 """
@@ -66,10 +73,11 @@ FULL = """error: Failed to install: leaf-1.0-py3-none-any.whl (leaf==1.0)
         (BUILD, "pycrypto==2.6.1", "The build backend returned an error", False),
         (HASH, "six==1.16.0", "Hash mismatch", False),
         (REFUSED, "six==99", "Connection refused", True),
+        (UNTRUSTED, "six==99", "is not trusted (invalid peer certificate: UnknownIssuer)", True),
         (FORBIDDEN, "six==99", "403 Forbidden", False),
         (UNAVAILABLE, "six==99", "503 Service Unavailable", True),
         (SYNTAX, "six==99", "Couldn't parse requirement", False),
-        (FULL, "", "No space left on device", True),
+        (FULL, "", "no room left (failed to write: No space left on device", True),
         ("", "", "uv gave no reason", False),
         ("killed\n", "", "killed", False),
     ],
@@ -82,6 +90,21 @@ def test_a_complaint_becomes_a_sentence_that_blames_a_requirement(
     assert says in failure.sentence
     assert failure.passing is passing
     assert "s3cret" not in failure.sentence
+
+
+@pytest.mark.parametrize(
+    ("output", "step"),
+    [
+        (UNTRUSTED, "Trust it."),
+        (REFUSED, "index up"),
+        (FULL, "Make room."),
+        (CONFLICT, "Log less."),
+    ],
+)
+def test_the_next_step_is_about_what_was_wrong(output: str, step: str) -> None:
+    found = explain(output, ["six==99"]).next_step(trust="Trust it.", requirements="Log less.")
+    assert step in found
+    assert found.startswith("It is tried again") is (output != CONFLICT)
 
 
 def test_logins_are_taken_out_of_addresses() -> None:

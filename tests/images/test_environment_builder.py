@@ -144,6 +144,7 @@ def test_an_index_that_is_down_is_tried_again_later(builder):
     failed = builder.run(builder.request(requirements=["gadget"]), env)
     assert (failed.status, failed.said["reason"]) == (75, "EnvironmentUnbuildable")
     assert "the package index does not answer" in failed.said["message"]
+    assert "Is the package index up" in failed.said["hint"]
     assert "hunter2" not in json.dumps(failed.said) + failed.err + failed.out
 
 

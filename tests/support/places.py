@@ -136,7 +136,7 @@ class Place(ABC):
         return answer.status_code, answer.json()["predictions"][0] if answer.is_success else None
 
     def load(self, name: str, rate: float = 20, connections: int = 2) -> Load:
-        return Load(self.seen(name)["url"], rate, connections)
+        return Load(self.wait(name, bool)["url"], rate, connections)
 
     def history(self, name: str) -> list[dict[str, Any]]:
         """The account of a deployment, oldest first."""

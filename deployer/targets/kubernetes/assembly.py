@@ -86,10 +86,10 @@ def assemble(
     cluster = settings.clusters[name]
     session = Session(ClusterAccess(cluster.kubeconfig, cluster.context, cluster.in_cluster))
     reading = Client(session)
+    place_of_lease = (lease_namespace(name, settings), f"schnitzel-{settings.platform_id}")
     lease = Lease(
         reading,
-        lease_namespace(name, settings),
-        f"schnitzel-{settings.platform_id}",
+        *place_of_lease,
         f"{socket.gethostname()}-{os.getpid()}-{uuid.uuid4().hex[:8]}",
     )
     client = reading.guarded(lease.guard)
@@ -109,9 +109,7 @@ def assemble(
     builds = ImageBuilds(client, place, settings.limits.parallel_builds, clock)
     files = SmallFiles(artifacts, settings.cache / "small-files")
     parts = Parts(
-        check=partial(
-            check, reading, cluster, namespaces(name, settings), lease_namespace(name, settings)
-        ),
+        check=partial(check, reading, cluster, namespaces(name, settings), place_of_lease),
         client=client,
         cache=cache,
         records=records,

@@ -6,7 +6,7 @@ Nothing is changed: rights are asked of the API server, and addresses are asked 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import Final
+from typing import Final, NamedTuple
 
 import httpx
 
@@ -19,30 +19,40 @@ from deployer.targets.kubernetes.kinds import Kind
 
 SECONDS: Final = 3.0
 _OWN: Final = ("get", "list", "watch", "create", "patch", "delete")
-_RIGHTS: Final[tuple[tuple[str, str, tuple[str, ...]], ...]] = (
-    ("schnitzel.dev", "modeldeployments", _OWN),
-    ("schnitzel.dev", "modeldeployments/status", ("patch",)),
-    ("", "configmaps", _OWN),
-    ("apps", "deployments", _OWN),
-    ("", "services", _OWN),
-    ("autoscaling", "horizontalpodautoscalers", _OWN),
-    ("policy", "poddisruptionbudgets", _OWN),
-    ("gateway.networking.k8s.io", "httproutes", _OWN),
-    ("", "pods", ("list", "watch")),
-    ("", "pods/log", ("get",)),
-    ("", "events", ("list", "create")),
+
+
+class Right(NamedTuple):
+    """What we have to be allowed: verbs, to all objects of a kind or to the one of this name."""
+
+    group: str
+    resource: str
+    verbs: tuple[str, ...]
+    name: str = ""
+
+
+_RIGHTS: Final = (
+    Right("schnitzel.dev", "modeldeployments", _OWN),
+    Right("schnitzel.dev", "modeldeployments/status", ("patch",)),
+    Right("", "configmaps", _OWN),
+    Right("apps", "deployments", _OWN),
+    Right("", "services", _OWN),
+    Right("autoscaling", "horizontalpodautoscalers", _OWN),
+    Right("policy", "poddisruptionbudgets", _OWN),
+    Right("gateway.networking.k8s.io", "httproutes", _OWN),
+    Right("", "pods", ("list", "watch")),
+    Right("", "pods/log", ("get",)),
+    Right("", "events", ("list", "create")),
 )
-_BUILD_RIGHTS: Final[tuple[tuple[str, str, tuple[str, ...]], ...]] = (
-    ("batch", "jobs", ("get", "create", "delete")),
-    ("", "configmaps", ("get", "list", "create", "update", "delete")),
-    ("", "pods", ("list",)),
-    ("", "pods/log", ("get",)),
+_BUILD_RIGHTS: Final = (
+    Right("batch", "jobs", ("get", "create", "delete")),
+    Right("", "configmaps", ("get", "list", "create", "update", "delete")),
+    Right("", "pods", ("list",)),
+    Right("", "pods/log", ("get",)),
 )
-_LEASE_RIGHTS: Final = (("coordination.k8s.io", "leases", ("get", "create", "update")),)
 
 
 def check(
-    client: Client, cluster: Cluster, namespaces: Sequence[str], lease_namespace: str
+    client: Client, cluster: Cluster, namespaces: Sequence[str], lease: tuple[str, str]
 ) -> list[Finding]:
     """Look at everything that the Deployer needs of a cluster.
 
@@ -50,13 +60,19 @@ def check(
         client: the cluster; not guarded by a Lease, since a review of rights is asked by a POST.
         cluster: its settings.
         namespaces: of its environments; "" for all.
-        lease_namespace: where the Lease is.
+        lease: the Lease's namespace and name; we need no right to any other.
     """
     found: list[Finding] = []
     for namespace in namespaces:
         found += _kinds(client, namespace)
         found.append(_rights(client, namespace, _RIGHTS))
-    found.append(_rights(client, lease_namespace, _LEASE_RIGHTS))
+    namespace, name = lease
+    group = kinds.LEASE.api_version.partition("/")[0]
+    rights = [
+        Right(group, kinds.LEASE.plural, ("create",)),
+        Right(group, kinds.LEASE.plural, ("get", "update"), name),
+    ]
+    found.append(_rights(client, namespace, rights, "Lease"))
     if cluster.registry:
         found.append(_rights(client, cluster.build.namespace, _BUILD_RIGHTS))
         scheme = "http" if cluster.registry.insecure else "https"
@@ -94,16 +110,16 @@ def _kind(client: Client, kind: Kind, namespace: str, mend: str) -> Finding:
 
 
 def _rights(
-    client: Client, namespace: str, rights: Sequence[tuple[str, str, tuple[str, ...]]]
+    client: Client, namespace: str, rights: Sequence[Right], what: str = "permissions"
 ) -> Finding:
-    name = f"permissions in {namespace or 'every namespace'}"
+    name = f"{what} in {namespace or 'every namespace'}"
     lacking = []
     try:
-        for group, resource, verbs in rights:
+        for right in rights:
             lacking += [
-                f"{verb} {resource}"
-                for verb in verbs
-                if not _may(client, namespace, group, resource, verb)
+                f"{verb} {right.resource}"
+                for verb in right.verbs
+                if not _may(client, namespace, right, verb)
             ]
     except ApiError as error:
         return Finding(name, "fail", error.message, error.hint)
@@ -113,9 +129,10 @@ def _rights(
     return Finding(name, "fail", f"Our account may not {', '.join(lacking)}.", mend)
 
 
-def _may(client: Client, namespace: str, group: str, resource: str, verb: str) -> bool:
-    resource, _, part = resource.partition("/")
-    attributes = {"group": group, "resource": resource, "subresource": part, "verb": verb}
+def _may(client: Client, namespace: str, right: Right, verb: str) -> bool:
+    resource, _, part = right.resource.partition("/")
+    attributes = {"group": right.group, "resource": resource, "subresource": part, "verb": verb}
+    attributes |= {"name": right.name} if right.name else {}
     review = {
         "apiVersion": kinds.ACCESS_REVIEW.api_version,
         "kind": kinds.ACCESS_REVIEW.name,
