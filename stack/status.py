@@ -61,10 +61,20 @@ def forget(layout: Layout) -> None:
     _file(layout).unlink(missing_ok=True)
 
 
-def status(layout: Layout | None = None) -> list[Status]:
-    """Look at every component at once; takes as long as the slowest answer, seconds at most."""
+def status(
+    layout: Layout | None = None, elsewhere: Mapping[str, str] | None = None
+) -> list[Status]:
+    """Look at every component at once; takes as long as the slowest answer, seconds at most.
+
+    Args:
+        layout: the home.
+        elsewhere: URLs of components that this home did not start or attach, by name. Where a
+            Deployer is among them, those of which nothing is known are not missing.
+    """
     layout = layout or Layout(paths.home())
     addresses = {address.name: address for address in remembered(layout)}
+    remote = {name: url for name, url in (elsewhere or {}).items() if name not in addresses}
+    addresses |= {name: Address(name, url, url, attached=True) for name, url in remote.items()}
     try:
         processes = platform_supervisor(layout).processes() if addresses else {}
     except StackError:
@@ -76,7 +86,8 @@ def status(layout: Layout | None = None) -> list[Status]:
         return _look(layout, addresses[name], processes)
 
     with ThreadPoolExecutor(max_workers=len(NAMES)) as pool:
-        return list(pool.map(one, NAMES))
+        looked = [name for name in NAMES if name in addresses or "deployer" not in remote]
+        return list(pool.map(one, looked))
 
 
 def _look(layout: Layout, address: Address, processes: Mapping[str, Process]) -> Status:

@@ -4,7 +4,7 @@ from typing import Any
 
 from cli.client import Clients
 from cli.config import current
-from cli.environments import environments
+from cli.environments import Environment, environments
 from cli.groups import Command, group
 from cli.options import Output, chosen
 from cli.output import emit, table
@@ -33,8 +33,15 @@ def list_(output: Output = None) -> None:
     found = environments(Clients(config))
 
     def shown() -> str:
-        keys = ("name", "stage", "alias", "target", "namespace")
-        rows: list[list[Any]] = [[each.get(key) for key in keys] for each in found]
-        return table([key.upper() for key in keys], rows)
+        keys = ("name", "stage", "alias", "target")
+        rows: list[list[Any]] = [[*map(each.get, keys), _namespace(each)] for each in found]
+        return table([*(key.upper() for key in keys), "NAMESPACE"], rows)
 
     emit({"environments": found}, chosen(output, config), shown)
+
+
+def _namespace(environment: Environment) -> str:
+    """Where its models run on a cluster; what stands for the project is left as it is."""
+    if environment["target"] != "kubernetes":
+        return ""
+    return (environment.get("namespace") or "").replace("{environment}", environment["name"])

@@ -28,7 +28,8 @@ def status(output: Output = None) -> None:
         overview = pool.submit(_overview, Clients(config))
         from stack.status import status as look  # its import takes longer than the answer
 
-        seen = look()
+        urls = {name: config[f"{name}.url"] for name in ("deployer", "mlflow", "airflow")}
+        seen = look(elsewhere={name: url.rstrip("/") for name, url in urls.items() if url})
         registry, deployments, problem = overview.result()
     names = [each["name"] for each in projects(config.home)]
     step = next_step(seen, registry, deployments, names)

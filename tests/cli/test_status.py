@@ -21,6 +21,18 @@ def test_a_platform_that_never_ran_says_how_to_start_it(schnitzel) -> None:
     assert schnitzel("status").out.rstrip().endswith("schnitzel up")
 
 
+def test_of_a_platform_elsewhere_only_what_is_known_is_looked_at(
+    schnitzel, deployer, monkeypatch
+) -> None:
+    monkeypatch.setenv("SCHNITZEL_DEPLOYER_URL", deployer.url)
+    deployer.answer("GET", "/readyz", {"ready": True})
+    deployer.answer("GET", "/openapi.json", {"info": {"version": "0.1.0"}})
+    shown = schnitzel("status", "-o", "json")
+    [seen] = shown.json["components"]
+    assert (seen["name"], seen["health"], seen["attached"]) == ("deployer", "healthy", True)
+    assert shown.json["next_step"] == "schnitzel predict angler@prod --example"
+
+
 def test_deployments_are_shown_beside_the_components(schnitzel, deployer) -> None:
     shown = schnitzel("status", "-o", "json")
     assert [each["id"] for each in shown.json["deployments"]] == ["angler-prod"]
