@@ -78,7 +78,11 @@ class Registry:
             return self._adopt(versions, aliases, now)
 
     def poll(self) -> set[str]:
-        """Read the versions updated last. Returns the names of the models that changed."""
+        """Read the versions updated last. Returns the names of the models that changed.
+
+        Of a model that the last listing did not show, the aliases are read, too: that a version
+        has none is else taken for a fact.
+        """
         with self._lock:
             if self._snapshot is None:
                 return set()
@@ -93,25 +97,19 @@ class Registry:
                 if version.updated < self._watermark - OVERLAP_MS:
                     break
                 fresh[version.id.model, version.id.number] = version
+            aliases = self._aliases
+            for model in sorted({model for model, _ in fresh} - aliases.keys()):
+                named, versions = self._model(model)
+                aliases, fresh = {**aliases, **named}, {**fresh, **versions}
             self._check_time(fresh.values())
-            return self._merge(fresh, self._aliases)
+            return self._merge(fresh, aliases)
 
     def look(self, model: str) -> set[str]:
         """Read one model, its aliases and the versions they name, on a hint."""
         with self._lock:
             if self._snapshot is None:
                 return set()
-            try:
-                answer = self.rest.get("registered-models/get", {"name": model})
-            except NotFound:
-                return set()  # only a listing takes things away
-            row = answer.get("registered_model")
-            if not isinstance(row, dict) or _text(row, "name") != model:
-                raise RegistryMalformed("MLflow answered with another model than asked for.")
-            aliases: Aliases = {model: _aliases(row)}
-            latest = [_version(r) for r in row.get("latest_versions", [])]
-            fresh: Versions = {(v.id.model, v.id.number): v for v in latest}
-            self._complete(aliases, fresh)
+            aliases, fresh = self._model(model)
             self._check_time(fresh.values())
             return self._merge(fresh, {**self._aliases, **aliases})
 
@@ -129,6 +127,22 @@ class Registry:
         answer = self.rest.get("model-versions/get-download-uri", name, ("artifact_uri",))
         source = _text(answer, "artifact_uri")
         return Description(source=source, serving_file=read_file(source))
+
+    def _model(self, model: str) -> tuple[Aliases, Versions]:
+        """One model's aliases, and the versions that they or its stages name; nothing if gone."""
+        try:
+            answer = self.rest.get("registered-models/get", {"name": model})
+        except NotFound:
+            return {}, {}  # only a listing takes things away
+        row = answer.get("registered_model")
+        if not isinstance(row, dict) or _text(row, "name") != model:
+            raise RegistryMalformed("MLflow answered with another model than asked for.")
+        aliases: Aliases = {model: _aliases(row)}
+        versions = {
+            (v.id.model, v.id.number): v for v in map(_version, row.get("latest_versions", []))
+        }
+        self._complete(aliases, versions)
+        return aliases, versions
 
     def _complete(self, aliases: Aliases, versions: Versions) -> None:
         """Read the versions that an alias names and the answer lacks."""

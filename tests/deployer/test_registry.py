@@ -66,6 +66,22 @@ def test_a_poll_sees_a_stage_change_and_a_hint_sees_an_alias(mlflow, registry):
     assert registry.snapshot.listed_at == 1.0
 
 
+def test_a_poll_reads_the_aliases_of_a_model_that_no_listing_has_shown(mlflow, registry):
+    registry.list_all(1.0)
+    mlflow.model("polled anew")
+    for _ in range(2):
+        mlflow.version("polled anew")
+    mlflow.alias("polled anew", "champion", 1)
+    mlflow.stage("polled anew", 2, "Production")
+    assert registry.poll() == {"polled anew"}
+    found = registry.snapshot.models["polled anew"].versions
+    assert [(v.stage, v.aliases) for v in found] == [
+        ("None", {"champion"}),
+        ("Production", frozenset()),
+    ]
+    assert registry.poll() == set()
+
+
 def test_a_recreated_model_is_another_identity(mlflow, registry):
     mlflow.model("again")
     mlflow.version("again")
