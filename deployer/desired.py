@@ -2,7 +2,9 @@
 
 The last promotion wins: the version that most recently began to satisfy the selector. A version
 that a listing merely lacks keeps its mark until a second complete listing lacks it too; one that is
-seen elsewhere (another stage, an alias moved) loses it at once.
+seen elsewhere (another stage, an alias moved) loses it at once. Where nothing of the model is shown
+at all, that is no word of anybody's: nothing is promoted then, and the marks are kept aside, so
+that all is in its old order when the model is back.
 """
 
 from __future__ import annotations
@@ -59,7 +61,7 @@ def see(
     """
     model = snapshot.models.get(record.model)
     current = promotions(model, selector)
-    kept = _kept(record.marks, model, {(v.id, via) for v, via in current}, snapshot.listed_at)
+    kept, lost = _kept(record, model, {(v.id, via) for v, via in current}, snapshot.listed_at)
     known = {(mark.version, mark.via) for mark in kept}
     fresh = [(v, via) for v, via in current if (v.id, via) not in known]
     first_look = not record.marks and record.next_sequence == 1
@@ -86,7 +88,7 @@ def see(
         marks=tuple(marks),
         next_sequence=sequence,
         note=note,
-        absence=_absence(record.absence, marks, snapshot.listed_at, now),
+        absence=None if marks else _absence(record.absence, lost, snapshot.listed_at, now),
         retired_at=None if marks else record.retired_at,
     )
 
@@ -153,35 +155,46 @@ def predictor_digest(version: VersionId, role: Role, spec_digest: str, server: s
 
 
 def _kept(
-    marks: Iterable[Mark],
+    record: Record,
     model: RegisteredModel | None,
     current: set[tuple[VersionId, str]],
     listed_at: float,
-) -> list[Mark]:
+) -> tuple[tuple[Mark, ...], tuple[Mark, ...]]:
+    """The marks that hold, and those that went because nothing of the model is shown."""
+    lost = record.absence.lost if record.absence else ()
     numbers = {version.id.number for version in model.versions} if model else set()
+    if not numbers:
+        if record.marks and all(_missed_before(mark, listed_at) for mark in record.marks):
+            return (), record.marks
+        return tuple(_missed(mark, listed_at) for mark in record.marks), lost
     kept = []
-    for mark in marks:
+    for mark in (*record.marks, *(replace(mark, missed_at=None) for mark in lost)):
         if (mark.version, mark.via) in current:
             kept.append(replace(mark, missed_at=None))
         elif mark.version.number in numbers:
             continue  # seen, and no longer promoted; or another version under the same number
-        elif mark.missed_at is None:
-            kept.append(replace(mark, missed_at=listed_at))
-        elif listed_at <= mark.missed_at:
-            kept.append(mark)
-    return kept
+        elif not _missed_before(mark, listed_at):
+            kept.append(_missed(mark, listed_at))
+    return tuple(kept), ()
+
+
+def _missed(mark: Mark, listed_at: float) -> Mark:
+    return mark if mark.missed_at is not None else replace(mark, missed_at=listed_at)
+
+
+def _missed_before(mark: Mark, listed_at: float) -> bool:
+    return mark.missed_at is not None and mark.missed_at < listed_at
 
 
 def _absence(
-    before: Absence | None, marks: Sequence[Mark], listed_at: float, now: float
-) -> Absence | None:
-    if marks:
-        return None
+    before: Absence | None, lost: tuple[Mark, ...], listed_at: float, now: float
+) -> Absence:
     if before is None:
-        return Absence(since=now, listings=0, last_listing=listed_at)
+        return Absence(now, listings=0, last_listing=listed_at, lost=lost)
     if listed_at > before.last_listing:
-        return replace(before, listings=before.listings + 1, last_listing=listed_at)
-    return before
+        listings = before.listings + 1
+        return replace(before, listings=listings, last_listing=listed_at, lost=lost)
+    return replace(before, lost=lost)
 
 
 def _first_look_note(fresh: Sequence[tuple[ModelVersion, str]], serving: VersionId | None) -> str:

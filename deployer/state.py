@@ -125,11 +125,15 @@ class Draining:
 
 @dataclass(frozen=True, slots=True)
 class Absence:
-    """Nothing is promoted: since when, and how many complete listings said so."""
+    """Nothing is promoted: since when, and how many complete listings said so.
+
+    `lost`: the promotions that went with the whole model; they hold again when it is back.
+    """
 
     since: float
     listings: int
     last_listing: float
+    lost: tuple[Mark, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

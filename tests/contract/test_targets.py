@@ -152,9 +152,16 @@ def test_what_nothing_promotes_any_more_is_retired_and_nothing_else(place):
 
 
 def test_an_empty_registry_takes_nothing_away(place):
-    served = {"kept": 1, "phoenix": 2}
+    """Of calm an alias names version 2, and version 1 serves, which was promoted after it."""
+    served = {"calm": 1, "kept": 1, "phoenix": 2}
+    if not place.seen("calm"):
+        place.alias("calm", 2)
+        place.serves("calm", 2, seconds=600)
     for name, version in served.items():
         place.brought(name, version)
+    assert ("2", f"alias {place.alias_name}") in [
+        (one["version"], one["via"]) for one in place.seen("calm")["losing"]
+    ]
     before = {name: place.stamps(name) for name in served}
     place.registry.mode = "empty"
     try:
@@ -168,6 +175,7 @@ def test_an_empty_registry_takes_nothing_away(place):
         place.registry.mode = "ok"
     for name, version in served.items():
         place.serves(name, version)
+        assert place.stamps(name) | {RECORD: before[name][RECORD]} == before[name]
 
 
 def test_another_registry_in_the_old_ones_place_changes_nothing(place, tmp_path):

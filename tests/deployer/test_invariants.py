@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 from world import POLICY, World
 
+from deployer import desired
 from deployer.state import ExampleState, Phase
 
 NUMBERS = st.integers(1, 5)
@@ -57,6 +58,28 @@ class Story(RuleBasedStateMachine):
         self.world.list_registry(lacking)
         self.advance()
         self.world.list_registry()
+
+    @rule(listings=st.integers(1, 4), number=NUMBERS, promote=st.booleans())
+    def shows_nothing_for_a_while(self, listings: int, number: int, promote: bool) -> None:
+        """Back as it was, it means the same; and what was promoted meanwhile is promoted last."""
+        world = self.world
+        world.list_registry()
+        self._go_on(1)
+        before = desired.winner(world.record.marks)
+        for _ in range(listings):
+            world.list_registry(frozenset(world.registry.stages))
+            self._go_on(2)
+        anew = promote and world.registry.stages.get(number) not in (None, "Production")
+        if anew:
+            world.registry.stage(number, "Production")
+        world.list_registry()
+        self._go_on(1)
+        after = desired.winner(world.record.marks)
+        if anew:
+            assert after
+            assert (after.version.number, after.via) == (number, "stage Production")
+        else:
+            assert after == before
 
     @rule(number=NUMBERS)
     def breaks(self, number: int) -> None:

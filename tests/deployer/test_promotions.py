@@ -143,6 +143,101 @@ def test_an_empty_listing_retires_nothing_and_a_second_one_only_starts_the_clock
     assert world.record.absence is None
 
 
+def dark(world: World, listings: int = 3) -> None:
+    """The registry answers, and shows nothing at all."""
+    for _ in range(listings):
+        world.list_registry(lacking=frozenset(world.registry.stages))
+        world.settle(3)
+
+
+def contested() -> World:
+    """Version 3 serves, promoted by stage after the alias named 2, and 4 is promoted nowhere."""
+    world = served("Production")
+    for _ in range(3):
+        world.registry.add()
+    world.registry.aliases["champion"] = 2
+    world.list_registry()
+    world.settle()
+    world.registry.stage(3, "Production")
+    world.poll_registry()
+    world.settle()
+    assert world.serves == 3
+    return world
+
+
+def test_a_registry_that_was_empty_for_long_comes_back_with_its_promotions_in_their_order():
+    world = contested()
+    before = world.record.marks
+    dark(world)
+    assert not world.record.marks, "nothing is promoted, and that is to be seen"
+    world.list_registry()
+    world.settle()
+    assert world.serves == 3
+    assert world.record.marks == before
+    assert {one.version.number for one in world.wanted.losing} == {1, 2}
+
+
+def test_a_registry_that_comes_back_bit_by_bit_has_its_old_order_from_the_first_bit_on():
+    world = contested()
+    dark(world)
+    half = world.registry.snapshot(world.snapshot.listed_at, lacking=frozenset({1, 3}))
+    world.snapshot = half  # as a poll sees it: no listing
+    for _ in range(10):
+        world.pass_once()
+        assert world.wanted.version.number == 3
+        world.tick()
+    world.list_registry()
+    world.settle()
+    assert world.serves == 3
+
+
+def test_what_is_promoted_while_the_registry_is_empty_wins_when_it_is_back():
+    for promote in (
+        lambda registry: registry.stage(4, "Production"),
+        lambda registry: registry.aliases.update(champion=4),
+    ):
+        world = contested()
+        dark(world)
+        promote(world.registry)
+        world.list_registry()
+        world.settle()
+        assert world.serves == 4
+
+
+def test_what_was_archived_while_the_registry_was_empty_does_not_come_back():
+    world = contested()
+    dark(world)
+    world.registry.stage(3, "Archived")
+    world.list_registry()
+    world.settle()
+    assert world.serves == 2
+
+
+def test_what_was_deleted_while_the_registry_was_empty_is_missed_twice_and_forgotten():
+    world = contested()
+    dark(world)
+    gone = frozenset({3})
+    for _ in range(2):
+        world.list_registry(lacking=gone)
+        world.settle(3)
+    assert world.wanted.version.number == 2
+    world.list_registry()
+    world.settle()
+    assert world.serves == 3, "it is there again, and so it is new"
+
+
+def test_a_deployment_that_was_retired_while_the_registry_was_empty_serves_the_same_again():
+    world = contested()
+    dark(world)
+    world.tick(2 * POLICY.retire_after)
+    dark(world)
+    world.settle(20)
+    assert world.serves is None
+    world.list_registry()
+    world.settle()
+    assert world.serves == 3
+
+
 def test_half_a_listing_does_not_bring_an_older_promotion_back():
     world = served("Production", "Production")
     world.registry.stage(2, "None")
