@@ -16,7 +16,7 @@ from deployer.history import Event
 from deployer.interventions import Word
 from deployer.metrics import Metrics
 from deployer.reasons import Sight
-from deployer.reconcile import Reconciler, World
+from deployer.reconcile import Reconciler
 from deployer.registry import Backwards
 from deployer.rendered import Node, ObjectChange, Preview
 from deployer.scope import Key, Scope
@@ -24,6 +24,7 @@ from deployer.state import Pause, Record
 from deployer.status import Status
 from deployer.watch import Health, Watch
 from deployer.workqueue import WorkQueue
+from deployer.world import World
 
 log = logging.getLogger(__name__)
 
@@ -50,11 +51,11 @@ class Controller:
     ) -> None:
         self.world = world
         self.metrics = metrics
-        self._reconciler = Reconciler(world)
+        self._closing = threading.Event()
+        self._reconciler = Reconciler(world, self._closing)
         self._queue: WorkQueue[Key] = WorkQueue()
         self._statuses: dict[Key, Status] = {}
         self._tries: dict[Key, int] = {}
-        self._closing = False
         self._scope = Scope(world, lambda: self.health.held or {})
         self.watch = make_watch(self._changed)
         self._threads = [threading.Thread(target=self.watch.run, name="watch", daemon=True)]
@@ -72,7 +73,7 @@ class Controller:
     def close(self, seconds: float = 3.0) -> None:
         """Stop within so many seconds; what runs goes on running."""
         deadline = time.monotonic() + seconds
-        self._closing = True
+        self._closing.set()
         self.watch.close()
         self._queue.close()
         for thread in self._threads:
@@ -249,34 +250,28 @@ class Controller:
         if key[1] not in self._scope.environments():
             self._statuses.pop(key, None)
             return 30.0
-        try:
-            with self.metrics.passes.time(), self._reconciler.alone(key):
-                status, wake_at = self._reconciler.run(*key, self._statuses.get(key))
-        except Exception as error:  # noqa: BLE001 - one broken deployment must not end the others
-            return self._failed(key, error)
+        with self.metrics.passes.time(), self._reconciler.alone(key):
+            done = self._reconciler.run(*key, self._statuses.get(key))
+        self._statuses[key] = done.told
+        if done.error:
+            return self._failed(key, done.error)
         self._tries.pop(key, None)
-        self._statuses[key] = status
-        if not status.settled:
+        if not done.told.settled:
             return MOVING_SECONDS
         steady = STEADY_SECONDS * random.uniform(0.9, 1.1)  # noqa: S311 - jitter, no secret
-        if wake_at is None:
+        if done.wake_at is None:
             return steady
-        return max(0.0, min(steady, wake_at - self.world.clock()))
+        return max(0.0, min(steady, done.wake_at - self.world.clock()))
 
-    def _failed(self, key: Key, error: Exception) -> float:
-        if self._closing:  # what it needs is being closed
+    def _failed(self, key: Key, error: SchnitzelError) -> float:
+        """Say so in the log; returns the seconds until the next pass."""
+        if self._closing.is_set():  # what it needs is being closed
             return 0.0
-        if isinstance(error, SchnitzelError):
-            log.warning("%s@%s: %s", *key, error.message)
+        if isinstance(error, PassFailed):
+            log.error("%s@%s: a pass failed", *key, exc_info=error.__cause__)
         else:
-            log.error("%s@%s: a pass failed", *key, exc_info=error)
-            error = PassFailed(
-                f"The Deployer failed to look after {key[0]} in {key[1]}, in a way that nobody "
-                f"foresaw ({type(error).__name__}); what runs goes on running.",
-                "It is tried again by itself. Report the traceback that is in the Deployer's log.",
-            )
+            log.warning("%s@%s: %s", *key, error.message)
         self.metrics.failures.inc()
-        self._statuses[key] = self._reconciler.broken(*key, self._statuses.get(key), error)
         tries = self._tries[key] = self._tries.get(key, 0) + 1
         first, most = BACKOFF_SECONDS
         pause: float = min(most, first * 2.0 ** min(tries - 1, 20))

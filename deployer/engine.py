@@ -6,10 +6,10 @@ from typing import Protocol
 
 from deployer.interventions import Word
 from deployer.metrics import Metrics
-from deployer.reconcile import World
 from deployer.rendered import Node, Preview
 from deployer.status import Status
 from deployer.watch import Health, Watch
+from deployer.world import World
 
 
 class Engine(Protocol):

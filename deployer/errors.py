@@ -56,6 +56,11 @@ def reason_of(error: SchnitzelError) -> str:
     return str(getattr(error, "reason", type(error).__name__))
 
 
+def may_pass(error: SchnitzelError) -> bool:
+    """Whether what is wrong may go away by itself, and be tried again by itself."""
+    return bool(getattr(error, "passing", False))
+
+
 class SettingsInvalid(SchnitzelError):
     """A setting in platform.yaml or in a SCHNITZEL_* variable cannot be used."""
 

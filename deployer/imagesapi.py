@@ -16,9 +16,9 @@ from deployer.collecting import Built, Inventory, verdicts
 from deployer.engine import Engine
 from deployer.errors import TargetUnavailable
 from deployer.history import Event
-from deployer.reconcile import World
 from deployer.targets.base import Target
 from deployer.views import moment
+from deployer.world import World
 
 PATH = "/api/v1/images"
 

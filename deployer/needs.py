@@ -10,10 +10,10 @@ from collections.abc import Iterator
 
 from deployer.collecting import Need, Needs, Part
 from deployer.history import History
-from deployer.reconcile import World
 from deployer.state import Predictor, Record
 from deployer.targets.base import Target
 from deployer.versions import ModelVersion, RegistrySnapshot, VersionId
+from deployer.world import World
 
 EVENTS = 1000
 """Of one deployment's history; a version that fails for long writes many."""

@@ -3,51 +3,21 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Mapping
-from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Any
 
 from deployer import account, desired, naming, plan, rollout, status, upgrade
 from deployer.departures import Departures
-from deployer.errors import SchnitzelError, UnsafePlan
-from deployer.history import History
-from deployer.marker import Marker
-from deployer.mirror import Mirror
-from deployer.promoters import Promoters
-from deployer.reading import Reading
-from deployer.recordstores import RecordStores
-from deployer.registry import Registry
+from deployer.errors import PassFailed, SchnitzelError, UnsafePlan
 from deployer.rendered import Preview
-from deployer.settings import Settings
-from deployer.state import Deployment, Observed, Policy, Record, Wanted
+from deployer.state import Observed, Policy, Record, Wanted
 from deployer.status import Status
 from deployer.targets.base import Target
+from deployer.telling import Found, Teller
+from deployer.world import World, halted, upgrading
 
 UPGRADE_SECONDS = 1.0
 """How long a look at all records, to see who may be upgraded, is good for."""
-
-
-@dataclass(frozen=True, slots=True)
-class World:
-    """All that a pass reads from and acts on."""
-
-    settings: Settings
-    registry: Registry
-    reading: Reading
-    marker: Marker
-    records: RecordStores
-    history: History
-    mirror: Mirror
-    promoters: Promoters
-    targets: Mapping[str, Target]
-    """By environment."""
-    clock: Callable[[], float]
-
-    @property
-    def each_target(self) -> list[Target]:
-        """Every target once, however many environments it serves."""
-        return list(dict.fromkeys(self.targets.values()))
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,34 +32,22 @@ class _Seen:
     now: float
 
 
-def upgrading(world: World) -> upgrade.Upgrade:
-    """How far an upgrade of chart and server is, and who may move next."""
-    settings = world.settings
-    records, unseen = world.records.survey()
-    production = {
-        name: not upgrade.PRODUCTION.isdisjoint((one.stage, one.alias))
-        for name, one in settings.environments.items()
-    }
-    return upgrade.plan(
-        records,
-        {name: target.server for name, target in world.targets.items()},
-        upgrade.order(production, settings.policy.upgrade_order),
-        settings.policy.upgrade_share,
-        halted=halted(world),
-        unseen=unseen,
-    )
+@dataclass(frozen=True, slots=True)
+class Pass:
+    """What came of a pass: what to tell, when to look again at the latest, and what broke it."""
 
-
-def halted(world: World) -> bool:
-    """Whether no deployment is to begin with another version of chart and server."""
-    return bool(world.records.recall(upgrade.HALT) or world.marker.frozen)
+    told: Status
+    wake_at: float | None = None
+    error: SchnitzelError | None = None
 
 
 class Reconciler:
     """Passes over deployments. One deployment is never passed over twice at the same time."""
 
-    def __init__(self, world: World) -> None:
+    def __init__(self, world: World, closing: threading.Event) -> None:
         self.world = world
+        self._teller = Teller(world, closing)
+        self._failing: dict[str, float] = {}
         self._rolling: set[str] = set()
         self._upgrading = (0.0, False, upgrade.Upgrade())
         window = world.settings.policy.retire_window
@@ -102,47 +60,28 @@ class Reconciler:
         with self._lock:
             return self._alone.setdefault(key, threading.Lock())
 
-    def run(
-        self, model: str, environment: str, before: Status | None
-    ) -> tuple[Status, float | None]:
-        """One pass. Returns what to tell of the deployment, and when to look again.
+    def run(self, model: str, environment: str, before: Status | None) -> Pass:
+        """One pass; what breaks it is in what it returns, and what runs goes on running.
 
-        Raises:
-            SchnitzelError: Nothing was decided; what runs goes on running.
+        Args:
+            model: The registered model.
+            environment: The environment's name.
+            before: What was told last.
         """
-        world = self.world
-        target = self._target(environment)
-        remembered = self._record(model, environment)
-        seen = self._look(remembered, target)
-        step, now = seen.step, seen.now
-        if step.record.next_sequence > remembered.next_sequence:
-            signed = world.promoters.sign(step.record, remembered.next_sequence, now)
-            step = replace(step, record=signed)
-        world.records.raise_if_deleted(step.record)  # before its account says that it is made
-        account.intend(world.history, remembered, step.record, seen.wanted, now)
-        world.records.save(step.record)
-        self._note_rolling(step.record)
-        target.apply(step.deployment, seen.observed)
-        frozen = bool(world.marker.frozen)
-        told = Status(
-            verdict=status.judge(
-                step.record, seen.wanted, seen.observed, step.waiting, seen.refused
-            ),
-            sync=status.sync(step.record, seen.wanted, frozen=frozen),
-            record=step.record,
-            wanted=seen.wanted,
-            observed=seen.observed,
-            url=target.url(model, environment),
-            target=target.name,
-            changed_at=now,
-            settled=step.settled,
-            plan=plan.describe(seen.todo, seen.refused),
-        )
-        told = status.carry(told, before)
-        account.conclude(world.history, world.mirror, remembered, told, before, now)
-        with suppress(SchnitzelError):  # shown with the next pass, then
-            target.tell(told)
-        return told, step.wake_at if step.settled else now
+        began = self.world.clock()
+        key = naming.deployment_id(model, environment)
+        record, found = Record(key, model, environment), None
+        try:
+            record = self._record(model, environment)
+            found = self._find(record)
+            self._target(environment).apply(found.step.deployment, found.told.observed)
+            told = self._teller.tell(found, before)
+        except Exception as failure:  # noqa: BLE001 - one broken deployment must not end the others
+            error = _foreseen(failure, model, environment)
+            since = self._failing.setdefault(key, began)
+            return Pass(self._teller.tell_broken(record, found, before, error, since), error=error)
+        self._failing.pop(key, None)
+        return Pass(told, wake_at=found.step.wake_at)
 
     def preview(self, model: str, environment: str) -> tuple[dict[str, Any], Preview]:
         """The plan as it would be now, with what is rendered for it; nothing is remembered or done.
@@ -155,30 +94,34 @@ class Reconciler:
         rendered = target.preview(seen.todo.goal)
         return plan.reviewable(seen.todo, seen.refused, rendered), rendered
 
-    def broken(
-        self, model: str, environment: str, before: Status | None, error: SchnitzelError
-    ) -> Status:
-        """What to tell of a deployment that could not be passed over, even the first time."""
-        now = self.world.clock()
-        if before is None:
-            record = Record(naming.deployment_id(model, environment), model, environment)
-            with suppress(SchnitzelError):  # where records are kept may be what is broken
-                record = self._record(model, environment)
-            observed = Observed({}, now)
-            there = Deployment(record.id, model, environment, ())
-            before = Status(
-                verdict=status.Verdict(status.State.FAILED, "", ""),
-                sync=status.sync(record, Wanted(None), frozen=False),
-                record=record,
-                wanted=Wanted(None),
-                observed=observed,
-                url="",
-                target=self.world.settings.environments[environment].target,
-                changed_at=now,
-                settled=True,
-                plan=plan.describe(plan.make(observed, there, retiring=False)),
-            )
-        return status.broken(before, error, now)
+    def _find(self, remembered: Record) -> Found:
+        """Look, decide, and remember what was decided."""
+        world = self.world
+        target = self._target(remembered.environment)
+        seen = self._look(remembered, target)
+        step, now = seen.step, seen.now
+        if step.record.next_sequence > remembered.next_sequence:
+            signed = world.promoters.sign(step.record, remembered.next_sequence, now)
+            step = replace(step, record=signed)
+        world.records.raise_if_deleted(step.record)  # before its account says that it is made
+        account.intend(world.history, remembered, step.record, seen.wanted, now)
+        world.records.save(step.record)
+        self._note_rolling(step.record)
+        told = Status(
+            verdict=status.judge(
+                step.record, seen.wanted, seen.observed, step.waiting, seen.refused
+            ),
+            sync=status.sync(step.record, seen.wanted, frozen=bool(world.marker.frozen)),
+            record=step.record,
+            wanted=seen.wanted,
+            observed=seen.observed,
+            url=target.url(step.record.model, step.record.environment),
+            target=target.name,
+            changed_at=now,
+            settled=step.settled,
+            plan=plan.describe(seen.todo, seen.refused),
+        )
+        return Found(remembered, step, told)
 
     def _look(self, record: Record, target: Target) -> _Seen:
         """Look and decide: what is wanted, the next step, where it leads, and whether it may."""
@@ -278,3 +221,16 @@ class Reconciler:
         if not todo.retires_champion:
             return plan.Retirements(0, 0)
         return self._departures.ask(record, policy, now)
+
+
+def _foreseen(failure: Exception, model: str, environment: str) -> SchnitzelError:
+    """The same, or the error that stands for one that nobody foresaw."""
+    if isinstance(failure, SchnitzelError):
+        return failure
+    error = PassFailed(
+        f"The Deployer failed to look after {model} in {environment}, in a way that nobody "
+        f"foresaw ({type(failure).__name__}); what runs goes on running.",
+        "It is tried again by itself. Report the traceback that is in the Deployer's log.",
+    )
+    error.__cause__ = failure
+    return error

@@ -7,7 +7,7 @@ from contextlib import suppress
 
 from deployer import desired
 from deployer.errors import SchnitzelError
-from deployer.reconcile import World
+from deployer.world import World
 
 Key = tuple[str, str]  # model, environment
 

@@ -10,7 +10,13 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from deployer import commands
-from deployer.errors import DeletedByHand, GatewayUnavailable, SchnitzelError, reason_of
+from deployer.errors import (
+    DeletedByHand,
+    GatewayUnavailable,
+    SchnitzelError,
+    may_pass,
+    reason_of,
+)
 from deployer.reasons import Reason, State, Sync
 from deployer.state import Failure, Observed, ObservedPredictor, Phase, Record, Wanted
 
@@ -105,13 +111,13 @@ def broken(status: Status, error: SchnitzelError, now: float) -> Status:
     """What to tell of a deployment that could not be passed over.
 
     Args:
-        status: What was last known of it.
-        error: Why it could not.
+        status: What is known of it: what this pass found, if it came so far, else what was last.
+        error: Why it could not. What may pass by itself settles nothing.
         now: Seconds since the epoch.
     """
     state = State.RETIRED if isinstance(error, DeletedByHand) else State.FAILED
     verdict = Verdict(state, reason_of(error), error.message, error.hint)
-    return carry(replace(status, verdict=verdict, settled=True, changed_at=now), status)
+    return replace(status, verdict=verdict, settled=not may_pass(error), changed_at=now)
 
 
 def _number(wanted: Wanted) -> str:

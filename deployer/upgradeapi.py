@@ -13,9 +13,9 @@ from deployer import commands, upgrade, upgradeanswers
 from deployer.engine import Engine
 from deployer.history import Event
 from deployer.marker import NEXT_STEP
-from deployer.reconcile import World, upgrading
 from deployer.upgrade import BEGUN, Move, Turn, Upgrade
 from deployer.views import moment
+from deployer.world import World, upgrading
 
 PATH = "/api/v1/upgrade"
 RESUME = "schnitzel platform upgrade --resume"

@@ -16,7 +16,6 @@ from deployer.marker import Marker
 from deployer.mirror import Mirror
 from deployer.promoters import Promoters
 from deployer.reading import Reading
-from deployer.reconcile import World
 from deployer.records import Records
 from deployer.recordstores import RecordStores
 from deployer.registry import Registry
@@ -24,6 +23,7 @@ from deployer.rest import Rest
 from deployer.secretrefs import credentials, resolve_secret
 from deployer.settings import Settings
 from deployer.targets.base import Target
+from deployer.world import World
 from stack.paths import Layout
 
 if TYPE_CHECKING:

@@ -22,10 +22,10 @@ from markupsafe import Markup
 
 from deployer import __version__, views
 from deployer.errors import NotFound
-from deployer.reconcile import World
 from deployer.status import State, Status
 from deployer.watch import Health
 from deployer.web import journey, tryit
+from deployer.world import World
 
 OVERVIEW = "overview"
 MOST_ROWS = 200

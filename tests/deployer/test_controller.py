@@ -18,14 +18,18 @@ from deployer.metrics import Metrics
 from deployer.mirror import Mirror
 from deployer.promoters import Promoters
 from deployer.reading import Reading
-from deployer.reconcile import World
+from deployer.reconcile import Reconciler
 from deployer.records import Records
 from deployer.recordstores import RecordStores
 from deployer.registry import Registry
 from deployer.rendered import Act, Node, ObjectChange, Preview
 from deployer.rest import Rest
 from deployer.state import Observed, Record
+from deployer.status import Status
+from deployer.telling import LASTS_SECONDS
+from deployer.versions import ModelVersion, RegisteredModel, RegistrySnapshot, VersionId
 from deployer.watch import Watch
+from deployer.world import World
 
 
 class Target:
@@ -36,6 +40,8 @@ class Target:
 
     def __init__(self) -> None:
         self.error: Exception | None = None
+        self.refusal: Exception | None = None
+        self.told: list[Status] = []
         self.observed = 0
         self.rendered = Preview(digest="rendered")
 
@@ -46,10 +52,11 @@ class Target:
         return Observed({}, 1.0)
 
     def apply(self, *_: object) -> None:
-        pass
+        if self.refusal:
+            raise self.refusal
 
-    def tell(self, _: object) -> None:
-        pass
+    def tell(self, told: Status) -> None:
+        self.told.append(told)
 
     def check(self) -> list[object]:
         return []
@@ -82,8 +89,22 @@ def target():
     return Target()
 
 
+class Clock:
+    """A clock that stands still until it is set."""
+
+    now = 100.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
 @pytest.fixture
-def controller(tmp_path, monkeypatch, target):
+def clock():
+    return Clock()
+
+
+@pytest.fixture
+def controller(tmp_path, monkeypatch, target, clock):
     monkeypatch.setenv("SCHNITZEL_HOME", str(tmp_path))
     settings = settings_of.load({})
     database = Database(tmp_path / "deployer.db")
@@ -104,7 +125,7 @@ def controller(tmp_path, monkeypatch, target):
         mirror=mirror,
         promoters=Promoters(rest),
         targets=dict.fromkeys(settings.environments, target),
-        clock=lambda: 100.0,
+        clock=clock,
     )
     environments = list(settings.environments)
     made = Controller(
@@ -166,6 +187,80 @@ def test_what_broke_later_keeps_what_was_known_and_says_since_when(controller, t
     )
     assert status.url == "http://gateway/prod/angler/"
     assert status.changed_at == 100.0
+
+
+def promoted() -> RegistrySnapshot:
+    version = VersionId("angler", 1, 1)
+    row = ModelVersion(version, "Production", frozenset(), "models:/m", "run", 1)
+    return RegistrySnapshot({"angler": RegisteredModel("angler", (row,))}, 1.0)
+
+
+def test_a_pass_that_may_not_act_is_told_everywhere_as_it_was_decided(controller, target):
+    controller.start()
+    wait_for(controller.statuses, "the deployment to be shown")
+    target.refusal = TargetUnavailable("It is somebody else's.", "--adopt", passing=False)
+    controller.world.registry._snapshot = promoted()
+    controller.look()
+    status = wait_for(
+        lambda: (seen := controller.status("angler-prod")).verdict.state == "Failed" and seen,
+        "the refusal",
+    )
+    assert status.verdict.message == "It is somebody else's."
+    assert status.wanted.version.number == 1
+    assert target.told[-1] == status
+    assert controller.world.records.load("angler-prod", "prod") == status.record
+
+
+def test_what_may_pass_is_told_once_it_has_lasted_and_forgotten_once_it_has_passed(
+    controller, target, clock
+):
+    reconciler = Reconciler(controller.world, threading.Event())
+    first = reconciler.run("angler", "prod", None)
+    for trouble in ("refusal", "error"):  # of what it does, of what it sees
+        setattr(target, trouble, TargetUnavailable("Somebody else was faster."))
+        target.told.clear()
+        for _ in range(2):
+            young = reconciler.run("angler", "prod", first.told)
+            assert young.error
+            assert young.told.verdict == first.told.verdict
+            assert not target.told
+        clock.now += LASTS_SECONDS
+        lasting = reconciler.run("angler", "prod", young.told)
+        assert lasting.told.verdict.message == "Somebody else was faster."
+        assert not lasting.told.settled
+        assert target.told == [lasting.told]
+        setattr(target, trouble, None)
+        assert reconciler.run("angler", "prod", lasting.told).told.verdict == first.told.verdict
+
+
+def test_what_breaks_because_all_is_being_closed_is_not_told(controller, target):
+    closing = threading.Event()
+    reconciler = Reconciler(controller.world, closing)
+    first = reconciler.run("angler", "prod", None)
+    target.told.clear()
+    target.refusal = RuntimeError("it is closed")
+    closing.set()
+    assert reconciler.run("angler", "prod", first.told).told.verdict == first.told.verdict
+    assert not target.told
+
+
+def test_a_place_that_cannot_be_told_anything_keeps_nobody_from_hearing_it(
+    controller, target, monkeypatch
+):
+    controller.start()
+    wait_for(controller.statuses, "the deployment to be shown")
+
+    def break_down(_: object) -> None:
+        raise KeyError("status")
+
+    monkeypatch.setattr(target, "tell", break_down)
+    for refusal in (RuntimeError("a bug"), TargetUnavailable("no", passing=False)):
+        target.refusal = refusal
+        controller.look()
+        reason = "PassFailed" if isinstance(refusal, RuntimeError) else "TargetUnavailable"
+        wait_for(
+            lambda reason=reason: controller.status("angler-prod").verdict.reason == reason, reason
+        )
 
 
 def test_a_plan_can_be_asked_for_while_the_registry_and_the_target_are_away(controller, target):

@@ -19,12 +19,12 @@ from deployer.database import Database
 from deployer.errors import SettingsInvalid
 from deployer.history import History
 from deployer.marker import Marker
-from deployer.reconcile import upgrading
 from deployer.records import Records
 from deployer.recordstores import RecordStores
 from deployer.rest import Rest
 from deployer.state import Failure, Mark, Pause, Predictor, Record, Role
 from deployer.versions import VersionId
+from deployer.world import upgrading
 
 OLD, NEW = "0.1.0 model-server:1", "0.2.0 model-server:2"
 SETTINGS = """

@@ -141,6 +141,25 @@ def test_what_stands_in_the_way_is_taken_over_on_a_persons_word_alone(platform):
     promote(platform, "claimed", 1)
     told = platform.wait(name, lambda d: d["reason"] == "Conflict", where, 240)
     assert told["next_step"].endswith(f"schnitzel deploy apply {name} -e {where} --adopt")
+    shown = wait_for(
+        lambda: (
+            (seen := platform.cluster.get("modeldeployment", told["id"], "-n", where)["status"])[
+                "reason"
+            ]
+            == "Conflict"
+            and seen
+        ),
+        "the ModelDeployment to say so",
+        30,
+    )
+    assert (shown["state"], shown["wanted"]) == ("Failed", "1")
+    assert (shown["message"], shown["nextStep"]) == (told["message"], told["next_step"])
+    events = [
+        (event["type"], event["message"])
+        for event in platform.objects("events")
+        if event["reason"] == "Conflict" and event["involvedObject"]["name"] == told["id"]
+    ]
+    assert events == [("Warning", told["message"])]
     shown = json.loads(platform.cli("deploy", "diff", name, "-e", where, "-o", "json"))
     reviewed = shown["diffs"][0]["digest"]
     [other] = [o for o in shown["diffs"][0]["objects"] if o["action"] == "conflict"]

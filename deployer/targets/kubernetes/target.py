@@ -22,6 +22,7 @@ from deployer.status import Status
 from deployer.targets.base import Finding
 from deployer.targets.examples import Examples
 from deployer.targets.kubernetes import observation, podlogs, tree
+from deployer.targets.kubernetes.apierrors import Unavailable
 from deployer.targets.kubernetes.apply import Applier
 from deployer.targets.kubernetes.bringing import Bringing
 from deployer.targets.kubernetes.cache import Cache
@@ -163,7 +164,9 @@ class KubernetesTarget:
         return self._parts.gateway.url(model, environment)
 
     def tell(self, told: Status) -> None:
-        """See the base class."""
+        """See the base class. That a cluster does not answer is not told in that cluster."""
+        if told.verdict.reason == Unavailable.reason:
+            return
         ready = wanted = 0
         if told.record.serving:
             for obj in self._live(told.record):
