@@ -21,6 +21,9 @@
         PythonUnavailable
         UnsupportedDependencies
         EnvironmentUnbuildable
+        ImageMissing              of the platform: no fault of the version's
+        ImageRegistryRefused
+        ImageRegistryUnreachable  passing
         ArtifactMissing
         ArtifactCorrupt
         ArtifactUnreachable       passing
@@ -154,6 +157,25 @@ class EnvironmentUnbuildable(VersionFailure):
     """The model's requirements could not be locked or installed."""
 
     reason = "EnvironmentUnbuildable"
+
+
+class ImageMissing(VersionFailure):
+    """The platform's own image, which the model's environment is put on, is not in its registry."""
+
+    reason = "ImageMissing"
+
+
+class ImageRegistryRefused(VersionFailure):
+    """The registry of images wants another login, is not trusted, or speaks plain HTTP."""
+
+    reason = "ImageRegistryRefused"
+
+
+class ImageRegistryUnreachable(VersionFailure):
+    """The registry of images does not answer."""
+
+    reason = "ImageRegistryUnreachable"
+    passing = True
 
 
 class ArtifactMissing(VersionFailure):

@@ -87,7 +87,7 @@ def build(request: dict[str, Any], work: Path) -> tuple[dict[str, Any], str]:
     made = registry.find(name)
     if made is None:
         raise Failed(
-            "RegistryUnreachable", f"{name} was pushed, and is not there.", "", passing=True
+            "ImageRegistryUnreachable", f"{name} was pushed, and is not there.", "", passing=True
         )
     return _said(made, request["push"], begin), lock
 

@@ -116,7 +116,7 @@ class Registry:
         pushed = self.find(name)
         if pushed is None:  # so it may be where somebody else just removed the same
             message = f"{name} was pushed, and is not there."
-            raise Failed("RegistryUnreachable", message, "It is tried again.", passing=True)
+            raise Failed("ImageRegistryUnreachable", message, "It is tried again.", passing=True)
         return pushed
 
     def assemble(self, base: Image, donor: Image, labels: Mapping[str, str], name: str) -> str:
@@ -168,7 +168,7 @@ def refusal(name: str, output: str) -> Failed:
     said = re.sub(r"://[^/@\s]+@", "://***@", lines[-1].removeprefix("Error: "))[:400]
     if _REFUSED.search(output):
         return Failed(
-            "RegistryRefused",
+            "ImageRegistryRefused",
             f"The registry {host} refuses us {name}: {said}",
             "Name a secret that may pull and push there as registry.push_secret of the cluster in "
             "platform.yaml.",
@@ -177,14 +177,14 @@ def refusal(name: str, output: str) -> Failed:
         )
     if "HTTP response to HTTPS client" in output:
         return Failed(
-            "RegistryRefused",
+            "ImageRegistryRefused",
             f"The registry {host} speaks plain HTTP, and is asked for HTTPS.",
             "Set registry.insecure: true for the cluster in platform.yaml, or have it speak TLS.",
             log=output,
         )
     if "certificate" in output:
         return Failed(
-            "RegistryRefused",
+            "ImageRegistryRefused",
             f"The registry {host} is not trusted: {said}",
             "Name the ConfigMap with its authority as build.trust_bundle of the cluster.",
             log=output,
@@ -197,7 +197,7 @@ def refusal(name: str, output: str) -> Failed:
             log=output,
         )
     return Failed(
-        "RegistryUnreachable",
+        "ImageRegistryUnreachable",
         f"The registry {host} does not take or give {name}: {said}",
         "It is tried again by itself. Is the registry up, and can Jobs reach it?",
         passing=True,

@@ -166,13 +166,13 @@ def test_a_registry_that_speaks_plain_http_must_be_allowed(builder, small, clust
     port = cluster.fact("registry_push").rpartition(":")[2]
     request = small | {"push": f"registry.example:{port}/environments", "insecure": False}
     failed = builder.run(request)
-    assert (failed.status, failed.said["reason"]) == (1, "RegistryRefused")
+    assert (failed.status, failed.said["reason"]) == (1, "ImageRegistryRefused")
     assert "insecure: true" in failed.said["hint"]
 
 
 def test_a_registry_that_is_down_is_tried_again_later(builder, small):
     failed = builder.run(small | {"push": f"127.0.0.1:{free_port()}/environments"})
-    assert (failed.status, failed.said["reason"]) == (75, "RegistryUnreachable")
+    assert (failed.status, failed.said["reason"]) == (75, "ImageRegistryUnreachable")
 
 
 def test_too_little_room_is_said(builder, index):
@@ -218,7 +218,7 @@ def _listens(port: int) -> bool:
 def test_a_registry_that_wants_a_login_gets_it_from_the_secret(builder, small, guarded, tmp_path):
     request = small | {"push": f"{guarded}/environments", "labels": LABELS}
     refused = builder.run(request)
-    assert (refused.status, refused.said["reason"]) == (75, "RegistryRefused")
+    assert (refused.status, refused.said["reason"]) == (75, "ImageRegistryRefused")
     assert "push_secret" in refused.said["hint"]
     login = {"auth": base64.b64encode(b"me:hunter2").decode()}
     (tmp_path / "registry-login").mkdir()

@@ -140,7 +140,7 @@ def test_a_push_that_breaks_off_is_the_registrys_trouble_and_passes(part, tmp_pa
 
     with pytest.raises(Exception, match=r"does not take or give") as caught:
         parts.Registry(insecure=False).append(base, write, "r.example/envs:1")
-    assert caught.value.reason == "RegistryUnreachable"
+    assert caught.value.reason == "ImageRegistryUnreachable"
     assert caught.value.passing
 
 
