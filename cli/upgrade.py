@@ -17,8 +17,8 @@ if TYPE_CHECKING:
 Upgrade = dict[str, Any]  # the API's own shape; the OpenAPI schema says which
 
 BEGUN = ("now", "moving")
-LEFT = ("paused", "promoted", "unpromoted")
-TOLD = ("failed", "paused", "unpromoted")
+LEFT = ("paused", "promoted", "unpromoted", "invalid")
+TOLD = ("failed", "paused", "unpromoted", "invalid")
 POLL_SECONDS = 0.5
 
 

@@ -186,6 +186,8 @@ class Reconciler:
         renewed = upgrade.renew(record, wanted.champion, server)
         if renewed != record:
             record, wanted = renewed, desired.want(renewed, layers, limits, policy, now)
+        note = world.invalid.add if wanted.problem else world.invalid.discard
+        note(record.id)
         return record, replace(wanted, problem=wanted.problem or problem)
 
     def _upgrade(self, now: float) -> upgrade.Upgrade:

@@ -3,7 +3,8 @@
 A new version of the platform never rolls everything at once. Environments go one after the other,
 and in each one batch after the other; whatever is newly promoted takes the new version anyway. A
 deployment that fails on the new version keeps the old one, and stops the upgrade there until a
-person looks at it. Going back to an older version is the same.
+person looks at it. One whose serving spec cannot be used says nothing of the new version: it stays
+as it is, and nobody waits for it. Going back to an older version is the same.
 """
 
 from __future__ import annotations
@@ -36,6 +37,9 @@ class Turn(StrEnum):
 
     UNPROMOTED = "unpromoted"
     """Nothing is promoted, so nothing new is begun."""
+
+    INVALID = "invalid"
+    """The serving spec of what is promoted cannot be used: nothing is begun until it is mended."""
 
 
 BEGUN: Final = (Turn.NOW, Turn.MOVING)
@@ -79,6 +83,11 @@ class Upgrade:
         return tuple(move for move in self.moves if move.turn in turns)
 
     @property
+    def invalid(self) -> frozenset[str]:
+        """Ids of those whose serving spec cannot be used."""
+        return frozenset(move.record.id for move in self.of(Turn.INVALID))
+
+    @property
     def over(self) -> bool:
         """Whether nothing is left that moves by itself or waits for a person's look."""
         return not self.of(*ON_THE_WAY, Turn.FAILED)
@@ -103,6 +112,7 @@ def plan(
     *,
     halted: bool = False,
     unseen: Collection[str] = (),
+    invalid: Collection[str] = (),
 ) -> Upgrade:
     """Choose which deployments may take the new version now.
 
@@ -116,6 +126,7 @@ def plan(
         share: Of an environment's deployments, how many may move at the same time; at least one.
         halted: Whether nothing more is to begin.
         unseen: Environments whose records cannot be seen now: nothing begins there or after them.
+        invalid: Ids of deployments whose serving spec cannot be used.
     """
     groups: dict[str, list[Record]] = {}
     for record in records:
@@ -125,7 +136,7 @@ def plan(
         record.id: turn
         for name, group in groups.items()
         for record in group
-        if (turn := _turn(record, wanted[name]))
+        if (turn := _turn(record, wanted[name], valid=record.id not in invalid))
     }
     open_ = not (halted or Turn.FAILED in turns.values())
     batch = 0
@@ -169,8 +180,9 @@ def assign(record: Record, winner: VersionId | None, version: str, upgrade: Upgr
     server = record.server
     if anew or record.id in upgrade.moving:
         server = version
-    elif serving and server not in (version, serving.server):
-        server = serving.server  # it was to move to a version that nobody wants any more
+    elif serving and (server not in (version, serving.server) or record.id in upgrade.invalid):
+        # It was to move to a version that nobody wants any more; or it cannot, and waits anew.
+        server = serving.server
     return replace(record, server=server) if server != record.server else record
 
 
@@ -194,7 +206,7 @@ def failure(record: Record) -> Failure | None:
     return next((f for digest, f in record.failures.items() if digest != serving), None)
 
 
-def _turn(record: Record, version: str) -> Turn | None:
+def _turn(record: Record, version: str, *, valid: bool) -> Turn | None:
     """Where a deployment is on its way; None if it is on the version to have."""
     serving = record.serving
     winner = max(record.marks, key=lambda mark: mark.sequence, default=None)
@@ -204,6 +216,8 @@ def _turn(record: Record, version: str) -> Turn | None:
         return Turn.PAUSED
     if winner is None:
         return Turn.UNPROMOTED
+    if not valid:
+        return Turn.INVALID
     if winner.version != serving.version:
         return Turn.PROMOTED
     if record.server != version:

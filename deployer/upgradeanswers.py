@@ -22,7 +22,9 @@ Move = TypedDict(
         "environment": str,
         "from": str,
         "to": str,
-        "state": Literal["now", "moving", "waiting", "failed", "paused", "promoted", "unpromoted"],
+        "state": Literal[
+            "now", "moving", "waiting", "failed", "paused", "promoted", "unpromoted", "invalid"
+        ],
         "batch": int | None,
         "why": str,
         "next_step": str,

@@ -117,9 +117,9 @@ def _judge(
     if halted:
         message = f"{counts}. A halt by {halted['by']} is in force: the next upgrade waits."
         return "Done", message, RESUME
-    paused = found.of(Turn.PAUSED)
-    resume = commands.deploy("resume", paused[0].record) if paused else ""
-    return "Done", f"{counts}.", resume or "schnitzel deploy list"
+    stays = found.of(Turn.PAUSED, Turn.INVALID)
+    step = _why(stays[0], "")[1] if stays else "schnitzel deploy list"
+    return "Done", f"{counts}.", step
 
 
 def _move(move: Move, sentences: Mapping[str, str]) -> upgradeanswers.Move:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from deployer import upgrade
 from deployer.history import History
@@ -32,6 +32,8 @@ class World:
     targets: Mapping[str, Target]
     """By environment."""
     clock: Callable[[], float]
+    invalid: set[str] = field(default_factory=set)
+    """Ids of deployments whose serving spec cannot be used, as of the last pass over each."""
 
     @property
     def each_target(self) -> list[Target]:
@@ -54,6 +56,7 @@ def upgrading(world: World) -> upgrade.Upgrade:
         settings.policy.upgrade_share,
         halted=halted(world),
         unseen=unseen,
+        invalid=frozenset(world.invalid),
     )
 
 

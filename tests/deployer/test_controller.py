@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from dataclasses import replace
 
 import pytest
 from processes import free_port, wait_for
@@ -24,7 +25,7 @@ from deployer.recordstores import RecordStores
 from deployer.registry import Registry
 from deployer.rendered import Act, Node, ObjectChange, Preview
 from deployer.rest import Rest
-from deployer.state import Observed, Record
+from deployer.state import Description, Mark, Observed, Record
 from deployer.status import Status
 from deployer.telling import LASTS_SECONDS
 from deployer.versions import ModelVersion, RegisteredModel, RegistrySnapshot, VersionId
@@ -261,6 +262,24 @@ def test_a_place_that_cannot_be_told_anything_keeps_nobody_from_hearing_it(
         wait_for(
             lambda reason=reason: controller.status("angler-prod").verdict.reason == reason, reason
         )
+
+
+def test_whose_spec_cannot_be_used_is_known_as_of_its_last_pass(controller):
+    world = controller.world
+    reconciler = Reconciler(world, threading.Event())
+    version = VersionId("angler", 1, 1)
+    spoilt = Description("models:/m", None, "serving.yaml: replicas is no number.", "Mend it.")
+    record = Record(
+        "angler-prod",
+        "angler",
+        "prod",
+        marks=(Mark(version, "stage Production", 1, 1.0),),
+        descriptions={version.key: spoilt},
+    )
+    for description, invalid in ((spoilt, {"angler-prod"}), (Description("models:/m", {}), set())):
+        world.records.save(replace(record, descriptions={version.key: description}))
+        assert not reconciler.run("angler", "prod", None).error
+        assert world.invalid == invalid
 
 
 def test_a_plan_can_be_asked_for_while_the_registry_and_the_target_are_away(controller, target):

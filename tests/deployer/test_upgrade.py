@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import replace
 
 import pytest
@@ -45,10 +46,15 @@ def promoted(one: Record, number: int = 2) -> Record:
 
 
 def step(
-    records: list[Record], share: float, version: str = "new", *, halted: bool = False
+    records: list[Record],
+    share: float,
+    version: str = "new",
+    *,
+    halted: bool = False,
+    invalid: Collection[str] = (),
 ) -> tuple[list[Record], upgrade.Upgrade]:
     wanted = dict.fromkeys(ORDER, version)
-    plan = upgrade.plan(records, wanted, ORDER, share, halted=halted)
+    plan = upgrade.plan(records, wanted, ORDER, share, halted=halted, invalid=invalid)
     moved = []
     for one in records:
         winner = max(one.marks, key=lambda mark: mark.sequence).version if one.marks else None
@@ -197,6 +203,30 @@ def test_what_cannot_move_is_left_behind_and_nobody_waits_for_it(left: Record, t
     assert records == [left, replace(record(1), server="new")]
     assert ids(plan.of(turn)) == [left.id]
     assert step([left, arrived(records[1])], 0.5)[1].over
+
+
+def test_one_whose_spec_cannot_be_used_holds_no_place_and_takes_its_turn_once_it_is_mended():
+    records, plan = step([record(n) for n in range(3)], 0.34)
+    assert servers(records) == ["new", "old", "old"]
+    broken = {"m000-prod"}
+    records, plan = step(records, 0.34, invalid=broken)
+    assert ids(plan.of(Turn.INVALID)) == ["m000-prod"]
+    assert [move.batch for move in plan.moves] == [None, 2, 3]
+    assert servers(records) == ["old", "new", "old"], "it is not to begin with the others, mended"
+    records, plan = step(records, 0.34)
+    assert [move.turn for move in plan.moves] == [Turn.WAITING, Turn.MOVING, Turn.WAITING]
+    records = [records[0], *map(arrived, records[1:])]
+    for _ in range(2):
+        records, plan = step([records[0], *map(arrived, records[1:])], 0.34, invalid=broken)
+    assert plan.over
+    assert servers(step(records, 0.34)[0]) == ["new"] * 3
+
+
+@pytest.mark.parametrize("left", [promoted(record(0)), failed(replace(record(0), server="new"))])
+def test_what_is_promoted_and_cannot_be_used_says_nothing_of_the_new_version(left: Record):
+    records, plan = step([left, record(1)], 0.5, invalid={left.id})
+    assert ids(plan.of(Turn.INVALID)) == [left.id]
+    assert records[1].server == "new"
 
 
 def test_where_no_version_is_wanted_nothing_moves():

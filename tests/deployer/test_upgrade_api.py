@@ -108,6 +108,7 @@ def _world(database: Database, rest: Rest) -> Any:
         history=History(database),
         targets={name: SimpleNamespace(server=NEW) for name in ("dev", "prod")},
         clock=lambda: 100.0,
+        invalid=set(),
     )
 
 
@@ -200,6 +201,19 @@ def test_what_is_paused_or_promoted_by_nothing_is_told_and_not_waited_for(platfo
     assert first["next_step"] == told["next_step"] == "schnitzel deploy resume a -e prod"
     assert (second["state"], second["batch"]) == ("unpromoted", None)
     assert second["next_step"] == "schnitzel model promote b@VERSION --to prod"
+
+
+def test_one_whose_spec_cannot_be_used_is_told_in_its_status_own_words_and_not_waited_for(platform):
+    platform.have(replace(record("a", "prod"), server=NEW), record("b", "prod"))
+    platform.world.invalid.add("a-prod")
+    told = platform.told()
+    first, second = told["deployments"]
+    assert (first["state"], first["batch"], first["why"]) == ("invalid", None, "a is told of.")
+    assert first["next_step"] == "schnitzel deploy status a -e prod"
+    assert second["state"] == "now"
+    platform.have(record("b", "prod", server=NEW))
+    told = platform.told()
+    assert (told["state"], told["next_step"]) == ("Done", first["next_step"])
 
 
 def test_one_on_its_way_is_told_of_in_its_status_own_words(platform):
