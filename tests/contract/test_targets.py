@@ -76,6 +76,17 @@ def test_what_is_changed_by_hand_is_put_back(place):
         wait_for(lambda: place.predict("calm") == (200, 1), f"an answer after {what}", 60)
 
 
+def test_what_is_changed_by_hand_while_no_deployer_runs_is_put_back(place):
+    place.brought("calm", 1)
+    before = place.contents("calm")
+    place.stop()
+    next(iter(place.meddlings("calm").values()))()  # its route is taken away
+    assert place.contents("calm") != before
+    place.start()
+    wait_for(lambda: place.contents("calm") == before, "all to be as it was", 180, 0.2)
+    wait_for(lambda: place.predict("calm") == (200, 1), "an answer", 60)
+
+
 def test_a_restart_of_the_deployer_changes_nothing_that_runs(place, tmp_path):
     place.brought("calm", 1)
     before = place.stamps("calm")

@@ -29,9 +29,12 @@ SETTINGS: dict[str, Any] = {
 }
 
 
+def made(charts: Path = HELM, tracking: str = "http://mlflow.example", **changed: Any) -> Manifests:
+    return Manifests(Charts(charts), Cluster.model_validate(SETTINGS | changed), "p1", tracking)
+
+
 def version(charts: Path = HELM, **changed: Any) -> str:
-    cluster = Cluster.model_validate(SETTINGS | changed)
-    return Manifests(Charts(charts), cluster, "p1", "http://mlflow.example").version
+    return made(charts, **changed).version
 
 
 def test_it_names_the_chart_and_the_server_image():
@@ -77,6 +80,20 @@ def test_another_template_makes_another_and_another_readme_does_not(tmp_path: Pa
     with (tmp_path / CHART / "templates/deployment.yaml").open("a") as template:
         template.write("# another\n")
     assert version(tmp_path) != version()
+
+
+def test_whatever_changes_any_manifest_makes_another_origin(tmp_path: Path):
+    origin = made().origin
+    assert made().origin == origin
+    gateway = SETTINGS["gateway"] | {"name": "private"}
+    assert version(gateway=gateway) == version()  # no pod; but every route
+    assert made(gateway=gateway).origin != origin
+    assert made(tracking="http://mlflow.elsewhere").origin != origin
+    shutil.copytree(HELM / CHART, tmp_path / CHART)
+    assert made(tmp_path).origin == origin
+    with (tmp_path / CHART / "templates/service.yaml").open("a") as template:
+        template.write("# another\n")
+    assert made(tmp_path).origin != origin
 
 
 @pytest.mark.parametrize("gone", [None, "ConfigMap", "Service", "Deployment"])

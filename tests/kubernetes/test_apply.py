@@ -16,13 +16,14 @@ from deployer.speclimits import LocalLimits
 from deployer.state import Deployment, Predictor, Role, Slot, VersionId
 from deployer.targets.kubernetes import kinds
 from deployer.targets.kubernetes.apierrors import ApiError, Conflict, Immutable, Taken, Unavailable
-from deployer.targets.kubernetes.apply import Applier, Steady
+from deployer.targets.kubernetes.apply import Applier
 from deployer.targets.kubernetes.connection import Client, Object
 from deployer.targets.kubernetes.kinds import Kind, kind_of
 from deployer.targets.kubernetes.manifests import Manifests
 from deployer.targets.kubernetes.objects import LiveObject, Packer
 from deployer.targets.kubernetes.ownership import Act, Cause, Owner
 from deployer.targets.kubernetes.render import Charts
+from deployer.targets.kubernetes.steady import Steady
 
 pytestmark = [pytest.mark.e2e, pytest.mark.cluster]
 

@@ -7,7 +7,6 @@ was read (uid) and unchanged since (resourceVersion). What holds already is not 
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from typing import Any
 
@@ -16,7 +15,7 @@ from deployer.masking import masked
 from deployer.targets.kubernetes import diff
 from deployer.targets.kubernetes.apierrors import Conflict, Exists, Immutable, Taken, Unavailable
 from deployer.targets.kubernetes.connection import Client, Object
-from deployer.targets.kubernetes.kinds import MODEL_DEPLOYMENT, POD, Kind, kind_of
+from deployer.targets.kubernetes.kinds import Kind, kind_of
 from deployer.targets.kubernetes.objects import APPLIED, Key, LiveObject, Packer
 from deployer.targets.kubernetes.ownership import (
     Act,
@@ -184,38 +183,6 @@ class Applier:
     def _note(self, kind: Kind, obj: Object) -> None:
         if self._absorb:
             self._absorb(kind, obj)
-
-
-class Steady:
-    """Remembers what was found as wanted, so that a look at ten thousand deployments is quick."""
-
-    def __init__(self) -> None:
-        self._known: dict[str, tuple[str, frozenset[bytes]]] = {}
-        self._lock = threading.Lock()
-
-    def holds(self, deployment: str, inputs: str, live: Iterable[LiveObject]) -> bool:
-        """Whether neither what is wanted nor any object has changed since `note`.
-
-        Args:
-            deployment: its id.
-            inputs: a digest of all that the manifests are made from.
-            live: its objects now.
-        """
-        return self._known.get(deployment) == (inputs, _prints(live))
-
-    def note(self, deployment: str, inputs: str, live: Iterable[LiveObject]) -> None:
-        """Everything was found as wanted: nothing was to be written or deleted."""
-        with self._lock:
-            self._known[deployment] = (inputs, _prints(live))
-
-    def forget(self, deployment: str) -> None:
-        """It has gone."""
-        with self._lock:
-            self._known.pop(deployment, None)
-
-
-def _prints(live: Iterable[LiveObject]) -> frozenset[bytes]:
-    return frozenset(obj.fingerprint for obj in live if obj.kind not in (POD, MODEL_DEPLOYMENT))
 
 
 def _annotated(decision: Decision) -> Object:

@@ -26,12 +26,14 @@ from deployer.targets.kubernetes.doors import Doors
 from deployer.targets.kubernetes.gateway import Gateway
 from deployer.targets.kubernetes.imagebuilds import ImageBuilds
 from deployer.targets.kubernetes.imagestore import ImageStore
+from deployer.targets.kubernetes.kinds import MODEL_DEPLOYMENT
 from deployer.targets.kubernetes.lease import Lease
 from deployer.targets.kubernetes.manifests import Manifests
 from deployer.targets.kubernetes.objects import LiveObject
 from deployer.targets.kubernetes.preparation import Preparation
 from deployer.targets.kubernetes.render import Charts
 from deployer.targets.kubernetes.roster import Memory, Roster
+from deployer.targets.kubernetes.steady import Steady
 from deployer.targets.kubernetes.target import KubernetesTarget, Parts
 from deployer.units import format_cpu, format_quantity
 
@@ -81,7 +83,7 @@ def assemble(
         tracking_url: MLflow's address, for pods that are given no other.
         changed: told a deployment's id whenever anything of it changed.
         clock: seconds since the epoch.
-        memory: keeps who served there over a restart.
+        memory: keeps, over a restart, who served there and what was found as wanted.
     """
     cluster = settings.clusters[name]
     session = Session(ClusterAccess(cluster.kubeconfig, cluster.context, cluster.in_cluster))
@@ -98,10 +100,13 @@ def assemble(
     def deleted(live: LiveObject, by_us: bool) -> None:
         for records in places:
             records.note_deleted(live, by_us)
+        if live.kind == MODEL_DEPLOYMENT:
+            steady.forget(live.deployment)
 
     cache = Cache(
         client, settings.platform_id, namespaces(name, settings), changed=changed, deleted=deleted
     )
+    steady = Steady(name, memory, cache.deployments)
     records = ClusterRecords(client, cache, settings.namespace, Roster(name, memory))
     places.append(records)
     doors = Doors(client, direct=_direct(cluster))
@@ -120,6 +125,7 @@ def assemble(
         ),
         doors=doors,
         images=ImageStore(client, cache, builds, place, files, namespaces(name, settings), clock),
+        steady=steady,
     )
     return Assembled(KubernetesTarget(name, parts, settings, clock), records, cache, lease)
 

@@ -1,7 +1,7 @@
 """In: a deployment to have on a cluster. Out: what differs is written, what is not wanted deleted.
 
 A deployment that was found as wanted is known again by a look at its fingerprints: nothing is
-rendered for it until something changes.
+rendered for it until something changes, be it by another Deployer.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from deployer import commands
 from deployer.settings import Settings
 from deployer.state import Deployment, Predictor, Record
 from deployer.targets.kubernetes.apierrors import Taken
-from deployer.targets.kubernetes.apply import Applier, Steady
+from deployer.targets.kubernetes.apply import Applier
 from deployer.targets.kubernetes.clusterrecords import ClusterRecords
 from deployer.targets.kubernetes.diff import pattern_of
 from deployer.targets.kubernetes.drifting import Drifting
@@ -23,6 +23,7 @@ from deployer.targets.kubernetes.objects import LiveObject
 from deployer.targets.kubernetes.ownership import Owner
 from deployer.targets.kubernetes.preparation import Preparation
 from deployer.targets.kubernetes.rendering import Rendering, image_in_use
+from deployer.targets.kubernetes.steady import Steady
 
 
 class Bringing:
@@ -35,7 +36,7 @@ class Bringing:
         records: where records and events are kept.
         drifting: decides about drift.
         settings: of the environments.
-        server: the version of chart and server image now.
+        steady: knows what was found as wanted.
     """
 
     def __init__(
@@ -46,7 +47,7 @@ class Bringing:
         records: ClusterRecords,
         drifting: Drifting,
         settings: Settings,
-        server: Callable[[], str],
+        steady: Steady,
     ) -> None:
         self._rendering = rendering
         self._applier = applier
@@ -54,8 +55,7 @@ class Bringing:
         self._records = records
         self._drifting = drifting
         self._settings = settings
-        self._server = server
-        self._steady = Steady()
+        self._steady = steady
 
     def bring(
         self,
@@ -78,7 +78,7 @@ class Bringing:
             Taken: an object is somebody else's.
             ApiError: anything else that the server says; the next pass tries again.
         """
-        inputs = self._inputs(deployment)
+        inputs = self._inputs(deployment, owner)
         if not record.adopt and self._steady.holds(deployment.id, inputs, live):
             return
         try:
@@ -115,11 +115,13 @@ class Bringing:
         """What a predictor's pods run; once they do, that is not asked again."""
         return image_in_use(own) or self._preparation.ensure(predictor).image
 
-    def _inputs(self, deployment: Deployment) -> str:
+    def _inputs(self, deployment: Deployment, owner: Owner) -> str:
+        """A digest of all that decides what is written, but for the objects that are there."""
         environment = self._settings.environments[deployment.environment]
         slots = [
             (s.predictor.name, s.weight, s.predictor.artifact, s.predictor.server)
             for s in deployment.slots
         ]
-        text = json.dumps([slots, self._server(), environment.drift, environment.drift_ignore])
+        drift = (environment.drift, environment.drift_ignore)
+        text = json.dumps([slots, self._rendering.origin, owner.uid, drift])
         return hashlib.sha256(text.encode()).hexdigest()

@@ -10,8 +10,10 @@ import hashlib
 import json
 from collections.abc import Mapping
 from functools import cached_property
+from pathlib import Path
 from typing import Any, Final
 
+import deployer
 from deployer.clusters import Cluster
 from deployer.specmodel import ServingSpec
 from deployer.state import Deployment, Predictor, Role
@@ -62,6 +64,16 @@ class Manifests:
         text = json.dumps([self._charts.content(CHART), made], sort_keys=True)
         content = hashlib.sha256(text.encode()).hexdigest()[:8]
         return f"{self._charts.version(CHART)}+{content} {self._cluster.server_image}"
+
+    @cached_property
+    def origin(self) -> str:
+        """A hash of chart, settings and our own code; while it stays, so does every manifest."""
+        found = hashlib.sha256(self._charts.content(CHART).encode())
+        settings = [self._cluster.model_dump(mode="json"), self._platform_id, self._tracking_url]
+        found.update(json.dumps(settings, sort_keys=True).encode())
+        for path in sorted(Path(deployer.__file__).parent.rglob("*.py")):
+            found.update(path.read_bytes())
+        return found.hexdigest()
 
     def predictor(
         self,

@@ -48,6 +48,11 @@ class Rendering:
     def __init__(self, manifests: Manifests) -> None:
         self._manifests = manifests
 
+    @property
+    def origin(self) -> str:
+        """A digest of what all manifests are made from, whatever they are of."""
+        return self._manifests.origin
+
     def of(
         self,
         deployment: Deployment,

@@ -41,6 +41,7 @@ from deployer.targets.kubernetes.ownership import Owner
 from deployer.targets.kubernetes.preparation import Preparation
 from deployer.targets.kubernetes.previewing import Previewing
 from deployer.targets.kubernetes.rendering import Rendering
+from deployer.targets.kubernetes.steady import Steady
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +57,7 @@ class Parts:
     gateway: Gateway
     doors: Doors
     images: ImageStore
+    steady: Steady
 
 
 class KubernetesTarget:
@@ -87,7 +89,7 @@ class KubernetesTarget:
             parts.records,
             self._drifting,
             settings,
-            lambda: self.server,
+            parts.steady,
         )
         self._previewing = Previewing(rendering, self._applier, parts.preparation)
 
@@ -201,6 +203,7 @@ class KubernetesTarget:
 
     def close(self) -> None:
         """See the base class."""
+        self._parts.steady.close()
         self._parts.images.close()
         self._parts.preparation.close()
         self._parts.gateway.close()
