@@ -23,6 +23,7 @@ from pathlib import Path
 from threading import Lock
 from typing import Any, Final
 
+import orjson
 import yaml
 
 from deployer.errors import SchnitzelError
@@ -143,11 +144,11 @@ class Charts:
             RenderError: the chart's own sentence on what is wrong with the values.
         """
         text = json.dumps(values, sort_keys=True, allow_nan=False)
-        manifests: list[Manifest] = json.loads(self._kept(chart, release, namespace, text))
+        manifests: list[Manifest] = orjson.loads(self._kept(chart, release, namespace, text))
         return manifests
 
-    def _render(self, chart: str, release: str, namespace: str, values: str) -> str:
-        return json.dumps(self._chart(chart).render(release, namespace, json.loads(values)))
+    def _render(self, chart: str, release: str, namespace: str, values: str) -> bytes:
+        return orjson.dumps(self._chart(chart).render(release, namespace, orjson.loads(values)))
 
     def _chart(self, name: str) -> _Chart:
         with self._lock:
