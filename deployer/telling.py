@@ -86,7 +86,7 @@ class Teller:
             return status.carry(known, before)
         told = status.broken(known or self._unknown(record, now), error, now)
         told = status.carry(told, before)
-        if found:
+        if found and told.settled:  # not where another Deployer may have taken over
             with self._at_best("its account", told):  # which may be the very one that broke it
                 self._conclude(found, told, before)
         if known:

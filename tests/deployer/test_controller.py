@@ -8,6 +8,7 @@ from dataclasses import replace
 import pytest
 from processes import free_port, wait_for
 
+from deployer import account
 from deployer import settings as settings_of
 from deployer.controller import Controller
 from deployer.database import Database
@@ -213,10 +214,12 @@ def test_a_pass_that_may_not_act_is_told_everywhere_as_it_was_decided(controller
 
 
 def test_what_may_pass_is_told_once_it_has_lasted_and_forgotten_once_it_has_passed(
-    controller, target, clock
+    controller, target, clock, monkeypatch
 ):
     reconciler = Reconciler(controller.world, threading.Event())
     first = reconciler.run("angler", "prod", None)
+    accounts: list[object] = []
+    monkeypatch.setattr(account, "conclude", lambda *of: accounts.append(of))
     for trouble in ("refusal", "error"):  # of what it does, of what it sees
         setattr(target, trouble, TargetUnavailable("Somebody else was faster."))
         target.told.clear()
@@ -230,8 +233,10 @@ def test_what_may_pass_is_told_once_it_has_lasted_and_forgotten_once_it_has_pass
         assert lasting.told.verdict.message == "Somebody else was faster."
         assert not lasting.told.settled
         assert target.told == [lasting.told]
+        assert not accounts, "whether this Deployer is still the one that acts, is not known"
         setattr(target, trouble, None)
         assert reconciler.run("angler", "prod", lasting.told).told.verdict == first.told.verdict
+        accounts.clear()
 
 
 def test_what_breaks_because_all_is_being_closed_is_not_told(controller, target):
