@@ -11,7 +11,7 @@ import sys
 import time
 import zlib
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -95,6 +95,15 @@ class Daemon:
             end_all(self._strays, grace=3.0)
             for record in self.root.glob("pids/*.json"):
                 record.unlink(missing_ok=True)
+
+    def remove_socket(self) -> None:
+        """Leave nothing outside the folder; under `lock`, with no stray left."""
+        place = self._socket().parent
+        if place != self.root:
+            with suppress(OSError):  # somebody else's, or gone already
+                for left in place.glob("sock*"):
+                    left.unlink()
+                place.rmdir()
 
     def members(self, name: str) -> list[Entry]:
         """The processes of one program, those that left its process group included."""

@@ -129,6 +129,7 @@ class Supervisor:
                     list(pool.map(lambda name: self._stop(name, self._stop_seconds(name)), names))
                 self._daemon.stop()
             self._daemon.end_strays()
+            self._daemon.remove_socket()
 
     def _state(self, name: str) -> State | None:
         try:

@@ -1,5 +1,6 @@
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -427,6 +428,28 @@ def test_shutdown_leaves_no_process_and_keeps_what_was_to_run(
     supervisor.shutdown()  # a second time is no error
     assert supervisor.ensure() is True
     assert set(supervisor.processes()) == {"a", "b"}
+
+
+@pytest.mark.e2e
+@pytest.mark.parametrize("how", ["shut down", "killed"])
+def test_a_socket_that_had_to_lie_elsewhere_is_gone_with_its_folder(
+    how: str, tmp_path: Path, lives: Lives, eventually: Eventually
+) -> None:
+    deep = tmp_path / ("deep/" * 30)
+    supervisor = Supervisor(deep / "run", "test")
+    try:
+        supervisor.ensure()
+        text = (deep / "run" / "supervisord.conf").read_text()
+        [place] = re.findall(r"^file = (.*)$", text, re.MULTILINE)
+        socket = (deep / "run" / place).resolve()
+        assert socket.is_socket()
+        if how == "killed":
+            kill_supervisord(deep, lives, eventually)
+    finally:
+        supervisor.shutdown()
+    assert not socket.parent.exists()
+    assert supervisor.ensure() is True
+    supervisor.shutdown()
 
 
 @pytest.mark.e2e
