@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 from browser import registry_pages
-from platform_home import Load
+from load import Load
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(900)]
 

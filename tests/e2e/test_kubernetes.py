@@ -9,8 +9,8 @@ import signal
 import pytest
 from cluster import cluster
 from cluster_platform import ClusterPlatform
+from load import Load
 from models import log_models
-from platform_home import Load
 from processes import wait_for
 
 from deployer.naming import deployment_id

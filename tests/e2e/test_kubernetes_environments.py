@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 from cluster import ROOT, cluster, second, testcluster
 from cluster_platform import BUILDS, ClusterPlatform
+from load import Load
 from models import log_models
-from platform_home import Load
 from processes import Running, wait_for
 
 from images import built

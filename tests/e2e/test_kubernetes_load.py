@@ -4,19 +4,21 @@ from __future__ import annotations
 
 import json
 import logging
-import time
 
 import pytest
 from cluster import cluster
 from cluster_platform import ClusterPlatform
+from load import Load
 from models import log_models
-from platform_home import Load
 from processes import wait_for
 
 pytestmark = [pytest.mark.e2e, pytest.mark.cluster, pytest.mark.timeout(900)]
 
 log = logging.getLogger(__name__)
 RATE = 200
+"""Requests a second: what a calm machine of two cores reaches; the log says what was reached."""
+EACH = 400
+"""Answers while a promotion and an eviction are under way, at least: on a busy machine, too."""
 PROMOTIONS = (("stage", 2), ("stage", 1), ("alias", 2), ("alias", 1), ("alias", 2))
 SERVING = {"replicas": 2, "kubernetes": {"disruption_budget": {"max_unavailable": 1}}}
 
@@ -67,7 +69,7 @@ def evict(platform, pod: str) -> str:
 
 def evict_one(platform) -> str:
     """Have one of two serving pods evicted; its name."""
-    pods = wait_for(lambda: len(found := serving_pods(platform)) == 2 and found, "two pods", 90)
+    pods = wait_for(lambda: len(found := serving_pods(platform)) == 2 and found, "two pods", 240)
     wait_for(lambda: not evict(platform, pods[0]), "an eviction to be granted", 30)
     # The budget lets nobody have the other one.
     assert "disruption budget" in evict(platform, pods[1])
@@ -79,20 +81,19 @@ def test_promotions_and_evictions_under_200_requests_a_second_lose_none(platform
     platform.mlflow.alias(name, where, 1)
     url = platform.serving("busy", 1, seconds=600)["url"]
     evicted = []
-    began = time.monotonic()
-    with Load(url, rate=RATE, connections=16) as load:
+    with Load(url, rate=RATE, connections=8) as load:
         for how, version in PROMOTIONS:
+            before = len(load.answers)
             evicted.append(evict_one(platform))
             if how == "stage":
                 platform.mlflow.stage(name, version, "Production")
             else:
                 platform.mlflow.alias(name, where, version)
-            platform.serving("busy", version)
+            platform.serving("busy", version, seconds=300)
+            wait_for(lambda b=before: len(load.answers) >= b + EACH, "enough answers", 120)
         evicted.append(evict_one(platform))
-        wait_for(lambda: len(serving_pods(platform)) == 2, "both pods", 90)
-        wait_for(lambda: len(load.answers) >= 50 * RATE, "enough answers", 120)
-    seconds = time.monotonic() - began
-    log.info("%d answers, %.0f a second", len(load.answers), len(load.answers) / seconds)
+        wait_for(lambda: len(serving_pods(platform)) == 2, "both pods", 240)
+    log.info("%d answers, %.0f a second", len(load.answers), load.rate())
     assert not load.failed, load.failed[:5]
     assert load.versions() == {"1", "2"}
     assert len(set(evicted)) == len(PROMOTIONS) + 1

@@ -5,7 +5,8 @@ from __future__ import annotations
 import time
 
 import pytest
-from platform_home import Load, PlatformHome
+from load import Load
+from platform_home import PlatformHome
 
 pytestmark = pytest.mark.e2e
 

@@ -7,7 +7,8 @@ import os
 import signal
 
 import pytest
-from platform_home import Load, PlatformHome
+from load import Load
+from platform_home import PlatformHome
 from processes import wait_for
 
 pytestmark = pytest.mark.e2e

@@ -19,8 +19,8 @@ import pytest
 import yaml
 from cluster import cluster
 from cluster_platform import ClusterPlatform
+from load import Load
 from models import log_models
-from platform_home import Load
 from processes import wait_for
 
 from images import Previous, built, previous

@@ -18,8 +18,9 @@ from typing import Any, ClassVar
 
 import httpx
 from faults import FaultyProxy
+from load import Load
 from models import log_models
-from platform_home import Load, PlatformHome
+from platform_home import PlatformHome
 from processes import Running, wait_for
 
 KILLED = Path(__file__).with_name("killed_deployer.py")

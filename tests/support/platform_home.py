@@ -6,13 +6,10 @@ import json
 import os
 import subprocess
 import sys
-import threading
-import time
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Self
+from typing import Any
 
 import httpx
 import yaml
@@ -159,62 +156,6 @@ class PlatformHome:
             text = path.read_text(errors="replace").splitlines()[-lines:]
             told.append(f"----- {path.relative_to(self.home)}\n" + "\n".join(text))
         return "\n".join(told)[-30_000:]
-
-
-@dataclass(frozen=True)
-class Answer:
-    at: float
-    status: int
-    version: str
-    body: str
-
-
-class Load:
-    """Requests at a steady rate from several connections, and one of each after it is told to stop.
-
-    What a test has seen before it leaves the block, the last answers show.
-    """
-
-    def __init__(self, url: str, rate: float = 50, connections: int = 4) -> None:
-        self.url = f"{url}invocations"
-        self.answers: list[Answer] = []
-        self._stop = threading.Event()
-        self._pause = connections / rate
-        self._threads = [threading.Thread(target=self._ask) for _ in range(connections)]
-
-    def __enter__(self) -> Self:
-        for thread in self._threads:
-            thread.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._stop.set()
-        for thread in self._threads:
-            thread.join()
-
-    def _ask(self) -> None:
-        body = {"dataframe_split": {"columns": ["x"], "data": [[1.0]]}}
-        with httpx.Client(timeout=20, trust_env=False) as client:
-            following = time.monotonic()
-            last = False
-            while not last:
-                last = self._stop.is_set()
-                try:
-                    answer = client.post(self.url, json=body)
-                    version = answer.headers.get("x-schnitzel-model-version", "")
-                    seen = Answer(time.time(), answer.status_code, version, answer.text[:300])
-                except httpx.HTTPError as error:
-                    seen = Answer(time.time(), 0, "", repr(error))
-                self.answers.append(seen)
-                following = max(following + self._pause, time.monotonic())
-                self._stop.wait(following - time.monotonic())
-
-    @property
-    def failed(self) -> list[Answer]:
-        return [answer for answer in self.answers if answer.status != 200]
-
-    def versions(self) -> set[str]:
-        return {answer.version for answer in self.answers if answer.status == 200}
 
 
 def alive_with(text: str) -> Iterable[int]:
