@@ -56,6 +56,7 @@ class Controller:
         self._queue: WorkQueue[Key] = WorkQueue()
         self._statuses: dict[Key, Status] = {}
         self._tries: dict[Key, int] = {}
+        self._unseen: set[Key] = set()
         self._scope = Scope(world, lambda: self.health.held or {})
         self.watch = make_watch(self._changed)
         self._threads = [threading.Thread(target=self.watch.run, name="watch", daemon=True)]
@@ -66,6 +67,7 @@ class Controller:
 
     def start(self) -> None:
         """Begin; what is on record is looked at even before the registry is read."""
+        self._unseen = self._scope.everything()
         self._changed(None)
         for thread in self._threads:
             thread.start()
@@ -79,6 +81,10 @@ class Controller:
         for thread in self._threads:
             if thread.is_alive():  # not where another Deployer acts, and this one stood by
                 thread.join(timeout=max(0.0, deadline - time.monotonic()))
+
+    def has_looked(self) -> bool:
+        """Whether everything that was there when it began has been looked at since."""
+        return not self._unseen
 
     @property
     def health(self) -> Health:
@@ -243,6 +249,7 @@ class Controller:
                 delay = self._pass(key)
             finally:
                 self._queue.done(key)
+            self._unseen.discard(key)
             self._queue.add(key, delay)
 
     def _pass(self, key: Key) -> float:

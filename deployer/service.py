@@ -38,6 +38,9 @@ LIST_SECONDS = 30.0
 REACH_SECONDS = 15.0
 """How long a cluster that does not answer is waited for: what is elsewhere is looked after then."""
 
+FIRST_LOOK_SECONDS = 15.0
+"""How long answers wait for a first look at each deployment; after that some may be missing."""
+
 ACTING = "acting"
 """Where the Deployer that acts is reached, among the platform's single values."""
 
@@ -69,6 +72,7 @@ class Service:
         self._stop = stop
         self._controller: Controller | None = None
         self._waiting: tuple[str, Lease] | None = None
+        self._began = 0.0
         self._wiring: Wiring = wire(settings, layout, self._changed)
 
     def run(self) -> int:
@@ -96,6 +100,7 @@ class Service:
         acts = self._lead(thread)
         if acts:
             controller.start()
+            self._began = time.monotonic()
         told = not (acts and wiring.clusters) or self._tell_where()
         while not self._stop.wait(1.0) and thread.is_alive() and not self._replaced():
             told = told or self._tell_where()
@@ -154,15 +159,19 @@ class Service:
             seconds = LIST_SECONDS if lease.held() else 0.0
             if not cluster.start(seconds, self._stop) and not self._stop.is_set():
                 log.warning("the cluster %s is still being listed", name)
-        self._waiting = None
         return not self._stop.is_set()
 
     def _waits(self) -> standby.Waiting | None:
-        """The Lease that is waited for while another Deployer holds it; None if none is."""
-        waiting = self._waiting
-        if waiting is None or waiting[1].held():
+        """The Lease that is waited for, or was got just now; None once there is an answer."""
+        if self._waiting and self._began and self._controller:
+            late = time.monotonic() - self._began > FIRST_LOOK_SECONDS
+            if late or self._controller.has_looked():
+                self._waiting = None
+        if self._waiting is None:
             return None
-        return standby.Waiting(waiting[0], waiting[1].holder)
+        name, lease = self._waiting
+        takes_over = bool(self._began) or lease.held()
+        return standby.Waiting(name, lease.holder, takes_over)
 
     def _acting(self) -> str:
         """Where the Deployer that acts is reached, as it wrote itself."""

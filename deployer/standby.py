@@ -47,10 +47,14 @@ HOP_BY_HOP: Final = frozenset({
 
 @dataclass(frozen=True, slots=True)
 class Waiting:
-    """What a Deployer waits for: a cluster's Lease, and who holds it ("" if that is not known)."""
+    """What a Deployer waits for: a cluster's Lease, and who holds it ("" if that is not known).
+
+    One that takes over holds it, and has yet to look at what there is.
+    """
 
     cluster: str
     holder: str
+    takes_over: bool = False
 
 
 class Standby:
@@ -58,7 +62,7 @@ class Standby:
 
     Args:
         app: the API of this one.
-        waiting: what it waits for; None while it acts.
+        waiting: what it waits for; None while it acts and knows what there is.
         acting: the address of the one that acts; "" if that is not known. May ask a database.
         own: the address of this one.
     """
@@ -91,6 +95,8 @@ class Standby:
             await answer(scope, receive, send)
 
     async def _passed_on(self, request: Request, waiting: Waiting) -> Response:
+        if waiting.takes_over:  # what it does not know yet would look like nothing at all
+            return _nobody(f"This Deployer takes over on the cluster {waiting.cluster} just now.")
         if PASSED_ON in request.headers:
             return _nobody(f"Neither Deployer acts on the cluster {waiting.cluster} now.")
         try:
@@ -140,13 +146,15 @@ def address_of(api: Api) -> str:
 
 
 def _ready(waiting: Waiting) -> Response:
-    """Ready to take over, once it is known from whom."""
-    if waiting.holder:
+    """Ready to take over, once it is known from whom; and again once it has."""
+    if waiting.takes_over:
+        message = f"taking over on the cluster {waiting.cluster}"
+    elif waiting.holder:
         message = f"standing by: {waiting.holder} acts on the cluster {waiting.cluster}"
     else:
         message = f"asking for the Lease of the cluster {waiting.cluster}"
-    told = {"ready": bool(waiting.holder), "message": message}
-    return JSONResponse(told, 200 if waiting.holder else 503)
+    ready = bool(waiting.holder) and not waiting.takes_over
+    return JSONResponse({"ready": ready, "message": message}, 200 if ready else 503)
 
 
 def _nobody(message: str) -> Response:

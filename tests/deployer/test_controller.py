@@ -45,10 +45,13 @@ class Target:
         self.refusal: Exception | None = None
         self.told: list[Status] = []
         self.observed = 0
+        self.held = threading.Event()
+        self.held.set()
         self.rendered = Preview(digest="rendered")
 
     def observe(self, _: str) -> Observed:
         self.observed += 1
+        self.held.wait(30)
         if self.error:
             raise self.error
         return Observed({}, 1.0)
@@ -163,6 +166,16 @@ def test_a_failure_that_was_foreseen_keeps_its_own_reason(controller, target):
     [status] = wait_for(controller.statuses, "the deployment to be shown")
     assert status.verdict.reason == "TargetUnavailable"
     assert status.verdict.next_step == "schnitzel up"
+
+
+def test_it_has_looked_once_each_of_those_on_record_has_a_status(controller, target):
+    target.held.clear()
+    controller.start()
+    assert not controller.has_looked()
+    assert controller.statuses() == []
+    target.held.set()
+    wait_for(controller.has_looked, "a look at the one on record")
+    assert [status.record.id for status in controller.statuses()] == ["angler-prod"]
 
 
 def test_it_is_passed_over_again_and_recovers(controller, target):

@@ -150,6 +150,20 @@ def test_two_that_stand_by_do_not_ask_each_other_for_ever(pair):
     assert "Neither" in answer.json()["error"]
 
 
+def test_one_that_takes_over_answers_once_it_has_looked(pair):
+    """It would say that nothing is deployed, by an answer that looks like any other."""
+    _, waits = pair
+    waits.waiting = Waiting("tests", "two-pod", takes_over=True)
+    answer = ask(waits, "/api/v1/deployments")
+    assert answer.status_code == 503
+    assert "takes over" in answer.json()["error"]
+    assert answer.headers["retry-after"]
+    ready = ask(waits, "/readyz")
+    assert ready.status_code == 503
+    assert "taking over" in ready.json()["message"]
+    assert ask(waits, "/healthz").json()["by"] == "two"
+
+
 @pytest.mark.parametrize(
     ("host", "pod", "address"),
     [

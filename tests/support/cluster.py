@@ -149,7 +149,7 @@ class Cluster:
             self.run("delete", "namespace", name, "--wait=false")
 
     def story(self, namespace: str) -> str:
-        """What is in a namespace, what happened there, and the end of each pod's log."""
+        """What is in a namespace, what happened there, and the end of each pod's logs."""
         flags = ("-n", namespace)
         kinds = ("all", "modeldeployments", "httproutes", "leases")
         parts = [self.run("get", kind, *flags, "-o", "wide").stdout for kind in kinds]
@@ -157,7 +157,8 @@ class Cluster:
         pods = self.run("get", "pods", *flags, "-o", "name").stdout.split()
         for pod in pods:
             logs = self.run("logs", *flags, pod, "--all-containers", "--prefix", "--tail=30")
-            parts.append(logs.stdout + logs.stderr)
+            ended = self.run("logs", *flags, pod, "--all-containers", "--prefix", "--previous")
+            parts += [ended.stdout[-3000:], logs.stdout + logs.stderr]
         return f"\n--- {namespace} ---\n" + "\n".join(part for part in parts if part.strip())
 
 
