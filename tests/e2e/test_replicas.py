@@ -81,7 +81,8 @@ def test_a_reviewed_plan_shows_its_files_and_holds_while_it_is_rolled_out(quick)
     quick.cli("deploy", "pause", "twins@prod")
     quick.mlflow.stage("twins", 2, "Production")
     quick.wait("twins", lambda d: d["wanted"]["version"] == "2")
-    quick.cli("deploy", "diff", "twins@prod", "--exit-code", code=3)
+    for command in ("plan", "diff"):
+        quick.cli("deploy", command, "twins@prod", "--exit-code", code=3)
     told = json.loads(quick.cli("deploy", "diff", "twins@prod", "-o", "json"))["diffs"][0]
     shown = sorted((one["action"], one["kind"]) for one in told["objects"])
     twice = [("create", "Program"), ("create", "Server"), ("delete", "Program"),

@@ -26,7 +26,8 @@ from processes import Running, wait_for
 KILLED = Path(__file__).with_name("killed_deployer.py")
 RECORD = "record"
 REGISTRY = {"poll": "500ms", "listing": "2s", "webhooks": "off"}
-POLICY = {"retire_after": "4s", "retire_listings": 2}
+GRACE_SECONDS = 4
+POLICY = {"retire_after": f"{GRACE_SECONDS}s", "retire_listings": 2}
 Seen = dict[str, Any]
 
 
@@ -95,6 +96,14 @@ class Place(ABC):
 
     def archive(self, name: str, version: int) -> None:
         self.platform.mlflow.stage(self.model(name), version, "Archived")
+
+    def tag(self, what: str) -> str:
+        """The key of one of the tags in which a deployment's state is mirrored."""
+        return f"schnitzel.{self.environment}.{what}"
+
+    def tags(self, name: str, version: int) -> dict[str, str]:
+        """The tags of a version in MLflow."""
+        return self.platform.mlflow.tags(self.model(name), version)
 
     def seen(self, name: str) -> Seen:
         """What the Deployer tells of a deployment; nothing if it does not answer."""

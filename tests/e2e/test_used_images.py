@@ -1,4 +1,7 @@
-"""Built environments as people see them: who uses each, what goes, and that what is used stays."""
+"""Built environments as people see them: who uses each, what goes, and that what is used stays.
+
+By its name the last of those on a cluster: it takes away the environment that all of them share.
+"""
 
 from __future__ import annotations
 
