@@ -71,9 +71,11 @@ class Service:
         self._layout = layout
         self._stop = stop
         self._controller: Controller | None = None
-        self._waiting: tuple[str, Lease] | None = None
         self._began = 0.0
         self._wiring: Wiring = wire(settings, layout, self._changed)
+        # From its first answer on: it acts nowhere yet.
+        leases = ((name, cluster.lease) for name, cluster in self._wiring.clusters.items())
+        self._waiting: tuple[str, Lease] | None = next(leases, None)
 
     def run(self) -> int:
         """Run until it is to end; returns the exit status: 1 if it ended by itself."""

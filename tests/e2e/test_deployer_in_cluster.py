@@ -83,13 +83,9 @@ class Installed(ClusterPlatform):
 
     def pods(self) -> dict[str, str]:
         """The address of each Deployer's API that is ready, by its pod's name."""
-        found = self.cluster.get("pods", "-n", self.release)["items"]
         return {
             pod["metadata"]["name"]: f"http://{pod['status']['podIP']}:8090"
-            for pod in found
-            if "deletionTimestamp" not in pod["metadata"]
-            and {"type": "Ready", "status": "True"}.items()
-            <= next(c for c in pod["status"]["conditions"] if c["type"] == "Ready").items()
+            for pod in self.cluster.ready_pods(self.release)
         }
 
     def holder(self) -> str:

@@ -44,14 +44,8 @@ def serving_pods(platform) -> list[str]:
     """The ready pods of the version that serves, by name."""
     where = platform.environment("prod")
     [name] = [p["name"] for p in platform.seen("busy")["predictors"] if p["weight"] == 100]
-    pods = platform.cluster.get("pods", "-n", where, "-l", f"schnitzel.dev/predictor={name}")
-    return [
-        pod["metadata"]["name"]
-        for pod in pods["items"]
-        if not pod["metadata"].get("deletionTimestamp")
-        and {"type": "Ready", "status": "True"}.items()
-        <= next(c for c in pod["status"]["conditions"] if c["type"] == "Ready").items()
-    ]
+    pods = platform.cluster.ready_pods(where, "-l", f"schnitzel.dev/predictor={name}")
+    return [pod["metadata"]["name"] for pod in pods]
 
 
 def evict(platform, pod: str) -> str:

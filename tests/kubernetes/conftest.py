@@ -9,7 +9,9 @@ from pathlib import Path
 import pytest
 from apiproxy import ApiProxy
 from cluster import Cluster, cluster
+from counted_records import CountedRecords
 
+from deployer.database import Database
 from deployer.targets.kubernetes.access import ClusterAccess, Session
 from deployer.targets.kubernetes.connection import Client
 
@@ -58,3 +60,10 @@ def proxied(proxy: ApiProxy) -> Iterator[Client]:
 @pytest.fixture
 def now() -> float:
     return time.time()
+
+
+@pytest.fixture
+def kept(tmp_path: Path) -> Iterator[CountedRecords]:
+    database = Database(tmp_path / "deployer.db")
+    yield CountedRecords(database)
+    database.close()

@@ -6,23 +6,13 @@ import json
 from dataclasses import replace
 
 import pytest
+from build_place import PLACE
 
 from deployer.requirements import EnvironmentRequest
 from deployer.targets.kubernetes.buildjob import job, removal_job, request_map
-from deployer.targets.kubernetes.buildplace import BuildPlace, image_key
+from deployer.targets.kubernetes.buildplace import image_key
 
 REQUEST = EnvironmentRequest("3.11.2", ("six==1.17.0",))
-PLACE = BuildPlace(
-    namespace="builds",
-    platform_id="team1",
-    cluster="main",
-    builder="r.example/builder@sha256:1",
-    base="r.example/server@sha256:2",
-    push="r.example/ml/environments",
-    pull="r.example/ml/environments",
-    push_secret="login",
-    index_secret="index",
-)
 DIGESTS = [f"sha256:{digit * 64}" for digit in "ab"]
 
 

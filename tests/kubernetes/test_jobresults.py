@@ -9,22 +9,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from build_place import PLACE
 
-from deployer.targets.kubernetes.buildplace import BuildPlace
 from deployer.targets.kubernetes.jobresults import failure
 
 ROOT = Path(__file__).parents[2]
-PLACE = BuildPlace(
-    namespace="builds",
-    platform_id="team1",
-    cluster="main",
-    builder="r.example/builder@sha256:1",
-    base="r.example/server@sha256:2",
-    push="r.example/ml/environments",
-    pull="r.example/ml/environments",
-    push_secret="login",
-    index_secret="index",
-)
 BUILDS = [path for path in ROOT.glob("images/environment-builder/*.py") if path.stem != "remove"]
 ONLY_OF_REMOVALS = {"DeletionUnsupported"}
 

@@ -2,36 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
 from dataclasses import replace
-from pathlib import Path
 
-import pytest
 from world import World, served
 
-from deployer.database import Database
-from deployer.records import Records
 from deployer.targets.kubernetes.roster import Roster
 
 SERVED = served()
 RETIRED = replace(SERVED, serving=None)
-
-
-class Counted(Records):
-    """Records that count what they write."""
-
-    writes = 0
-
-    def remember_all(self, values: Mapping[str, str | None]) -> None:
-        self.writes += 1
-        super().remember_all(values)
-
-
-@pytest.fixture
-def kept(tmp_path: Path) -> Iterator[Counted]:
-    database = Database(tmp_path / "deployer.db")
-    yield Counted(database)
-    database.close()
 
 
 def test_who_serves_is_known_after_a_restart_and_who_was_retired_is_not(kept):

@@ -6,12 +6,10 @@ import copy
 import os
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import pytest
 
-from deployer.database import Database
 from deployer.records import Records
 from deployer.targets.kubernetes import kinds
 from deployer.targets.kubernetes.apierrors import Unavailable
@@ -19,31 +17,6 @@ from deployer.targets.kubernetes.objects import LiveObject, Packer
 from deployer.targets.kubernetes.steady import BATCH, Steady
 
 LABELS = {"schnitzel.dev/platform": "platform-1", "schnitzel.dev/deployment": "angler-prod"}
-
-
-class Counted(Records):
-    """Records that count what they write, and can be out of order."""
-
-    writes = 0
-    broken = False
-
-    def recall_all(self, prefix: str) -> dict[str, str]:
-        if self.broken:
-            raise OSError("the disk is gone")
-        return super().recall_all(prefix)
-
-    def remember_all(self, values: Mapping[str, str | None]) -> None:
-        if self.broken:
-            raise OSError("the disk is full")
-        self.writes += 1
-        super().remember_all(values)
-
-
-@pytest.fixture
-def kept(tmp_path: Path) -> Iterator[Counted]:
-    database = Database(tmp_path / "deployer.db")
-    yield Counted(database)
-    database.close()
 
 
 def whole(kind: str = "Service", **meta: object) -> dict:
@@ -124,7 +97,8 @@ def test_another_process_with_another_seed_for_hashes_knows_it_again(kept, tmp_p
     here = Path(__file__).parent
     program = (
         "import sys; from pathlib import Path; import test_steady as t\n"
-        "kept = t.Records(t.Database(Path(sys.argv[1])))\n"
+        "from deployer.database import Database\n"
+        "kept = t.Records(Database(Path(sys.argv[1])))\n"
         "assert t.Steady('tests', kept).holds('angler-prod', 'inputs', t.packed(*t.BOTH))\n"
     )
     command = [sys.executable, "-c", program, str(tmp_path / "deployer.db")]

@@ -120,6 +120,18 @@ class Cluster:
         found: dict[str, Any] = json.loads(self.kubectl("get", "-o", "json", *arguments))
         return found
 
+    def ready_pods(self, namespace: str, *flags: str) -> list[dict[str, Any]]:
+        """The pods that are ready and not about to end."""
+        return [
+            pod
+            for pod in self.get("pods", "-n", namespace, *flags)["items"]
+            if "deletionTimestamp" not in pod["metadata"]
+            and any(  # of a pod that was just made there are none
+                (condition["type"], condition["status"]) == ("Ready", "True")
+                for condition in pod.get("status", {}).get("conditions", ())
+            )
+        ]
+
     def apply(self, *objects: dict[str, Any], namespace: str = "default") -> None:
         """Server-side apply as the tests' own field manager."""
         document = json.dumps({"apiVersion": "v1", "kind": "List", "items": list(objects)})

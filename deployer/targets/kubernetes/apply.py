@@ -66,11 +66,12 @@ class Applier:
             live: what is there.
             owner: whose it shall be.
             adopt: uids of objects that are somebody else's, and may be taken over.
-            ignore: paths whose drift does not count.
+            ignore: JSON pointers to what may drift.
         """
         there = {obj.key: obj for obj in live}
+        patterns = [diff.pattern_of(pointer) for pointer in ignore]
         return [
-            self._decide(manifest, there.get(key_of(manifest)), owner, adopt, ignore)
+            self._decide(manifest, there.get(key_of(manifest)), owner, adopt, patterns)
             for manifest in in_order(manifests)
         ]
 

@@ -17,7 +17,6 @@ from deployer.state import Deployment, Predictor, Record
 from deployer.targets.kubernetes.apierrors import Taken
 from deployer.targets.kubernetes.apply import Applier
 from deployer.targets.kubernetes.clusterrecords import ClusterRecords
-from deployer.targets.kubernetes.diff import pattern_of
 from deployer.targets.kubernetes.drifting import Drifting
 from deployer.targets.kubernetes.objects import LiveObject
 from deployer.targets.kubernetes.ownership import Owner
@@ -98,9 +97,8 @@ class Bringing:
         namespace = self._records.namespace(record)
         rendered = self._rendering.of(deployment, namespace, live, owner, self._image)
         environment = self._settings.environments[deployment.environment]
-        ignore = [pattern_of(pointer) for pointer in environment.drift_ignore]
         decisions = self._applier.decide(
-            rendered.manifests, live, owner, adopt=record.adopt, ignore=ignore
+            rendered.manifests, live, owner, adopt=record.adopt, ignore=environment.drift_ignore
         )
         chosen = self._drifting.choose(deployment.id, environment, decisions)
         written = self._applier.carry_out(chosen, owner, adopt=record.adopt)

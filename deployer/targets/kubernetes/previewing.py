@@ -16,7 +16,6 @@ from deployer.state import Deployment, Predictor
 from deployer.targets.kubernetes import ownership
 from deployer.targets.kubernetes.apierrors import ApiError, Conflict, Unavailable
 from deployer.targets.kubernetes.apply import Applier
-from deployer.targets.kubernetes.diff import pattern_of
 from deployer.targets.kubernetes.objects import Key, LiveObject
 from deployer.targets.kubernetes.ownership import Cause, Decision, Owner
 from deployer.targets.kubernetes.preparation import Preparation
@@ -74,11 +73,10 @@ class Previewing:
             return known or UNBUILT
 
         rendered = self._rendering.of(deployment, namespace, live, owner, image)
-        ignore = [pattern_of(pointer) for pointer in environment.drift_ignore]
         decisions = [
             self._applier.recheck(decision, owner, adopt=adopt)
             for decision in self._applier.decide(
-                rendered.manifests, live, owner, adopt=adopt, ignore=ignore
+                rendered.manifests, live, owner, adopt=adopt, ignore=environment.drift_ignore
             )
         ]
         found = [self._shown(decision, owner, environment) for decision in decisions]
