@@ -10,7 +10,7 @@ from deployer.clusters import Cluster
 from deployer.environmentsection import Environment
 from deployer.errors import SettingsInvalid
 from deployer.filemodel import Frozen
-from deployer.services import Airflow, Api, Gateway, Mlflow
+from deployer.services import Airflow, Api, Gateway, Local, Mlflow
 from deployer.speclimits import Limits
 from deployer.specmodel import ServingSpec
 from deployer.units import Duration
@@ -102,6 +102,9 @@ class PlatformFile(Frozen):
 
     gateway: Gateway = Gateway()
     """The gateway that predictions are asked of."""
+
+    local: Local = Local()
+    """Where the target `local` runs model servers."""
 
     deployer: Api = Api()
     """The MLflow Deployer's own API."""

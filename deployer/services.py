@@ -96,6 +96,14 @@ class Gateway(Frozen):
     """The address of its API, if it is not loopback and its port."""
 
 
+class Local(Frozen):
+    """Where the target `local` runs model servers."""
+
+    host: Annotated[str, AfterValidator(_listening)] | None = None
+    """The container that runs them and their supervisord, with the home and the cache at the same
+    places; null: they are processes of this machine, on loopback."""
+
+
 class Api(Frozen):
     """The MLflow Deployer itself, and its API."""
 

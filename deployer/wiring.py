@@ -111,8 +111,9 @@ def _local(settings: Settings, layout: Layout, artifacts: Artifacts) -> Target:
         layout.logs / "serving",
         settings.platform_id,
         Preparation(artifacts, environments, time.time),
-        Gateway(layout.gateway_dynamic, url, api_url),
+        Gateway(layout.gateway_dynamic, url, api_url, settings.local.host or LOOPBACK),
         time.time,
+        elsewhere=settings.local.host is not None,
     )
 
 

@@ -13,7 +13,7 @@ import zlib
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 from stack import rpc
 from stack.errors import StackError, SupervisorUnavailable
@@ -32,14 +32,23 @@ from stack.processes import (
 from stack.program import Program, render
 
 OWNER = "SCHNITZEL_SUPERVISOR"  # in supervisord's own environment: the hash of its folder
+SUPERVISORD = (sys.executable, "-P", "-m", "supervisor.supervisord", "-c", "supervisord.conf")
 POLL_SECONDS = 0.02  # an answer costs about 1 ms, and each one makes supervisord reap its children
 
 
 class Daemon:
     """One supervisord and the folder it lives in."""
 
-    def __init__(self, root: Path, identifier: str, environment: Mapping[str, str] | None) -> None:
+    def __init__(
+        self,
+        root: Path,
+        identifier: str,
+        environment: Mapping[str, str] | None,
+        *,
+        elsewhere: bool = False,
+    ) -> None:
         self.root = root
+        self._elsewhere = elsewhere
         self._identifier = identifier
         self._environment = environment
         self._key = hashlib.sha256(os.fsencode(root.resolve())).hexdigest()[:16]
@@ -68,7 +77,7 @@ class Daemon:
         environment[OWNER] = self._key
         # It goes to the background by itself, in its own session, once its socket is open.
         done = subprocess.run(
-            [sys.executable, "-P", "-m", "supervisor.supervisord", "-c", "supervisord.conf"],
+            SUPERVISORD,
             cwd=self.root,
             env=environment,
             stdin=subprocess.DEVNULL,
@@ -83,6 +92,19 @@ class Daemon:
                 f"supervisord did not start: {words or 'it does not answer'}",
                 f"See {self.root / 'supervisord.log'}.",
             )
+
+    def become(self) -> NoReturn:
+        """Turn into this supervisord: the first process of a container, where no stray can be."""
+        with self.lock():
+            for record in self.root.glob("pids/*.json"):
+                record.unlink(missing_ok=True)
+            self._make_socket_folder()
+            self.write_config()
+        environment = {**os.environ, OWNER: self._key}
+        os.chdir(self.root)
+        os.execve(  # noqa: S606 - a list, no shell
+            sys.executable, [*SUPERVISORD, "--nodaemon"], environment
+        )
 
     def stop(self) -> None:
         """Ask it to end, with whatever it still runs, and wait for a moment; under `lock`."""
@@ -107,6 +129,8 @@ class Daemon:
 
     def members(self, name: str) -> list[Entry]:
         """The processes of one program, those that left its process group included."""
+        if self._elsewhere:  # and their pids are not ours to look for
+            return []
         processes = table()
         pids = marked(processes.values(), MARKER, f"{self._key}:{name}\0")
         record = read_record(str(self.record_path(name)))

@@ -17,7 +17,7 @@ from stack.paths import Layout
 from stack.settings import Settings
 from stack.starting import Progress, start
 from stack.status import Status, forget, platform_supervisor, remember, status
-from stack.supervisor import Supervisor
+from stack.supervisor import SERVING, Supervisor
 
 __all__ = ["Login", "Progress", "Status", "Up", "down", "platform_supervisor", "status", "up"]
 
@@ -115,7 +115,7 @@ def down(*, layout: Layout | None = None, delete_data: bool = False) -> list[str
         # The Deployer before its model servers: it would start them again.
         for supervisor in (
             platform_supervisor(layout),
-            Supervisor(layout.serving, "schnitzel-serving"),
+            Supervisor(layout.serving, SERVING),
         ):
             if supervisor.alive():
                 stopped += [name for name, each in supervisor.processes().items() if each.pid]

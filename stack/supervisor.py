@@ -22,6 +22,8 @@ from stack.program import Process, Program, State
 
 __all__ = ["Process", "Program", "Supervisor", "SupervisorUnavailable"]
 
+SERVING = "schnitzel-serving"
+"""The supervisord of model servers."""
 ENDED = (None, "STOPPED", "EXITED", "FATAL", "UNKNOWN")
 
 
@@ -32,12 +34,20 @@ class Supervisor:
         root: the folder, made with mode 0700 if missing.
         identifier: the name by which supervisord knows itself.
         environment: what supervisord, and so every program, starts from; default: the caller's.
+        elsewhere: it runs in another container, which has the same folder: it is asked, but never
+            started from here, and its processes are not to be seen.
     """
 
     def __init__(
-        self, root: Path, identifier: str, environment: Mapping[str, str] | None = None
+        self,
+        root: Path,
+        identifier: str,
+        environment: Mapping[str, str] | None = None,
+        *,
+        elsewhere: bool = False,
     ) -> None:
-        self._daemon = Daemon(root, identifier, environment)
+        self._daemon = Daemon(root, identifier, environment, elsewhere=elsewhere)
+        self._elsewhere = elsewhere
 
     def alive(self) -> bool:
         """Whether it runs and answers."""
@@ -54,6 +64,11 @@ class Supervisor:
         """
         if self.alive():
             return False
+        if self._elsewhere:
+            raise SupervisorUnavailable(
+                "The container of the model servers does not answer.",
+                "See what it says: docker compose logs models",
+            )
         with self._daemon.lock():
             if self.alive():
                 return False

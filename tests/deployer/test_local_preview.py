@@ -96,6 +96,25 @@ def test_once_it_runs_nothing_would_change_and_the_digest_is_the_same(machine, d
     assert after.digest == before.digest
 
 
+def test_servers_in_a_container_are_reached_by_its_name_and_listen_to_its_network(
+    tmp_path, deployment
+):
+    there = Machine(tmp_path)
+    there.files = PredictorFiles(tmp_path / "predictors", "here", "0.0.0.0")  # noqa: S104
+    there.gateway = Gateway(there.routes, "http://127.0.0.1:1", "http://127.0.0.1:1", "models")
+    before = there.preview(deployment)
+    running = there.start(deployment)
+    [slot] = deployment.slots
+    name = slot.predictor.name
+    assert there.files.server(name)["host"] == "0.0.0.0"  # noqa: S104
+    [port] = there.files.ports(slot.predictor)
+    route = there.gateway.written(deployment.id)
+    [server] = route["http"]["services"][name]["loadBalancer"]["servers"]
+    assert server == {"url": f"http://models:{port}"}
+    after = there.preview(deployment, running, ("/model", "/python"))
+    assert (after.objects, after.digest) == ((), before.digest)
+
+
 def test_another_spec_is_another_digest(machine, deployment):
     [slot] = deployment.slots
     bigger = replace(slot.predictor, spec={**slot.predictor.spec, "max_body": 7})

@@ -19,7 +19,7 @@ from typing import Any, Protocol
 from pydantic import TypeAdapter, ValidationError
 
 from deployer.state import Predictor
-from deployer.targets.local.gateway import write_atomically
+from deployer.targets.local.gateway import LOOPBACK, write_atomically
 
 # Below the range from which the kernel takes ports for outgoing connections (32768 and up).
 PORTS = range(20000, 30000)
@@ -40,10 +40,17 @@ _DEFINITION = TypeAdapter(Definition)
 
 
 class PredictorFiles:
-    """The folders of all local predictors of one platform."""
+    """The folders of all local predictors of one platform.
 
-    def __init__(self, root: Path, platform_id: str) -> None:
+    Args:
+        root: where they are.
+        platform_id: whose.
+        listen: the address that model servers listen on.
+    """
+
+    def __init__(self, root: Path, platform_id: str, listen: str = LOOPBACK) -> None:
         self._root = root
+        self.listen = listen
         self._platform_id = platform_id
         self._read: dict[str, Definition] = {}
         self._lock = threading.RLock()
@@ -117,7 +124,8 @@ class PredictorFiles:
         """
         state = self.state_file(replica)
         state.unlink(missing_ok=True)
-        server = server_config(definition, definition.predictor, str(artifact), str(python), state)
+        where = (str(artifact), str(python), state, self.listen)
+        server = server_config(definition, definition.predictor, *where)
         file = self.config_file(replica)
         with self._lock:
             server["port"] = self._port(self.server(replica).get("port"))
@@ -139,7 +147,7 @@ class PredictorFiles:
             with socket.socket() as probe:
                 probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
                 try:
-                    probe.bind(("127.0.0.1", port))
+                    probe.bind((LOOPBACK, port))
                 except OSError:
                     continue
             return int(port)
@@ -154,7 +162,7 @@ class _Named(Protocol):
 
 
 def server_config(
-    about: _Named, predictor: Predictor, artifact: str, python: str, state_file: Path
+    about: _Named, predictor: Predictor, artifact: str, python: str, state_file: Path, listen: str
 ) -> dict[str, Any]:
     """What a model server is started with, but for its port.
 
@@ -164,6 +172,7 @@ def server_config(
         artifact: the folder of its files.
         python: the interpreter of its environment.
         state_file: where it writes how it is.
+        listen: the address that it listens on.
     """
     spec = predictor.spec
     return {
@@ -173,7 +182,7 @@ def server_config(
         "environment": about.environment,
         "artifact": artifact,
         "python": python,
-        "host": "127.0.0.1",
+        "host": listen,
         "state_file": str(state_file),
         "memory_bytes": spec["resources"]["memory"],
         "max_body_bytes": spec["max_body"],

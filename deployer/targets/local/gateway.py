@@ -19,6 +19,7 @@ import yaml
 from deployer import naming
 from deployer.errors import GatewayUnavailable
 
+LOOPBACK = "127.0.0.1"
 FRESH_SECONDS = 0.05
 HEALTH_CHECK = {"path": "/v2/health/ready", "interval": "500ms", "timeout": "2s"}
 
@@ -32,10 +33,12 @@ class Gateway:
         folder: The folder that Traefik watches.
         url: Where requests arrive.
         api_url: Where Traefik's API answers.
+        servers: The host that model servers are reached at, by Traefik and by us.
     """
 
-    def __init__(self, folder: Path, url: str, api_url: str) -> None:
+    def __init__(self, folder: Path, url: str, api_url: str, servers: str = LOOPBACK) -> None:
         self._folder = folder
+        self.servers = servers
         self._url = url.rstrip("/")
         self._client = httpx.Client(base_url=api_url.rstrip("/"), timeout=2, trust_env=False)
         self._lock = threading.Lock()
@@ -61,7 +64,7 @@ class Gateway:
             Whether the file changed.
         """
         path = self._folder / f"{deployment}.yaml"
-        wanted = config(deployment, model, environment, shares)
+        wanted = config(deployment, model, environment, shares, self.servers)
         if not wanted:
             existed = path.exists()
             path.unlink(missing_ok=True)
@@ -138,7 +141,7 @@ def write_atomically(path: Path, text: str, mode: int = 0o600) -> None:
 
 
 def config(
-    deployment: str, model: str, environment: str, shares: Mapping[str, Share]
+    deployment: str, model: str, environment: str, shares: Mapping[str, Share], host: str
 ) -> dict[str, Any]:
     """The route of a deployment as Traefik reads it; empty if nothing takes requests."""
     if not shares:
@@ -154,7 +157,7 @@ def config(
         }
     }
     for name, (ports, _) in shares.items():
-        servers = [{"url": f"http://127.0.0.1:{port}"} for port in ports]
+        servers = [{"url": f"http://{host}:{port}"} for port in ports]
         services[name] = {"loadBalancer": {"servers": servers}}
         if len(ports) > 1:  # one that is not ready is left out while another is
             services[name]["loadBalancer"]["healthCheck"] = HEALTH_CHECK

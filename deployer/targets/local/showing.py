@@ -56,7 +56,9 @@ def preview(
         if new:
             unknown += _unknown(predictor, place)
         for name in replicas(predictor):
-            bare = server_config(deployment, predictor, "", "", files.state_file(name))
+            bare = server_config(
+                deployment, predictor, "", "", files.state_file(name), files.listen
+            )
             prints.append([bare, program_of(name, predictor)])
             if name in new:
                 there = tuple(each or UNKNOWN for each in place)
@@ -74,7 +76,7 @@ def preview(
     for predictor in sorted(gone, key=lambda one: one.name):
         for name in replicas(predictor) if predictor.name not in kept else ():
             found += [ObjectChange(Act.DELETE, kind, name, why=why) for kind in _OF_A_REPLICA]
-    prints.append(_wanted(deployment, lambda predictor: [PORT for _ in replicas(predictor)]))
+    prints.append(_wanted(deployment, gateway, lambda one: [PORT for _ in replicas(one)]))
     return Preview(tuple(found), tuple(unknown), digest_of(prints))
 
 
@@ -116,7 +118,7 @@ def _route(deployment: Deployment, files: PredictorFiles, gateway: Gateway) -> O
     def ports(predictor: Predictor) -> list[object]:
         return list(files.ports(predictor)) or [PORT for _ in replicas(predictor)]
 
-    before, after = gateway.written(deployment.id), _wanted(deployment, ports)
+    before, after = gateway.written(deployment.id), _wanted(deployment, gateway, ports)
     if after is None:
         why = "nothing is to be served"
         return ObjectChange(Act.DELETE, "Route", deployment.id, why=why) if before else None
@@ -124,11 +126,14 @@ def _route(deployment: Deployment, files: PredictorFiles, gateway: Gateway) -> O
     return change if change.fields else None
 
 
-def _wanted(deployment: Deployment, ports: Callable[[Predictor], list[object]]) -> Values | None:
+def _wanted(
+    deployment: Deployment, gateway: Gateway, ports: Callable[[Predictor], list[object]]
+) -> Values | None:
     shares = {
         s.predictor.name: (ports(s.predictor), s.weight) for s in deployment.slots if s.weight
     }
-    return config(deployment.id, deployment.model, deployment.environment, shares) or None
+    place = (deployment.id, deployment.model, deployment.environment)
+    return config(*place, shares, gateway.servers) or None
 
 
 def _unknown(predictor: Predictor, place: tuple[str, str]) -> list[str]:

@@ -25,14 +25,14 @@ from deployer.state import Deployment, Observed, ObservedPredictor, Phase, Predi
 from deployer.status import Status
 from deployer.targets.base import Finding
 from deployer.targets.examples import Examples
-from deployer.targets.local import showing
+from deployer.targets.local import logs, showing
 from deployer.targets.local.environmentstore import EnvironmentStore
 from deployer.targets.local.files import Definition, PredictorFiles, replicas
-from deployer.targets.local.gateway import Gateway
+from deployer.targets.local.gateway import LOOPBACK, Gateway
 from deployer.targets.local.observation import complete, observe_server, together
 from deployer.targets.local.preparation import Preparation
 from stack.errors import StackError
-from stack.supervisor import Process, Program, Supervisor
+from stack.supervisor import SERVING, Process, Program, Supervisor
 
 PASSED_ON = ("PATH", "HOME", "LANG", "LC_ALL", "TZ", "TMPDIR", "SSL_CERT_FILE", "SSL_CERT_DIR")
 
@@ -47,6 +47,8 @@ class LocalTarget:
         preparation: Fetches artifacts and builds environments.
         gateway: Traefik's routes.
         clock: Seconds since the epoch.
+        elsewhere: Whether another container runs the model servers and their supervisord, with the
+            same folders.
     """
 
     name = "local"
@@ -60,14 +62,18 @@ class LocalTarget:
         preparation: Preparation,
         gateway: Gateway,
         clock: Callable[[], float],
+        *,
+        elsewhere: bool = False,
     ) -> None:
         self._logs = logs
         self._preparation = preparation
         self._gateway = gateway
         self._clock = clock
-        self._files = PredictorFiles(root / "predictors", platform_id)
+        listen = "0.0.0.0" if elsewhere else LOOPBACK  # noqa: S104 - a network of the gateway and us
+        self._files = PredictorFiles(root / "predictors", platform_id, listen)
         environment = {name: os.environ[name] for name in PASSED_ON if name in os.environ}
-        self._supervisor = Supervisor(root, "schnitzel-serving", environment)
+        self._supervisor = Supervisor(root, SERVING, environment, elsewhere=elsewhere)
+        self._elsewhere = elsewhere
         small_files = preparation.small_files
         self._store = EnvironmentStore(preparation.environments, small_files, self._files, clock)
         self._examples = Examples()
@@ -102,7 +108,7 @@ class LocalTarget:
                 seen = observed.predictors[name]
                 artifact = Path(str(self._files.server(name)["artifact"]))
                 if seen.port is not None:
-                    url = f"http://127.0.0.1:{seen.port}"
+                    url = f"http://{self._gateway.servers}:{seen.port}"
                     self._examples.ask(name, seen.pid, partial(example.ask, url, artifact))
             self._route(deployment)
         except (StackError, OSError) as error:
@@ -152,11 +158,7 @@ class LocalTarget:
 
     def logs(self, predictor: str, lines: int) -> str:
         """See the base class."""
-        files = [self._logs / f"{predictor}.log", *sorted(self._logs.glob(f"{predictor}.*.log"))]
-        found = {file.stem: _tail(file, lines) for file in files if file.exists()}
-        if len(found) == 1:
-            return next(iter(found.values()))
-        return "".join(f"==> {replica} <==\n{text}" for replica, text in found.items())
+        return logs.read(self._logs, predictor, lines)
 
     def tell(self, told: Status) -> None:
         """See the base class: the API tells, and the tags; there is no other place here."""
@@ -185,7 +187,8 @@ class LocalTarget:
             return self._supervisor.processes()
         except (StackError, OSError) as error:
             raise TargetUnavailable(
-                f"The model servers' supervisord does not answer: {error}", "schnitzel up"
+                f"The model servers' supervisord does not answer: {error}",
+                error.hint if self._elsewhere and isinstance(error, StackError) else "schnitzel up",
             ) from error
 
     def _observe(
@@ -278,7 +281,3 @@ class LocalTarget:
         finally:
             with self._lock:
                 self._leaving.discard(name)
-
-
-def _tail(file: Path, lines: int) -> str:
-    return "".join(file.read_text(errors="replace").splitlines(keepends=True)[-lines:])

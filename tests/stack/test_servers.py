@@ -1,0 +1,89 @@
+"""Model servers in another container: their supervisord is asked, and never started from here."""
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from stack.program import Program
+from stack.supervisor import SERVING, Supervisor, SupervisorUnavailable
+
+
+@pytest.fixture
+def container(tmp_path: Path) -> Iterator[Callable[[], subprocess.Popen[bytes]]]:
+    """Starts what the container's first process is, any number of times."""
+    started = []
+
+    def start() -> subprocess.Popen[bytes]:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "stack.servers"],
+            env=os.environ | {"SCHNITZEL_HOME": str(tmp_path)},
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+        )
+        started.append(process)
+        return process
+
+    yield start
+    for process in started:
+        process.kill()
+        process.wait()
+    Supervisor(tmp_path / "serving", SERVING).shutdown()
+
+
+@pytest.fixture
+def deployer(tmp_path: Path) -> Supervisor:
+    return Supervisor(tmp_path / "serving", SERVING, elsewhere=True)
+
+
+def test_what_the_deployer_puts_runs_there_and_again_after_a_restart(
+    container: Callable[[], subprocess.Popen[bytes]],
+    deployer: Supervisor,
+    program: Callable[..., Program],
+    eventually: Callable[..., Any],
+    lives: Callable[[int], bool],
+) -> None:
+    first = container()
+    eventually(deployer.alive)
+    assert not deployer.ensure()
+    deployer.put(program("one"))
+    deployer.put(program("two"))
+    pid = eventually(lambda: deployer.processes()["one"].pid)
+    deployer.remove("two", grace=1)
+    assert set(deployer.processes()) == {"one"}
+
+    first.terminate()
+    first.wait(timeout=30)
+    eventually(lambda: not lives(pid))
+    container()
+    eventually(deployer.alive)
+    assert eventually(lambda: deployer.processes()["one"].pid) != pid
+
+
+def test_one_that_is_away_is_not_started_from_here(deployer: Supervisor, tmp_path: Path) -> None:
+    with pytest.raises(SupervisorUnavailable, match="does not answer"):
+        deployer.ensure()
+    assert not (tmp_path / "serving").exists()
+
+
+def test_the_container_says_whether_it_is_well(
+    container: Callable[[], subprocess.Popen[bytes]],
+    tmp_path: Path,
+    deployer: Supervisor,
+    eventually: Callable[..., Any],
+) -> None:
+    def check() -> int:
+        return subprocess.run(
+            [sys.executable, "-m", "stack.servers", "check"],
+            env=os.environ | {"SCHNITZEL_HOME": str(tmp_path)},
+            check=False,
+        ).returncode
+
+    assert check() == 1
+    container()
+    eventually(deployer.alive)
+    assert check() == 0
