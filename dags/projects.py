@@ -6,6 +6,7 @@ Airflow parses it again and again: nothing here imports anything heavy or speaks
 
 import importlib.util
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -26,11 +27,21 @@ def register(namespace: dict[str, Any]) -> None:
             namespace[f"dag_{dag.dag_id}"] = dag
 
 
+def register_folder(namespace: dict[str, Any], folder: Path) -> None:
+    """The same for each project that lies in `folder`, in a folder with the project's name."""
+    for path in sorted(folder.glob(f"*/{FILE_NAME}")):
+        for dag in _dags_in(path.parent.name, lambda path=path: path.parent):  # type: ignore[misc]
+            namespace[f"dag_{dag.dag_id}"] = dag
+
+
 def dags_of(registration: Path) -> list[DAG]:
     """The DAGs of one registered project, or the one that says why it has none."""
-    name = registration.stem
+    return _dags_in(registration.stem, lambda: _folder(registration))
+
+
+def _dags_in(name: str, find: Callable[[], Path]) -> list[DAG]:
     try:
-        folder = _folder(registration)
+        folder = find()
         project = load(folder)
         if project.name != name:
             why = f'it says "{project.name}", but the project is registered as "{name}"'

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from dags.errors import PipelineError
-from dags.projects import dags_of, register
+from dags.projects import dags_of, register, register_folder
 
 ROOT = Path(__file__).parents[2]
 DIAMOND = """
@@ -120,6 +120,18 @@ def test_a_registration_that_is_no_json_breaks_no_other(home, make_project, regi
     assert sorted(namespace) == ["dag_bad", "dag_tiny"]
     assert "broken" in namespace["dag_bad"].tags
     assert "broken" not in namespace["dag_tiny"].tags
+
+
+def test_projects_of_a_folder_need_no_registration_and_break_no_other(home, make_project):
+    folder = make_project().parent
+    make_project("name: [", "bad")
+    make_project(name="other")  # says that it is named "tiny"
+    (folder / "notes").mkdir()
+    namespace = {}
+    register_folder(namespace, folder)
+    assert sorted(namespace) == ["dag_bad", "dag_other", "dag_tiny"]
+    broken = {name for name, dag in namespace.items() if "broken" in dag.tags}
+    assert broken == {"dag_bad", "dag_other"}
 
 
 OWN = """
