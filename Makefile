@@ -79,13 +79,20 @@ charts: $(VENV)/.dev ## write the charts' READMEs and schemas from their values.
 
 COMPILE = uv pip compile --quiet pyproject.toml --python-version 3.11 --universal --generate-hashes \
   --no-emit-index-url --no-emit-find-links --custom-compile-command "make requirements"
+# Of an image that has nothing of the command line: the extras alone, without the project's own.
+EXTRAS = python -c 'import sys, tomllib; \
+  of = tomllib.load(open("pyproject.toml", "rb"))["project"]["optional-dependencies"]; \
+  print(*(each for name in sys.argv[1:] for each in of[name]), sep="\n")'
+COMPILE_EXTRAS = $(subst pyproject.toml,-,$(COMPILE)) -c requirements/dev.txt
 .PHONY: requirements
 requirements: $(VENV)/.dev ## compile requirements/*.txt anew from pyproject.toml
 	@$(COMPILE) --extra platform --extra build --extra dev -o requirements/dev.txt
 	@$(COMPILE) --extra platform --extra build -c requirements/dev.txt -o requirements/platform.txt
 	@$(COMPILE) --extra deployer --extra kubernetes -c requirements/dev.txt -o requirements/deployer.txt
-	@python -c 'import tomllib; print(*tomllib.load(open("pyproject.toml", "rb"))["project"]["optional-dependencies"]["serving"], sep="\n")' \
-	  | $(subst pyproject.toml,-,$(COMPILE)) -c requirements/dev.txt -o requirements/serving.txt
+	@$(EXTRAS) serving | $(COMPILE_EXTRAS) -o requirements/serving.txt
+	@$(EXTRAS) serving image-models | $(COMPILE_EXTRAS) -o requirements/models.txt
+	@$(EXTRAS) image-mlflow | $(COMPILE_EXTRAS) -o requirements/mlflow.txt
+	@$(EXTRAS) image-airflow | $(COMPILE_EXTRAS) -o requirements/airflow.txt
 
 .PHONY: down
 down: ## stop the demo's platform

@@ -31,6 +31,13 @@ IMAGES = {
         "requirements/deployer.txt",
     ),
     "deployer": ("deployer", "stack", "helm", "requirements/deployer.txt"),
+    "models": ("serving", "stack", "requirements/models.txt"),
+    "mlflow": (
+        "images/mlflow/proxied_s3.py",
+        "images/mlflow/proxied_s3.dist-info",
+        "requirements/mlflow.txt",
+    ),
+    "airflow": ("dags", "images/airflow/projects.py", "requirements/airflow.txt"),
 }
 """Each image, and the files of the repository that go into it."""
 SETTINGS = {
