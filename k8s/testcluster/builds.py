@@ -9,6 +9,7 @@ import os
 import re
 import shutil
 import subprocess
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -75,22 +76,31 @@ BUILDS = (
         variables=(("helm.sh/helm/v4/internal/version.version", "{version}"),),
     ),
 )
+COMPOSE = Build(
+    "compose",
+    ("docker-compose",),
+    package="github.com/docker/compose/v2/cmd",
+    versioned="github.com/docker/compose/v2",
+    variables=(("github.com/docker/compose/v2/internal.Version", "{version}"),),
+)
+"""For the test of docker-compose.yml; no cluster needs it."""
 CRDS = "sigs.k8s.io/gateway-api"
 
 
-def ensure(cache: Path) -> None:
+def ensure(cache: Path, wanted: Sequence[Build] = BUILDS) -> None:
     """Build what is not in the cache, and point `bin/` at it.
 
     Raises:
         ClusterError: there is no Go, or a build failed; with the end of its output.
     """
-    for build in BUILDS:
+    for build in wanted:
         target = cache / "builds" / f"{build.module}-{build.digest}"
         if not target.exists():
             _build(build, target)
         for name in build.names:
             _link(cache / "bin" / name, target)
-    _gateway_api(cache)
+    if wanted is BUILDS:
+        _gateway_api(cache)
 
 
 def gateway_crds(cache: Path) -> Path:
