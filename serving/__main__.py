@@ -11,6 +11,7 @@ from __future__ import annotations
 import signal
 import socket
 import sys
+from contextlib import suppress
 
 from serving import log, process
 from serving.predictor import BadPredictor, Predictor, read
@@ -44,10 +45,10 @@ def main(arguments: list[str]) -> int:
             f"error: cannot listen on {where}: {error}\n\nhint: is another server running there?\n"
         )
         return 1
-    try:
-        first = process.start(predictor)
-    except OSError:
-        first = None  # the pool tries again, and says why it cannot
+    first = None
+    if predictor.backend is None:
+        with suppress(OSError):  # the pool tries again, and says why it cannot
+            first = process.start(predictor)
     # The rest is imported while the worker loads the model.
     from serving import server  # noqa: PLC0415
 

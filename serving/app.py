@@ -5,24 +5,23 @@ from __future__ import annotations
 import json
 import os
 import time
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import orjson
 
 from serving import asgi, framing, log, routes
 from serving.asgi import Answer
-from serving.link import WorkerGone
+from serving.backend import Unavailable
 from serving.protocols import mlflow, oip
 from serving.protocols.arrange import BadInput
-from serving.protocols.signature import Signature, signature
 from serving.redact import redact
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from serving.backend import Backend, Loaded, Own
     from serving.framing import Frame
     from serving.instruments import Instruments
-    from serving.pool import Pool
     from serving.predictor import Predictor
     from serving.state import StateFile
 
@@ -32,6 +31,7 @@ CLOSE = ((b"connection", b"close"),)
 PROMETHEUS = b"text/plain; version=0.0.4; charset=utf-8"
 _POSTS = frozenset({"infer", "invocations"})
 _GETS = frozenset({"GET", "HEAD"})
+_OWN = _GETS | {"POST"}
 
 
 class App:
@@ -40,9 +40,8 @@ class App:
     def __init__(self, predictor: Predictor, instruments: Instruments, state: StateFile) -> None:
         self._predictor, self._instruments, self._state = predictor, instruments, state
         self._model, self._version = predictor.model, predictor.model_version
-        self._pool: Pool | None = None
-        self._signature = Signature(None, None, frozenset())
-        self._mlflow = b""
+        self._backend: Backend | None = None
+        self._loaded: Loaded | None = None
         self._headers = [
             (b"x-schnitzel-model-version", predictor.model_version.encode("latin-1", "replace")),
             (b"x-schnitzel-predictor", predictor.predictor.encode("latin-1", "replace")),
@@ -63,19 +62,18 @@ class App:
             "metrics": lambda: Answer(200, instruments.page(), PROMETHEUS),
         }
 
-    def attach(self, pool: Pool) -> None:
-        """Answer with this pool's worker."""
-        self._pool = pool
+    def attach(self, backend: Backend) -> None:
+        """Answer with what this has."""
+        self._backend = backend
 
-    def loaded(self, description: dict[str, Any]) -> None:
-        """Take over what the worker says about its model."""
-        self._signature = signature(description["signature"])
-        self._mlflow = str(description["mlflow"]).encode()
+    def loaded(self, model: Loaded) -> None:
+        """Take over what is known of the model, now that it is loaded."""
+        self._loaded = model
 
     @property
     def ready(self) -> bool:
         """Whether requests should be sent here."""
-        return self._pool is not None and self._pool.ready and not self.draining
+        return self._backend is not None and self._backend.ready and not self.draining
 
     async def __call__(self, scope: asgi.Scope, receive: asgi.Receive, send: asgi.Send) -> None:
         """Answer one request."""
@@ -91,9 +89,15 @@ class App:
         request_id = _request_id(asgi.header(headers, b"x-request-id"))
         answer, protocol = Answer(499, b""), "other"
         try:
-            where = routes.find(scope["raw_path"], self._model, self._version)
-            protocol = where if where in _POSTS else "other"
-            answer = await self._answer(where, scope["method"], headers, receive, request_id)
+            path: bytes = scope["raw_path"]
+            own = self._backend.own if self._backend is not None else None
+            if own is not None and path.startswith(own.begin):
+                protocol = "own"
+                answer = await self._own(own, scope, receive)
+            else:
+                where = routes.find(path, self._model, self._version)
+                protocol = where if where in _POSTS else "other"
+                answer = await self._answer(where, scope["method"], headers, receive, request_id)
         except routes.NoSuchPath as error:
             answer = Answer(404, oip.failure(str(error)))
         except asgi.TooLarge:
@@ -122,39 +126,56 @@ class App:
         if method != "POST":
             return _not_allowed(where, b"POST")
         self.last_question = time.monotonic()
-        if self._pool is None or not self._pool.ready:
+        if self._backend is None or self._loaded is None or not self._backend.ready:
             return self._not_ready(where)
         body = await asgi.body(receive, self._predictor.max_body_bytes)
         ask = self._infer if where == "infer" else self._invocations
         try:
-            return await ask(self._pool, headers, body, request_id)
+            return await ask(self._backend, self._loaded, headers, body, request_id)
         except BadInput as error:
             return _failed(where, 400, str(error))
-        except TimeoutError:
+        except (TimeoutError, Unavailable) as error:
+            return self._no_answer(where, error)
+
+    async def _own(self, own: Own, scope: asgi.Scope, receive: asgi.Receive) -> Answer:
+        """Answer in the backend's own protocol, by the backend itself."""
+        if scope["method"] not in _OWN:
+            return _not_allowed("other", b"GET, POST")
+        if scope["method"] == "POST":
+            self.last_question = time.monotonic()
+        body = await asgi.body(receive, self._predictor.max_body_bytes)
+        target = scope["raw_path"] + (b"?" + query if (query := scope["query_string"]) else b"")
+        kind = asgi.header(scope["headers"], b"content-type")
+        try:
+            return await own.ask(scope["method"], target, kind, body)
+        except (TimeoutError, Unavailable) as error:
+            return self._no_answer("other", error)
+
+    def _no_answer(self, where: str, error: TimeoutError | Unavailable) -> Answer:
+        if isinstance(error, TimeoutError):
             seconds = self._predictor.timeout_seconds
             return _failed(where, 504, f"the model did not answer within {seconds:g} s")
-        except WorkerGone as error:
-            return _failed(where, 503, str(error))._replace(headers=RETRY)
+        return _failed(where, 503, str(error))._replace(headers=RETRY)
 
     # -- predictions
 
     async def _invocations(
-        self, pool: Pool, headers: asgi.Headers, body: bytes, _id: str
+        self, backend: Backend, _model: Loaded, headers: asgi.Headers, body: bytes, _id: str
     ) -> Answer:
         payload = mlflow.question(asgi.header(headers, b"content-type"), body)
-        frame = await pool.ask(framing.INVOKE, payload)
+        frame = await backend.ask(framing.INVOKE, payload)
         if frame.kind != framing.ANSWER:
             return self._raised("invocations", frame)
         status, content_type, answer = mlflow.answer(frame)
         return Answer(status, answer, content_type)
 
     async def _infer(
-        self, pool: Pool, headers: asgi.Headers, body: bytes, request_id: str
+        self, backend: Backend, model: Loaded, headers: asgi.Headers, body: bytes, request_id: str
     ) -> Answer:
         if asgi.header(headers, b"inference-header-content-length"):
             raise BadInput("binary tensors are not supported: send 'data' as JSON")
-        question = oip.question(body, self._signature)
-        frame = await pool.ask(framing.COLUMNS, question.payload)
+        question = oip.question(body, model.signature)
+        frame = await backend.ask(framing.COLUMNS, question.payload)
         if frame.kind == framing.REJECTED:
             said = json.loads(frame.payload)
             return Answer(said["status"], oip.failure(_short(said["message"])))
@@ -190,12 +211,19 @@ class App:
         return _failed(where, 503, "the model is not loaded")._replace(headers=RETRY)
 
     def _mlflow_version(self) -> Answer:
-        return Answer(200, self._mlflow) if self._mlflow else self._not_ready()
+        if self._loaded is None:
+            return self._not_ready()
+        if not self._loaded.mlflow:
+            return _failed("other", 404, "this model is not served by mlflow")
+        return Answer(200, self._loaded.mlflow.encode())
 
     def _metadata(self) -> Answer:
-        if not self._mlflow:
+        if self._loaded is None:
             return self._not_ready()
-        return Answer(200, oip.metadata(self._model, self._version, self._signature))
+        known = self._loaded
+        return Answer(
+            200, oip.metadata(self._model, self._version, known.platform, known.signature)
+        )
 
     def _server(self) -> Answer:
         return Answer(

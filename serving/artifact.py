@@ -58,7 +58,19 @@ def fetch(predictor: Predictor) -> dict[str, Any]:
             if error.errno in (errno.ENOSPC, errno.EDQUOT):
                 why = f"there is no room left in {folder.parent}"
             raise unreachable(predictor.artifact_uri, why, ROOM) from error
+    if predictor.backend is not None:
+        _look_for_saved_model(folder, predictor.backend.saved_model)
     return {"digest": digest, "bytes": came, "seconds": round(time.monotonic() - begin, 2)}
+
+
+def _look_for_saved_model(folder: Path, name: str) -> None:
+    """Raise Unfetchable if there is no SavedModel: TensorFlow Serving would not say so."""
+    if not any((folder / name / f"saved_model.{kind}").is_file() for kind in ("pb", "pbtxt")):
+        raise Unfetchable(
+            "ArtifactMissing",
+            f"The model's files have no SavedModel in the folder {name!r}.",
+            "Log one with the model, or let serving.yaml say its folder (tfserving.saved_model).",
+        )
 
 
 def digest_of(folder: Path) -> str:

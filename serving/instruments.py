@@ -54,7 +54,7 @@ class Instruments:
         self._all.append(Gauge(name, says, read))
 
     def answered(self, route: str, status: int, seconds: float) -> None:
-        """Count an answer. `route` is infer, invocations or other."""
+        """Count an answer. `route` is infer, invocations, own (the backend's) or other."""
         self._requests.add(route, str(status))
         self._durations.observe(seconds, route)
 
@@ -64,6 +64,10 @@ class Instruments:
         self._model.observe(seconds)
         if rows:
             self._rows.observe(rows)
+
+    def called(self, seconds: float) -> None:
+        """Count a call of a server that has the model, which may put several into one batch."""
+        self._model.observe(seconds)
 
     def page(self) -> bytes:
         """Return the page."""

@@ -9,6 +9,7 @@ import asyncio
 from typing import TYPE_CHECKING
 
 from serving import framing
+from serving.backend import Unavailable
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
     from serving.framing import Frame
 
 
-class WorkerGone(Exception):  # noqa: N818 - named for what happened
+class WorkerGone(Unavailable):
     """The worker ended before it answered, or is not there."""
 
 

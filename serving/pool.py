@@ -16,16 +16,18 @@ from collections import deque
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from serving import framing, log, process
+from serving.backend import CANNOT_LOAD, Loaded
 from serving.link import Link, WorkerGone
+from serving.protocols.signature import signature
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from serving.backend import Own, Reading
     from serving.framing import Frame
     from serving.predictor import Predictor
     from serving.state import StateFile
 
-CANNOT_LOAD = 64
 CRASH_LOOP = 65
 DEATHS = 5
 WINDOW = 60.0
@@ -44,16 +46,19 @@ class Death(NamedTuple):
 
 
 class Pool:
-    """The worker of one predictor (one, for now)."""
+    """The worker of one predictor (one, for now). `first` is a worker that was started already."""
+
+    own: Own | None = None
 
     def __init__(
         self,
         predictor: Predictor,
         state: StateFile,
-        on_ready: Callable[[dict[str, Any]], None],
+        on_ready: Callable[[Loaded], None],
         on_batch: Callable[[int, int, float], None],
+        first: process.Process | None,
     ) -> None:
-        self._predictor, self._state = predictor, state
+        self._predictor, self._state, self._first = predictor, state, first
         self._on_ready, self._on_batch = on_ready, on_batch
         self._process: process.Process | None = None
         self._link: Link | None = None
@@ -71,19 +76,22 @@ class Pool:
             raise WorkerGone("the model is not loaded")
         return await self._link.ask(kind, payload, self._predictor.timeout_seconds)
 
-    def resident(self) -> int:
-        """Return the worker's resident memory in bytes."""
+    def readings(self) -> list[Reading]:
+        """Return how often it was replaced, and its memory."""
+        return [
+            ("schnitzel_worker_restarts_total", "Workers replaced.", lambda: self.restarts),
+            ("schnitzel_worker_resident_bytes", "Memory of the worker.", self._resident),
+        ]
+
+    def _resident(self) -> int:
         return self._process.resident() if self._process is not None else 0
 
-    async def run(self, first: process.Process | None) -> int:
-        """Keep a worker running until the server has to end; return the exit code.
-
-        `first` is a worker that was started already.
-        """
+    async def run(self) -> int:
+        """Keep a worker running until the server has to end; return the exit code."""
         deaths: deque[float] = deque(maxlen=DEATHS)
         while True:
-            death = await self._life(first)
-            first = None
+            death = await self._life(self._first)
+            self._first = None
             if self._stopping.is_set():
                 return 0
             log.say(f"{death.reason}: {death.message}", level=logging.ERROR)
@@ -162,7 +170,8 @@ class Pool:
             self._failure = json.loads(frame.payload)
         elif frame.kind == framing.READY and not self._stopping.is_set():
             description = json.loads(frame.payload)
-            self._on_ready(description)
+            known = signature(description["signature"])
+            self._on_ready(Loaded(known, "mlflow_pyfunc", str(description["mlflow"])))
             self.ready = self.was_ready = self._loaded = True
             took = description["seconds"]
             log.say(f"model loaded: import {took['import']:.2f} s, load {took['load']:.2f} s")

@@ -6,6 +6,7 @@ import json
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 
 class BadPredictor(Exception):  # noqa: N818 - named for what is wrong
@@ -25,6 +26,19 @@ class Batching:
 
 
 @dataclass(frozen=True)
+class Beside:
+    """A server in the same pod that has the model, and is asked in place of a worker."""
+
+    kind: str
+    """What it is: tfserving."""
+    url: str
+    model: str
+    """What it calls the model."""
+    saved_model: str = "saved_model"
+    """Folder inside `artifact` that it serves."""
+
+
+@dataclass(frozen=True)
 class Predictor:
     """One model version to serve."""
 
@@ -35,7 +49,7 @@ class Predictor:
     artifact: str
     """Folder with the MLmodel file."""
     python: str
-    """Interpreter of the model's exact environment."""
+    """Interpreter of the model's exact environment; empty with a `backend`."""
     host: str
     port: int
     state_file: str
@@ -49,6 +63,8 @@ class Predictor:
     """For a cluster, which takes routes away after SIGTERM, not before: however quiet it is, it
     answers for all of `drain_seconds`; what is in flight then has `timeout_seconds` to end."""
     batching: Batching = Batching()
+    backend: Beside | None = None
+    """None: a worker of our own."""
     termination_file: str | None = None
     """Where a kubelet reads why a container ended (`/dev/termination-log`)."""
     artifact_uri: str = ""
@@ -74,7 +90,10 @@ def read(path: str) -> Predictor:
     batching = content.get("batching") or {}
     known = {field.name for field in fields(Predictor)}
     values = {name: value for name, value in content.items() if name in known}
-    for name in ("predictor", "model", "model_version", "artifact", "python", "host", "state_file"):
+    values["backend"] = backend = _backend(path, content)
+    values.setdefault("python", "")
+    needed = ["predictor", "model", "model_version", "artifact", "host", "state_file"]
+    for name in needed if backend is not None else [*needed, "python"]:
         if not isinstance(values.get(name), str) or not values[name]:
             raise BadPredictor(f"{path}: '{name}' must be a text", f"set '{name}' in {path}")
     if not isinstance(values.get("port"), int):
@@ -84,3 +103,20 @@ def read(path: str) -> Predictor:
         enabled=bool(batching.get("enabled", True)), max_rows=int(batching.get("max_rows", 256))
     )
     return Predictor(**values)
+
+
+def _backend(path: str, content: dict[str, Any]) -> Beside | None:
+    given = content.get("backend")
+    if given is None:
+        return None
+    if not isinstance(given, dict) or given.get("kind") != "tfserving":
+        raise BadPredictor(f"{path}: 'backend.kind' must be 'tfserving'", f"correct it in {path}")
+    url = urlsplit(str(given.get("url")))
+    if url.scheme != "http" or not url.hostname:
+        raise BadPredictor(
+            f"{path}: 'backend.url' must be an address such as http://127.0.0.1:8501",
+            f"correct it in {path}",
+        )
+    model = str(given.get("model") or content.get("model"))
+    saved_model = str(given.get("saved_model") or Beside.saved_model)
+    return Beside("tfserving", f"http://{url.netloc}", model, saved_model)

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     import socket
     from collections.abc import Iterator
 
+    from serving.backend import Backend
     from serving.predictor import Predictor
     from serving.process import Process
 
@@ -47,7 +48,7 @@ class _Server(uvicorn.Server):
 
 
 def run(predictor: Predictor, listening: socket.socket, first: Process | None) -> int:
-    """Serve until stopped; return the exit code: 0, pool.CANNOT_LOAD or pool.CRASH_LOOP."""
+    """Serve until stopped; return the exit code: 0, backend.CANNOT_LOAD or pool.CRASH_LOOP."""
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         return runner.run(_serve(predictor, listening, first))
 
@@ -56,14 +57,14 @@ async def _serve(predictor: Predictor, listening: socket.socket, first: Process 
     state = StateFile(predictor.state_file, predictor.termination_file)
     instruments = Instruments(predictor)
     app = App(predictor, instruments, state)
-    pool = Pool(predictor, state, app.loaded, instruments.batch)
-    app.attach(pool)
+    backend = _backend(predictor, state, app, instruments, first)
+    app.attach(backend)
     instruments.watch("schnitzel_ready", "1 if the model is loaded.", lambda: float(app.ready))
     instruments.watch(
         "schnitzel_requests_in_flight", "Requests being answered.", lambda: app.in_flight
     )
-    instruments.watch("schnitzel_worker_restarts_total", "Workers replaced.", lambda: pool.restarts)
-    instruments.watch("schnitzel_worker_resident_bytes", "Memory of the worker.", pool.resident)
+    for reading in backend.readings():
+        instruments.watch(*reading)
     server = _Server(
         uvicorn.Config(
             app, loop="none", http="httptools", ws="none", lifespan="off", log_config=None,
@@ -75,7 +76,7 @@ async def _serve(predictor: Predictor, listening: socket.socket, first: Process 
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
     answering = loop.create_task(server.serve(sockets=[listening]))
-    working = loop.create_task(pool.run(first))
+    working = loop.create_task(backend.run())
     stopping = loop.create_task(stop.wait())
     patience = 0
     log.say(f"listening on {predictor.host}:{predictor.port}")
@@ -85,7 +86,7 @@ async def _serve(predictor: Predictor, listening: socket.socket, first: Process 
     if stop.is_set():
         state.change(phase="unready", reason="Stopping", message="the server was asked to stop")
         app.draining = True
-        if predictor.drain_whole and pool.was_ready:
+        if predictor.drain_whole and backend.was_ready:
             await asyncio.wait({working}, timeout=predictor.drain_seconds)
             patience = math.ceil(predictor.timeout_seconds)
         else:
@@ -93,9 +94,24 @@ async def _serve(predictor: Predictor, listening: socket.socket, first: Process 
     server.config.timeout_graceful_shutdown = patience if app.in_flight else 1
     server.should_exit = True
     await answering
-    pool.stop()
+    backend.stop()
     stopping.cancel()
     return await working
+
+
+def _backend(
+    predictor: Predictor,
+    state: StateFile,
+    app: App,
+    instruments: Instruments,
+    first: Process | None,
+) -> Backend:
+    """Return what has the model: a server beside this one if there is one, else a worker."""
+    if predictor.backend is None:
+        return Pool(predictor, state, app.loaded, instruments.batch, first)
+    from serving.tfserving import TensorFlowServing  # noqa: PLC0415 - most fronts do not need it
+
+    return TensorFlowServing(predictor, predictor.backend, state, app.loaded, instruments.called)
 
 
 async def _quiet(app: App, seconds: float) -> None:

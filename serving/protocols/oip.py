@@ -135,7 +135,7 @@ def answer(
     )
 
 
-def metadata(model: str, version: str, signature: Signature) -> bytes:
+def metadata(model: str, version: str, platform: str, signature: Signature) -> bytes:
     """Return the body that describes the model; nothing is known without a signature."""
 
     def shown(side: Side | None) -> list[dict[str, Any]]:
@@ -145,7 +145,7 @@ def metadata(model: str, version: str, signature: Signature) -> bytes:
         {
             "name": model,
             "versions": [version],
-            "platform": "mlflow_pyfunc",
+            "platform": platform,
             "inputs": shown(signature.inputs),
             "outputs": shown(signature.outputs),
         }

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
+import tfserving_standin
 from model_servers import Server
 
 if TYPE_CHECKING:
@@ -81,3 +82,43 @@ forest = _shared("forest")
 words = _shared("words")
 actor = _shared("actor")
 describe = _shared("describe")
+
+
+# -- TensorFlow's
+
+
+@pytest.fixture(scope="session")
+def saved_models(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    folder = tmp_path_factory.mktemp("saved-models")
+    tfserving_standin.run(Path(__file__).with_name("save_saved_models.py"), folder)
+    return {path.name: path for path in folder.iterdir()}
+
+
+@pytest.fixture(scope="session")
+def tensorflow_serving(
+    saved_models: dict[str, Path], tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[tfserving_standin.ModelServer]:
+    """A stand-in that has every model that can be loaded."""
+    loadable = {name: path for name, path in saved_models.items() if name != "empty"}
+    standin = tfserving_standin.ModelServer(tmp_path_factory.mktemp("tfserving"), loadable)
+    try:
+        yield standin.ready()
+    finally:
+        standin.stop()
+
+
+@pytest.fixture
+def front(tmp_path: Path) -> Iterator[Callable[..., Server]]:
+    """Start a front for a model that a TensorFlow Serving has."""
+    servers: list[Server] = []
+
+    def start(name: str, url: str, **settings: Any) -> Server:
+        folder = tmp_path / f"front-{len(servers)}"
+        folder.mkdir()
+        backend = {"kind": "tfserving", "url": url, "model": name}
+        servers.append(Server(folder, folder / name, python="", backend=backend, **settings))
+        return servers[-1]
+
+    yield start
+    for server in servers:
+        server.stop()

@@ -482,3 +482,18 @@ def test_killed_in_the_middle_it_begins_anew(fetch, gate, tmp_path, number):
     assert fetched.status == 0, fetched.output
     assert {path.name for path in volume.iterdir()} == {"model", ".model.digest"}
     assert contents(fetched.folder) == FILES
+
+
+def test_a_saved_model_that_is_to_be_served_must_be_there(fetch, mlflow):
+    settings = {"artifact_uri": "mlflow-artifacts:/good", "tracking_uri": mlflow.url}
+    backend = {"kind": "tfserving", "url": "http://127.0.0.1:8501", "saved_model": "saved_model"}
+    missing = fetch(**settings, backend=backend)
+    assert missing.status == 1
+    assert missing.said["reason"] == "ArtifactMissing"
+    assert missing.said["message"] == (
+        "The model's files have no SavedModel in the folder 'saved_model'."
+    )
+    write(missing.folder, {"saved_model/saved_model.pb": b"x"})
+    digest = deployers_digest(missing.folder)
+    missing.folder.with_name(".model.digest").write_text(digest)  # as if it had come so
+    assert fetch(**settings, backend=backend).status == 0

@@ -273,7 +273,7 @@ def test_numbers_that_json_does_not_know_become_null():
 
 
 def test_metadata_shows_the_signature():
-    shown = json.loads(oip.metadata("m", "3", COLUMNS))
+    shown = json.loads(oip.metadata("m", "3", "mlflow_pyfunc", COLUMNS))
     assert shown["name"] == "m"
     assert shown["versions"] == ["3"]
     assert shown["inputs"] == [

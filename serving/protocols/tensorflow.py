@@ -1,0 +1,239 @@
+"""Both protocols' questions go in, TensorFlow Serving's JSON comes out; and the way back.
+
+https://www.tensorflow.org/tfx/serving/api_rest, and tensorflow_serving/util/json_tensor.cc of
+tensorflow/serving, which says what its JSON may hold: also NaN, Infinity and -Infinity.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any
+
+import orjson
+
+from serving import tensors
+from serving.protocols.arrange import BadInput
+from serving.protocols.signature import Side, Signature, Tensor
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+DEFAULT = "serving_default"
+"""The signature that is asked for where nobody names one."""
+PLATFORM = "tensorflow_savedmodel"
+# Half, 16-bit unsigned, complex and quantized numbers have no JSON there.
+DATATYPES = {
+    "DT_BOOL": "BOOL",
+    "DT_INT8": "INT8",
+    "DT_INT16": "INT16",
+    "DT_INT32": "INT32",
+    "DT_INT64": "INT64",
+    "DT_UINT8": "UINT8",
+    "DT_UINT32": "UINT32",
+    "DT_UINT64": "UINT64",
+    "DT_FLOAT": "FP32",
+    "DT_DOUBLE": "FP64",
+    "DT_STRING": "BYTES",
+}
+
+
+class Unreadable(Exception):  # noqa: N818 - named for what is wrong
+    """TensorFlow Serving answered something that is not as its documentation says."""
+
+
+def signature(metadata: bytes) -> Signature:
+    """Return what /v1/models/NAME/metadata says of the default signature; sides None without one.
+
+    Raises Unreadable.
+    """
+    try:
+        every = _parsed(metadata)["metadata"]["signature_def"]["signature_def"]
+        found = every.get(DEFAULT)
+        if found is None:
+            return Signature(None, None, frozenset())
+        return Signature(
+            _side(found.get("inputs", {})), _side(found.get("outputs", {})), frozenset()
+        )
+    except (ValueError, TypeError, KeyError, AttributeError) as error:
+        raise Unreadable(f"its metadata cannot be read: {error!r}") from error
+
+
+def _side(described: dict[str, Any]) -> Side | None:
+    named = [_tensor(name, described[name]) for name in sorted(described)]
+    # One tensor alone may be sent under any name, as to a model of MLflow whose tensor has none.
+    return Side(tuple(named), columns=False, named=len(named) > 1) if named else None
+
+
+def _tensor(name: str, info: dict[str, Any]) -> Tensor:
+    kind, shape = str(info["dtype"]), info.get("tensor_shape") or {}
+    sizes = tuple(int(each["size"]) for each in shape.get("dim") or ())
+    unsupported = "" if kind in DATATYPES else kind
+    if shape.get("unknown_rank"):
+        unsupported = f"{kind} of any rank"
+    elif not sizes:
+        unsupported = f"{kind} without a dimension"
+    binary = kind == "DT_STRING" and name.endswith("_bytes")
+    return Tensor(name, DATATYPES.get(kind, "BYTES"), sizes, base64=binary, unsupported=unsupported)
+
+
+# -- Open Inference Protocol
+
+
+def infer_body(payload: bytes, inputs: Side) -> bytes:
+    """Return the body for :predict that asks what a COLUMNS frame asks."""
+    head, buffers = tensors.unpack(payload)
+    by_name = {tensor.name: tensor for tensor in inputs.tensors}
+    names = head["names"] or [inputs.tensors[0].name]
+    finite, columns = True, {}
+    for name, column, buffer in zip(names, head["columns"], buffers, strict=True):
+        values = tensors.decode(column["datatype"], buffer)
+        if column["datatype"].startswith("FP"):
+            finite = finite and math.isfinite(sum(values))
+        if by_name[name].base64:
+            values = [{"b64": value} for value in values]
+        columns[name] = _nested(values, column["shape"])
+    return _dumped({"inputs": columns}, finite=finite)
+
+
+def _nested(values: list[Any], shape: list[int]) -> list[Any]:
+    for size in reversed(shape[1:]):
+        values = [values[start : start + size] for start in range(0, len(values), size)]
+    return values
+
+
+def infer_result(body: bytes, outputs: Side) -> bytes:
+    """Return the payload of a RESULT frame for what :predict answered. Raises Unreadable."""
+    try:
+        answered = _parsed(body)["outputs"]
+        single = len(outputs.tensors) == 1
+        by_name = {outputs.tensors[0].name: answered} if single else answered
+        columns, buffers = [], []
+        for tensor in outputs.tensors:
+            values, shape = _flat(by_name[tensor.name])
+            if tensor.datatype == "BYTES":
+                values = [value["b64"] if isinstance(value, dict) else value for value in values]
+            buffers.append(tensors.encode(tensor.datatype, values))
+            columns.append({"name": tensor.name, "datatype": tensor.datatype, "shape": shape})
+        return tensors.pack({"columns": columns}, buffers)
+    except (ValueError, TypeError, KeyError) as error:
+        raise Unreadable(f"its answer cannot be read: {error!r}") from error
+
+
+def _flat(nested: Any) -> tuple[list[Any], list[int]]:
+    """Return the values of nested lists, and their shape; a value alone has the shape [1]."""
+    if not isinstance(nested, list):
+        return [nested], [1]
+    values, shape = nested, [len(nested)]
+    while values and isinstance(values[0], list):
+        shape.append(len(values[0]))
+        values = [value for each in values for value in each]
+    return values, shape
+
+
+# -- MLflow's scoring protocol
+
+
+def invocation_body(content_type: bytes, body: bytes, inputs: Side | None) -> bytes:
+    """Return the body for :predict that asks what a request to /invocations asks.
+
+    `instances` and `inputs` are TensorFlow Serving's own words, too: they go as they are. Raises
+    BadInput.
+    """
+    if content_type.split(b";")[0].strip().lower() != b"application/json":
+        raise BadInput("only application/json is taken where TensorFlow Serving has the model")
+    try:
+        request = _parsed(body)
+    except ValueError as error:
+        raise BadInput(f"the body is not JSON: {error}") from error
+    forms = ("dataframe_split", "dataframe_records", "instances", "inputs")
+    given = [form for form in forms if isinstance(request, dict) and form in request]
+    if len(given) != 1:
+        raise BadInput(f"the body must be a JSON object with exactly one of {', '.join(forms)}")
+    form = given[0]
+    if form in ("instances", "inputs"):
+        return body
+    names, rows = (_split if form == "dataframe_split" else _records)(request[form])
+    if inputs is None:
+        raise BadInput(f"the model has no signature '{DEFAULT}': send 'instances' or 'inputs'")
+    return _dumped({"inputs": _columns(names, rows, inputs)}, finite=False)
+
+
+def _split(frame: Any) -> tuple[list[str], list[list[Any]]]:
+    rows = frame.get("data") if isinstance(frame, dict) else None
+    if not isinstance(rows, list) or not rows or not all(isinstance(row, list) for row in rows):
+        raise BadInput("'dataframe_split' must have 'data', a list of at least one row")
+    names = frame.get("columns") or list(range(len(rows[0])))
+    if not isinstance(names, list) or any(len(row) != len(names) for row in rows):
+        raise BadInput("'dataframe_split': each row must have a value for each of 'columns'")
+    return [str(name) for name in names], rows
+
+
+def _records(records: Any) -> tuple[list[str], list[list[Any]]]:
+    if not isinstance(records, list) or not records or not isinstance(records[0], dict):
+        raise BadInput("'dataframe_records' must be a list of at least one object")
+    names = list(records[0])
+    try:
+        return names, [[record[name] for name in names] for record in records]
+    except (KeyError, TypeError) as error:
+        raise BadInput("'dataframe_records': each must have the fields of the first") from error
+
+
+def _columns(names: list[str], rows: list[list[Any]], inputs: Side) -> dict[str, Any]:
+    """Return a tensor for each input: the column of its name; the only one gets the whole frame."""
+    only = inputs.tensors[0] if len(inputs.tensors) == 1 else None
+    if only is not None and (only.name not in names or len(names) > 1):
+        if len(only.shape) > 1 or len(names) > 1:
+            return {only.name: [_numbers(row, only) for row in rows]}
+        return {only.name: _numbers([row[0] for row in rows], only)}
+    found = {}
+    for tensor in inputs.tensors:
+        if tensor.name not in names:
+            raise BadInput(f"column '{tensor.name}' is missing: expected {tensor.wanted()}")
+        place = names.index(tensor.name)
+        values = _numbers((row[place] for row in rows), tensor)
+        if len(tensor.shape) == 2:
+            values = [value if isinstance(value, list) else [value] for value in values]
+        found[tensor.name] = values
+    return found
+
+
+def _numbers(values: Iterable[Any], tensor: Tensor) -> list[Any]:
+    """Return values as they are, but missing numbers as NaN: as pandas would have them."""
+    if not tensor.datatype.startswith("FP"):
+        return list(values)
+    return [math.nan if value is None else value for value in values]
+
+
+def predictions(body: bytes) -> bytes:
+    """Return what :predict answered in MLflow's form: `predictions`, whichever way it was asked."""
+    return body.replace(b'"outputs"', b'"predictions"', 1)
+
+
+# -- both
+
+
+def said(body: bytes) -> str:
+    """Return the message of an error, in one line of at most 500 characters.
+
+    TensorFlow Serving escapes it as C does, which JSON does not always read.
+    """
+    message = body.decode("utf-8", "replace")
+    with suppress(ValueError, KeyError, TypeError):
+        message = str(_parsed(body)["error"])
+    if message.lstrip().startswith("{"):
+        message = message.partition('"error"')[2].partition('"')[2].rpartition('"')[0] or message
+        message = message.replace("\\'", "'").replace('\\"', '"').replace("\\n", " ")
+    return " ".join(message.split())[:500]
+
+
+def _parsed(body: bytes) -> Any:
+    try:
+        return orjson.loads(body)
+    except orjson.JSONDecodeError:
+        return json.loads(body)  # knows NaN and Infinity
+
+
+def _dumped(content: dict[str, Any], *, finite: bool) -> bytes:
+    return orjson.dumps(content) if finite else json.dumps(content).encode()

@@ -1,0 +1,203 @@
+"""Questions in both protocols go in; what TensorFlow Serving, on loopback, answers comes out.
+
+It says by itself what it has (its model's status) and what that takes (its metadata); this only
+looks, again and again: what does not answer is not ready, and is ready again once it answers.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+import time
+from typing import TYPE_CHECKING
+from urllib.parse import quote
+
+from serving import framing, http1, log
+from serving.asgi import JSON, Answer
+from serving.backend import CANNOT_LOAD, Loaded, Own, Unavailable
+from serving.framing import Frame
+from serving.protocols import mlflow, tensorflow
+from serving.protocols.arrange import BadInput
+from serving.protocols.signature import Signature
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from serving.backend import Reading
+    from serving.predictor import Beside, Predictor
+    from serving.state import StateFile
+
+LOOK_EVERY = 1.0
+"""Seconds between two looks while it is ready."""
+LOOK_AGAIN = 0.1
+"""While it is not."""
+LOOK_SECONDS = 5.0
+"""How long it may take to say what it has."""
+CONTENT = "application/json"
+
+
+class _NotThere(Exception):  # noqa: N818 - named for what it is
+    """The model is not available; `final` if it will never be."""
+
+    def __init__(self, message: str, *, final: bool = False) -> None:
+        super().__init__(message)
+        self.final = final
+
+
+class TensorFlowServing:
+    """The one model version that TensorFlow Serving has for this front."""
+
+    def __init__(
+        self,
+        predictor: Predictor,
+        beside: Beside,
+        state: StateFile,
+        on_ready: Callable[[Loaded], None],
+        on_call: Callable[[float], None],
+    ) -> None:
+        self._predictor, self._state = predictor, state
+        self._on_ready, self._on_call = on_ready, on_call
+        self._client = http1.Client(beside.url)
+        name = f"/v1/models/{quote(beside.model, safe='')}"
+        self._path = f"{name}/versions/{quote(predictor.model_version, safe='')}".encode()
+        self._signature = Signature(None, None, frozenset())
+        self._stopping, self._look_now = False, asyncio.Event()
+        self.own: Own | None = Own(b"/v1/", self._pass_on)
+        self.ready = self.was_ready = False
+        self.losses = 0
+
+    def readings(self) -> list[Reading]:
+        """Return how often it went."""
+        says = "How often TensorFlow Serving went, after it was ready."
+        return [("schnitzel_worker_restarts_total", says, lambda: self.losses)]
+
+    # -- watching
+
+    async def run(self) -> int:
+        """Watch it until `stop`; return the exit code: 0, or CANNOT_LOAD."""
+        while not self._stopping:
+            try:
+                await self._look()
+            except _NotThere as error:
+                self._not_there(error)
+                if error.final and not self.was_ready:
+                    self._state.change(phase="failed", reason="LoadError", message=str(error))
+                    return CANNOT_LOAD
+            self._look_now.clear()
+            try:
+                async with asyncio.timeout(LOOK_EVERY if self.ready else LOOK_AGAIN):
+                    await self._look_now.wait()
+            except TimeoutError:
+                continue
+        return 0
+
+    def stop(self) -> None:
+        """Watch no longer."""
+        self.ready, self._stopping = False, True
+        self._look_now.set()
+        self._client.close()
+
+    async def _look(self) -> None:
+        """See that the model is available, and if that is new, what it takes. Raises _NotThere."""
+        status = await self._get(self._path)
+        if status.status != 200:
+            raise _NotThere(tensorflow.said(status.body))
+        try:
+            found = json.loads(status.body)["model_version_status"][0]
+            state, why = found["state"], found.get("status", {}).get("error_message", "")
+        except (ValueError, KeyError, IndexError, TypeError) as error:
+            raise _NotThere(f"its status cannot be read: {error!r}") from error
+        if state != "AVAILABLE":
+            raise _NotThere(why or f"the model is {state.lower()}", final=state == "END")
+        if self.ready or self._stopping:
+            return
+        metadata = await self._get(self._path + b"/metadata")
+        if metadata.status != 200:
+            raise _NotThere(tensorflow.said(metadata.body))
+        try:
+            self._signature = tensorflow.signature(metadata.body)
+        except tensorflow.Unreadable as error:
+            raise _NotThere(str(error)) from error
+        self._on_ready(Loaded(self._signature, tensorflow.PLATFORM, ""))
+        self.ready = self.was_ready = True
+        log.say("TensorFlow Serving has the model")
+        self._state.change(phase="ready", reason="", message="", traceback_id=None)
+
+    async def _get(self, path: bytes) -> http1.Response:
+        try:
+            async with asyncio.timeout(LOOK_SECONDS):
+                return await self._client.ask("GET", path)
+        except http1.Gone as error:
+            raise _NotThere(str(error)) from error
+        except TimeoutError as error:
+            raise _NotThere(f"it did not say what it has within {LOOK_SECONDS:g} s") from error
+
+    def _not_there(self, error: _NotThere) -> None:
+        if not self.ready:
+            return
+        self.ready = False
+        if self._stopping:
+            return
+        self.losses += 1
+        message = f"TensorFlow Serving does not have the model any longer: {error}"
+        log.say(message, level=logging.ERROR)
+        self._state.change(phase="unready", reason="WorkerDied", message=message)
+
+    # -- asking
+
+    async def ask(self, kind: int, payload: bytes) -> Frame:
+        """Return the answer to an INVOKE or COLUMNS frame. Raises TimeoutError or Unavailable."""
+        if not self.ready:
+            raise Unavailable("the model is not loaded")
+        ask = self._infer if kind == framing.COLUMNS else self._invoke
+        try:
+            return Frame(0, *await ask(payload))
+        except tensorflow.Unreadable as error:
+            said = {"message": f"TensorFlow Serving: {error}", "traceback": ""}
+            return Frame(0, framing.RAISED, json.dumps(said).encode())
+
+    async def _infer(self, payload: bytes) -> tuple[int, bytes]:
+        inputs, outputs = self._signature.inputs, self._signature.outputs
+        if inputs is None or outputs is None:
+            why = f"the model has no signature '{tensorflow.DEFAULT}': ask it at /v1/models"
+            return framing.REJECTED, json.dumps({"status": 400, "message": why}).encode()
+        answer = await self._predict(tensorflow.infer_body(payload, inputs))
+        if answer.status != 200:
+            refused = {"status": answer.status, "message": tensorflow.said(answer.body)}
+            return framing.REJECTED, json.dumps(refused).encode()
+        return framing.RESULT, tensorflow.infer_result(answer.body, outputs)
+
+    async def _invoke(self, payload: bytes) -> tuple[int, bytes]:
+        content_type, body = framing.unpack_invoke(payload)
+        inputs = self._signature.inputs
+        try:
+            asked = tensorflow.invocation_body(content_type.encode("latin-1"), body, inputs)
+        except BadInput as error:
+            refused = mlflow.failure(400, str(error))
+            return framing.ANSWER, framing.pack_answer(400, CONTENT, refused)
+        answer = await self._predict(asked)
+        if answer.status == 200:
+            content = tensorflow.predictions(answer.body)
+        else:
+            content = mlflow.failure(answer.status, tensorflow.said(answer.body))
+        return framing.ANSWER, framing.pack_answer(answer.status, CONTENT, content)
+
+    async def _predict(self, body: bytes) -> http1.Response:
+        begin = time.perf_counter()
+        answer = await self._ask("POST", self._path + b":predict", JSON, body)
+        self._on_call(time.perf_counter() - begin)
+        return answer
+
+    async def _pass_on(self, method: str, target: bytes, kind: bytes, body: bytes) -> Answer:
+        answer = await self._ask("POST" if method == "POST" else "GET", target, kind or JSON, body)
+        return Answer(answer.status, answer.body, answer.content_type or JSON)
+
+    async def _ask(self, method: str, target: bytes, kind: bytes, body: bytes) -> http1.Response:
+        try:
+            async with asyncio.timeout(self._predictor.timeout_seconds):
+                return await self._client.ask(method, target, body, kind)
+        except http1.Gone as error:
+            self._look_now.set()
+            message = "TensorFlow Serving ended before it answered"
+            raise Unavailable(f"{message}: {error}") from error
