@@ -14,7 +14,7 @@ from deployer.targets.kubernetes.render import Charts
 HERE = Path(__file__).parent
 CASES = [(path.parent.name, path.stem) for path in sorted((HERE / "values").glob("*/*.yaml"))]
 RELEASE, NAMESPACE = "release", "somewhere"
-SMALLEST = {"model-server": "default", "schnitzel": "small"}
+SMALLEST = {"model-server": "default", "tfserving": "default", "schnitzel": "small"}
 
 Manifest = dict[str, Any]
 

@@ -63,9 +63,10 @@ def test_the_api_server_knows_every_field(kube, namespace, render, chart, case):
     kube.kubectl(*DRY, stdin=as_list(known))
 
 
+@pytest.mark.parametrize("which", ["model-server", "tfserving"])
 @pytest.mark.parametrize("case", ["default", "everything", "by-hand"])
-def test_pods_are_admitted_where_restricted_is_enforced(kube, namespace, render, one, case):
-    template = one(render("model-server", case), "Deployment")["spec"]["template"]
+def test_pods_are_admitted_where_restricted_is_enforced(kube, namespace, render, one, which, case):
+    template = one(render(which, case), "Deployment")["spec"]["template"]
     pod = {"apiVersion": "v1", "kind": "Pod", "spec": copy.deepcopy(template["spec"])}
     for name in ("serviceAccountName", "priorityClassName"):  # admission asks whether they exist
         pod["spec"].pop(name, None)

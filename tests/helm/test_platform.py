@@ -353,7 +353,8 @@ def test_dashboards_ask_for_metrics_that_there_are(render, one):
         for name in re.findall(r"schnitzel_\w+", target["expr"])
     }
     sources = ["deployer/metrics.py", "deployer/api.py", "serving/instruments.py"]
-    told = "".join((ROOT / name).read_text() for name in [*sources, "serving/server.py"])
+    sources += ["serving/server.py", "serving/pool.py"]
+    told = "".join((ROOT / name).read_text() for name in sources)
     assert asked <= set(re.findall(r'"(schnitzel_\w+)"', told))
 
 

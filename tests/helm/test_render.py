@@ -140,7 +140,7 @@ def test_a_version_is_the_charts(charts):
     assert charts.version("model-server") == "0.2.0"
 
 
-@pytest.mark.parametrize("chart", ["model-server", "schnitzel"])
+@pytest.mark.parametrize("chart", ["model-server", "schnitzel", "tfserving"])
 def test_no_template_asks_for_anything_but_its_values(folder, chart):
     """Else a rendering could not be kept."""
     impure = (

@@ -87,6 +87,31 @@ SERVER = [
     ({"trustBundle": {"configMap": "ca", "key": "../x"}}, "trustBundle.key"),
 ]
 
+BATCHING = {"server": {"batching": {"maxRows": 64}}}
+
+TFSERVING = [
+    ({"tfserving": {"image": ""}}, "tfserving.image"),
+    ({"tfserving": {"images": "x"}}, "images"),
+    ({"tfserving": {"savedModel": "/saved"}}, "tfserving.savedModel"),
+    ({"tfserving": {"savedModel": "a/../b"}}, "tfserving.savedModel"),
+    ({"tfserving": {"labels": ["two words"]}}, "tfserving.labels[0]"),
+    ({"tfserving": {"batching": {"threads": 0}}}, "tfserving.batching.threads"),
+    ({"tfserving": {"batching": {"timeout": 0}}}, "timeout"),
+    (
+        {"tfserving": {"batching": {"allowedBatchSizes": [16, 32]}}} | BATCHING,
+        "the last of tfserving.batching.allowedBatchSizes",
+    ),
+    ({"tfserving": {"arguments": ["--flag"]}}, "tfserving.arguments[0]"),
+    ({"tfserving": {"arguments": ["--port=1"]}}, "tfserving.arguments names --port"),
+    ({"modelVersion": "three"}, "modelVersion"),
+    ({"modelVersion": "0"}, "modelVersion"),
+    ({"model": "a/b"}, "TensorFlow Serving takes no name with"),
+    ({"server": {"python": "/opt/env/bin/python"}}, "python"),
+    ({"server": {"memory": 512}}, "server.memory"),
+    ({"autoscaling": SCALING}, "autoscaling needs resources.cpu"),
+    ({"env": [{"name": "A", "value": "1"}, {"name": "A", "value": "2"}]}, "env names A twice"),
+]
+
 HERE = {"target": "kubernetes", "cluster": "here"}
 
 PLATFORM = [
@@ -150,7 +175,9 @@ PLATFORM = [
     ({"mlflow": {"workers": 0}}, "mlflow.workers"),
 ]
 
-BAD = [("model-server", *bad) for bad in SERVER] + [("schnitzel", *bad) for bad in PLATFORM]
+BAD = [("model-server", *bad) for bad in SERVER]
+BAD += [("tfserving", *bad) for bad in TFSERVING]
+BAD += [("schnitzel", *bad) for bad in PLATFORM]
 
 
 @pytest.mark.parametrize(("which", "over", "named"), BAD, ids=lambda value: str(value)[:60])
