@@ -4,7 +4,9 @@ https://www.tensorflow.org/tfx/serving/api_rest and serving_config; error texts 
 """
 
 import json
+import shutil
 import subprocess
+from pathlib import Path
 
 import pytest
 import tfserving_standin
@@ -12,6 +14,7 @@ from tfserving_standin import ENV, PROGRAM, ModelServer
 
 pytestmark = pytest.mark.e2e
 
+ROOT = Path(__file__).parents[2]
 HALF = "/v1/models/halfplustwo"
 PREDICT = f"{HALF}:predict"
 
@@ -143,6 +146,28 @@ def test_warmup_requests_are_sent_before_it_opens(server):
     read = "Finished reading warmup data for model at"
     assert f"{read} {server.running.log.parent}/models/halfplustwo/3/" in server.log
     assert "Number of warmup records read: 2." in server.log
+
+
+def test_what_angler_writes_for_the_warm_up_is_read(saved_models, tmp_path):
+    """It writes the messages by hand; here they are read by TensorFlow Serving's own."""
+    folder = tmp_path / "model"
+    shutil.copytree(saved_models["every"], folder)
+    program = tmp_path / "write.py"
+    program.write_text(f"""
+import sys
+from pathlib import Path
+sys.path.append({str(ROOT / "examples" / "angler" / "src")!r})
+import numpy as np
+from angler import warmup
+one = {{"count": np.int64([1]), "flag": [True], "name": ["a"], "raw_bytes": [b"x"]}}
+warmup.write(Path({str(folder)!r}), [one | {{"pair": np.ones((1, 2))}}] * 3)
+""")
+    tfserving_standin.run(program)
+    standin = ModelServer(tmp_path, {"every": folder})
+    try:
+        assert "Number of warmup records read: 3." in standin.ready().log
+    finally:
+        standin.stop()
 
 
 def test_grpc_answers_as_rest_does(server):

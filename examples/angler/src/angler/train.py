@@ -1,6 +1,8 @@
 """train.csv and the run's parameters in, a model logged to MLflow out, ready to be served."""
 
 import os
+import shutil
+import tempfile
 from contextlib import suppress
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -13,7 +15,7 @@ from mlflow.entities import Metric
 from mlflow.models import ModelSignature
 from mlflow.types import Schema, TensorSpec
 
-from angler import network, step
+from angler import exported, network, step
 from angler.prepare import FEATURES
 
 PROJECT = Path(__file__).parents[2]
@@ -30,8 +32,11 @@ def requirements() -> list[str]:
     return found
 
 
-def log(model: keras.Model, pages: pd.DataFrame) -> str:
-    """Log the model with signature, example, exact requirements and serving.yaml; its id."""
+def log(model: keras.Model, pages: pd.DataFrame, held_out: pd.DataFrame) -> str:
+    """Log the model with signature, example, exact requirements and serving.yaml; its id.
+
+    Beside it, the SavedModel of the same network, if that answers as the network does.
+    """
     keras.config.disable_interactive_logging()  # no progress bars from here on
     float32 = np.dtype("float32")
     logged = mlflow.tensorflow.log_model(
@@ -39,12 +44,18 @@ def log(model: keras.Model, pages: pd.DataFrame) -> str:
         name="model",
         signature=ModelSignature(
             inputs=Schema([TensorSpec(float32, (-1,), name) for name in FEATURES]),
-            outputs=Schema([TensorSpec(float32, (-1,))]),
+            outputs=Schema([TensorSpec(float32, (-1,), exported.OUTPUT)]),
         ),
         input_example=network.tensors(pages.head(3)),
         pip_requirements=requirements(),
     )
-    mlflow.MlflowClient().log_model_artifact(logged.model_id, str(PROJECT / "serving.yaml"))
+    with tempfile.TemporaryDirectory() as beside:
+        saved_model = Path(beside) / exported.FOLDER
+        exported.save(model, saved_model, pages)
+        apart = exported.check(model, saved_model, held_out)
+        print(f"the SavedModel and the network are {apart:.1g} apart at most")
+        shutil.copy(PROJECT / "serving.yaml", beside)
+        mlflow.MlflowClient().log_model_artifacts(logged.model_id, beside)
     return str(logged.model_id)
 
 
@@ -60,7 +71,8 @@ def log_losses(run_id: str, losses: dict[str, list[float]]) -> None:
 
 def main() -> None:
     """Train, log, and say where the model is."""
-    pages = pd.read_csv(step.input_from("prepare") / "train.csv")
+    prepared = step.input_from("prepare")
+    pages, held_out = (pd.read_csv(prepared / name) for name in ("train.csv", "test.csv"))
     model, losses = network.fit(
         pages,
         seed=int(os.environ["SCHNITZEL_SEED"]),
@@ -69,7 +81,7 @@ def main() -> None:
     )
     with mlflow.start_run() as run:
         log_losses(run.info.run_id, losses)
-        model_id = log(model, pages)
+        model_id = log(model, pages, held_out)
     step.write("model.json", {"model_id": model_id, "uri": f"models:/{model_id}"})
     print(f"logged models:/{model_id}")
 
