@@ -2,13 +2,9 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
-import os
 import secrets
-import subprocess
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import httpx
@@ -128,23 +124,7 @@ def environment_image(
 ) -> str:
     """The exact environment of scikit-learn models; built once, then put on each server image."""
     builder = Builder(cluster, images, tmp_path_factory.mktemp("environment"))
-    tag = "sklearn-" + hashlib.sha256("\n".join(REQUIREMENTS).encode()).hexdigest()[:16]
-    request = builder.request(requirements=REQUIREMENTS, tag=tag)
-    cache = Path(os.environ.get("SCHNITZEL_CACHE", "~/.cache/schnitzel")).expanduser()
-    lock = cache / "testcluster" / f"{tag}.lock"
-    seen = subprocess.run(
-        [cluster.program("crane"), "digest", "--insecure", f"{builder.push}:{tag}"],
-        capture_output=True, text=True, check=False,
-    )  # fmt: skip
-    if lock.exists() and seen.returncode == 0:
-        environment = f"{builder.push}@{seen.stdout.strip()}"
-        request |= {"lock": lock.read_text(), "environment": environment}
-    made = builder.run(request)
-    assert made.status == 0, made.err
-    lock.parent.mkdir(parents=True, exist_ok=True)
-    lock.write_text(made.lock)
-    digest = made.said["image"].partition("@")[2]
-    return f"{cluster.fact('registry_pull')}/environments@{digest}"
+    return builder.environment("sklearn", REQUIREMENTS)
 
 
 @pytest.mark.timeout(900)  # the first time, an environment of 800 MB is built and pulled
