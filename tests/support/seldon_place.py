@@ -1,0 +1,90 @@
+"""A namespace with the stand-in of Seldon's operator at work in it, for tests."""
+
+from __future__ import annotations
+
+import json
+import os
+import secrets
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from cluster import ROOT, Cluster
+from processes import Running, wait_for
+
+PREFIX = f"seldon-{secrets.token_hex(3)}-"
+"""Of the namespaces of this test run."""
+
+Object = dict[str, Any]
+
+
+class Place:
+    """A namespace with the stand-in in it."""
+
+    def __init__(self, kube: Cluster, name: str) -> None:
+        self.kube, self.name = kube, name
+
+    def apply(self, *resources: Object) -> None:
+        self.kube.apply(*resources, namespace=self.name)
+
+    def get(self, kind: str, name: str = "", **labels: str) -> Any:
+        chosen = ",".join(f"{key}={value}" for key, value in labels.items())
+        flags = ("-l", chosen) if chosen else ()
+        named = (name,) if name else ()
+        found = self.kube.get(kind, *named, "-n", self.name, "--ignore-not-found", *flags)
+        return found if name else found["items"]
+
+    def find(self, kind: str, name: str) -> Object | None:
+        done = self.kube.run("get", kind, name, "-n", self.name, "-o", "json")
+        found: Object | None = json.loads(done.stdout) if done.returncode == 0 else None
+        return found
+
+    def names(self, kind: str) -> set[str]:
+        return {each["metadata"]["name"] for each in self.get(kind)}
+
+    def status(self, name: str) -> Object:
+        found = self.find("seldondeployment", name)
+        assert found, f"{name} has gone"
+        told: Object = found.get("status", {})
+        return told
+
+    def wait_state(self, name: str, state: str, seconds: float = 60) -> Object:
+        def look() -> Object | None:
+            told = self.status(name)
+            return told if told.get("state") == state else None
+
+        return wait_for(look, f"{name} to be {state}", seconds, every=0.2)
+
+    def delete(self, kind: str, name: str, *flags: str) -> None:
+        self.kube.kubectl("delete", kind, name, "-n", self.name, *flags)
+
+
+@contextmanager
+def standing_in(kube: Cluster, folder: Path, prefix: str, *flags: str) -> Iterator[Running]:
+    """A process of the stand-in, for the namespaces that begin with a prefix."""
+    log = folder / "seldon-stand-in.log"
+    command = [sys.executable, "-m", "seldon_operator", "--kubeconfig", str(kube.kubeconfig)]
+    env = os.environ | {"PYTHONPATH": str(ROOT / "tests" / "support")}
+    running = Running([*command, "--prefix", prefix, *flags], log, env)
+    try:
+        wait_for(lambda: "ready" in log.read_text(), "the stand-in to be ready", 30)
+        yield running
+    finally:
+        running.stop()
+
+
+@contextmanager
+def namespace(kube: Cluster, name: str, level: str = "baseline") -> Iterator[Place]:
+    labels = {"pod-security.kubernetes.io/enforce": level}
+    kube.apply(
+        {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name, "labels": labels}}
+    )
+    try:
+        yield Place(kube, name)
+    except BaseException:
+        sys.stderr.write(kube.story(name))
+        raise
+    finally:
+        kube.run("delete", "namespace", name, "--wait=false")
