@@ -93,6 +93,7 @@ requirements: $(VENV)/.dev ## compile requirements/*.txt anew from pyproject.tom
 	@$(EXTRAS) serving image-models | $(COMPILE_EXTRAS) -o requirements/models.txt
 	@$(EXTRAS) image-mlflow | $(COMPILE_EXTRAS) -o requirements/mlflow.txt
 	@$(EXTRAS) image-airflow | $(COMPILE_EXTRAS) -o requirements/airflow.txt
+	@$(EXTRAS) seldon | $(subst pyproject.toml,-,$(COMPILE)) -o requirements/seldon.txt
 
 .PHONY: down
 down: ## stop the demo's platform

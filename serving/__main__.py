@@ -1,6 +1,7 @@
 """A predictor file goes in; its model is served until SIGTERM.
 
     python -m serving PREDICTOR_JSON
+    python -m serving URI FOLDER      (only fetches a model: serving/seldon/initializer.py)
 
 Exit codes: 0 asked to stop; 2 wrong use; 64 the model cannot be loaded, for good; 65 it keeps
 crashing; else a crash.
@@ -8,29 +9,29 @@ crashing; else a crash.
 
 from __future__ import annotations
 
+import os
 import signal
-import socket
 import sys
 from contextlib import suppress
 
 from serving import log, process
-from serving.predictor import BadPredictor, Predictor, read
-
-
-def _listen(predictor: Predictor) -> socket.socket:
-    family = socket.AF_INET6 if ":" in predictor.host else socket.AF_INET
-    return socket.create_server((predictor.host, predictor.port), family=family, backlog=2048)
+from serving.predictor import BadPredictor
+from serving.seldon import placing
 
 
 def main(arguments: list[str]) -> int:
     """Serve the predictor that the only argument names; return the exit code."""
+    if len(arguments) == 2:
+        from serving.seldon import initializer  # noqa: PLC0415 - it brings a store's client along
+
+        return initializer.main(*arguments)
     if len(arguments) != 1:
         sys.stderr.write(
             "error: one predictor file is expected\n\nhint: python -m serving PREDICTOR_JSON\n"
         )
         return 2
     try:
-        predictor = read(arguments[0])
+        predictor = placing.predictor(arguments[0], os.environ)
     except BadPredictor as error:
         sys.stderr.write(f"error: {error}\n\nhint: {error.hint}\n")
         return 2
@@ -38,12 +39,9 @@ def main(arguments: list[str]) -> int:
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     log.start(predictor.predictor)
     try:
-        listening = _listen(predictor)
-    except OSError as error:
-        where = f"{predictor.host}:{predictor.port}"
-        sys.stderr.write(
-            f"error: cannot listen on {where}: {error}\n\nhint: is another server running there?\n"
-        )
+        listening = placing.listen(predictor, os.environ)
+    except (OSError, BadPredictor) as error:
+        sys.stderr.write(f"error: {error}\n\nhint: is another server running there?\n")
         return 1
     first = None
     if predictor.backend is None:

@@ -1,4 +1,4 @@
-"""A predictor, a listening socket and a worker go in; at the end, an exit code comes out.
+"""A predictor, listening sockets and a worker go in; at the end, an exit code comes out.
 
 On SIGTERM readiness goes off at once, so that gateways turn away; requests that still come are
 answered, until none is in flight and none has come for QUIET seconds, or `drain_seconds` are over.
@@ -12,6 +12,7 @@ import asyncio
 import contextlib
 import gc
 import math
+import os
 import signal
 import time
 from typing import TYPE_CHECKING
@@ -23,6 +24,7 @@ from serving import log
 from serving.app import App
 from serving.instruments import Instruments
 from serving.pool import Pool
+from serving.seldon.paths import Renamed
 from serving.state import StateFile
 
 if TYPE_CHECKING:
@@ -47,13 +49,15 @@ class _Server(uvicorn.Server):
         yield
 
 
-def run(predictor: Predictor, listening: socket.socket, first: Process | None) -> int:
+def run(predictor: Predictor, listening: list[socket.socket], first: Process | None) -> int:
     """Serve until stopped; return the exit code: 0, backend.CANNOT_LOAD or pool.CRASH_LOOP."""
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         return runner.run(_serve(predictor, listening, first))
 
 
-async def _serve(predictor: Predictor, listening: socket.socket, first: Process | None) -> int:
+async def _serve(
+    predictor: Predictor, listening: list[socket.socket], first: Process | None
+) -> int:
     state = StateFile(predictor.state_file, predictor.termination_file)
     instruments = Instruments(predictor)
     app = App(predictor, instruments, state)
@@ -67,15 +71,16 @@ async def _serve(predictor: Predictor, listening: socket.socket, first: Process 
         instruments.watch(*reading)
     server = _Server(
         uvicorn.Config(
-            app, loop="none", http="httptools", ws="none", lifespan="off", log_config=None,
-            access_log=False, server_header=False, date_header=False, timeout_keep_alive=KEEP_ALIVE,
+            Renamed(app, predictor.model, os.environ), loop="none", http="httptools", ws="none",
+            lifespan="off", log_config=None, access_log=False, server_header=False,
+            date_header=False, timeout_keep_alive=KEEP_ALIVE,
         )
     )  # fmt: skip
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
-    answering = loop.create_task(server.serve(sockets=[listening]))
+    answering = loop.create_task(server.serve(sockets=listening))
     working = loop.create_task(backend.run())
     stopping = loop.create_task(stop.wait())
     patience = 0

@@ -14,7 +14,12 @@ from deployer.targets.kubernetes.render import Charts
 HERE = Path(__file__).parent
 CASES = [(path.parent.name, path.stem) for path in sorted((HERE / "values").glob("*/*.yaml"))]
 RELEASE, NAMESPACE = "release", "somewhere"
-SMALLEST = {"model-server": "default", "tfserving": "default", "schnitzel": "small"}
+SMALLEST = {
+    "model-server": "default",
+    "tfserving": "default",
+    "seldon": "server",
+    "schnitzel": "small",
+}
 
 Manifest = dict[str, Any]
 

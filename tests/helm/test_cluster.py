@@ -9,6 +9,7 @@ import pytest
 import yaml
 from cluster import cluster
 from processes import wait_for
+from seldon_operator import crd as seldon_crd
 
 pytestmark = [pytest.mark.e2e, pytest.mark.cluster]
 
@@ -21,6 +22,9 @@ def kube():
     found = cluster()
     found.kubectl("apply", "--server-side", "--field-manager=tests", "-f", str(CRD))
     found.kubectl("wait", "--for=condition=Established", "-f", str(CRD))
+    found.apply(seldon_crd.crd())
+    known = ("get", "seldondeployments", "-A")
+    wait_for(lambda: found.run(*known).returncode == 0, "Seldon's CRD to be established", 30)
     return found
 
 

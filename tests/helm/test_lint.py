@@ -13,7 +13,7 @@ def test_lint_finds_nothing(folder, values_of, chart, case):
     assert worth_mending == []
 
 
-@pytest.mark.parametrize("which", ["model-server", "schnitzel", "tfserving"])
+@pytest.mark.parametrize("which", ["model-server", "schnitzel", "seldon", "tfserving"])
 def test_the_program_finds_nothing_in_the_default_values(helm, folder, which):
     command = [helm, "lint", "--strict", folder / which]
     done = subprocess.run(command, check=False, capture_output=True, text=True)

@@ -63,7 +63,7 @@ def test_a_part_that_lets_unknown_fields_in_is_named(copy):
     assert "env/items lets unknown fields in" in told(copy)
 
 
-@pytest.mark.parametrize("chart", ["model-server", "schnitzel", "tfserving"])
+@pytest.mark.parametrize("chart", ["model-server", "schnitzel", "seldon", "tfserving"])
 def test_what_a_chart_has_by_default_its_own_schema_takes(charts, chart, folder):
     import fastjsonschema
 

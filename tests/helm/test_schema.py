@@ -175,9 +175,50 @@ PLATFORM = [
     ({"mlflow": {"workers": 0}}, "mlflow.workers"),
 ]
 
-BAD = [("model-server", *bad) for bad in SERVER]
-BAD += [("tfserving", *bad) for bad in TFSERVING]
-BAD += [("schnitzel", *bad) for bad in PLATFORM]
+# The chart seldon takes what model-server takes, but an autoscaler; and says more.
+SELDON = [
+    *((over, named) for over, named in SERVER if "autoscaling" not in over),
+    ({"autoscaling": SCALING}, "autoscaling"),
+    ({"shape": "other"}, "shape"),
+    ({"shape": "microservice"}, "microservice.image"),
+    ({"microservice": {"threads": 0}}, "microservice.threads"),
+    ({"named": {"server": "mine"}}, "named.server"),
+    ({"shape": "tensorflow", "modelVersion": "v3"}, "modelVersion"),
+    ({"tensorflow": {"savedModel": "../other"}}, "tensorflow.savedModel"),
+    ({"tensorflow": {"args": ["no-flag"]}}, "tensorflow.args[0]"),
+    ({"shape": "named", "trustBundle": {"configMap": "ca", "key": "ca.crt"}}, "trustBundle"),
+    ({"parameters": [{"name": "a", "value": 1, "type": "INT"}]}, "parameters[0].value"),
+    ({"parameters": [{"name": "a", "value": "1", "type": "int"}]}, "parameters[0].type"),
+    (
+        {
+            "shape": "tensorflow",
+            "parameters": [{"name": "model_name", "value": "x", "type": "STRING"}],
+        },
+        "parameters names model_name",
+    ),
+    ({"sidecar": {"gpu": 1}}, "gpu"),
+    ({"podAnnotations": {"seldon.io/no-engine": "false"}}, "podAnnotations"),
+    ({"podLabels": {"seldon-app": "x"}}, "podLabels"),
+    *(
+        ({"env": [{"name": name, "value": "1"}]}, f"env names {name}")
+        for name in (
+            "PREDICTIVE_UNIT_HTTP_SERVICE_PORT",
+            "PREDICTIVE_UNIT_PARAMETERS",
+            "MLSERVER_HTTP_PORT",
+            "MLSERVER_MODEL_URI",
+            "SELDON_DEPLOYMENT_ID",
+            "PREDICTOR_ID",
+            "SCHNITZEL_SOCKET",
+        )
+    ),
+]
+
+BAD = [
+    *(("model-server", *bad) for bad in SERVER),
+    *(("seldon", *bad) for bad in SELDON),
+    *(("tfserving", *bad) for bad in TFSERVING),
+    *(("schnitzel", *bad) for bad in PLATFORM),
+]
 
 
 @pytest.mark.parametrize(("which", "over", "named"), BAD, ids=lambda value: str(value)[:60])

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 from cluster import Cluster, cluster
-from processes import Running
+from processes import Running, wait_for
 from seldon_operator import crd
 from seldon_place import PREFIX, Object, Place, namespace, standing_in
 
@@ -24,7 +24,8 @@ def kube() -> Cluster:
 def seldon_crd(kube: Cluster) -> str:
     """The stand-in's CRD; it stays, as other CRDs of the tests do."""
     kube.apply(crd.crd())
-    kube.kubectl("wait", "--for=condition=Established", f"crd/{crd.NAME}")
+    known = ("get", "seldondeployments", "-A")  # a wait for a CRD without status ends at once
+    wait_for(lambda: kube.run(*known).returncode == 0, "the CRD to be established", 30)
     return crd.NAME
 
 

@@ -29,12 +29,11 @@ class Place:
     def apply(self, *resources: Object) -> None:
         self.kube.apply(*resources, namespace=self.name)
 
-    def get(self, kind: str, name: str = "", **labels: str) -> Any:
+    def get(self, kind: str, **labels: str) -> list[Object]:
         chosen = ",".join(f"{key}={value}" for key, value in labels.items())
         flags = ("-l", chosen) if chosen else ()
-        named = (name,) if name else ()
-        found = self.kube.get(kind, *named, "-n", self.name, "--ignore-not-found", *flags)
-        return found if name else found["items"]
+        found: list[Object] = self.kube.get(kind, "-n", self.name, *flags)["items"]
+        return found
 
     def find(self, kind: str, name: str) -> Object | None:
         done = self.kube.run("get", kind, name, "-n", self.name, "-o", "json")

@@ -1,0 +1,1 @@
+"""What our server needs to be a container of a SeldonDeployment."""

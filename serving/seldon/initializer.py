@@ -1,0 +1,54 @@
+"""An address and a folder go in; the model's files come out, directly in the folder.
+
+    python -m serving URI FOLDER
+
+What Seldon's operator runs to fetch a model, where the image that it runs is ours: it gives these
+two arguments, and variables from a secret. An address on MLflow's own store ends with
+`?tracking_uri=` and MLflow's address, percent-encoded. Exit codes are those of serving.artifact.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+import sys
+from pathlib import Path
+from urllib.parse import unquote
+
+from serving.artifact import NOT_NOW, fetch
+from serving.artifactstore import Unfetchable
+from serving.predictor import Predictor
+from serving.state import last_words
+
+TRACKING = "?tracking_uri="
+TERMINATION = "/dev/termination-log"
+
+
+def main(uri: str, folder: str) -> int:
+    """Fetch the model; return the exit code."""
+    address, _, tracking = uri.partition(TRACKING)
+    target = Path(folder)
+    beside = target / ".fetching" / "model"
+    try:
+        said = fetch(_source(address, unquote(tracking), str(beside)))
+        for found in beside.iterdir():  # the folder itself is a mount: it cannot be replaced
+            there = target / found.name
+            if there.is_dir():
+                shutil.rmtree(there)
+            found.rename(there)
+        shutil.rmtree(beside.parent)
+    except Unfetchable as error:
+        said = {"reason": error.reason, "message": error.message, "hint": error.hint}
+        sys.stderr.write(f"error: {error.message}\n\nhint: {error.hint}\n")
+        last_words(TERMINATION, said)
+        return NOT_NOW if error.passing else 1
+    sys.stdout.write(json.dumps(said) + "\n")
+    last_words(TERMINATION, said)
+    return 0
+
+
+def _source(uri: str, tracking: str, artifact: str) -> Predictor:
+    return Predictor(
+        predictor="", model="", model_version="", environment="", artifact=artifact, python="",
+        host="", port=0, state_file="", artifact_uri=uri, tracking_uri=tracking,
+    )  # fmt: skip
