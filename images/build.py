@@ -38,6 +38,7 @@ IMAGES = {
         "requirements/mlflow.txt",
     ),
     "airflow": ("dags", "images/airflow/projects.py", "requirements/airflow.txt"),
+    "seldon-microservice": ("images/seldon-microservice", "requirements/seldon.txt"),
 }
 """Each image, and the files of the repository that go into it."""
 SETTINGS = {

@@ -10,9 +10,9 @@ from typing import Any
 import httpx
 import pytest
 from cluster import Cluster
-from environment_builder import Builder
+from environment_builder import sklearn_image
 from mlflow_server import API
-from models import REQUIREMENTS, log_models
+from models import log_models
 from processes import wait_for
 
 from images import built
@@ -123,8 +123,7 @@ def environment_image(
     cluster: Cluster, images: dict[str, str], tmp_path_factory: pytest.TempPathFactory
 ) -> str:
     """The exact environment of scikit-learn models; built once, then put on each server image."""
-    builder = Builder(cluster, images, tmp_path_factory.mktemp("environment"))
-    return builder.environment("sklearn", REQUIREMENTS)
+    return sklearn_image(cluster, images, tmp_path_factory.mktemp("environment"))
 
 
 @pytest.mark.timeout(900)  # the first time, an environment of 800 MB is built and pulled
