@@ -198,7 +198,7 @@ def test_all_images_share_their_first_layers():
     assert len(bases) == 1
 
 
-@pytest.mark.parametrize("name", ["serving", "deployer", "models", "mlflow", "airflow"])
+@pytest.mark.parametrize("name", ["serving", "deployer", "models", "mlflow", "airflow", "seldon"])
 def test_every_requirement_has_its_hashes(name):
     text = (ROOT / f"requirements/{name}.txt").read_text()
     entries = re.findall(r"^[a-z0-9].*?(?=^[a-z0-9]|\Z)", text, re.MULTILINE | re.DOTALL)

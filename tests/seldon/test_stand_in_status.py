@@ -54,6 +54,12 @@ def test_it_is_not_available_before_its_services_are_there():
     assert told(counts, services=False)["state"] == "Creating"
 
 
+def test_two_predictors_of_one_name_stay_creating():
+    found = {"metadata": {"name": "d"}, "status": {"replicas": 1, "readyReplicas": 1}}
+    assert status.status(Wanted([found]), {"d": found}, {})["state"] == "Available"
+    assert status.status(Wanted([found, found]), {"d": found}, {})["state"] == "Creating"
+
+
 def test_the_address_is_there_when_something_answers():
     assert told({})["address"] == {"url": "http://s/"}
     assert "address" not in status.status(Wanted(), {}, {})

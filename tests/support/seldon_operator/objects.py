@@ -118,7 +118,7 @@ def _deployment(
     labels = _labels(resource, predictor, name)
     for unit in pod.units:
         labels[f"seldon-app-svc-{unit}"] = f"{labels['seldon-app']}-{unit}"
-        if graph[unit].get("type") == "MODEL" or not servers.is_custom(graph[unit]):
+        if graph[unit].get("type") == "MODEL":
             labels["seldon.io/model"] = "true"
     labels = {**(predictor.get("labels") or {}), **labels}
     own = dict(predictor.get("annotations") or {})

@@ -33,6 +33,8 @@ def status(wanted: Wanted, live: Mapping[str, Object], services: Mapping[str, Ob
             "availableReplicas": told.get("availableReplicas", 0),
             **({"description": said} if said else {}),
         }
+    if len({d["metadata"]["name"] for d in wanted.deployments}) < len(wanted.deployments):
+        states.append(CREATING)  # two predictors of one name: their writes conflict
     there = [s["metadata"]["name"] for s in wanted.services if s["metadata"]["name"] in services]
     if len(there) < len(wanted.services):
         states.append(CREATING)
