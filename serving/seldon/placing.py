@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import json
 import socket
-import tempfile
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
@@ -41,6 +40,8 @@ def predictor(path: str, environ: Mapping[str, str]) -> Predictor:
     if Path(path).exists() or not (operated or FILE in environ):
         found = read(path)
     else:
+        import tempfile  # noqa: PLC0415 - it takes 10 ms, and the model's process starts after this
+
         with tempfile.NamedTemporaryFile("w", suffix=".json") as file:
             file.write(json.dumps(_told(environ)))
             file.flush()

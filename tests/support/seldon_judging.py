@@ -54,36 +54,49 @@ def judge(resource: Object, deployments: Sequence[Object], services: Sequence[Ob
         deployments: those with the label seldon-deployment-id=NAME.
         services: those of the same label.
     """
-    name = resource["metadata"]["name"]
     predictor = resource["spec"]["predictors"][0]
     mark = predictor["annotations"][MARK]
-    status = resource.get("status") or {}
-    serving = any((d.get("status") or {}).get("readyReplicas") for d in deployments)
     carried = [d for d in deployments if _notes(d).get(MARK) == mark]
     if not carried:
-        if status.get("state") == "Failed":
-            return Verdict(Where.REFUSED, str(status.get("description", "")), serving)
-        if status.get("state") == "Available" and not deployments:
-            return Verdict(Where.REFUSED, f"The operator makes no Deployment of {name}.")
-        return Verdict(Where.WAITING, "The operator has not taken this revision up yet.", serving)
-    [found] = carried[:1]
-    generation, told = found["metadata"]["generation"], found.get("status") or {}
-    behind = generation - told.get("observedGeneration", 0)
+        return _before(resource, deployments)
+    key = f"{resource['metadata']['name']}-{predictor['name']}"
+    reached = any((s["spec"].get("selector") or {}).get("seldon-app") == key for s in services)
+    return _of(carried[0], _serving(deployments), reached=reached)
+
+
+def _before(resource: Object, deployments: Sequence[Object]) -> Verdict:
+    """Where it is while no Deployment is of its revision."""
+    status, serving = resource.get("status") or {}, _serving(deployments)
+    if status.get("state") == "Failed":
+        return Verdict(Where.REFUSED, str(status.get("description", "")), serving)
+    if status.get("state") == "Available" and not deployments:
+        return Verdict(Where.REFUSED, "The operator makes no Deployment of it.")
+    return Verdict(Where.WAITING, "The operator has not taken this revision up yet.", serving)
+
+
+def _of(deployment: Object, serving: bool, *, reached: bool) -> Verdict:
+    """Where it is by the Deployment of its revision."""
+    status = deployment.get("status") or {}
+    behind = deployment["metadata"]["generation"] - status.get("observedGeneration", 0)
     if behind > RUNAWAY:
         text = f"its Deployment was written {behind} times since it was last looked at"
         return Verdict(Where.LOOPING, f"The operator writes without end: {text}.", serving)
-    conditions = {c["type"]: c for c in told.get("conditions") or ()}
-    if conditions.get("Progressing", {}).get("reason") == "ProgressDeadlineExceeded":
+    conditions = {c["type"]: c for c in status.get("conditions") or ()}
+    late = conditions.get("Progressing", {}).get("reason") == "ProgressDeadlineExceeded"
+    if late and not behind:  # else it is said of the spec before
         return Verdict(Where.STUCK, "Its new pods did not get ready in time.", serving)
-    size = found["spec"].get("replicas", 1)
-    counts = [told.get(n, 0) for n in ("replicas", "updatedReplicas", "availableReplicas")]
+    size = deployment["spec"].get("replicas", 1)
+    counts = [status.get(n, 0) for n in ("replicas", "updatedReplicas", "availableReplicas")]
     if behind or counts != [size] * 3 or not size:
         return Verdict(Where.ROLLING, f"{counts[2]} of {size} replicas are available.", serving)
-    key = f"{name}-{predictor['name']}"
-    if all((s["spec"].get("selector") or {}).get("seldon-app") != key for s in services):
+    if not reached:
         text = "no Service leads to its pods: is the graph named like a container?"
         return Verdict(Where.UNREACHABLE, f"It is available, but {text}", serving)
     return Verdict(Where.READY, f"All {size} replicas are of this revision.", serving)
+
+
+def _serving(deployments: Sequence[Object]) -> bool:
+    return any((d.get("status") or {}).get("readyReplicas") for d in deployments)
 
 
 def _notes(obj: Object) -> Object:

@@ -36,8 +36,10 @@ class Place:
         return found
 
     def find(self, kind: str, name: str) -> Object | None:
-        done = self.kube.run("get", kind, name, "-n", self.name, "-o", "json")
-        found: Object | None = json.loads(done.stdout) if done.returncode == 0 else None
+        """An object, or None if it is not there."""
+        flags = ("-n", self.name, "--ignore-not-found", "-o", "json")
+        told = self.kube.kubectl("get", kind, name, *flags)
+        found: Object | None = json.loads(told) if told.strip() else None
         return found
 
     def names(self, kind: str) -> set[str]:
