@@ -16,7 +16,7 @@ import yaml
 from cluster import ROOT
 from processes import wait_for
 from seldon_judging import MARK, Where, judge
-from seldon_operator import objects
+from seldon_operator import objects, rules
 from seldon_operator.servers import DEFAULTS
 
 from deployer.targets.kubernetes.render import Charts
@@ -137,7 +137,9 @@ def test_the_operators_pods_are_admitted_where_restricted_is_enforced(
             *DRY, stdin=json.dumps({"apiVersion": "v1", "kind": "List", "items": manifests})
         )
         resource = copy.deepcopy(manifests[-1])
+        assert rules.refusal(resource["spec"], CONFIG) == ""
         [deployment] = objects.wanted(resource, CONFIG, "localhost/initializer:1").deployments
+        _has_lost_no_variable(resource, deployment)
         template = deployment["spec"]["template"]
         for name in ("serviceAccountName", "priorityClassName"):  # admission asks for them
             template["spec"].pop(name, None)
@@ -148,6 +150,13 @@ def test_the_operators_pods_are_admitted_where_restricted_is_enforced(
             assert "violates PodSecurity" in done.stderr
         else:
             assert done.returncode == 0, done.stderr
+
+
+def _has_lost_no_variable(resource, deployment):
+    [component] = resource["spec"]["predictors"][0]["componentSpecs"]
+    given, made = component["spec"], deployment["spec"]["template"]["spec"]
+    for before, after in zip(given["containers"], made["containers"], strict=True):
+        assert before["env"] == after["env"][: len(before["env"])]
 
 
 def test_a_predictor_comes_answers_and_goes(place, rendered):
