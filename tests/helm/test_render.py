@@ -114,8 +114,8 @@ def test_texts_cannot_become_other_fields(render, one):
 
 
 def test_a_chart_that_is_not_there_is_named(charts):
-    with pytest.raises(RenderError, match="no chart seldon") as refused:
-        charts.render("seldon", "x", "y", {})
+    with pytest.raises(RenderError, match="no chart nothing") as refused:
+        charts.render("nothing", "x", "y", {})
     assert refused.value.hint
 
 
