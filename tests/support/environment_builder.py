@@ -137,25 +137,5 @@ class Builder:
 
 
 def sklearn_image(cluster: Cluster, images: dict[str, str], folder: Path) -> str:
-    """An image that serves scikit-learn models, as nodes pull it.
-
-    Their exact environment is built once, and then put on each server image.
-    """
-    builder = Builder(cluster, images, folder)
-    tag = "sklearn-" + hashlib.sha256("\n".join(REQUIREMENTS).encode()).hexdigest()[:16]
-    request = builder.request(requirements=REQUIREMENTS, tag=tag)
-    cache = Path(os.environ.get("SCHNITZEL_CACHE", "~/.cache/schnitzel")).expanduser()
-    lock = cache / "testcluster" / f"{tag}.lock"
-    seen = subprocess.run(
-        [cluster.program("crane"), "digest", "--insecure", f"{builder.push}:{tag}"],
-        capture_output=True, text=True, check=False,
-    )  # fmt: skip
-    if lock.exists() and seen.returncode == 0:
-        environment = f"{builder.push}@{seen.stdout.strip()}"
-        request |= {"lock": lock.read_text(), "environment": environment}
-    made = builder.run(request)
-    assert made.status == 0, made.err
-    lock.parent.mkdir(parents=True, exist_ok=True)
-    lock.write_text(made.lock)
-    digest = made.said["image"].partition("@")[2]
-    return f"{cluster.fact('registry_pull')}/environments@{digest}"
+    """An image that serves scikit-learn models, as nodes pull it."""
+    return Builder(cluster, images, folder).environment("sklearn", REQUIREMENTS)
