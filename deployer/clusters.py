@@ -145,6 +145,9 @@ class Cluster(Frozen):
     server_image: Image
     """The model server's image."""
 
+    tfserving_image: Image | None = None
+    """TensorFlow Serving's image; null: no version is served with it."""
+
     artifacts: ArtifactAccess = ArtifactAccess()
     """How pods fetch artifacts."""
 

@@ -21,6 +21,7 @@
         PythonUnavailable
         UnsupportedDependencies
         EnvironmentUnbuildable
+        RuntimeUnavailable
         ImageMissing              of the platform: no fault of the version's
         ImageRegistryRefused
         ImageRegistryUnreachable  passing
@@ -157,6 +158,12 @@ class EnvironmentUnbuildable(VersionFailure):
     """The model's requirements could not be locked or installed."""
 
     reason = "EnvironmentUnbuildable"
+
+
+class RuntimeUnavailable(VersionFailure):
+    """What the version is to be served with cannot be had where it is to be served."""
+
+    reason = "RuntimeUnavailable"
 
 
 class ImageMissing(VersionFailure):

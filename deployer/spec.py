@@ -16,8 +16,9 @@ from deployer import yamltext
 from deployer.errors import SpecInvalid
 from deployer.problems import explain
 from deployer.speclimits import Limits, hold
-from deployer.specmodel import Runtime, ServingSpec
+from deployer.specmodel import ServingSpec
 from deployer.specnotes import notes
+from deployer.specruntimes import Runtime
 from deployer.units import parse_duration, parse_quantity
 
 __all__ = [

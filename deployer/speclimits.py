@@ -13,8 +13,9 @@ from pydantic import Field
 
 from deployer.errors import SpecInvalid
 from deployer.filemodel import Frozen
-from deployer.specmodel import Runtime, ServingSpec
+from deployer.specmodel import ServingSpec
 from deployer.specpods import CountOrShare, SecretKey, Toleration
+from deployer.specruntimes import Runtime
 from deployer.units import Bytes, Cores, Duration, format_duration, format_quantity
 
 DEFAULTS_ORIGIN: Final = "platform.yaml: defaults"
@@ -32,7 +33,7 @@ class Limits(Frozen):
     pods: ClassVar[bool] = True
     """Whether what only a cluster looks at is held as well."""
 
-    runtimes: list[Runtime] = Field(default=["mlflow"])
+    runtimes: list[Runtime] = Field(default=["mlflow", "tfserving"])
     """The runtimes that may be asked for."""
 
     replicas: int | None = Field(default=16, ge=1)

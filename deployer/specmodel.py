@@ -11,9 +11,8 @@ from pydantic import AfterValidator, Field, field_validator, model_validator
 
 from deployer.filemodel import Frozen, Whole
 from deployer.specpods import Kubernetes
+from deployer.specruntimes import Runtime, TfServing
 from deployer.units import Bytes, Cores, Duration
-
-Runtime = Literal["mlflow", "seldon", "tfserving", "queue"]
 
 
 def _image(value: str) -> str:
@@ -131,6 +130,9 @@ class ServingSpec(Frozen):
 
     image: Image | None = None
     """An image to serve it with on a cluster, one of `limits.images`. Null: one is built for it."""
+
+    tfserving: TfServing = TfServing()
+    """What TensorFlow Serving is told, with `runtime: tfserving`."""
 
     kubernetes: Kubernetes = Kubernetes()
     """Where and how replicas run on a cluster."""

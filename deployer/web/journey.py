@@ -23,6 +23,7 @@ _BY_REASON = {
     "PythonUnavailable": "Environment",
     "UnsupportedDependencies": "Environment",
     "EnvironmentUnbuildable": "Environment",
+    "RuntimeUnavailable": "Environment",
     "BuildingEnvironment": "Environment",
     "ExampleRefused": "Example",
     "Verifying": "Example",

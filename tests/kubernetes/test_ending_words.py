@@ -130,10 +130,26 @@ def killing(probe: str) -> list[dict]:
 def test_a_crash_without_a_word_is_told_by_its_exit(
     crash: dict, events: list[dict], sentence: str
 ) -> None:
-    found = crashed(crash, events, "", served=False, show="logs")
+    found = crashed(crash, "server", events, "", served=False, show="logs")
     assert found is not None
     assert (found.reason, found.final, found.hint) == ("CrashLoop", True, "logs")
     assert found.message.endswith(sentence)
+
+
+def test_a_saved_model_that_does_not_load_is_told_in_tensorflow_serving_s_words() -> None:
+    words = (
+        "Failed to start server. Error: UNKNOWN: 1 servable(s) did not become available: "
+        "{{Servable(name: model version: 3) due to error: NOT_FOUND: no SavedModel there}, }\n"
+    )
+    [status] = ended(255, message=words)["status"]["containerStatuses"]
+    crash = {"status": {"initContainerStatuses": [status | {"name": "tfserving"}]}}
+    found = crashed(crash, "tfserving", [], "", served=False, show="logs")
+    assert found is not None
+    assert (found.reason, found.final, found.passing) == ("LoadError", True, False)
+    assert found.message == (
+        "TensorFlow Serving cannot load the model: NOT_FOUND: no SavedModel there."
+    )
+    assert "tfserving.saved_model" in found.hint
 
 
 @pytest.mark.parametrize(

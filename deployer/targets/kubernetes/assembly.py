@@ -118,7 +118,7 @@ def assemble(
         client=client,
         cache=cache,
         records=records,
-        preparation=Preparation(files, builds, clock),
+        preparation=Preparation(cluster, files, builds, clock),
         manifests=Manifests(Charts(), cluster, settings.platform_id, tracking_url),
         gateway=Gateway(
             str(cluster.gateway.url), cluster.gateway.probe_url and str(cluster.gateway.probe_url)

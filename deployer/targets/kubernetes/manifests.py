@@ -21,9 +21,9 @@ from deployer.targets.kubernetes import crd, route, values
 from deployer.targets.kubernetes.kinds import DEPLOYMENT
 from deployer.targets.kubernetes.ownership import Owner
 from deployer.targets.kubernetes.render import Charts, Manifest
+from deployer.targets.kubernetes.runtimes import RUNTIMES, runtime_of
 from deployer.versions import VersionId
 
-CHART: Final = "model-server"
 IMAGE: Final = "schnitzel.dev/image"
 """Annotation of a Deployment: the image that we chose; another one there counts as drift."""
 
@@ -50,25 +50,30 @@ class Manifests:
 
     @cached_property
     def version(self) -> str:
-        """The version of chart and server image that predictors are rendered with now.
+        """The version of charts and server image that predictors are rendered with now.
 
-        After the chart's own version stands a hash of its content, and of what the cluster's
-        settings and this release make of a predictor. So whatever would change all pods at once is
-        another version, which reaches them in batches.
+        After the version of our own server's chart stands a hash of the content of all charts, and
+        of what the cluster's settings and this release make of a predictor. So whatever would
+        change all pods at once is another version, which reaches them in batches.
         """
-        spec = ServingSpec().model_dump(mode="json")
-        sample = Predictor("p", VersionId("m", 1, 1), Role.CHAMPION, "d", "s", spec)
         place = values.Place("d", "m", "e", self._platform_id)
         source = values.Source("mlflow-artifacts:/s", self._tracking_url)
-        made = values.values(sample, place, self._cluster, "image", source)
-        text = json.dumps([self._charts.content(CHART), made], sort_keys=True)
-        content = hashlib.sha256(text.encode()).hexdigest()[:8]
-        return f"{self._charts.version(CHART)}+{content} {self._cluster.server_image}"
+        found: list[object] = []
+        for name, runtime in RUNTIMES.items():
+            spec = ServingSpec.model_validate({"runtime": name}).model_dump(mode="json")
+            sample = Predictor("p", VersionId("m", 1, 1), Role.CHAMPION, "d", "s", spec)
+            made = values.values(sample, place, self._cluster, "image", source)
+            found.append([self._charts.content(runtime.chart), made])
+        content = hashlib.sha256(json.dumps(found, sort_keys=True).encode()).hexdigest()[:8]
+        chart = self._charts.version(RUNTIMES["mlflow"].chart)
+        return f"{chart}+{content} {self._cluster.server_image}"
 
     @cached_property
     def origin(self) -> str:
         """A hash of chart, settings and our own code; while it stays, so does every manifest."""
-        found = hashlib.sha256(self._charts.content(CHART).encode())
+        found = hashlib.sha256()
+        for runtime in RUNTIMES.values():
+            found.update(self._charts.content(runtime.chart).encode())
         settings = [self._cluster.model_dump(mode="json"), self._platform_id, self._tracking_url]
         found.update(json.dumps(settings, sort_keys=True).encode())
         for path in sorted(Path(deployer.__file__).parent.rglob("*.py")):
@@ -93,7 +98,8 @@ class Manifests:
         )
         source = values.Source(predictor.source, self._tracking_url)
         found = values.values(predictor, place, self._cluster, image, source)
-        rendered = self._charts.render(CHART, predictor.name, namespace, found)
+        chart = runtime_of(predictor.spec).chart
+        rendered = self._charts.render(chart, predictor.name, namespace, found)
         return [owned(_noted(manifest, found["image"]), owner) for manifest in rendered]
 
     def route(self, deployment: Deployment, namespace: str, owner: Owner) -> Manifest | None:

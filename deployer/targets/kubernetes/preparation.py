@@ -7,11 +7,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from deployer.background import Job
-from deployer.errors import VersionFailure
+from deployer.clusters import Cluster
+from deployer.errors import RuntimeUnavailable, VersionFailure
 from deployer.requirements import EnvironmentRequest
 from deployer.smallfiles import SmallFiles
 from deployer.state import Phase, Predictor
 from deployer.targets.kubernetes.imagebuilds import ImageBuilds
+from deployer.targets.kubernetes.runtimes import RUNTIMES
 from deployer.targets.preparing import Preparing, Progress
 
 
@@ -29,13 +31,21 @@ class Preparation(Preparing[Prepared]):
     """Finds out what predictors need and has it built, each once, in the background.
 
     Args:
+        cluster: Where predictors run, for its images.
         files: Reads what a version says of its packages.
         builds: Builds environments as images.
         clock: Seconds since the epoch.
     """
 
-    def __init__(self, files: SmallFiles, builds: ImageBuilds, clock: Callable[[], float]) -> None:
+    def __init__(
+        self,
+        cluster: Cluster,
+        files: SmallFiles,
+        builds: ImageBuilds,
+        clock: Callable[[], float],
+    ) -> None:
         super().__init__(clock)
+        self._cluster = cluster
         self._files = files
         self._builds = builds
 
@@ -55,8 +65,16 @@ class Preparation(Preparing[Prepared]):
 
     def _look(self, predictor: Predictor) -> Prepared:
         now = self._clock()
-        if predictor.spec.get("image"):
-            return Prepared(Phase.READY, now, str(predictor.spec["image"]))
+        runtime = str(predictor.spec.get("runtime", "mlflow"))
+        named = str(predictor.spec.get("image") or "")
+        if lacking := self._lacking(runtime, named):
+            return Prepared(Phase.FAILED, now, error=lacking)
+        if not RUNTIMES[runtime].environment:
+            return Prepared(Phase.READY, now, self._cluster.server_image)
+        return Prepared(Phase.READY, now, named) if named else self._built(predictor, now)
+
+    def _built(self, predictor: Predictor, now: float) -> Prepared:
+        """How far the image with its environment is."""
         fetched = self._files.ensure(predictor.version, predictor.source)
         if fetched.error:
             return Prepared(Phase.FAILED, now, error=fetched.error)
@@ -77,3 +95,17 @@ class Preparation(Preparing[Prepared]):
                 f"Python {image.built.python} serves; the model was logged with {request.python}."
             )
         return Prepared(Phase.READY, now, image.built.image, note)
+
+    def _lacking(self, runtime: str, named: str) -> VersionFailure | None:
+        """Why this cluster has nothing to serve a runtime with; `named`: an image of the spec's."""
+        if runtime not in RUNTIMES:
+            return RuntimeUnavailable(
+                f"Nothing serves the runtime {runtime} on a cluster.",
+                f"Ask for another runtime in serving.yaml: {', '.join(RUNTIMES)}.",
+            )
+        if runtime == "tfserving" and not (named or self._cluster.tfserving_image):
+            return RuntimeUnavailable(
+                "The cluster has no image of TensorFlow Serving.",
+                "Have an operator name one: tfserving_image of the cluster in platform.yaml.",
+            )
+        return None

@@ -10,19 +10,17 @@ from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from deployer.state import Deployment, Predictor
-from deployer.targets.kubernetes.kinds import CONFIG_MAP, DEPLOYMENT, SERVICE
+from deployer.targets.kubernetes.kinds import DEPLOYMENT
 from deployer.targets.kubernetes.manifests import IMAGE, Manifests
 from deployer.targets.kubernetes.objects import Key, LiveObject, digest_of
 from deployer.targets.kubernetes.ownership import Owner, key_of
+from deployer.targets.kubernetes.runtimes import runtime_of
 
 UNBUILT: Final = "not-built-yet"
 """Stands for an image whose name is not known."""
 
 SERVER: Final = "server"
 """The container that serves."""
-
-WHOLE: Final = frozenset({CONFIG_MAP, DEPLOYMENT, SERVICE})
-"""What a predictor cannot do without. One that lacks any of it is rendered anew."""
 
 ImageOf = Callable[[Predictor, Sequence[LiveObject]], str]
 
@@ -118,7 +116,10 @@ class Rendering:
     def _earlier(self, predictor: Predictor, own: Sequence[LiveObject]) -> bool:
         """Whether it was rendered by an earlier chart and is whole, and so is left as it is."""
         there = {obj.kind for obj in own if not obj.deleting}
-        return predictor.server != self._manifests.version and there >= WHOLE
+        return (
+            predictor.server != self._manifests.version
+            and there >= runtime_of(predictor.spec).whole
+        )
 
 
 def image_in_use(own: Sequence[LiveObject]) -> str:

@@ -1,4 +1,4 @@
-"""In: a predictor, its cluster, its image and its artifact; out: values of the chart model-server.
+"""In: a predictor, its cluster, its image and its artifact; out: values of its runtime's chart.
 
 Pure. What the chart may decide for itself (probe periods, sizes of folders) is left to it, so that
 it is decided in one place.
@@ -7,7 +7,7 @@ it is decided in one place.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -16,6 +16,8 @@ from deployer.specmodel import ServingSpec
 from deployer.specpods import DisruptionBudget, SecretKey, Toleration
 from deployer.state import Predictor
 from deployer.units import format_cpu, format_quantity
+
+Values = dict[str, Any]
 
 PYTHON: Final = "/opt/env/bin/python"
 """The interpreter of the model's exact environment, in every image that a predictor runs."""
@@ -58,17 +60,57 @@ class Source:
 
 def values(
     predictor: Predictor, place: Place, cluster: Cluster, image: str, source: Source
-) -> dict[str, Any]:
+) -> Values:
     """Write the values for one predictor, JSON-ready.
 
     Args:
         predictor: Its spec may be from an earlier release: a field that it lacks has its default.
         place: Whose it is.
         cluster: Where it runs.
-        image: With the server and the model's environment, by digest; `image` of the spec if set.
+        image: What its pods run, as `Preparation` says, by digest.
         source: Where its artifact is; the digest is the predictor's.
     """
     spec = ServingSpec.model_validate(predictor.spec)
+    common = _common(spec, predictor, place, cluster, source)
+    return common | _OF[spec.runtime](spec, common, cluster, image)
+
+
+def _mlflow(spec: ServingSpec, common: Values, _: Cluster, image: str) -> Values:
+    """Of the chart model-server: `image` of the spec takes the place of the one that is built."""
+    server = common["server"] | {"python": PYTHON}
+    return {"image": spec.image or image, "server": server}
+
+
+def _tfserving(spec: ServingSpec, _: Values, cluster: Cluster, image: str) -> Values:
+    """Of the chart tfserving: the front needs no model's environment."""
+    told = spec.tfserving
+    return {
+        "image": image,
+        "tfserving": {
+            "image": spec.image or cluster.tfserving_image or "",
+            "savedModel": told.saved_model,
+            "labels": list(told.labels),
+            "batching": {
+                "timeoutMicros": told.batching.timeout_micros,
+                "maxRequestRows": told.batching.max_request_rows,
+                "maxEnqueuedBatches": told.batching.max_enqueued_batches,
+                "threads": told.batching.threads,
+                "allowedBatchSizes": list(told.batching.allowed_sizes),
+            },
+        },
+    }
+
+
+_OF: Final[Mapping[str, Callable[[ServingSpec, Values, Cluster, str], Values]]] = {
+    "mlflow": _mlflow,
+    "tfserving": _tfserving,
+}
+
+
+def _common(
+    spec: ServingSpec, predictor: Predictor, place: Place, cluster: Cluster, source: Source
+) -> Values:
+    """What every chart is told, under the same names."""
     pods = spec.kubernetes
     startup = pods.probes.startup_seconds or max(spec.rollout.ready_timeout, STARTUP_SECONDS)
     found = cluster.trust_bundle
@@ -80,7 +122,6 @@ def values(
         "environment": place.environment,
         "platform": place.platform,
         "digest": predictor.digest,
-        "image": spec.image or image,
         "imagePullSecrets": _pull_secrets(spec, cluster),
         "artifact": _artifact(predictor, cluster, source),
         "server": {
@@ -88,7 +129,6 @@ def values(
             "timeoutSeconds": _plain(spec.timeout_seconds),
             "drainSeconds": _plain(spec.rollout.drain),
             "batching": {"enabled": spec.batching.enabled, "maxRows": spec.batching.max_rows},
-            "python": PYTHON,
         },
         "service": {"headless": cluster.gateway.headless},
         "replicas": spec.replicas,

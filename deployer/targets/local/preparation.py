@@ -9,7 +9,7 @@ from pathlib import Path
 
 from deployer.artifacts import Artifacts, ArtifactState
 from deployer.environments import EnvironmentRequest, Environments
-from deployer.errors import VersionFailure
+from deployer.errors import RuntimeUnavailable, VersionFailure
 from deployer.smallfiles import SmallFiles
 from deployer.state import Phase, Predictor
 from deployer.targets.preparing import Preparing, Progress
@@ -57,6 +57,14 @@ class Preparation(Preparing[Prepared]):
 
     def _look(self, predictor: Predictor) -> Prepared:
         now = self._clock()
+        runtime = predictor.spec.get("runtime", "mlflow")
+        if runtime != "mlflow":
+            error = RuntimeUnavailable(
+                f"The runtime {runtime} serves on a cluster, and not on this machine.",
+                "Promote it to an environment on a cluster; or leave out runtime here, by the "
+                "overlay of this environment in platform.yaml.",
+            )
+            return Prepared(Phase.FAILED, now, error=error)
         artifact: ArtifactState = self._artifacts.ensure(
             predictor.version, predictor.source, predictor.artifact or None
         )

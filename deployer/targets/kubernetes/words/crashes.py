@@ -7,6 +7,7 @@ is not (sysexits.h, EX_TEMPFAIL). For others there is the exit code and the end 
 
 from __future__ import annotations
 
+import re
 import signal
 from collections.abc import Iterable
 from dataclasses import replace
@@ -17,6 +18,7 @@ from deployer.targets.kubernetes.words.reasons import PodReason
 from deployer.targets.kubernetes.words.trouble import (
     ARTIFACT,
     SERVER,
+    TFSERVING,
     Object,
     Trouble,
     about,
@@ -35,6 +37,9 @@ _MAYBE_THE_NODES = (Reason.OUT_OF_MEMORY, Reason.CRASH_LOOP)
 _BACKING_OFF = "CrashLoopBackOff"
 _LOADING = "Loading"
 """What a server says of itself that is only on its way (serving/app.py)."""
+
+_UNLOADED = re.compile(r"did not become available.*?due to error: ([^\n]*?)[}, ]*(?:\n|$)")
+"""How TensorFlow Serving ends that was told to try once (model_servers/server_core.cc)."""
 
 _UNSTARTED = ("StartError", "ContainerCannotRun", "RunContainerError", "CreateContainerError")
 
@@ -64,19 +69,26 @@ def unfetched(pod: Object) -> Trouble | None:
 
 
 def crashed(
-    pod: Object, events: Iterable[Object], log: str, *, served: bool, show: str
+    pod: Object,
+    container: str,
+    events: Iterable[Object],
+    log: str,
+    *,
+    served: bool,
+    show: str,
 ) -> Trouble | None:
-    """Say why the model server ended, or cannot be started; None if it runs as far as one knows.
+    """Say why a container ended, or cannot be started; None if it runs as far as one knows.
 
     Args:
         pod: The pod.
+        container: The one that serves, or what it asks; one that is not there is not missed.
         events: Of the pod.
         log: The last lines that the ended container wrote, "" if they were not read.
         served: Whether this predictor was ready before: then one crash is mended by the kubelet,
             and only a loop of them is final.
         show: The command that shows the log.
     """
-    status = status_of(pod, SERVER)
+    status = status_of(pod, container)
     if status.get("ready"):
         return None
     waiting = status.get("state", {}).get("waiting") or {}
@@ -87,7 +99,7 @@ def crashed(
     if not ended or (ended.get("exitCode") == 0 and not looping):
         return None
     again = looping or (int(status.get("restartCount") or 0) > 1 and not served)
-    trouble, known = _why(pod, events, ended, log, show)
+    trouble, known = _why(pod, container, events, ended, log, show)
     if again or (known and not served):
         return trouble
     if status.get("state", {}).get("running") and served:
@@ -129,7 +141,7 @@ def log_wanted(pods: Iterable[Object]) -> tuple[str, str, bool] | None:
     None if no container crashed, or each said itself why.
     """
     for pod in pods:
-        for container in (ARTIFACT, SERVER):
+        for container in (ARTIFACT, TFSERVING, SERVER):
             status = status_of(pod, container)
             ended = _ended(status)
             if status.get("ready") or not ended or ended.get("exitCode") == 0:
@@ -142,13 +154,13 @@ def log_wanted(pods: Iterable[Object]) -> tuple[str, str, bool] | None:
 
 
 def _why(
-    pod: Object, events: Iterable[Object], ended: Object, log: str, show: str
+    pod: Object, container: str, events: Iterable[Object], ended: Object, log: str, show: str
 ) -> tuple[Trouble, bool]:
     """Why it ended, and whether that is known well enough not to wait for it to repeat."""
     since = moment(ended.get("finishedAt"))
     own = own_words(ended)
     if ended.get("reason") == "OOMKilled":
-        sentence = f"It was stopped: it took more memory than its limit{_limit(pod, SERVER)}."
+        sentence = f"It was stopped: it took more memory than its limit{_limit(pod, container)}."
         hint = "Raise resources.memory in serving.yaml, or make the model smaller."
         return fatal(Reason.OUT_OF_MEMORY, sentence, hint, since, passing=True), True
     if own.get("reason"):
@@ -159,6 +171,13 @@ def _why(
         return fatal(reason, sentence, hint, since, passing=passing), final
     if ended.get("reason") in _UNSTARTED:
         return _cannot_start(pod, str(ended.get("message")), since), True
+    unloaded = (
+        _UNLOADED.search(str(ended.get("message") or log)) if container == TFSERVING else None
+    )
+    if unloaded:
+        sentence = f"TensorFlow Serving cannot load the model: {brief(unloaded[1])}."
+        hint = "Log a SavedModel that it can load, in the folder that tfserving.saved_model names."
+        return fatal(Reason.LOAD_ERROR, sentence, hint, since), True
     probe = _probe(pod, events)
     if probe == "startup":
         failed = [event for event in about(events, pod, "Unhealthy") if "Startup" in said(event)]
@@ -167,7 +186,8 @@ def _why(
         hint = "Raise kubernetes.probes.startup_seconds in serving.yaml, or see why it is so slow."
         return fatal(Reason.NOT_READY_IN_TIME, sentence, hint, since), True
     because = "; its liveness probe failed" if probe == "liveness" else ""
-    sentence = f"The model server ended with {_exit(ended)}{because}{_words(ended, log)}."
+    who = "TensorFlow Serving" if container == TFSERVING else "The model server"
+    sentence = f"{who} ended with {_exit(ended)}{because}{_words(ended, log)}."
     return fatal(Reason.CRASH_LOOP, sentence, show, since, passing=True), False
 
 

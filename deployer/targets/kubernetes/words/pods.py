@@ -11,7 +11,13 @@ from deployer.targets.kubernetes.words.images import unpulled
 from deployer.targets.kubernetes.words.nodes import disrupted
 from deployer.targets.kubernetes.words.references import misconfigured, unmounted
 from deployer.targets.kubernetes.words.scheduling import unscheduled
-from deployer.targets.kubernetes.words.trouble import Object, Trouble, created
+from deployer.targets.kubernetes.words.trouble import (
+    SERVER,
+    TFSERVING,
+    Object,
+    Trouble,
+    created,
+)
 
 
 def troubles(
@@ -44,7 +50,11 @@ def troubles(
     staying = [pod for pod in ordered if not leaving(pod)]
     found: list[Trouble | None] = []
     for pod in staying:
-        own = [unfetched(pod), crashed(pod, events, log, served=served, show=show)]
+        own = [unfetched(pod)]
+        own += [
+            crashed(pod, container, events, log, served=served, show=show)
+            for container in (TFSERVING, SERVER)
+        ]
         own += [unscheduled(pod, events), unmounted(pod, events)]
         for status in _statuses(pod):
             own += [misconfigured(pod, status), unpulled(pod, status, events)]

@@ -15,8 +15,9 @@ from typing import Any
 
 Object = Mapping[str, Any]
 
-ARTIFACT, SERVER = "artifact", "server"
-"""The containers of a pod of ours: the init container that fetches, and the one that serves."""
+ARTIFACT, SERVER, TFSERVING = "artifact", "server", "tfserving"
+"""The containers of a pod of ours: the init container that fetches, the one that serves, and what
+that asks where TensorFlow Serving does the work."""
 
 _SECRETS = (
     (re.compile(r"([a-z][a-z0-9+.-]*://)[^\s/@'\"]+@", re.IGNORECASE), r"\1[redacted]@"),

@@ -1,0 +1,116 @@
+"""What a runtime needs where it is to serve, and what is rendered for it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from deployer.artifacts import Artifacts
+from deployer.clusters import Cluster
+from deployer.environments import Environments
+from deployer.smallfiles import SmallFiles
+from deployer.specmodel import ServingSpec
+from deployer.state import Deployment, Phase, Predictor, Role, Slot
+from deployer.targets.kubernetes.connection import Client
+from deployer.targets.kubernetes.imagebuilds import ImageBuilds
+from deployer.targets.kubernetes.manifests import Manifests
+from deployer.targets.kubernetes.ownership import Owner
+from deployer.targets.kubernetes.preparation import Preparation
+from deployer.targets.kubernetes.render import Charts
+from deployer.targets.local import preparation as local
+from deployer.versions import VersionId
+
+FRONT = "registry.example/team/model-server:1"
+TFSERVING = "registry.example/tensorflow/serving:2.19.1"
+SETTINGS: dict[str, Any] = {
+    "gateway": {"name": "public", "namespace": "gateway", "url": "http://models.example"},
+    "server_image": FRONT,
+    "tfserving_image": TFSERVING,
+}
+
+
+def predictor(**spec: Any) -> Predictor:
+    whole = ServingSpec.model_validate({"runtime": "tfserving"} | spec).model_dump(mode="json")
+    version = VersionId("angler", 3, 1)
+    uri = "mlflow-artifacts:/1/models/m-1/artifacts"
+    return Predictor("angler-prod-v3-1a2b3c4d", version, Role.CHAMPION, "1a", uri, whole)
+
+
+def rendered(one: Predictor) -> dict[str, dict[str, Any]]:
+    manifests = Manifests(Charts(), Cluster.model_validate(SETTINGS), "p1", "http://mlflow:5000")
+    deployment = Deployment("angler-prod", "angler", "prod", (Slot(one, 100),))
+    owner = Owner("p1", "angler-prod", "uid")
+    found = manifests.predictor(deployment, one, "prod", FRONT, owner)
+    return {each["kind"]: each for each in found}
+
+
+@pytest.fixture
+def on_cluster(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    def make(**changed: Any) -> Preparation:
+        cluster = Cluster.model_validate(SETTINGS | changed)
+        nobody: Any = None  # nothing of it may be asked
+        artifacts: Artifacts = nobody
+        client: Client = nobody
+        files = SmallFiles(artifacts, tmp_path)
+        builds = ImageBuilds(client, None, 1)
+        monkeypatch.setattr(files, "ensure", lambda *_: pytest.fail("its files were asked for"))
+        return Preparation(cluster, files, builds, lambda: 1.0)
+
+    return make
+
+
+def test_tensorflow_serving_needs_no_environment(on_cluster):
+    prepared = on_cluster().ensure(predictor())
+    assert (prepared.phase, prepared.image) == (Phase.READY, FRONT)
+
+
+def test_a_cluster_without_its_image_says_so_and_what_to_do(on_cluster):
+    prepared = on_cluster(tfserving_image=None).ensure(predictor())
+    assert prepared.phase is Phase.FAILED
+    assert prepared.error.reason == "RuntimeUnavailable"
+    assert "tfserving_image" in prepared.error.hint
+    assert not prepared.error.passing
+
+
+def test_an_image_of_the_version_s_own_takes_its_place(on_cluster):
+    own = "registry.example/team-a/serving:2"
+    assert on_cluster(tfserving_image=None).ensure(predictor(image=own)).phase is Phase.READY
+    [sidecar] = [
+        each
+        for each in rendered(predictor(image=own))["Deployment"]["spec"]["template"]["spec"][
+            "initContainers"
+        ]
+        if each["name"] == "tfserving"
+    ]
+    assert sidecar["image"] == own
+
+
+@pytest.mark.parametrize("runtime", ["seldon", "queue"])
+def test_a_runtime_that_is_not_there_yet_is_told_of(on_cluster, runtime):
+    prepared = on_cluster().ensure(predictor(runtime=runtime))
+    assert prepared.error.reason == "RuntimeUnavailable"
+    assert "mlflow, tfserving" in prepared.error.hint
+
+
+def test_this_machine_serves_with_our_own_server_alone(tmp_path: Path):
+    nobody: Any = None
+    artifacts: Artifacts = nobody
+    made = local.Preparation(artifacts, Environments(tmp_path), lambda: 1.0)
+    prepared = made.ensure(predictor())
+    assert prepared.phase is Phase.FAILED
+    assert prepared.error
+    assert prepared.error.reason == "RuntimeUnavailable"
+
+
+def test_it_is_rendered_as_three_objects_under_the_same_names():
+    found = rendered(predictor(tfserving={"labels": ["stable"]}, batching={"max_rows": 64}))
+    assert set(found) == {"ConfigMap", "Deployment", "Service"}
+    assert {each["metadata"]["name"] for each in found.values()} == {"angler-prod-v3-1a2b3c4d"}
+    pod = found["Deployment"]["spec"]["template"]["spec"]
+    images = {each["name"]: each["image"] for each in pod["initContainers"] + pod["containers"]}
+    assert images == {"artifact": FRONT, "tfserving": TFSERVING, "server": FRONT}
+    files = "".join(found["ConfigMap"]["data"].values())
+    assert "stable" in files
+    assert found["Deployment"]["metadata"]["annotations"]["schnitzel.dev/image"] == FRONT
