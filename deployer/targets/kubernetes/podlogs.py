@@ -2,29 +2,42 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 from deployer.targets.kubernetes.apierrors import ApiError
 from deployer.targets.kubernetes.connection import Client
 from deployer.targets.kubernetes.objects import LiveObject
-from deployer.targets.kubernetes.rendering import SERVER
+from deployer.targets.kubernetes.words.trouble import SERVER, TFSERVING, spec_of
 
 
 def lines_of(client: Client, pods: Sequence[LiveObject], lines: int) -> str:
-    """The last lines of each pod's model server; several pods are told apart by a heading."""
+    """The last lines of each pod's model server; several logs are told apart by a heading."""
+    places = [
+        (pod, container)
+        for pod in sorted(pods, key=lambda pod: pod.key.name)
+        for container in _containers(pod)
+    ]
     found = []
-    for pod in sorted(pods, key=lambda pod: pod.key.name):
-        text = _log(client, pod, lines)
-        found.append(f"==> {pod.key.name} <==\n{text}" if len(pods) > 1 else text)
+    for pod, container in places:
+        text = _log(client, pod, container, lines)
+        heading = pod.key.name if container == SERVER else f"{pod.key.name} {container}"
+        found.append(f"==> {heading} <==\n{text}" if len(places) > 1 else text)
     return "\n".join(found)
 
 
-def _log(client: Client, pod: LiveObject, lines: int) -> str:
-    place = (pod.key.namespace, pod.key.name)
+def _containers(pod: LiveObject) -> Iterator[str]:
+    """Those that serve: TensorFlow Serving starts first."""
+    if spec_of(pod.object(), TFSERVING):
+        yield TFSERVING
+    yield SERVER
+
+
+def _log(client: Client, pod: LiveObject, container: str, lines: int) -> str:
+    place = (pod.key.namespace, pod.key.name, container)
     try:
-        return client.logs(*place, SERVER, lines=lines)
+        return client.logs(*place, lines=lines)
     except ApiError:
         try:
-            return client.logs(*place, SERVER, lines=lines, previous=True)
+            return client.logs(*place, lines=lines, previous=True)
         except ApiError as error:
             return f"(no log yet: {error.message})\n"
