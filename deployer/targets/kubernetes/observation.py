@@ -19,16 +19,16 @@ from deployer.targets.kubernetes.preparation import Prepared
 from deployer.targets.kubernetes.words import Trouble, leaving, troubles
 from deployer.targets.kubernetes.words.reasons import PodReason
 from deployer.targets.kubernetes.words.trouble import (
-    ARTIFACT,
-    SERVER,
     Object,
     about,
     condition,
     created,
+    fetching,
     moment,
     name,
     namespace,
     own_words,
+    serving,
     status_of,
 )
 
@@ -110,7 +110,7 @@ def observe(
 def artifact_digest(pods: Sequence[Object]) -> str:
     """The digest of what the init container fetched, as it wrote itself; "" before that."""
     for pod in pods:
-        status = status_of(pod, ARTIFACT)
+        status = status_of(pod, fetching(pod))
         for ended in (status.get("state", {}), status.get("lastState", {})):
             done = ended.get("terminated") or {}
             if done and done.get("exitCode") == 0:
@@ -209,11 +209,11 @@ def _progress(deployment: Object, seen: Seen, now: float) -> tuple[Phase, float]
 
 def _step(pod: Object, events: Sequence[Object], begun: float) -> tuple[Phase, float]:
     since = created(pod) or begun
-    fetching = status_of(pod, ARTIFACT).get("state", {})
-    running = status_of(pod, SERVER).get("state", {}).get("running")
+    fetched = status_of(pod, fetching(pod)).get("state", {})
+    running = status_of(pod, serving(pod)).get("state", {}).get("running")
     if running:
         return Phase.STARTING, moment(running.get("startedAt")) or since
-    if "running" in fetching or about(events, pod, "Pulling"):
+    if "running" in fetched or about(events, pod, "Pulling"):
         return Phase.FETCHING, since
-    done = fetching.get("terminated") or {}
+    done = fetched.get("terminated") or {}
     return Phase.STARTING, moment(done.get("finishedAt")) or since

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from deployer.targets.kubernetes.apierrors import ApiError
 from deployer.targets.kubernetes.connection import Client
 from deployer.targets.kubernetes.objects import LiveObject
-from deployer.targets.kubernetes.words.trouble import SERVER, TFSERVING, spec_of
+from deployer.targets.kubernetes.words.trouble import serving, working
 
 
 def lines_of(client: Client, pods: Sequence[LiveObject], lines: int) -> str:
@@ -20,16 +20,14 @@ def lines_of(client: Client, pods: Sequence[LiveObject], lines: int) -> str:
     found = []
     for pod, container in places:
         text = _log(client, pod, container, lines)
-        heading = pod.key.name if container == SERVER else f"{pod.key.name} {container}"
-        found.append(f"==> {heading} <==\n{text}" if len(places) > 1 else text)
+        found.append(f"==> {pod.key.name} {container} <==\n{text}" if len(places) > 1 else text)
     return "\n".join(found)
 
 
 def _containers(pod: LiveObject) -> Iterator[str]:
-    """Those that serve: TensorFlow Serving starts first."""
-    if spec_of(pod.object(), TFSERVING):
-        yield TFSERVING
-    yield SERVER
+    """The one that serves, and before it what it asks, which starts first."""
+    whole = pod.object()
+    yield from filter(None, (working(whole), serving(whole)))
 
 
 def _log(client: Client, pod: LiveObject, container: str, lines: int) -> str:

@@ -16,20 +16,20 @@ from deployer.errors import ArtifactUnreachable
 from deployer.reasons import Reason
 from deployer.targets.kubernetes.words.reasons import PodReason
 from deployer.targets.kubernetes.words.trouble import (
-    ARTIFACT,
-    SERVER,
-    TFSERVING,
     Object,
     Trouble,
     about,
     brief,
     describe,
     fatal,
+    fetching,
     moment,
     own_words,
     said,
+    serving,
     spec_of,
     status_of,
+    working,
 )
 
 FINAL_EXITS, PASSING_EXIT = (64, 65), 75
@@ -46,7 +46,7 @@ _UNSTARTED = ("StartError", "ContainerCannotRun", "RunContainerError", "CreateCo
 
 def unfetched(pod: Object) -> Trouble | None:
     """Say why the model's files could not be fetched; None while it may still come right."""
-    status = status_of(pod, ARTIFACT)
+    status = status_of(pod, fetching(pod))
     ended = _ended(status)
     if not ended or ended.get("exitCode") == 0:
         return None
@@ -60,7 +60,7 @@ def unfetched(pod: Object) -> Trouble | None:
     if ended.get("reason") in _UNSTARTED:
         return _cannot_start(pod, str(ended.get("message")), since)
     if ended.get("reason") == "OOMKilled":
-        limit = _limit(pod, ARTIFACT)
+        limit = _limit(pod, fetching(pod))
         sentence = f"Fetching the model's files took more memory than its limit{limit}."
         hint = "Raise resources.memory in serving.yaml."
         return fatal(Reason.OUT_OF_MEMORY, sentence, hint, since, passing=True)
@@ -118,7 +118,7 @@ def unready(pod: Object, events: Iterable[Object], answer: Object, show: str) ->
     """
     if not unanswering(pod) or answer.get("reason") == _LOADING:
         return None
-    since = moment(status_of(pod, SERVER)["state"]["running"].get("startedAt"))
+    since = moment(status_of(pod, serving(pod))["state"]["running"].get("startedAt"))
     if answer.get("reason"):
         message = f"{brief(str(answer.get('message') or 'The model does not answer'))}."
         return Trouble(str(answer["reason"]), message, show, passing=False, since=since)
@@ -130,7 +130,7 @@ def unready(pod: Object, events: Iterable[Object], answer: Object, show: str) ->
 
 def unanswering(pod: Object) -> bool:
     """Whether a server runs that has started and is not ready, so that asking it tells why."""
-    status = status_of(pod, SERVER)
+    status = status_of(pod, serving(pod))
     running = status.get("state", {}).get("running")
     return bool(running and status.get("started") and not status.get("ready"))
 
@@ -141,7 +141,7 @@ def log_wanted(pods: Iterable[Object]) -> tuple[str, str, bool] | None:
     None if no container crashed, or each said itself why.
     """
     for pod in pods:
-        for container in (ARTIFACT, TFSERVING, SERVER):
+        for container in filter(None, (fetching(pod), working(pod), serving(pod))):
             status = status_of(pod, container)
             ended = _ended(status)
             if status.get("ready") or not ended or ended.get("exitCode") == 0:
@@ -172,7 +172,7 @@ def _why(
     if ended.get("reason") in _UNSTARTED:
         return _cannot_start(pod, str(ended.get("message")), since), True
     unloaded = (
-        _UNLOADED.search(str(ended.get("message") or log)) if container == TFSERVING else None
+        _UNLOADED.search(str(ended.get("message") or log)) if container == working(pod) else None
     )
     if unloaded:
         sentence = f"TensorFlow Serving cannot load the model: {brief(unloaded[1])}."
@@ -186,7 +186,7 @@ def _why(
         hint = "Raise kubernetes.probes.startup_seconds in serving.yaml, or see why it is so slow."
         return fatal(Reason.NOT_READY_IN_TIME, sentence, hint, since), True
     because = "; its liveness probe failed" if probe == "liveness" else ""
-    who = "TensorFlow Serving" if container == TFSERVING else "The model server"
+    who = "What the model server asks" if container == working(pod) else "The model server"
     sentence = f"{who} ended with {_exit(ended)}{because}{_words(ended, log)}."
     return fatal(Reason.CRASH_LOOP, sentence, show, since, passing=True), False
 

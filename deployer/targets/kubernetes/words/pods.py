@@ -12,11 +12,11 @@ from deployer.targets.kubernetes.words.nodes import disrupted
 from deployer.targets.kubernetes.words.references import misconfigured, unmounted
 from deployer.targets.kubernetes.words.scheduling import unscheduled
 from deployer.targets.kubernetes.words.trouble import (
-    SERVER,
-    TFSERVING,
     Object,
     Trouble,
     created,
+    serving,
+    working,
 )
 
 
@@ -53,7 +53,7 @@ def troubles(
         own = [unfetched(pod)]
         own += [
             crashed(pod, container, events, log, served=served, show=show)
-            for container in (TFSERVING, SERVER)
+            for container in filter(None, (working(pod), serving(pod)))
         ]
         own += [unscheduled(pod, events), unmounted(pod, events)]
         for status in _statuses(pod):

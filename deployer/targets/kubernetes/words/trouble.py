@@ -15,9 +15,13 @@ from typing import Any
 
 Object = Mapping[str, Any]
 
-ARTIFACT, SERVER, TFSERVING = "artifact", "server", "tfserving"
-"""The containers of a pod of ours: the init container that fetches, the one that serves, and what
-that asks where TensorFlow Serving does the work."""
+FETCHING = ("artifact", "model-model-initializer")
+"""What the init container is called that fetches the model: Seldon's operator has a name for it."""
+
+SERVING = ("server", "oip", "model")
+"""What the container is called that serves; inside Seldon it stands beside another, or alone."""
+
+TFSERVING = "tfserving"
 
 _SECRETS = (
     (re.compile(r"([a-z][a-z0-9+.-]*://)[^\s/@'\"]+@", re.IGNORECASE), r"\1[redacted]@"),
@@ -112,6 +116,37 @@ def spec_of(pod: Object, container: str) -> Object:
     spec = pod.get("spec", {})
     both = (*(spec.get("initContainers") or ()), *(spec.get("containers") or ()))
     return next((each for each in both if each.get("name") == container), {})
+
+
+def fetching(pod: Object) -> str:
+    """The name of the init container that fetches the model."""
+    return _first(pod, FETCHING)
+
+
+def serving(pod: Object) -> str:
+    """The name of the container that serves."""
+    return _first(pod, SERVING)
+
+
+def working(pod: Object) -> str:
+    """The name of the container that the server asks; "" where it does the work itself."""
+    if TFSERVING in _names(pod):
+        return TFSERVING
+    return "model" if serving(pod) == "oip" else ""
+
+
+def _first(pod: Object, names: tuple[str, ...]) -> str:
+    there = _names(pod)
+    return next((name for name in names if name in there), names[0])
+
+
+def _names(pod: Object) -> set[str]:
+    spec, status = pod.get("spec", {}), pod.get("status", {})
+    lists = (
+        *(spec.get(part) or () for part in ("initContainers", "containers")),
+        *(status.get(part) or () for part in ("initContainerStatuses", "containerStatuses")),
+    )
+    return {str(each.get("name")) for found in lists for each in found}
 
 
 def about(events: Iterable[Object], thing: Object, *reasons: str) -> list[Object]:
