@@ -121,6 +121,16 @@ class ArtifactAccess(Frozen):
     """The Secret, in each environment's namespace, with MLflow's or S3's variables."""
 
 
+class SeldonOperator(Frozen):
+    """What is to be known of Seldon's operator in a cluster."""
+
+    server: str = Field(default="SCHNITZEL_SERVER", pattern=r"^[A-Za-z][A-Za-z0-9_-]{0,62}$")
+    """What our server is called in the operator's predictor_servers, for the shape named."""
+
+    microservice_image: Image | None = None
+    """The image of Seldon's microservice, for the shape microservice; null: it is not there."""
+
+
 class Cluster(Frozen):
     """A Kubernetes cluster that deployments run on."""
 
@@ -147,6 +157,9 @@ class Cluster(Frozen):
 
     tfserving_image: Image | None = None
     """TensorFlow Serving's image; null: no version is served with it."""
+
+    seldon: SeldonOperator | None = None
+    """Seldon's operator; null: there is none."""
 
     artifacts: ArtifactAccess = ArtifactAccess()
     """How pods fetch artifacts."""

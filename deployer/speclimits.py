@@ -33,7 +33,7 @@ class Limits(Frozen):
     pods: ClassVar[bool] = True
     """Whether what only a cluster looks at is held as well."""
 
-    runtimes: list[Runtime] = Field(default=["mlflow", "tfserving"])
+    runtimes: list[Runtime] = Field(default=["mlflow", "seldon", "tfserving"])
     """The runtimes that may be asked for."""
 
     replicas: int | None = Field(default=16, ge=1)
@@ -175,6 +175,12 @@ def _forms(toleration: Toleration) -> tuple[str, ...]:
 def _hold_together(spec: ServingSpec, origins: Mapping[str, str]) -> None:
     """Check what only a whole spec can be wrong in."""
     pods, scaling = spec.kubernetes, spec.autoscaling
+    if scaling and spec.runtime == "seldon":
+        raise SpecInvalid(
+            f"{origins['autoscaling.max']}: autoscaling is not for the runtime seldon, whose "
+            "operator sets the number of replicas itself.",
+            "Say replicas, or ask for another runtime.",
+        )
     if scaling and spec.resources.cpu is None:
         raise SpecInvalid(
             f"{origins['autoscaling.max']}: autoscaling needs resources.cpu, since it goes by the "

@@ -11,7 +11,7 @@ from pydantic import AfterValidator, Field, field_validator, model_validator
 
 from deployer.filemodel import Frozen, Whole
 from deployer.specpods import Kubernetes
-from deployer.specruntimes import Runtime, TfServing
+from deployer.specruntimes import Runtime, Seldon, TfServing
 from deployer.units import Bytes, Cores, Duration
 
 
@@ -133,6 +133,9 @@ class ServingSpec(Frozen):
 
     tfserving: TfServing = TfServing()
     """What TensorFlow Serving is told, with `runtime: tfserving`."""
+
+    seldon: Seldon = Seldon()
+    """What Seldon's operator is asked for, with `runtime: seldon`."""
 
     kubernetes: Kubernetes = Kubernetes()
     """Where and how replicas run on a cluster."""

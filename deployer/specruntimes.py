@@ -50,8 +50,17 @@ class TfServingBatching(Frozen):
         return self
 
 
+class Seldon(Frozen):
+    """What Seldon's operator is asked for; looked at with `runtime: seldon` only."""
+
+    shape: Literal["server", "named", "tensorflow", "microservice"] = "server"
+    """server: our server as the container. named: our server, by a name that the operator knows.
+    tensorflow: TensorFlow Serving, by TENSORFLOW_SERVER. microservice: Seldon's own server, before
+    ours."""
+
+
 class TfServing(Frozen):
-    """What TensorFlow Serving is told; looked at with `runtime: tfserving` only."""
+    """What TensorFlow Serving is told: with `runtime: tfserving`, or Seldon's shape tensorflow."""
 
     saved_model: Inside = "saved_model"
     """The folder of the SavedModel, inside the logged model."""

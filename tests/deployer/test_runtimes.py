@@ -10,7 +10,10 @@ import pytest
 from deployer.artifacts import Artifacts
 from deployer.clusters import Cluster
 from deployer.environments import Environments
+from deployer.errors import SpecInvalid
 from deployer.smallfiles import SmallFiles
+from deployer.spec import resolve
+from deployer.speclimits import Limits
 from deployer.specmodel import ServingSpec
 from deployer.state import Deployment, Phase, Predictor, Role, Slot
 from deployer.targets.kubernetes.connection import Client
@@ -28,6 +31,7 @@ SETTINGS: dict[str, Any] = {
     "gateway": {"name": "public", "namespace": "gateway", "url": "http://models.example"},
     "server_image": FRONT,
     "tfserving_image": TFSERVING,
+    "seldon": {},
 }
 
 
@@ -38,11 +42,11 @@ def predictor(**spec: Any) -> Predictor:
     return Predictor("angler-prod-v3-1a2b3c4d", version, Role.CHAMPION, "1a", uri, whole)
 
 
-def rendered(one: Predictor) -> dict[str, dict[str, Any]]:
+def rendered(one: Predictor, image: str = FRONT) -> dict[str, dict[str, Any]]:
     manifests = Manifests(Charts(), Cluster.model_validate(SETTINGS), "p1", "http://mlflow:5000")
     deployment = Deployment("angler-prod", "angler", "prod", (Slot(one, 100),))
     owner = Owner("p1", "angler-prod", "uid")
-    found = manifests.predictor(deployment, one, "prod", FRONT, owner)
+    found = manifests.predictor(deployment, one, "prod", image, owner)
     return {each["kind"]: each for each in found}
 
 
@@ -87,11 +91,28 @@ def test_an_image_of_the_version_s_own_takes_its_place(on_cluster):
     assert sidecar["image"] == own
 
 
-@pytest.mark.parametrize("runtime", ["seldon", "queue"])
-def test_a_runtime_that_is_not_there_yet_is_told_of(on_cluster, runtime):
-    prepared = on_cluster().ensure(predictor(runtime=runtime))
+@pytest.mark.parametrize(
+    ("spec", "settings", "says"),
+    [
+        ({"runtime": "queue"}, {}, "mlflow, seldon, tfserving"),
+        ({"runtime": "seldon"}, {"seldon": None}, "clusters.NAME.seldon in platform.yaml"),
+        (
+            {"runtime": "seldon", "seldon": {"shape": "microservice"}},
+            {},
+            "seldon.microservice_image",
+        ),
+    ],
+)
+def test_what_a_cluster_cannot_serve_with_is_told_of(on_cluster, spec, settings, says):
+    prepared = on_cluster(**settings).ensure(predictor(**spec))
+    assert prepared.phase is Phase.FAILED
     assert prepared.error.reason == "RuntimeUnavailable"
-    assert "mlflow, tfserving" in prepared.error.hint
+    assert says in prepared.error.hint
+
+
+def test_seldon_with_tensorflow_serving_needs_no_environment_either(on_cluster):
+    prepared = on_cluster().ensure(predictor(runtime="seldon", seldon={"shape": "tensorflow"}))
+    assert (prepared.phase, prepared.image) == (Phase.READY, FRONT)
 
 
 def test_this_machine_serves_with_our_own_server_alone(tmp_path: Path):
@@ -114,3 +135,30 @@ def test_it_is_rendered_as_three_objects_under_the_same_names():
     files = "".join(found["ConfigMap"]["data"].values())
     assert "stable" in files
     assert found["Deployment"]["metadata"]["annotations"]["schnitzel.dev/image"] == FRONT
+
+
+@pytest.mark.parametrize(
+    ("shape", "containers"),
+    [
+        ("server", {"model": "registry.example/team/environments:1"}),
+        ("tensorflow", {"model": TFSERVING, "oip": FRONT}),
+    ],
+)
+def test_seldon_gets_one_resource_for_each_version(shape: str, containers: dict[str, str]):
+    one = predictor(runtime="seldon", seldon={"shape": shape})
+    image = FRONT if shape == "tensorflow" else "registry.example/team/environments:1"
+    found = rendered(one, image)
+    assert set(found) == {"ConfigMap", "SeldonDeployment", "Service"}
+    assert {each["metadata"]["name"] for each in found.values()} == {"angler-prod-v3-1a2b3c4d"}
+    made = found["SeldonDeployment"]
+    assert made["metadata"]["annotations"]["schnitzel.dev/image"] == image
+    [inner] = made["spec"]["predictors"]
+    spec = inner["componentSpecs"][0]["spec"]
+    assert {each["name"]: each["image"] for each in spec["containers"]} == containers
+    assert inner["replicas"] == 1
+
+
+def test_what_only_seldons_operator_scales_is_refused():
+    layer = {"runtime": "seldon", "autoscaling": {"max": 3}, "resources": {"cpu": 1}}
+    with pytest.raises(SpecInvalid, match="not for the runtime seldon"):
+        resolve([("serving.yaml", layer)], Limits())

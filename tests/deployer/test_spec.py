@@ -107,7 +107,7 @@ def test_all_wrong_fields_are_told_at_once() -> None:
         ({"max_body": "32Mi"}, {"max_body": "16Mi"}, "is 32Mi, but limits.max_body is 16Mi"),
         ({"timeout_seconds": "2m"}, {"timeout_seconds": 60}, "is 2m, but limits.timeout_seconds"),
         ({"rollout": {"ready_timeout": "2h"}}, {}, "is 2h, but limits.ready_timeout is 1h"),
-        ({"runtime": "seldon"}, {}, "runtime is seldon, but limits.runtimes allows mlflow"),
+        ({"runtime": "seldon"}, {"runtimes": ["mlflow"]}, "limits.runtimes allows mlflow"),
     ],
 )
 def test_no_version_passes_an_operators_limit(
@@ -270,7 +270,7 @@ def test_equal_digests_mean_equal_specs(one: dict[str, Any], other: dict[str, An
 
 @given(st.lists(layers, max_size=3))
 def test_whatever_is_asked_for_a_limit_holds(stack: list[dict[str, Any]]) -> None:
-    limits = Limits(memory=GI, cpu=2, replicas=8)
+    limits = Limits(memory=GI, cpu=2, replicas=8, runtimes=["mlflow"])
     try:
         spec = resolve([("a", layer) for layer in stack], limits).spec
     except SpecInvalid:

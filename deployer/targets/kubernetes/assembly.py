@@ -18,7 +18,7 @@ from deployer.settings import Settings
 from deployer.smallfiles import SmallFiles
 from deployer.targets.kubernetes.access import ClusterAccess, Session
 from deployer.targets.kubernetes.buildplace import BuildPlace
-from deployer.targets.kubernetes.cache import Cache
+from deployer.targets.kubernetes.cache import KINDS, Cache
 from deployer.targets.kubernetes.checking import check
 from deployer.targets.kubernetes.clusterrecords import ClusterRecords
 from deployer.targets.kubernetes.connection import Client
@@ -26,7 +26,7 @@ from deployer.targets.kubernetes.doors import Doors
 from deployer.targets.kubernetes.gateway import Gateway
 from deployer.targets.kubernetes.imagebuilds import ImageBuilds
 from deployer.targets.kubernetes.imagestore import ImageStore
-from deployer.targets.kubernetes.kinds import MODEL_DEPLOYMENT
+from deployer.targets.kubernetes.kinds import MODEL_DEPLOYMENT, SELDON_DEPLOYMENT
 from deployer.targets.kubernetes.lease import Lease
 from deployer.targets.kubernetes.manifests import Manifests
 from deployer.targets.kubernetes.objects import LiveObject
@@ -104,7 +104,12 @@ def assemble(
             steady.forget(live.deployment)
 
     cache = Cache(
-        client, settings.platform_id, namespaces(name, settings), changed=changed, deleted=deleted
+        client,
+        settings.platform_id,
+        namespaces(name, settings),
+        (*KINDS, SELDON_DEPLOYMENT) if cluster.seldon else KINDS,
+        changed=changed,
+        deleted=deleted,
     )
     steady = Steady(name, memory, cache.deployments)
     records = ClusterRecords(client, cache, settings.namespace, Roster(name, memory))

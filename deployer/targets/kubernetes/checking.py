@@ -43,6 +43,7 @@ _RIGHTS: Final = (
     Right("", "pods/log", ("get",)),
     Right("", "events", ("list", "create")),
 )
+_SELDON_RIGHTS: Final = (Right("machinelearning.seldon.io", "seldondeployments", _OWN),)
 _BUILD_RIGHTS: Final = (
     Right("batch", "jobs", ("get", "create", "delete")),
     Right("", "configmaps", ("get", "list", "create", "update", "delete")),
@@ -66,6 +67,10 @@ def check(
     for namespace in namespaces:
         found += _kinds(client, namespace)
         found.append(_rights(client, namespace, _RIGHTS))
+        if cluster.seldon:
+            mend = "install Seldon Core 1.17.1 (its Helm chart seldon-core-operator)"
+            found.append(_kind(client, kinds.SELDON_DEPLOYMENT, namespace, mend))
+            found.append(_rights(client, namespace, _SELDON_RIGHTS, "Seldon"))
     namespace, name = lease
     group = kinds.LEASE.api_version.partition("/")[0]
     rights = [

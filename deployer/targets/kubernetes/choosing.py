@@ -1,4 +1,4 @@
-"""In: a record, or a predictor's pods. Out: which predictors there are, and which pod to ask."""
+"""In: a record, or a predictor's objects. Out: which predictors there are, and what to look at."""
 
 from __future__ import annotations
 
@@ -6,6 +6,9 @@ from collections.abc import Sequence
 from typing import Any
 
 from deployer.state import Predictor, Record
+from deployer.targets.kubernetes import seldon
+from deployer.targets.kubernetes.kinds import DEPLOYMENT, SELDON_DEPLOYMENT
+from deployer.targets.kubernetes.objects import LiveObject
 
 
 def known(record: Record) -> list[Predictor]:
@@ -33,3 +36,23 @@ def instance(pods: Sequence[dict[str, Any]]) -> str | None:
     """The uid of that pod, by which an answer is known to be its own."""
     pod = first_ready(pods)
     return str(pod["metadata"]["uid"]) if pod else None
+
+
+def made_of(own: Sequence[LiveObject]) -> tuple[LiveObject | None, LiveObject | None]:
+    """A predictor's Deployment, and its SeldonDeployment, if it is served by one.
+
+    While Seldon's operator replaces a Deployment there are two: the one of its revision counts.
+    """
+    resource = next((obj for obj in own if obj.kind == SELDON_DEPLOYMENT), None)
+    deployments = [obj for obj in own if obj.kind == DEPLOYMENT]
+    if resource:
+        whole = resource.object()
+        for obj in deployments:
+            if seldon.of_revision(whole, [obj.object()]):
+                return obj, resource
+    return (deployments[0] if deployments else None), resource
+
+
+def has_pods(obj: LiveObject) -> bool:
+    """Whether we made it, and a predictor's pods are its own: made anew, it makes them anew."""
+    return obj.kind in (DEPLOYMENT, SELDON_DEPLOYMENT) and bool(obj.applied)

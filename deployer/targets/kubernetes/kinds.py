@@ -43,6 +43,9 @@ MODEL_DEPLOYMENT: Final = Kind("schnitzel.dev/v1alpha1", "ModelDeployment", "mod
 CONFIG_MAP: Final = Kind("v1", "ConfigMap", "configmaps")
 DEPLOYMENT: Final = Kind("apps/v1", "Deployment", "deployments", ("spec.selector",))
 SERVICE: Final = Kind("v1", "Service", "services", ("spec.clusterIP",))
+SELDON_DEPLOYMENT: Final = Kind(
+    "machinelearning.seldon.io/v1", "SeldonDeployment", "seldondeployments"
+)
 AUTOSCALER: Final = Kind("autoscaling/v2", "HorizontalPodAutoscaler", "horizontalpodautoscalers")
 DISRUPTION_BUDGET: Final = Kind("policy/v1", "PodDisruptionBudget", "poddisruptionbudgets")
 HTTP_ROUTE: Final = Kind("gateway.networking.k8s.io/v1", "HTTPRoute", "httproutes")
@@ -68,6 +71,7 @@ IN_ORDER: Final = (
     SECRET,
     CONFIG_MAP,
     DEPLOYMENT,
+    SELDON_DEPLOYMENT,
     JOB,
     SERVICE,
     DISRUPTION_BUDGET,

@@ -18,14 +18,14 @@ from deployer.clusters import Cluster
 from deployer.specmodel import ServingSpec
 from deployer.state import Deployment, Predictor, Role
 from deployer.targets.kubernetes import crd, route, values
-from deployer.targets.kubernetes.kinds import DEPLOYMENT
+from deployer.targets.kubernetes.kinds import DEPLOYMENT, SELDON_DEPLOYMENT
 from deployer.targets.kubernetes.ownership import Owner
 from deployer.targets.kubernetes.render import Charts, Manifest
 from deployer.targets.kubernetes.runtimes import RUNTIMES, runtime_of
 from deployer.versions import VersionId
 
 IMAGE: Final = "schnitzel.dev/image"
-"""Annotation of a Deployment: the image that we chose; another one there counts as drift."""
+"""Annotation of what has the pods: the image that we chose; another one there counts as drift."""
 
 
 class Manifests:
@@ -118,7 +118,7 @@ def owned(manifest: Mapping[str, Any], owner: Owner) -> Manifest:
 
 
 def _noted(manifest: Manifest, image: str) -> Manifest:
-    if manifest["kind"] != DEPLOYMENT.name:
+    if manifest["kind"] not in (DEPLOYMENT.name, SELDON_DEPLOYMENT.name):
         return manifest
     notes = {**(manifest["metadata"].get("annotations") or {}), IMAGE: image}
     return {**manifest, "metadata": {**manifest["metadata"], "annotations": notes}}

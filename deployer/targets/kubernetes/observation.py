@@ -15,6 +15,7 @@ from shlex import join
 
 from deployer.reasons import Reason
 from deployer.state import ExampleState, ObservedPredictor, Phase, Predictor
+from deployer.targets.kubernetes import seldon
 from deployer.targets.kubernetes.preparation import Prepared
 from deployer.targets.kubernetes.words import Trouble, leaving, troubles
 from deployer.targets.kubernetes.words.reasons import PodReason
@@ -23,6 +24,7 @@ from deployer.targets.kubernetes.words.trouble import (
     about,
     condition,
     created,
+    fatal,
     fetching,
     moment,
     name,
@@ -41,6 +43,7 @@ class Seen:
 
     Attributes:
         deployment: Its Deployment; None if there is none.
+        resource: Its SeldonDeployment, of which the operator makes its Deployment; None without.
         pods: All its pods, also those that are leaving.
         events: Recent events of the pods.
         prepared: How far its image is; None if nobody asked for one.
@@ -54,6 +57,7 @@ class Seen:
     prepared: Prepared | None = None
     log: str = ""
     answer: Object | None = None
+    resource: Object | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,6 +128,10 @@ def _judge(
     predictor: Predictor, seen: Seen, counts: _Counts, now: float, weight: int
 ) -> tuple[Phase, float, Trouble | None]:
     deployment = seen.deployment
+    if seen.resource is not None:
+        told = _by_the_operator(seen.resource, deployment, now, weight)
+        if told:
+            return told
     if deployment is None:
         return _before(seen.prepared, now)
     served = counts.complete or weight > 0
@@ -159,6 +167,24 @@ def _judge(
     if worst is None:
         return progress, since, None
     return Phase.UNREADY if served else Phase.STARTING, worst.since or since, worst
+
+
+def _by_the_operator(
+    resource: Object, deployment: Object | None, now: float, weight: int
+) -> tuple[Phase, float, Trouble | None] | None:
+    """Where a predictor is that Seldon's operator does not carry on; None if it does."""
+    where, problem = seldon.judge(resource, [deployment] if deployment else [])
+    if where is seldon.Where.DONE:
+        return None
+    since = created(resource) or now
+    if where is seldon.Where.WAITING:
+        note = Trouble("", "Seldon's operator has not taken it up yet.", passing=False)
+        return Phase.STARTING, since, note
+    show = f"kubectl -n {namespace(resource)} describe seldondeployment {name(resource)}"
+    refused = where is seldon.Where.REFUSED
+    reason = PodReason.SELDON_REFUSED if refused else PodReason.SELDON_LOOPS
+    phase = Phase.UNREADY if weight else Phase.FAILED
+    return phase, since, fatal(reason, problem, show, since, passing=refused)
 
 
 def _before(prepared: Prepared | None, now: float) -> tuple[Phase, float, Trouble | None]:

@@ -13,7 +13,7 @@ from deployer.requirements import EnvironmentRequest
 from deployer.smallfiles import SmallFiles
 from deployer.state import Phase, Predictor
 from deployer.targets.kubernetes.imagebuilds import ImageBuilds
-from deployer.targets.kubernetes.runtimes import RUNTIMES
+from deployer.targets.kubernetes.runtimes import RUNTIMES, runs_tensorflow, runtime_name
 from deployer.targets.preparing import Preparing, Progress
 
 
@@ -65,11 +65,10 @@ class Preparation(Preparing[Prepared]):
 
     def _look(self, predictor: Predictor) -> Prepared:
         now = self._clock()
-        runtime = str(predictor.spec.get("runtime", "mlflow"))
         named = str(predictor.spec.get("image") or "")
-        if lacking := self._lacking(runtime, named):
+        if lacking := self._lacking(predictor, named):
             return Prepared(Phase.FAILED, now, error=lacking)
-        if not RUNTIMES[runtime].environment:
+        if runs_tensorflow(predictor.spec):
             return Prepared(Phase.READY, now, self._cluster.server_image)
         return Prepared(Phase.READY, now, named) if named else self._built(predictor, now)
 
@@ -96,16 +95,28 @@ class Preparation(Preparing[Prepared]):
             )
         return Prepared(Phase.READY, now, image.built.image, note)
 
-    def _lacking(self, runtime: str, named: str) -> VersionFailure | None:
-        """Why this cluster has nothing to serve a runtime with; `named`: an image of the spec's."""
+    def _lacking(self, predictor: Predictor, named: str) -> VersionFailure | None:
+        """Why this cluster has nothing to serve it with; `named`: an image of the spec's own."""
+        cluster, runtime = self._cluster, runtime_name(predictor.spec)
         if runtime not in RUNTIMES:
             return RuntimeUnavailable(
                 f"Nothing serves the runtime {runtime} on a cluster.",
                 f"Ask for another runtime in serving.yaml: {', '.join(RUNTIMES)}.",
             )
-        if runtime == "tfserving" and not (named or self._cluster.tfserving_image):
-            return RuntimeUnavailable(
-                "The cluster has no image of TensorFlow Serving.",
-                "Have an operator name one: tfserving_image of the cluster in platform.yaml.",
-            )
-        return None
+        what, setting = "", ""
+        if runtime == "tfserving" and not (named or cluster.tfserving_image):
+            what, setting = "image of TensorFlow Serving", "tfserving_image"
+        elif runtime == "seldon" and cluster.seldon is None:
+            what, setting = "operator of Seldon's", "seldon"
+        elif (
+            runtime == "seldon"
+            and predictor.spec["seldon"]["shape"] == "microservice"
+            and not (cluster.seldon and cluster.seldon.microservice_image)
+        ):
+            what, setting = "image of Seldon's microservice", "seldon.microservice_image"
+        if not what:
+            return None
+        return RuntimeUnavailable(
+            f"The cluster has no {what}, as far as its settings say.",
+            f"Have an operator name it: clusters.NAME.{setting} in platform.yaml.",
+        )

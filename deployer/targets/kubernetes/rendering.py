@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from deployer.state import Deployment, Predictor
-from deployer.targets.kubernetes.kinds import DEPLOYMENT
+from deployer.targets.kubernetes.kinds import DEPLOYMENT, SELDON_DEPLOYMENT
 from deployer.targets.kubernetes.manifests import IMAGE, Manifests
 from deployer.targets.kubernetes.objects import Key, LiveObject, digest_of
 from deployer.targets.kubernetes.ownership import Owner, key_of
@@ -123,15 +123,17 @@ class Rendering:
 
 
 def image_in_use(own: Sequence[LiveObject]) -> str:
-    """The image that a predictor's pods are to run, by the Deployment that we applied; "" if none.
+    """The image that a predictor's pods are to run, by what we applied that has them; "" if none.
 
     Our annotation says it, so that a container's image that somebody changed is not taken for it.
     """
     for obj in own:
-        if obj.kind == DEPLOYMENT and not obj.deleting:
+        if obj.kind in (DEPLOYMENT, SELDON_DEPLOYMENT) and not obj.deleting:
             whole = obj.object()
             noted = (whole["metadata"].get("annotations") or {}).get(IMAGE)
-            containers = whole["spec"]["template"]["spec"]["containers"]
-            first = next((str(c["image"]) for c in containers if c["name"] == SERVER), "")
-            return str(noted or first)
+            if noted:
+                return str(noted)
+            if obj.kind == DEPLOYMENT and obj.applied:
+                containers = whole["spec"]["template"]["spec"]["containers"]
+                return next((str(c["image"]) for c in containers if c["name"] == SERVER), "")
     return ""

@@ -6,7 +6,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
-from deployer.targets.kubernetes.kinds import CONFIG_MAP, DEPLOYMENT, SERVICE, Kind
+from deployer.targets.kubernetes.kinds import (
+    CONFIG_MAP,
+    DEPLOYMENT,
+    SELDON_DEPLOYMENT,
+    SERVICE,
+    Kind,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -16,24 +22,34 @@ class Runtime:
     Attributes:
         chart: its folder's name.
         whole: the kinds without any of which a predictor is rendered anew.
-        environment: whether its pods run the model's own environment.
     """
 
     chart: str
-    whole: frozenset[Kind] = frozenset({CONFIG_MAP, DEPLOYMENT, SERVICE})
-    environment: bool = True
+    whole: frozenset[Kind]
 
 
 RUNTIMES: Final[Mapping[str, Runtime]] = {
-    "mlflow": Runtime("model-server"),
-    "tfserving": Runtime("tfserving", environment=False),
+    "mlflow": Runtime("model-server", frozenset({CONFIG_MAP, DEPLOYMENT, SERVICE})),
+    "seldon": Runtime("seldon", frozenset({SELDON_DEPLOYMENT, SERVICE})),
+    "tfserving": Runtime("tfserving", frozenset({CONFIG_MAP, DEPLOYMENT, SERVICE})),
 }
 
 
+def runtime_name(spec: Mapping[str, Any]) -> str:
+    """The runtime's name in a predictor's spec; in one from an earlier release, our own server."""
+    return str(spec.get("runtime", "mlflow"))
+
+
 def runtime_of(spec: Mapping[str, Any]) -> Runtime:
-    """The runtime of a predictor's spec; of one from an earlier release, our own server.
+    """The runtime of a predictor's spec.
 
     Raises:
         KeyError: nothing serves it on a cluster.
     """
-    return RUNTIMES[str(spec.get("runtime", "mlflow"))]
+    return RUNTIMES[runtime_name(spec)]
+
+
+def runs_tensorflow(spec: Mapping[str, Any]) -> bool:
+    """Whether TensorFlow Serving does the work, so that no environment of Python's is needed."""
+    name = runtime_name(spec)
+    return name == "tfserving" or (name == "seldon" and spec["seldon"]["shape"] == "tensorflow")

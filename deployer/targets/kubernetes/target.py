@@ -26,7 +26,7 @@ from deployer.targets.kubernetes.apierrors import Unavailable
 from deployer.targets.kubernetes.apply import Applier
 from deployer.targets.kubernetes.bringing import Bringing
 from deployer.targets.kubernetes.cache import Cache
-from deployer.targets.kubernetes.choosing import first_ready, instance, known
+from deployer.targets.kubernetes.choosing import first_ready, has_pods, instance, known, made_of
 from deployer.targets.kubernetes.clusterrecords import ClusterRecords
 from deployer.targets.kubernetes.connection import Client
 from deployer.targets.kubernetes.doors import Doors
@@ -227,18 +227,19 @@ class KubernetesTarget:
         self, predictor: Predictor, live: Sequence[LiveObject], weight: int, now: float
     ) -> ObservedPredictor:
         own = [obj for obj in live if obj.predictor == predictor.name]
-        deployment = next((obj for obj in own if obj.kind == DEPLOYMENT), None)
+        deployment, resource = made_of(own)
         pods = [obj.object() for obj in own if obj.kind == POD]
         seen = observation.Seen(
             deployment.object() if deployment and not deployment.deleting else None,
             pods,
+            resource=resource.object() if resource and not resource.deleting else None,
             prepared=self._parts.preparation.seen(predictor.name),
         )
         verdict = self._examples.verdict(predictor.name, instance(pods))
         judged = observation.observe(predictor, seen, now, weight=weight, example=verdict)
-        if deployment is None or (judged.phase is Phase.READY and not judged.reason):
+        if (deployment or resource) is None or (judged.phase is Phase.READY and not judged.reason):
             return judged
-        found: Evidence = self._witness.ask(predictor.name, deployment.key.namespace, pods)
+        found: Evidence = self._witness.ask(predictor.name, own[0].key.namespace, pods)
         seen = replace(seen, events=found.events, log=found.log, answer=found.answer)
         return observation.observe(predictor, seen, now, weight=weight, example=verdict)
 
@@ -250,7 +251,7 @@ class KubernetesTarget:
                 continue
             self._parts.preparation.forget(slot.predictor)
             for obj in live:
-                if obj.kind == DEPLOYMENT and obj.predictor == name and not obj.deleting:
+                if obj.predictor == name and has_pods(obj) and not obj.deleting:
                     self._applier.delete(obj)
 
     def _ask(self, predictor: Predictor, live: Sequence[LiveObject]) -> None:

@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
-from deployer.clusters import Cluster
+from deployer.clusters import Cluster, SeldonOperator
 from deployer.specmodel import ServingSpec
 from deployer.specpods import DisruptionBudget, SecretKey, Toleration
 from deployer.state import Predictor
@@ -78,7 +78,26 @@ def values(
 def _mlflow(spec: ServingSpec, common: Values, _: Cluster, image: str) -> Values:
     """Of the chart model-server: `image` of the spec takes the place of the one that is built."""
     server = common["server"] | {"python": PYTHON}
-    return {"image": spec.image or image, "server": server}
+    scaling = {"autoscaling": _autoscaling(spec)}
+    return {"image": spec.image or image, "server": server} | scaling
+
+
+def _seldon(spec: ServingSpec, common: Values, cluster: Cluster, image: str) -> Values:
+    """Of the chart seldon; its operator sets the number of replicas, so that nothing else may."""
+    operator = cluster.seldon or SeldonOperator()
+    found = {
+        "shape": spec.seldon.shape,
+        "image": image,
+        "named": {"server": operator.server},
+        "tensorflow": {"image": "", "savedModel": spec.tfserving.saved_model},
+        "microservice": {"image": operator.microservice_image or ""},
+        "server": common["server"] | {"python": PYTHON},
+    }
+    if spec.seldon.shape == "tensorflow":
+        found["tensorflow"]["image"] = spec.image or cluster.tfserving_image or ""
+    elif spec.image:
+        found["image"] = spec.image
+    return found
 
 
 def _tfserving(spec: ServingSpec, _: Values, cluster: Cluster, image: str) -> Values:
@@ -86,6 +105,7 @@ def _tfserving(spec: ServingSpec, _: Values, cluster: Cluster, image: str) -> Va
     told = spec.tfserving
     return {
         "image": image,
+        "autoscaling": _autoscaling(spec),
         "tfserving": {
             "image": spec.image or cluster.tfserving_image or "",
             "savedModel": told.saved_model,
@@ -103,6 +123,7 @@ def _tfserving(spec: ServingSpec, _: Values, cluster: Cluster, image: str) -> Va
 
 _OF: Final[Mapping[str, Callable[[ServingSpec, Values, Cluster, str], Values]]] = {
     "mlflow": _mlflow,
+    "seldon": _seldon,
     "tfserving": _tfserving,
 }
 
@@ -132,7 +153,6 @@ def _common(
         },
         "service": {"headless": cluster.gateway.headless},
         "replicas": spec.replicas,
-        "autoscaling": _autoscaling(spec),
         "resources": {
             "cpu": None if spec.resources.cpu is None else format_cpu(spec.resources.cpu),
             "memory": None

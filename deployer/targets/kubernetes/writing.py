@@ -13,7 +13,7 @@ from typing import Any, Final, TypeVar
 
 from deployer.targets.kubernetes.apierrors import Conflict
 from deployer.targets.kubernetes.connection import MANAGER, Client, Object
-from deployer.targets.kubernetes.kinds import DEPLOYMENT, Kind
+from deployer.targets.kubernetes.kinds import DEPLOYMENT, SELDON_DEPLOYMENT, Kind
 from deployer.targets.kubernetes.objects import LiveObject, Packer
 
 TRIES: Final = 5
@@ -21,6 +21,7 @@ _CREATED: Final = f"{MANAGER}/Update"
 """How the API notes the fields of an object that we made, until we first apply it."""
 
 _APPLIED: Final = f"{MANAGER}/Apply"
+_WITH_PODS: Final = (DEPLOYMENT, SELDON_DEPLOYMENT)
 Done = TypeVar("Done")
 
 
@@ -105,7 +106,7 @@ class Writer:
             live.key.name,
             uid=live.uid,
             resource_version=live.resource_version,
-            propagation="Foreground" if live.kind == DEPLOYMENT else "Background",
+            propagation="Foreground" if live.kind in _WITH_PODS else "Background",
         )
 
 

@@ -26,6 +26,16 @@ an object needs both.
 - apiGroups: [policy]
   resources: [poddisruptionbudgets]
   verbs: [get, list, watch, create, patch, delete]
+{{- $seldon := false }}
+{{- range .Values.settings.clusters | default dict }}
+{{- if kindIs "map" .seldon }}{{ $seldon = true }}{{ end }}
+{{- end }}
+{{- if $seldon }}
+# Versions that are served by Seldon's operator.
+- apiGroups: [machinelearning.seldon.io]
+  resources: [seldondeployments]
+  verbs: [get, list, watch, create, patch, delete]
+{{- end }}
 # Shares of the traffic.
 - apiGroups: [gateway.networking.k8s.io]
   resources: [httproutes]

@@ -21,3 +21,5 @@ class PodReason(StrEnum):
     NODE_LOST = "NodeLost"
     EVICTED = "Evicted"
     SCALED_TO_ZERO = "ScaledToZero"
+    SELDON_REFUSED = "SeldonRefused"
+    SELDON_LOOPS = "SeldonLoops"
