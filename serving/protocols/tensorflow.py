@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
@@ -37,6 +38,9 @@ DATATYPES = {
     "DT_DOUBLE": "FP64",
     "DT_STRING": "BYTES",
 }
+
+_OUTPUTS = re.compile(rb'\A(\s*{\s*)"outputs"')
+"""The only field of an answer to `inputs`; a field of a row may have that name, too."""
 
 
 class Unreadable(Exception):  # noqa: N818 - named for what is wrong
@@ -208,7 +212,7 @@ def _numbers(values: Iterable[Any], tensor: Tensor) -> list[Any]:
 
 def predictions(body: bytes) -> bytes:
     """Return what :predict answered in MLflow's form: `predictions`, whichever way it was asked."""
-    return body.replace(b'"outputs"', b'"predictions"', 1)
+    return _OUTPUTS.sub(rb'\1"predictions"', body)
 
 
 # -- both

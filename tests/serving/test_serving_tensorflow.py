@@ -209,7 +209,8 @@ def test_answers_are_in_mlflows_form_whichever_way_it_was_asked():
     assert tensorflow.predictions(b'{\n    "outputs": ["outputs"]\n}') == (
         b'{\n    "predictions": ["outputs"]\n}'
     )
-    assert tensorflow.predictions(b'{"predictions": [1]}') == b'{"predictions": [1]}'
+    for as_it_is in (b'{"predictions": [1]}', b'{"predictions": [{"outputs": 1, "more": 2}]}'):
+        assert tensorflow.predictions(as_it_is) == as_it_is
 
 
 @pytest.mark.parametrize(
