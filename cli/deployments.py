@@ -243,9 +243,7 @@ def stuck(deployment: Deployment, version: str | None) -> bool:
     if deployment["sync"] in HELD:
         return True
     about_this = version is None or version_of(deployment["wanted"]) == version
-    coming = deployment["reason"] == "GatewayUnavailable" or any(
-        each["phase"] in COMING for each in deployment["predictors"]
-    )
+    coming = any(each["phase"] in COMING for each in deployment["predictors"])
     again = deployment.get("retry_at") is not None
     return about_this and deployment["state"] in STUCK and not coming and not again
 

@@ -83,7 +83,7 @@ class Deployment(TypedDict):
     """Everything that is told of one registered model in one environment.
 
     `notes` say what its serving spec asks for and does not get, or gets with a consequence.
-    `retry_at` is when the wanted version, which failed, is tried again by itself; null: it is not.
+    `retry_at` is when what failed is tried again by itself; null: it is not.
     """
 
     id: str

@@ -11,7 +11,14 @@ from contextlib import suppress
 from dataclasses import replace
 
 from deployer import commands, interventions, naming
-from deployer.errors import NotFound, PassFailed, PlanChanged, SchnitzelError, UnsafePlan
+from deployer.errors import (
+    NotFound,
+    PassFailed,
+    PlanChanged,
+    SchnitzelError,
+    UnsafePlan,
+    may_pass,
+)
 from deployer.history import Event
 from deployer.interventions import Word
 from deployer.metrics import Metrics
@@ -261,7 +268,11 @@ class Controller:
             done = self._reconciler.run(*key, self._statuses.get(key))
         self._statuses[key] = done.told
         if done.error:
-            return self._failed(key, done.error)
+            pause = self._failed(key, done.error)
+            if may_pass(done.error):
+                again = self.world.clock() + pause
+                self._statuses[key] = replace(done.told, retry_at=again)
+            return pause
         self._tries.pop(key, None)
         if not done.told.settled:
             return MOVING_SECONDS

@@ -47,6 +47,8 @@ class Status:
     changed_at: float
     settled: bool
     plan: Mapping[str, Any]
+    retry_at: float | None = None
+    """When a pass is tried again that broke for what may pass by itself."""
 
 
 def judge(

@@ -69,9 +69,12 @@ def deployment(status: Status, settings: Settings) -> answers.Deployment:
 
 
 def _retry_at(status: Status) -> float | None:
+    """When it is tried again by itself: the pass that broke, else the version that failed."""
+    if status.verdict.state not in FAILING:
+        return None
     champion = status.wanted.champion
     failure = status.record.failures.get(champion.digest) if champion else None
-    return failure.retry_at if failure and status.verdict.state in FAILING else None
+    return status.retry_at or (failure.retry_at if failure else None)
 
 
 def plan(status: Status) -> plananswers.Plan:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from dataclasses import replace
+from datetime import datetime
 
 import pytest
 from processes import free_port, wait_for
@@ -30,6 +31,7 @@ from deployer.state import Description, Mark, Observed, Record
 from deployer.status import Status
 from deployer.telling import LASTS_SECONDS
 from deployer.versions import ModelVersion, RegisteredModel, RegistrySnapshot, VersionId
+from deployer.views import deployment
 from deployer.watch import Watch
 from deployer.world import World
 
@@ -166,6 +168,18 @@ def test_a_failure_that_was_foreseen_keeps_its_own_reason(controller, target):
     [status] = wait_for(controller.statuses, "the deployment to be shown")
     assert status.verdict.reason == "TargetUnavailable"
     assert status.verdict.next_step == "schnitzel up"
+    told = wait_for(
+        lambda: deployment(controller.status("angler-prod"), controller.world.settings)["retry_at"],
+        "a time for the next try, since it may pass",
+    )
+    assert datetime.fromisoformat(told).timestamp() > controller.world.clock()
+
+
+def test_what_does_not_pass_by_itself_is_not_waited_for(controller, target):
+    target.error = TargetUnavailable("It is somebody else's.", "--adopt", passing=False)
+    controller.start()
+    [status] = wait_for(controller.statuses, "the deployment to be shown")
+    assert deployment(status, controller.world.settings)["retry_at"] is None
 
 
 def test_it_has_looked_once_each_of_those_on_record_has_a_status(controller, target):
