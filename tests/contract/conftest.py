@@ -11,12 +11,14 @@ from cluster import cluster
 from cluster_place import ClusterPlace
 from local_place import LocalPlace
 from places import Place
+from seldon_contract_place import SeldonPlace
 
 PLACES = {
     "local": LocalPlace,
     "kubernetes": lambda home: ClusterPlace(cluster(), home),
+    "seldon": lambda home: SeldonPlace(cluster(), home),
 }
-MARKS = {"kubernetes": [pytest.mark.cluster]}
+MARKS = {"kubernetes": [pytest.mark.cluster], "seldon": [pytest.mark.cluster]}
 
 
 @pytest.hookimpl(hookwrapper=True)

@@ -10,9 +10,9 @@ from typing import Any
 
 import pytest
 from cluster import Cluster, cluster
-from processes import Running, wait_for
+from processes import Running
 from seldon_operator import crd
-from seldon_place import PREFIX, Object, Place, namespace, standing_in
+from seldon_place import PREFIX, Object, Place, have_crd, namespace, standing_in
 
 
 @pytest.fixture(scope="session")
@@ -22,10 +22,7 @@ def kube() -> Cluster:
 
 @pytest.fixture(scope="session")
 def seldon_crd(kube: Cluster) -> str:
-    """The stand-in's CRD; it stays, as other CRDs of the tests do."""
-    kube.apply(crd.crd())
-    known = ("get", "seldondeployments", "-A")  # a wait for a CRD without status ends at once
-    wait_for(lambda: kube.run(*known).returncode == 0, "the CRD to be established", 30)
+    have_crd(kube)
     return crd.NAME
 
 

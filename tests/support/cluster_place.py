@@ -29,12 +29,15 @@ class ClusterPlace(Place):
         "routing": "Client.server_side_apply HTTPRoute",
         "removing": "Client.delete Deployment",
     }
-    kinds = ("ModelDeployment", "ConfigMap", "Deployment", "Service", "HTTPRoute", "Pod")
+    kinds: ClassVar = ("ModelDeployment", "ConfigMap", "Deployment", "Service", "HTTPRoute", "Pod")
+    reached: ClassVar = Reached
+    prod: ClassVar[Mapping[str, Any]] = {"policy": POLICY}
+    """More of the environment's settings."""
 
     def __init__(self, cluster: Cluster, home: Path) -> None:
-        settings = {"registry": REGISTRY, "each": {"prod": {"policy": POLICY}}}
+        settings = {"registry": REGISTRY, "each": {"prod": self.prod}}
         self.cluster = cluster
-        platform = Reached(cluster, home, ["prod"], settings)
+        platform = self.reached(cluster, home, ["prod"], settings)
         super().__init__(platform, cluster.fact("mlflow_url"), platform.environment("prod"))
         self.mark, self.alias_name = platform.mark, platform.environment("prod")
 
@@ -46,11 +49,8 @@ class ClusterPlace(Place):
         self._kubectl("delete", "lease", f"schnitzel-{self.mark}", "--ignore-not-found")
 
     def things(self, model: str) -> dict[str, Thing]:
-        kinds = ",".join(self.kinds)
-        chosen = f"schnitzel.dev/deployment={self._id(model)}"
-        where = ("-n", self.environment, "-l", chosen, "--show-managed-fields")
-        listed = self.cluster.get(kinds, *where)["items"]
         found: dict[str, Thing] = {}
+        listed = self.objects(model)
         for obj in sorted(listed, key=lambda obj: str(obj["metadata"]["creationTimestamp"])):
             kind, name = obj["kind"], obj["metadata"]["name"]
             if kind == "Pod":
@@ -58,9 +58,19 @@ class ClusterPlace(Place):
                 name += " and another" * (name in found)
                 found[name] = _pod(obj)
             elif kind == "ModelDeployment":
-                found[RECORD] = Thing("", _stamp(obj))
+                found[RECORD] = Thing("", self.stamp(obj))
             else:
-                found[f"{kind} {name}"] = Thing(_content(obj), _stamp(obj))
+                found[f"{kind} {name}"] = Thing(_content(obj), self.stamp(obj))
+        return found
+
+    def objects(self, model: str) -> list[dict[str, Any]]:
+        """All objects that stand for a model."""
+        return self.labelled(f"schnitzel.dev/deployment={self._id(model)}", *self.kinds)
+
+    def labelled(self, chosen: str, *kinds: str) -> list[dict[str, Any]]:
+        """The objects of these kinds with a label."""
+        where = ("-n", self.environment, "-l", chosen, "--show-managed-fields")
+        found: list[dict[str, Any]] = self.cluster.get(",".join(kinds), *where)["items"]
         return found
 
     def meddlings(self, model: str) -> dict[str, Callable[[], object]]:
@@ -75,6 +85,16 @@ class ClusterPlace(Place):
             ),
         }
 
+    def stamp(self, obj: Mapping[str, Any]) -> str:
+        """Another after any write of ours, and a new start; not after a word of the cluster's."""
+        meta = obj["metadata"]
+        ours = [entry for entry in meta.get("managedFields", []) if self.counts(entry)]
+        return json.dumps([meta["uid"], meta.get("generation"), ours], sort_keys=True)
+
+    def counts(self, entry: Mapping[str, Any]) -> bool:
+        """Whether an entry of managedFields is of a write of ours."""
+        return bool(entry["manager"] == "schnitzel")
+
     def _id(self, model: str) -> str:
         return f"{self.model(model)}--{self.environment}"
 
@@ -86,13 +106,6 @@ def _content(obj: Mapping[str, Any]) -> str:
     """What an object is made of, without what is another one whenever it is made anew."""
     kept = {k: v for k, v in obj.get("spec", {}).items() if k not in ("clusterIP", "clusterIPs")}
     return json.dumps([kept, obj.get("data"), "deletionTimestamp" in obj["metadata"]])
-
-
-def _stamp(obj: Mapping[str, Any]) -> str:
-    """Another after any write of ours, and after a new start; not after a word of the cluster's."""
-    meta = obj["metadata"]
-    ours = [entry for entry in meta.get("managedFields", []) if entry["manager"] == "schnitzel"]
-    return json.dumps([meta["uid"], meta.get("generation"), ours], sort_keys=True)
 
 
 def _pod(obj: Mapping[str, Any]) -> Thing:

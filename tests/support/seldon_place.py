@@ -13,6 +13,7 @@ from typing import Any
 
 from cluster import ROOT, Cluster
 from processes import Running, wait_for
+from seldon_operator import crd
 
 PREFIX = f"seldon-{secrets.token_hex(3)}-"
 """Of the namespaces of this test run."""
@@ -60,6 +61,13 @@ class Place:
 
     def delete(self, kind: str, name: str, *flags: str) -> None:
         self.kube.kubectl("delete", kind, name, "-n", self.name, *flags)
+
+
+def have_crd(kube: Cluster) -> None:
+    """The stand-in's CRD is there; it stays, as other CRDs of the tests do."""
+    kube.apply(crd.crd())
+    known = ("get", "seldondeployments", "-A")  # a wait for a CRD without status ends at once
+    wait_for(lambda: kube.run(*known).returncode == 0, "the CRD to be established", 30)
 
 
 @contextmanager
