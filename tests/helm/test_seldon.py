@@ -365,3 +365,25 @@ def test_names_fit(render, one, shape):
     service = one(render("seldon", shape, predictor=longest), "Service")
     assert len(f"{longest}-main-model") <= 63
     assert service["spec"]["selector"] == {"seldon-app": f"{longest}-main"}
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+def test_the_platforms_monitor_finds_our_server_and_no_other(render, one, inner, pods, shape):
+    """Of all ports that it looks at, one is where the annotation says, and it is our server's."""
+    monitor = one(render("schnitzel", "everything"), "PodMonitor")["spec"]
+    for endpoint in monitor["podMetricsEndpoints"]:
+        [rule] = endpoint["relabelings"]
+        assert (rule["action"], rule["sourceLabels"], rule["targetLabel"]) == (
+            "keepequal",
+            ["__meta_kubernetes_pod_annotation_prometheus_io_port"],
+            "__meta_kubernetes_pod_container_port_number",
+        )
+    looked_at = {endpoint["port"] for endpoint in monitor["podMetricsEndpoints"]}
+    said = inner(shape)["annotations"]["prometheus.io/port"]
+    [found] = [
+        container["name"]
+        for container in pods(shape)["containers"]
+        for port in container["ports"]
+        if port["name"] in looked_at and str(port["containerPort"]) == said
+    ]
+    assert found == ("oip" if shape in ("tensorflow", "microservice") else "model")

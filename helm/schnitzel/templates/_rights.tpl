@@ -26,11 +26,7 @@ an object needs both.
 - apiGroups: [policy]
   resources: [poddisruptionbudgets]
   verbs: [get, list, watch, create, patch, delete]
-{{- $seldon := false }}
-{{- range .Values.settings.clusters | default dict }}
-{{- if kindIs "map" .seldon }}{{ $seldon = true }}{{ end }}
-{{- end }}
-{{- if $seldon }}
+{{- if include "schnitzel.has-seldon" . }}
 # Versions that are served by Seldon's operator.
 - apiGroups: [machinelearning.seldon.io]
   resources: [seldondeployments]
@@ -56,6 +52,13 @@ an object needs both.
 - apiGroups: [""]
   resources: [pods/proxy]
   verbs: [get, create]
+{{- end }}
+{{- end }}
+
+{{/* Whether a cluster has Seldon's operator; empty if none has. */}}
+{{- define "schnitzel.has-seldon" -}}
+{{- range .Values.settings.clusters | default dict }}
+{{- if kindIs "map" .seldon }}yes{{ end }}
 {{- end }}
 {{- end }}
 
