@@ -19,6 +19,24 @@ PLACES = {
     "seldon": lambda home: SeldonPlace(cluster(), home),
 }
 MARKS = {"kubernetes": [pytest.mark.cluster], "seldon": [pytest.mark.cluster]}
+LONG = {
+    "seldon": (
+        "test_the_record_is_kept_over_a_restart",
+        "test_killed_at_each_turn_of_a_rollout_it_goes_on",
+        "test_an_empty_registry_takes_nothing_away",
+        "test_another_registry_in_the_old_ones_place_changes_nothing",
+    )
+}
+"""What is told least of a place, and is run there with the long ones only."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark what is long in one place alone."""
+    for item in items:
+        name = getattr(item, "originalname", "")
+        where = getattr(item, "callspec", None)
+        if where and name in LONG.get(where.params.get("place"), ()):
+            item.add_marker(pytest.mark.long)
 
 
 @pytest.hookimpl(hookwrapper=True)
