@@ -1,4 +1,8 @@
-"""The stand-in of the operator at work on a real API server, line by line of what was measured."""
+"""The stand-in of the operator at work on a real API server, line by line of what was measured.
+
+What shows that it works at all is run always; the rest, which guards changes of itself, with the
+long ones.
+"""
 
 import copy
 import json
@@ -59,6 +63,7 @@ def test_from_applied_to_available_and_gone(place, resource):
     wait_for(lambda: not any(place.get(kind) for kind in kinds), "all to be gone", 90)
 
 
+@pytest.mark.long
 def test_applying_again_changes_nothing_and_the_operator_owns_only_the_status(place, resource):
     found = resource(containers=None)
     container = found["spec"]["predictors"][0]["componentSpecs"][0]["spec"]["containers"][0]
@@ -83,6 +88,7 @@ def test_applying_again_changes_nothing_and_the_operator_owns_only_the_status(pl
     assert done.returncode == 0, done.stdout
 
 
+@pytest.mark.long
 def test_a_protocol_that_is_left_out_is_the_only_difference(place, resource, container):
     place.apply(resource(containers=[container(ports=[{"name": "http", "containerPort": 9000}])]))
     predictor = place.find("seldondeployment", "sd")["spec"]["predictors"][0]
@@ -106,6 +112,7 @@ def test_what_is_changed_by_hand_is_put_back(place, resource):
     wait_for(again, "what was deleted to be there again", every=0.2)
 
 
+@pytest.mark.long
 def test_the_mark_says_when_an_update_has_happened(place, resource):
     found = resource()
     place.apply(marked(found, "1"))
@@ -119,6 +126,7 @@ def test_the_mark_says_when_an_update_has_happened(place, resource):
     wait_for(lambda: not old & set(pods(place)), "the old pod to go", 60)
 
 
+@pytest.mark.long
 def test_a_new_container_name_makes_a_new_deployment_without_a_gap(place, resource, container):
     place.apply(resource())
     place.wait_state("sd", "Available")
@@ -141,6 +149,7 @@ def test_a_new_container_name_makes_a_new_deployment_without_a_gap(place, resour
     wait_for(look, "the new Deployment alone", 90, every=0.1)
 
 
+@pytest.mark.long
 def test_a_bad_update_stays_creating_and_going_back_touches_no_pod(place, resource):
     good = marked(resource(progressDeadlineSeconds=5), "1")
     place.apply(good)
@@ -162,6 +171,7 @@ def test_a_bad_update_stays_creating_and_going_back_touches_no_pod(place, resour
     assert old <= set(pods(place))
 
 
+@pytest.mark.long
 def test_a_bad_first_install_fails(place, resource, container):
     bad = container(image="localhost:9/none:1")
     place.apply(resource(containers=[bad], progressDeadlineSeconds=5))
@@ -169,6 +179,7 @@ def test_a_bad_first_install_fails(place, resource, container):
     assert told["description"] == "Deployment is no longer progressing and not available."
 
 
+@pytest.mark.long
 def test_no_replica_is_creating(place, resource):
     place.apply(resource(replicas=0))
     place.wait_state("sd", "Creating")
@@ -185,6 +196,7 @@ def test_a_graph_that_names_no_container_is_available_without_a_service(place, r
     assert place.names("services") == set()
 
 
+@pytest.mark.long
 def test_without_a_named_port_its_probe_keeps_it_creating(place, resource):
     place.apply(resource(graph={"name": "other", "type": "MODEL"}))
     place.wait_state("sd", "Creating")
@@ -197,6 +209,7 @@ def test_no_components_are_available_without_a_deployment(place, resource):
     assert place.names("deployments") == set()
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("protocol", "graph", "said"),
     [
@@ -213,6 +226,7 @@ def test_what_cannot_be_made_fails_with_a_sentence(place, resource, protocol, gr
     assert said in place.wait_state("sd", "Failed")["description"]
 
 
+@pytest.mark.long
 def test_without_replicas_an_update_loops_until_they_are_set(place, resource):
     found = resource(replicas=None)
     place.apply(marked(found, "1"))
@@ -230,6 +244,7 @@ def test_without_replicas_an_update_loops_until_they_are_set(place, resource):
     rolled(place, "2")
 
 
+@pytest.mark.long
 def test_a_removed_predictor_goes_when_the_rest_is_ready_its_services_last(place, resource):
     found = resource()
     [predictor] = found["spec"]["predictors"]
@@ -249,6 +264,7 @@ def test_a_removed_predictor_goes_when_the_rest_is_ready_its_services_last(place
     wait_for(look, "the Services of the removed predictor to go", 60, every=0.2)
 
 
+@pytest.mark.long
 def test_one_of_two_resources_goes_and_the_other_stays_untouched(place, resource):
     place.apply(resource("one"), resource("two"))
     for name in ("one", "two"):
@@ -266,6 +282,7 @@ def test_one_of_two_resources_goes_and_the_other_stays_untouched(place, resource
     assert of_two() == before
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("spoil", "said"),
     [
@@ -330,6 +347,7 @@ def test_no_predictors_end_it(kube, seldon_crd, resource, tmp_path):
         assert "IndexError: list index out of range" in running.log.read_text()
 
 
+@pytest.mark.long
 def test_its_pods_are_told_where_to_listen(place, resource, container, image):
     script = f"env > {FILE}; exec /bin/sleep 600"
     probe = {"exec": {"command": ["/bin/grep", "-q", "PREDICTIVE_UNIT_ID=model", FILE]}}
