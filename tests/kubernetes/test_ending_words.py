@@ -136,19 +136,29 @@ def test_a_crash_without_a_word_is_told_by_its_exit(
     assert found.message.endswith(sentence)
 
 
-def test_a_saved_model_that_does_not_load_is_told_in_tensorflow_serving_s_words() -> None:
+@pytest.mark.parametrize(
+    ("error", "told"),
+    [
+        ("NOT_FOUND: no SavedModel there", "NOT_FOUND: no SavedModel there."),
+        (
+            "INVALID_ARGUMENT: 2 root error(s) found.\n  (0) INVALID_ARGUMENT: password=hunter2\n",
+            "INVALID_ARGUMENT: 2 root error(s) found. (0) INVALID_ARGUMENT: password=[redacted].",
+        ),
+    ],
+)
+def test_a_saved_model_that_does_not_load_is_told_in_tensorflow_serving_s_words(
+    error: str, told: str
+) -> None:
     words = (
         "Failed to start server. Error: UNKNOWN: 1 servable(s) did not become available: "
-        "{{Servable(name: model version: 3) due to error: NOT_FOUND: no SavedModel there}, }\n"
+        f"{{{{Servable(name: model version: 3) due to error: {error}}}, }}\nterminate called\n"
     )
     [status] = ended(255, message=words)["status"]["containerStatuses"]
     crash = {"status": {"initContainerStatuses": [status | {"name": "tfserving"}]}}
     found = crashed(crash, "tfserving", [], "", served=False, show="logs")
     assert found is not None
     assert (found.reason, found.final, found.passing) == ("LoadError", True, False)
-    assert found.message == (
-        "TensorFlow Serving cannot load the model: NOT_FOUND: no SavedModel there."
-    )
+    assert found.message == f"TensorFlow Serving cannot load the model: {told}"
     assert "tfserving.saved_model" in found.hint
 
 

@@ -32,7 +32,9 @@ class Servable:
         try:
             with self._session.graph.as_default():
                 loaded = v1.saved_model.loader.load(self._session, tags, str(folder))
-        except (OSError, RuntimeError, ValueError, tf.errors.OpError) as error:
+        except tf.errors.OpError as error:
+            raise Status(_code(error), _message(error)) from error
+        except (OSError, RuntimeError, ValueError) as error:
             raise Status("NOT_FOUND", f"{error} (in {folder})") from error
         self.signatures = loaded.signature_def
         self.warmed = 0
@@ -70,7 +72,7 @@ class Servable:
                 {signature.inputs[name].name: value for name, value in inputs.items()},
             )
         except tf.errors.OpError as error:
-            raise Status(_code(error), error.message) from error
+            raise Status(_code(error), _message(error)) from error
         except (ValueError, TypeError) as error:  # what Python's session finds before TensorFlow
             raise invalid(str(error)) from error
         return dict(zip(names, found, strict=True))
@@ -143,6 +145,11 @@ class Servable:
 def _code(error: tf.errors.OpError) -> str:
     names = {3: "INVALID_ARGUMENT", 5: "NOT_FOUND", 9: "FAILED_PRECONDITION", 12: "UNIMPLEMENTED"}
     return names.get(error.error_code, "INTERNAL")
+
+
+def _message(error: tf.errors.OpError) -> str:
+    """Without the words that Python's session puts before TensorFlow's own."""
+    return str(error.message).removeprefix("Graph execution error:").strip()
 
 
 def say(message: str) -> None:

@@ -38,7 +38,7 @@ _BACKING_OFF = "CrashLoopBackOff"
 _LOADING = "Loading"
 """What a server says of itself that is only on its way (serving/app.py)."""
 
-_UNLOADED = re.compile(r"did not become available.*?due to error: ([^\n]*?)[}, ]*(?:\n|$)")
+_UNLOADED = re.compile(r"did not become available.*?due to error: (.*?)(?:\}, |\Z)", re.DOTALL)
 """How TensorFlow Serving ends that was told to try once (model_servers/server_core.cc)."""
 
 _UNSTARTED = ("StartError", "ContainerCannotRun", "RunContainerError", "CreateContainerError")
