@@ -12,20 +12,24 @@ from cluster_place import ClusterPlace
 from local_place import LocalPlace
 from places import Place
 from seldon_contract_place import SeldonPlace
+from tfserving_place import TfservingPlace
 
 PLACES = {
     "local": LocalPlace,
     "kubernetes": lambda home: ClusterPlace(cluster(), home),
     "seldon": lambda home: SeldonPlace(cluster(), home),
+    "tfserving": lambda home: TfservingPlace(cluster(), home),
 }
-MARKS = {"kubernetes": [pytest.mark.cluster], "seldon": [pytest.mark.cluster]}
+MARKS = {name: [pytest.mark.cluster] for name in PLACES if name != "local"}
+SAME = (
+    "test_the_record_is_kept_over_a_restart",
+    "test_killed_at_each_turn_of_a_rollout_it_goes_on",
+    "test_an_empty_registry_takes_nothing_away",
+    "test_another_registry_in_the_old_ones_place_changes_nothing",
+)
 LONG = {
-    "seldon": (
-        "test_the_record_is_kept_over_a_restart",
-        "test_killed_at_each_turn_of_a_rollout_it_goes_on",
-        "test_an_empty_registry_takes_nothing_away",
-        "test_another_registry_in_the_old_ones_place_changes_nothing",
-    )
+    "seldon": SAME,
+    "tfserving": (*SAME, "test_what_is_changed_by_hand_while_no_deployer_runs_is_put_back"),
 }
 """What is told least of a place, and is run there with the long ones only."""
 

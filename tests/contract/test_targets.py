@@ -5,6 +5,7 @@ No webhook tells of anything here: what is promoted is found by looking.
 
 from __future__ import annotations
 
+import json
 import time
 
 import pytest
@@ -28,8 +29,7 @@ def lost_nothing(load, *versions):
     """Every request was answered, by one of these versions, and each of them answered some."""
     assert not load.failed, load.failed[:3]
     assert load.versions() == {str(version) for version in versions}
-    assert {a.body for a in load.answers} == {f'{{"predictions": [{v}]}}' for v in versions}
-    assert all(f"[{a.version}]" in a.body for a in load.answers)
+    assert all(json.loads(a.body) == {"predictions": [int(a.version)]} for a in load.answers)
 
 
 def test_a_promotion_by_alias_is_served(place):

@@ -17,7 +17,6 @@ import httpx
 import pytest
 import tfserving_standin
 from cluster import Cluster
-from environment_builder import Builder
 from processes import wait_for
 from tfserving_image import standin_image
 
@@ -32,7 +31,6 @@ pytestmark = [
 ]
 
 ROOT = Path(__file__).parents[2]
-REQUIREMENTS = ["tensorflow-cpu==2.21.0", "grpcio==1.85.1"]
 SAVE = ROOT / "tests" / "serving" / "save_saved_models.py"
 KEPT = "schnitzel.dev/tests"
 SPINS = 300_000
@@ -49,11 +47,8 @@ print(tf.make_ndarray(stub.Predict(request, 60).outputs["y"]).tolist())
 
 
 @pytest.fixture(scope="module")
-def image(
-    cluster: Cluster, images: dict[str, str], tmp_path_factory: pytest.TempPathFactory
-) -> str:
-    builder = Builder(cluster, images, tmp_path_factory.mktemp("environment"))
-    return standin_image(cluster, builder.environment("tensorflow", REQUIREMENTS))
+def image(cluster: Cluster) -> str:
+    return standin_image(cluster)
 
 
 @pytest.fixture(scope="module")

@@ -1,14 +1,15 @@
 """Real models, logged to a real MLflow in one go. Run as a program: URL and a JSON list of them.
 
-Each is {"name": ..., "kind": ..., "say": ..., "serving": {...}}; all but those of scikit-learn have
-the same requirements, so that one environment serves them. Prints a JSON list of the versions made,
-in order.
+Each is {"name": ..., "kind": ..., "say": ..., "serving": {...}}, and maybe "beside", a folder whose
+content is logged with it; all but those of scikit-learn have the same requirements, so that one
+environment serves them. Prints a JSON list of the versions made, in order.
 """
 
 from __future__ import annotations
 
 import contextlib
 import json
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -82,6 +83,8 @@ def _log(mlflow: Any, model: dict[str, Any]) -> int:
             (path / "serving.yaml").write_text(yaml.safe_dump(model["serving"]))
         if "serving_text" in model:
             (path / "serving.yaml").write_text(model["serving_text"])
+        if "beside" in model:
+            shutil.copytree(model["beside"], path, dirs_exist_ok=True)
         if model.get("python"):
             text = (path / "python_env.yaml").read_text()
             lines = [f"python: {model['python']}" if x.startswith("python:") else x
