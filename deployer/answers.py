@@ -181,6 +181,13 @@ class Environments(TypedDict):
     environments: list[Environment]
 
 
+class Page(TypedDict):
+    """Where the metrics of a model server are, and its labels, as Prometheus wants to be told."""
+
+    targets: list[str]
+    labels: dict[str, str]
+
+
 class Accepted(TypedDict):
     """The registry was accepted."""
 

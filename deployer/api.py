@@ -16,7 +16,7 @@ from fastapi.responses import JSONResponse, Response
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from starlette.middleware.trustedhost import TrustedHostMiddleware
 
-from deployer import __version__, apichanges, apireads, imagesapi, upgradeapi, webhooks
+from deployer import __version__, answers, apichanges, apireads, imagesapi, upgradeapi, webhooks
 from deployer.engine import Engine
 from deployer.errors import (
     NotFound,
@@ -106,6 +106,12 @@ def _machines(app: FastAPI, engine: Engine, webhook_secret: str) -> None:
     def metrics() -> Response:
         text = generate_latest(engine.metrics.registry)
         return Response(text, media_type=CONTENT_TYPE_LATEST)
+
+    @app.get("/metrics/servers")
+    def servers() -> list[answers.Page]:
+        """Where Prometheus finds the model servers of this machine: its `http_sd_configs`."""
+        pages = [page for target in engine.world.each_target for page in target.pages()]
+        return [{"targets": [page.address], "labels": dict(page.labels)} for page in pages]
 
     @app.post("/webhooks/mlflow")
     async def webhook(request: Request) -> dict[str, Any]:

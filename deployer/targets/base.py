@@ -6,7 +6,7 @@ build, a start, an example request is begun, and seen in what `observe` returns.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -24,6 +24,14 @@ class Finding:
     level: str
     message: str
     mend: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """Where one running server shows its metrics ("HOST:PORT", at /metrics), and whose it is."""
+
+    address: str
+    labels: Mapping[str, str]
 
 
 class Target(Protocol):
@@ -90,6 +98,10 @@ class Target(Protocol):
 
     def check(self) -> list[Finding]:
         """Look at what it needs; of this machine `schnitzel doctor` tells, and nothing here."""
+        ...
+
+    def pages(self) -> list[Page]:
+        """The metrics of the model servers here; none where Prometheus finds them by itself."""
         ...
 
     def environments(self, needs: Needs) -> Inventory:

@@ -19,7 +19,7 @@ from deployer.rendered import Node, Preview
 from deployer.settings import Settings
 from deployer.state import Deployment, Observed, ObservedPredictor, Phase, Predictor, Record
 from deployer.status import Status
-from deployer.targets.base import Finding
+from deployer.targets.base import Finding, Page
 from deployer.targets.examples import Examples
 from deployer.targets.kubernetes import observation, podlogs, tree
 from deployer.targets.kubernetes.apierrors import Unavailable
@@ -192,6 +192,10 @@ class KubernetesTarget:
     def check(self) -> list[Finding]:
         """See the base class."""
         return self._parts.check()
+
+    def pages(self) -> list[Page]:
+        """See the base class: pods are found by their labels."""
+        return []
 
     def environments(self, needs: Needs) -> Inventory:
         """See the base class."""

@@ -19,6 +19,7 @@ from typing import Any, Protocol
 from pydantic import TypeAdapter, ValidationError
 
 from deployer.state import Predictor
+from deployer.targets.base import Page
 from deployer.targets.local.gateway import LOOPBACK, write_atomically
 
 # Below the range from which the kernel takes ports for outgoing connections (32768 and up).
@@ -116,6 +117,21 @@ class PredictorFiles:
         """The ports of its replicas, as far as they were started."""
         ports = [self.server(replica).get("port") for replica in replicas(predictor)]
         return [port for port in ports if isinstance(port, int)]
+
+    def pages(self, host: str) -> list[Page]:
+        """Where each replica that was started shows its metrics, on that host."""
+        found = []
+        for known in self.all():
+            labels = {
+                "deployment": known.deployment,
+                "model": known.model,
+                "version": str(known.predictor.version.number),
+                "environment": known.environment,
+                "predictor": known.predictor.name,
+            }
+            ports = self.ports(known.predictor)
+            found += [Page(f"{host}:{port}", labels) for port in ports]
+        return found
 
     def configure(self, definition: Definition, replica: str, artifact: Path, python: Path) -> Path:
         """Write what a replica is to be started with; returns the file.

@@ -23,7 +23,7 @@ from deployer.errors import GatewayUnavailable, TargetUnavailable
 from deployer.rendered import Node, Preview
 from deployer.state import Deployment, Observed, ObservedPredictor, Phase, Predictor
 from deployer.status import Status
-from deployer.targets.base import Finding
+from deployer.targets.base import Finding, Page
 from deployer.targets.examples import Examples
 from deployer.targets.local import logs, showing
 from deployer.targets.local.environmentstore import EnvironmentStore
@@ -166,6 +166,10 @@ class LocalTarget:
     def check(self) -> list[Finding]:
         """See the base class."""
         return []
+
+    def pages(self) -> list[Page]:
+        """See the base class."""
+        return self._files.pages(self._gateway.servers)
 
     def environments(self, needs: Needs) -> Inventory:
         """See the base class."""
