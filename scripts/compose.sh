@@ -7,6 +7,7 @@
 #   scripts/compose.sh backup FILE      write all that cannot be made again into one archive
 #   scripts/compose.sh restore FILE     bring it all back, where there is nothing yet
 set -euo pipefail
+here=$PWD
 cd "$(dirname "$0")/.."
 umask 077
 DATABASES=(mlflow airflow deployer)
@@ -24,7 +25,28 @@ setting() { # a variable of the shell, else of .env, else the default
   local line=
   [ -e .env ] && line=$(grep -E "^$1=" .env | tail -n 1) || true
   local found=${line#*=}
+  found=${found#[\"\']} found=${found%[\"\']}
   printf '%s' "${!1:-${found:-$2}}"
+}
+
+place() { case $1 in /*) printf '%s' "$1" ;; *) printf '%s/%s' "$here" "$1" ;; esac; }
+
+platform() { setting COMPOSE_PROJECT_NAME schnitzel; }
+
+need_docker() {
+  command -v docker >/dev/null ||
+    fail "docker is not on PATH" "install Docker, 20.10 or newer, with Compose 2"
+  "${compose[@]}" version >/dev/null 2>&1 ||
+    fail "${compose[*]} does not work" "install Compose 2, or name it: COMPOSE=/path/to/docker-compose $0"
+  docker ps --quiet >/dev/null 2>&1 ||
+    fail "Docker does not answer" "see what it says, and whether you may ask it: docker ps"
+}
+
+need_secrets() {
+  local file
+  sed -n 's|^ .*{file: \./\(compose/secrets/.*\)}$|\1|p' docker-compose.yml | while read -r file; do
+    [ -s "$file" ] || fail "$file is missing" "bring it back, or have it made: scripts/compose.sh secrets"
+  done
 }
 
 random() { head -c "$1" /dev/urandom | od -An -v -tx1 | tr -d ' \n'; }
@@ -66,8 +88,20 @@ withdraw_tokens() {
   say "every token of $1 is withdrawn"
 }
 
+# What is in a volume goes on with the password that it was made with.
+keep_known() {
+  local name
+  for name in postgres-password "${DATABASES[@]/%/-password}" s3-key s3-secret; do
+    [ -s "compose/secrets/$name" ] && continue
+    ! docker volume inspect "$(platform)_postgres" >/dev/null 2>&1 ||
+      fail "compose/secrets/$name is missing, and the data of $(platform) was made with it" \
+        "bring it back: tar -xOf BACKUP settings.tar | tar -x --skip-old-files; or give up the data: ${compose[*]} down --volumes"
+  done
+}
+
 make_secrets() {
   local folder=compose/secrets client=compose/client name password
+  keep_known
   mkdir -p "$folder" "$client" compose/projects
   chmod 700 "$folder" "$client"
   chmod 755 compose/projects
@@ -125,14 +159,23 @@ END
 
 running() { [ -n "$("${compose[@]}" ps --quiet --status running "$1")" ]; }
 
+# How a backup or a restoration ends, also where a program of its own failed.
+finish() { # EXIT_CODE FOLDER MESSAGE HINT
+  rm -rf "$2"
+  [ "$1" -eq 0 ] || fail "$3" "$4"
+}
+
 backup() {
   local file=$1 folder name
   [ ! -e "$file" ] || fail "$file is there already" "name another one"
+  need_docker
+  need_secrets
   running postgres || fail "the platform does not run" "start it: ${compose[*]} up --detach --wait"
   # Beside the archive, where there is room for it.
   folder=$(mktemp -d "$(dirname "$file")/.backup-XXXXXX")
   # shellcheck disable=SC2064 # its value of now
-  trap "rm -rf '$folder'; '${compose[0]}' ${compose[*]:1} up --detach --no-build >&2" EXIT
+  trap "code=\$?; '${compose[0]}' ${compose[*]:1} up --detach --no-build >&2 || code=1
+    finish \$code '$folder' 'the backup did not succeed' 'what failed is said above; the platform: ${compose[*]} ps'" EXIT
   say "stopping what writes; served models go on"
   "${compose[@]}" stop "${WRITERS[@]}" >&2
   for name in "${DATABASES[@]}"; do
@@ -146,37 +189,42 @@ backup() {
     >"$folder/volumes.tar"
   say "settings and secrets"
   tar -cf "$folder/settings.tar" compose/secrets compose/client compose/platform.yaml \
-    compose/prometheus.yml $([ ! -e .env ] || echo .env)
-  tar -C "$folder" -cf "$file.part" settings.tar volumes.tar "${DATABASES[@]/%/.dump}"
-  tar -tf "$file.part" >/dev/null
-  mv "$file.part" "$file"
+    compose/prometheus.yml $(ls -d .env docker-compose.override.yml 2>/dev/null || true)
+  tar -C "$folder" -cf "$folder/whole" settings.tar volumes.tar "${DATABASES[@]/%/.dump}"
+  tar -tf "$folder/whole" >/dev/null
+  mv "$folder/whole" "$file"
   say "$file, $(du -h "$file" | cut -f1); it holds the secrets: keep it as you keep those"
 }
 
 restore() {
-  local file=$1 folder name volumes
+  local file=$1 folder name
   [ -e "$file" ] || fail "there is no $file" "name an archive that backup made"
+  [ "$(tar -tf "$file" 2>/dev/null | sort | tr '\n' ' ')" = \
+    "airflow.dump deployer.dump mlflow.dump settings.tar volumes.tar " ] ||
+    fail "$file is no whole backup" "name an archive that backup made"
+  need_docker
   folder=$(mktemp -d)
   # shellcheck disable=SC2064 # its value of now
   trap "rm -rf '$folder'" EXIT
-  tar -C "$folder" -xf "$file"
-  tar -xOf "$folder/settings.tar" .env >"$folder/env" 2>/dev/null || true
-  name=$(sed -n 's/^COMPOSE_PROJECT_NAME=//p' "$folder/env" | tail -n 1)
-  name=${COMPOSE_PROJECT_NAME:-${name:-schnitzel}}
-  volumes=$(docker volume ls --quiet --filter "label=com.docker.compose.project=$name")
-  [ -z "$volumes" ] || fail "there are volumes of $name, and nothing is overwritten" \
-    "to give up what is there: ${compose[*]} down --volumes"
+  tar -xOf "$file" settings.tar >"$folder/settings.tar"
+  name=$(cd "$folder" && tar -xf settings.tar .env 2>/dev/null || true; platform)
+  [ -z "$(docker volume ls --quiet --filter "label=com.docker.compose.project=$name")" ] ||
+    fail "there are volumes of $name, and nothing is overwritten" \
+      "to give up what is there: ${compose[*]} down --volumes"
+  # shellcheck disable=SC2064 # its value of now
+  trap "finish \$? '$folder' 'the restoration did not succeed' 'mend what is said above, then: ${compose[*]} down --volumes, and restore again'" EXIT
   say "settings and secrets"
   tar -xf "$folder/settings.tar"
   make_secrets
   say "volumes"
   "${compose[@]}" run --rm -T volumes >&2
-  "${compose[@]}" run --rm --no-deps -T backup 'tar --numeric-owner -xpf -' <"$folder/volumes.tar" >&2
+  tar -xOf "$file" volumes.tar |
+    "${compose[@]}" run --rm --no-deps -T backup 'tar --numeric-owner -xpf -' >&2
   "${compose[@]}" up --detach --wait --no-build postgres >&2
   for name in "${DATABASES[@]}"; do
     say "database $name"
-    "${compose[@]}" exec -T postgres pg_restore --username=postgres --dbname="$name" \
-      --exit-on-error --single-transaction <"$folder/$name.dump" >&2
+    tar -xOf "$file" "$name.dump" | "${compose[@]}" exec -T postgres pg_restore --username=postgres \
+      --dbname="$name" --exit-on-error --single-transaction >&2
   done
   say "starting the platform"
   "${compose[@]}" up --detach --wait --no-build >&2
@@ -186,8 +234,8 @@ case "${1:-}:$#" in
 secrets:1) make_secrets ;;
 token:2) make_token "$2" ;;
 withdraw:2) withdraw_tokens "$2" ;;
-backup:2) backup "$2" ;;
-restore:2) restore "$2" ;;
+backup:2) backup "$(place "$2")" ;;
+restore:2) restore "$(place "$2")" ;;
 *)
   sed -n '2,8s/^# \{0,1\}//p' "$0" >&2
   exit 2

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shutil
 import subprocess
 import sys
 import tomllib
@@ -11,6 +12,7 @@ from typing import Any
 
 import pytest
 import yaml
+from docker_engine import installed_compose
 
 from deployer.settings import load
 from stack import traefik
@@ -34,6 +36,8 @@ def test_a_container_may_do_as_little_as_it_can(name: str) -> None:
     assert service["cap_drop"] == ["ALL"]
     assert service["security_opt"] == ["no-new-privileges:true"]
     assert "privileged" not in service
+    assert service["mem_limit"]
+    assert service["pids_limit"]
     assert not any("docker.sock" in str(volume) for volume in service.get("volumes", ()))
 
 
@@ -48,13 +52,13 @@ def test_root_runs_only_what_ends_has_no_network_and_no_secret() -> None:
             assert "secrets" not in service
 
 
-def test_what_runs_models_holds_no_secret_and_reaches_the_gateway_and_the_deployer_only() -> None:
+def test_what_runs_models_holds_no_secret_and_reaches_what_changes_nothing_for_it() -> None:
     models = SERVICES["models"]
     assert "secrets" not in models
     assert models["networks"] == ["models"]
     assert COMPOSE["networks"]["models"] == {"internal": True}
     beside = {name for name, each in SERVICES.items() if "models" in each.get("networks", ())}
-    assert beside == {"models", "deployer", "gateway"}
+    assert beside == {"models", "deployer", "gateway", "prometheus"}
     written = {volume for volume in models["volumes"] if not volume.endswith(":ro")}
     assert written == {
         "serving:/var/lib/schnitzel/serving",
@@ -110,6 +114,21 @@ def test_secrets_are_files_and_no_variable_holds_one() -> None:
             assert not telling or variable.endswith("_FILE"), (variable, value)
 
 
+def test_only_airflow_s_own_server_sees_its_password() -> None:
+    """Steps run beside the scheduler, and can read what it can."""
+    seeing = {n for n, s in SERVICES.items() if "airflow-passwords.json" in s.get("secrets", ())}
+    assert seeing == {"airflow-api"}
+
+
+@pytest.mark.parametrize("name", ["mlflow", "airflow-scheduler"])
+def test_large_files_that_pass_through_are_not_kept_in_memory(name: str) -> None:
+    service = SERVICES[name]
+    mounts = {volume.split(":")[1] for volume in service["volumes"]}
+    folder = Path(service["environment"]["TMPDIR"])
+    assert any(folder.is_relative_to(mount) for mount in mounts)
+    assert not any(folder.is_relative_to(mount) for mount in service["tmpfs"])
+
+
 def test_every_server_says_whether_it_is_well() -> None:
     once = {name for name, service in SERVICES.items() if service["restart"] == "no"}
     assert once == {"volumes", "backup", "airflow-migrate"}
@@ -151,6 +170,22 @@ def test_the_deployer_s_settings_are_valid_and_lead_to_the_containers(
     for reference in (settings.deployer.database_ref, settings.deployer.webhook_secret_ref):
         assert reference
         assert reference.removeprefix("file:/run/secrets/") in secrets
+
+
+def test_prometheus_reads_all_that_has_metrics_of_ours() -> None:
+    jobs = yaml.safe_load((ROOT / "compose/prometheus.yml").read_text())["scrape_configs"]
+    assert [job["job_name"] for job in jobs] == ["prometheus", "deployer", "gateway", "models"]
+    [discovery] = jobs[3]["http_sd_configs"]
+    assert discovery["url"] == "http://deployer:8090/metrics/servers"
+
+
+def test_docker_compose_reads_it_and_warns_of_nothing(tmp_path: Path) -> None:
+    shutil.copy(ROOT / "docker-compose.yml", tmp_path)
+    done = subprocess.run(
+        [*installed_compose(), "--profile", "*", "config", "--quiet"],
+        cwd=tmp_path, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert (done.returncode, done.stderr) == (0, "")
 
 
 @pytest.mark.parametrize("path", DOCKERFILES, ids=lambda path: path.parent.name)

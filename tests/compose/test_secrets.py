@@ -5,7 +5,6 @@ from __future__ import annotations
 import configparser
 import hashlib
 import json
-import os
 import re
 import shutil
 import subprocess
@@ -15,6 +14,10 @@ import pytest
 import yaml
 
 ROOT = Path(__file__).parents[2]
+TOOLS = (
+    *("base64", "bash", "cat", "chmod", "cut", "dirname", "du", "env", "grep", "head", "id"),
+    *("mkdir", "mktemp", "mv", "od", "rm", "sed", "sha256sum", "sort", "tail", "tar", "tr"),
+)
 CONTAINERS = set(yaml.safe_load((ROOT / "docker-compose.yml").read_text())["secrets"])
 
 
@@ -27,9 +30,18 @@ def team(tmp_path: Path) -> Path:
 
 
 def run(folder: Path, *arguments: str, code: int = 0) -> str:
+    """Run it where there is no Docker: with all that it needs on PATH, and nothing else."""
+    tools = folder / "tools"
+    if not tools.exists():
+        tools.mkdir()
+        for name in TOOLS:
+            found = shutil.which(name)
+            assert found, name
+            (tools / name).symlink_to(found)
     done = subprocess.run(
         [folder / "scripts/compose.sh", *arguments],
-        env={"PATH": os.environ["PATH"], "COMPOSE": "false"},
+        env={"PATH": str(tools)},
+        cwd=folder,
         capture_output=True,
         text=True,
         check=False,
@@ -142,13 +154,19 @@ def test_the_command_line_finds_ports_that_env_changes(team: Path) -> None:
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        (("backup", "team.tar"), "does not run"),
-        (("restore", "none.tar"), "there is no none.tar"),
+        (("backup", "team.tar"), "docker is not on PATH"),
+        (("restore", "none.tar"), "none.tar"),
+        (("restore", "scripts/compose.sh"), "is no whole backup"),
+        (("restore", "whole.tar"), "docker is not on PATH"),
     ],
 )
 def test_what_cannot_be_done_is_said_with_a_next_step(
     team: Path, arguments: tuple[str, ...], said: str
 ) -> None:
+    parts = ("settings.tar", "volumes.tar", "mlflow.dump", "airflow.dump", "deployer.dump")
+    for name in parts:
+        (team / name).touch()
+    subprocess.run(["tar", "-cf", "whole.tar", *parts], cwd=team, check=True)
     told = run(team, *arguments, code=1)
     assert said in told
     assert "\n\nhint: " in told

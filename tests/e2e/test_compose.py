@@ -67,6 +67,12 @@ class Team:
     def url(self, name: str) -> str:
         return f"http://127.0.0.1:{self.ports[name]}"
 
+    def prometheus(self, path: str, **parameters: str) -> Any:
+        url = f"{self.url('PROMETHEUS_PORT')}/api/v1/{path}"
+        answer = httpx.get(url, params=parameters, trust_env=False).json()
+        assert answer["status"] == "success", answer
+        return answer["data"]
+
     def deployment(self) -> dict[str, Any]:
         answer = httpx.get(f"{self.url('DEPLOYER_PORT')}/api/v1/deployments", trust_env=False)
         found = [d for d in answer.json()["deployments"] if d["environment"] == "prod"]
@@ -190,12 +196,45 @@ def test_artifacts_come_through_mlflow_and_never_from_s3_itself(team: Team) -> N
     assert not told["multipart_downloads_enabled"]
 
 
-def test_prometheus_reads_the_deployer_and_the_gateway(team: Team) -> None:
+def test_prometheus_reads_every_server_and_counts_a_model_s_requests(team: Team) -> None:
     def scraped() -> bool:
-        answer = httpx.get(f"{team.url('PROMETHEUS_PORT')}/api/v1/targets", trust_env=False)
-        targets = answer.json()["data"]["activeTargets"]
-        return {t["labels"]["job"] for t in targets if t["health"] == "up"} == {
-            "deployer", "gateway", "prometheus",
+        told = team.prometheus("targets", state="active")["activeTargets"]
+        return {t["labels"]["job"] for t in told if t["health"] == "up"} == {
+            "deployer", "gateway", "models", "prometheus",
         }  # fmt: skip
 
+    def requests() -> float:
+        where = 'job="models",model="iris-forest",version="1",environment="prod",code="200"'
+        query = f'sum(schnitzel_requests_total{{{where},route=~"infer|invocations"}})'
+        found = team.prometheus("query", query=query)["result"]
+        return float(found[0]["value"][1]) if found else 0.0
+
+    def grows() -> bool:
+        team.predict()
+        return requests() > before
+
     wait_for(scraped, "every target to be read", 120, every=1)
+    before = requests()
+    wait_for(grows, "the model's requests to be counted", 120, every=5)
+
+
+def test_a_secret_that_is_gone_is_named_and_none_is_made_anew_for_data_that_is_there(
+    team: Team, tmp_path: Path
+) -> None:
+    def without(name: str, *arguments: str | Path) -> str:
+        file = team.folder / "compose/secrets" / name
+        kept = file.read_bytes()
+        file.unlink()
+        try:
+            with pytest.raises(
+                AssertionError, match=f"error: compose/secrets/{name} is missing"
+            ) as e:
+                team.script(*arguments)
+        finally:
+            file.write_bytes(kept)
+            file.chmod(0o644)
+        return str(e.value)
+
+    assert "scripts/compose.sh secrets" in without("webhook-secret", "backup", tmp_path / "a.tar")
+    assert "settings.tar" in without("mlflow-password", "secrets")
+    assert not list(tmp_path.iterdir())

@@ -20,6 +20,7 @@ import pytest
 from processes import Running, wait_for
 
 ROOT = Path(__file__).parents[2]
+sys.path.insert(0, str(ROOT / "k8s"))
 STANDINS = Path(__file__).parent / "standins"
 BASE = "debian:bookworm-20251229-slim"
 CGROUP = "schnitzel-compose"
@@ -32,7 +33,6 @@ class DockerEngine:
     """dockerd with a socket, data and addresses of its own; its images stay for the next time."""
 
     def __init__(self) -> None:
-        sys.path.insert(0, str(ROOT / "k8s"))
         from testcluster import builds, images, layout
 
         self._cache = layout.default_cache()
@@ -112,6 +112,19 @@ class DockerEngine:
         command = ["docker", "version"]
         done = subprocess.run(command, env=self.env, capture_output=True, check=False)
         return done.returncode == 0
+
+
+def installed_compose() -> list[str]:
+    """The command of a Docker Compose that is here, built by another test or not; or a skip."""
+    from testcluster.layout import default_cache
+
+    built = str(default_cache() / "bin/docker-compose")
+    for command in (["docker", "compose"], [built]):
+        with suppress(OSError):
+            told = subprocess.run([*command, "version"], capture_output=True, check=False)
+            if told.returncode == 0:
+                return command
+    pytest.skip("docker compose is not installed; tests/e2e/test_compose.py builds one")
 
 
 def docker_engine() -> DockerEngine:
