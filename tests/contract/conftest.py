@@ -21,25 +21,16 @@ PLACES = {
     "tfserving": lambda home: TfservingPlace(cluster(), home),
 }
 MARKS = {name: [pytest.mark.cluster] for name in PLACES if name != "local"}
-SAME = (
-    "test_the_record_is_kept_over_a_restart",
-    "test_killed_at_each_turn_of_a_rollout_it_goes_on",
-    "test_an_empty_registry_takes_nothing_away",
-    "test_another_registry_in_the_old_ones_place_changes_nothing",
-)
-LONG = {
-    "seldon": SAME,
-    "tfserving": (*SAME, "test_what_is_changed_by_hand_while_no_deployer_runs_is_put_back"),
-}
-"""What is told least of a place, and is run there with the long ones only."""
+ANOTHER_RUNTIME = ("seldon", "tfserving")
 
 
+@pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark what is long in one place alone."""
+    """What says little of a runtime is not asked of each in every run."""
     for item in items:
-        name = getattr(item, "originalname", "")
-        where = getattr(item, "callspec", None)
-        if where and name in LONG.get(where.params.get("place"), ()):
+        chosen = getattr(item, "callspec", None)
+        again = chosen is not None and chosen.params.get("place") in ANOTHER_RUNTIME
+        if again and item.get_closest_marker("whatever_serves"):
             item.add_marker(pytest.mark.long)
 
 

@@ -111,6 +111,7 @@ def test_a_restart_of_the_deployer_changes_nothing_that_runs(place, tmp_path):
     assert place.stamps("calm") == before
 
 
+@pytest.mark.whatever_serves
 def test_the_record_is_kept_over_a_restart(place):
     """Version 3 is the highest and serves; that 1 was promoted after it, only the record tells."""
 
@@ -137,6 +138,7 @@ def test_the_record_is_kept_over_a_restart(place):
     place.serves("kept", 1)
 
 
+@pytest.mark.whatever_serves
 @pytest.mark.parametrize(
     "sides",
     [
@@ -176,6 +178,7 @@ def test_what_nothing_promotes_any_more_is_retired_and_nothing_else(place):
     assert place.stamps("calm") == before
 
 
+@pytest.mark.whatever_serves
 def test_an_empty_registry_takes_nothing_away(place):
     """Of calm an alias names version 2, and version 1 serves, which was promoted after it."""
     served = {"calm": 1, "kept": 1, "phoenix": 2}
@@ -203,6 +206,7 @@ def test_an_empty_registry_takes_nothing_away(place):
         assert place.stamps(name) | {RECORD: before[name][RECORD]} == before[name]
 
 
+@pytest.mark.whatever_serves
 def test_another_registry_in_the_old_ones_place_changes_nothing(place, tmp_path):
     """A lost volume: the same address, and nothing that was promoted; a person says what to do."""
 
