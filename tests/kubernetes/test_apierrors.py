@@ -8,6 +8,7 @@ import pytest
 
 from deployer.targets.kubernetes.apierrors import (
     AdmissionRefused,
+    AdmissionUnavailable,
     ApiError,
     Asked,
     Conflict,
@@ -58,6 +59,16 @@ def error(code: int, message: str = "", reason: str = "", **details: object) -> 
         (
             error(400, 'admission webhook "policy.example" denied the request: no latest tag'),
             AdmissionRefused,
+            True,
+        ),
+        (
+            error(
+                500,
+                'Internal error occurred: failed calling webhook "policy.example": failed to call '
+                'webhook: Post "https://127.0.0.1:1/": connect: connection refused',
+                "InternalError",
+            ),
+            AdmissionUnavailable,
             True,
         ),
         (

@@ -16,6 +16,7 @@
         Invalid             the server refuses a field, in its own sentence
           Immutable         ... because it cannot be changed in place
         AdmissionRefused    a webhook, a quota or Pod Security refuses it, in its own words
+        AdmissionUnavailable  a webhook that is to be asked does not answer (passing)
 
 No message carries a header, a request's body or a credential.
 """
@@ -144,6 +145,12 @@ class AdmissionRefused(ApiError):
     reason = "AdmissionRefused"
 
 
+class AdmissionUnavailable(ApiError):
+    """A webhook of the cluster does not answer, and nothing is accepted without it."""
+
+    reason = "AdmissionUnavailable"
+
+
 @dataclass(frozen=True, slots=True)
 class Asked:
     """What was asked of the server, as far as an error may repeat it."""
@@ -164,6 +171,7 @@ _ADMISSION = re.compile(
     r"ValidatingAdmissionPolicy|(minimum|maximum) (cpu|memory|[\w./-]+) usage per|"
     r"is being terminated|denied the request"
 )
+_NO_WEBHOOK = re.compile(r'failed calling webhook "([^"]+)"')
 _IMMUTABLE = re.compile(r"field is immutable|may not be changed|immutable when|cannot be changed")
 
 
@@ -187,11 +195,8 @@ def error_of(
             f"The cluster at {host} refuses our credentials.",
             "Check the cluster's kubeconfig and context in platform.yaml.",
         )
-    if status in (403, 422, 400, 500) and _ADMISSION.search(words):
-        return AdmissionRefused(
-            f"The cluster refuses to {asked}: {words}",
-            "Ask the cluster's administrators, or change what the sentence names.",
-        )
+    if status in (403, 422, 400, 500) and (said_no := _admission(asked, words)):
+        return said_no
     if status == 403:
         return _forbidden(asked, words)
     if status == 404:
@@ -209,6 +214,20 @@ def error_of(
             retry_after=_seconds(headers, answer),
         )
     return _invalid(asked, words or said, answer)
+
+
+def _admission(asked: Asked, words: str) -> ApiError | None:
+    if silent := _NO_WEBHOOK.search(words):
+        return AdmissionUnavailable(
+            f"The cluster cannot {asked}: its webhook {silent[1]} does not answer: {words}",
+            "See whether what the webhook belongs to runs; it is tried again by itself.",
+        )
+    if not _ADMISSION.search(words):
+        return None
+    return AdmissionRefused(
+        f"The cluster refuses to {asked}: {words}",
+        "Ask the cluster's administrators, or change what the sentence names.",
+    )
 
 
 def _missing(asked: Asked, words: str, host: str) -> Missing:

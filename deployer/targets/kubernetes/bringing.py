@@ -13,14 +13,20 @@ from dataclasses import replace
 
 from deployer import commands
 from deployer.settings import Settings
-from deployer.state import Deployment, Predictor, Record
-from deployer.targets.kubernetes.apierrors import Taken
+from deployer.state import Deployment, Phase, Predictor, Record
+from deployer.targets.kubernetes.apierrors import (
+    AdmissionRefused,
+    AdmissionUnavailable,
+    Invalid,
+    Taken,
+)
 from deployer.targets.kubernetes.apply import Applier
+from deployer.targets.kubernetes.choosing import has_pods
 from deployer.targets.kubernetes.clusterrecords import ClusterRecords
 from deployer.targets.kubernetes.drifting import Drifting
-from deployer.targets.kubernetes.objects import LiveObject
-from deployer.targets.kubernetes.ownership import Owner
-from deployer.targets.kubernetes.preparation import Preparation
+from deployer.targets.kubernetes.objects import PREDICTOR, LiveObject
+from deployer.targets.kubernetes.ownership import Decision, Owner
+from deployer.targets.kubernetes.preparation import Preparation, Prepared
 from deployer.targets.kubernetes.rendering import Rendering, image_in_use
 from deployer.targets.kubernetes.steady import Steady
 
@@ -36,6 +42,7 @@ class Bringing:
         drifting: decides about drift.
         settings: of the environments.
         steady: knows what was found as wanted.
+        clock: seconds since the epoch.
     """
 
     def __init__(
@@ -47,6 +54,7 @@ class Bringing:
         drifting: Drifting,
         settings: Settings,
         steady: Steady,
+        clock: Callable[[], float],
     ) -> None:
         self._rendering = rendering
         self._applier = applier
@@ -55,6 +63,16 @@ class Bringing:
         self._drifting = drifting
         self._settings = settings
         self._steady = steady
+        self._clock = clock
+        self._refused: dict[str, Prepared] = {}
+
+    def refused(self, predictor: str) -> Prepared | None:
+        """What the cluster said that refuses to have a predictor; None if it does not."""
+        return self._refused.get(predictor)
+
+    def forget(self, predictor: str) -> None:
+        """It is not to be had any more, or to be tried again."""
+        self._refused.pop(predictor, None)
 
     def bring(
         self,
@@ -101,13 +119,36 @@ class Bringing:
             rendered.manifests, live, owner, adopt=record.adopt, ignore=environment.drift_ignore
         )
         chosen = self._drifting.choose(deployment.id, environment, decisions)
-        written = self._applier.carry_out(chosen, owner, adopt=record.adopt)
+        written = self._carry_out(deployment, chosen, record, owner, live)
         keep = rendered.keep | {decision.key for decision in decisions}
         pruned = self._applier.prune(live, keep, owner)
         if record.adopt and not rendered.missing:  # used, or nothing stands in the way any more
             self._records.save(replace(record, adopt=()))
         idle = not (rendered.missing or written or pruned)
         return idle and len(chosen) == len(decisions)
+
+    def _carry_out(
+        self,
+        deployment: Deployment,
+        chosen: Sequence[Decision],
+        record: Record,
+        owner: Owner,
+        live: Sequence[LiveObject],
+    ) -> bool:
+        """Write; a new predictor that the cluster refuses keeps back nothing but itself."""
+        running = {obj.predictor for obj in live if has_pods(obj)}
+        new = {s.predictor.name for s in deployment.slots if not s.weight} - running
+        rest = [decision for decision in chosen if _predictor(decision) not in new]
+        written = bool(self._applier.carry_out(rest, owner, adopt=record.adopt))
+        for name in sorted(new):
+            own = [decision for decision in chosen if _predictor(decision) == name]
+            self.forget(name)
+            try:
+                written |= bool(self._applier.carry_out(own, owner, adopt=record.adopt))
+            except (AdmissionRefused, AdmissionUnavailable, Invalid) as error:
+                self._refused[name] = Prepared(Phase.FAILED, self._clock(), error=error)
+                written = True  # it is not as wanted
+        return written
 
     def _image(self, predictor: Predictor, own: Sequence[LiveObject]) -> str:
         """What a predictor's pods run; once they do, that is not asked again."""
@@ -123,3 +164,8 @@ class Bringing:
         drift = (environment.drift, environment.drift_ignore)
         text = json.dumps([slots, self._rendering.origin, owner.uid, drift])
         return hashlib.sha256(text.encode()).hexdigest()
+
+
+def _predictor(decision: Decision) -> str:
+    """Whose object it is; "" if it is the deployment's own."""
+    return str((decision.manifest["metadata"].get("labels") or {}).get(PREDICTOR, ""))

@@ -90,6 +90,7 @@ class KubernetesTarget:
             self._drifting,
             settings,
             parts.steady,
+            clock,
         )
         self._previewing = Previewing(rendering, self._applier, parts.preparation)
 
@@ -132,6 +133,7 @@ class KubernetesTarget:
         for name, seen in observed.predictors.items():
             if name not in kept:
                 self._parts.preparation.forget(seen.predictor)
+                self._bringing.forget(name)
                 self._examples.forget(name)
                 self._witness.forget(name)
 
@@ -237,7 +239,8 @@ class KubernetesTarget:
             deployment.object() if deployment and not deployment.deleting else None,
             pods,
             resource=resource.object() if resource and not resource.deleting else None,
-            prepared=self._parts.preparation.seen(predictor.name),
+            prepared=self._bringing.refused(predictor.name)
+            or self._parts.preparation.seen(predictor.name),
         )
         verdict = self._examples.verdict(predictor.name, instance(pods))
         judged = observation.observe(predictor, seen, now, weight=weight, example=verdict)
@@ -254,6 +257,7 @@ class KubernetesTarget:
             if name not in deployment.restart:
                 continue
             self._parts.preparation.forget(slot.predictor)
+            self._bringing.forget(name)
             for obj in live:
                 if obj.predictor == name and has_pods(obj) and not obj.deleting:
                     self._applier.delete(obj)
