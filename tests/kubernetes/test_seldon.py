@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Any
 
 import pytest
@@ -29,9 +30,16 @@ def resource(mark: str = "2", **status: Any) -> dict[str, Any]:
 
 
 def deployment(
-    mark: str = "2", generation: int = 4, observed: int = 4, ready: int = 1
+    mark: str = "2",
+    *,
+    generation: int = 4,
+    observed: int = 4,
+    replicas: int = 2,
+    updated: int = 2,
+    ready: int = 2,
+    progress: str = "NewReplicaSetAvailable",
 ) -> dict[str, Any]:
-    progressing = {"type": "Progressing", "status": "True", "reason": "NewReplicaSetAvailable"}
+    progressing = {"type": "Progressing", "status": "True", "reason": progress}
     return {
         "metadata": {
             "name": f"{NAME}-main-0-model",
@@ -40,33 +48,87 @@ def deployment(
             "annotations": {seldon.MARK: mark},
             "creationTimestamp": "2026-01-01T00:00:00Z",
         },
-        "spec": {"replicas": 1},
+        "spec": {
+            "replicas": replicas,
+            "template": {"metadata": {"labels": {"seldon-app": f"{NAME}-main", "more": "1"}}},
+        },
         "status": {
-            "observedGeneration": observed, "replicas": 1, "updatedReplicas": 1,
+            "observedGeneration": observed, "replicas": 2, "updatedReplicas": updated,
             "readyReplicas": ready, "availableReplicas": ready, "conditions": [progressing],
         },
     }  # fmt: skip
 
 
-def seen(made: dict[str, Any], of_it: dict[str, Any] | None, weight: int = 0) -> ObservedPredictor:
-    found = observation.Seen(of_it, resource=made)
-    return observation.observe(predictor(), found, NOW, weight=weight)
+def service(app: str = f"{NAME}-main") -> dict[str, Any]:
+    return {"spec": {"selector": {"seldon-app": app}}}
+
+
+def seen(
+    made: dict[str, Any],
+    of_it: dict[str, Any] | None,
+    weight: int = 0,
+    services: tuple[dict[str, Any], ...] = (service(),),
+    now: float = NOW,
+) -> ObservedPredictor:
+    found = observation.Seen(of_it, resource=made, services=services)
+    return observation.observe(predictor(), found, now, weight=weight)
+
+
+LATE = "ProgressDeadlineExceeded"
+UNREACHABLE = "SeldonUnreachable"
 
 
 @pytest.mark.parametrize("state", ["Available", "Creating", "Failed"])
-def test_ready_is_read_of_the_deployment_whatever_the_state_says(state: str) -> None:
-    assert seen(resource(state=state), deployment()).phase is Phase.READY
+@pytest.mark.parametrize(
+    ("of_it", "services", "new", "serving"),
+    [
+        (deployment(), (service(),), ("ready", ""), ("ready", "")),
+        (deployment(generation=5), (service(),), ("starting", ""), ("ready", "")),
+        (deployment(replicas=3), (service(),), ("ready", "FewerReplicas"),
+         ("ready", "FewerReplicas")),
+        (deployment(updated=1), (service(),), ("ready", ""), ("ready", "")),
+        (deployment(updated=1, progress=LATE), (service(),), ("starting", ""),
+         ("ready", "NotReadyInTime")),
+        (deployment(updated=1, ready=0, progress=LATE), (service(),), ("starting", ""),
+         ("starting", "")),
+        (deployment(updated=1, progress=LATE, generation=5), (service(),), ("starting", ""),
+         ("ready", "")),  # it is said of the spec before
+        (deployment(replicas=0), (service(),), ("unready", "ScaledToZero"),
+         ("unready", "ScaledToZero")),
+        (deployment(generation=1139, observed=10), (service(),), ("failed", "SeldonLoops"),
+         ("unready", "SeldonLoops")),
+        (deployment(), (), ("starting", UNREACHABLE), ("unready", UNREACHABLE)),
+        (deployment(), (service("other"),), ("starting", UNREACHABLE), ("unready", UNREACHABLE)),
+    ],
+)  # fmt: skip
+def test_it_is_read_of_the_deployment_that_has_the_mark(
+    state: str,
+    of_it: dict[str, Any],
+    services: tuple[dict[str, Any], ...],
+    new: tuple[str, str],
+    serving: tuple[str, str],
+) -> None:
+    """Whatever the state says; with `new` that takes no requests yet, and one that does."""
+    for weight, expected in ((0, new), (100, serving)):
+        found = seen(resource(state=state), of_it, weight, services)
+        assert (found.phase, found.reason) == expected, weight
 
 
 @pytest.mark.parametrize("status", [{}, {"state": "Creating"}])
 def test_what_the_operator_has_not_taken_up_is_waited_for(status: dict[str, str]) -> None:
-    found = seen(resource(**status), None)
+    began = datetime.fromisoformat("2026-01-01T00:00:00Z").timestamp()
+    found = seen(resource(**status), None, now=began + 3)
     assert (found.phase, found.reason) == (Phase.STARTING, "")
     assert "not taken it up" in found.message
+    found = seen(resource(**status), None, now=began + 30)
+    assert (found.phase, found.reason) == (Phase.STARTING, "SeldonSilent")
+    assert found.passing
 
 
 def test_a_deployment_of_another_revision_is_not_this_one() -> None:
     assert seen(resource(state="Available"), deployment(mark="1")).phase is Phase.STARTING
+    serving = seen(resource(state="Available"), deployment(mark="1"), weight=100)
+    assert serving.phase is Phase.READY  # an update of it that is not carried on yet
 
 
 @pytest.mark.parametrize(

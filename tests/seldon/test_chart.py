@@ -15,11 +15,12 @@ import pytest
 import yaml
 from cluster import ROOT
 from processes import wait_for
-from seldon_judging import MARK, Where, judge
 from seldon_operator import objects, rules
 from seldon_operator.servers import DEFAULTS
 
+from deployer.state import Phase
 from deployer.targets.kubernetes.render import Charts
+from deployer.targets.kubernetes.seldon import MARK
 
 pytestmark = [pytest.mark.e2e, pytest.mark.cluster]
 
@@ -111,20 +112,6 @@ NAME = "angler-prod-v3-1a2b3c4d"
 LABELS = {"seldon-deployment-id": NAME}
 
 
-def verdict(place, name=NAME):
-    resource = place.find("seldondeployment", name)
-    chosen = {"seldon-deployment-id": name}
-    return judge(resource, place.get("deployments", **chosen), place.get("services", **chosen))
-
-
-def wait_where(place, where, name=NAME, seconds=90):
-    def look():
-        found = verdict(place, name)
-        return found if found.where is where else None
-
-    return wait_for(look, f"{name} to be {where}", seconds, every=0.2)
-
-
 @pytest.mark.parametrize("case", CASES)
 def test_the_operators_pods_are_admitted_where_restricted_is_enforced(
     kube, seldon_crd, charts, case
@@ -161,7 +148,7 @@ def _has_lost_no_variable(resource, deployment):
 
 def test_a_predictor_comes_answers_and_goes(place, rendered):
     place.apply(*rendered())
-    assert wait_where(place, Where.READY).serving
+    place.wait_seen(NAME, Phase.READY)
     [deployment] = place.get("deployments", **LABELS)
     assert deployment["metadata"]["name"] == f"{NAME}-main-0-model"
     assert deployment["metadata"]["labels"]["schnitzel.dev/predictor"] == NAME
@@ -173,7 +160,7 @@ def test_a_predictor_comes_answers_and_goes(place, rendered):
 def test_applying_it_again_changes_nothing(place, rendered):
     manifests = rendered()
     place.apply(*manifests)
-    wait_where(place, Where.READY)
+    place.wait_seen(NAME, Phase.READY)
     before = place.get("deployments")[0]["metadata"]["resourceVersion"]
     place.apply(*manifests)
     diff = ("diff", "--server-side", "--field-manager=tests", "-n", place.name, "-f", "-")
@@ -186,7 +173,7 @@ def test_applying_it_again_changes_nothing(place, rendered):
 def test_the_longest_name_serves_as_well(place, rendered):
     longest = "a" * 50
     place.apply(*rendered("tensorflow", predictor=longest))
-    wait_where(place, Where.READY, longest)
+    place.wait_seen(longest, Phase.READY)
     [deployment] = place.get("deployments")
     assert deployment["metadata"]["name"].startswith("seldon-")
     text = httpx.get(f"{address(place, longest)}/", timeout=10, trust_env=False).text
@@ -198,49 +185,60 @@ def test_the_longest_name_serves_as_well(place, rendered):
 
 def test_a_bad_update_is_seen_while_the_state_stays_creating(place, rendered):
     place.apply(*rendered())
-    wait_where(place, Where.READY)
+    place.wait_seen(NAME, Phase.READY)
     bad = rendered(podAnnotations={"try": "2"})
     predictor = bad[-1]["spec"]["predictors"][0]
     predictor["progressDeadlineSeconds"] = 5
     container = predictor["componentSpecs"][0]["spec"]["containers"][0]
     container["readinessProbe"]["httpGet"]["port"] = 1
     place.apply(*bad)
-    stuck = wait_where(place, Where.STUCK)
-    assert stuck.serving  # the old pods
+    found = place.wait_seen(NAME, Phase.READY, "NotReady", weight=100)
+    assert "its pods from before answer" in found.message
     place.wait_state(NAME, "Creating")
+    assert place.seen(NAME).phase is Phase.STARTING  # a new version that is not ready
     place.apply(*rendered())
-    wait_where(place, Where.READY)
+    place.wait_seen(NAME, Phase.READY)
 
 
-def test_available_without_a_service_is_seen(place, rendered):
+def test_available_without_a_service_of_the_operators_is_reached_by_ours(place, rendered):
     manifests = rendered()
     predictor = manifests[-1]["spec"]["predictors"][0]
     predictor["graph"]["name"] = "other"
-    container = predictor["componentSpecs"][0]["spec"]["containers"][0]
     place.apply(*manifests)
-    found = wait_where(place, Where.UNREACHABLE)
-    assert "no Service leads to its pods" in found.message
-    assert place.wait_state(NAME, "Available")["state"] == "Available"
-    assert container["name"] == "model"
+    place.wait_seen(NAME, Phase.READY)
+    place.wait_state(NAME, "Available")
+    assert place.names("services") == {NAME}
+    assert httpx.get(f"{address(place)}/", timeout=10, trust_env=False).text == NAME
+
+
+def test_a_service_that_leads_to_no_pod_is_seen(place, rendered):
+    manifests = rendered()
+    [service] = [each for each in manifests if each["kind"] == "Service"]
+    service["spec"]["selector"] = {"seldon-app": "another"}
+    place.apply(*manifests)
+    found = place.wait_seen(NAME, Phase.STARTING, "SeldonUnreachable")
+    assert "no Service leads to them" in found.message
+    place.apply(*rendered())
+    place.wait_seen(NAME, Phase.READY)
 
 
 def test_a_loop_is_seen(place, rendered):
     manifests = rendered()
     del manifests[-1]["spec"]["predictors"][0]["replicas"]
     place.apply(*manifests)
-    wait_where(place, Where.READY)
+    place.wait_seen(NAME, Phase.READY)
     again = rendered(podAnnotations={"try": "2"})
     del again[-1]["spec"]["predictors"][0]["replicas"]
     place.apply(*again)
-    assert wait_where(place, Where.LOOPING).serving
+    assert place.wait_seen(NAME, Phase.UNREADY, "SeldonLoops", weight=100).replicas_ready
     place.apply(*rendered(podAnnotations={"try": "2"}))
-    wait_where(place, Where.READY)
+    place.wait_seen(NAME, Phase.READY)
 
 
 def test_a_server_that_the_operator_does_not_know_is_seen(place, rendered):
     place.apply(*rendered("named", run=False, named={"server": "NOBODYS_SERVER"}))
-    found = wait_where(place, Where.REFUSED)
-    assert found.message == "Failed to get server config for NOBODYS_SERVER"
+    found = place.wait_seen(NAME, Phase.FAILED, "SeldonRefused")
+    assert "Failed to get server config for NOBODYS_SERVER" in found.message
 
 
 # -- no request is lost
@@ -281,14 +279,14 @@ def address(place, name=NAME):
 def rolled_under_load(place, render):
     """Roll a predictor once, under load; good and bad answers, until the old pod has gone."""
     place.apply(*render())
-    wait_where(place, Where.READY)
+    place.wait_seen(NAME, Phase.READY)
     old = {p["metadata"]["uid"] for p in place.get("pods")}
     load = Load(address(place))
     try:
         wait_for(lambda: load.good > 50, "the load")
         place.apply(*render(podAnnotations={"try": "2"}))
         [predictor] = place.find("seldondeployment", NAME)["spec"]["predictors"]
-        wait_where(place, Where.READY)
+        place.wait_seen(NAME, Phase.READY)
         assert (
             place.get("deployments")[0]["metadata"]["annotations"][MARK]
             == predictor["annotations"][MARK]
@@ -334,5 +332,5 @@ def test_the_tensorflow_container_answers_until_the_front_has_ended(place, rende
         spec = manifests[-1]["spec"]["predictors"][0]["componentSpecs"][0]["spec"]
         spec["containers"][0]["lifecycle"]["preStop"]["exec"]["command"] = ["/bin/true"]
     place.apply(*manifests)
-    wait_where(place, Where.READY)
+    place.wait_seen(NAME, Phase.READY)
     assert answers_of_a_pod_that_ends(place) | {200} == said

@@ -12,9 +12,8 @@ from cluster import ROOT
 from environment_builder import sklearn_image
 from mlflow_server import API
 from models import log_models
-from processes import wait_for
-from seldon_judging import Where, judge
 
+from deployer.state import Phase
 from deployer.targets.kubernetes.render import Charts
 from images import as_pushed, built
 
@@ -55,14 +54,7 @@ def start(place, served, images):
         if shape == "microservice":
             values["microservice"] = {"image": images["seldon-microservice"]}
         place.apply(*Charts(ROOT / "helm").render("seldon", "iris-v3", place.name, values))
-
-        def look():
-            resource = place.find("seldondeployment", "iris-v3")
-            chosen = {"seldon-deployment-id": "iris-v3"}
-            found = [place.get(kind, **chosen) for kind in ("deployments", "services")]
-            return judge(resource, *found).where is Where.READY
-
-        wait_for(look, "it to be ready", 300, every=0.5)
+        place.wait_seen("iris-v3", Phase.READY, seconds=300)
 
         def address(service, port):
             return f"http://{place.find('service', service)['spec']['clusterIP']}:{port}"

@@ -6,6 +6,7 @@ import json
 import os
 import secrets
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -14,6 +15,9 @@ from typing import Any
 from cluster import ROOT, Cluster
 from processes import Running, wait_for
 from seldon_operator import crd
+
+from deployer.state import ObservedPredictor, Phase, Predictor, Role, VersionId
+from deployer.targets.kubernetes import observation, seldon
 
 PREFIX = f"seldon-{secrets.token_hex(3)}-"
 """Of the namespaces of this test run."""
@@ -58,6 +62,31 @@ class Place:
             return told if told.get("state") == state else None
 
         return wait_for(look, f"{name} to be {state}", seconds, every=0.2)
+
+    def seen(self, name: str, weight: int = 0) -> ObservedPredictor:
+        """What the Deployer would say of a predictor that takes this share of the requests."""
+        resource, own = self.find("seldondeployment", name), {"schnitzel.dev/predictor": name}
+        assert resource, f"{name} has gone"
+        deployments = self.get("deployments", **own)
+        read = observation.Seen(
+            seldon.of_revision(resource, deployments) or next(iter(deployments), None),
+            self.get("pods", **own),
+            resource=resource,
+            services=self.get("services", **own),
+        )
+        predictor = Predictor(name, VersionId("angler", 3, 1), Role.CHAMPION, "1a", "", {})
+        return observation.observe(predictor, read, time.time(), weight=weight)
+
+    def wait_seen(
+        self, name: str, phase: Phase, reason: str = "", weight: int = 0, seconds: float = 90
+    ) -> ObservedPredictor:
+        """Wait until it is said to be in a phase, and for which reason."""
+
+        def look() -> ObservedPredictor | None:
+            found = self.seen(name, weight)
+            return found if (found.phase, found.reason) == (phase, reason) else None
+
+        return wait_for(look, f"{name} to be {phase} {reason}", seconds, every=0.2)
 
     def delete(self, kind: str, name: str, *flags: str) -> None:
         self.kube.kubectl("delete", kind, name, "-n", self.name, *flags)

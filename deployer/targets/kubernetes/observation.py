@@ -24,7 +24,6 @@ from deployer.targets.kubernetes.words.trouble import (
     about,
     condition,
     created,
-    fatal,
     fetching,
     moment,
     name,
@@ -44,6 +43,7 @@ class Seen:
     Attributes:
         deployment: Its Deployment; None if there is none.
         resource: Its SeldonDeployment, of which the operator makes its Deployment; None without.
+        services: Those that may lead to its pods; looked at where there is a SeldonDeployment.
         pods: All its pods, also those that are leaving.
         events: Recent events of the pods.
         prepared: How far its image is; None if nobody asked for one.
@@ -58,6 +58,7 @@ class Seen:
     log: str = ""
     answer: Object | None = None
     resource: Object | None = None
+    services: Sequence[Object] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +71,8 @@ class _Counts:
     """Whether all that runs is of the newest template, as far as the controller has seen it."""
     complete: bool
     """Whether all wanted replicas were ready once, since the template last changed."""
+    late: bool
+    """Whether the newest template's pods took longer to be ready than the Deployment allows."""
 
 
 def observe(
@@ -129,9 +132,10 @@ def _judge(
 ) -> tuple[Phase, float, Trouble | None]:
     deployment = seen.deployment
     if seen.resource is not None:
-        told = _by_the_operator(seen.resource, deployment, now, weight)
-        if told:
-            return told
+        made = [deployment] if deployment else []
+        held_up = seldon.held_up(seen.resource, made, seen.services, now, weight)
+        if held_up:
+            return held_up
     if deployment is None:
         return _before(seen.prepared, now)
     served = counts.complete or weight > 0
@@ -169,24 +173,6 @@ def _judge(
     return Phase.UNREADY if served else Phase.STARTING, worst.since or since, worst
 
 
-def _by_the_operator(
-    resource: Object, deployment: Object | None, now: float, weight: int
-) -> tuple[Phase, float, Trouble | None] | None:
-    """Where a predictor is that Seldon's operator does not carry on; None if it does."""
-    where, problem = seldon.judge(resource, [deployment] if deployment else [])
-    if where is seldon.Where.DONE:
-        return None
-    since = created(resource) or now
-    if where is seldon.Where.WAITING:
-        note = Trouble("", "Seldon's operator has not taken it up yet.", passing=False)
-        return Phase.STARTING, since, note
-    show = f"kubectl -n {namespace(resource)} describe seldondeployment {name(resource)}"
-    refused = where is seldon.Where.REFUSED
-    reason = PodReason.SELDON_REFUSED if refused else PodReason.SELDON_LOOPS
-    phase = Phase.UNREADY if weight else Phase.FAILED
-    return phase, since, fatal(reason, problem, show, since, passing=refused)
-
-
 def _before(prepared: Prepared | None, now: float) -> tuple[Phase, float, Trouble | None]:
     """Where a predictor is that has no Deployment yet."""
     if prepared is None or prepared.phase is Phase.READY:
@@ -212,17 +198,26 @@ def _count(deployment: Object) -> _Counts:
         ready=int(status.get("readyReplicas") or 0),
         current=fresh and running == updated,
         complete=fresh and progressing.get("reason") == "NewReplicaSetAvailable",
+        late=fresh and progressing.get("reason") == "ProgressDeadlineExceeded",
     )
 
 
 def _partly(counts: _Counts, worst: Trouble | None) -> Trouble | None:
-    """What to say of a predictor that answers with fewer replicas than it should have."""
+    """What to say of a predictor that answers with other or fewer replicas than it should have."""
     if counts.ready >= counts.wanted:
-        return None
+        return None if counts.current else _behind(counts, worst)
     text = f"{counts.ready} of {counts.wanted} replicas are ready"
     if worst is None:
         return Trouble(Reason.FEWER_REPLICAS, f"{text}; the others are on their way.")
     return Trouble(worst.reason, f"{text}. {worst.message}", worst.hint, passing=worst.passing)
+
+
+def _behind(counts: _Counts, worst: Trouble | None) -> Trouble | None:
+    """What to say of one whose older pods answer while those of a change of it do not come up."""
+    text = "It was changed, and its pods from before answer, since the new ones do not get ready"
+    if worst:
+        return Trouble(worst.reason, f"{text}: {worst.message}", worst.hint, passing=worst.passing)
+    return Trouble(Reason.NOT_READY_IN_TIME, f"{text} in time.") if counts.late else None
 
 
 def _progress(deployment: Object, seen: Seen, now: float) -> tuple[Phase, float]:

@@ -34,7 +34,7 @@ from deployer.targets.kubernetes.drifting import Drifting
 from deployer.targets.kubernetes.evidence import Evidence, Witness
 from deployer.targets.kubernetes.gateway import Gateway
 from deployer.targets.kubernetes.imagestore import ImageStore
-from deployer.targets.kubernetes.kinds import DEPLOYMENT, HTTP_ROUTE, POD
+from deployer.targets.kubernetes.kinds import DEPLOYMENT, HTTP_ROUTE, POD, SERVICE
 from deployer.targets.kubernetes.manifests import Manifests
 from deployer.targets.kubernetes.objects import LiveObject
 from deployer.targets.kubernetes.ownership import Owner
@@ -239,6 +239,7 @@ class KubernetesTarget:
             deployment.object() if deployment and not deployment.deleting else None,
             pods,
             resource=resource.object() if resource and not resource.deleting else None,
+            services=[obj.object() for obj in own if obj.kind == SERVICE and not obj.deleting],
             prepared=self._bringing.refused(predictor.name)
             or self._parts.preparation.seen(predictor.name),
         )

@@ -23,3 +23,5 @@ class PodReason(StrEnum):
     SCALED_TO_ZERO = "ScaledToZero"
     SELDON_REFUSED = "SeldonRefused"
     SELDON_LOOPS = "SeldonLoops"
+    SELDON_UNREACHABLE = "SeldonUnreachable"
+    SELDON_SILENT = "SeldonSilent"
