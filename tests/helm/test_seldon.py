@@ -229,6 +229,7 @@ def test_tensorflow_serving_gets_one_version(model, pods, inner, render, one):
         "--rest_api_port=9000",
         "--model_name=model",
         "--model_base_path=/models/model",
+        "--max_num_load_retries=0",
     ]
     assert "command" not in container
     assert "image" not in container  # the operator's config says it

@@ -135,6 +135,8 @@ version of its folder. When the pod ends it waits until the server beside it has
     - --rest_api_port=9000
     - --model_name=model
     - --model_base_path=/models/model
+    {{- /* What cannot be loaded ends it at once, and is seen: the kubelet is who tries again. */}}
+    - --max_num_load_retries=0
     {{- range .Values.tensorflow.args }}
     - {{ . | quote }}
     {{- end }}
