@@ -1,6 +1,7 @@
 """The chart seldon with our real images: a model of MLflow's, served in three of its shapes.
 
-The operator is a stand-in. The fourth shape has TensorFlow Serving in it, which cannot be had here.
+The operator is a stand-in. The fourth shape has TensorFlow Serving in it, which is another:
+tests/e2e/test_runtimes.py.
 """
 
 import secrets

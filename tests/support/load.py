@@ -12,6 +12,7 @@ from typing import Self
 from urllib.parse import urlsplit
 
 BODY = b'{"dataframe_split": {"columns": ["x"], "data": [[1.0]]}}'
+PATH = "invocations"
 SECONDS = 20.0
 """To connect, and for each part of an answer."""
 
@@ -30,9 +31,16 @@ class Load:
     What a test has seen before it leaves the block, the last answers show.
     """
 
-    def __init__(self, url: str, rate: float = 50, connections: int = 4) -> None:
+    def __init__(
+        self,
+        url: str,
+        rate: float = 50,
+        connections: int = 4,
+        path: str = PATH,
+        body: bytes = BODY,
+    ) -> None:
         self.answers: list[Answer] = []
-        self._url = f"{url}invocations"
+        self._url, self._body = f"{url}{path}", body
         self._stop = threading.Event()
         self._pause = connections / rate
         self._threads = [threading.Thread(target=self._ask) for _ in range(connections)]
@@ -60,7 +68,7 @@ class Load:
         return len(times) / max(1e-9, max(times) - min(times))
 
     def _ask(self) -> None:
-        connection = _Connection(self._url)
+        connection = _Connection(self._url, self._body)
         following = time.monotonic()
         last = False
         while not last:
@@ -77,13 +85,13 @@ class _Connection:
     It asks always the same, in one write: an HTTP client for everything costs five times as much.
     """
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, body: bytes) -> None:
         parts = urlsplit(url)
         self._address = (parts.hostname or "", parts.port or 80)
         self._request = (
             f"POST {parts.path} HTTP/1.1\r\nHost: {parts.netloc}\r\n"
-            f"Content-Type: application/json\r\nContent-Length: {len(BODY)}\r\n\r\n"
-        ).encode() + BODY
+            f"Content-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n"
+        ).encode() + body
         self._socket: socket.socket | None = None
 
     def ask(self) -> Answer:
