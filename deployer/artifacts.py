@@ -64,7 +64,7 @@ class Artifacts:
         auth: tuple[str, str] | None = None,
         parallel: int = 2,
     ) -> None:
-        self._folder = cache / "artifacts"
+        self.folder = cache / "artifacts"
         self._url = tracking_url.rstrip("/")
         self._auth = auth
         timeout = httpx.Timeout(10, read=30)
@@ -119,16 +119,16 @@ class Artifacts:
         self._client.close()
 
     def _fetch(self, key: str, source: str, expected: str | None) -> tuple[Path, str]:
-        place = self._folder / key
+        place = self.folder / key
         stopping = self._jobs.stopping.is_set
-        self._folder.mkdir(parents=True, exist_ok=True)
-        with file_lock(self._folder / f".{key}.lock", stopping):
+        self.folder.mkdir(parents=True, exist_ok=True)
+        with file_lock(self.folder / f".{key}.lock", stopping):
             digest = _kept_digest(place, stopping)
             if digest and (not expected or digest == expected):
                 return place / "model", digest
-            for leftover in [place, *self._folder.glob(f".{key}.*.part")]:
+            for leftover in [place, *self.folder.glob(f".{key}.*.part")]:
                 shutil.rmtree(leftover, ignore_errors=True)
-            part = Path(tempfile.mkdtemp(prefix=f".{key}.", suffix=".part", dir=self._folder))
+            part = Path(tempfile.mkdtemp(prefix=f".{key}.", suffix=".part", dir=self.folder))
             try:
                 self._download(self._source(source, part / "foreign"), source, part / "model")
                 shutil.rmtree(part / "foreign", ignore_errors=True)
@@ -137,7 +137,7 @@ class Artifacts:
                 part.chmod(0o755)
                 part.rename(place)
             except OSError as error:
-                raise unreachable(source, f"cannot keep them in {self._folder}: {error}") from error
+                raise unreachable(source, f"cannot keep them in {self.folder}: {error}") from error
             finally:
                 shutil.rmtree(part, ignore_errors=True)
         return place / "model", digest

@@ -184,7 +184,9 @@ class Daemon:
             (self.root / folder).mkdir(parents=True, exist_ok=True, mode=0o700)
         # A few files for all names: two names that share one wait for each other, nothing worse.
         lock = f"locks/{zlib.crc32(name.encode()) % 64}" if name else "lock"
-        with (self.root / lock).open("w") as file:
+        # No link is followed: a model in a container of its own may put one here.
+        flags = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW
+        with os.fdopen(os.open(self.root / lock, flags, 0o600), "w") as file:
             fcntl.flock(file, fcntl.LOCK_EX)
             yield
 

@@ -8,7 +8,9 @@ from pathlib import Path
 def write_private(path: Path, text: str) -> None:
     """Replace the file; a reader sees the old text or the new one."""
     temporary = path.with_name(f".{path.name}.{os.getpid()}.{threading.get_ident()}")
-    with os.fdopen(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as file:
+    # No link is followed: a folder may be shared with a container that holds less than ours.
+    flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW
+    with os.fdopen(os.open(temporary, flags, 0o600), "w") as file:
         file.write(text)
     temporary.replace(path)
 

@@ -87,3 +87,17 @@ def test_the_container_says_whether_it_is_well(
     container()
     eventually(deployer.alive)
     assert check() == 0
+
+
+def test_a_link_in_the_shared_folder_has_nothing_else_written_to(
+    tmp_path: Path, deployer: Supervisor, program: Callable[..., Program]
+) -> None:
+    precious = tmp_path / "precious"
+    precious.write_text("kept")
+    folder = tmp_path / "serving"
+    (folder / "locks").mkdir(parents=True)
+    for name in ("lock", *(f"locks/{number}" for number in range(64))):
+        (folder / name).symlink_to(precious)
+    with pytest.raises(OSError, match="Too many levels of symbolic links"):
+        deployer.put(program("one"))
+    assert precious.read_text() == "kept"

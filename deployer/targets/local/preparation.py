@@ -48,6 +48,10 @@ class Preparation(Preparing[Prepared]):
         if request:
             self.environments.forget(request)
 
+    def holds(self, artifact: Path) -> bool:
+        """Whether this folder, with no link in its path, is one of the cache of artifacts."""
+        return artifact.is_relative_to(self._artifacts.folder.resolve())
+
     def close(self) -> None:
         """End what is under way, both at the same time; it begins anew after a restart."""
         fetching = threading.Thread(target=self._artifacts.close, name="close", daemon=True)

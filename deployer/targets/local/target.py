@@ -106,7 +106,7 @@ class LocalTarget:
                 self._ensure(deployment, slot.predictor, seen, restart=restart)
             for name in deployment.ask:
                 seen = observed.predictors[name]
-                artifact = Path(str(self._files.server(name)["artifact"]))
+                artifact = self._artifact(name)
                 if seen.port is not None:
                     url = f"http://{self._gateway.servers}:{seen.port}"
                     self._examples.ask(name, seen.pid, partial(example.ask, url, artifact))
@@ -243,6 +243,18 @@ class LocalTarget:
                 self._supervisor.remove(replica, grace=1)
             self._files.configure(definition, replica, prepared.artifact, prepared.python)
             self._supervisor.put(self._program(replica, predictor))
+
+    def _artifact(self, predictor: str) -> Path:
+        artifact = Path(str(self._files.server(predictor)["artifact"]))
+        if self._elsewhere:
+            # Models can write to that file: what they could not read is not read for them.
+            artifact = artifact.resolve()
+            if not self._preparation.holds(artifact):
+                raise TargetUnavailable(
+                    f"The server of {predictor} names files that are no artifact: {artifact}.",
+                    "Something in the container of model servers changed that; look at its code.",
+                )
+        return artifact
 
     def _program(self, replica: str, predictor: Predictor) -> Program:
         config = self._files.config_file(replica)
