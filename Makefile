@@ -100,11 +100,11 @@ down: ## stop the demo's platform
 	@SCHNITZEL_HOME=$${SCHNITZEL_HOME:-$$HOME/.local/state/schnitzel-demo} $(BIN)/schnitzel down
 
 .PHONY: images images-push
-images: $(UV) ## build the images (BUILDER=docker|buildah REGISTRY= TAG= BASE= PYTHON_MINOR= CA_BUNDLE= PIP_CONF=)
-	@python images/build.py
+images: $(UV) ## build the images (IMAGES= BUILDER=docker|buildah REGISTRY= TAG= BASE= PYTHON_MINOR= CA_BUNDLE= PIP_CONF=)
+	@python images/build.py $(IMAGES)
 
 images-push: $(UV) ## the same, and push them to REGISTRY
-	@python images/build.py --push
+	@python images/build.py --push $(IMAGES)
 
 TESTCLUSTER = $(BIN)/python k8s/testcluster
 .PHONY: cluster cluster-down cluster-status
