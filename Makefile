@@ -57,12 +57,14 @@ test: $(VENV)/.dev ## all that guards a change; starts real servers on loopback
 	@scripts/system-packages.sh
 	@echo "==> fast tests"
 	@pytest -n logical -m "not e2e and not long" -q
-	@echo "==> tests with real servers, on this machine and on a Kubernetes node"
-	@scripts/test-servers.sh -m "e2e and not long" -q --durations=25
+	@echo "==> tests with real servers on this machine, each module for itself"
+	@pytest -n logical --dist loadfile -m "e2e and not cluster and not long" -q --durations=15
+	@echo "==> tests on a Kubernetes node"
+	@scripts/test-cluster.sh -m "cluster and not long" -q --durations=25
 
 .PHONY: test-all
 test-all: test ## and the long ones
-	@scripts/test-servers.sh -m "long" -q --durations=15
+	@scripts/test-cluster.sh -m "long" -q --durations=15
 
 .PHONY: bench
 bench: $(VENV)/.dev ## what we claim, measured

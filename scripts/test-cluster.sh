@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Run the tests that start real servers; arguments go to pytest. A Kubernetes node is brought up for
+# Run tests that need a Kubernetes node; arguments go to pytest. One is brought up for
 # them, and taken down again if it was not there before.
 set -euo pipefail
 node="python k8s/testcluster"
