@@ -8,20 +8,28 @@ from typing import Any
 import httpx
 import pytest
 from cluster import ROOT, cluster
-from cluster_platform import ClusterPlatform
+from every_runtime import EveryRuntime
 from training import train
 
 pytestmark = [pytest.mark.e2e, pytest.mark.cluster, pytest.mark.timeout(1800)]
 
 
+RUNTIMES = {
+    "tensorflow": {"runtime": "tfserving"},
+    "seldon": {"runtime": "seldon", "seldon": {"shape": "tensorflow"}},
+}
+"""Environments that serve the SavedModel, and how."""
+
+
 @pytest.fixture(scope="module")
 def platform(tmp_path_factory):
-    made = ClusterPlatform(
+    others = {name: {"stage": None, "overlay": overlay} for name, overlay in RUNTIMES.items()}
+    made = EveryRuntime(
         cluster(),
         tmp_path_factory.mktemp("examples") / "home",
-        ("staging", "prod"),
+        ("staging", "prod", *RUNTIMES),
         # The pipelines promote by stage; a person here by alias.
-        {"each": {"staging": {"stage": "Staging"}, "prod": {"stage": None}}},
+        {"each": {"staging": {"stage": "Staging"}, "prod": {"stage": None}, **others}},
     )
     try:
         made.up()
@@ -79,6 +87,23 @@ def test_an_example_is_trained_promoted_and_answers_its_own_example(platform, pr
     [output] = told.json()["outputs"]
     assert flat(output["data"]) == pytest.approx(flat(answer["predictions"]))
     assert {r.headers["x-schnitzel-model-version"] for r in (asked, told)} == {"1"}
+    if project == "angler":
+        for name in RUNTIMES:
+            answers_alike(platform, name, example, answer["predictions"])
+
+
+def answers_alike(platform, name: str, example: dict[str, Any], predictions: Any) -> None:
+    """TensorFlow Serving answers as Keras does, with nine digits of each number."""
+    model, environment = platform.model("angler"), platform.environment(name)
+    platform.cli("model", "promote", f"{model}@1", "--to", environment, "--yes", "--wait")
+    url = platform.serving("angler", 1, name)["url"]
+    answer = platform.client.post(f"{url}invocations", json=example)
+    assert answer.status_code == 200, answer.text
+    assert answer.headers["x-schnitzel-model-version"] == "1"
+    assert flat(answer.json()["predictions"]) == pytest.approx(flat(predictions), rel=1e-5)
+    assert platform.client.get(f"{url}v2/models/{model}").json()["platform"] == (
+        "tensorflow_savedmodel"
+    )
 
 
 def example_of(platform, model: str) -> dict[str, Any]:

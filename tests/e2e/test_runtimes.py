@@ -12,11 +12,10 @@ import httpx
 import pytest
 from cluster import cluster
 from cluster_platform import ClusterPlatform
+from every_runtime import EveryRuntime
 from load import Load
 from models import log_models
 from processes import wait_for
-from seldon_place import have_crd, standing_in
-from tfserving_image import standin_image
 from tfserving_place import with_saved_models
 
 pytestmark = [pytest.mark.e2e, pytest.mark.cluster, pytest.mark.timeout(1800)]
@@ -46,14 +45,6 @@ ALIKE = {
 }
 
 
-class Runtimes(ClusterPlatform):
-    """A cluster that has all of them."""
-
-    def _cluster_settings(self) -> dict[str, Any]:
-        more = {"tfserving_image": standin_image(self.cluster), "seldon": {}}
-        return super()._cluster_settings() | more
-
-
 class Journey(NamedTuple):
     """A model's way through its versions.
 
@@ -75,8 +66,7 @@ class Journey(NamedTuple):
 
 @pytest.fixture(scope="module")
 def platform(tmp_path_factory):
-    have_crd(cluster())
-    made = Runtimes(cluster(), tmp_path_factory.mktemp("runtimes") / "home")
+    made = EveryRuntime(cluster(), tmp_path_factory.mktemp("runtimes") / "home")
     models = [
         # The container that waits for requests to end waits for as long as one may take.
         {"kind": "constant", "say": int(version), "serving": spec | {"timeout_seconds": 10}}
@@ -86,9 +76,8 @@ def platform(tmp_path_factory):
     named = [model | {"name": made.model("mover")} for model in models]
     try:
         log_models(made.mlflow.url, with_saved_models(named, made.home / "saved-models"))
-        with standing_in(made.cluster, made.home / "logs", f"{made.mark}-"):
-            made.up()
-            yield made
+        made.up()
+        yield made
     finally:
         made.down()
 
