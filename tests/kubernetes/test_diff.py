@@ -265,3 +265,17 @@ def test_a_difference_is_the_same_from_either_side(one, other):
     forth = {(c.path, repr(c.was), repr(c.wanted)) for c in difference(one, other)}
     back = {(c.path, repr(c.wanted), repr(c.was)) for c in difference(other, one)}
     assert forth == back
+
+
+def test_of_a_list_without_keys_the_fields_that_differ_are_named():
+    """As of a SeldonDeployment's predictors, whose items the server knows by their place."""
+
+    def seldon(graph: str, replicas: int) -> dict:
+        inner = {"name": "main", "replicas": replicas, "graph": {"name": graph}}
+        return {"metadata": {}, "spec": {"predictors": [inner]}}
+
+    live, wanted = seldon("other", 1), seldon("model", 1)
+    assert drift(live, wanted) == (Change("spec.predictors[0].graph.name", "other", "model"),)
+    assert drift(live, wanted, [pattern_of("/spec/predictors/0/graph")]) == ()
+    [longer] = drift({**live, "spec": {"predictors": [{}, {}]}}, wanted)
+    assert longer.path == "spec.predictors"

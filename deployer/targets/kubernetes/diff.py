@@ -83,6 +83,9 @@ def _lacking_items(live: Any, wanted: list[Any], path: Path) -> Iterator[Change]
         there = by_key(live, name)
         for key, item in by_key(wanted, name).items():
             yield from _lacking(there.get(key), item, (*path[:-1], f"{name}{key}"))
+    elif len(live) == len(wanted) and all(isinstance(i, Mapping) for i in (*live, *wanted)):
+        for number, (was, item) in enumerate(zip(live, wanted, strict=True)):
+            yield from _lacking(was, item, (*path[:-1], f"{name}[{number}]"))
     elif len(live) != len(wanted) or any(
         next(_lacking(was, item, path), None) for was, item in zip(live, wanted, strict=True)
     ):
