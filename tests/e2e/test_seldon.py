@@ -315,7 +315,7 @@ def test_a_service_that_leads_nowhere_is_told(platform, operator):
     where = ("-n", platform.environment("noting"))
     astray = json.dumps({"spec": {"selector": {"seldon-app": "another"}}})
     platform.cluster.kubectl(*where, "patch", "service", predictor["name"], "-p", astray)
-    seen = told(platform, BY_HAND, "SeldonUnreachable", "noting")
+    seen = told(platform, BY_HAND, "SeldonUnreachable", "noting", "Failed")
     assert "no Service leads to them" in seen["message"]
     back = json.dumps({"spec": {"selector": {"seldon-app": f"{predictor['name']}-main"}}})
     platform.cluster.kubectl(*where, "patch", "service", predictor["name"], "-p", back)

@@ -112,6 +112,8 @@ def test_it_is_read_of_the_deployment_that_has_the_mark(
     for weight, expected in ((0, new), (100, serving)):
         found = seen(resource(state=state), of_it, weight, services)
         assert (found.phase, found.reason) == expected, weight
+        if found.reason == UNREACHABLE:
+            assert not found.replicas_ready  # none that a request comes to
 
 
 @pytest.mark.parametrize("status", [{}, {"state": "Creating"}])

@@ -96,6 +96,7 @@ def observe(
     counts = _count(seen.deployment or {})
     phase, since, trouble = _judge(predictor, seen, counts, now, weight)
     state, said, passes = example
+    unreachable = trouble is not None and trouble.reason == PodReason.SELDON_UNREACHABLE
     return ObservedPredictor(
         predictor=predictor,
         phase=phase,
@@ -110,7 +111,7 @@ def observe(
         artifact_digest=artifact_digest(seen.pods),
         python=seen.prepared.note if seen.prepared else "",
         replicas=counts.wanted,
-        replicas_ready=min(counts.ready, counts.wanted),
+        replicas_ready=0 if unreachable else min(counts.ready, counts.wanted),
     )
 
 
