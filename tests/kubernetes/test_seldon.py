@@ -158,3 +158,11 @@ def test_an_operator_that_writes_without_end_is_seen(weight: int, phase: Phase) 
     found = seen(resource(state="Available"), deployment(generation=1139, observed=10), weight)
     assert (found.phase, found.reason) == (phase, "SeldonLoops")
     assert "written 1129 times" in found.message
+
+
+@pytest.mark.parametrize("predictors", [[], [{"name": "main"}], None])
+def test_what_somebody_took_out_of_the_resource_breaks_no_pass(predictors: object) -> None:
+    made = resource(state="Available")
+    made["spec"]["predictors"] = predictors
+    assert seen(made, deployment(), weight=100).phase is Phase.READY  # its pods answer on
+    assert seen(made, deployment()).phase is Phase.STARTING

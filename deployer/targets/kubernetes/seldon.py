@@ -43,8 +43,12 @@ class Where(StrEnum):
 
 
 def of_revision(resource: Object, deployments: Sequence[Object]) -> Object | None:
-    """The Deployment that carries a resource's revision; None if there is none yet."""
-    mark = resource["spec"]["predictors"][0]["annotations"].get(MARK)
+    """The Deployment that carries a resource's revision; None if there is none yet.
+
+    Nor is there if somebody took the mark, or all predictors, out of the resource.
+    """
+    predictors: Sequence[Object] = resource["spec"].get("predictors") or ({},)
+    mark = (predictors[0].get("annotations") or {}).get(MARK)
     return next((each for each in deployments if mark and _notes(each).get(MARK) == mark), None)
 
 
