@@ -5,6 +5,7 @@ allowed by lists of patterns, empty at first; they hold for what is not the oper
 """
 
 import math
+import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from fnmatch import fnmatchcase
 from typing import Any, ClassVar, Final, NoReturn
@@ -17,6 +18,11 @@ from deployer.specmodel import ServingSpec
 from deployer.specpods import CountOrShare, SecretKey, Toleration
 from deployer.specruntimes import Runtime
 from deployer.units import Bytes, Cores, Duration, format_duration, format_quantity
+
+_SELDONS: Final = re.compile(
+    r"(PREDICTIVE_UNIT_|PREDICTOR_|MLSERVER_|SELDON_)\w*|TEMPO_RUNTIME_OPTIONS"
+)
+"""Variables that Seldon's operator sets."""
 
 DEFAULTS_ORIGIN: Final = "platform.yaml: defaults"
 """The layer of an operator's defaults."""
@@ -175,12 +181,8 @@ def _forms(toleration: Toleration) -> tuple[str, ...]:
 def _hold_together(spec: ServingSpec, origins: Mapping[str, str]) -> None:
     """Check what only a whole spec can be wrong in."""
     pods, scaling = spec.kubernetes, spec.autoscaling
-    if scaling and spec.runtime == "seldon":
-        raise SpecInvalid(
-            f"{origins['autoscaling.max']}: autoscaling is not for the runtime seldon, whose "
-            "operator sets the number of replicas itself.",
-            "Say replicas, or ask for another runtime.",
-        )
+    if spec.runtime == "seldon":
+        _fit_seldon(spec, origins)
     if scaling and spec.resources.cpu is None:
         raise SpecInvalid(
             f"{origins['autoscaling.max']}: autoscaling needs resources.cpu, since it goes by the "
@@ -209,6 +211,21 @@ def _hold_together(spec: ServingSpec, origins: Mapping[str, str]) -> None:
                 "that it runs on could ever be drained.",
                 "Let one go, or ask for more replicas.",
             )
+
+
+def _fit_seldon(spec: ServingSpec, origins: Mapping[str, str]) -> None:
+    if spec.autoscaling:
+        raise SpecInvalid(
+            f"{origins['autoscaling.max']}: autoscaling is not for the runtime seldon, whose "
+            "operator sets the number of replicas itself.",
+            "Say replicas, or ask for another runtime.",
+        )
+    for name in filter(_SELDONS.fullmatch, spec.kubernetes.env):
+        raise SpecInvalid(
+            f"{name} in kubernetes.env is a variable of Seldon's operator, which takes all others "
+            "away where one of its own is set.",
+            "Give it another name, or ask for another runtime.",
+        )
 
 
 def _count(value: CountOrShare, replicas: int) -> int:

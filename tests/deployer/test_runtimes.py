@@ -101,6 +101,11 @@ def test_an_image_of_the_version_s_own_takes_its_place(on_cluster):
             {},
             "seldon.microservice_image",
         ),
+        (
+            {"runtime": "seldon", "seldon": {"shape": "named"}},
+            {"trust_bundle": {"config_map": "ca"}},
+            "another shape",
+        ),
     ],
 )
 def test_what_a_cluster_cannot_serve_with_is_told_of(on_cluster, spec, settings, says):
@@ -156,6 +161,14 @@ def test_seldon_gets_one_resource_for_each_version(shape: str, containers: dict[
     spec = inner["componentSpecs"][0]["spec"]
     assert {each["name"]: each["image"] for each in spec["containers"]} == containers
     assert inner["replicas"] == 1
+
+
+@pytest.mark.parametrize("name", ["SELDON_X", "PREDICTOR_ID", "MLSERVER_MODEL_URI"])
+def test_a_variable_that_is_the_operators_is_refused(name):
+    layer = {"runtime": "seldon", "kubernetes": {"env": {name: "1"}}}
+    with pytest.raises(SpecInvalid, match=f"{name} in kubernetes.env"):
+        resolve([("serving.yaml", layer)], Limits())
+    resolve([("serving.yaml", layer | {"runtime": "mlflow"})], Limits())
 
 
 def test_what_only_seldons_operator_scales_is_refused():

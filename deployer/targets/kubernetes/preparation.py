@@ -103,16 +103,19 @@ class Preparation(Preparing[Prepared]):
                 f"Nothing serves the runtime {runtime} on a cluster.",
                 f"Ask for another runtime in serving.yaml: {', '.join(RUNTIMES)}.",
             )
+        shape = predictor.spec["seldon"]["shape"] if runtime == "seldon" else ""
+        if shape == "named" and cluster.trust_bundle:
+            return RuntimeUnavailable(
+                "The cluster has a trust_bundle, which the operator's own init container, in the "
+                "shape named of Seldon, would not have.",
+                "Ask for another shape in serving.yaml: seldon.shape.",
+            )
         what, setting = "", ""
         if runtime == "tfserving" and not (named or cluster.tfserving_image):
             what, setting = "image of TensorFlow Serving", "tfserving_image"
         elif runtime == "seldon" and cluster.seldon is None:
             what, setting = "operator of Seldon's", "seldon"
-        elif (
-            runtime == "seldon"
-            and predictor.spec["seldon"]["shape"] == "microservice"
-            and not (cluster.seldon and cluster.seldon.microservice_image)
-        ):
+        elif shape == "microservice" and not (cluster.seldon and cluster.seldon.microservice_image):
             what, setting = "image of Seldon's microservice", "seldon.microservice_image"
         if not what:
             return None
