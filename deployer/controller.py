@@ -239,7 +239,9 @@ class Controller:
             self.world.records.raise_if_deleted(record)
             event = Event(deployment, "operator", action, None, None, "a person asked", who, detail)
             self.world.history.append(event, self.world.clock())
-            self.world.records.save(change(record))
+            self.world.records.save(changed := change(record))
+            if known := self._statuses.get(key):
+                self._statuses[key] = replace(known, record=changed)
         self._queue.add(key)
 
     def _changed(self, models: set[str] | None) -> None:
@@ -266,12 +268,12 @@ class Controller:
             return 30.0
         with self.metrics.passes.time(), self._reconciler.alone(key):
             done = self._reconciler.run(*key, self._statuses.get(key))
-        self._statuses[key] = done.told
+            self._statuses[key] = done.told
         if done.error:
             pause = self._failed(key, done.error)
             if may_pass(done.error):
                 again = self.world.clock() + pause
-                self._statuses[key] = replace(done.told, retry_at=again)
+                self._statuses[key] = replace(self._statuses[key], retry_at=again)
             return pause
         self._tries.pop(key, None)
         if not done.told.settled:

@@ -175,6 +175,16 @@ def test_a_failure_that_was_foreseen_keeps_its_own_reason(controller, target):
     assert datetime.fromisoformat(told).timestamp() > controller.world.clock()
 
 
+def test_a_word_of_a_person_is_told_as_soon_as_it_is_given(controller, target):
+    controller.start()
+    wait_for(controller.statuses, "the deployment to be shown")
+    wait_for(lambda: not controller.depth(), "nothing to be due")
+    controller.pause("angler-prod", "ada", "measuring")
+    assert controller.status("angler-prod").record.pause.by == "ada"
+    controller.resume("angler-prod", "ada")
+    assert controller.status("angler-prod").record.pause is None
+
+
 def test_what_does_not_pass_by_itself_is_not_waited_for(controller, target):
     target.error = TargetUnavailable("It is somebody else's.", "--adopt", passing=False)
     controller.start()
