@@ -12,6 +12,8 @@ from cluster_place import ClusterPlace, Reached
 from tfserving_image import standin_image
 
 SAVE = Path(__file__).with_name("tfserving_models.py")
+NOWHERE = ["mlflow-skinny==3.17.2", "no-such-package-of-schnitzel==1.2.3"]
+"""What cannot be installed: a model that asks for it is served by TensorFlow Serving or not."""
 
 
 def with_saved_models(models: Iterable[Mapping[str, Any]], folder: Path) -> list[dict[str, Any]]:
@@ -39,4 +41,5 @@ class TfservingPlace(ClusterPlace):
     reached = TfservingPlatform
 
     def models(self, models: Iterable[Mapping[str, Any]]) -> None:
-        super().models(with_saved_models(models, self.platform.home / "saved-models"))
+        made = with_saved_models(models, self.platform.home / "saved-models")
+        super().models(model | {"requirements": NOWHERE} for model in made)
