@@ -174,7 +174,7 @@ backup() {
   # Beside the archive, where there is room for it.
   folder=$(mktemp -d "$(dirname "$file")/.backup-XXXXXX")
   # shellcheck disable=SC2064 # its value of now
-  trap "code=\$?; '${compose[0]}' ${compose[*]:1} up --detach --no-build >&2 || code=1
+  trap "code=\$?; '${compose[0]}' ${compose[*]:1} up --detach --wait --no-build >&2 || code=1
     finish \$code '$folder' 'the backup did not succeed' 'what failed is said above; the platform: ${compose[*]} ps'" EXIT
   say "stopping what writes; served models go on"
   "${compose[@]}" stop "${WRITERS[@]}" >&2
