@@ -86,11 +86,13 @@ def deployment(found: Deployment) -> str:
         ),
     ]
     if found["predictors"]:
-        headers = ("PREDICTOR", "VERSION", "ROLE", "WEIGHT", "PHASE", "READY", "REASON", "MESSAGE")
+        about = ("PREDICTOR", "VERSION", "RUNTIME", "ROLE", "WEIGHT")
+        headers = (*about, "PHASE", "READY", "REASON", "MESSAGE")
         rows = [
             (
                 each["name"],
                 each["version"],
+                each["runtime"],
                 each["role"],
                 each["weight"],
                 each["phase"],

@@ -34,6 +34,7 @@ class Predictor(TypedDict):
 
     name: str
     version: str
+    runtime: str
     role: str
     weight: int
     phase: str

@@ -1,7 +1,8 @@
 """Nothing in; out: what serving.yaml may say of each runtime but our own, as pydantic models."""
 
 import re
-from typing import Annotated, Literal, Self
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import AfterValidator, Field, model_validator
 
@@ -22,6 +23,11 @@ Inside = Annotated[str, AfterValidator(_inside)]
 
 Label = Annotated[str, Field(pattern=r"^[A-Za-z][A-Za-z0-9._-]{0,62}$")]
 """A version label of TensorFlow Serving."""
+
+
+def runtime_name(spec: Mapping[str, Any]) -> str:
+    """The runtime in a predictor's spec; in one from an earlier release, our own server."""
+    return str(spec.get("runtime", "mlflow"))
 
 
 class TfServingBatching(Frozen):

@@ -12,6 +12,7 @@ from deployer import answers, plananswers
 from deployer.rendered import Node
 from deployer.settings import Settings
 from deployer.spec import ServingSpec, notes
+from deployer.specruntimes import runtime_name
 from deployer.state import ObservedPredictor, Phase, Predictor, Record
 from deployer.status import State, Status
 from deployer.targets.base import Target
@@ -193,6 +194,7 @@ def _predictors(
         {
             "name": name,
             "version": str(seen.predictor.version.number),
+            "runtime": runtime_name(seen.predictor.spec),
             "role": str(seen.predictor.role),
             "weight": seen.live_weight,
             "phase": "draining"

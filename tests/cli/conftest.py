@@ -156,6 +156,7 @@ def deployment():
                 {
                     "name": "angler-prod-v2-1a2b3c4d",
                     "version": "2",
+                    "runtime": "mlflow",
                     "role": "champion",
                     "weight": 100,
                     "phase": "ready",

@@ -45,6 +45,16 @@ def test_status_shows_reason_message_and_next_step(schnitzel, deployer, deployme
     assert "angler-prod-v2-1a2b3c4d" in shown
 
 
+def test_status_shows_what_serves_each_version(schnitzel, deployer, deployment) -> None:
+    [ours] = deployment()["predictors"]
+    theirs = ours | {"name": "angler-prod-v3-5e6f7a8b", "version": "3", "runtime": "tfserving"}
+    moving = deployment(predictors=[ours, theirs])
+    deployer.answer("GET", "/api/v1/deployments", {"deployments": [moving], "registry": {}})
+    lines = schnitzel("deploy", "status", "angler@prod").out.splitlines()
+    runtimes = [line.split()[2] for line in lines if line.startswith("angler-prod-v")]
+    assert runtimes == ["mlflow", "tfserving"]
+
+
 @pytest.mark.parametrize(
     ("typed", "hint"),
     [

@@ -84,7 +84,10 @@ def platform(tmp_path_factory):
 
 def promote(platform: ClusterPlatform, version: str) -> dict[str, Any]:
     platform.mlflow.alias(platform.model("mover"), platform.environment("prod"), int(version))
-    return platform.serving("mover", int(version), seconds=900)
+    seen = platform.serving("mover", int(version), seconds=900)
+    [serving] = [each for each in seen["predictors"] if each["weight"] == 100]
+    assert serving["runtime"] == SPECS[version]["runtime"]
+    return seen
 
 
 def containers(platform: ClusterPlatform, seen: dict[str, Any]) -> set[str]:

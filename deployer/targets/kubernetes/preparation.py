@@ -11,9 +11,10 @@ from deployer.clusters import Cluster
 from deployer.errors import RuntimeUnavailable, VersionFailure
 from deployer.requirements import EnvironmentRequest
 from deployer.smallfiles import SmallFiles
+from deployer.specruntimes import runtime_name
 from deployer.state import Phase, Predictor
 from deployer.targets.kubernetes.imagebuilds import ImageBuilds
-from deployer.targets.kubernetes.runtimes import RUNTIMES, runs_tensorflow, runtime_name
+from deployer.targets.kubernetes.runtimes import RUNTIMES, runs_tensorflow
 from deployer.targets.preparing import Preparing, Progress
 
 

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
+from deployer.specruntimes import runtime_name
 from deployer.targets.kubernetes.kinds import (
     CONFIG_MAP,
     DEPLOYMENT,
@@ -33,11 +34,6 @@ RUNTIMES: Final[Mapping[str, Runtime]] = {
     "seldon": Runtime("seldon", frozenset({SELDON_DEPLOYMENT, SERVICE})),
     "tfserving": Runtime("tfserving", frozenset({CONFIG_MAP, DEPLOYMENT, SERVICE})),
 }
-
-
-def runtime_name(spec: Mapping[str, Any]) -> str:
-    """The runtime's name in a predictor's spec; in one from an earlier release, our own server."""
-    return str(spec.get("runtime", "mlflow"))
 
 
 def runtime_of(spec: Mapping[str, Any]) -> Runtime:

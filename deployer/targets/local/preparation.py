@@ -11,6 +11,7 @@ from deployer.artifacts import Artifacts, ArtifactState
 from deployer.environments import EnvironmentRequest, Environments
 from deployer.errors import RuntimeUnavailable, VersionFailure
 from deployer.smallfiles import SmallFiles
+from deployer.specruntimes import runtime_name
 from deployer.state import Phase, Predictor
 from deployer.targets.preparing import Preparing, Progress
 
@@ -61,7 +62,7 @@ class Preparation(Preparing[Prepared]):
 
     def _look(self, predictor: Predictor) -> Prepared:
         now = self._clock()
-        runtime = predictor.spec.get("runtime", "mlflow")
+        runtime = runtime_name(predictor.spec)
         if runtime != "mlflow":
             error = RuntimeUnavailable(
                 f"The runtime {runtime} serves on a cluster, and not on this machine.",
