@@ -154,7 +154,11 @@ airflow:
   password_ref: file:$PWD/$client/airflow-password
 END
   printf '{"deployer": %s}\n' "$(setting DEPLOYER_PORT 8190)" >"$client/ports.json"
-  say "secrets are in $folder; for the command line: export SCHNITZEL_HOME=$PWD/$client"
+  printf 'export %s=%q\n' SCHNITZEL_HOME "$PWD/$client" \
+    SCHNITZEL_DEPLOYER_URL "http://127.0.0.1:$(setting DEPLOYER_PORT 8190)" \
+    SCHNITZEL_MLFLOW__URL "http://127.0.0.1:$(setting MLFLOW_PORT 5100)" \
+    SCHNITZEL_AIRFLOW__URL "http://127.0.0.1:$(setting AIRFLOW_PORT 8180)" >"$client/env"
+  say "secrets are in $folder; for the command line: . $client/env"
 }
 
 running() { [ -n "$("${compose[@]}" ps --quiet --status running "$1")" ]; }
@@ -163,6 +167,13 @@ running() { [ -n "$("${compose[@]}" ps --quiet --status running "$1")" ]; }
 finish() { # EXIT_CODE FOLDER MESSAGE HINT
   rm -rf "$2"
   [ "$1" -eq 0 ] || fail "$3" "$4"
+}
+
+finish_backup() { # EXIT_CODE FOLDER
+  local up=yes
+  "${compose[@]}" up --detach --wait --no-build >&2 || up=
+  finish "$1" "$2" "the backup did not succeed" "what failed is said above; the platform: ${compose[*]} ps"
+  [ -n "$up" ] || fail "the backup is made, but not all of the platform started again" "${compose[*]} ps"
 }
 
 backup() {
@@ -174,8 +185,7 @@ backup() {
   # Beside the archive, where there is room for it.
   folder=$(mktemp -d "$(dirname "$file")/.backup-XXXXXX")
   # shellcheck disable=SC2064 # its value of now
-  trap "code=\$?; '${compose[0]}' ${compose[*]:1} up --detach --wait --no-build >&2 || code=1
-    finish \$code '$folder' 'the backup did not succeed' 'what failed is said above; the platform: ${compose[*]} ps'" EXIT
+  trap "finish_backup \$? '$folder'" EXIT
   say "stopping what writes; served models go on"
   "${compose[@]}" stop "${WRITERS[@]}" >&2
   for name in "${DATABASES[@]}"; do

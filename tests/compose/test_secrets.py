@@ -149,6 +149,10 @@ def test_the_command_line_finds_ports_that_env_changes(team: Path) -> None:
     assert json.loads((client / "ports.json").read_text()) == {"deployer": 9001}
     settings = yaml.safe_load((client / "platform.yaml").read_text())
     assert settings["mlflow"]["url"] == "http://127.0.0.1:9002"
+    told = (client / "env").read_text().splitlines()
+    assert f"export SCHNITZEL_HOME={client}" in told
+    assert "export SCHNITZEL_DEPLOYER_URL=http://127.0.0.1:9001" in told
+    assert "export SCHNITZEL_MLFLOW__URL=http://127.0.0.1:9002" in told
 
 
 @pytest.mark.parametrize(

@@ -71,17 +71,22 @@ class DockerEngine:
         command = ["nice", "-n", "5", "dockerd", "--config-file", str(config)]
         self._running = Running(command, self._folder / "dockerd.log", self.env)
         wait_for(self._answers, "dockerd", 60)
+        self._clear()
         return self
 
     def close(self) -> None:
         """End it with all that it left; nothing to do if it was not started."""
         if self._running:
-            self._running.stop(30)
-            _remove_chains(_chains() - self._chains)
+            try:
+                self._clear()
+            finally:
+                self._running.stop(60)
+                _remove_chains(_chains() - self._chains)
         groups = Path("/sys/fs/cgroup")
         for group in [groups / CGROUP, *groups.glob(f"*/{CGROUP}")]:
-            with suppress(OSError):  # not there, in this version of cgroups
-                group.rmdir()
+            for folder in sorted((group, *group.rglob("*/")), reverse=True):
+                with suppress(OSError):  # not there, in this version of cgroups
+                    folder.rmdir()
         shutil.rmtree(self._folder, ignore_errors=True)
         self._lock.close()
 
@@ -112,6 +117,16 @@ class DockerEngine:
         if bundle := os.environ.get("SSL_CERT_FILE"):
             told["CA_BUNDLE"] = bundle
         self.run(sys.executable, ROOT / "images/build.py", *OURS, env=told)
+
+    def _clear(self) -> None:
+        """Leave no container, volume or network, also of a test that was killed; images stay."""
+        containers = self.run("docker", "ps", "--all", "--quiet").split()
+        if containers:
+            self.run("docker", "rm", "--force", "--volumes", *containers)
+        volumes = self.run("docker", "volume", "ls", "--quiet").split()
+        if volumes:
+            self.run("docker", "volume", "rm", *volumes)
+        self.run("docker", "network", "prune", "--force")
 
     def _answers(self) -> bool:
         assert self._running
