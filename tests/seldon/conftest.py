@@ -121,3 +121,15 @@ def resource(container: Callable[..., Object]) -> Callable[..., Object]:
         }
 
     return make
+
+
+@pytest.fixture
+def pod(made: Callable[..., Any]) -> Callable[..., Object]:
+    """The pods' spec in the one Deployment of what the module's `made` makes."""
+
+    def make(*arguments: Any, **over: Any) -> Object:
+        [deployment] = made(*arguments, **over).deployments
+        found: Object = deployment["spec"]["template"]["spec"]
+        return found
+
+    return make

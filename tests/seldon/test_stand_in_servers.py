@@ -4,6 +4,7 @@ import json
 
 import pytest
 from seldon_operator import objects, servers
+from seldon_place import env_of, ports_of
 
 META = {"name": "iris-v1", "namespace": "models", "uid": "u"}
 OWN = {"image": "localhost/srv", "defaultImageVersion": "1"}
@@ -19,23 +20,6 @@ def made(resource):
         return objects.wanted(found | {"metadata": META}, config, "initializer:1")
 
     return make
-
-
-@pytest.fixture
-def pod(made):
-    def make(*arguments, **over):
-        [deployment] = made(*arguments, **over).deployments
-        return deployment["spec"]["template"]["spec"]
-
-    return make
-
-
-def env_of(container):
-    return {each["name"]: each.get("value") for each in container["env"]}
-
-
-def ports_of(container):
-    return [(port.get("name"), port["containerPort"]) for port in container["ports"]]
 
 
 def tcp(container):

@@ -126,3 +126,13 @@ def namespace(kube: Cluster, name: str, level: str = "baseline") -> Iterator[Pla
         raise
     finally:
         kube.run("delete", "namespace", name, "--wait=false")
+
+
+def env_of(container: Object) -> dict[str, str | None]:
+    """A container's variables."""
+    return {each["name"]: each.get("value") for each in container["env"]}
+
+
+def ports_of(container: Object) -> list[tuple[str | None, int]]:
+    """A container's ports, with their names."""
+    return [(port.get("name"), port["containerPort"]) for port in container["ports"]]
