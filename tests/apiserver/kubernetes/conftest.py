@@ -1,0 +1,3 @@
+"""Fixtures of apiserver/kubernetes."""
+
+from support.fixtures.kubernetes import client, namespace, now, proxied, proxy, real

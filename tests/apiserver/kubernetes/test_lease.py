@@ -1,0 +1,140 @@
+"""One of two Deployers acts, on a real API server, whatever is done to them."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from support.faults.api_proxy import ApiProxy
+from support.run.process import Running
+from support.run.wait import wait_for
+from support.systems.cluster import Cluster
+
+from deployer.targets.kubernetes import kinds, lease
+from deployer.targets.kubernetes.connection import Client
+from deployer.targets.kubernetes.lease import Lease, LeaseNotHeld
+
+ROOT = Path(__file__).parents[3]
+HOLDER = ROOT / "tests/support/kubernetes/lease_holder.py"
+TAKEOVER = 15.0
+
+Start = Callable[[str], Running]
+
+
+@pytest.fixture
+def start(real: Cluster, namespace: str, tmp_path: Path) -> Iterator[Start]:
+    running: list[Running] = []
+
+    def begin(identity: str) -> Running:
+        arguments = (str(real.kubeconfig), namespace, "schnitzel-p1", identity)
+        command = [sys.executable, str(HOLDER), *arguments]
+        environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+        running.append(Running(command, tmp_path / f"{identity}.log", environment))
+        return running[-1]
+
+    yield begin
+    for one in running:
+        one.signal(signal.SIGCONT)
+        one.stop(0)
+
+
+def written(client: Client, namespace: str, identity: str) -> int:
+    """How many objects a process has made."""
+    return len(client.list(kinds.CONFIG_MAP, namespace, labels=f"by={identity}"))
+
+
+def test_a_process_that_was_stopped_writes_nothing_after_it_goes_on(
+    client: Client, namespace: str, start: Start
+):
+    one = start("one")
+    wait_for(lambda: written(client, namespace, "one") > 3, "the first to write")
+    two = start("two")
+    one.signal(signal.SIGSTOP)
+    wait_for(lambda: written(client, namespace, "two") > 3, "the second to take over")
+    before = written(client, namespace, "one")
+    one.signal(signal.SIGCONT)
+    count = written(client, namespace, "two")
+    wait_for(lambda: "lost" in one.tail(), "the first to notice")
+    wait_for(lambda: written(client, namespace, "two") > count + 20, "the second to go on")
+    assert written(client, namespace, "one") == before
+    assert "lost" not in two.tail()
+    found = client.get(kinds.LEASE, namespace, "schnitzel-p1")["spec"]
+    assert found["holderIdentity"] == "two"
+    assert found["leaseTransitions"] == 1
+    two.signal(signal.SIGKILL)
+    wait_for(lambda: written(client, namespace, "one") > before, "a takeover", seconds=TAKEOVER)
+
+
+def test_it_is_given_back_at_a_clean_end_so_that_another_takes_over_at_once(
+    client: Client, namespace: str
+):
+    told: list[str] = []
+
+    def made(name: str) -> Lease:
+        return Lease(
+            client,
+            namespace,
+            "schnitzel-p1",
+            name,
+            gained=lambda: told.append(f"{name} gained"),
+            lost=lambda: told.append(f"{name} lost"),
+        )
+
+    one, two = made("one"), made("two")
+    one.start()
+    wait_for(one.held, "the first to hold it")
+    two.start()
+    wait_for(lambda: two.holder == "one", "the second to see the first")
+    with pytest.raises(LeaseNotHeld, match="one does") as caught:
+        two.guard()
+    assert "get lease schnitzel-p1" in caught.value.hint
+    one.guard()
+    one.close()
+    assert not one.held()
+    wait_for(two.held, "the second to hold it at once", seconds=lease.LASTS - 1)
+    wait_for(lambda: len(told) == 3, "word of all")
+    assert told == ["one gained", "one lost", "two gained"]
+    two.close()
+
+
+def test_it_is_not_held_for_longer_than_it_could_be_renewed(
+    proxy: ApiProxy, proxied: Client, namespace: str
+):
+    told: list[str] = []
+    one = Lease(
+        proxied,
+        namespace,
+        "schnitzel-p1",
+        "one",
+        gained=lambda: told.append("gained"),
+        lost=lambda: told.append("lost"),
+    )
+    one.start()
+    wait_for(one.held, "it to be held")
+    proxy.down = True
+    wait_for(lambda: not one.held(), "it to be lost", seconds=lease.RENEW_WITHIN + 1)
+    with pytest.raises(LeaseNotHeld):
+        proxied.guarded(one.guard).create({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {}})
+    wait_for(lambda: told == ["gained", "lost"], "word of it")
+    proxy.down = False
+    wait_for(lambda: told == ["gained", "lost", "gained"], "it to be ours again")
+    one.close()
+
+
+def test_a_takeover_needs_no_clock_of_another_machine(client: Client, namespace: str):
+    far = {"renewTime": "2001-01-01T00:00:00.000000Z", "acquireTime": "2001-01-01T00:00:00.000000Z"}
+    spec = {"holderIdentity": "other", "leaseDurationSeconds": 4, **far}
+    meta = {"namespace": namespace, "name": "schnitzel-p1"}
+    head = {"apiVersion": kinds.LEASE.api_version, "kind": "Lease", "metadata": meta}
+    client.create(head | {"spec": spec})
+    one = Lease(client, namespace, "schnitzel-p1", "one")
+    began = time.monotonic()
+    one.start()
+    wait_for(one.held, "it to be taken over")
+    assert time.monotonic() - began >= 4  # though its time looks long past
+    one.close()

@@ -1,0 +1,1 @@
+"""What is true of every target: one suite (stories), told of each place."""

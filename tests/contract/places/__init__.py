@@ -1,0 +1,1 @@
+"""The places that the stories are told of."""

@@ -1,0 +1,100 @@
+"""This machine as a place of the contract's tests: supervisord, Traefik, files."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import signal
+import sqlite3
+from collections.abc import Callable, Iterator
+from contextlib import closing, suppress
+from pathlib import Path
+from typing import ClassVar
+
+import yaml
+from support.platform.home import QUICK, PlatformHome, alive_with
+
+from contract.places.base import POLICY, RECORD, REGISTRY, Place, Thing
+from stack.processes import entry
+from stack.supervisor import Supervisor
+
+
+class Home(PlatformHome):
+    """A platform whose Deployer the tests start themselves."""
+
+    def port(self, name: str) -> int:
+        if name == "deployer":
+            return int(yaml.safe_load((self.home / "platform.yaml").read_text())[name]["port"])
+        return super().port(name)
+
+
+class LocalPlace(Place):
+    """Models served by processes of this machine."""
+
+    turns: ClassVar = {
+        "remembering": "Records.save",
+        "starting": "Supervisor.put",
+        "routing": "deployer.targets.local.gateway.write_atomically",
+        "removing": "Supervisor.remove",
+    }
+
+    def __init__(self, home: Path) -> None:
+        prod = QUICK["environments"]["prod"] | {"policy": POLICY}
+        platform = Home(home, {"registry": REGISTRY, "environments": {"prod": prod}})
+        platform.up("mlflow", "gateway")
+        platform.env |= {
+            "SCHNITZEL_GATEWAY__URL": platform.url("gateway"),
+            "SCHNITZEL_GATEWAY__API_URL": platform.url("gateway_api"),
+            "SCHNITZEL_DEPLOYER_URL": platform.url("deployer"),
+        }
+        super().__init__(platform, platform.url("mlflow"))
+        self.serving = home / "serving"
+
+    def bereaved(self) -> None:
+        """The lock of a home goes with its process."""
+
+    def things(self, model: str) -> dict[str, Thing]:
+        found = {f"server {name}": _process(pid) for name, pid in self._servers(model)}
+        predictors = f"{model}-prod-v*"
+        files = [self._route(model), *self.serving.glob(f"programs/{predictors}")]
+        files += self.serving.glob(f"predictors/{predictors}/[!s]*.json")  # state*: the server's
+        for file in files:
+            with suppress(FileNotFoundError):
+                stamp = f"{file.stat().st_ino} {file.stat().st_mtime_ns}"
+                found[str(file.relative_to(self.platform.home))] = Thing(file.read_text(), stamp)
+        return found | self._record(model)
+
+    def meddlings(self, model: str) -> dict[str, Callable[[], object]]:
+        route = self._route(model)
+        [(predictor, pid)] = self._servers(model)
+        supervisor = Supervisor(self.serving, "schnitzel-serving")
+        return {
+            "its route is removed": route.unlink,
+            "its route leads nowhere": lambda: route.write_text(
+                route.read_text().replace("127.0.0.1", "127.0.0.2")
+            ),
+            "its server is killed": lambda: os.kill(pid, signal.SIGKILL),
+            "its server is taken away": lambda: supervisor.remove(predictor, grace=1),
+        }
+
+    def _route(self, model: str) -> Path:
+        return self.platform.home / "gateway" / "dynamic" / f"{model}-prod.yaml"
+
+    def _servers(self, model: str) -> Iterator[tuple[str, int]]:
+        folders = f"{self.serving / 'predictors' / model}-prod-v"
+        for pid in alive_with(folders):
+            with suppress(OSError):  # it ends just now
+                command = Path(f"/proc/{pid}/cmdline").read_text().split("\0")
+                if "serving" in command and command[-2].startswith(folders):
+                    yield Path(command[-2]).parent.name, pid
+
+    def _record(self, model: str) -> dict[str, Thing]:
+        with closing(sqlite3.connect(self.platform.home / "deployer" / "deployer.db")) as database:
+            query = "SELECT body FROM records WHERE id = ?"
+            row = database.execute(query, [f"{model}-prod"]).fetchone()
+        return {RECORD: Thing("", hashlib.sha256(str(row[0]).encode()).hexdigest())} if row else {}
+
+
+def _process(pid: int) -> Thing:
+    now = entry(pid)
+    return Thing("runs", f"{pid} {now.start if now else 'gone'}")

@@ -1,0 +1,3 @@
+"""Fixtures of nightly/images."""
+
+from support.fixtures.images import cluster

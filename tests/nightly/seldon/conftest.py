@@ -1,0 +1,3 @@
+"""Fixtures of nightly/seldon."""
+
+from support.fixtures.seldon import container, image, kube, place, resource, seldon_crd, stand_in

@@ -1,0 +1,3 @@
+"""Fixtures of node/images."""
+
+from support.fixtures.images import builder, cluster, crane, images, index

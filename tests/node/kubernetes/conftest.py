@@ -1,0 +1,3 @@
+"""Fixtures of node/kubernetes."""
+
+from support.fixtures.kubernetes import client, namespace, real

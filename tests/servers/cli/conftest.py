@@ -1,0 +1,3 @@
+"""Fixtures of servers/cli."""
+
+from support.fixtures.cli import api, deployer, deployment, home, plan, schnitzel, steps

@@ -1,0 +1,9 @@
+"""The stories of the contract, told of this machine."""
+
+import pytest
+from contract.places.fixture import place_at
+from contract.places.local import LocalPlace
+from contract.stories import *  # noqa: F403
+
+pytestmark = pytest.mark.timeout(900)
+place = place_at(LocalPlace)

@@ -1,0 +1,3 @@
+"""Fixtures of servers/dags."""
+
+from support.fixtures.dags import home, make_project, pytest_unconfigure, register_project

@@ -1,0 +1,119 @@
+import contextlib
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from pathlib import Path
+from urllib.parse import quote
+
+import httpx
+import pytest
+
+from deployer.artifacts import Artifacts, ArtifactState, digest_of
+from deployer.artifactsources import PROXY
+from deployer.errors import ArtifactMissing, ArtifactUnreachable
+from deployer.versions import VersionId
+
+VERSION = VersionId("Fraud Größe/ü", 3, 1700000000000, "m-1")
+FILES = {
+    "MLmodel": b"flavors: {}\n",
+    "model.pkl": bytes(range(256)) * 5000,
+    "data/deep/er.bin": b"x" * 10,
+    "a file with spaces & ünïcode; 50+1.txt": b"y",
+    "empty": b"",
+}
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    place = tmp_path / "source"
+    for name, content in FILES.items():
+        (place / name).parent.mkdir(parents=True, exist_ok=True)
+        (place / name).write_bytes(content)
+    return place
+
+
+@pytest.fixture
+def artifacts(tmp_path: Path) -> Iterator[Artifacts]:
+    with closing(Artifacts(tmp_path / "cache", "http://127.0.0.1:9")) as made:
+        yield made
+
+
+def settled(look: Callable[[], ArtifactState], seconds: float = 60) -> ArtifactState:
+    deadline = time.monotonic() + seconds
+    while (state := look()).phase == "fetching":
+        assert time.monotonic() < deadline
+        time.sleep(0.005)
+    return state
+
+
+def content(state: ArtifactState) -> dict[str, bytes]:
+    assert state.path is not None, state
+    files = (path for path in state.path.rglob("*") if path.is_file())
+    return {path.relative_to(state.path).as_posix(): path.read_bytes() for path in files}
+
+
+@pytest.fixture(scope="module")
+def mlflow(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    root = tmp_path_factory.mktemp("mlflow")
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    command = [sys.executable, "-m", "mlflow", "server", "--workers", "1", "--port", str(port)]
+    command += ["--backend-store-uri", f"sqlite:///{root}/mlflow.db"]
+    command += ["--artifacts-destination", str(root / "artifacts")]
+    environment = {**os.environ, "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}
+    with (root / "log").open("wb") as log:
+        server = subprocess.Popen(
+            command, env=environment, stdout=log, stderr=log, start_new_session=True
+        )
+    url = f"http://127.0.0.1:{port}"
+    try:
+        deadline = time.monotonic() + 90
+        while True:
+            with contextlib.suppress(httpx.HTTPError):
+                if httpx.get(f"{url}/health", trust_env=False).status_code == 200:
+                    break
+            assert server.poll() is None, (root / "log").read_text()
+            assert time.monotonic() < deadline
+            time.sleep(0.1)
+        with httpx.Client(base_url=url, trust_env=False) as client:
+            for name, body in FILES.items():
+                path = quote(f"{PROXY}/0/models/m-1/artifacts/{name}")
+                client.put(path, content=body).raise_for_status()
+        yield url
+    finally:
+        os.killpg(server.pid, signal.SIGTERM)
+        server.wait(30)
+
+
+def test_a_real_mlflow_hands_out_its_artifacts(mlflow: str, tmp_path: Path, folder: Path) -> None:
+    uri = "mlflow-artifacts:/0/models/m-1/artifacts"
+    with closing(Artifacts(tmp_path / "cache", mlflow)) as artifacts:
+        state = settled(lambda: artifacts.ensure(VERSION, uri))
+        assert content(state) == FILES
+        assert state.digest == digest_of(folder)
+        assert artifacts.read_file(uri, "MLmodel") == FILES["MLmodel"]
+        assert artifacts.read_file(uri, "serving.yaml") is None
+        missing = settled(lambda: artifacts.ensure(VERSION, f"{uri}/nothing"))
+        assert isinstance(missing.error, ArtifactMissing)
+
+
+def test_another_store_is_read_by_mlflows_own_client(
+    mlflow: str, tmp_path: Path, folder: Path
+) -> None:
+    # An address with a host in it is one that only MLflow's client resolves.
+    uri = f"mlflow-artifacts://{mlflow.removeprefix('http://')}/0/models/m-1/artifacts"
+    with closing(Artifacts(tmp_path / "cache", mlflow)) as artifacts:
+        state = settled(lambda: artifacts.ensure(VERSION, uri), 120)
+        assert content(state) == FILES
+        assert state.digest == digest_of(folder)
+        assert artifacts.read_file(uri, "MLmodel") == FILES["MLmodel"]
+        assert artifacts.read_file(uri, "serving.yaml") is None
+        absent = "s3://a-bucket-that-is-not/there"
+        state = settled(lambda: artifacts.ensure(VERSION, absent), 120)
+        assert isinstance(state.error, ArtifactUnreachable)

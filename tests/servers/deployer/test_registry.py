@@ -1,0 +1,166 @@
+"""The registry, its marker and its claims, on a real MLflow."""
+
+from __future__ import annotations
+
+import shutil
+
+import pytest
+from support.systems.mlflow import MlflowServer
+
+from deployer.database import Database
+from deployer.errors import RegistryFrozen, RegistryUnreachable
+from deployer.marker import Marker
+from deployer.records import Records
+from deployer.registry import Backwards, Registry
+from deployer.rest import Rest
+
+
+@pytest.fixture(scope="module")
+def mlflow(tmp_path_factory):
+    server = MlflowServer(tmp_path_factory.mktemp("mlflow")).start()
+    yield server
+    server.close()
+
+
+@pytest.fixture
+def records(tmp_path):
+    database = Database(tmp_path / "deployer.db")
+    yield Records(database)
+    database.close()
+
+
+@pytest.fixture
+def registry(mlflow):
+    rest = Rest(mlflow.url)
+    yield Registry(rest, lambda: None)
+    rest.close()
+
+
+def test_a_listing_shows_stages_aliases_and_hostile_names(mlflow, registry):
+    for name in ("Ünïcode 'quoted' \"twice\"", "a" * 256, "lower", "Lower"):
+        mlflow.model(name)
+        mlflow.version(name)
+        mlflow.stage(name, 1, "Production")
+        mlflow.alias(name, "champion", 1)
+        registry.list_all(1.0)
+        [version] = registry.snapshot.models[name].versions
+        assert (version.stage, version.aliases) == ("Production", {"champion"})
+        assert registry.look(name) == set()
+
+
+def test_a_poll_sees_a_stage_change_and_a_hint_sees_an_alias(mlflow, registry):
+    mlflow.model("polled")
+    for _ in range(2):
+        mlflow.version("polled")
+    registry.list_all(1.0)
+    mlflow.stage("polled", 1, "Production")
+    assert registry.poll() == {"polled"}
+    assert registry.snapshot.models["polled"].versions[0].stage == "Production"
+    assert registry.poll() == set()
+    mlflow.alias("polled", "champion", 2)
+    assert registry.poll() == set(), "an alias moves no timestamp"
+    assert registry.look("polled") == {"polled"}
+    assert registry.snapshot.models["polled"].versions[1].aliases == {"champion"}
+    assert registry.snapshot.listed_at == 1.0
+
+
+def test_a_poll_reads_the_aliases_of_a_model_that_no_listing_has_shown(mlflow, registry):
+    registry.list_all(1.0)
+    mlflow.model("polled anew")
+    for _ in range(2):
+        mlflow.version("polled anew")
+    mlflow.alias("polled anew", "champion", 1)
+    mlflow.stage("polled anew", 2, "Production")
+    assert registry.poll() == {"polled anew"}
+    found = registry.snapshot.models["polled anew"].versions
+    assert [(v.stage, v.aliases) for v in found] == [
+        ("None", {"champion"}),
+        ("Production", frozenset()),
+    ]
+    assert registry.poll() == set()
+
+
+def test_a_recreated_model_is_another_identity(mlflow, registry):
+    mlflow.model("again")
+    mlflow.version("again")
+    registry.list_all(1.0)
+    first = registry.snapshot.models["again"].versions[0].id
+    mlflow.delete("registered-models/delete", name="again")
+    mlflow.model("again")
+    mlflow.version("again")
+    registry.list_all(2.0)
+    second = registry.snapshot.models["again"].versions[0].id
+    assert second.number == first.number == 1
+    assert second != first
+
+
+def test_a_deleted_version_goes_with_the_next_listing_only(mlflow, registry):
+    mlflow.model("deleted")
+    for _ in range(2):
+        mlflow.version("deleted")
+    registry.list_all(1.0)
+    mlflow.delete("model-versions/delete", name="deleted", version="2")
+    registry.poll()
+    assert len(registry.snapshot.models["deleted"].versions) == 2
+    assert "deleted" in registry.list_all(2.0)
+    assert len(registry.snapshot.models["deleted"].versions) == 1
+
+
+def test_platforms_claim_environments_and_only_one_holds_each(mlflow, records, tmp_path):
+    rest = Rest(mlflow.url)
+    first = Marker(rest, records, "first")
+    other_database = Database(tmp_path / "other.db")
+    second = Marker(rest, Records(other_database), "second")
+    first.check()
+    second.check()
+    assert first.claim(["prod", "staging"]) == {}
+    assert first.claim(["prod"]) == {}
+    assert second.claim(["prod", "team-b"]) == {"prod": "first"}
+    other_database.close()
+    rest.close()
+
+
+def test_a_lost_or_restored_registry_freezes_until_a_person_accepts(tmp_path, records):
+    server = MlflowServer(tmp_path / "mlflow").start()
+    rest = Rest(server.url)
+    marker = Marker(rest, records, "us")
+    registry = Registry(rest, marker.check)
+    server.model("angler")
+    server.version("angler")
+    registry.list_all(1.0)
+    server.stop()
+    server.copy(tmp_path / "backup")
+    server.start()
+    server.stage("angler", 1, "Production")
+    marker.advance()
+    registry.poll()
+
+    server.stop()
+    with pytest.raises(RegistryUnreachable):
+        registry.list_all(2.0)
+
+    shutil.rmtree(server.folder)
+    shutil.copytree(tmp_path / "backup", server.folder)
+    server.start()
+    before = registry.snapshot
+    with pytest.raises(Backwards):
+        registry.list_all(3.0)
+    with pytest.raises(RegistryFrozen, match="went back from 2 to 1"):
+        marker.check()
+    with pytest.raises(RegistryFrozen):
+        Registry(rest, marker.check).list_all(3.0)
+    assert registry.snapshot is before
+
+    marker.accept()
+    registry.forget()
+    registry.list_all(4.0)
+    assert registry.snapshot.models["angler"].versions[0].stage == "None"
+
+    server.stop()
+    shutil.rmtree(server.folder)
+    server.start()
+    with pytest.raises(RegistryFrozen, match="no longer carries"):
+        registry.list_all(5.0)
+    assert "angler" in registry.snapshot.models
+    rest.close()
+    server.close()

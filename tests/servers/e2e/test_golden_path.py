@@ -1,0 +1,76 @@
+"""The demo's path on everything that is real: Airflow trains, MLflow registers, it is served."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from support.load import Load
+from support.systems.browser import registry_pages
+
+pytestmark = pytest.mark.timeout(900)
+
+EXAMPLES = Path(__file__).parents[3] / "examples"
+
+
+@pytest.fixture(scope="module")
+def demo(make_platform):
+    platform = make_platform("demo")
+    platform.up()
+    return platform
+
+
+@pytest.mark.parametrize("project", ["angler", "iris-forest"])
+def test_from_training_to_a_served_prediction(demo, project):
+    demo.cli("project", "add", str(EXAMPLES / project))
+    trained = demo.cli("train", project)
+    assert "1" in trained
+    tags = demo.mlflow.tags(project, 1)
+    assert tags["schnitzel.project"] == project
+    assert {"schnitzel.dag_run", "schnitzel.data_hash"} <= set(tags)
+    staged = demo.wait_serving(project, 1, "staging", seconds=400)
+    assert staged["wanted"]["via"] in ("stage Staging", "alias staging")
+    demo.cli("model", "promote", f"{project}@1", "--to", "prod", "--yes", "--wait")
+    seen = demo.wait_serving(project, 1)
+    answer = json.loads(demo.cli("predict", project, "-e", "prod", "--example"))
+    assert answer["predictions"]
+    ready = demo.client.get(f"{seen['url']}v2/models/{project}/ready")
+    assert (ready.status_code, ready.headers["x-schnitzel-model-version"]) == (200, "1")
+
+
+def test_up_again_changes_nothing_and_status_is_healthy(demo):
+    before = {
+        c["name"]: c["pid"] for c in json.loads(demo.cli("status", "-o", "json"))["components"]
+    }
+    demo.cli("up")
+    seen = json.loads(demo.cli("status", "-o", "json"))
+    assert {c["name"]: c["pid"] for c in seen["components"]} == before
+    assert {c["health"] for c in seen["components"]} == {"healthy"}
+    assert seen["registry"]["state"] == "Fresh"
+    assert seen["registry"]["webhooks"] is True
+
+
+def test_a_version_moved_to_production_with_the_mouse_is_served(quick, tmp_path):
+    quick.mlflow.stage("clicked-stage", 1, "Production")
+    url = quick.wait_serving("clicked-stage", 1, seconds=240)["url"]
+    with registry_pages(quick.url("mlflow"), tmp_path) as pages, Load(url) as load:
+        pages.open("clicked-stage", 2)
+        pages.leave_new_registry_view()
+        pages.transition("Production")
+        seen = quick.wait_serving("clicked-stage", 2)
+    assert seen["wanted"]["via"] == "stage Production"
+    assert not load.failed
+    assert load.versions() == {"1", "2"}
+
+
+def test_a_version_given_the_alias_with_the_mouse_is_served(quick, tmp_path):
+    quick.mlflow.alias("clicked-alias", "champion", 1)
+    url = quick.wait_serving("clicked-alias", 1, seconds=240)["url"]
+    with registry_pages(quick.url("mlflow"), tmp_path) as pages, Load(url) as load:
+        pages.open("clicked-alias", 2)
+        pages.add_alias("champion")
+        seen = quick.wait_serving("clicked-alias", 2)
+    assert seen["wanted"]["via"] == "alias champion"
+    assert not load.failed
+    assert load.versions() == {"1", "2"}

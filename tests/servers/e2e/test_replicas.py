@@ -1,0 +1,92 @@
+"""A predictor of several replicas on one machine: each a server of its own behind the gateway."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+
+from support.load import Load
+from support.platform.home import PlatformHome
+from support.run.wait import wait_for
+
+
+def replicas(platform: PlatformHome) -> dict[str, dict]:
+    """What the replicas of the predictor that serves were started with, and their state."""
+    [one] = platform.deployment("twins")["predictors"]
+    folder = platform.home / "serving" / "predictors" / one["name"]
+    return {
+        kind: {path.name: json.loads(path.read_text()) for path in folder.glob(f"{kind}*.json")}
+        for kind in ("predictor", "state")
+    }
+
+
+def answered(platform: PlatformHome, port: int) -> float:
+    """How many predictions a replica has given."""
+    text = platform.client.get(f"http://127.0.0.1:{port}/metrics").text
+    start = 'schnitzel_requests_total{route="invocations",code="200"'
+    lines = [line for line in text.splitlines() if line.startswith(start)]
+    return sum(float(line.rpartition(" ")[2]) for line in lines)
+
+
+def test_replicas_share_the_requests_and_are_rolled_out_together(quick):
+    quick.mlflow.stage("twins", 1, "Production")
+    seen = quick.wait_serving("twins", 1, seconds=240)
+    with Load(seen["url"], rate=20) as load:
+        wait_for(lambda: len(load.answers) > 40, "some answers")
+        ports = [one["port"] for one in replicas(quick)["predictor"].values()]
+        assert len(set(ports)) == 2
+        shares = [answered(quick, port) for port in ports]
+        assert min(shares) >= 10, shares
+        quick.mlflow.stage("twins", 2, "Production")
+        quick.wait_serving("twins", 2)
+        quick.wait("twins", lambda d: len(d["predictors"]) == 1)
+    assert not load.failed
+    assert load.versions() == {"1", "2"}
+    logs = quick.cli("deploy", "logs", "twins@prod")
+    assert logs.count("model loaded") == 2
+
+
+def test_a_killed_replica_comes_back_while_the_other_answers(quick):
+    quick.mlflow.stage("twins", 2, "Production")
+    seen = quick.wait_serving("twins", 2, seconds=240)
+    before = replicas(quick)["state"]["state.2.json"]["pid"]
+    stays = replicas(quick)["state"]["state.json"]["pid"]
+    os.kill(before, signal.SIGKILL)
+    wait_for(
+        lambda: replicas(quick)["state"].get("state.2.json", {}).get("pid") != before,
+        "another process",
+    )
+    wait_for(lambda: quick.predict(seen["url"]).status_code == 200, "an answer", 20)
+    quick.wait_serving("twins", 2)
+    assert replicas(quick)["state"]["state.json"]["pid"] == stays
+
+
+def test_a_reviewed_plan_shows_its_files_and_holds_while_it_is_rolled_out(quick):
+    quick.mlflow.stage("twins", 1, "Production", archive=True)
+    quick.wait_serving("twins", 1, seconds=240)
+    quick.wait("twins", lambda d: len(d["predictors"]) == 1)
+    quick.cli("deploy", "diff", "twins@prod", "--exit-code")
+    tree = json.loads(quick.cli("deploy", "tree", "twins@prod", "-o", "json"))["root"]
+    predictor, route = tree["children"]
+    assert [(one["kind"], one["status"]) for one in predictor["children"]] == [
+        ("Process", "ready"), ("Process", "ready"),
+    ]  # fmt: skip
+    assert route["detail"] == f"{predictor['name']} 100 %"
+    steady = quick.api("deployments/twins-prod/plan")["digest"]
+
+    quick.cli("deploy", "pause", "twins@prod")
+    quick.mlflow.stage("twins", 2, "Production")
+    quick.wait("twins", lambda d: d["wanted"]["version"] == "2")
+    for command in ("plan", "diff"):
+        quick.cli("deploy", command, "twins@prod", "--exit-code", code=3)
+    told = json.loads(quick.cli("deploy", "diff", "twins@prod", "-o", "json"))["diffs"][0]
+    shown = sorted((one["action"], one["kind"]) for one in told["objects"])
+    twice = [("create", "Program"), ("create", "Server"), ("delete", "Program"),
+             ("delete", "Server")]  # fmt: skip
+    assert shown == sorted([*twice, *twice, ("update", "Route")])
+    quick.cli("deploy", "resume", "twins@prod")
+    quick.cli("deploy", "apply", "twins@prod", "--plan", steady, code=1)
+    quick.cli("deploy", "apply", "twins@prod", "--plan", told["digest"])
+    quick.wait_serving("twins", 2)
+    assert quick.api("deployments/twins-prod/plan")["digest"] == told["digest"]

@@ -1,0 +1,3 @@
+"""Fixtures of servers/images."""
+
+from support.fixtures.images import cluster, crane, part

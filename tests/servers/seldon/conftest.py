@@ -1,0 +1,3 @@
+"""Fixtures of servers/seldon."""
+
+from support.fixtures.seldon import pod

@@ -1,0 +1,15 @@
+"""Fixtures of servers/serving."""
+
+from support.fixtures.serving import (
+    actor,
+    describe,
+    forest,
+    front,
+    iris,
+    model_python,
+    models,
+    saved_models,
+    serve,
+    tensorflow_serving,
+    words,
+)

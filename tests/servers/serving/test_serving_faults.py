@@ -1,0 +1,364 @@
+"""Clients that leave, models that hang or die, memory that ends, and the end of the server."""
+
+import json
+import os
+import signal
+import socket
+import struct
+import sys
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+
+import httpx
+import pytest
+from support.run.wait import wait_for
+from support.systems.model_server import alive
+
+IRIS = ["sepal length (cm)", "sepal width (cm)", "petal length (cm)", "petal width (cm)"]
+ROW = [5.1, 3.5, 1.4, 0.2]
+
+
+def infer_of(*rows):
+    data = [value for row in rows for value in row]
+    tensor = {"name": "x", "datatype": "FP64", "shape": [len(rows), 4], "data": data}
+    return {"inputs": [tensor]}
+
+
+def abort(port, path, body, *, after=None):
+    """Send a request and reset the connection, before or after all of it was sent."""
+    head = f"POST {path} HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\n"
+    whole = f"{head}content-length: {len(body)}\r\n\r\n".encode() + body
+    with socket.create_connection(("127.0.0.1", port)) as connection:
+        connection.sendall(whole[:after])
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+
+
+# -- before it is ready
+
+
+def test_it_listens_at_once_and_says_that_it_is_not_ready(serve):
+    server = serve("iris")
+
+    def live():
+        try:
+            return server.client.get("/v2/health/live").status_code == 200
+        except httpx.TransportError:
+            return False
+
+    wait_for(live, "live", every=0.02)
+    assert server.state["phase"] == "starting"
+    for answer in (
+        server.client.get("/v2/health/ready"),
+        server.client.get("/v2/models/iris"),
+        server.client.get("/ping"),
+        server.infer(),
+        server.invoke({}),
+    ):
+        assert answer.status_code == 503
+        assert answer.headers["retry-after"] == "1"
+    server.ready()
+    assert server.state["phase"] == "ready"
+
+
+@pytest.mark.parametrize(
+    ("name", "reason", "said"),
+    [
+        (
+            "broken",
+            "LoadError",
+            "no table at https://[redacted]@db.example/x with token=[redacted]",
+        ),
+        ("starved", "OutOfMemory", "MemoryError"),
+        ("crashing", "LoadError", "ended with signal SIGSEGV while it loaded"),
+        ("missing", "LoadError", "missing"),
+    ],
+)
+def test_a_model_that_cannot_be_loaded_ends_the_server_with_the_reason(serve, name, reason, said):
+    server = serve(name)
+    assert server.wait() == 64
+    state = server.state
+    assert (state["phase"], state["reason"]) == ("failed", reason)
+    assert said in state["message"]
+    assert "hunter2" not in server.log
+    if name == "broken":
+        assert state["message"].startswith("RuntimeError: no table")
+        assert f"error {state['traceback_id']}" in server.log
+        assert 'raise RuntimeError("no table at' in server.log
+
+
+def test_an_interpreter_that_is_not_there_is_a_load_error(serve):
+    server = serve("iris", python="/nowhere/bin/python")
+    assert server.wait() == 64
+    assert server.state["reason"] == "LoadError"
+    assert "the model's Python cannot be run" in server.state["message"]
+
+
+def test_a_model_over_its_memory_limit_at_load_is_out_of_memory(serve):
+    server = serve("hungry", memory_bytes=600 * 2**20)
+    assert server.wait() == 64
+    state = server.state
+    assert (state["phase"], state["reason"]) == ("failed", "OutOfMemory")
+    assert "more than its limit of 600 MiB" in state["message"]
+
+
+def test_a_worker_killed_while_it_loads_is_out_of_memory(serve):
+    server = serve("hungry")
+    pid = wait_for(lambda: server.state.get("worker_pid"), "a worker")
+    os.kill(pid, signal.SIGKILL)
+    assert server.wait() == 64
+    assert server.state["reason"] == "OutOfMemory"
+    assert "killed from outside (SIGKILL)" in server.state["message"]
+
+
+def test_a_taken_port_is_said(serve):
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        server = serve("iris", port=taken.getsockname()[1])
+        assert server.wait() == 1
+    assert "error: cannot listen on" in server.log
+    assert "hint:" in server.log
+
+
+def test_a_predictor_file_that_is_wrong_is_said(tmp_path):
+    import subprocess
+
+    for arguments in ([], [str(tmp_path / "none.json")]):
+        done = subprocess.run(
+            [sys.executable, "-m", "serving", *arguments],
+            capture_output=True, text=True, check=False,
+        )  # fmt: skip
+        assert done.returncode == 2
+        assert done.stderr.startswith("error: ")
+        assert "\n\nhint: " in done.stderr
+
+
+# -- clients
+
+
+def test_clients_that_leave_harm_nobody(iris):
+    path = "/v2/models/iris/infer"
+    body = json.dumps(infer_of(ROW)).encode()
+    worker = iris.state["worker_pid"]
+    with ThreadPoolExecutor(8) as pool:
+        for number in range(200):
+            after = None if number % 2 else 60 + number % 100
+            pool.submit(abort, iris.port, path, body, after=after)
+        answers = [pool.submit(iris.infer, *infer_of(ROW)["inputs"]) for _ in range(100)]
+        assert {answer.result().status_code for answer in answers} == {200}
+    assert iris.state["worker_pid"] == worker
+    assert iris.state["restarts"] == 0
+
+
+def test_clients_that_leave_a_busy_model_harm_nobody(serve):
+    server = serve("actor").ready()
+    split = {"columns": ["act", "number"], "data": [["sleep", 0.3]]}
+    body = json.dumps({"dataframe_split": split}).encode()
+    for _ in range(5):
+        abort(server.port, "/invocations", body)
+    assert server.act("fine").status_code == 200
+    assert server.state["restarts"] == 0
+
+
+# -- batching
+
+
+def test_batched_answers_are_those_of_an_unbatched_server(serve):
+    batched = serve("actor").ready()
+    single = serve("actor", batching={"enabled": False, "max_rows": 256}).ready()
+    contents = [
+        {
+            "dataframe_split": {
+                "columns": ["act", "number"],
+                "data": [[f"row {n}", n / 3]] * (n % 3 + 1),
+            }
+        }
+        for n in range(40)
+    ]
+    contents[7]["dataframe_split"]["data"] = [["raise", 7.0]]
+    contents[9]["dataframe_split"]["data"] = [[None, 1.0]]
+    contents[11]["params"] = {"factor": 5.0}
+    contents[13]["dataframe_split"]["columns"] = ["number"]
+
+    def ask(server):
+        # The first keeps the model busy, so that the others queue.
+        with ThreadPoolExecutor(41) as pool:
+            busy = pool.submit(server.act, "sleep", 1.0)
+            wait_for(lambda: server.metric("schnitzel_requests_in_flight") > 1, "a busy model")
+            answers = list(pool.map(server.invoke, contents))
+            busy.result()
+        return [(a.status_code, a.json().get("predictions", a.status_code)) for a in answers]
+
+    together, alone = ask(batched), ask(single)
+    assert together == alone
+    assert [status for status, _ in together].count(200) == 38
+    assert batched.metric("schnitzel_batch_requests_count") < 20
+    assert single.metric("schnitzel_batch_requests_count") >= 39
+
+
+def test_a_model_without_a_row_for_each_row_is_answered_singly(serve):
+    server = serve("total").ready()
+
+    def ask(number):
+        return server.invoke({"dataframe_split": {"columns": ["number"], "data": [[number]]}})
+
+    with ThreadPoolExecutor(8) as pool:
+        answers = list(pool.map(ask, map(float, range(40))))
+    assert [a.json()["predictions"] for a in answers] == [[float(n)] * 3 for n in range(40)]
+    wait_for(lambda: "batching is off for this model" in server.log, "a word in the log")
+
+
+# -- slow, dying and hungry models
+
+
+def test_a_slow_answer_is_a_504_and_those_behind_it_are_forgotten(serve):
+    server = serve("actor", timeout_seconds=0.5).ready()
+    with ThreadPoolExecutor(4) as pool:
+        slow = [pool.submit(server.act, "sleep", 1.2)]
+        wait_for(lambda: "the model sleeps" in server.log, "a busy model", every=0.01)
+        slow += [pool.submit(server.act, "sleep", 1.2) for _ in range(3)]
+        answers = [each.result() for each in slow]
+    assert {answer.status_code for answer in answers} == {504}
+    assert "did not answer within 0.5 s" in answers[0].json()["message"]
+    wait_for(lambda: server.act("fine").status_code == 200, "an answer", seconds=10)
+    assert server.log.count("the model sleeps") == 1
+
+
+def test_a_worker_that_dies_is_replaced_and_the_front_answers_meanwhile(serve):
+    server = serve("actor").ready()
+    first = server.state["worker_pid"]
+    answer = server.act("die")
+    assert answer.status_code == 503
+    assert answer.headers["retry-after"] == "1"
+    assert server.client.get("/v2/health/live").status_code == 200
+    state = wait_for(lambda: (s := server.state)["phase"] == "unready" and s, "unready")
+    assert state["reason"] == "WorkerDied"
+    assert "exit status 9 while it served" in state["message"]
+    server.ready()
+    state = server.state
+    assert state["worker_pid"] != first
+    assert (state["phase"], state["reason"], state["restarts"]) == ("ready", "", 1)
+    assert server.metric("schnitzel_worker_restarts_total") == 1
+    os.kill(server.state["worker_pid"], signal.SIGKILL)
+    state = wait_for(lambda: (s := server.state)["phase"] == "unready" and s, "unready")
+    assert state["reason"] == "OutOfMemory"
+    assert "SIGKILL" in state["message"]
+    server.ready()
+    assert server.act("fine").status_code == 200
+
+
+def test_a_worker_over_its_memory_limit_is_replaced(serve):
+    server = serve("actor", memory_bytes=700 * 2**20).ready()
+    assert server.act("hold", 600 * 2**20).status_code in (200, 503)
+    state = wait_for(lambda: (s := server.state)["phase"] == "unready" and s, "unready")
+    assert state["reason"] == "OutOfMemory"
+    assert "more than its limit of 700 MiB" in state["message"]
+    server.ready()
+    assert server.act("fine").status_code == 200
+
+
+def test_a_worker_that_keeps_dying_is_a_crash_loop(serve):
+    server = serve("actor").ready()
+    for _ in range(5):
+        server.ready()
+        os.kill(server.state["worker_pid"], signal.SIGSEGV)
+        wait_for(
+            lambda: server.popen.poll() is not None or server.state["phase"] != "ready", "death"
+        )
+    assert server.wait() == 65
+    state = server.state
+    assert (state["phase"], state["reason"]) == ("failed", "CrashLoop")
+    assert "died 5 times within 60 s" in state["message"]
+
+
+# -- the end
+
+
+def test_sigterm_under_load_fails_no_request(serve):
+    server = serve("iris").ready()
+    worker = server.state["worker_pid"]
+    told, failed, answered = threading.Event(), [], []
+
+    def ask_until_told_to_go():
+        with httpx.Client(base_url=server.client.base_url, trust_env=False) as client:
+            while True:
+                answer = client.post("/v2/models/iris/infer", json=infer_of(ROW))
+                (answered if answer.status_code == 200 else failed).append(answer)
+                if told.is_set() and answer.headers.get("connection") == "close":
+                    return
+
+    with ThreadPoolExecutor(8) as pool:
+        clients = [pool.submit(ask_until_told_to_go) for _ in range(8)]
+        wait_for(lambda: len(answered) > 200, "some load")
+        told.set()
+        server.popen.send_signal(signal.SIGTERM)
+        for client in clients:
+            client.result(30)
+    assert failed == []
+    assert server.wait(10) == 0
+    assert not alive(worker)
+    assert server.state["reason"] == "Stopping"
+
+
+def test_after_sigterm_it_is_not_ready_but_answers_until_what_is_in_flight_is_done(serve):
+    server = serve("actor").ready()
+    with ThreadPoolExecutor(2) as pool:
+        slow = pool.submit(server.act, "sleep", 1.5)
+        wait_for(lambda: server.metric("schnitzel_requests_in_flight") > 1, "a busy model")
+        server.popen.send_signal(signal.SIGTERM)
+        wait_for(
+            lambda: server.client.get("/v2/health/ready").status_code == 503,
+            "not ready",
+            every=0.01,
+        )
+        assert server.client.get("/v2/health/live").status_code == 200
+        assert server.act("late").status_code == 200
+        assert slow.result().status_code == 200
+    assert server.wait(5) == 0
+
+
+def test_draining_ends_after_its_time(serve):
+    server = serve("actor", drain_seconds=0.5).ready()
+    worker = server.state["worker_pid"]
+    with ThreadPoolExecutor(1) as pool:
+        slow = pool.submit(server.act, "sleep", 20)
+        wait_for(lambda: server.metric("schnitzel_requests_in_flight") > 1, "a busy model")
+        begin = time.monotonic()
+        server.popen.send_signal(signal.SIGTERM)
+        assert server.wait(10) == 0
+        assert time.monotonic() - begin < 3
+        assert not alive(worker)
+        # Cut off, or told: but not left without an end.
+        with suppress(httpx.TransportError):
+            assert slow.result().status_code >= 500
+
+
+def test_sigterm_while_the_model_loads_ends_it(serve):
+    server = serve("hungry")
+    worker = wait_for(lambda: server.state.get("worker_pid"), "a worker")
+    server.popen.send_signal(signal.SIGTERM)
+    assert server.wait(10) == 0
+    assert not alive(worker)
+
+
+def test_the_worker_dies_with_a_front_that_was_killed_even_while_busy(serve):
+    server = serve("actor").ready()
+    worker = server.state["worker_pid"]
+    with ThreadPoolExecutor(1) as pool:
+        slow = pool.submit(server.act, "sleep", 60)
+        wait_for(lambda: server.metric("schnitzel_requests_in_flight") > 1, "a busy model")
+        server.popen.kill()
+        server.wait()
+        wait_for(lambda: not alive(worker), "the worker gone", seconds=5)
+        with pytest.raises(httpx.TransportError):
+            slow.result()
+
+
+def test_two_servers_of_one_model_do_not_know_each_other(serve):
+    first, second = serve("iris"), serve("iris")
+    first.ready()
+    second.ready()
+    first.stop()
+    assert second.infer(*infer_of(ROW)["inputs"]).status_code == 200

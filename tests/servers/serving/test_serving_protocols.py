@@ -1,0 +1,270 @@
+"""Both protocols, asked over HTTP, on real models."""
+
+import json
+import sys
+
+import httpx
+import pytest
+
+IRIS = ["sepal length (cm)", "sepal width (cm)", "petal length (cm)", "petal width (cm)"]
+ROWS = [[5.1, 3.5, 1.4, 0.2], [6.0, 3.0, 5.0, 2.0]]
+
+
+def tensor(name, datatype, shape, data):
+    return {"name": name, "datatype": datatype, "shape": shape, "data": data}
+
+
+def iris_columns():
+    columns = zip(IRIS, zip(*ROWS, strict=True), strict=True)
+    return [tensor(name, "FP64", [2], list(values)) for name, values in columns]
+
+
+def test_every_answer_carries_version_predictor_and_request_id(iris):
+    for path in ("/", "/v2", "/metrics", "/nothing"):
+        headers = iris.client.get(path).headers
+        assert headers["x-schnitzel-model-version"] == "3"
+        assert headers["x-schnitzel-predictor"] == iris.predictor["predictor"]
+        assert len(headers["x-request-id"]) == 32
+    sent = iris.client.get("/v2", headers={"x-request-id": "mine-1"})
+    assert sent.headers["x-request-id"] == "mine-1"
+
+
+def test_health_and_metadata(iris):
+    assert iris.client.get("/v2/health/live").json() == {"live": True}
+    assert iris.client.get("/v2/health/ready").json() == {"ready": True}
+    assert iris.client.get("/v2").json()["name"] == "schnitzel"
+    for path in ("/v2/models/iris", "/v2/models/iris/versions/3"):
+        shown = iris.client.get(path).json()
+        assert shown["versions"] == ["3"]
+        assert [each["name"] for each in shown["inputs"]] == IRIS
+        assert shown["outputs"] == [{"name": "output-0", "datatype": "INT64", "shape": [-1]}]
+        assert iris.client.get(path + "/ready").status_code == 200
+    assert iris.client.get("/ping").text == "\n"
+    assert iris.client.get("/health").status_code == 200
+    assert iris.client.get("/version").text.startswith("3.")
+
+
+def test_infer_takes_columns_or_one_tensor(iris):
+    whole = tensor("x", "FP64", [2, 4], ROWS)
+    for answer in (iris.infer(*iris_columns()), iris.infer(whole)):
+        body = answer.json()
+        assert answer.status_code == 200, body
+        assert body["model_name"] == "iris"
+        assert body["model_version"] == "3"
+        assert body["outputs"] == [
+            {"name": "output-0", "datatype": "INT64", "shape": [2], "data": [0, 2]}
+        ]
+
+
+def test_infer_repeats_the_id_and_answers_under_a_version(iris):
+    content = {"id": "a-1", "inputs": [tensor("x", "FP64", [2, 4], ROWS)]}
+    body = iris.client.post("/v2/models/iris/versions/3/infer", json=content).json()
+    assert body["id"] == "a-1"
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        {"dataframe_split": {"columns": IRIS, "data": ROWS}},
+        {"dataframe_records": [dict(zip(IRIS, row, strict=True)) for row in ROWS]},
+        {"instances": [dict(zip(IRIS, row, strict=True)) for row in ROWS]},
+        {
+            "inputs": dict(
+                zip(IRIS, [list(column) for column in zip(*ROWS, strict=True)], strict=True)
+            )
+        },
+        {"inputs": [dict(zip(IRIS, row, strict=True)) for row in ROWS]},
+    ],
+    ids=lambda content: next(iter(content)),
+)
+def test_invocations_takes_all_of_mlflows_forms(iris, content):
+    answer = iris.invoke(content)
+    assert answer.status_code == 200, answer.text
+    assert answer.json() == {"predictions": [0, 2]}
+
+
+def test_invocations_takes_csv(iris):
+    lines = [",".join(IRIS), *(",".join(map(str, row)) for row in ROWS)]
+    answer = iris.client.post(
+        "/invocations", content="\n".join(lines), headers={"content-type": "text/csv"}
+    )
+    assert answer.json() == {"predictions": [0, 2]}
+
+
+def test_a_bad_column_is_named_with_what_was_expected(iris):
+    columns = iris_columns()
+    columns[1] = tensor(IRIS[1], "BYTES", [2], ["3.5", "3"])
+    answer = iris.infer(*columns)
+    assert answer.status_code == 400
+    assert answer.json() == {"error": "input 'sepal width (cm)': expected FP64, got BYTES"}
+    answer = iris.infer(*columns[:1])
+    assert answer.status_code == 400
+    assert "input 'sepal width (cm)' is missing: expected FP64" in answer.json()["error"]
+
+
+def test_a_tensor_signature_is_answered_in_both_protocols(forest):
+    answer = forest.infer(tensor("x", "FP64", [2, 4], ROWS))
+    assert answer.json()["outputs"][0]["data"] == [0, 2]
+    assert forest.invoke({"inputs": ROWS}).json() == {"predictions": [0, 2]}
+    wrong = forest.infer(tensor("x", "FP32", [2, 4], ROWS))
+    assert wrong.status_code == 400
+    assert wrong.json() == {"error": "input 'x': expected FP64, got FP32"}
+
+
+def test_strings_go_in_and_come_out(words):
+    answer = words.infer(
+        tensor("size", "BYTES", [2], ["m", "s"]), tensor("colour", "BYTES", [2], ["blue", "red"])
+    )
+    assert answer.json()["outputs"] == [
+        {"name": "output-0", "datatype": "BYTES", "shape": [2], "data": ["sea", "stop"]}
+    ]
+
+
+def test_a_frame_comes_back_as_named_typed_tensors(actor):
+    answer = actor.infer(
+        tensor("act", "BYTES", [1], ["ä"]),
+        tensor("number", "FP64", [1], [2]),
+        outputs=[{"name": "said"}, {"name": "number"}],
+    )
+    assert answer.json()["outputs"] == [
+        {"name": "said", "datatype": "BYTES", "shape": [1], "data": ["ä"]},
+        {"name": "number", "datatype": "FP64", "shape": [1], "data": [2.0]},
+    ]
+    wrong = actor.infer(
+        tensor("act", "BYTES", [1], ["a"]),
+        tensor("number", "FP64", [1], [2]),
+        outputs=[{"name": "none"}],
+    )
+    assert wrong.status_code == 400
+    assert "output 'none' is not one of the model's outputs: said, number, whole" in wrong.text
+
+
+def test_params_reach_the_model_in_both_protocols(actor):
+    split = {"columns": ["act", "number"], "data": [["a", 2.0]]}
+    answer = actor.invoke({"dataframe_split": split, "params": {"factor": 3.0}})
+    assert answer.json()["predictions"][0]["number"] == 6.0
+    inputs = [tensor("act", "BYTES", [1], ["a"]), tensor("number", "FP64", [1], [2])]
+    answer = actor.infer(*inputs, parameters={"factor": 4.0})
+    assert answer.json()["outputs"][1]["data"] == [8.0]
+    wrong = actor.infer(*inputs, parameters={"factor": "x"})
+    assert wrong.status_code == 400
+    assert "factor" in wrong.json()["error"]
+
+
+def test_a_model_without_a_signature_gets_what_was_sent(describe):
+    def said(*inputs):
+        return describe.infer(*inputs).json()["outputs"][0]["data"]
+
+    assert said(tensor("x", "FP64", [2, 4], ROWS)) == ["ndarray (2, 4) None"]
+    assert said(tensor("a", "FP64", [1], [1]), tensor("b", "BYTES", [1], ["x"])) == [
+        "DataFrame (1, 2) ['a', 'b']"
+    ]
+
+
+def test_an_exception_of_the_model_is_a_500_whose_id_finds_the_traceback(actor):
+    inputs = [tensor("act", "BYTES", [1], ["raise"]), tensor("number", "FP64", [1], [2])]
+    for answer, said in (
+        (actor.act("raise", 2), "message"),
+        (actor.infer(*inputs), "error"),
+    ):
+        assert answer.status_code == 500
+        body = answer.json()
+        assert "the model raised ValueError: cannot do 2.0 with password=[redacted]" in body[said]
+        log = actor.log
+        assert f"error {body['error_id']}: ValueError" in log
+        assert "Traceback (most recent call last)" in log
+        assert "actor.py" in log
+        assert "hunter2" not in log.split(body["error_id"])[1].split("ValueError: cannot")[0]
+
+
+def test_sys_exit_in_a_model_is_its_exception(actor):
+    answer = actor.act("exit")
+    assert answer.status_code == 500
+    assert "the model called sys.exit(3)" in answer.json()["message"]
+    assert actor.act("fine").status_code == 200
+
+
+def test_what_a_model_prints_is_in_the_log(actor):
+    assert actor.act("print").status_code == 200
+    from support.run.wait import wait_for
+
+    wait_for(lambda: "the model says hello" in actor.log, "what the model printed")
+
+
+def test_nothing_of_ours_can_be_imported_by_a_model(actor):
+    assert actor.act("import").json()["predictions"][0]["said"] == "none"
+
+
+def test_wrong_methods_and_paths_are_said(iris):
+    answer = iris.client.get("/invocations")
+    assert (answer.status_code, answer.headers["allow"]) == (405, "POST")
+    answer = iris.client.post("/v2/models/iris", content=b"")
+    assert (answer.status_code, answer.headers["allow"]) == (405, "GET")
+    answer = iris.client.post("/v2/models/other/infer", json={})
+    assert answer.status_code == 404
+    assert "'iris' is" in answer.json()["error"]
+
+
+def test_a_body_that_is_too_large_is_a_413_with_and_without_its_length(iris):
+    body = b"x" * 1_500_000
+    answer = iris.client.post("/invocations", content=body)
+    assert answer.status_code == 413
+    assert "1000000 bytes" in answer.json()["message"]
+    pieces = iter([body[:700_000], body[700_000:]])
+    answer = iris.client.post("/v2/models/iris/infer", content=pieces)
+    assert answer.status_code == 413
+    assert iris.client.get("/v2/health/ready").status_code == 200
+
+
+def test_the_binary_extension_is_refused_in_words(iris):
+    answer = iris.client.post(
+        "/v2/models/iris/infer", content=b"{}", headers={"inference-header-content-length": "2"}
+    )
+    assert answer.status_code == 400
+    assert "binary tensors are not supported" in answer.json()["error"]
+
+
+def test_metrics_count_requests_and_calls_of_the_model(iris):
+    from support.systems.model_server import Server
+
+    def count(server: Server) -> float:
+        lines = server.client.get("/metrics").text.splitlines()
+        name = 'schnitzel_requests_total{route="infer",code="200"} '
+        return sum(float(line.removeprefix(name)) for line in lines if line.startswith(name))
+
+    before, calls = count(iris), iris.metric("schnitzel_batch_requests_count")
+    assert iris.infer(tensor("x", "FP64", [2, 4], ROWS)).status_code == 200
+    assert count(iris) == before + 1
+    assert iris.metric("schnitzel_batch_requests_count") == calls + 1
+    assert iris.metric("schnitzel_ready") == 1
+    assert iris.metric("schnitzel_worker_resident_bytes") > 2**20
+
+
+def test_the_state_file_says_ready(iris):
+    state = iris.state
+    assert state["phase"] == "ready"
+    assert state["reason"] == ""
+    assert state["pid"] == iris.popen.pid
+    assert state["worker_pid"] > 0
+    assert state["python"] == ".".join(map(str, sys.version_info[:3]))
+    assert state["restarts"] == 0
+
+
+def test_the_front_imports_no_framework_and_nothing_heavy(tmp_path):
+    import subprocess
+
+    script = (
+        "import json, sys, serving.__main__, serving.server;"
+        "heavy = ('numpy', 'pandas', 'mlflow', 'fastapi', 'starlette', 'pydantic', 'yaml');"
+        "print(json.dumps([name for name in heavy if name in sys.modules]))"
+    )
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, check=True)
+    assert json.loads(done.stdout) == []
+
+
+def test_a_header_that_is_no_request_id_is_replaced(iris):
+    for sent in ("x" * 200, "tab\there"):
+        answer = httpx.get(
+            str(iris.client.base_url), headers={"x-request-id": sent}, trust_env=False
+        )
+        assert len(answer.headers["x-request-id"]) == 32

@@ -1,0 +1,11 @@
+"""Fixtures of servers/stack."""
+
+from support.fixtures.stack import (
+    _no_home_of_the_developer,
+    eventually,
+    free_port,
+    lives,
+    program,
+    supervisor,
+    tmp_path,
+)

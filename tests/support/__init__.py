@@ -1,0 +1,6 @@
+"""What the tests stand on: programs, systems, platforms, faults; nothing here is a test."""
+
+from pathlib import Path
+
+ROOT = Path(__file__).parents[2]
+"""The checkout."""

@@ -1,0 +1,26 @@
+"""What was read of a predictor on a cluster, now or recorded, and what is judged of it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from deployer.state import ObservedPredictor, Predictor, Role
+from deployer.targets.kubernetes.observation import Seen, observe
+from deployer.versions import VersionId
+from support import ROOT
+
+RECORDED = ROOT / "tests/unit/kubernetes/recorded"
+"""Made by tests/node/kubernetes/test_provoked.py on a real node."""
+
+
+def recorded(name: str) -> dict[str, Any]:
+    found: dict[str, Any] = json.loads((RECORDED / f"{name}.json").read_text())
+    return found
+
+
+def judge(name: str, read: Mapping[str, Any], weight: int = 0) -> ObservedPredictor:
+    predictor = Predictor(name, VersionId("angler", 2, 1), Role.CHAMPION, "d", "s", {})
+    told = {part: read[part] for part in ("deployment", "pods", "events", "log", "answer")}
+    return observe(predictor, Seen(**told), read["now"], weight=weight)

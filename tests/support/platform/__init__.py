@@ -1,0 +1,1 @@
+"""Whole platforms, in homes and namespaces of their own."""

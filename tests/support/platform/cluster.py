@@ -1,0 +1,210 @@
+"""A Deployer for a real cluster, in namespaces of its own, and what tests ask of it.
+
+It shares the cluster's MLflow with other tests: its environments, and the models that it looks
+after, have names that nobody else's begin with.
+"""
+
+from __future__ import annotations
+
+import secrets
+import sys
+from collections.abc import Iterable, Mapping
+from contextlib import suppress
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import httpx
+
+from stack import credentials
+from stack.paths import Layout
+from support import ROOT
+from support.platform.home import PlatformHome
+from support.run.process import Running
+from support.run.wait import wait_for
+from support.systems.cluster import Cluster
+from support.systems.images import built
+from support.systems.mlflow import API, MlflowServer
+
+BUILDS = "schnitzel-builds"
+PREFIX = "schnitzel-tests"
+
+
+class ClusterPlatform(PlatformHome):
+    """One platform whose environments are namespaces of a cluster.
+
+    Args:
+        cluster: the cluster.
+        home: the Deployer's.
+        environments: for each environment its settings; its namespace is made.
+        settings: more of platform.yaml; `each` has more of single environments, by short name, and
+            `clusters` more clusters. The namespaces of those are their tests' own affair.
+    """
+
+    def __init__(
+        self,
+        cluster: Cluster,
+        home: Path,
+        environments: Iterable[str] = ("prod",),
+        settings: Mapping[str, Any] | None = None,
+    ) -> None:
+        self.cluster = cluster
+        self.mark = f"t{secrets.token_hex(3)}"
+        self.running: Running | None = None
+        chosen = dict(settings or {})
+        fields: Mapping[str, Mapping[str, Any]] = chosen.pop("each", {})
+        others = chosen.pop("clusters", {})
+        super().__init__(
+            home,
+            {
+                "mlflow": {"url": cluster.fact("mlflow_url")},
+                "models": {"include": [f"{self.mark}-*"]},
+                "clusters": {"tests": self._cluster_settings(), **others},
+                "environments": {
+                    self.environment(name): {
+                        "alias": f"{self.mark}-{name}",
+                        "target": "kubernetes",
+                        "cluster": "tests",
+                        "policy": {"retire_after": "8s", "retire_listings": 2},
+                        "overlay": {"rollout": {"drain": "1s"}},
+                        **({"stage": "Production"} if name == "prod" else {}),
+                        **fields.get(name, {}),
+                    }
+                    for name in environments
+                },
+                **chosen,
+            },
+        )
+        self.environments = [
+            self.environment(name)
+            for name in environments
+            if fields.get(name, {}).get("cluster", "tests") == "tests"
+        ]
+        self.namespaces: list[str] = []
+        self.env["SCHNITZEL_PLATFORM_ID"] = self.mark
+        self.env["SCHNITZEL_DEPLOYER_URL"] = self.url("deployer")
+        credentials.ensure(Layout(home))
+        for name in self.environments:
+            self.namespace(name)
+        self._builds()
+        crd = ROOT / "helm/schnitzel/crd/modeldeployment.yaml"
+        cluster.kubectl("apply", "--server-side", "--field-manager=tests", "-f", str(crd))
+
+    def environment(self, name: str) -> str:
+        """The full name of an environment, which is also its namespace's."""
+        return f"{self.mark}-{name}"
+
+    def model(self, name: str) -> str:
+        """The full name of a model of this platform."""
+        return f"{self.mark}-{name}"
+
+    @cached_property
+    def mlflow(self) -> MlflowServer:
+        server = MlflowServer(self.home / "mlflow")
+        server.client.close()
+        server.url = self.cluster.fact("mlflow_url")
+        server.client = httpx.Client(base_url=server.url, timeout=30, trust_env=False)
+        return server
+
+    def up(self, *_: str) -> None:
+        """Start the Deployer as a process of this machine."""
+        log = self.home / "logs" / "deployer.log"
+        self.running = Running([sys.executable, "-m", "deployer", "run"], log, self.env)
+
+        def ready() -> bool:
+            assert self.running
+            if self.running.process.poll() is not None:
+                raise AssertionError(f"the Deployer ended:\n{self.running.tail()}")
+            with suppress(httpx.HTTPError):
+                return self.client.get(f"{self.url('deployer')}/readyz").status_code == 200
+            return False
+
+        wait_for(ready, "the Deployer to be ready", 60)
+
+    def stop(self) -> None:
+        if self.running:
+            self.running.stop()
+            self.running = None
+
+    def down(self) -> None:
+        self.stop()
+        self._unsubscribe()
+        self.client.close()
+        self.mlflow.client.close()
+        for name in self.namespaces:
+            self.cluster.run("delete", "namespace", name, "--wait=false")
+
+    def namespace(self, name: str) -> None:
+        """Make a namespace, which goes with the platform."""
+        self._namespace(name)
+        self.namespaces.append(name)
+
+    def port(self, name: str) -> int:
+        import yaml
+
+        return int(yaml.safe_load((self.home / "platform.yaml").read_text())[name]["port"])
+
+    def seen(self, model: str, environment: str = "prod") -> dict[str, Any]:
+        """The deployment of a model, both by their short names."""
+        return self.deployment(self.model(model), self.environment(environment))
+
+    def serving(
+        self, model: str, version: int, environment: str = "prod", seconds: float = 120
+    ) -> dict[str, Any]:
+        return self.wait_serving(self.model(model), version, self.environment(environment), seconds)
+
+    def objects(self, kind: str, environment: str = "prod") -> list[dict[str, Any]]:
+        """All objects of a kind in an environment's namespace."""
+        found: list[dict[str, Any]] = self.cluster.get(kind, "-n", self.environment(environment))[
+            "items"
+        ]
+        return found
+
+    def logs(self, lines: int = 60) -> str:
+        told = super().logs(lines)
+        return told + "".join(self.cluster.story(name) for name in self.namespaces)
+
+    def _cluster_settings(self) -> dict[str, Any]:
+        facts = self.cluster
+        images = built(facts, "model-server", "environment-builder")
+        gateway = facts.fact("gateway")
+        ca = {"trust_bundle": {"config_map": "ca"}} if facts.facts.get("ca_bundle") else {}
+        return {
+            "kubeconfig": str(facts.kubeconfig),
+            "gateway": {**gateway, "url": facts.fact("gateway_url")},
+            "registry": {
+                "push": f"{facts.fact('registry_push')}/{PREFIX}",
+                "pull": f"{facts.fact('registry_pull')}/{PREFIX}",
+                "insecure": True,
+            },
+            "build": {
+                "namespace": BUILDS,
+                "image": images["environment-builder"],
+                "memory": "3Gi",
+                **ca,
+            },
+            "server_image": images["model-server"],
+            "reach": "direct",
+        }
+
+    def _unsubscribe(self) -> None:
+        """Take our webhook out of the shared MLflow: it tries those of the dead before others."""
+        with suppress(httpx.HTTPError):
+            for hook in self.mlflow.get("webhooks").get("webhooks", []):
+                if hook["name"] == f"schnitzel-{self.mark}":
+                    self.mlflow.client.delete(f"{API}webhooks/{hook['webhook_id']}")
+
+    def _namespace(self, name: str) -> None:
+        labels = {"pod-security.kubernetes.io/enforce": "restricted"}
+        metadata = {"name": name, "labels": labels}
+        self.cluster.apply({"apiVersion": "v1", "kind": "Namespace", "metadata": metadata})
+
+    def _builds(self) -> None:
+        self._namespace(BUILDS)
+        if bundle := self.cluster.facts.get("ca_bundle"):
+            data = {"ca.crt": Path(bundle).read_text()}
+            meta = {"name": "ca", "namespace": BUILDS}
+            self.cluster.apply(
+                {"apiVersion": "v1", "kind": "ConfigMap", "metadata": meta, "data": data},
+                namespace=BUILDS,
+            )

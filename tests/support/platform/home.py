@@ -1,0 +1,173 @@
+"""A platform in a home of its own, and what tests ask of it."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Iterable, Mapping
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import httpx
+import yaml
+
+from support.run.ports import free_port
+from support.run.wait import wait_for
+from support.systems.mlflow import MlflowServer
+
+PART = "import sys; from stack import platform; platform.up(only=sys.argv[1].split(','))"
+QUICK: dict[str, Any] = {
+    "registry": {"poll": "500ms", "listing": "3s"},
+    "environments": {
+        "staging": {"stage": "Staging", "alias": "staging"},
+        "prod": {
+            "stage": "Production",
+            "alias": "champion",
+            "policy": {"retire_after": "8s", "retire_listings": 2},
+            "overlay": {"rollout": {"drain": "1s"}},
+        },
+    },
+    "policy": {"retry_first": "2s", "retire_window": "20s"},
+}
+
+
+class PlatformHome:
+    """One platform: its home, its ports, its parts."""
+
+    def __init__(self, home: Path, settings: Mapping[str, Any] | None = None) -> None:
+        self.home = home
+        home.mkdir(parents=True, exist_ok=True)
+        chosen = {**QUICK, **(settings or {})}
+        for section, fields in [
+            ("mlflow", ["port"]), ("airflow", ["port"]), ("deployer", ["port"]),
+            ("gateway", ["port", "api_port"]),
+        ]:  # fmt: skip
+            ports = {field: free_port() for field in fields}
+            chosen[section] = ports | dict(chosen.get(section, {}))
+        (home / "platform.yaml").write_text(yaml.safe_dump(chosen))
+        kept = {k: v for k, v in os.environ.items() if not k.startswith(("SCHNITZEL_", "MLFLOW_"))}
+        self.env = kept | {
+            "SCHNITZEL_HOME": str(home),
+            "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
+            "NO_COLOR": "1",
+        }
+        if "SCHNITZEL_CACHE" in os.environ:
+            self.env["SCHNITZEL_CACHE"] = os.environ["SCHNITZEL_CACHE"]
+        self.client = httpx.Client(timeout=30, trust_env=False)
+
+    def up(self, *parts: str) -> None:
+        """Start these parts (all, if none is named) and wait until they are healthy."""
+        if not parts:
+            self.cli("up")
+            return
+        done = subprocess.run(
+            [sys.executable, "-c", PART, ",".join(parts)],
+            env=self.env, capture_output=True, text=True, check=False,
+        )  # fmt: skip
+        assert done.returncode == 0, f"{done.stderr}\n{self.logs()}"
+
+    def down(self) -> None:
+        self.client.close()
+        if "mlflow" in self.__dict__:
+            self.mlflow.client.close()
+        self.cli("down")
+
+    def cli(self, *arguments: str, code: int = 0, seconds: float = 600, stdin: str = "") -> str:
+        """Run the command as a person would; its standard output."""
+        done = subprocess.run(
+            [sys.executable, "-m", "cli", *arguments], env=self.env, capture_output=True,
+            text=True, check=False, timeout=seconds, input=stdin,
+        )  # fmt: skip
+        said = f"schnitzel {' '.join(arguments)}: {done.returncode}\n{done.stdout}\n{done.stderr}"
+        assert done.returncode == code, f"{said}\n{self.logs()}"
+        return done.stdout
+
+    def port(self, name: str) -> int:
+        return int(json.loads((self.home / "ports.json").read_text())[name])
+
+    def url(self, name: str) -> str:
+        return f"http://127.0.0.1:{self.port(name)}"
+
+    @cached_property
+    def mlflow(self) -> MlflowServer:
+        """MLflow's REST API (the server itself is the platform's)."""
+        return MlflowServer(self.home / "mlflow", self.port("mlflow"))
+
+    def api(self, path: str) -> Any:
+        answer = self.client.get(f"{self.url('deployer')}/api/v1/{path}")
+        assert answer.status_code == 200, answer.text
+        return answer.json()
+
+    def deployment(self, model: str, environment: str = "prod") -> dict[str, Any]:
+        try:
+            answer = self.client.get(
+                f"{self.url('deployer')}/api/v1/deployments",
+                params={"model": model, "environment": environment},
+            )
+        except httpx.HTTPError:
+            return {}
+        found = answer.json()["deployments"] if answer.status_code == 200 else []
+        return found[0] if found else {}
+
+    def wait(
+        self,
+        model: str,
+        what: Callable[[dict[str, Any]], bool],
+        environment: str = "prod",
+        seconds: float = 60,
+    ) -> dict[str, Any]:
+        """Wait until a deployment is as described; the error shows how it was last, and logs."""
+        last: dict[str, Any] = {}
+
+        def look() -> dict[str, Any] | None:
+            nonlocal last
+            last = self.deployment(model, environment) or last
+            return last if last and what(last) else None
+
+        try:
+            return wait_for(look, f"{model}@{environment}", seconds)
+        except AssertionError as error:
+            raise AssertionError(f"{error}\n{json.dumps(last, indent=1)}\n{self.logs()}") from None
+
+    def wait_serving(
+        self, model: str, version: int, environment: str = "prod", seconds: float = 60
+    ) -> dict[str, Any]:
+        def serves(seen: dict[str, Any]) -> bool:
+            shares = {p["version"]: p["weight"] for p in seen["predictors"] if p["weight"]}
+            return (
+                seen["state"] == "Serving"
+                and seen["serving"] == {"version": str(version)}
+                and shares == {str(version): 100}
+            )
+
+        return self.wait(model, serves, environment, seconds)
+
+    def predict(self, url: str, rows: int = 1) -> httpx.Response:
+        return self.client.post(
+            f"{url}invocations",
+            json={"dataframe_split": {"columns": ["x"], "data": [[1.0]] * rows}},
+        )
+
+    def logs(self, lines: int = 40) -> str:
+        """The end of every log, for the message of a test that failed."""
+        told = []
+        for path in sorted((self.home / "logs").rglob("*.log")):
+            text = path.read_text(errors="replace").splitlines()[-lines:]
+            told.append(f"----- {path.relative_to(self.home)}\n" + "\n".join(text))
+        return "\n".join(told)[-30_000:]
+
+
+def alive_with(text: str) -> Iterable[int]:
+    """Pids of processes whose command line or environment mentions a text (a home, mostly)."""
+    for folder in Path("/proc").iterdir():
+        if not folder.name.isdigit() or int(folder.name) == os.getpid():
+            continue
+        try:
+            told = (folder / "cmdline").read_bytes() + (folder / "environ").read_bytes()
+        except OSError:
+            continue
+        if text.encode() in told:
+            yield int(folder.name)

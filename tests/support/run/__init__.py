@@ -1,0 +1,1 @@
+"""Programs of the tests: started, waited for, ended."""

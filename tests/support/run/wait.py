@@ -1,0 +1,23 @@
+"""Waiting by looking, with a deadline."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import TypeVar
+
+Value = TypeVar("Value")
+
+
+def wait_for(
+    look: Callable[[], Value | None], what: str, seconds: float = 60, every: float = 0.05
+) -> Value:
+    """Wait until `look` gives something true; the error says for what, and what was seen last."""
+    deadline = time.monotonic() + seconds
+    last: object = None
+    while time.monotonic() < deadline:
+        last = look()
+        if last:
+            return last
+        time.sleep(every)
+    raise AssertionError(f"waited {seconds:g} s in vain for {what}; seen last: {last!r}")

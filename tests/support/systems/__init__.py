@@ -1,0 +1,1 @@
+"""Real systems on this machine, each in a folder of its own."""

@@ -1,0 +1,111 @@
+"""A real MLflow server on loopback, and the little of its REST API that tests need."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sys
+from pathlib import Path
+from typing import Any
+
+import httpx
+
+from support.run.ports import free_port
+from support.run.process import Running
+from support.run.wait import wait_for
+
+API = "/api/2.0/mlflow/"
+
+
+class MlflowServer:
+    """MLflow in a folder: its database and its artifacts are there, and stay when it stops."""
+
+    def __init__(self, folder: Path, port: int | None = None) -> None:
+        self.folder = folder
+        self.port = port or free_port()
+        self.url = f"http://127.0.0.1:{self.port}"
+        self.running: Running | None = None
+        self.client = httpx.Client(base_url=self.url, timeout=30, trust_env=False)
+
+    def start(self) -> MlflowServer:
+        self.folder.mkdir(parents=True, exist_ok=True)
+        env = {k: v for k, v in os.environ.items() if not k.startswith(("MLFLOW_", "SCHNITZEL_"))}
+        env |= {
+            "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",
+            "MLFLOW_DISABLE_TELEMETRY": "true",
+            "MLFLOW_WEBHOOK_ALLOWED_SCHEMES": "http,https",
+            "MLFLOW_WEBHOOK_ALLOW_PRIVATE_IPS": "true",
+            "MLFLOW_WEBHOOK_SECRET_ENCRYPTION_KEY": "x" * 43 + "=",
+        }
+        command = [
+            *(sys.executable, "-m", "mlflow", "server", "--host", "127.0.0.1"),
+            *("--port", str(self.port), "--workers", "1"),
+            *("--backend-store-uri", f"sqlite:///{self.folder}/mlflow.db"),
+            *("--artifacts-destination", str(self.folder / "artifacts")),
+        ]
+        self.running = Running(command, self.folder / "mlflow.log", env, self.folder)
+        wait_for(self._healthy, f"MLflow at {self.url}", 90)
+        return self
+
+    def stop(self) -> None:
+        if self.running:
+            self.running.stop()
+            self.running = None
+
+    def close(self) -> None:
+        self.stop()
+        self.client.close()
+
+    def copy(self, folder: Path) -> None:
+        """Copy the database and artifacts, as a backup would; only while it is stopped."""
+        shutil.copytree(self.folder, folder)
+
+    def _healthy(self) -> bool:
+        assert self.running
+        if self.running.process.poll() is not None:
+            raise AssertionError(f"MLflow ended:\n{self.running.tail()}")
+        try:
+            return self.client.get("/health").status_code == 200
+        except httpx.HTTPError:
+            return False
+
+    def get(self, path: str, **params: Any) -> dict[str, Any]:
+        return self._json(self.client.get(API + path, params=params))
+
+    def post(self, path: str, **body: Any) -> dict[str, Any]:
+        return self._json(self.client.post(API + path, json=body))
+
+    def delete(self, path: str, **body: Any) -> dict[str, Any]:
+        return self._json(self.client.request("DELETE", API + path, json=body))
+
+    def model(self, name: str) -> None:
+        self.post("registered-models/create", name=name)
+
+    def version(self, name: str, source: str = "s3://nowhere/model") -> int:
+        answer = self.post("model-versions/create", name=name, source=source)
+        return int(answer["model_version"]["version"])
+
+    def stage(self, name: str, version: int, stage: str, archive: bool = False) -> None:
+        self.post(
+            "model-versions/transition-stage",
+            name=name,
+            version=str(version),
+            stage=stage,
+            archive_existing_versions=archive,
+        )
+
+    def alias(self, name: str, alias: str, version: int) -> None:
+        self.post("registered-models/alias", name=name, alias=alias, version=str(version))
+
+    def drop_alias(self, name: str, alias: str) -> None:
+        self.delete("registered-models/alias", name=name, alias=alias)
+
+    def tags(self, name: str, version: int) -> dict[str, str]:
+        answer = self.get("model-versions/get", name=name, version=str(version))
+        return {tag["key"]: tag["value"] for tag in answer["model_version"].get("tags", [])}
+
+    @staticmethod
+    def _json(response: httpx.Response) -> dict[str, Any]:
+        assert response.status_code == 200, f"{response.request.url}: {response.text}"
+        answer: dict[str, Any] = response.json()
+        return answer

@@ -1,0 +1,3 @@
+"""Fixtures of unit/cli."""
+
+from support.fixtures.cli import api, deployer, deployment, home, plan, schnitzel, steps

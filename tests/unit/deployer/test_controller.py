@@ -1,0 +1,408 @@
+"""The loop where something goes wrong that nobody foresaw, with no registry to be had."""
+
+from __future__ import annotations
+
+import threading
+from dataclasses import replace
+from datetime import datetime
+
+import pytest
+from support.run.ports import free_port
+from support.run.wait import wait_for
+
+from deployer import account
+from deployer import settings as settings_of
+from deployer.controller import Controller
+from deployer.database import Database
+from deployer.errors import DeletedByHand, NotFound, PlanChanged, TargetUnavailable, UnsafePlan
+from deployer.history import History
+from deployer.interventions import Word
+from deployer.marker import Marker
+from deployer.metrics import Metrics
+from deployer.mirror import Mirror
+from deployer.promoters import Promoters
+from deployer.reading import Reading
+from deployer.reconcile import Reconciler
+from deployer.records import Records
+from deployer.recordstores import RecordStores
+from deployer.registry import Registry
+from deployer.rendered import Act, Node, ObjectChange, Preview
+from deployer.rest import Rest
+from deployer.state import Description, Mark, Observed, Record
+from deployer.status import Status
+from deployer.telling import LASTS_SECONDS
+from deployer.versions import ModelVersion, RegisteredModel, RegistrySnapshot, VersionId
+from deployer.views import deployment
+from deployer.watch import Watch
+from deployer.world import World
+
+
+class Target:
+    """A target that fails as it is told to, and runs nothing."""
+
+    name = "local"
+    server = ""
+
+    def __init__(self) -> None:
+        self.error: Exception | None = None
+        self.refusal: Exception | None = None
+        self.told: list[Status] = []
+        self.observed = 0
+        self.held = threading.Event()
+        self.held.set()
+        self.rendered = Preview(digest="rendered")
+
+    def observe(self, _: str) -> Observed:
+        self.observed += 1
+        self.held.wait(30)
+        if self.error:
+            raise self.error
+        return Observed({}, 1.0)
+
+    def apply(self, *_: object) -> None:
+        if self.refusal:
+            raise self.refusal
+
+    def tell(self, told: Status) -> None:
+        self.told.append(told)
+
+    def check(self) -> list[object]:
+        return []
+
+    def preview(self, _: object) -> Preview:
+        if self.error:
+            raise self.error
+        return self.rendered
+
+    def tree(self, deployment: str) -> Node:
+        return Node("ModelDeployment", deployment)
+
+    def deployments(self) -> set[tuple[str, str]]:
+        if isinstance(self.error, TargetUnavailable):
+            raise self.error
+        return set()
+
+    def url(self, model: str, environment: str) -> str:
+        return f"http://gateway/{environment}/{model}/"
+
+    def logs(self, *_: object) -> str:
+        return ""
+
+    def close(self) -> None:
+        pass
+
+
+@pytest.fixture
+def target():
+    return Target()
+
+
+class Clock:
+    """A clock that stands still until it is set."""
+
+    now = 100.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+@pytest.fixture
+def clock():
+    return Clock()
+
+
+@pytest.fixture
+def controller(tmp_path, monkeypatch, target, clock):
+    monkeypatch.setenv("SCHNITZEL_HOME", str(tmp_path))
+    settings = settings_of.load({})
+    database = Database(tmp_path / "deployer.db")
+    rest = Rest(f"http://127.0.0.1:{free_port()}")
+    kept = Records(database)
+    records = RecordStores(kept, {})
+    records.save(Record("angler-prod", "angler", "prod"))
+    marker = Marker(rest, kept, settings.platform_id)
+    registry = Registry(rest, marker.check)
+    mirror = Mirror(rest, kept, marker.advance)
+    world = World(
+        settings=settings,
+        registry=registry,
+        reading=Reading(registry, lambda *_: None),
+        marker=marker,
+        records=records,
+        history=History(database),
+        mirror=mirror,
+        promoters=Promoters(rest),
+        targets=dict.fromkeys(settings.environments, target),
+        clock=clock,
+    )
+    environments = list(settings.environments)
+    made = Controller(
+        world,
+        lambda changed: Watch(
+            registry, marker, environments, lambda: False, changed, 0.1, 30, lambda: 100.0
+        ),
+        Metrics(),
+    )
+    yield made
+    made.close()
+    mirror.close()
+    rest.close()
+    database.close()
+
+
+def test_a_deployment_whose_first_pass_fails_is_shown_with_the_reason(controller, target):
+    target.error = RuntimeError("a secret: hunter2")
+    controller.start()
+    [status] = wait_for(controller.statuses, "the deployment to be shown")
+    assert (status.verdict.state, status.verdict.reason) == ("Failed", "PassFailed")
+    assert "angler in prod" in status.verdict.message
+    assert "RuntimeError" in status.verdict.message
+    assert "hunter2" not in status.verdict.message
+    assert "traceback" in status.verdict.next_step
+    assert status.target == "local"
+    assert status.plan["changes"] == []
+
+
+def test_a_failure_that_was_foreseen_keeps_its_own_reason(controller, target):
+    target.error = TargetUnavailable("supervisord is away.", "schnitzel up")
+    controller.start()
+    [status] = wait_for(controller.statuses, "the deployment to be shown")
+    assert status.verdict.reason == "TargetUnavailable"
+    assert status.verdict.next_step == "schnitzel up"
+    told = wait_for(
+        lambda: deployment(controller.status("angler-prod"), controller.world.settings)["retry_at"],
+        "a time for the next try, since it may pass",
+    )
+    assert datetime.fromisoformat(told).timestamp() > controller.world.clock()
+
+
+def test_a_word_of_a_person_is_told_as_soon_as_it_is_given(controller, target):
+    controller.start()
+    wait_for(controller.statuses, "the deployment to be shown")
+    wait_for(lambda: not controller.depth(), "nothing to be due")
+    controller.pause("angler-prod", "ada", "measuring")
+    assert controller.status("angler-prod").record.pause.by == "ada"
+    controller.resume("angler-prod", "ada")
+    assert controller.status("angler-prod").record.pause is None
+
+
+def test_what_does_not_pass_by_itself_is_not_waited_for(controller, target):
+    target.error = TargetUnavailable("It is somebody else's.", "--adopt", passing=False)
+    controller.start()
+    [status] = wait_for(controller.statuses, "the deployment to be shown")
+    assert deployment(status, controller.world.settings)["retry_at"] is None
+
+
+def test_it_has_looked_once_each_of_those_on_record_has_a_status(controller, target):
+    target.held.clear()
+    controller.start()
+    assert not controller.has_looked()
+    assert controller.statuses() == []
+    target.held.set()
+    wait_for(controller.has_looked, "a look at the one on record")
+    assert [status.record.id for status in controller.statuses()] == ["angler-prod"]
+
+
+def test_it_is_passed_over_again_and_recovers(controller, target):
+    target.error = RuntimeError("once")
+    controller.start()
+    wait_for(controller.statuses, "the deployment to be shown")
+    target.error = None
+    status = wait_for(
+        lambda: (seen := controller.status("angler-prod")).verdict.state != "Failed" and seen,
+        "its recovery",
+    )
+    assert status.verdict.reason == "NothingPromoted"
+    assert status.url
+
+
+def test_what_broke_later_keeps_what_was_known_and_says_since_when(controller, target):
+    controller.start()
+    wait_for(controller.statuses, "the deployment to be shown")
+    target.error = RuntimeError("later")
+    controller.look()
+    status = wait_for(
+        lambda: (seen := controller.status("angler-prod")).verdict.state == "Failed" and seen,
+        "its failure",
+    )
+    assert status.url == "http://gateway/prod/angler/"
+    assert status.changed_at == 100.0
+
+
+def promoted() -> RegistrySnapshot:
+    version = VersionId("angler", 1, 1)
+    row = ModelVersion(version, "Production", frozenset(), "models:/m", "run", 1)
+    return RegistrySnapshot({"angler": RegisteredModel("angler", (row,))}, 1.0)
+
+
+def test_a_pass_that_may_not_act_is_told_everywhere_as_it_was_decided(controller, target):
+    controller.start()
+    wait_for(controller.statuses, "the deployment to be shown")
+    target.refusal = TargetUnavailable("It is somebody else's.", "--adopt", passing=False)
+    controller.world.registry._snapshot = promoted()
+    controller.look()
+    status = wait_for(
+        lambda: (seen := controller.status("angler-prod")).verdict.state == "Failed" and seen,
+        "the refusal",
+    )
+    assert status.verdict.message == "It is somebody else's."
+    assert status.wanted.version.number == 1
+    assert target.told[-1] == status
+    assert controller.world.records.load("angler-prod", "prod") == status.record
+
+
+def test_what_may_pass_is_told_once_it_has_lasted_and_forgotten_once_it_has_passed(
+    controller, target, clock, monkeypatch
+):
+    reconciler = Reconciler(controller.world, threading.Event())
+    first = reconciler.run("angler", "prod", None)
+    accounts: list[object] = []
+    monkeypatch.setattr(account, "conclude", lambda *of: accounts.append(of))
+    for trouble in ("refusal", "error"):  # of what it does, of what it sees
+        setattr(target, trouble, TargetUnavailable("Somebody else was faster."))
+        target.told.clear()
+        for _ in range(2):
+            young = reconciler.run("angler", "prod", first.told)
+            assert young.error
+            assert young.told.verdict == first.told.verdict
+            assert not target.told
+        clock.now += LASTS_SECONDS
+        lasting = reconciler.run("angler", "prod", young.told)
+        assert lasting.told.verdict.message == "Somebody else was faster."
+        assert not lasting.told.settled
+        assert target.told == [lasting.told]
+        assert not accounts, "whether this Deployer is still the one that acts, is not known"
+        setattr(target, trouble, None)
+        assert reconciler.run("angler", "prod", lasting.told).told.verdict == first.told.verdict
+        accounts.clear()
+
+
+def test_what_breaks_because_all_is_being_closed_is_not_told(controller, target):
+    closing = threading.Event()
+    reconciler = Reconciler(controller.world, closing)
+    first = reconciler.run("angler", "prod", None)
+    target.told.clear()
+    target.refusal = RuntimeError("it is closed")
+    closing.set()
+    assert reconciler.run("angler", "prod", first.told).told.verdict == first.told.verdict
+    assert not target.told
+
+
+def test_a_place_that_cannot_be_told_anything_keeps_nobody_from_hearing_it(
+    controller, target, monkeypatch
+):
+    controller.start()
+    wait_for(controller.statuses, "the deployment to be shown")
+
+    def break_down(_: object) -> None:
+        raise KeyError("status")
+
+    monkeypatch.setattr(target, "tell", break_down)
+    for refusal in (RuntimeError("a bug"), TargetUnavailable("no", passing=False)):
+        target.refusal = refusal
+        controller.look()
+        reason = "PassFailed" if isinstance(refusal, RuntimeError) else "TargetUnavailable"
+        wait_for(
+            lambda reason=reason: controller.status("angler-prod").verdict.reason == reason, reason
+        )
+
+
+def test_whose_spec_cannot_be_used_is_known_as_of_its_last_pass(controller):
+    world = controller.world
+    reconciler = Reconciler(world, threading.Event())
+    version = VersionId("angler", 1, 1)
+    spoilt = Description("models:/m", None, "serving.yaml: replicas is no number.", "Mend it.")
+    record = Record(
+        "angler-prod",
+        "angler",
+        "prod",
+        marks=(Mark(version, "stage Production", 1, 1.0),),
+        descriptions={version.key: spoilt},
+    )
+    for description, invalid in ((spoilt, {"angler-prod"}), (Description("models:/m", {}), set())):
+        world.records.save(replace(record, descriptions={version.key: description}))
+        assert not reconciler.run("angler", "prod", None).error
+        assert world.invalid == invalid
+
+
+def test_a_plan_can_be_asked_for_while_the_registry_and_the_target_are_away(controller, target):
+    controller.start()
+    wait_for(controller.statuses, "the deployment to be shown")
+    target.error = TargetUnavailable("away")
+    told = controller.planned("angler-prod").plan
+    assert told["changes"] == []
+    assert "digest" not in told
+    with pytest.raises(TargetUnavailable):
+        controller.apply("angler-prod", "ada", Word(reviewed="anything"))
+    with pytest.raises(NotFound):
+        controller.planned("no-such")
+
+
+def test_a_look_at_the_registry_that_breaks_is_said_and_does_not_end_the_watch(
+    controller, monkeypatch
+):
+    looked = threading.Event()
+
+    def nonsense(_: float) -> None:
+        looked.set()
+        raise KeyError("nobody thought of this")
+
+    monkeypatch.setattr(controller.world.registry, "list_all", nonsense)
+    controller.start()
+    health = wait_for(lambda: (h := controller.health).reason == "PassFailed" and h, "the reason")
+    assert health.state == "Unseen"
+    assert "KeyError" in health.message
+    looked.clear()
+    assert looked.wait(10), "it looks no more"
+
+
+def test_a_plan_that_was_reviewed_is_refused_once_what_is_rendered_for_it_is_another(
+    controller, target
+):
+    controller.start()
+    wait_for(controller.statuses, "the deployment to be shown")
+    reviewed = controller.planned("angler-prod").plan["digest"]
+    target.rendered = Preview(digest="another chart")
+    with pytest.raises(PlanChanged) as caught:
+        controller.apply("angler-prod", "ada", Word(reviewed=reviewed))
+    assert caught.value.hint.endswith("schnitzel deploy plan angler -e prod")
+    target.rendered = Preview(digest="rendered")
+    controller.apply("angler-prod", "ada", Word(reviewed=reviewed))
+
+
+def test_a_persons_word_to_take_over_names_the_very_objects_and_who_said_it(controller, target):
+    controller.start()
+    wait_for(controller.statuses, "the deployment to be shown")
+    with pytest.raises(UnsafePlan, match="nothing to take over"):
+        controller.apply("angler-prod", "ada", Word(adopt=True))
+    stranger = ObjectChange(Act.CONFLICT, "Service", "angler-prod-v1", uid="u-1")
+    other = ObjectChange(Act.UPDATE, "ConfigMap", "angler-prod-v1")
+    target.rendered = Preview((other, stranger), digest="rendered")
+    controller.apply("angler-prod", "ada", Word(adopt=True))
+    assert controller.world.records.load("angler-prod", "prod").adopt == ("u-1",)
+    event = controller.world.history.of("angler-prod", 1)[-1]
+    assert (event["who"], event["action"]) == ("ada", "apply")
+    assert event["detail"] == "adopt Service/angler-prod-v1"
+
+
+def test_only_an_apply_lets_a_deployment_be_made_again_that_somebody_deleted(
+    controller, monkeypatch
+):
+    controller.start()
+    wait_for(controller.statuses, "the deployment to be shown")
+    allowed = []
+
+    def refuse(record: Record) -> None:
+        if not allowed:
+            raise DeletedByHand(f"{record.id} was deleted.", "schnitzel deploy apply angler")
+
+    records = controller.world.records
+    monkeypatch.setattr(records, "raise_if_deleted", refuse)
+    monkeypatch.setattr(records, "allow", lambda *key: allowed.append(key))
+    before = controller.world.history.of("angler-prod", 10)
+    for word in (controller.resume, lambda *a: controller.pause(*a, reason="")):
+        with pytest.raises(DeletedByHand):
+            word("angler-prod", "ada")
+    assert controller.world.history.of("angler-prod", 10) == before
+    controller.apply("angler-prod", "ada", Word())
+    assert allowed == [("angler-prod", "prod")]

@@ -1,0 +1,79 @@
+from __future__ import annotations
+
+import json
+import sqlite3
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from support.world import World
+
+from deployer.database import Database
+from deployer.history import Event, History
+from deployer.records import Records
+from deployer.state import Absence, Candidate, Draining, Failure, Mark, Record
+from deployer.versions import VersionId
+
+
+def predictor():
+    world = World()
+    world.registry.stage(world.registry.add(), "Production")
+    world.list_registry()
+    world.settle()
+    return world.record.serving
+
+
+VERSIONS = st.builds(VersionId, st.text(min_size=1), st.integers(1), st.integers(0), st.text())
+TIMES = st.floats(0, 4e9)
+PREDICTORS = st.just(predictor())
+MARKS = st.lists(st.builds(Mark, VERSIONS, st.text(), st.integers(1), TIMES)).map(tuple)
+RECORDS = st.builds(
+    Record,
+    id=st.just("one"),
+    model=st.text(min_size=1),
+    environment=st.just("prod"),
+    marks=MARKS,
+    serving=st.none() | PREDICTORS,
+    candidate=st.none() | st.builds(Candidate, PREDICTORS, TIMES),
+    draining=st.lists(st.builds(Draining, PREDICTORS), max_size=2).map(tuple),
+    failures=st.dictionaries(st.text(), st.builds(Failure, st.text(), st.text(), st.text(), TIMES)),
+    absence=st.none() | st.builds(Absence, TIMES, st.integers(0), TIMES, MARKS),
+    adopt=st.lists(st.text(), max_size=2).map(tuple),
+)
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=50)
+@given(record=RECORDS)
+def test_a_record_is_the_same_after_a_restart(tmp_path, record):
+    database = Database(tmp_path / "d.db")
+    Records(database).save(record)
+    database.close()
+    again = Database(tmp_path / "d.db")
+    assert Records(again).load("one") == record
+    again.close()
+
+
+def test_history_keeps_its_order_and_refuses_to_be_changed(tmp_path):
+    database = Database(tmp_path / "d.db")
+    history = History(database)
+    for number in range(3):
+        event = Event("a", "intent", f"act {number}", "1", "2", "why", "who")
+        history.append(event, 1.5 + number)
+    assert [event["action"] for event in history.of("a", 2)] == ["act 1", "act 2"]
+    assert history.of("a")[0]["at"] == "1970-01-01T00:00:01.500+00:00"
+    for statement in ("DELETE FROM history", "UPDATE history SET who = 'me'"):
+        with pytest.raises(sqlite3.DatabaseError, match="append-only"), database.transaction() as c:
+            c.execute(statement)
+    assert len(history.of("a")) == 3
+    database.close()
+
+
+def test_a_record_from_before_a_field_was_added_can_be_read(tmp_path):
+    database = Database(tmp_path / "d.db")
+    Records(database).save(Record("one", "angler", "prod", adopt=("uid",)))
+    with database.transaction() as connection:
+        [row] = connection.execute("SELECT body FROM records").fetchall()
+        body = {name: value for name, value in json.loads(row[0]).items() if name != "adopt"}
+        connection.execute("UPDATE records SET body = ?", [json.dumps(body)])
+    assert Records(database).load("one") == Record("one", "angler", "prod")
+    database.close()

@@ -1,0 +1,3 @@
+"""Fixtures of unit/images."""
+
+from support.fixtures.images import part

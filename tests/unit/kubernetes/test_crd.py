@@ -1,0 +1,116 @@
+"""Records as ModelDeployments: what they hold, and how they are kept on a real API server."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from support.world import served
+
+from deployer.state import (
+    Absence,
+    Candidate,
+    Draining,
+    Failure,
+    Mark,
+    Observed,
+    ObservedPredictor,
+    Phase,
+    Record,
+    VersionId,
+    Wanted,
+)
+from deployer.status import State, Status, Verdict
+from deployer.targets.kubernetes import crd
+from deployer.targets.kubernetes.crd import RecordUnreadable
+
+SERVED = served()
+COUNTS = st.integers(1, 2**63 - 1)
+VERSIONS = st.builds(VersionId, st.text(min_size=1), COUNTS, COUNTS, st.text())
+TIMES = st.floats(0, 4e9)
+PREDICTORS = st.just(SERVED.serving)
+MARKS = st.lists(st.builds(Mark, VERSIONS, st.text(), COUNTS, TIMES)).map(tuple)
+RECORDS = st.builds(
+    Record,
+    id=st.just("angler-prod"),
+    model=st.text(min_size=1),
+    environment=st.just("prod"),
+    marks=MARKS,
+    serving=st.none() | PREDICTORS,
+    candidate=st.none() | st.builds(Candidate, PREDICTORS, TIMES),
+    draining=st.lists(st.builds(Draining, PREDICTORS), max_size=2).map(tuple),
+    failures=st.dictionaries(st.text(), st.builds(Failure, st.text(), st.text(), st.text(), TIMES)),
+    absence=st.none() | st.builds(Absence, TIMES, COUNTS, TIMES, MARKS),
+)
+
+
+@given(record=RECORDS)
+def test_a_record_is_the_same_when_it_is_read_again(record):
+    obj = crd.manifest(record, "p1", "prod")
+    assert crd.record_of(obj) == record
+
+
+def test_records_of_equal_specs_share_them():
+    one, other = (crd.record_of(crd.manifest(SERVED, "p1", "prod")) for _ in range(2))
+    assert one.serving
+    assert other.serving
+    assert one.serving.spec is other.serving.spec
+
+
+@pytest.mark.parametrize("spoil", ["format", "record", "nothing"])
+def test_a_record_that_cannot_be_read_is_an_error_with_its_place(spoil):
+    obj = crd.manifest(SERVED, "p1", "prod")
+    if spoil == "format":
+        obj["metadata"]["annotations"][crd.FORMAT_NOTE] = "2"
+    elif spoil == "record":
+        obj["spec"]["record"] = {"id": 3}
+    else:
+        del obj["spec"]["record"]
+    with pytest.raises(RecordUnreadable, match="prod/angler-prod") as caught:
+        crd.record_of(obj)
+    assert caught.value.hint
+
+
+def told(state: State = State.SERVING, reason: str = "Ready", weight: int = 100) -> Status:
+    assert SERVED.serving
+    predictor = ObservedPredictor(SERVED.serving, Phase.READY, 1.0, live_weight=weight)
+    return Status(
+        verdict=Verdict(state, reason, "A sentence.", "schnitzel status"),
+        sync="InSync",
+        record=SERVED,
+        wanted=Wanted(SERVED.serving, SERVED.serving.version),
+        observed=Observed({SERVED.serving.name: predictor}, 1.0),
+        url="http://models.example/prod/angler/",
+        target="kubernetes",
+        changed_at=1.0,
+        settled=True,
+        plan={},
+    )
+
+
+def conditions(status: dict) -> dict[str, tuple[str, str]]:
+    return {c["type"]: (c["status"], c["lastTransitionTime"]) for c in status["conditions"]}
+
+
+def test_a_condition_changes_its_time_only_with_its_status():
+    first = crd.status_of(told(), 1, "1/1", {}, 0)
+    assert first
+    at_0, at_9 = "1970-01-01T00:00:00Z", "1970-01-01T00:00:09Z"
+    assert conditions(first) == {
+        "Ready": ("True", at_0),
+        "Progressing": ("False", at_0),
+        "Degraded": ("False", at_0),
+    }
+    assert (first["wanted"], first["serving"], first["ready"]) == ("1", "1", "1/1")
+    assert crd.status_of(told(), 1, "1/1", first, 9) is None
+    rolling = crd.status_of(told(State.PROGRESSING, "Starting"), 1, "1/1", first, 9)
+    assert rolling
+    assert conditions(rolling) == {
+        "Ready": ("True", at_0),
+        "Progressing": ("True", at_9),
+        "Degraded": ("False", at_0),
+    }
+    assert rolling["updatedAt"] == at_9
+    broken = crd.status_of(told(State.FAILED, "CrashLoop", weight=0), 1, "0/1", rolling, 9)
+    assert broken
+    assert [s for s, _ in conditions(broken).values()] == ["False", "False", "True"]

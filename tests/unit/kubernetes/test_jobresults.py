@@ -1,0 +1,54 @@
+"""What a build's Job leaves behind, as a deployment's failure."""
+
+from __future__ import annotations
+
+import ast
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+from support.kubernetes.build_place import PLACE
+
+from deployer.targets.kubernetes.jobresults import failure
+
+ROOT = Path(__file__).parents[3]
+BUILDS = [path for path in ROOT.glob("images/environment-builder/*.py") if path.stem != "remove"]
+ONLY_OF_REMOVALS = {"DeletionUnsupported"}
+
+
+def reasons() -> set[str]:
+    """Every reason that is written out in the builder."""
+    calls = (node for path in BUILDS for node in ast.walk(ast.parse(path.read_text())))
+    return {
+        str(call.args[0].value)
+        for call in calls
+        if isinstance(call, ast.Call)
+        and getattr(call.func, "id", "") == "Failed"
+        and isinstance(call.args[0], ast.Constant)
+    } - ONLY_OF_REMOVALS
+
+
+def pod(code: int, **said: str) -> dict[str, Any]:
+    ended = {"exitCode": code, "message": json.dumps(said)}
+    return {"status": {"containerStatuses": [{"state": {"terminated": ended}}]}}
+
+
+@pytest.mark.parametrize("reason", sorted(reasons()))
+@pytest.mark.parametrize(("code", "passing"), [(1, False), (75, True)])
+def test_a_build_that_failed_is_told_in_the_builders_own_words(reason, code, passing):
+    told = failure({}, pod(code, reason=reason, message="So it is.", hint="Do this."), PLACE)
+    assert (told.reason, told.message, told.hint) == (reason, "So it is.", "Do this.")
+    assert told.passing is passing
+
+
+@pytest.mark.parametrize("reason", ["RegistryUnreachable", "Nonsense", "annotations"])
+def test_a_word_that_no_build_says_is_no_reason(reason):
+    assert failure({}, pod(1, reason=reason), PLACE).reason == "EnvironmentUnbuildable"
+
+
+def test_the_guide_has_every_reason_of_a_build_and_no_other():
+    guide = (ROOT / "docs/guides/images.md").read_text()
+    section = guide.partition("### When a build fails\n")[2].partition("\n## ")[0]
+    assert set(re.findall(r"^\| `(\w+)`", section, re.MULTILINE)) == reasons()

@@ -1,0 +1,144 @@
+"""What was found as wanted is known again, over a restart too, until anything of it changes."""
+
+from __future__ import annotations
+
+import copy
+
+import pytest
+
+from deployer.records import Records
+from deployer.targets.kubernetes import kinds
+from deployer.targets.kubernetes.apierrors import Unavailable
+from deployer.targets.kubernetes.objects import LiveObject, Packer
+from deployer.targets.kubernetes.steady import BATCH, Steady
+
+LABELS = {"schnitzel.dev/platform": "platform-1", "schnitzel.dev/deployment": "angler-prod"}
+
+
+def whole(kind: str = "Service", **meta: object) -> dict:
+    """An object as an API server tells it."""
+    version = {"Deployment": "apps/v1", "ModelDeployment": "schnitzel.dev/v1alpha1"}
+    place = {"name": "one", "namespace": "prod", "uid": f"uid-{kind}", "resourceVersion": "7"}
+    return {
+        "apiVersion": version.get(kind, "v1"),
+        "kind": kind,
+        "metadata": place | {"labels": LABELS, "generation": 1} | meta,
+        "spec": {"ports": [{"port": 8080}], "replicas": 1},
+        "status": {"readyReplicas": 1},
+    }
+
+
+def packed(*objects: dict) -> list[LiveObject]:
+    return [Packer(kinds.kind_of(obj)).pack(obj) for obj in objects]
+
+
+BOTH = (whole("Deployment"), whole("Service"))
+
+
+def noted(kept: Records | None, *deployments: str) -> Steady:
+    found = Steady("tests", kept)
+    for deployment in deployments:
+        found.note(deployment, "inputs", packed(*BOTH))
+    found.close()
+    return found
+
+
+def test_after_a_restart_what_is_unchanged_is_known_again(kept):
+    noted(kept, "angler-prod")
+    again = Steady("tests", kept)
+    assert again.holds("angler-prod", "inputs", packed(*BOTH))
+    assert again.holds("angler-prod", "inputs", packed(*reversed(BOTH)))
+    assert not again.holds("angler-prod", "other inputs", packed(*BOTH))
+    assert not again.holds("other-prod", "inputs", packed(*BOTH))
+    assert not Steady("other", kept).holds("angler-prod", "inputs", packed(*BOTH))
+
+
+def changed() -> dict[str, list[dict]]:
+    deployment, service = (copy.deepcopy(one) for one in BOTH)
+    field = copy.deepcopy(service)
+    field["spec"]["ports"][0]["port"] = 9
+    meta = service["metadata"]
+    return {
+        "a field": [deployment, field],
+        "a label": [deployment, service | {"metadata": meta | {"labels": LABELS | {"by": "hand"}}}],
+        "an owner": [
+            deployment, service | {"metadata": meta | {"ownerReferences": [{"uid": "theirs"}]}}
+        ],
+        "another object of that name": [deployment, service | {"metadata": meta | {"uid": "new"}}],
+        "one that is being deleted": [
+            deployment, service | {"metadata": meta | {"deletionTimestamp": "2026-01-01T00:00:00Z"}}
+        ],
+        "one that is gone": [deployment],
+        "one more": [deployment, service, whole("ConfigMap")],
+        "all gone": [],
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize("what", changed())
+def test_what_changed_while_no_deployer_ran_is_seen(kept, what):
+    noted(kept, "angler-prod")
+    assert not Steady("tests", kept).holds("angler-prod", "inputs", packed(*changed()[what]))
+
+
+def test_what_is_only_reported_of_an_object_is_no_change(kept):
+    noted(kept, "angler-prod")
+    meta = {"resourceVersion": "9", "generation": 2, "managedFields": []}
+    told = [whole(one["kind"], **meta) | {"status": {}} for one in BOTH]
+    ours = [whole("Pod"), whole("ModelDeployment")]
+    assert Steady("tests", kept).holds("angler-prod", "inputs", packed(*told, *ours))
+
+
+def test_many_notes_are_few_writes_and_no_change_is_none(kept):
+    names = [f"m{number}-prod" for number in range(2 * BATCH + 1)]
+    steady = noted(kept, *names)
+    assert kept.writes == 3
+    for name in names:
+        steady.note(name, "inputs", packed(*BOTH))
+    steady.close()
+    assert kept.writes == 3
+    again = Steady("tests", kept)
+    assert all(again.holds(name, "inputs", packed(*BOTH)) for name in names)
+
+
+def test_what_went_is_forgotten(kept):
+    steady = noted(kept, "angler-prod", "other-prod")
+    steady.forget("angler-prod")
+    assert not steady.holds("angler-prod", "inputs", packed(*BOTH))
+    steady.close()
+    assert list(kept.recall_all("steady/")) == ["steady/tests/other-prod"]
+
+
+def test_what_went_while_no_deployer_ran_is_forgotten(kept):
+    noted(kept, "angler-prod", "other-prod")
+    again = Steady("tests", kept, lambda: {"angler-prod"})
+    assert again.holds("angler-prod", "inputs", packed(*BOTH))
+    again.close()
+    assert list(kept.recall_all("steady/")) == ["steady/tests/angler-prod"]
+
+
+def test_nothing_is_forgotten_while_the_cluster_cannot_be_seen(kept):
+    def blind() -> set[str]:
+        raise Unavailable("It is still being listed.")
+
+    noted(kept, "angler-prod")
+    again = Steady("tests", kept, blind)
+    assert again.holds("angler-prod", "inputs", packed(*BOTH))
+    again.close()
+    assert list(kept.recall_all("steady/")) == ["steady/tests/angler-prod"]
+
+
+def test_one_that_stood_by_finds_what_the_other_wrote(kept):
+    waiting = Steady("tests", kept)
+    waiting.forget("gone-prod")
+    noted(kept, "angler-prod")
+    assert waiting.holds("angler-prod", "inputs", packed(*BOTH))
+
+
+def test_a_database_that_fails_fails_no_pass_and_the_process_remembers(kept):
+    kept.broken = True
+    steady = noted(kept, "angler-prod")
+    assert steady.holds("angler-prod", "inputs", packed(*BOTH))
+    kept.broken = False
+    steady.note("other-prod", "inputs", packed(*BOTH))
+    steady.close()
+    assert list(kept.recall_all("steady/")) == ["steady/tests/other-prod"]

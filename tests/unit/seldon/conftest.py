@@ -1,0 +1,3 @@
+"""Fixtures of unit/seldon."""
+
+from support.fixtures.seldon import container, image, pod, resource

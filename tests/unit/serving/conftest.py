@@ -1,0 +1,3 @@
+"""Fixtures of unit/serving."""
+
+from support.fixtures.serving import iris, model_python, models
