@@ -3,13 +3,13 @@ import http.server
 import json
 import shutil
 import threading
-import time
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from support.run.wait import wait_for
 
 from deployer.artifacts import Artifacts, ArtifactState, artifact_key, digest_of
 from deployer.errors import ArtifactCorrupt, ArtifactMissing, ArtifactUnreachable
@@ -40,12 +40,12 @@ def artifacts(tmp_path: Path) -> Iterator[Artifacts]:
         yield made
 
 
-def settled(look: Callable[[], ArtifactState], seconds: float = 60) -> ArtifactState:
-    deadline = time.monotonic() + seconds
-    while (state := look()).phase == "fetching":
-        assert time.monotonic() < deadline
-        time.sleep(0.005)
-    return state
+def settled(look: Callable[[], ArtifactState]) -> ArtifactState:
+    def ended() -> ArtifactState | None:
+        state = look()
+        return None if state.phase == "fetching" else state
+
+    return wait_for(ended, "the end of the fetch", every=0.005)
 
 
 def content(state: ArtifactState) -> dict[str, bytes]:

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import json
 import threading
+from collections.abc import Iterator
+from contextlib import closing
+from dataclasses import replace
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 
 import pytest
-from support.run.ports import free_port
 from support.run.wait import wait_for
 
 from deployer.database import Database
@@ -15,37 +20,108 @@ from deployer.records import Records
 from deployer.rest import Rest
 from deployer.state import VersionId
 
-REFLECTION = Reflection(VersionId("angler", 1, 1), "prod", "Serving", "http://gateway/prod/angler/")
+URL = "http://gateway/prod/angler/"
+REFLECTION = Reflection(VersionId("angler", 1, 1), "prod", "Serving", URL)
+STATUS, ADDRESS = ("schnitzel.prod.status", "Serving"), ("schnitzel.prod.url", URL)
+
+
+class Registry:
+    """Takes tags as MLflow does; `refusals` are answered first."""
+
+    def __init__(self) -> None:
+        self.refusals: list[int] = []
+        self.tags: list[tuple[str, str]] = []
+        registry = self
+
+        class Handler(BaseHTTPRequestHandler):
+            def do_POST(self) -> None:
+                body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+                status = registry.refusals.pop(0) if registry.refusals else 200
+                if status == 200 and self.path.endswith("/model-versions/set-tag"):
+                    registry.tags.append((body["key"], body["value"]))
+                answer = b'{"error_code": "RESOURCE_DOES_NOT_EXIST"}' if status == 404 else b"{}"
+                self.send_response(status)
+                self.send_header("Content-Length", str(len(answer)))
+                self.end_headers()
+                self.wfile.write(answer)
+
+            def log_message(self, *_: object) -> None:
+                pass
+
+        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self._server.daemon_threads = True
+        self.url = f"http://127.0.0.1:{self._server.server_port}"
+        threading.Thread(target=self._server.serve_forever, args=(0.01,), daemon=True).start()
+
+    def close(self) -> None:
+        self._server.shutdown()
+        self._server.server_close()
 
 
 class Forgetful(Records):
     """Fails at the first thing that it is to remember."""
 
-    error: Exception = DatabaseUnavailable("it is away")
-    failed = 0
+    error: Exception | None = None
 
     def remember(self, name: str, value: str) -> None:
-        if not self.failed:
-            self.failed += 1
-            raise self.error
+        error, self.error = self.error, None
+        if error:
+            raise error
         super().remember(name, value)
 
 
-@pytest.mark.parametrize("error", [DatabaseUnavailable("away"), KeyError("nobody thought of it")])
-def test_what_cannot_be_remembered_is_written_again(tmp_path, monkeypatch, error):
+@pytest.fixture
+def registry(monkeypatch: pytest.MonkeyPatch) -> Iterator[Registry]:
     monkeypatch.setattr("deployer.mirror.RETRY_SECONDS", 0.05)
-    database = Database(tmp_path / "deployer.db")
-    records = Forgetful(database)
-    records.error = error
-    rest = Rest(f"http://127.0.0.1:{free_port()}")
+    with closing(Registry()) as made:
+        yield made
+
+
+@pytest.fixture
+def records(tmp_path: Path) -> Iterator[Forgetful]:
+    with closing(Database(tmp_path / "deployer.db")) as database:
+        yield Forgetful(database)
+
+
+@pytest.fixture
+def mirror(registry: Registry, records: Forgetful) -> Iterator[tuple[Mirror, threading.Event]]:
     written = threading.Event()
-    monkeypatch.setattr(Mirror, "_write", lambda *_: None)
-    mirror = Mirror(rest, records, written.set)
-    try:
-        mirror.show(REFLECTION)
-        assert written.wait(10), "the mirror's thread has ended"
-        wait_for(lambda: records.failed == 1 and not mirror._pending, "the second try")
-    finally:
-        mirror.close()
-        rest.close()
-        database.close()
+    with closing(Rest(registry.url)) as rest, closing(Mirror(rest, records, written.set)) as made:
+        yield made, written
+
+
+def shows_another(mirror: Mirror, registry: Registry) -> None:
+    """Wait for the tags of another version: by then nothing is left to write of the first."""
+    mirror.show(replace(REFLECTION, version=VersionId("angler", 2, 1), status="Failed", url=""))
+    wait_for(lambda: ("schnitzel.prod.status", "Failed") in registry.tags, "the next tags")
+
+
+@pytest.mark.parametrize("error", [DatabaseUnavailable("away"), KeyError("nobody thought of it")])
+def test_what_cannot_be_remembered_is_written_again(mirror, registry, records, error):
+    made, written = mirror
+    records.error = error
+    made.show(REFLECTION)
+    assert written.wait(60), "the mirror's thread has ended"
+    assert registry.tags == [STATUS, ADDRESS] * 2
+    made.show(REFLECTION)  # remembered now
+    shows_another(made, registry)
+    assert registry.tags.count(STATUS) == 2
+
+
+@pytest.mark.parametrize("refusals", [[500], [200, 503], [429, 500]])
+def test_what_mlflow_refuses_is_written_again_until_it_is_there(mirror, registry, refusals):
+    made, written = mirror
+    registry.refusals = [*refusals]
+    made.show(REFLECTION)
+    assert written.wait(60), "the mirror's thread has ended"
+    assert registry.tags[-2:] == [STATUS, ADDRESS]
+    assert not registry.refusals
+
+
+def test_the_tags_of_a_version_that_is_gone_are_not_written_again(mirror, registry):
+    made, written = mirror
+    registry.refusals = [404]
+    made.show(REFLECTION)
+    assert written.wait(60), "the mirror's thread has ended"
+    shows_another(made, registry)
+    assert STATUS not in registry.tags

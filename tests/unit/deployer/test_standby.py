@@ -70,7 +70,7 @@ def served(side: Side, name: str) -> Iterator[Side]:
     side.url = f"http://127.0.0.1:{port}"
     yield side
     server.should_exit = True
-    thread.join(10)
+    thread.join(60)
 
 
 @pytest.fixture
@@ -195,6 +195,6 @@ def test_a_listing_that_nobody_answers_is_left_as_soon_as_it_is_to_end(tmp_path:
     wait_for(cache.problems, "it to be asked in vain")
     assert listing.is_alive()
     stop.set()
-    wait_for(lambda: not listing.is_alive(), "the end", 30)
+    wait_for(lambda: not listing.is_alive(), "the end")
     cache.close(0)
     client.close()

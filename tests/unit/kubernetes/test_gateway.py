@@ -104,7 +104,7 @@ def test_a_route_that_was_taken_away_counts_until_the_gateway_forgets_it(edge: A
     assert found.live(ID, wanted) == {"one": 100}
     assert found.live(ID, None) == {"one": 100}
     edge.answers = [(404, "")]
-    wait_for(lambda: found.live(ID, None) == {}, "the route to be gone", 5, 0.01)
+    wait_for(lambda: found.live(ID, None) == {}, "the route to be gone", every=0.01)
     asked = len(edge.asked)
     assert found.live(ID, None) == {}
     assert len(edge.asked) == asked

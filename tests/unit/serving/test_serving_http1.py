@@ -41,7 +41,7 @@ async def server(*answers):
 
 
 def run(coroutine):
-    return asyncio.run(asyncio.wait_for(coroutine, 20))
+    return asyncio.run(asyncio.wait_for(coroutine, 60))
 
 
 def test_requests_are_whole_and_share_a_connection():
