@@ -1,7 +1,7 @@
 """In: arguments. Out: the stand-in at work until it is ended; "ready" on stdout once it watches.
 
 python -m standins.seldon --kubeconfig FILE --prefix PREFIX [--config JSON]
-    [--initializer IMAGE] [--webhook]
+    [--initializer IMAGE] [--no-webhook]
 """
 
 from __future__ import annotations
@@ -24,12 +24,13 @@ def main(arguments: list[str]) -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--kubeconfig", type=Path, required=True)
     parser.add_argument("--prefix", required=True, help="of the namespaces to look after")
-    parser.add_argument("--config", default="{}", help="predictor_servers beside the known ones")
+    parser.add_argument("--config", default="{}", help="over predictor_servers; null: none")
     parser.add_argument("--initializer", default="localhost:9/seldonio/rclone-storage-initializer")
-    parser.add_argument("--webhook", action="store_true", help="refuse what the real one refuses")
+    asked = argparse.BooleanOptionalAction
+    parser.add_argument("--webhook", action=asked, default=True, help="as its release has it")
     given = parser.parse_args(arguments)
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
-    config = servers.DEFAULTS | json.loads(given.config)
+    config = servers.configured(json.loads(given.config))
     with ExitStack() as stack:
         if given.webhook:
             stack.enter_context(webhook(given.kubeconfig, given.prefix, config))

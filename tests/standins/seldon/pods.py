@@ -15,6 +15,7 @@ ENGINE = "seldon-container-engine"
 ENGINE_IMAGE = "localhost:9/seldonio/seldon-core-executor:1.17.1"
 """It cannot be had where the tests run; the address refuses at once."""
 UID = 8888
+NO_ENGINE = "seldon.io/no-engine"
 SLEEP = {"preStop": {"exec": {"command": ["/bin/sh", "-c", "/bin/sleep 10"]}}}
 
 
@@ -47,7 +48,7 @@ def units(graph: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
 
 def with_engine(predictor: Mapping[str, Any]) -> bool:
     """Whether the operator puts its engine before the graph."""
-    return (predictor.get("annotations") or {}).get("seldon.io/no-engine") != "true"
+    return (predictor.get("annotations") or {}).get(NO_ENGINE) != "true"
 
 
 def pod(predictor: Mapping[str, Any], component: Mapping[str, Any], context: Context) -> Pod:

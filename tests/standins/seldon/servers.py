@@ -11,22 +11,26 @@ from typing import Any
 TENSORFLOW = "TENSORFLOW_SERVER"
 PROXIED = "tfserving"
 
+UNKNOWN = "UNKNOWN_IMPLEMENTATION"
+
+OTHERS = ("HUGGINGFACE", "MLFLOW", "SKLEARN", "TEMPO", "TRITON", "XGBOOST")
+"""Servers that the release's config knows as well. Nothing is made of them here."""
+
 DEFAULTS: dict[str, Any] = {
     TENSORFLOW: {
         "protocols": {
             "tensorflow": {"image": "tensorflow/serving", "defaultImageVersion": "2.1.0"},
             "seldon": {"image": "seldonio/tfserving-proxy", "defaultImageVersion": "1.17.1"},
         }
-    },
-    "SKLEARN_SERVER": {
-        "protocols": {
-            "seldon": {"image": "seldonio/sklearnserver", "defaultImageVersion": "1.17.1"},
-            "v2": {"image": "seldonio/mlserver", "defaultImageVersion": "1.3.5-sklearn"},
-        }
-    },
-}
+    }
+} | {f"{name}_SERVER": {"protocols": {}} for name in OTHERS}
 
-CUSTOM = ("", "UNKNOWN_IMPLEMENTATION")
+CUSTOM = ("", UNKNOWN)
+
+
+def configured(over: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the release's config with entries set over it; None takes one away."""
+    return {name: value for name, value in (DEFAULTS | over).items() if value is not None}
 
 
 class NoServer(Exception):  # noqa: N818 - named for what is the matter

@@ -20,6 +20,9 @@ from typing import Any
 from standins.seldon import rules
 from standins.seldon.api import Api
 
+NAME = "v1.vseldondeployment.kb.io"
+"""What the API server calls it when it repeats what it said."""
+
 
 @contextmanager
 def webhook(kubeconfig: Path, prefix: str, config: Mapping[str, Any]) -> Iterator[None]:
@@ -51,11 +54,11 @@ def _handler(config: Mapping[str, Any]) -> type[BaseHTTPRequestHandler]:
         def do_POST(self) -> None:
             review = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
             request = review["request"]
-            said = rules.refusal(request["object"]["spec"], config)
-            response: dict[str, Any] = {"uid": request["uid"], "allowed": not said}
-            if said:
-                message = f'The SeldonDeployment "" is invalid: {said}'
-                response["status"] = {"code": 422, "message": message}
+            spec = request["object"]["spec"]
+            refused = rules.refusals(spec, config)
+            response: dict[str, Any] = {"uid": request["uid"], "allowed": not refused}
+            if refused:
+                response["status"] = rules.answer(refused, spec.get("name", ""))
             body = json.dumps({**review, "response": response}).encode()
             self.send_response(200)
             self.send_header("Content-Type", "application/json")
@@ -70,18 +73,16 @@ def _handler(config: Mapping[str, Any]) -> type[BaseHTTPRequestHandler]:
 
 
 def _registration(prefix: str, port: int, certificate: bytes) -> dict[str, Any]:
-    name = f"{prefix}stand-in.machinelearning.seldon.io"
     return {
         "apiVersion": "admissionregistration.k8s.io/v1",
         "kind": "ValidatingWebhookConfiguration",
-        "metadata": {"name": name},
+        "metadata": {"name": f"{prefix}stand-in.machinelearning.seldon.io"},
         "webhooks": [
             {
-                "name": name,
+                "name": NAME,
                 "admissionReviewVersions": ["v1"],
                 "sideEffects": "None",
                 "failurePolicy": "Fail",
-                "timeoutSeconds": 10,
                 "clientConfig": {
                     "url": f"https://127.0.0.1:{port}/",
                     "caBundle": base64.b64encode(certificate).decode(),
