@@ -84,6 +84,7 @@ class Settings(PlatformFile):
             max_retirement_share=self.policy.max_retirement_share,
             retry_first=self.policy.retry_first,
             retry_most=self.policy.retry_most,
+            poll=self.registry.poll,
         )
 
 

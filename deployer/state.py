@@ -68,7 +68,7 @@ class Predictor:
 class Mark:
     """A promotion seen: since when a version satisfies a selector, in the order of beginning.
 
-    `missed_at` is the listing that first lacked the version altogether, which is no evidence yet.
+    `missed_at` is the listing with which the registry first denied the version.
     `by` is who says to have promoted it; empty where nobody says so.
     """
 
@@ -78,6 +78,11 @@ class Mark:
     seen_at: float
     missed_at: float | None = None
     by: str = ""
+    updated: int = 0
+    """The version's update, in MLflow's time, that is accounted for; 0: not remembered."""
+
+    touched: int = 0
+    """A later update while another promotion had won, which moved no stage; 0: there is none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -214,11 +219,15 @@ class Observed:
 
 @dataclass(frozen=True, slots=True)
 class Losing:
-    """A version that is promoted and yet not the one to serve, and why."""
+    """A version that is promoted and yet not the one to serve, and why.
+
+    `touched_at` is when it was last updated since another promotion won, if it was.
+    """
 
     version: VersionId
     via: str
     message: str
+    touched_at: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -264,3 +273,4 @@ class Policy:
     max_retirement_share: float = 0.1
     retry_first: float = 10.0
     retry_most: float = 600.0
+    poll: float = 1.0

@@ -48,10 +48,15 @@ class RegisteredModel:
 
 @dataclass(frozen=True, slots=True)
 class RegistrySnapshot:
-    """What the registry held. `listed_at` names the last complete listing that this rests on."""
+    """What the registry held. `listed_at` names the last complete listing that this rests on.
+
+    `asked` are the models that the registry was asked for by name along with that listing: only of
+    these is it evidence that a version is not shown, or that nothing is promoted.
+    """
 
     models: Mapping[str, RegisteredModel]
     listed_at: float
+    asked: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)

@@ -53,7 +53,10 @@ class Registry:
         self.clock += 1
         self.updated[number] = self.clock
 
-    def snapshot(self, listed_at: float, lacking: frozenset[int] = frozenset()) -> RegistrySnapshot:
+    def snapshot(
+        self, listed_at: float, lacking: frozenset[int] = frozenset(), *, asked: bool = True
+    ) -> RegistrySnapshot:
+        """What it shows; `asked` by name, it shows the same."""
         rows = tuple(
             ModelVersion(
                 VersionId(MODEL, number, 100 + number, f"m-{number}"),
@@ -67,7 +70,7 @@ class Registry:
             if number not in lacking
         )
         models = {MODEL: RegisteredModel(MODEL, rows)} if rows else {}
-        return RegistrySnapshot(models, listed_at)
+        return RegistrySnapshot(models, listed_at, frozenset({MODEL} if asked else ()))
 
 
 @dataclass
@@ -88,8 +91,8 @@ class World:
     wanted: Wanted = field(default_factory=lambda: Wanted(None))
     last: Deployment | None = None
 
-    def list_registry(self, lacking: frozenset[int] = frozenset()) -> None:
-        self.snapshot = self.registry.snapshot(self.now, lacking)
+    def list_registry(self, lacking: frozenset[int] = frozenset(), *, asked: bool = True) -> None:
+        self.snapshot = self.registry.snapshot(self.now, lacking, asked=asked)
 
     def poll_registry(self) -> None:
         """What the watermark shows: stages as they are, no fresh listing."""
