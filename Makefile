@@ -48,23 +48,27 @@ check: $(VENV)/.dev ## style, types, layers, module length (seconds)
 	@python scripts/module_length.py
 	@python scripts/no_addresses.py
 
-.PHONY: test-fast
-test-fast: $(VENV)/.dev ## the tests that start no server
-	@pytest -n logical -m "not e2e and not long" -q
+LANES = python tests/lanes
+
+.PHONY: test-unit
+test-unit: $(VENV)/.dev ## the tests that start nothing (tests/unit; two minutes)
+	@pytest -n logical -q tests/unit
 
 .PHONY: test
-test: $(VENV)/.dev ## all that guards a change; starts real servers on loopback
-	@scripts/system-packages.sh
-	@echo "==> fast tests"
-	@pytest -n logical -m "not e2e and not long" -q
-	@echo "==> tests with real servers on this machine, each module for itself"
-	@pytest -n logical --dist loadfile -m "e2e and not cluster and not long" -q --durations=15
-	@echo "==> tests on a Kubernetes node"
-	@scripts/test-cluster.sh -m "cluster and not long" -q --durations=25
+test: $(VENV)/.dev ## unit, apiserver, servers, and a smoke of the node (15 minutes, the first time 30)
+	@$(LANES) test
+
+.PHONY: test-node
+test-node: $(VENV)/.dev ## the rest of what guards a change, on a Kubernetes node
+	@$(LANES) node
+
+.PHONY: guard
+guard: $(VENV)/.dev ## test and test-node side by side, and five minutes of nightly
+	@$(LANES) guard
 
 .PHONY: test-all
-test-all: test ## and the long ones
-	@scripts/test-cluster.sh -m "long" -q --durations=15
+test-all: $(VENV)/.dev ## all lanes, nightly included (100 minutes)
+	@$(LANES) all
 
 .PHONY: bench
 bench: $(VENV)/.dev ## what we claim, measured
@@ -77,7 +81,7 @@ docs: $(VENV)/.dev ## build the documentation into site/
 .PHONY: charts
 charts: $(VENV)/.dev ## write the charts' READMEs and schemas from their values.yaml, and check the charts
 	@python helm/reference.py
-	@pytest -q -m "not e2e" tests/helm
+	@pytest -q tests/unit/helm tests/apiserver/helm
 
 COMPILE = uv pip compile --quiet pyproject.toml --python-version 3.11 --universal --generate-hashes \
   --no-emit-index-url --no-emit-find-links --custom-compile-command "make requirements"
@@ -129,5 +133,5 @@ kind-down: ## remove the kind cluster
 
 .PHONY: clean
 clean: ## remove what was built here (not the cache, not any platform's home)
-	@rm -rf $(VENV) site dist build .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	@rm -rf $(VENV) .tests site dist build .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
 	@find . -name __pycache__ -type d -prune -exec rm -rf {} +

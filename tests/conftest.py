@@ -8,9 +8,16 @@ from typing import Any
 import pytest
 from hypothesis import settings
 
+pytest.register_assert_rewrite("support", "contract")
+
+from support import record  # noqa: E402 - after the line above, which it is under
+
 settings.register_profile("unhurried", settings(deadline=None))
 settings.load_profile("unhurried")
-pytest.register_assert_rewrite("support", "contract")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    record.register(config)
 
 
 @pytest.hookimpl(hookwrapper=True)

@@ -1,0 +1,86 @@
+"""The lanes: where each one's tests are, what it needs, how many workers it gets."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+
+@dataclass(frozen=True)
+class Lane:
+    """A folder of tests that cost alike.
+
+    Attributes:
+        name: what people call it.
+        paths: folders, and tests in them, for pytest.
+        says: what it is, in a few words.
+        usually: minutes that it takes on two cores, beside the others.
+        workers: processes of pytest.
+        needs: "control plane" or "node", if it cannot be without.
+        again: whether a test that fails is run once more by itself.
+        options: more words for pytest.
+    """
+
+    name: str
+    paths: tuple[str, ...]
+    says: str
+    usually: str
+    workers: int = 2
+    needs: str = ""
+    again: bool = True
+    options: tuple[str, ...] = ()
+
+
+UNIT = Lane("unit", ("tests/unit",), "starts nothing", "2 min", again=False)
+APISERVER = Lane(
+    "apiserver",
+    ("tests/apiserver",),
+    "a Kubernetes API server without a node; helm",
+    "2 min",
+    needs="control plane",
+    again=False,
+)
+SERVERS = Lane(
+    "servers", ("tests/servers",), "MLflow, Airflow, gateway, model servers", "8 min", workers=3
+)
+SMOKE = Lane("smoke", ("tests/node/smoke",), "the main paths, in pods", "5 min", needs="node")
+NODE = Lane(
+    "node",
+    ("tests/node",),
+    "a Kubernetes node and pods",
+    "12 min",
+    needs="node",
+    options=("--ignore=tests/node/smoke",),
+)
+NIGHTLY = Lane(
+    "nightly",
+    ("tests/nightly",),
+    "matrix, fuzz, kills at every write, scale",
+    "60 min",
+    workers=1,
+    needs="node",
+)
+SAMPLE = "sample"
+"""Some tests of nightly, in place of all."""
+
+SETS = {
+    "test": (UNIT, APISERVER, SERVERS, SMOKE),
+    "node": (NODE,),
+    "guard": (UNIT, APISERVER, SERVERS, replace(NODE, options=(), usually="15 min")),
+    "all": (UNIT, APISERVER, SERVERS, replace(NODE, options=(), usually="15 min"), NIGHTLY),
+}
+"""What `make test`, `make test-node`, `.ci/run` and `make test-all` run."""
+
+LANES = {lane.name: lane for lane in (UNIT, APISERVER, SERVERS, SMOKE, NODE, NIGHTLY)}
+
+
+def chosen(words: list[str]) -> list[Lane]:
+    """Find the lanes of a command's words.
+
+    Raises:
+        KeyError: a word is neither a set's name nor a lane's.
+    """
+    found: dict[str, Lane] = {}
+    for word in words:
+        for lane in SETS.get(word) or (LANES[word],):
+            found.setdefault(lane.name, lane)
+    return list(found.values())

@@ -1,0 +1,89 @@
+"""Choose some tests of nightly by the commit, and ask the commit before of one that fails."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterable
+from pathlib import Path
+
+from support import ROOT
+
+from lanes.results import Results
+
+SECONDS = ROOT / "tests/nightly/seconds.json"
+"""How long each took when all of nightly last ran (`make test-all` writes it anew)."""
+BUDGET = 300.0
+UNKNOWN = 60.0
+
+
+def sample(seed: str, tests: Iterable[str], budget: float = BUDGET) -> list[str]:
+    """Choose tests that take at most so many seconds; other seeds choose others.
+
+    What a module sets up is paid once, so modules are drawn first, then tests of each.
+    """
+    known: dict[str, float] = json.loads(SECONDS.read_text())
+
+    def drawn(name: str) -> tuple[str, str]:
+        module = name.partition("::")[0]
+        lots = [hashlib.sha256(f"{seed} {part}".encode()).hexdigest() for part in (module, name)]
+        return lots[0], lots[1]
+
+    found, left = [], budget
+    for name in sorted(tests, key=drawn):
+        if (takes := known.get(name, UNKNOWN)) <= left:
+            found.append(name)
+            left -= takes
+    return sorted(found)
+
+
+def every() -> list[str]:
+    """Name all tests of nightly.
+
+    Raises:
+        subprocess.CalledProcessError: they cannot be collected.
+    """
+    command = [sys.executable, "-m", "pytest", "tests/nightly", "--collect-only", "-q"]
+    done = subprocess.run(command, cwd=ROOT, check=True, capture_output=True, text=True)
+    return [line for line in done.stdout.splitlines() if "::" in line]
+
+
+def keep(results: Results) -> None:
+    """Write down how long each test took."""
+    seconds = {name: round(test.wall, 1) for name, test in sorted(results.tests.items())}
+    SECONDS.write_text(json.dumps(seconds, indent=1) + "\n")
+
+
+def commit() -> str:
+    """The commit's hash; that of nothing where there is no git."""
+    done = subprocess.run(
+        ["git", "rev-parse", "HEAD"], cwd=ROOT, check=False, capture_output=True, text=True
+    )
+    return done.stdout.strip() or "0"
+
+
+def failed_before(test: str, env: dict[str, str]) -> bool:
+    """Whether a test fails with the commit before, too; not if it cannot be asked."""
+    with tempfile.TemporaryDirectory(prefix="commit-before-") as folder:
+        tree = Path(folder) / "tree"
+        add = ["git", "worktree", "add", "--detach", str(tree), "HEAD~1"]
+        if subprocess.run(add, cwd=ROOT, check=False, capture_output=True).returncode:
+            return False
+        try:
+            # Its own packages come before those that the environment points to.
+            path = os.pathsep.join(filter(None, [str(tree), env.get("PYTHONPATH")]))
+            done = subprocess.run(
+                [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", test],
+                cwd=tree,
+                env={**env, "PYTHONPATH": path},
+                check=False,
+                capture_output=True,
+            )
+            return done.returncode == 1
+        finally:
+            remove = ["git", "worktree", "remove", "--force", str(tree)]
+            subprocess.run(remove, cwd=ROOT, check=False, capture_output=True)
