@@ -7,7 +7,15 @@ import threading
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Final, Protocol
+
+from deployer.recordformat import raise_if_unknown
+
+SCHEMA: Final = 1
+"""Which tables these are. Others say so in `memory`; where nothing is said it is these."""
+
+WHICH: Final = "SELECT value FROM memory WHERE name = 'schema'"
+WHAT: Final = "The Deployer's database"
 
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS records (
@@ -40,12 +48,21 @@ class Transactions(Protocol):
 
 
 class Database:
-    """One SQLite file. Every write is on disk when the call returns (WAL, synchronous=FULL)."""
+    """One SQLite file. Every write is on disk when the call returns (WAL, synchronous=FULL).
+
+    Raises:
+        FormatUnknown: It has tables that are not known here; nothing in it is changed.
+    """
 
     def __init__(self, path: Path) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
         self._lock = threading.RLock()
         self._connection = sqlite3.connect(path, check_same_thread=False, timeout=10)
+        try:
+            self._raise_if_unknown()
+        except BaseException:
+            self._connection.close()
+            raise
         self._connection.execute("PRAGMA journal_mode=WAL")
         self._connection.execute("PRAGMA synchronous=FULL")
         self._connection.executescript(_SCHEMA)
@@ -61,3 +78,9 @@ class Database:
         """Close the file."""
         with self._lock:
             self._connection.close()
+
+    def _raise_if_unknown(self) -> None:
+        tables = "SELECT name FROM sqlite_master WHERE name = 'memory'"
+        if self._connection.execute(tables).fetchone():
+            found = self._connection.execute(WHICH).fetchone()
+            raise_if_unknown(found[0] if found else SCHEMA, WHAT, SCHEMA)

@@ -12,6 +12,7 @@
         TooManyRetirements
         PlanChanged
         DeletedByHand             in a cluster, by somebody: made again on a person's word
+      FormatUnknown               another version of the platform wrote it: run that one
       DatabaseUnavailable         PostgreSQL does not answer: nothing is done without an account
       PassFailed                  a pass broke in a way that nobody foresaw: report it
       NotFound                    no such deployment, environment or predictor
@@ -99,6 +100,10 @@ class PlanChanged(UnsafePlan):
 
 class DeletedByHand(UnsafePlan):
     """Somebody deleted a deployment in its cluster: whether it is made again, a person decides."""
+
+
+class FormatUnknown(SchnitzelError):
+    """A record or a database is in a format that is not known here: it is left as it is."""
 
 
 class DatabaseUnavailable(SchnitzelError):

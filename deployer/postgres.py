@@ -13,7 +13,9 @@ from typing import Any
 
 import psycopg
 
+from deployer.database import SCHEMA, WHAT, WHICH
 from deployer.errors import DatabaseUnavailable
+from deployer.recordformat import raise_if_unknown
 
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS records (
@@ -53,6 +55,7 @@ class PostgresDatabase:
 
     Raises:
         DatabaseUnavailable: It does not answer, or refuses us.
+        FormatUnknown: It has tables that are not known here; nothing in it is changed.
     """
 
     def __init__(self, url: str) -> None:
@@ -61,6 +64,10 @@ class PostgresDatabase:
         self._connection: psycopg.Connection[Any] | None = None
         with self._told(), self._open() as connection, connection.transaction():
             connection.execute("SELECT pg_advisory_xact_lock(%s)", [_LOCK])
+            tables = connection.execute("SELECT to_regclass('memory')").fetchone()
+            if tables and tables[0]:
+                found = connection.execute(WHICH.encode()).fetchone()
+                raise_if_unknown(found[0] if found else SCHEMA, WHAT, SCHEMA)
             connection.execute(_SCHEMA.encode())
 
     @contextmanager

@@ -2,41 +2,55 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 
-from pydantic import TypeAdapter
-
+from deployer import recordformat
 from deployer.database import Transactions
+from deployer.errors import FormatUnknown
+from deployer.recordformat import FORMAT
 from deployer.state import Record
-
-FORMAT = 1
-_ADAPTER = TypeAdapter(Record)
 
 
 class Records:
-    """All records of one platform, in memory and on disk; what `save` returns from is on disk."""
+    """All records of one platform, in memory and on disk; what `save` returns from is on disk.
+
+    Raises:
+        FormatUnknown: One of them cannot be read; none is overwritten.
+    """
 
     def __init__(self, database: Transactions) -> None:
         self._database = database
         with database.transaction() as connection:
-            rows = connection.execute("SELECT id, body FROM records WHERE version = ?", [FORMAT])
-            self._cache = {key: _ADAPTER.validate_json(body) for key, body in rows}
+            rows = connection.execute("SELECT id, version, body FROM records").fetchall()
+        self._cache = {key: _read(key, form, body) for key, form, body in rows}
 
     def load(self, key: str) -> Record | None:
         """The record of a deployment, or None if there is none yet."""
         return self._cache.get(key)
 
     def save(self, record: Record) -> None:
-        """Keep a record; writes only if it changed."""
+        """Keep a record; writes only if it changed.
+
+        Raises:
+            FormatUnknown: Another Deployer has kept it in another format since it was read.
+        """
         if self._cache.get(record.id) == record:
             return
-        body = _ADAPTER.dump_json(record).decode()
+        body = json.dumps(recordformat.body(record), separators=(",", ":"))
         with self._database.transaction() as connection:
-            connection.execute(
+            kept = connection.execute(
                 "INSERT INTO records (id, version, body) VALUES (?, ?, ?) "
-                "ON CONFLICT (id) DO UPDATE SET version = excluded.version, body = excluded.body",
+                "ON CONFLICT (id) DO UPDATE SET body = excluded.body "
+                "WHERE records.version = excluded.version",
                 [record.id, FORMAT, body],
             )
+            if not kept.rowcount:
+                raise FormatUnknown(
+                    f"The record of {record.id} in the Deployer's database has another format than "
+                    f"{FORMAT} by now.",
+                    recordformat.HINT,
+                )
         self._cache[record.id] = record
 
     def all(self) -> list[Record]:
@@ -73,3 +87,14 @@ class Records:
                     "ON CONFLICT (name) DO UPDATE SET value = excluded.value",
                     [name, value],
                 )
+
+
+def _read(key: str, form: int, body: str) -> Record:
+    where = f"{key} in the Deployer's database"
+    try:
+        return recordformat.record_of(json.loads(body), form, where)
+    except ValueError as error:
+        raise FormatUnknown(
+            f"The record of {where} cannot be read as format {form}.",
+            "Run the version of Schnitzel that wrote it, or bring the database back from a backup.",
+        ) from error

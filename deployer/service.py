@@ -78,7 +78,11 @@ class Service:
         self._waiting: tuple[str, Lease] | None = next(leases, None)
 
     def run(self) -> int:
-        """Run until it is to end; returns the exit status: 1 if it ended by itself."""
+        """Run until it is to end; returns the exit status: 1 if it ended by itself.
+
+        Raises:
+            FormatUnknown: Another version of the platform kept a record in one of the clusters.
+        """
         wiring, settings = self._wiring, self._settings
         secret = self._webhook_secret()
         controller = self._controller = self._control(secret)
@@ -99,23 +103,29 @@ class Service:
         thread = threading.Thread(target=server.run, name="api", daemon=True)
         thread.start()
         log.info("serving http://%s:%d for platform %s", host, port, settings.platform_id)
-        acts = self._lead(thread)
-        if acts:
-            controller.start()
-            self._began = time.monotonic()
-        told = not (acts and wiring.clusters) or self._tell_where()
-        while not self._stop.wait(1.0) and thread.is_alive() and not self._replaced():
-            told = told or self._tell_where()
+        try:
+            acts = self._lead(thread)
+            if acts:
+                controller.start()
+                self._began = time.monotonic()
+            told = not (acts and wiring.clusters) or self._tell_where()
+            while not self._stop.wait(1.0) and thread.is_alive() and not self._replaced():
+                told = told or self._tell_where()
+        finally:  # a Lease that is let go is taken by the next at once
+            server.should_exit = True
+            self._close(controller)
+            thread.join(timeout=1.0)
+            wiring.database.close()
+        return 0 if self._stop.is_set() else 1
+
+    def _close(self, controller: Controller) -> None:
         log.info("stopping")
-        server.should_exit = True
+        wiring = self._wiring
         endings: list[Callable[[], None]] = [controller.close, wiring.world.mirror.close]
         endings += [target.close for target in wiring.world.each_target]
         _all_within(3.5, endings)
         _all_within(1.0, [cluster.lease.close for cluster in wiring.clusters.values()])
         wiring.rest.close()
-        thread.join(timeout=1.0)
-        wiring.database.close()
-        return 0 if self._stop.is_set() else 1
 
     def _control(self, secret: str) -> Controller:
         world, settings = self._wiring.world, self._settings
@@ -159,7 +169,9 @@ class Service:
             else:  # what is written there is refused until the Lease is ours
                 log.warning("the cluster %s is not reached, and acted on once it is", name)
             seconds = LIST_SECONDS if lease.held() else 0.0
-            if not cluster.start(seconds, self._stop) and not self._stop.is_set():
+            if cluster.start(seconds, self._stop):
+                cluster.records.raise_if_unknown()
+            elif not self._stop.is_set():
                 log.warning("the cluster %s is still being listed", name)
         return not self._stop.is_set()
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from deployer.artifacts import Artifacts
 from deployer.database import Database, Transactions
 from deployer.environments import Environments
+from deployer.errors import FormatUnknown
 from deployer.history import History
 from deployer.marker import Marker
 from deployer.mirror import Mirror
@@ -54,12 +55,17 @@ def wire(settings: Settings, layout: Layout, changed: Callable[[str], None]) -> 
     Raises:
         SettingsInvalid: something that is named cannot be found or read.
         DatabaseUnavailable: the account cannot be kept.
+        FormatUnknown: another version of the platform kept what is there.
     """
     mlflow_url = settings.mlflow.url or f"http://{LOOPBACK}:{settings.mlflow.port}"
     auth = _mlflow_credentials(settings)
     rest = Rest(mlflow_url, auth)
     database = _database(settings, layout)
-    kept = Records(database)
+    try:
+        kept = Records(database)
+    except FormatUnknown:
+        database.close()
+        raise
     artifacts = Artifacts(settings.cache, mlflow_url, auth)
     clusters = {}
     names = {e.cluster for e in settings.environments.values() if e.cluster}

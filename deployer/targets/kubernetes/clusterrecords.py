@@ -14,11 +14,12 @@ import time
 from collections.abc import Callable
 from typing import Final
 
-from deployer.errors import DeletedByHand
+from deployer import recordformat
+from deployer.errors import DeletedByHand, FormatUnknown
 from deployer.state import Record
 from deployer.status import Status
 from deployer.targets.kubernetes import crd
-from deployer.targets.kubernetes.apierrors import Conflict, Exists, Taken
+from deployer.targets.kubernetes.apierrors import ApiError, Conflict, Exists, Taken
 from deployer.targets.kubernetes.cache import Cache
 from deployer.targets.kubernetes.connection import Client
 from deployer.targets.kubernetes.crd import RecordUnreadable
@@ -78,6 +79,23 @@ class ClusterRecords:
         self._roster.note(found)
         return [record for record, _ in found]
 
+    def raise_if_unknown(self) -> None:
+        """Refuse to begin where another version of the platform kept a record.
+
+        Raises:
+            FormatUnknown: one has a format that is not known here.
+        """
+        try:
+            found = self._cache.all(MODEL_DEPLOYMENT)
+        except ApiError:  # passes say so, and none of them writes what it cannot read
+            return
+        for live in found:
+            try:
+                self._record(live)
+            except RecordUnreadable as error:
+                if isinstance(error.__cause__, FormatUnknown):
+                    raise error.__cause__ from None
+
     def save(self, record: Record) -> None:
         """Keep a record; writes only if it changed.
 
@@ -97,7 +115,7 @@ class ClusterRecords:
                     "path": "/metadata/resourceVersion",
                     "value": live.resource_version,
                 },
-                {"op": "replace", "path": "/spec/record", "value": crd.body(record)},
+                {"op": "replace", "path": "/spec/record", "value": recordformat.body(record)},
             ]
             changed = self._client.json_patch(
                 MODEL_DEPLOYMENT, live.key.namespace, live.key.name, operations

@@ -14,20 +14,20 @@ from functools import lru_cache
 from typing import Any, Final
 
 import orjson
-from pydantic import TypeAdapter, ValidationError
 
+from deployer import recordformat
+from deployer.errors import FormatUnknown
+from deployer.recordformat import FORMAT
 from deployer.state import Phase, Predictor, Record
 from deployer.status import State, Status
 from deployer.targets.kubernetes.apierrors import ApiError
 from deployer.targets.kubernetes.kinds import EVENT, MODEL_DEPLOYMENT
 from deployer.targets.kubernetes.objects import DEPLOYMENT_ID, MANAGER, PLATFORM, LiveObject
 
-FORMAT: Final = "1"
 FORMAT_NOTE: Final = "schnitzel.dev/record-format"
 MAX_MESSAGE: Final = 1024
 """Characters of an event's message (the API's limit)."""
 
-_ADAPTER: Final = TypeAdapter(Record)
 _TYPES: Final = ("Ready", "Progressing", "Degraded")
 
 Object = dict[str, Any]
@@ -55,22 +55,15 @@ def manifest(record: Record, platform: str, namespace: str) -> Object:
             "name": record.id,
             "namespace": namespace,
             "labels": labels,
-            "annotations": {FORMAT_NOTE: FORMAT},
+            "annotations": {FORMAT_NOTE: str(FORMAT)},
         },
         "spec": {
             "model": record.model,
             "environment": record.environment,
             "platform": platform,
-            "record": body(record),
+            "record": recordformat.body(record),
         },
     }
-
-
-def body(record: Record) -> Object:
-    """A record as JSON values."""
-    whole = _ADAPTER.dump_python(record, mode="json")
-    assert isinstance(whole, dict)  # noqa: S101 - a dataclass is one
-    return whole
 
 
 def record_of(obj: Mapping[str, Any]) -> Record:
@@ -80,16 +73,13 @@ def record_of(obj: Mapping[str, Any]) -> Record:
         RecordUnreadable: it is in another format, or does not hold together.
     """
     meta = obj["metadata"]
-    form = (meta.get("annotations") or {}).get(FORMAT_NOTE, FORMAT)
+    form = (meta.get("annotations") or {}).get(FORMAT_NOTE, "1")
     where = f"{meta.get('namespace')}/{meta['name']}"
-    if form != FORMAT:
-        raise RecordUnreadable(
-            f"The record of {where} has format {form}; this Schnitzel reads format {FORMAT}.",
-            "Run the version of Schnitzel that wrote it, or a newer one.",
-        )
     try:
-        return _slim(_ADAPTER.validate_python(obj["spec"]["record"]))
-    except (ValidationError, KeyError, TypeError) as error:
+        return _slim(recordformat.record_of(obj["spec"]["record"], form, where))
+    except FormatUnknown as error:
+        raise RecordUnreadable(error.message, error.hint) from error
+    except (ValueError, KeyError, TypeError) as error:
         raise RecordUnreadable(
             f"The record of {where} cannot be read.",
             f"Look at spec.record: kubectl get modeldeployment {meta['name']} -o yaml",
