@@ -26,7 +26,7 @@ SMALL = ["mlflow-skinny==3.17.2", "pandas==2.3.3", "cloudpickle==3.1.2"]
 def log_models(url: str, models: list[dict[str, Any]]) -> list[int]:
     """Log and register models; returns their versions. Takes about 5 s and 0.5 s for each."""
     done = subprocess.run(
-        [sys.executable, __file__, url, json.dumps(models)],
+        [sys.executable, "-P", __file__, url, json.dumps(models)],
         capture_output=True,
         text=True,
         check=False,
