@@ -49,11 +49,15 @@ class Predictor(TypedDict):
 
 
 class Losing(TypedDict):
-    """A version that is promoted and yet not the one to serve, and why."""
+    """A version that is promoted and yet not the one to serve, and why.
+
+    `touched_at` is when it was last updated since it lost, in its stage: that promotes nothing.
+    """
 
     version: str
     via: str
     message: str
+    touched_at: str | None
 
 
 class Paused(TypedDict):

@@ -20,7 +20,7 @@ def deploy(verb: str, about: Named, *flags: str) -> str:
     return join(["schnitzel", "deploy", verb, about.model, "-e", about.environment, *flags])
 
 
-def promote(about: Named) -> str:
-    """With VERSION in the place of the number, which the reader puts in."""
-    version = quote(f"{about.model}@VERSION")
+def promote(about: Named, number: int | str = "VERSION") -> str:
+    """As in "schnitzel model promote angler@2 --to prod"; VERSION is for the reader to put in."""
+    version = quote(f"{about.model}@{number}")
     return f"schnitzel model promote {version} --to {quote(about.environment)}"

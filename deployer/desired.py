@@ -1,10 +1,10 @@
 """In: a registry snapshot, a record and an environment's selector. Out: the promotions, the wanted.
 
-The last promotion wins: the version that most recently began to satisfy the selector. A version
-that a listing merely lacks keeps its mark until a second complete listing lacks it too; one that is
-seen elsewhere (another stage, an alias moved) loses it at once. Where nothing of the model is shown
-at all, that is no word of anybody's: nothing is promoted then, and the marks are kept aside, so
-that all is in its old order when the model is back.
+The last promotion wins: the version that most recently began to satisfy the selector. One that is
+seen elsewhere (another stage, an alias moved) loses its mark at once. One that is not shown keeps
+it, until the registry, asked for it by name, has denied it along with two listings; and only such
+an answer lets the grace time of a champion that nothing promotes go on. Where the registry denies
+the whole model, the marks are kept aside, so that all is in its old order if the model comes back.
 """
 
 from __future__ import annotations
@@ -14,9 +14,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from deployer import naming, spec
+from deployer import losing, naming, spec
 from deployer.errors import SpecInvalid
-from deployer.state import Absence, Failure, Losing, Mark, Policy, Predictor, Record, Role, Wanted
+from deployer.state import Absence, Failure, Mark, Policy, Predictor, Record, Role, Wanted
 from deployer.versions import ModelVersion, RegisteredModel, RegistrySnapshot, Selector, VersionId
 
 PROJECT_TAG = "schnitzel.project"
@@ -43,6 +43,32 @@ def promoted_models(snapshot: RegistrySnapshot, selector: Selector) -> set[str]:
     return {name for name, model in snapshot.models.items() if promotions(model, selector)}
 
 
+def doubted(
+    records: Iterable[Record], snapshot: RegistrySnapshot, selectors: Mapping[str, Selector]
+) -> dict[str, set[int]]:
+    """Name the models of which a listing alone is no evidence, and the versions that it lacks.
+
+    They are those with a promotion on record that is not shown, or with a champion that nothing
+    shown promotes.
+
+    Args:
+        records: Every deployment's memory.
+        snapshot: What the listing shows.
+        selectors: Each environment's stage and alias.
+    """
+    found: dict[str, set[int]] = {}
+    for record in records:
+        selector = selectors.get(record.environment)
+        if selector is None:
+            continue
+        model = snapshot.models.get(record.model)
+        shown = {version.id.number for version in model.versions} if model else set()
+        lacking = {mark.version.number for mark in record.marks} - shown
+        if lacking or (record.serving and not promotions(model, selector)):
+            found.setdefault(record.model, set()).update(lacking)
+    return found
+
+
 def see(
     record: Record,
     snapshot: RegistrySnapshot,
@@ -61,7 +87,8 @@ def see(
     """
     model = snapshot.models.get(record.model)
     current = promotions(model, selector)
-    kept, lost = _kept(record, model, {(v.id, via) for v, via in current}, snapshot.listed_at)
+    asked, listed_at = record.model in snapshot.asked, snapshot.listed_at
+    kept, lost = _kept(record, model, {(v.id, via) for v, via in current}, listed_at, asked=asked)
     known = {(mark.version, mark.via) for mark in kept}
     fresh = [(v, via) for v, via in current if (v.id, via) not in known]
     first_look = not record.marks and record.next_sequence == 1
@@ -85,10 +112,10 @@ def see(
     return replace(
         record,
         project=project,
-        marks=tuple(marks),
+        marks=losing.touched(marks, winner(marks), model, anew=bool(fresh)),
         next_sequence=sequence,
         note=note,
-        absence=None if marks else _absence(record.absence, lost, snapshot.listed_at, now),
+        absence=None if marks else _absence(record.absence, lost, listed_at, now, asked=asked),
         retired_at=None if marks else record.retired_at,
     )
 
@@ -118,8 +145,8 @@ def want(record: Record, layers: Layers, limits: spec.Limits, policy: Policy, no
             and absence.listings >= policy.retire_listings
         )
         return Wanted(champion=None, retire=due)
-    losing = tuple(_losing(record, mark))
-    about = Wanted(None, mark.version, mark.via, mark.seen_at, losing)
+    others = tuple(losing.losing(record, mark, policy))
+    about = Wanted(None, mark.version, mark.via, mark.seen_at, others)
     description = record.descriptions.get(mark.version.key)
     if description is None:
         return about
@@ -159,11 +186,15 @@ def _kept(
     model: RegisteredModel | None,
     current: set[tuple[VersionId, str]],
     listed_at: float,
+    *,
+    asked: bool,
 ) -> tuple[tuple[Mark, ...], tuple[Mark, ...]]:
-    """The marks that hold, and those that went because nothing of the model is shown."""
+    """The marks that hold, and those that went because the registry denies the whole model."""
     lost = record.absence.lost if record.absence else ()
     numbers = {version.id.number for version in model.versions} if model else set()
     if not numbers:
+        if not asked:
+            return record.marks, lost
         if record.marks and all(_missed_before(mark, listed_at) for mark in record.marks):
             return (), record.marks
         return tuple(_missed(mark, listed_at) for mark in record.marks), lost
@@ -173,6 +204,8 @@ def _kept(
             kept.append(replace(mark, missed_at=None))
         elif mark.version.number in numbers:
             continue  # seen, and no longer promoted; or another version under the same number
+        elif not asked:
+            kept.append(mark)
         elif not _missed_before(mark, listed_at):
             kept.append(_missed(mark, listed_at))
     return tuple(kept), ()
@@ -187,11 +220,11 @@ def _missed_before(mark: Mark, listed_at: float) -> bool:
 
 
 def _absence(
-    before: Absence | None, lost: tuple[Mark, ...], listed_at: float, now: float
+    before: Absence | None, lost: tuple[Mark, ...], listed_at: float, now: float, *, asked: bool
 ) -> Absence:
     if before is None:
         return Absence(now, listings=0, last_listing=listed_at, lost=lost)
-    if listed_at > before.last_listing:
+    if asked and listed_at > before.last_listing:
         listings = before.listings + 1
         return replace(before, listings=listings, last_listing=listed_at, lost=lost)
     return replace(before, lost=lost)
@@ -209,27 +242,3 @@ def _first_look_note(fresh: Sequence[tuple[ModelVersion, str]], serving: Version
         f"Several versions were promoted before the Deployer first looked; version "
         f"{chosen.id.number} was taken because {why}."
     )
-
-
-def _losing(record: Record, won: Mark) -> Iterable[Losing]:
-    serves = record.serving.version if record.serving else None
-    seen = {won.version}
-    for mark in sorted(record.marks, key=lambda m: -m.sequence):
-        if mark.version in seen:
-            continue
-        seen.add(mark.version)
-        number, environment = mark.version.number, record.environment
-        stands = f"is not served in {environment}: version {won.version.number} was promoted later"
-        wish = "serve"
-        if mark.version == serves:
-            stands = (
-                f"serves in {environment} only until version {won.version.number} does, which was "
-                "promoted later"
-            )
-            wish = "keep"
-        yield Losing(
-            mark.version,
-            mark.via,
-            f"Version {number} ({mark.via}) {stands}. To {wish} version {number}, promote it "
-            "again; otherwise archive it or take its alias away.",
-        )

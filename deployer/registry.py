@@ -1,27 +1,40 @@
 """In: MLflow's registry over REST. Out: one shared RegistrySnapshot, as fresh as can be.
 
-A complete listing is the truth; between listings a poll reads the versions updated last (by the
-server's own timestamps, with an overlap), and a hint reads one model. Whatever fails or looks odd
-leaves the snapshot as it was.
+A complete listing is the truth of what it shows; of what it lacks, and somebody depends on, the
+registry is asked by name. Between listings a poll reads the versions updated last (by the server's
+own timestamps, with an overlap), and a hint reads one model. Whatever fails or looks odd leaves the
+snapshot as it was.
 """
 
 from __future__ import annotations
 
+import logging
 import threading
 from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
+from dataclasses import replace
+from itertools import islice
 from typing import Any
 
-from deployer.errors import NotFound, RegistryMalformed
+from deployer import rows
+from deployer.errors import NotFound, RegistryMalformed, SchnitzelError
 from deployer.rest import Rest
 from deployer.state import Description
-from deployer.versions import ModelVersion, RegisteredModel, RegistrySnapshot, VersionId
+from deployer.versions import ModelVersion, RegisteredModel, RegistrySnapshot
+
+log = logging.getLogger(__name__)
 
 OVERLAP_MS = 10_000
+MOST_ASKED = 200
+"""So many models are asked for by name along with one listing; the others wait for the next."""
+MOST_FAILED = 3
+"""After so many that could not be read no more are asked for."""
 PAGE = 1000
 POLL_ROWS = 20
 
 Versions = dict[tuple[str, int], ModelVersion]
 Aliases = dict[str, Mapping[str, int]]
+Doubts = Callable[[RegistrySnapshot], Mapping[str, set[int]]]
 
 
 class Backwards(Exception):  # noqa: N818 - evidence, not an error of ours
@@ -34,11 +47,15 @@ class Registry:
     Args:
         rest: MLflow's REST API.
         trusted: Called before new facts are adopted; raises if this is not the registry it was.
+        doubts: Names the models of which a listing is no evidence, and the versions it lacks.
     """
 
-    def __init__(self, rest: Rest, trusted: Callable[[], None]) -> None:
+    def __init__(
+        self, rest: Rest, trusted: Callable[[], None], doubts: Doubts = lambda _: {}
+    ) -> None:
         self.rest = rest
         self._trusted = trusted
+        self._doubts = doubts
         self._lock = threading.RLock()
         self._versions: Versions = {}
         self._aliases: Aliases = {}
@@ -60,22 +77,24 @@ class Registry:
         with self._lock:
             aliases: Aliases = {}
             versions: Versions = {}
-            rows: list[dict[str, Any]] = []
+            listed: list[dict[str, Any]] = []
             for row in self.rest.pages(
                 "registered-models/search", "registered_models", {"max_results": PAGE}
             ):
-                aliases[_text(row, "name")] = _aliases(row)
-                rows.extend(row.get("latest_versions", []))
-            rows.extend(
+                aliases[rows.text(row, "name")] = rows.aliases(row)
+                listed.extend(row.get("latest_versions", []))
+            listed.extend(
                 self.rest.pages("model-versions/search", "model_versions", {"max_results": PAGE})
             )
-            for row in rows:
-                version = _version(row)
-                versions[version.id.model, version.id.number] = version
+            for row in listed:
+                version = rows.version(row)
+                if version.id.model in aliases:  # else nobody knows its aliases
+                    versions[version.id.model, version.id.number] = version
             self._complete(aliases, versions)
+            asked = self._ask(aliases, versions, now)
             self._check_time(versions.values())
             self._trusted()
-            return self._adopt(versions, aliases, now)
+            return self._adopt(versions, aliases, RegistrySnapshot({}, now, asked))
 
     def poll(self) -> set[str]:
         """Read the versions updated last. Returns the names of the models that changed.
@@ -93,7 +112,7 @@ class Registry:
                 {"max_results": POLL_ROWS, "order_by": "last_updated_timestamp DESC"},
             )
             for row in pages:
-                version = _version(row)
+                version = rows.version(row)
                 if version.updated < self._watermark - OVERLAP_MS:
                     break
                 fresh[version.id.model, version.id.number] = version
@@ -125,7 +144,7 @@ class Registry:
         """Where a version's files are and what its serving.yaml says; neither ever changes."""
         name = {"name": version.id.model, "version": str(version.id.number)}
         answer = self.rest.get("model-versions/get-download-uri", name, ("artifact_uri",))
-        source = _text(answer, "artifact_uri")
+        source = rows.text(answer, "artifact_uri")
         return Description(source=source, serving_file=read_file(source))
 
     def _model(self, model: str) -> tuple[Aliases, Versions]:
@@ -135,28 +154,55 @@ class Registry:
         except NotFound:
             return {}, {}  # only a listing takes things away
         row = answer.get("registered_model")
-        if not isinstance(row, dict) or _text(row, "name") != model:
+        if not isinstance(row, dict) or rows.text(row, "name") != model:
             raise RegistryMalformed("MLflow answered with another model than asked for.")
-        aliases: Aliases = {model: _aliases(row)}
+        aliases: Aliases = {model: rows.aliases(row)}
         versions = {
-            (v.id.model, v.id.number): v for v in map(_version, row.get("latest_versions", []))
+            (v.id.model, v.id.number): v for v in map(rows.version, row.get("latest_versions", []))
         }
         self._complete(aliases, versions)
         return aliases, versions
+
+    def _ask(self, aliases: Aliases, versions: Versions, now: float) -> frozenset[str]:
+        """Ask by name for the models that a listing leaves in doubt; those that were answered.
+
+        What the listing lacked and the registry holds is added.
+        """
+        doubts = self._doubts(RegistrySnapshot(_models(versions, aliases), now))
+        asked, lacked, failed = set(), 0, 0
+        for model, numbers in islice(sorted(doubts.items()), MOST_ASKED):
+            try:
+                named, own = self._model(model)
+                for number in numbers:
+                    self._version(model, number, own)
+            except SchnitzelError as error:  # nothing is known of this one
+                log.warning("%s: asked for by name: %s", model, error.message)
+                failed += 1
+                if failed >= MOST_FAILED:
+                    break
+                continue
+            lacked += len(own.keys() - versions.keys())
+            if named:
+                aliases |= named
+                versions |= own
+            asked.add(model)
+        if lacked:
+            log.warning("MLflow's listing lacks %d versions that it holds", lacked)
+        return frozenset(asked)
 
     def _complete(self, aliases: Aliases, versions: Versions) -> None:
         """Read the versions that an alias names and the answer lacks."""
         for model, named in aliases.items():
             for number in set(named.values()):
-                if (model, number) in versions:
-                    continue
-                try:
-                    answer = self.rest.get(
-                        "model-versions/get", {"name": model, "version": str(number)}
-                    )
-                except NotFound:
-                    continue
-                versions[model, number] = _version(answer.get("model_version", {}))
+                self._version(model, number, versions)
+
+    def _version(self, model: str, number: int, versions: Versions) -> None:
+        """Read a version by its name, if it is not among these and there is one."""
+        if (model, number) in versions:
+            return
+        with suppress(NotFound):
+            answer = self.rest.get("model-versions/get", {"name": model, "version": str(number)})
+            versions[model, number] = rows.version(answer.get("model_version", {}))
 
     def _check_time(self, versions: Iterable[ModelVersion]) -> None:
         for version in versions:
@@ -173,21 +219,25 @@ class Registry:
         if not new and aliases == self._aliases:
             return set()
         self._trusted()
-        listed_at = self._snapshot.listed_at if self._snapshot else 0.0
-        return self._adopt({**old, **new}, aliases, listed_at)
+        return self._adopt({**old, **new}, aliases, self._snapshot or RegistrySnapshot({}, 0.0))
 
-    def _adopt(self, versions: Versions, aliases: Aliases, listed_at: float) -> set[str]:
+    def _adopt(self, versions: Versions, aliases: Aliases, listing: RegistrySnapshot) -> set[str]:
+        """Show this from now on, as of a listing."""
         before = self._snapshot.models if self._snapshot else {}
-        grouped: dict[str, list[ModelVersion]] = {name: [] for name in aliases}
-        for (model, number), version in sorted(versions.items()):
-            named = {a for a, n in aliases.get(model, {}).items() if n == number}
-            grouped.setdefault(model, []).append(_named(version, named))
-        models = {name: RegisteredModel(name, tuple(rows)) for name, rows in grouped.items()}
+        models = _models(versions, aliases)
         self._versions, self._aliases = versions, dict(aliases)
         newest = max((v.updated for v in versions.values()), default=0)
         self._watermark = max(self._watermark, newest)
-        self._snapshot = RegistrySnapshot(models, listed_at)
+        self._snapshot = replace(listing, models=models)
         return {n for n in {*before, *models} if before.get(n) != models.get(n)}
+
+
+def _models(versions: Versions, aliases: Aliases) -> dict[str, RegisteredModel]:
+    grouped: dict[str, list[ModelVersion]] = {name: [] for name in aliases}
+    for (model, number), version in sorted(versions.items()):
+        named = {a for a, n in aliases.get(model, {}).items() if n == number}
+        grouped.setdefault(model, []).append(_named(version, named))
+    return {name: RegisteredModel(name, tuple(own)) for name, own in grouped.items()}
 
 
 def _same(a: ModelVersion, b: ModelVersion) -> bool:
@@ -201,52 +251,3 @@ def _named(version: ModelVersion, aliases: Iterable[str]) -> ModelVersion:
         version.id, version.stage, frozenset(aliases), version.source, version.run_id,
         version.updated, version.status, version.tags,
     )  # fmt: skip
-
-
-def _aliases(row: Mapping[str, Any]) -> dict[str, int]:
-    listed = row.get("aliases", [])
-    if not isinstance(listed, list):
-        raise RegistryMalformed("MLflow listed the aliases of a model as something else.")
-    return {_text(item, "alias"): _number(item, "version") for item in listed}
-
-
-def _version(row: Any) -> ModelVersion:
-    if not isinstance(row, dict):
-        raise RegistryMalformed("MLflow listed a model version that is not an object.")
-    source = str(row.get("source") or "")
-    model_id = str(row.get("model_id") or source.removeprefix("models:/"))
-    created = _number(row, "creation_timestamp")
-    return ModelVersion(
-        id=VersionId(_text(row, "name"), _number(row, "version"), created, model_id),
-        stage=str(row.get("current_stage") or "None"),
-        aliases=frozenset(),
-        source=source,
-        run_id=str(row.get("run_id") or ""),
-        updated=_number(row, "last_updated_timestamp") if "last_updated_timestamp" in row else 0,
-        status=str(row.get("status") or "READY"),
-        tags=_tags(row),
-    )
-
-
-def _tags(row: Mapping[str, Any]) -> dict[str, str]:
-    """The tags that are about us; others may be many, and are nobody's business here."""
-    tags = row.get("tags", [])
-    if not isinstance(tags, list):
-        raise RegistryMalformed("MLflow listed the tags of a version as something else.")
-    named = {_text(tag, "key"): str(tag.get("value") or "") for tag in tags}
-    return {key: value for key, value in named.items() if key.startswith("schnitzel.")}
-
-
-def _text(row: Any, key: str) -> str:
-    value = row.get(key) if isinstance(row, dict) else None
-    if not isinstance(value, str) or not value:
-        raise RegistryMalformed(f"MLflow answered without a {key!r}.")
-    return value
-
-
-def _number(row: Any, key: str) -> int:
-    value = row.get(key) if isinstance(row, dict) else None
-    try:
-        return int(value)  # type: ignore[arg-type]
-    except (TypeError, ValueError) as error:
-        raise RegistryMalformed(f"MLflow answered with {value!r} as {key!r}.") from error

@@ -54,7 +54,12 @@ def deployment(status: Status, settings: Settings) -> answers.Deployment:
         "serving": {"version": str(record.serving.version.number)} if record.serving else None,
         "predictors": _predictors(record, status.observed.predictors),
         "losing": [
-            {"version": str(one.version.number), "via": one.via, "message": one.message}
+            {
+                "version": str(one.version.number),
+                "via": one.via,
+                "message": one.message,
+                "touched_at": moment(one.touched_at),
+            }
             for one in wanted.losing
         ],
         "paused": {"by": pause.by, "at": moment(pause.at), "reason": pause.reason}

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from deployer import desired
 from deployer.artifacts import Artifacts
 from deployer.database import Database, Transactions
 from deployer.environments import Environments
@@ -83,7 +84,10 @@ def wire(settings: Settings, layout: Layout, changed: Callable[[str], None]) -> 
     }
     records = RecordStores(kept, {name: made.records for name, made in on_cluster.items()})
     marker = Marker(rest, kept, settings.platform_id)
-    registry = Registry(rest, marker.check)
+    selectors = {name: settings.selector(name) for name in settings.environments}
+    registry = Registry(
+        rest, marker.check, lambda listed: desired.doubted(records.all(), listed, selectors)
+    )
     targets: dict[str, Target] = {name: made.target for name, made in on_cluster.items()}
     local = [name for name in settings.environments if name not in on_cluster]
     if local:

@@ -122,7 +122,14 @@ def whole(deployer, deployment, plan):
     }  # fmt: skip
     found = deployment(
         url=f"{deployer.url}/prod/angler/",
-        losing=[{"version": "1", "via": "stage Production", "message": "promoted earlier"}],
+        losing=[
+            {
+                "version": "1",
+                "via": "stage Production",
+                "message": "promoted earlier",
+                "touched_at": None,
+            }
+        ],
         paused={"by": "ada", "at": "2026-01-02T03:05:05+00:00", "reason": "measuring"},
     )
     itself = {"version": "0.1.0", "platform": "p-1", "queue_depth": 0}

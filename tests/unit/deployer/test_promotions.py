@@ -5,8 +5,10 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
-from support.world import POLICY, World
+from support.world import ENVIRONMENT, MODEL, POLICY, SELECTOR, World
 
+from deployer import desired
+from deployer.spec import Limits
 from deployer.state import Phase, Record
 
 
@@ -51,6 +53,145 @@ def test_a_version_that_serves_in_place_of_a_broken_newer_one_is_not_said_to_be_
     assert losing.version.number == 1
     assert "serves in prod only until version 2 does" in losing.message
     assert "not served" not in losing.message
+
+
+PROMOTE = "schnitzel model promote angler@1 --to prod"
+
+
+@pytest.mark.parametrize("way", ["a second transition", "its description saved"])
+def test_a_version_that_is_touched_after_it_lost_is_not_promoted_and_says_what_promotes_it(way):
+    world = served("Production", "Production")
+    before = world.wanted.losing[0]
+    assert (before.version.number, before.touched_at) == (1, None)
+    assert before.message.endswith(PROMOTE)
+    if way == "a second transition":
+        world.registry.stage(1, "Production")
+    else:
+        world.registry.touch(1)
+    world.poll_registry()
+    world.settle()
+    assert world.serves == 2
+    [losing] = world.wanted.losing
+    assert losing.touched_at == world.registry.updated[1] / 1000
+    assert "touched" in losing.message
+    assert "wait 10 s (longer than a poll)" in losing.message
+    assert losing.message.endswith(PROMOTE)
+    remembered = world.record
+    for look in (world.poll_registry, world.list_registry):
+        look()
+        world.settle()
+        assert world.wanted.losing == (losing,), "it says so once, and goes on saying it"
+        assert world.record == remembered
+
+
+def touch_then_promote(world: World) -> None:
+    world.registry.touch(1)
+    world.poll_registry()
+    world.settle()
+    world.registry.stage(2, "Production")
+
+
+def touch_and_promote_at_once(world: World) -> None:
+    world.registry.touch(1)
+    world.registry.stage(2, "Production")
+
+
+def touch_and_name_the_other_at_once(world: World) -> None:
+    world.registry.touch(1)
+    world.registry.aliases["champion"] = 2
+
+
+@pytest.mark.parametrize(
+    "story", [touch_then_promote, touch_and_promote_at_once, touch_and_name_the_other_at_once]
+)
+def test_what_was_touched_before_it_lost_is_not_said_to_be_touched(story):
+    world = served("Production", "None")
+    story(world)
+    world.list_registry()
+    world.settle()
+    assert world.serves == 2
+    [losing] = world.wanted.losing
+    assert losing.touched_at is None
+    assert "touched" not in losing.message
+
+
+def test_what_is_touched_in_the_very_poll_that_shows_its_loss_is_said_to_be_touched():
+    world = served("Production", "None")
+    world.registry.stage(2, "Production")
+    world.registry.stage(1, "Production")
+    world.poll_registry()
+    world.settle()
+    assert world.serves == 2
+    assert [one.touched_at for one in world.wanted.losing] == [world.registry.updated[1] / 1000]
+
+
+def touched() -> World:
+    world = served("Production", "Production", "None")
+    world.registry.touch(1)
+    world.poll_registry()
+    world.settle()
+    assert world.wanted.losing[0].touched_at
+    return world
+
+
+def test_a_touched_version_is_served_by_the_command_or_out_of_the_stage_and_back():
+    world = touched()
+    world.registry.aliases["champion"] = 1  # what `schnitzel model promote` does
+    world.registry.stage(2, "Archived")
+    world.list_registry()
+    world.settle()
+    assert (world.serves, world.wanted.losing) == (1, ())
+    world = touched()
+    world.registry.stage(1, "None")
+    world.poll_registry()
+    world.settle()
+    world.registry.stage(1, "Production")
+    world.poll_registry()
+    world.settle()
+    assert world.serves == 1
+    assert [(one.version.number, one.touched_at) for one in world.wanted.losing] == [(2, None)]
+
+
+def test_a_promotion_after_a_touch_makes_it_a_thing_of_the_past():
+    world = touched()
+    world.registry.stage(3, "Production")
+    world.poll_registry()
+    world.settle()
+    assert world.serves == 3
+    assert [one.touched_at for one in world.wanted.losing] == [None, None]
+
+
+def test_a_record_of_before_knows_of_no_touch_and_sees_the_next_one():
+    world = touched()
+    marks = tuple(replace(mark, updated=0, touched=0) for mark in world.record.marks)
+    world.record = replace(world.record, marks=marks)
+    world.settle()
+    assert world.wanted.losing[0].touched_at is None
+    world.registry.touch(1)
+    world.poll_registry()
+    world.settle()
+    assert world.wanted.losing[0].touched_at
+
+
+def test_an_edit_of_a_version_that_only_an_alias_names_is_no_touch():
+    world = served("None", "None")
+    world.registry.aliases["champion"] = 1
+    world.list_registry()
+    world.settle()
+    world.registry.stage(2, "Production")
+    world.poll_registry()
+    world.settle()
+    world.registry.touch(1)
+    world.poll_registry()
+    world.settle()
+    assert [(one.via, one.touched_at) for one in world.wanted.losing] == [("alias champion", None)]
+
+
+def test_the_pause_that_is_asked_for_is_longer_than_the_polls_are_apart():
+    world = touched()
+    slow = replace(POLICY, poll=60)
+    [losing] = desired.want(world.record, (), Limits(), slow, world.now).losing
+    assert "wait 180 s" in losing.message
 
 
 def test_an_alias_set_later_wins_over_a_stage():
@@ -143,8 +284,83 @@ def test_an_empty_listing_retires_nothing_and_a_second_one_only_starts_the_clock
     assert world.record.absence is None
 
 
+def for_long(world: World, **how: object) -> None:
+    """Let listings go by until far more than enough would have said so."""
+    for _ in range(POLICY.retire_listings + 3):
+        world.list_registry(**how)
+        world.settle(3)
+        world.now += POLICY.retire_after
+
+
+@pytest.mark.parametrize("lacking", [{1, 2, 3}, {3}, {1, 3}], ids=["empty", "half", "most"])
+def test_a_listing_that_lacks_it_for_ever_is_no_evidence_where_the_registry_was_not_asked(lacking):
+    world = served("Production", "None", "Production")
+    before = world.record
+    for_long(world, lacking=frozenset(lacking), asked=False)
+    assert world.serves == 3
+    assert (world.record.marks, world.record.absence) == (before.marks, None)
+    assert world.wanted.version.number == 3
+
+
+@pytest.mark.parametrize("lacking", [{2}, {1, 2}], ids=["half", "empty"])
+def test_a_champion_that_was_archived_waits_for_the_registry_to_say_what_is_promoted(lacking):
+    world = served("Production", "None")
+    world.registry.stage(1, "Archived")
+    world.poll_registry()
+    world.settle(3)
+    world.registry.stage(2, "Production")  # and the listing hides it
+    for_long(world, lacking=frozenset(lacking), asked=False)
+    assert world.serves == 1
+    world.list_registry()
+    world.settle()
+    assert world.serves == 2
+
+
+@pytest.mark.parametrize("deleted", [{2}, {1, 2}], ids=["the version", "the model"])
+def test_what_the_registry_denies_by_name_is_retired_after_the_grace_time(deleted):
+    world = served("None", "Production")
+    world.list_registry(frozenset(deleted))
+    world.settle(3)
+    assert world.serves == 2, "denied once"
+    for_long(world, lacking=frozenset(deleted))
+    world.settle(20)
+    assert world.serves is None
+
+
+def test_the_grace_time_goes_on_only_while_the_registry_answers():
+    world = served("Production")
+    world.registry.stage(1, "Archived")
+    world.poll_registry()
+    world.settle(3)
+    for _ in range(2):
+        for_long(world, lacking=frozenset({1}), asked=False)
+        assert world.serves == 1
+        world.list_registry()
+        world.settle(3)
+    world.settle(20)
+    assert world.serves is None, "two answers, and the time between them"
+
+
+def doubts(world: World, **how: frozenset[int]) -> dict[str, set[int]]:
+    snapshot = world.registry.snapshot(world.now, asked=False, **how)
+    return desired.doubted([world.record], snapshot, {ENVIRONMENT: SELECTOR})
+
+
+def test_the_registry_is_asked_by_name_only_where_a_listing_is_no_evidence():
+    world = served("Production", "Production", "None")
+    assert doubts(world) == {}
+    assert doubts(world, lacking=frozenset({3})) == {}, "nobody depends on it"
+    assert doubts(world, lacking=frozenset({1})) == {MODEL: {1}}
+    assert doubts(world, lacking=frozenset({1, 2, 3})) == {MODEL: {1, 2}}
+    world.registry.stage(1, "Archived")
+    assert doubts(world) == {}, "it shows what became of it"
+    world.registry.stage(2, "Archived")
+    assert doubts(world) == {MODEL: set()}, "a champion that nothing promotes"
+    assert desired.doubted([world.record], world.snapshot, {}) == {}, "of another's environment"
+
+
 def dark(world: World, listings: int = 3) -> None:
-    """The registry answers, and shows nothing at all."""
+    """The registry denies all of the model, by name, too."""
     for _ in range(listings):
         world.list_registry(lacking=frozenset(world.registry.stages))
         world.settle(3)
