@@ -37,7 +37,10 @@ DATABASE, OBJECTS = "deployer.db", "modeldeployments.json"
 
 NAME = "forêt d'iris"
 OLD, NEW = (VersionId(NAME, number, 1_700_000_000_000 + number, f"m-{number}") for number in (1, 2))
-LOST = Mark(OLD, "alias champion", 1, 1_700_000_100.25, missed_at=1_700_000_200.5, by="ada")
+LOST = Mark(
+    OLD, "stage Production", 1, 1_700_000_100.25, 1_700_000_200.5, "ada",
+    updated=1_700_000_100_250, touched=1_700_000_400_500,
+)  # fmt: skip
 MEMORY = {
     "marker": "p1:17",
     "frozen": "",

@@ -27,7 +27,7 @@ from deployer.targets.kubernetes.crd import RecordUnreadable
 from deployer.targets.kubernetes.objects import DEPLOYMENT_ID, LiveObject, Packer
 
 NAMES = sorted(path.name for path in recorded.FOLDER.iterdir())
-NEWEST = "1"
+NEWEST = "1-touched"
 
 
 @pytest.fixture
