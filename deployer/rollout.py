@@ -30,6 +30,7 @@ from deployer.state import (
 )
 
 _GONE_WRONG = (Phase.FAILED, Phase.ABSENT)
+_BEGINNING = (Phase.ABSENT, Phase.STARTING)
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,16 +71,18 @@ def advance(
         policy: Times and backoff.
         now: Seconds since the epoch.
         may_start: False while too many other rollouts are under way.
-        hold: True while nothing may be changed; what serves is still kept alive.
+        hold: True while nothing may be changed; what serves is still kept alive, and what breaks
+            under traffic still gives it back.
     """
     record = upkeep.adopt(record, observed)
     hold = hold or record.pause is not None
     waiting = ""
     ask: frozenset[str] = frozenset()
+    if wanted.retire and not hold:
+        record = upkeep.retire(record, now)
+    record = upkeep.fall_back(record, observed, now)
+    record = _give_back(record, observed, policy, now)
     if not hold:
-        if wanted.retire:
-            record = upkeep.retire(record, now)
-        record = upkeep.fall_back(record, observed, now)
         record, waiting = _choose(record, wanted, now, may_start=may_start)
     if record.candidate and not hold:
         record, waiting, ask = _pursue(record, observed, policy, now)
@@ -131,6 +134,23 @@ def _abandon(record: Record) -> Record:
     return replace(record, candidate=None, draining=draining)
 
 
+def _give_back(record: Record, observed: Observed, policy: Policy, now: float) -> Record:
+    """Take its share of the traffic away from a candidate that cannot answer.
+
+    Where the champion starts anew, too, as after a reboot, that is no fault of the candidate's.
+    """
+    candidate = record.candidate
+    seen = observed.predictors.get(candidate.predictor.name) if candidate else None
+    if candidate is None or candidate.step < 0 or seen is None:
+        return record
+    old = observed.predictors.get(record.serving.name) if record.serving else None
+    if seen.phase in _BEGINNING and old and old.phase in _BEGINNING:
+        return replace(record, candidate=replace(candidate, step=-1, step_since=None))
+    if failure := _failure(candidate, seen, now):
+        return _fail(record, candidate, seen, failure, policy, now)
+    return record
+
+
 def _pursue(
     record: Record, observed: Observed, policy: Policy, now: float
 ) -> tuple[Record, str, frozenset[str]]:
@@ -142,12 +162,8 @@ def _pursue(
     seen = observed.predictors.get(predictor.name)
     if seen is None or seen.phase is Phase.ABSENT:
         return record, "its start", nothing
-    failure = _failure(candidate, seen, now)
-    if failure:
-        # What broke under traffic cost requests: it gets none again without a person's word,
-        # unless it was not to blame.
-        passing = seen.passing and (candidate.step < 0 or seen.phase is not Phase.FAILED)
-        return _fail(record, predictor, failure, policy, now, passing=passing), "", nothing
+    if failure := _failure(candidate, seen, now):
+        return _fail(record, candidate, seen, failure, policy, now), "", nothing
     if seen.artifact_digest:
         record = _pin(record, predictor, seen.artifact_digest)
     if seen.phase is not Phase.READY:
@@ -194,15 +210,17 @@ def _failure(candidate: Candidate, seen: ObservedPredictor, now: float) -> Failu
 
 def _fail(
     record: Record,
-    predictor: Predictor,
+    candidate: Candidate,
+    seen: ObservedPredictor,
     failure: Failure,
     policy: Policy,
     now: float,
-    *,
-    passing: bool,
 ) -> Record:
+    """Give a candidate up for a failure, and say when it is tried again, if at all."""
+    predictor = candidate.predictor
     failure = upkeep.again(record.failures.get(predictor.digest), failure, policy, predictor, now)
-    if not passing:
+    # What broke under traffic cost requests: it waits for a person, unless it was not to blame.
+    if not seen.passing or (candidate.step >= 0 and seen.phase is Phase.FAILED):
         failure = replace(failure, retry_at=None)
     return replace(_abandon(record), failures={**record.failures, predictor.digest: failure})
 
@@ -215,29 +233,29 @@ def _pin(record: Record, predictor: Predictor, digest: str) -> Record:
 
 
 def _shift(
-    record: Record,
-    candidate: Candidate,
-    seen: ObservedPredictor,
-    observed: Observed,
-    now: float,
+    record: Record, candidate: Candidate, seen: ObservedPredictor, observed: Observed, now: float
 ) -> Record:
-    """Shift the next step of traffic once the last one is live and has lasted."""
+    """Shift the next step of traffic once the last one is live and has lasted.
+
+    Where there is nothing good to share the traffic with, all of it is shifted at once.
+    """
     predictor = candidate.predictor
     steps = _steps(predictor)
     old = observed.predictors.get(record.serving.name) if record.serving else None
     step = candidate.step
-    if step < 0:
-        step, since = 0, None
+    since: float | None = None
+    if old is None or old.phase in _GONE_WRONG:
+        step = len(steps) - 1
+    elif step < 0:
+        step = 0
     elif seen.live_weight != steps[step] or observed.gateway_error:
         return record
     elif candidate.step_since is None:
         since = now
     elif now - candidate.step_since >= float(predictor.spec["rollout"]["step_seconds"]):
-        step, since = step + 1, None
+        step += 1
     else:
         return record
-    if old is None or old.phase in _GONE_WRONG:
-        step = len(steps) - 1  # nothing good to share the traffic with
     if steps[step] < 100:
         return replace(record, candidate=replace(candidate, step=step, step_since=since))
     leaving = (Draining(record.serving),) if record.serving else ()

@@ -62,7 +62,7 @@ def _candidate_predictor(record: Record) -> Predictor | None:
 def fall_back(record: Record, observed: Observed, now: float) -> Record:
     """Go back to the predictor that is still there if its successor breaks at once."""
     serving = record.serving
-    if serving is None or not record.draining or record.candidate:
+    if serving is None:
         return record
     seen = observed.predictors.get(serving.name)
     if seen is None or seen.phase is not Phase.FAILED:
@@ -118,13 +118,16 @@ def _trouble(
 
 
 def drain(record: Record, observed: Observed, now: float) -> Record:
-    """Let go of a predictor once the gateway has been without it for its drain time."""
+    """Let go of a predictor once the gateway has been without it for its drain time.
+
+    An observation that shows nothing at all is no evidence that a predictor is gone.
+    """
     left: list[Draining] = []
     for draining in record.draining:
         seen = observed.predictors.get(draining.predictor.name)
-        if seen is None:
+        if seen is None and observed.predictors:
             continue
-        if observed.gateway_error or seen.live_weight > 0:
+        if seen is None or observed.gateway_error or seen.live_weight > 0:
             left.append(replace(draining, since=None))
         elif draining.since is None:
             left.append(replace(draining, since=now))

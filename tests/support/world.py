@@ -6,9 +6,11 @@ properties of pure functions can be checked over long stories.
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 
 from deployer import desired, plan, rollout
+from deployer.errors import TargetUnavailable
 from deployer.spec import Limits
 from deployer.state import (
     Deployment,
@@ -16,6 +18,7 @@ from deployer.state import (
     ExampleState,
     Observed,
     ObservedPredictor,
+    Pause,
     Phase,
     Policy,
     Predictor,
@@ -27,7 +30,6 @@ from deployer.versions import ModelVersion, RegisteredModel, RegistrySnapshot, S
 MODEL, ENVIRONMENT = "angler", "prod"
 SELECTOR = Selector("Production", "champion")
 POLICY = Policy(retire_after=600, retire_listings=2, retry_first=10, retry_most=600)
-LAYERS: list[tuple[str, dict[str, object]]] = [("defaults", {}), ("overlay", {})]
 
 
 @dataclass
@@ -75,7 +77,16 @@ class Registry:
 
 @dataclass
 class World:
-    """One deployment, from registry to gateway, with a record that survives crashes."""
+    """One deployment, from registry to gateway, with a record that survives crashes.
+
+    Attributes:
+        overlay: What the environment adds to the serving spec.
+        lag: Looks at the gateway before it serves what was asked for; None: it never does.
+        gateway_error: Why nobody can see what the gateway serves.
+        blind: Whether an observation "raises" or shows "nothing".
+        seen: What the last pass observed.
+        cut: Predictors that were ended while they answered requests.
+    """
 
     registry: Registry = field(default_factory=Registry)
     record: Record = field(default_factory=lambda: Record("angler-prod", MODEL, ENVIRONMENT))
@@ -88,6 +99,13 @@ class World:
     unanswering: set[int] = field(default_factory=set)
     starving: set[int] = field(default_factory=set)
     serving_file: dict[str, object] | None = None
+    overlay: dict[str, object] = field(default_factory=dict)
+    lag: int | None = 0
+    gateway_error: str = ""
+    blind: str = ""
+    seen: Observed | None = None
+    cut: list[str] = field(default_factory=list)
+    _late: int = 0
     wanted: Wanted = field(default_factory=lambda: Wanted(None))
     last: Deployment | None = None
 
@@ -99,16 +117,37 @@ class World:
         if self.snapshot:
             self.snapshot = self.registry.snapshot(self.snapshot.listed_at)
 
+    def pause(self) -> None:
+        self.record = replace(self.record, pause=Pause("ada", self.now, "the launch"))
+
+    def resume(self) -> None:
+        self.record = replace(self.record, pause=None)
+
+    def collapse(self, number: int, phase: Phase = Phase.FAILED) -> None:
+        """What runs of a version stops answering."""
+        for name, one in self.running.items():
+            if one.predictor.version.number == number:
+                self.running[name] = replace(one, phase=phase, since=self.now, reason="CrashLoop")
+
     def observed(self) -> Observed:
+        if self.blind == "raises":
+            raise TargetUnavailable("Nobody can see what runs.")
+        if self.blind:
+            return Observed({}, self.now)
+        live = {} if self.gateway_error else self.live
         seen = {
-            name: replace(one, live_weight=self.live.get(name, 0))
-            for name, one in self.running.items()
+            name: replace(one, live_weight=live.get(name, 0)) for name, one in self.running.items()
         }
-        return Observed(seen, self.now)
+        return Observed(seen, self.now, self.gateway_error)
 
     def pass_once(self, crash: str = "") -> rollout.Step:
-        """Decide and act. `crash` stops it before the record is saved, or before it acts."""
+        """Decide and act. `crash` stops it before the record is saved, or before it acts.
+
+        Raises:
+            TargetUnavailable: What runs cannot be seen; nothing is remembered or done.
+        """
         observed, record = self.observed(), self.record
+        self.seen = observed
         if self.snapshot:
             live = max(observed.predictors.values(), key=lambda p: p.live_weight, default=None)
             serving = live.predictor.version if live and live.live_weight else None
@@ -117,7 +156,8 @@ class World:
         if mark and mark.version.key not in record.descriptions:
             described = {mark.version.key: Description("source", self.serving_file)}
             record = replace(record, descriptions={**record.descriptions, **described})
-        self.wanted = desired.want(record, LAYERS, Limits(), POLICY, self.now)
+        layers = [("defaults", {}), ("overlay", self.overlay)]
+        self.wanted = desired.want(record, layers, Limits(), POLICY, self.now)
         step = rollout.advance(self.wanted, observed, record, POLICY, self.now)
         goal = plan.goal(self.wanted, observed, step.deployment, step.record, step.waiting)
         self.todo = plan.make(observed, goal, retiring=False)
@@ -140,6 +180,8 @@ class World:
             self.running[name] = replace(self.running[name], example=ExampleState.ASKED)
         self.route = {slot.predictor.name: slot.weight for slot in deployment.slots if slot.weight}
         for name in set(self.running) - kept:
+            if self.live.get(name) and self.running[name].phase is Phase.READY:
+                self.cut.append(name)
             del self.running[name]
 
     def tick(self, seconds: float = 1.0) -> None:
@@ -162,11 +204,18 @@ class World:
                 refuses = number in self.unanswering
                 answer = ExampleState.REFUSED if refuses else ExampleState.PASSED
                 self.running[name] = replace(one, example=answer)
-        self.live = {name: share for name, share in self.route.items() if name in self.running}
+            elif one.phase is Phase.UNREADY:
+                self.running[name] = replace(one, phase=Phase.READY, since=self.now, reason="")
+        self._late += 1
+        served = self.live
+        if self.lag is not None and self._late > self.lag:
+            served, self._late = self.route, 0
+        self.live = {name: share for name, share in served.items() if name in self.running}
 
     def settle(self, passes: int = 60) -> None:
         for _ in range(passes):
-            self.pass_once()
+            with suppress(TargetUnavailable):
+                self.pass_once()
             self.tick()
 
     @property
