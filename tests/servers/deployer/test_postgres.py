@@ -2,12 +2,22 @@
 
 from __future__ import annotations
 
+import json
+import signal
+from collections.abc import Iterator
+from contextlib import closing
+from typing import Any
+
 import psycopg
 import pytest
+from psycopg.conninfo import conninfo_to_dict, make_conninfo
+from support import recorded
 from support.run.ports import free_port
 from support.systems.postgres import running_postgres
 
-from deployer.errors import DatabaseUnavailable
+from deployer import __main__ as command
+from deployer import service
+from deployer.errors import DatabaseUnavailable, FormatUnknown
 from deployer.history import Event, History
 from deployer.postgres import PostgresDatabase
 from deployer.records import Records
@@ -63,3 +73,71 @@ def test_one_that_is_not_there_is_said_without_the_password():
         PostgresDatabase(url)
     assert "hunter2" not in said.value.message
     assert "refused" in said.value.message
+
+
+@pytest.fixture
+def own(url: str) -> Iterator[str]:
+    """A database of a test's own."""
+    with psycopg.connect(url, autocommit=True) as server:
+        server.execute("CREATE DATABASE own")
+        yield make_conninfo(**conninfo_to_dict(url) | {"dbname": "own"})
+        server.execute("DROP DATABASE own WITH (FORCE)")
+
+
+def rows(url: str) -> list[Any]:
+    """All that is kept, each row with the transaction that wrote it."""
+    with psycopg.connect(url) as connection:
+        return [
+            connection.execute(query).fetchall()
+            for query in (
+                "SELECT xmin, * FROM records ORDER BY id",
+                "SELECT xmin, * FROM memory ORDER BY name",
+            )
+        ]
+
+
+@pytest.mark.parametrize("what", ["format", "field", "tables"])
+def test_what_is_in_an_unknown_format_ends_the_start_and_stays_as_it_is(
+    own, what, tmp_path, monkeypatch, capsys
+):
+    with closing(PostgresDatabase(own)) as database:
+        records = Records(database)
+        for record in recorded.records():
+            records.save(record)
+        with database.transaction() as connection:
+            [body] = connection.execute(
+                "SELECT body FROM records WHERE id = 'foret-prod'"
+            ).fetchone()
+            newer = json.dumps(json.loads(body) | {"predictors": []})
+            change, values = {
+                "format": ("UPDATE records SET version = 2 WHERE id = 'foret-prod'", []),
+                "field": ("UPDATE records SET body = ? WHERE id = 'foret-prod'", [newer]),
+                "tables": ("INSERT INTO memory (name, value) VALUES ('schema', '2')", []),
+            }[what]
+            connection.execute(change, values)
+    before = rows(own)
+    (tmp_path / "platform.yaml").write_text("deployer: {database_ref: env:THE_DATABASE}\n")
+    monkeypatch.setenv("SCHNITZEL_HOME", str(tmp_path))
+    monkeypatch.setenv("THE_DATABASE", own)
+    monkeypatch.setattr(service.Service, "run", lambda _: 0)
+    handlers = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
+    status = command.main(["run"])
+    for number, handler in handlers.items():
+        signal.signal(number, handler)
+    assert status == 2
+    said = capsys.readouterr().err
+    assert ("The Deployer's database has format 2" if what == "tables" else "foret-prod") in said
+    assert "hint: Another version of Schnitzel wrote it" in said
+    assert rows(own) == before
+
+
+def test_a_record_that_a_newer_deployer_kept_meanwhile_is_not_overwritten(own):
+    with closing(PostgresDatabase(own)) as database:
+        records = Records(database)
+        records.save(Record("calm-prod", "calm", "prod"))
+        with database.transaction() as connection:
+            connection.execute("UPDATE records SET version = 2, body = '{}'")
+        before = rows(own)
+        with pytest.raises(FormatUnknown, match="calm-prod"):
+            records.save(Record("calm-prod", "calm", "prod", note="mine"))
+        assert rows(own) == before
