@@ -5,6 +5,7 @@ from support.fixtures.serving import (
     describe,
     forest,
     front,
+    gate,
     iris,
     model_python,
     models,

@@ -10,6 +10,14 @@ from contextlib import suppress
 from pathlib import Path
 
 
+def lives(pid: int) -> bool:
+    """Say whether a process runs; one that is dead but not yet collected does not."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] not in "ZX"
+    except OSError:
+        return False
+
+
 class Running:
     """A program in its own process group."""
 

@@ -16,15 +16,8 @@ import pytest
 
 from support import ROOT
 from support.run.ports import free_port
+from support.run.process import lives
 from support.run.wait import wait_for
-
-
-def alive(pid: int) -> bool:
-    try:
-        status = Path(f"/proc/{pid}/stat").read_text(encoding="ascii")
-    except OSError:
-        return False
-    return status.rpartition(")")[2].split()[0] != "Z"
 
 
 class Server:
@@ -102,7 +95,7 @@ class Server:
                 return float(line.split()[1])
         raise LookupError(name)
 
-    def wait(self, seconds: float = 30) -> int:
+    def wait(self, seconds: float = 60) -> int:
         return self.popen.wait(seconds)
 
     def stop(self) -> None:
@@ -112,4 +105,4 @@ class Server:
             os.killpg(self.popen.pid, signal.SIGKILL)
         self.popen.wait()
         if worker:
-            wait_for(lambda: not alive(worker), "the worker gone", seconds=10)
+            wait_for(lambda: not lives(worker), "the worker gone")

@@ -215,7 +215,7 @@ def test_wait_gives_up_at_once_on_a_failure_with_the_last_log_lines(
 def test_wait_goes_on_where_a_failure_passes_by_itself(
     schnitzel, deployer, deployment, steps
 ) -> None:
-    soon = datetime.fromtimestamp(time.time() + 90, UTC).isoformat()
+    soon = datetime.fromtimestamp(time.time() + 5400, UTC).isoformat()
     broken = deployment(
         state="Failed",
         reason="ArtifactUnreachable",
@@ -226,7 +226,7 @@ def test_wait_goes_on_where_a_failure_passes_by_itself(
         retry_at=soon,
     )
     deployer.answer("GET", "/api/v1/deployments", {"deployments": [broken]})
-    assert "by itself, in 1 min" in schnitzel("deploy", "status", "angler").out
+    assert "by itself, in 1 h" in schnitzel("deploy", "status", "angler").out
     deployer.answer("GET", "/api/v1/deployments/angler-prod", steps(broken, broken, deployment()))
     done = schnitzel("deploy", "wait", "angler")
     assert done.code == 0

@@ -9,19 +9,29 @@ import os
 import signal
 import sys
 import time
+from pathlib import Path
 
 import mlflow
 import pandas as pd
 
 HELD = []
+WAIT = "wait for "
+"""Before the path of a file: until it is there."""
 
 
 class Actor(mlflow.pyfunc.PythonModel):
     def predict(self, context, model_input, params=None):
         factor = (params or {}).get("factor", 1.0)
+        self._wait(model_input["act"][0])
         said = [self._act(act, number) for act, number in model_input.itertuples(index=False)]
         numbers = [number * factor for number in model_input["number"]]
         return pd.DataFrame({"said": said, "number": numbers, "whole": [7] * len(said)})
+
+    def _wait(self, act):
+        if str(act).startswith(WAIT):
+            print("the model waits", flush=True)  # noqa: T201
+            while not Path(act.removeprefix(WAIT)).exists():
+                time.sleep(0.01)
 
     def _act(self, act, number):
         if act == "raise":

@@ -11,7 +11,7 @@ import mlflow
 class Hungry(mlflow.pyfunc.PythonModel):
     def load_context(self, context):
         self.held = bytearray(b"x" * (700 * 2**20))
-        time.sleep(2)
+        time.sleep(600)
 
     def predict(self, context, model_input, params=None):
         return model_input
