@@ -38,8 +38,9 @@ class Component:
     """Done before its programs are started; quick if it was done before."""
     needs: tuple[str, ...] = ()
     """Components that must be healthy before it is started."""
-    seconds: float = 120.0
-    """It has failed if it is not healthy after so long."""
+    seconds: float = 300.0
+    """It has failed if it is not healthy after so long, on the slowest machine; one whose program
+    ends as soon as it is started has failed at once."""
     headers: Mapping[str, str] = field(default_factory=dict, repr=False)
     """What logs in where it is attached."""
 
@@ -129,7 +130,7 @@ def _gateway(layout: Layout, port: int, api_port: int) -> Component:
     program = _program(layout, "gateway", command, _digest(config), layout.gateway)
     api_url = f"http://127.0.0.1:{api_port}"
     url = f"http://127.0.0.1:{port}"
-    return Component(Address("gateway", url, api_url), (program,), seconds=30.0)
+    return Component(Address("gateway", url, api_url), (program,), seconds=120.0)
 
 
 def _airflow(
@@ -169,7 +170,7 @@ def _airflow(
         Address("airflow", url, url),
         programs,
         prepare=lambda: airflowconfig.prepare(layout, base_environment() | environment),
-        seconds=180.0,
+        seconds=600.0,
     )
 
 
@@ -200,7 +201,7 @@ def _deployer(
         Address("deployer", url, url),
         (program,),
         needs=("mlflow", "gateway"),
-        seconds=60.0,
+        seconds=180.0,
     )
 
 

@@ -1,11 +1,13 @@
 import os
+import re
 import signal
 import subprocess
 import sys
-import time
+from importlib import metadata
 from pathlib import Path
 
 import pytest
+from support.run.process import lives
 from support.run.wait import wait_for
 
 from dags.process import GRACE_SECONDS, Process, run
@@ -15,14 +17,6 @@ PYTHON = sys.executable
 
 def unheard(line: str) -> None:
     """A log that nobody reads."""
-
-
-def alive(pid: int) -> bool:
-    """Whether a process lives; one that waits to be reaped does not."""
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
-    except (FileNotFoundError, ProcessLookupError):
-        return False
 
 
 @pytest.fixture
@@ -113,7 +107,7 @@ def test_the_environment_is_exactly_what_was_given(start):
 def test_what_a_command_leaves_running_is_ended_with_it(start, tmp_path):
     with start(family(after="")) as process:
         assert process.follow(unheard).exit_code == 0
-    assert not [pid for pid in pids_of(tmp_path) if alive(pid)]
+    assert not [pid for pid in pids_of(tmp_path) if lives(pid)]
 
 
 def test_stop_ends_every_process_of_the_command(start, tmp_path):
@@ -121,18 +115,24 @@ def test_stop_ends_every_process_of_the_command(start, tmp_path):
         pids = pids_of(tmp_path)
         process.stop()
         assert process.follow(unheard).exit_code == 128 + signal.SIGTERM
-    assert not [pid for pid in pids if alive(pid)]
+    assert not [pid for pid in pids if lives(pid)]
 
 
-def test_stop_ends_a_command_that_ignores_it_before_airflow_loses_patience(start, tmp_path):
-    ignore = "signal.signal(signal.SIGTERM, signal.SIG_IGN)"
+def test_a_command_that_ignores_stop_is_asked_and_then_killed(start, tmp_path):
+    ignore = "signal.signal(signal.SIGTERM, lambda *_: open('asked', 'w').close())"
     with start(family(child=STUBBORN, before=ignore)) as process:
         pids = pids_of(tmp_path)
-        began = time.monotonic()
         process.stop()
-        process.follow(unheard)
-    assert not [pid for pid in pids if alive(pid)]
-    assert GRACE_SECONDS <= time.monotonic() - began < 5
+        assert process.follow(unheard).exit_code == 128 + signal.SIGKILL
+    assert (tmp_path / "asked").exists()
+    assert not [pid for pid in pids if lives(pid)]
+
+
+def test_a_command_has_less_time_to_end_than_airflow_gives_a_task():
+    sdk = metadata.distribution("apache-airflow-task-sdk")
+    source = sdk.locate_file("airflow/sdk/execution_time/supervisor.py").read_text()
+    [patience] = set(re.findall(r"escalation_delay: float = ([0-9.]+)", source))
+    assert float(patience) > GRACE_SECONDS
 
 
 def test_leaving_the_block_by_an_error_ends_the_command(start, tmp_path):
@@ -143,7 +143,7 @@ def test_leaving_the_block_by_an_error_ends_the_command(start, tmp_path):
 
     with pytest.raises(KeyboardInterrupt):
         interrupted()
-    assert not [pid for pid in pids_of(tmp_path) if alive(pid)]
+    assert not [pid for pid in pids_of(tmp_path) if lives(pid)]
 
 
 def test_a_killed_task_leaves_no_process(tmp_path):
@@ -158,6 +158,6 @@ run(command, environment=dict(os.environ), directory=Path.cwd(), log=print)
     environment = {**os.environ, "PYTHONPATH": root}
     with subprocess.Popen([PYTHON, "-c", task], cwd=tmp_path, env=environment) as process:
         pids = pids_of(tmp_path)
-        assert all(alive(pid) for pid in pids)
+        assert all(lives(pid) for pid in pids)
         process.kill()
-    wait_for(lambda: not [pid for pid in pids if alive(pid)], "the end of its processes", 10)
+    wait_for(lambda: not [pid for pid in pids if lives(pid)], "the end of its processes")

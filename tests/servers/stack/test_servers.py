@@ -5,9 +5,10 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
+from support.run.process import lives
+from support.run.wait import wait_for
 
 from stack.program import Program
 from stack.supervisor import SERVING, Supervisor, SupervisorUnavailable
@@ -44,24 +45,22 @@ def test_what_the_deployer_puts_runs_there_and_again_after_a_restart(
     container: Callable[[], subprocess.Popen[bytes]],
     deployer: Supervisor,
     program: Callable[..., Program],
-    eventually: Callable[..., Any],
-    lives: Callable[[int], bool],
 ) -> None:
     first = container()
-    eventually(deployer.alive)
+    wait_for(deployer.alive)
     assert not deployer.ensure()
     deployer.put(program("one"))
     deployer.put(program("two"))
-    pid = eventually(lambda: deployer.processes()["one"].pid)
+    pid = wait_for(lambda: deployer.processes()["one"].pid)
     deployer.remove("two", grace=1)
     assert set(deployer.processes()) == {"one"}
 
     first.terminate()
-    first.wait(timeout=30)
-    eventually(lambda: not lives(pid))
+    first.wait(timeout=60)
+    wait_for(lambda: not lives(pid))
     container()
-    eventually(deployer.alive)
-    assert eventually(lambda: deployer.processes()["one"].pid) != pid
+    wait_for(deployer.alive)
+    assert wait_for(lambda: deployer.processes()["one"].pid) != pid
 
 
 def test_one_that_is_away_is_not_started_from_here(deployer: Supervisor, tmp_path: Path) -> None:
@@ -74,7 +73,6 @@ def test_the_container_says_whether_it_is_well(
     container: Callable[[], subprocess.Popen[bytes]],
     tmp_path: Path,
     deployer: Supervisor,
-    eventually: Callable[..., Any],
 ) -> None:
     def check() -> int:
         return subprocess.run(
@@ -85,7 +83,7 @@ def test_the_container_says_whether_it_is_well(
 
     assert check() == 1
     container()
-    eventually(deployer.alive)
+    wait_for(deployer.alive)
     assert check() == 0
 
 

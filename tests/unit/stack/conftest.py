@@ -1,3 +1,3 @@
 """Fixtures of unit/stack."""
 
-from support.fixtures.stack import _no_home_of_the_developer, free_port, tmp_path
+from support.fixtures.stack import _no_home_of_the_developer, tmp_path

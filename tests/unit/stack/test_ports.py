@@ -1,14 +1,13 @@
 import json
 import socket
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from support.run.ports import free_port
 
 from stack import ports
 from stack.errors import PortError
-
-FreePort = Callable[[], int]
 
 
 @pytest.fixture
@@ -19,7 +18,7 @@ def taken() -> Iterator[int]:
         yield other.getsockname()[1]
 
 
-def test_a_free_port_is_taken_as_wanted_and_recorded(tmp_path: Path, free_port: FreePort) -> None:
+def test_a_free_port_is_taken_as_wanted_and_recorded(tmp_path: Path) -> None:
     path, want = tmp_path / "ports.json", free_port()
     assert ports.choose({"mlflow": want}, path, ()) == ({"mlflow": want}, [])
     assert json.loads(path.read_text()) == {"mlflow": want}
@@ -31,7 +30,7 @@ def test_a_taken_port_is_replaced_by_the_next_free_one_and_said(tmp_path: Path, 
     assert notices == [f"Port {taken} is taken: mlflow is on port {chosen['mlflow']} instead."]
 
 
-def test_a_recorded_port_is_kept_so_that_urls_last(tmp_path: Path, free_port: FreePort) -> None:
+def test_a_recorded_port_is_kept_so_that_urls_last(tmp_path: Path) -> None:
     path, want = tmp_path / "ports.json", free_port()
     with socket.socket() as other:
         other.bind(("127.0.0.1", want))
@@ -47,7 +46,7 @@ def test_our_own_port_is_not_taken_from_us(tmp_path: Path, taken: int) -> None:
     assert ports.choose({"mlflow": taken}, path, ("mlflow",)) == ({"mlflow": taken}, [])
 
 
-def test_a_port_newly_wanted_replaces_the_recorded_one(tmp_path: Path, free_port: FreePort) -> None:
+def test_a_port_newly_wanted_replaces_the_recorded_one(tmp_path: Path) -> None:
     path = tmp_path / "ports.json"
     ports.choose({"mlflow": free_port()}, path, ())
     new = free_port()
@@ -61,9 +60,7 @@ def test_a_replacement_is_no_port_that_another_listener_wants(tmp_path: Path, ta
     assert chosen["gateway"] > taken + 2
 
 
-def test_a_port_of_one_that_is_not_started_stays_on_record(
-    tmp_path: Path, free_port: FreePort
-) -> None:
+def test_a_port_of_one_that_is_not_started_stays_on_record(tmp_path: Path) -> None:
     path, one, two = tmp_path / "ports.json", free_port(), free_port()
     ports.choose({"mlflow": one}, path, ())
     ports.choose({"gateway": two}, path, ())
@@ -79,7 +76,7 @@ def test_no_free_port_at_all_is_said_with_a_next_step(
     assert "SCHNITZEL_MLFLOW__PORT" in caught.value.hint
 
 
-def test_a_torn_record_counts_as_none(tmp_path: Path, free_port: FreePort) -> None:
+def test_a_torn_record_counts_as_none(tmp_path: Path) -> None:
     path, want = tmp_path / "ports.json", free_port()
     path.write_text('{"mlflow": ')
     assert ports.choose({"mlflow": want}, path, ())[0] == {"mlflow": want}
