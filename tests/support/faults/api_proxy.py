@@ -6,7 +6,7 @@ import json
 import threading
 from collections.abc import Callable
 from contextlib import suppress
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 from typing import Any
 
@@ -15,46 +15,29 @@ from urllib3.exceptions import HTTPError
 
 from deployer.targets.kubernetes.access import ClusterAccess, Session
 from deployer.targets.kubernetes.apierrors import ApiError
+from support.faults.proxy import FaultProxy, drop, reply
+
+__all__ = ["ApiProxy", "drop", "lose", "status"]
 
 Fault = Callable[[BaseHTTPRequestHandler], None]
 
 
-class ApiProxy:
+class ApiProxy(FaultProxy):
     """Forwards to the API server of `kubeconfig`, with its credentials; plain HTTP before it.
 
     Attributes:
         kubeconfig: for clients of the proxy.
         requests: method and path of each request, as they came.
         faults: each is done, once, to the next request that its condition holds for.
-        down: drop every connection.
     """
 
     def __init__(self, kubeconfig: Path, folder: Path) -> None:
         self.requests: list[tuple[str, str]] = []
         self.faults: list[tuple[Callable[[str, str], bool], Fault]] = []
-        self.down = False
         self._session = Session(ClusterAccess(kubeconfig))
         self._lock = threading.Lock()
         self._streams: set[Any] = set()
-        proxy = self
-
-        class Handler(BaseHTTPRequestHandler):
-            protocol_version = "HTTP/1.1"
-
-            def _any(self) -> None:
-                proxy._answer(self)
-
-            do_GET = do_POST = do_DELETE = do_PATCH = do_PUT = _any  # noqa: N815
-
-            def log_message(self, *_: Any) -> None:
-                pass
-
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self._server.daemon_threads = True
-        self._server.block_on_close = False
-        self._thread = threading.Thread(target=self._server.serve_forever, args=(0.05,))
-        self._thread.start()
-        url = f"http://127.0.0.1:{self._server.server_port}"
+        super().__init__()
         named = {"name": "proxy"}
         self.kubeconfig = folder / "proxy.kubeconfig"
         self.kubeconfig.write_text(
@@ -63,7 +46,7 @@ class ApiProxy:
                     "apiVersion": "v1",
                     "kind": "Config",
                     "current-context": "proxy",
-                    "clusters": [named | {"cluster": {"server": url}}],
+                    "clusters": [named | {"cluster": {"server": self.url}}],
                     "users": [named | {"user": {}}],
                     "contexts": [named | {"context": {"cluster": "proxy", "user": "proxy"}}],
                 }
@@ -88,17 +71,15 @@ class ApiProxy:
     def close(self) -> None:
         self.down = True
         self.cut()
-        self._server.shutdown()
-        self._thread.join()
-        self._server.server_close()
+        super().close()
         self._session.close()
 
-    def _answer(self, request: BaseHTTPRequestHandler) -> None:
-        body = request.rfile.read(int(request.headers.get("Content-Length") or 0))
+    def answer(self, request: BaseHTTPRequestHandler, body: bytes) -> None:
+        """Forward a request, or do the fault to it whose turn it is."""
         self.requests.append((request.command, request.path))
         fault = self._fault(request)
         if self.down or fault is drop:
-            request.close_connection = True
+            drop(request)
             return
         if fault and fault is not lose:
             fault(request)
@@ -114,11 +95,11 @@ class ApiProxy:
                 stream=True,
             )
         except ApiError:
-            request.close_connection = True
+            drop(request)
             return
         if fault is lose:
             answer.read()
-            request.close_connection = True
+            drop(request)
             return
         self._forward(request, answer)
 
@@ -131,15 +112,13 @@ class ApiProxy:
         return None
 
     def _forward(self, request: BaseHTTPRequestHandler, answer: Any) -> None:
-        request.send_response(answer.status)
-        request.send_header("Content-Type", answer.headers.get("Content-Type", ""))
+        kind = answer.headers.get("Content-Type", "")
         if "watch=true" not in request.path:
-            data = answer.read()
-            request.send_header("Content-Length", str(len(data)))
-            request.end_headers()
-            request.wfile.write(data)
+            reply(request, answer.status, answer.read(), Content_Type=kind)
             answer.release_conn()
             return
+        request.send_response(answer.status)
+        request.send_header("Content-Type", kind)
         request.send_header("Transfer-Encoding", "chunked")
         request.end_headers()
         with self._lock:
@@ -160,29 +139,14 @@ class ApiProxy:
             answer.close()
 
 
-def drop(request: BaseHTTPRequestHandler) -> None:
-    """The request never reaches the server."""
-
-
 def lose(request: BaseHTTPRequestHandler) -> None:
     """The request takes effect; its answer is lost."""
 
 
 def status(code: int, reason: str, message: str, **headers: str) -> Fault:
     """Answer with a Status of the Kubernetes API."""
-
-    def answer(request: BaseHTTPRequestHandler) -> None:
-        told = {
-            "kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Failure",
-            "message": message, "reason": reason, "code": code,
-        }  # fmt: skip
-        data = json.dumps(told).encode()
-        request.send_response(code)
-        for name, value in headers.items():
-            request.send_header(name.replace("_", "-"), value)
-        request.send_header("Content-Type", "application/json")
-        request.send_header("Content-Length", str(len(data)))
-        request.end_headers()
-        request.wfile.write(data)
-
-    return answer
+    told = {
+        "kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Failure",
+        "message": message, "reason": reason, "code": code,
+    }  # fmt: skip
+    return lambda request: reply(request, code, json.dumps(told).encode(), **headers)

@@ -1,4 +1,4 @@
-"""A proxy that can be told to misbehave, in front of a real server; a server that says nothing."""
+"""Proxies that can be told to misbehave, in front of a real server; a server that says nothing."""
 
 from __future__ import annotations
 
@@ -6,69 +6,90 @@ import json
 import re
 import socket
 import threading
+from abc import ABC, abstractmethod
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
 import httpx
 
 
-class FaultyProxy:
-    """Forwards to `upstream`; `mode` is ok, refuse, error, empty, half or nonsense.
+class FaultProxy(ABC):
+    """A server on loopback that hands each request to `answer`.
 
-    `upstream` may become another server's address meanwhile. Requests for a path that matches
-    `hold` get no answer; `held` says that there was one.
+    Attributes:
+        url: where it listens.
+        hold: requests for a path that matches this wait until it is taken back, or the end.
+        held: says that one waits, or did.
+        down: drop every connection.
     """
 
-    def __init__(self, upstream: str) -> None:
-        self.upstream = upstream
-        self.mode = "ok"
-        self.spoiled = 0
+    def __init__(self) -> None:
         self.hold: re.Pattern[str] | None = None
         self.held = threading.Event()
-        self._closing = threading.Event()
+        self.down = False
         proxy = self
-        client = httpx.Client(timeout=30, trust_env=False)
 
         class Handler(BaseHTTPRequestHandler):
+            protocol_version = "HTTP/1.1"
+
             def _any(self) -> None:
                 body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
-                if proxy.hold and proxy.hold.search(self.path):
+                pause = threading.Event()
+                while (hold := proxy.hold) and hold.search(self.path) and not proxy.down:
                     proxy.held.set()
-                    proxy._closing.wait()
-                    self.close_connection = True
-                    return
-                if proxy.mode == "refuse":
-                    proxy.spoiled += 1
-                    self.close_connection = True
-                    return
-                status, data = 500, b"<html>Internal Server Error</html>"
-                if proxy.mode != "error":
-                    headers = {"Content-Type": self.headers.get("Content-Type") or "text/plain"}
-                    url = proxy.upstream + self.path
-                    answer = client.request(self.command, url, content=body, headers=headers)
-                    status, data = answer.status_code, answer.content
-                    if "/search" in self.path and status == 200:
-                        data = proxy._spoil(data)
-                else:
-                    proxy.spoiled += 1
-                self.send_response(status)
-                self.send_header("Content-Type", "application/json")
-                self.send_header("Content-Length", str(len(data)))
-                self.end_headers()
-                self.wfile.write(data)
+                    pause.wait(0.02)
+                proxy.answer(self, body)
 
             do_GET = do_POST = do_DELETE = do_PATCH = do_PUT = _any  # noqa: N815
 
             def log_message(self, *_: Any) -> None:
                 pass
 
-        self._client = client
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
         self.url = f"http://127.0.0.1:{self._server.server_port}"
-        self._thread = threading.Thread(
-            target=self._server.serve_forever, kwargs={"poll_interval": 0.05}
-        )
+        self._thread = threading.Thread(target=self._server.serve_forever, args=(0.05,))
         self._thread.start()
+
+    @abstractmethod
+    def answer(self, request: BaseHTTPRequestHandler, body: bytes) -> None:
+        """Answer a request, or drop it."""
+
+    def close(self) -> None:
+        self.down = True
+        self._server.shutdown()
+        self._thread.join()
+        self._server.server_close()
+
+
+class FaultyProxy(FaultProxy):
+    """Forwards to `upstream`; `mode` is ok, refuse, error, empty, half or nonsense.
+
+    `upstream` may become another server's address meanwhile. `spoiled` counts what was not
+    answered as the upstream would.
+    """
+
+    def __init__(self, upstream: str) -> None:
+        self.upstream = upstream
+        self.mode = "ok"
+        self.spoiled = 0
+        self._client = httpx.Client(timeout=30, trust_env=False)
+        super().__init__()
+
+    def answer(self, request: BaseHTTPRequestHandler, body: bytes) -> None:
+        """Forward a request, and spoil the answer in the way of `mode`."""
+        if self.down or self.mode == "refuse":
+            self.spoiled += 1
+            drop(request)
+            return
+        if self.mode == "error":
+            self.spoiled += 1
+            reply(request, 500, b"<html>Internal Server Error</html>")
+            return
+        headers = {"Content-Type": request.headers.get("Content-Type") or "text/plain"}
+        url = self.upstream + request.path
+        told = self._client.request(request.command, url, content=body, headers=headers)
+        spoil = "/search" in request.path and told.status_code == 200
+        reply(request, told.status_code, self._spoil(told.content) if spoil else told.content)
 
     def _spoil(self, data: bytes) -> bytes:
         if self.mode == "ok":
@@ -83,11 +104,24 @@ class FaultyProxy:
         return json.dumps(half).encode()
 
     def close(self) -> None:
-        self._closing.set()
-        self._server.shutdown()
-        self._thread.join()
-        self._server.server_close()
+        super().close()
         self._client.close()
+
+
+def drop(request: BaseHTTPRequestHandler) -> None:
+    """Close the connection of a request without an answer."""
+    request.close_connection = True
+
+
+def reply(request: BaseHTTPRequestHandler, status: int, data: bytes, **headers: str) -> None:
+    """Answer with this."""
+    request.send_response(status)
+    given = {name.replace("_", "-"): value for name, value in headers.items()}
+    sized = {"Content-Type": "application/json", **given, "Content-Length": str(len(data))}
+    for name, value in sized.items():
+        request.send_header(name, value)
+    request.end_headers()
+    request.wfile.write(data)
 
 
 class Silence:
