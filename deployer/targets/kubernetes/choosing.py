@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from deployer.state import Predictor, Record
 from deployer.targets.kubernetes import seldon
-from deployer.targets.kubernetes.kinds import DEPLOYMENT, SELDON_DEPLOYMENT
+from deployer.targets.kubernetes.kinds import DEPLOYMENT, POD, SELDON_DEPLOYMENT, SERVICE
 from deployer.targets.kubernetes.objects import LiveObject
+from deployer.targets.kubernetes.observation import Seen
+from deployer.targets.kubernetes.preparation import Prepared
 
 
 def known(record: Record) -> list[Predictor]:
@@ -18,7 +20,7 @@ def known(record: Record) -> list[Predictor]:
     return list({p.name: p for p in found}.values())
 
 
-def first_ready(pods: Sequence[dict[str, Any]]) -> dict[str, Any] | None:
+def first_ready(pods: Sequence[Mapping[str, Any]]) -> Mapping[str, Any] | None:
     """The ready pod whose name comes first; None if no pod is ready."""
     ready = [
         pod
@@ -32,7 +34,7 @@ def first_ready(pods: Sequence[dict[str, Any]]) -> dict[str, Any] | None:
     return min(ready, key=lambda pod: str(pod["metadata"]["name"]), default=None)
 
 
-def instance(pods: Sequence[dict[str, Any]]) -> str | None:
+def instance(pods: Sequence[Mapping[str, Any]]) -> str | None:
     """The uid of that pod, by which an answer is known to be its own."""
     pod = first_ready(pods)
     return str(pod["metadata"]["uid"]) if pod else None
@@ -51,6 +53,18 @@ def made_of(own: Sequence[LiveObject]) -> tuple[LiveObject | None, LiveObject | 
             if seldon.of_revision(whole, [obj.object()]):
                 return obj, resource
     return (deployments[0] if deployments else None), resource
+
+
+def seen(own: Sequence[LiveObject], prepared: Prepared | None = None) -> Seen:
+    """What there is of a predictor, of all its objects, as `observation.observe` takes it."""
+    deployment, resource = made_of(own)
+    return Seen(
+        deployment.object() if deployment and not deployment.deleting else None,
+        [obj.object() for obj in own if obj.kind == POD],
+        resource=resource.object() if resource and not resource.deleting else None,
+        services=[obj.object() for obj in own if obj.kind == SERVICE and not obj.deleting],
+        prepared=prepared,
+    )
 
 
 def has_pods(obj: LiveObject) -> bool:

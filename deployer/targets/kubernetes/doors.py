@@ -6,7 +6,7 @@ only the API server reaches it, and lets those in who may `create pods/proxy`.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any, Final
 
@@ -18,7 +18,7 @@ from deployer.targets.kubernetes.connection import Client
 PORT: Final = 8080
 SECONDS: Final = 2.0
 
-Object = dict[str, Any]
+Object = Mapping[str, Any]
 
 
 class Doors:

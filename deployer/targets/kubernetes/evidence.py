@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -21,7 +21,7 @@ from deployer.targets.kubernetes.words.crashes import log_wanted, unanswering
 FRESH_SECONDS: Final = 2.0
 LOG_LINES: Final = 30
 
-Object = dict[str, Any]
+Object = Mapping[str, Any]
 
 
 @dataclass(frozen=True, slots=True)

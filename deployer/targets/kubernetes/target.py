@@ -21,7 +21,7 @@ from deployer.state import Deployment, Observed, ObservedPredictor, Phase, Predi
 from deployer.status import Status
 from deployer.targets.base import Finding, Page
 from deployer.targets.examples import Examples
-from deployer.targets.kubernetes import observation, podlogs, tree
+from deployer.targets.kubernetes import choosing, observation, podlogs, tree
 from deployer.targets.kubernetes.apierrors import Unavailable
 from deployer.targets.kubernetes.apply import Applier
 from deployer.targets.kubernetes.bringing import Bringing
@@ -34,7 +34,7 @@ from deployer.targets.kubernetes.drifting import Drifting
 from deployer.targets.kubernetes.evidence import Evidence, Witness
 from deployer.targets.kubernetes.gateway import Gateway
 from deployer.targets.kubernetes.imagestore import ImageStore
-from deployer.targets.kubernetes.kinds import DEPLOYMENT, HTTP_ROUTE, POD, SERVICE
+from deployer.targets.kubernetes.kinds import DEPLOYMENT, HTTP_ROUTE, POD
 from deployer.targets.kubernetes.manifests import Manifests
 from deployer.targets.kubernetes.objects import LiveObject
 from deployer.targets.kubernetes.ownership import Owner
@@ -233,19 +233,12 @@ class KubernetesTarget:
         self, predictor: Predictor, live: Sequence[LiveObject], weight: int, now: float
     ) -> ObservedPredictor:
         own = [obj for obj in live if obj.predictor == predictor.name]
-        deployment, resource = made_of(own)
-        pods = [obj.object() for obj in own if obj.kind == POD]
-        seen = observation.Seen(
-            deployment.object() if deployment and not deployment.deleting else None,
-            pods,
-            resource=resource.object() if resource and not resource.deleting else None,
-            services=[obj.object() for obj in own if obj.kind == SERVICE and not obj.deleting],
-            prepared=self._bringing.refused(predictor.name)
-            or self._parts.preparation.seen(predictor.name),
-        )
+        refused = self._bringing.refused(predictor.name)
+        seen = choosing.seen(own, refused or self._parts.preparation.seen(predictor.name))
+        pods = seen.pods
         verdict = self._examples.verdict(predictor.name, instance(pods))
         judged = observation.observe(predictor, seen, now, weight=weight, example=verdict)
-        if (deployment or resource) is None or (judged.phase is Phase.READY and not judged.reason):
+        if not any(made_of(own)) or (judged.phase is Phase.READY and not judged.reason):
             return judged
         found: Evidence = self._witness.ask(predictor.name, own[0].key.namespace, pods)
         seen = replace(seen, events=found.events, log=found.log, answer=found.answer)

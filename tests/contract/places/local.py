@@ -5,18 +5,19 @@ from __future__ import annotations
 import hashlib
 import os
 import signal
-import sqlite3
 from collections.abc import Callable, Iterator
 from contextlib import closing, suppress
 from pathlib import Path
 from typing import ClassVar
 
 import yaml
-from support.platform.home import QUICK, PlatformHome, alive_with
+from support.platform.home import QUICK, PlatformHome
 
 from contract.places.base import POLICY, RECORD, REGISTRY, Place, Thing
+from deployer.database import Database
+from deployer.records import Records
 from stack.processes import entry
-from stack.supervisor import Supervisor
+from stack.supervisor import SERVING, Supervisor, SupervisorUnavailable
 
 
 class Home(PlatformHome):
@@ -33,7 +34,7 @@ class LocalPlace(Place):
 
     turns: ClassVar = {
         "remembering": "Records.save",
-        "starting": "Supervisor.put",
+        "starting": "stack.supervisor.write_private",
         "routing": "deployer.targets.local.gateway.write_atomically",
         "removing": "Supervisor.remove",
     }
@@ -67,7 +68,7 @@ class LocalPlace(Place):
     def meddlings(self, model: str) -> dict[str, Callable[[], object]]:
         route = self._route(model)
         [(predictor, pid)] = self._servers(model)
-        supervisor = Supervisor(self.serving, "schnitzel-serving")
+        supervisor = Supervisor(self.serving, SERVING)
         return {
             "its route is removed": route.unlink,
             "its route leads nowhere": lambda: route.write_text(
@@ -81,18 +82,17 @@ class LocalPlace(Place):
         return self.platform.home / "gateway" / "dynamic" / f"{model}-prod.yaml"
 
     def _servers(self, model: str) -> Iterator[tuple[str, int]]:
-        folders = f"{self.serving / 'predictors' / model}-prod-v"
-        for pid in alive_with(folders):
-            with suppress(OSError):  # it ends just now
-                command = Path(f"/proc/{pid}/cmdline").read_text().split("\0")
-                if "serving" in command and command[-2].startswith(folders):
-                    yield Path(command[-2]).parent.name, pid
+        with suppress(SupervisorUnavailable):  # nothing was ever served
+            for name, process in Supervisor(self.serving, SERVING).processes().items():
+                if name.startswith(f"{model}-prod-v") and process.pid:
+                    yield name, process.pid
 
     def _record(self, model: str) -> dict[str, Thing]:
-        with closing(sqlite3.connect(self.platform.home / "deployer" / "deployer.db")) as database:
-            query = "SELECT body FROM records WHERE id = ?"
-            row = database.execute(query, [f"{model}-prod"]).fetchone()
-        return {RECORD: Thing("", hashlib.sha256(str(row[0]).encode()).hexdigest())} if row else {}
+        with closing(Database(self.platform.home / "deployer" / "deployer.db")) as database:
+            record = Records(database).load(f"{model}-prod")
+        return (
+            {RECORD: Thing("", hashlib.sha256(repr(record).encode()).hexdigest())} if record else {}
+        )
 
 
 def _process(pid: int) -> Thing:

@@ -25,6 +25,7 @@ from deployer.targets.kubernetes.connection import Client
 from deployer.targets.kubernetes.kinds import LEASE, Kind, kind_of
 from deployer.targets.local import files, gateway
 from deployer.targets.local.files import PredictorFiles
+from stack import supervisor
 from stack.supervisor import Supervisor
 
 EDGES: list[tuple[type | ModuleType, str]] = [
@@ -33,7 +34,7 @@ EDGES: list[tuple[type | ModuleType, str]] = [
     (files, "write_atomically"),
     (PredictorFiles, "configure"),
     (PredictorFiles, "remove"),
-    (Supervisor, "put"),
+    (supervisor, "write_private"),
     (Supervisor, "remove"),
     (gateway, "write_atomically"),
     (Examples, "_ask"),
@@ -71,9 +72,6 @@ def _edge(owner: Any, name: str, args: tuple[Any, ...], kwargs: dict[str, Any]) 
     if name == "save":
         store, record = args
         return "" if store.load(record.id) == record else edge
-    if name == "put":
-        supervisor, program = args
-        return "" if supervisor._is_in_place(program) else edge
     return edge
 
 

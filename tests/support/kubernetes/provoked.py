@@ -5,15 +5,15 @@ from __future__ import annotations
 import json
 import secrets
 import time
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any
 
 from deployer.targets.kubernetes.access import ClusterAccess, Session
-from deployer.targets.kubernetes.apierrors import ApiError
 from deployer.targets.kubernetes.connection import Client
-from deployer.targets.kubernetes.kinds import DEPLOYMENT, EVENT, POD
-from deployer.targets.kubernetes.words.crashes import log_wanted, unanswering
+from deployer.targets.kubernetes.doors import Doors
+from deployer.targets.kubernetes.evidence import Witness
+from deployer.targets.kubernetes.kinds import DEPLOYMENT, POD
 from support.kubernetes.pod_failures import DIGEST, PREDICTOR
 from support.systems.cluster import Cluster
 
@@ -25,6 +25,7 @@ class Place:
         self.namespace = namespace
         self._cluster = cluster
         self._client = Client(Session(ClusterAccess(cluster.kubeconfig)))
+        self._witness = Witness(self._client, Doors(self._client, direct=False))
 
     def provoke(self, *things: dict[str, Any]) -> None:
         self._cluster.apply(*things, namespace=self.namespace)
@@ -32,16 +33,15 @@ class Place:
     def read(self, name: str) -> dict[str, Any]:
         """What is read of a predictor: its Deployment, pods and events; the log and the answer."""
         pods = self._client.list(POD, self.namespace, labels=f"{PREDICTOR}={name}")
-        names = {pod["metadata"]["name"] for pod in pods}
-        events = self._client.list(EVENT, self.namespace)
-        wanted = log_wanted(pods)
+        self._witness.forget(name)
+        found = self._witness.ask(name, self.namespace, pods)
         return {
             "now": time.time(),
             "deployment": self._client.get(DEPLOYMENT, self.namespace, name),
             "pods": pods,
-            "events": [event for event in events if event["involvedObject"]["name"] in names],
-            "log": self._log(*wanted) if wanted else "",
-            "answer": self._answer(pods),
+            "events": found.events,
+            "log": found.log,
+            "answer": found.answer,
         }
 
     def evict(self, pod: str) -> None:
@@ -56,21 +56,6 @@ class Place:
 
     def close(self) -> None:
         self._client.close()
-
-    def _log(self, pod: str, container: str, previous: bool) -> str:
-        with suppress(ApiError):  # it has just gone
-            return self._client.logs(self.namespace, pod, container, lines=20, previous=previous)
-        return ""
-
-    def _answer(self, pods: Sequence[Mapping[str, Any]]) -> Any:
-        """What a server says of itself that runs and is not ready."""
-        for pod in pods:
-            if unanswering(pod):
-                with suppress(ApiError, ValueError):  # it does not listen yet
-                    name = pod["metadata"]["name"]
-                    answer = self._client.ask_pod(self.namespace, name, 8080, "v2/health/ready")
-                    return json.loads(answer.body)
-        return None
 
 
 class Node:
