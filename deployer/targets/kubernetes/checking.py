@@ -18,7 +18,8 @@ from deployer.targets.kubernetes.connection import Client
 from deployer.targets.kubernetes.kinds import Kind
 
 SECONDS: Final = 3.0
-_OWN: Final = ("get", "list", "watch", "create", "patch", "delete")
+_KEPT: Final = ("get", "list", "watch", "create", "patch")
+_OWN: Final = (*_KEPT, "delete")
 
 
 class Right(NamedTuple):
@@ -31,7 +32,7 @@ class Right(NamedTuple):
 
 
 _RIGHTS: Final = (
-    Right("schnitzel.dev", "modeldeployments", _OWN),
+    Right("schnitzel.dev", "modeldeployments", _KEPT),
     Right("schnitzel.dev", "modeldeployments/status", ("patch",)),
     Right("", "configmaps", _OWN),
     Right("apps", "deployments", _OWN),

@@ -4,10 +4,10 @@ pods are given secrets by name. `create` stands beside `patch` because a server-
 an object needs both.
 */}}
 {{- define "schnitzel.deployer.rules" -}}
-# A deployment's record and its owner: made with it, kept up, deleted once it is retired.
+# A deployment's record and its owner: made with it and kept up; only people delete one.
 - apiGroups: [schnitzel.dev]
   resources: [modeldeployments]
-  verbs: [get, list, watch, create, patch, delete]
+  verbs: [get, list, watch, create, patch]
 # What is told of it.
 - apiGroups: [schnitzel.dev]
   resources: [modeldeployments/status]

@@ -160,7 +160,8 @@ def test_only_the_deployer_has_a_token(render):
             assert spec["automountServiceAccountToken"] is wanted
 
 
-OWN = "get list watch create patch delete"
+KEPT = "get list watch create patch"
+OWN = f"{KEPT} delete"
 ROLE = {
     "": {
         "services": OWN,
@@ -169,7 +170,7 @@ ROLE = {
         "pods/log": "get",
         "events": "list create",
     },
-    "schnitzel.dev": {"modeldeployments": OWN, "modeldeployments/status": "patch"},
+    "schnitzel.dev": {"modeldeployments": KEPT, "modeldeployments/status": "patch"},
     "apps": {"deployments": OWN},
     "autoscaling": {"horizontalpodautoscalers": OWN},
     "policy": {"poddisruptionbudgets": OWN},
