@@ -101,8 +101,21 @@ def touch_and_name_the_other_at_once(world: World) -> None:
     world.registry.aliases["champion"] = 2
 
 
+def touch_while_the_other_is_not_shown(world: World) -> None:
+    world.registry.stage(2, "Production")
+    world.registry.touch(1)
+    world.list_registry(lacking=frozenset({2}), asked=False)
+    world.settle()
+
+
 @pytest.mark.parametrize(
-    "story", [touch_then_promote, touch_and_promote_at_once, touch_and_name_the_other_at_once]
+    "story",
+    [
+        touch_then_promote,
+        touch_and_promote_at_once,
+        touch_and_name_the_other_at_once,
+        touch_while_the_other_is_not_shown,
+    ],
 )
 def test_what_was_touched_before_it_lost_is_not_said_to_be_touched(story):
     world = served("Production", "None")
