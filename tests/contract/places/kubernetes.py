@@ -13,17 +13,10 @@ from support.systems.cluster import Cluster
 from contract.places.base import POLICY, RECORD, REGISTRY, Place, Thing
 
 
-class Reached(ClusterPlatform):
-    """Its pods fetch from MLflow itself, wherever its Deployer does."""
-
-    def _cluster_settings(self) -> dict[str, Any]:
-        tracking = {"tracking_uri": self.cluster.fact("mlflow_url")}
-        return super()._cluster_settings() | {"artifacts": tracking}
-
-
 class ClusterPlace(Place):
     """Models served by pods."""
 
+    platform: ClusterPlatform
     turns: ClassVar = {
         "remembering": "Client.json_patch ModelDeployment",
         "starting": "Client.create Deployment",
@@ -31,14 +24,17 @@ class ClusterPlace(Place):
         "removing": "Client.delete Deployment",
     }
     kinds: ClassVar = ("ModelDeployment", "ConfigMap", "Deployment", "Service", "HTTPRoute", "Pod")
-    reached: ClassVar = Reached
+    runtimes: ClassVar[tuple[str, ...]] = ()
+    """What the cluster has beside `mlflow`."""
     prod: ClassVar[Mapping[str, Any]] = {"policy": POLICY}
     """More of the environment's settings."""
 
-    def __init__(self, cluster: Cluster, home: Path) -> None:
+    def __init__(self, cluster: Cluster, home: Path, **more: Any) -> None:
         settings = {"registry": REGISTRY, "each": {"prod": self.prod}}
         self.cluster = cluster
-        platform = self.reached(cluster, home, ["prod"], settings)
+        platform = ClusterPlatform(
+            cluster, home, ["prod"], settings, runtimes=self.runtimes, **more
+        )
         super().__init__(platform, cluster.fact("mlflow_url"), platform.environment("prod"))
         self.mark, self.alias_name = platform.mark, platform.environment("prod")
 

@@ -6,23 +6,13 @@ The stand-in of Seldon's operator is at work there; what it makes counts as what
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from contextlib import ExitStack
-from pathlib import Path
 from typing import Any, ClassVar
 
 from standins.seldon.api import MANAGER
-from support.systems.cluster import Cluster
-from support.systems.seldon import have_crd, standing_in
+from support.systems.seldon import Operator
 
 from contract.places.base import POLICY
-from contract.places.kubernetes import ClusterPlace, Reached
-
-
-class WithSeldon(Reached):
-    """A platform whose cluster has Seldon's operator."""
-
-    def _cluster_settings(self) -> dict[str, Any]:
-        return super()._cluster_settings() | {"seldon": {}}
+from contract.places.kubernetes import ClusterPlace
 
 
 class SeldonPlace(ClusterPlace):
@@ -35,18 +25,29 @@ class SeldonPlace(ClusterPlace):
         "removing": "Client.delete SeldonDeployment",
     }
     kinds: ClassVar = (*ClusterPlace.kinds, "SeldonDeployment")
-    reached: ClassVar = WithSeldon
+    runtimes: ClassVar = ("seldon",)
     prod: ClassVar = {
         "policy": POLICY,
         "overlay": {"runtime": "seldon", "rollout": {"drain": "1s"}},
     }
 
-    def __init__(self, cluster: Cluster, home: Path) -> None:
-        self._operator = ExitStack()
-        have_crd(cluster)
-        super().__init__(cluster, home)
-        running = standing_in(cluster, self.platform.home / "logs", self.mark)
-        self._operator.enter_context(running)
+    @property
+    def operator(self) -> Operator:
+        """The stand-in, which is at work while the place is."""
+        return self.platform.operator
+
+    def resources(self, model: str) -> dict[int, dict[str, Any]]:
+        """The SeldonDeployments of a model, by version."""
+        return {
+            int(obj["metadata"]["labels"]["app.kubernetes.io/version"]): obj
+            for obj in self.objects(model)
+            if obj["kind"] == "SeldonDeployment"
+        }
+
+    def state(self, model: str, version: int) -> str:
+        """What the operator says of a SeldonDeployment; "" if it says nothing."""
+        found = self.resources(model).get(version, {})
+        return str(found.get("status", {}).get("state", ""))
 
     def objects(self, model: str) -> list[dict[str, Any]]:
         """Ours, and the Services that the operator makes, which have no label of ours."""
@@ -82,10 +83,3 @@ class SeldonPlace(ClusterPlace):
             ),
             "its resource is deleted": lambda: self._kubectl("delete", *resource, *gone),
         }
-
-    def end(self) -> None:
-        """See the base class; the operator goes last, as it does where people tidy up."""
-        try:
-            super().end()
-        finally:
-            self._operator.close()

@@ -9,39 +9,49 @@ from typing import Any
 
 from support import ROOT
 from support.systems import tfserving as tfserving_standin
-from support.systems.tfserving_image import standin_image
+from support.systems.cluster import Cluster
+from support.systems.tfserving_image import standin_image, stub_image
 
-from contract.places.kubernetes import ClusterPlace, Reached
+from contract.places.kubernetes import ClusterPlace
 
 SAVE = ROOT / "tests/support/systems/tfserving_models.py"
 NOWHERE = ["mlflow-skinny==3.17.2", "no-such-package-of-schnitzel==1.2.3"]
 """What cannot be installed: a model that asks for it is served by TensorFlow Serving or not."""
 
 
-def with_saved_models(models: Iterable[Mapping[str, Any]], folder: Path) -> list[dict[str, Any]]:
-    """The same models, for `models.log_models`, each with a SavedModel beside it."""
+def with_saved_models(
+    models: Iterable[Mapping[str, Any]], folder: Path, *, tensorflow: bool = False
+) -> list[dict[str, Any]]:
+    """The same models, for `models.log_models`, each with a SavedModel beside it.
+
+    TensorFlow makes it, or it is one that the stub alone can read.
+    """
     listed = [dict(model) for model in models]
     every = {(model["kind"], model.get("say", 1)) for model in listed}
     wanted = [{"kind": kind, "say": say} for kind, say in sorted(every)]
-    tfserving_standin.run(SAVE, folder, json.dumps(wanted))
+    if tensorflow:
+        tfserving_standin.run(SAVE, folder, json.dumps(wanted))
+    else:
+        for one in wanted:
+            made = folder / f"{one['kind']}-{one['say']}" / "saved_model" / "saved_model.pb"
+            made.parent.mkdir(parents=True)
+            made.write_text(json.dumps(one))
     for model in listed:
         model["beside"] = str(folder / f"{model['kind']}-{model.get('say', 1)}")
         model["serving"] = {"runtime": "tfserving"} | model.get("serving", {})
     return listed
 
 
-class TfservingPlatform(Reached):
-    """Its cluster has an image of TensorFlow Serving: the stand-in."""
-
-    def _cluster_settings(self) -> dict[str, Any]:
-        return super()._cluster_settings() | {"tfserving_image": standin_image(self.cluster)}
-
-
 class TfservingPlace(ClusterPlace):
-    """Models served by pods in which TensorFlow Serving is."""
+    """Models served by pods in which TensorFlow Serving is: its stub, or the stand-in."""
 
-    reached = TfservingPlatform
+    runtimes = ("tfserving",)
+
+    def __init__(self, cluster: Cluster, home: Path, *, tensorflow: bool = False) -> None:
+        self._tensorflow = tensorflow
+        super().__init__(cluster, home, tfserving=standin_image if tensorflow else stub_image)
 
     def models(self, models: Iterable[Mapping[str, Any]]) -> None:
-        made = with_saved_models(models, self.platform.home / "saved-models")
+        folder = self.platform.home / "saved-models"
+        made = with_saved_models(models, folder, tensorflow=self._tensorflow)
         super().models(model | {"requirements": NOWHERE} for model in made)

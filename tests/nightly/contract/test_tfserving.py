@@ -1,4 +1,4 @@
-"""The stories of the contract, told of a cluster with TensorFlow Serving (a stand-in)."""
+"""The stories of the contract, told of a cluster with TensorFlow Serving: its stand-in."""
 
 import pytest
 from contract.kills import (  # noqa: F401
@@ -11,4 +11,4 @@ from contract.stories import *  # noqa: F403
 from support.systems.cluster import cluster
 
 pytestmark = pytest.mark.timeout(3600)
-place = place_at(lambda home: TfservingPlace(cluster(), home))
+place = place_at(lambda home: TfservingPlace(cluster(), home, tensorflow=True))

@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import secrets
 import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from contextlib import suppress
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import httpx
+import yaml
 
 from stack import credentials
 from stack.paths import Layout
@@ -23,8 +24,11 @@ from support.platform.home import PlatformHome
 from support.run.process import Running
 from support.run.wait import wait_for
 from support.systems.cluster import Cluster
+from support.systems.environment_builder import small_image
 from support.systems.images import built
 from support.systems.mlflow import API, MlflowServer
+from support.systems.seldon import Operator, have_crd
+from support.systems.tfserving_image import stub_image
 
 BUILDS = "schnitzel-builds"
 PREFIX = "schnitzel-tests"
@@ -39,6 +43,11 @@ class ClusterPlatform(PlatformHome):
         environments: for each environment its settings; its namespace is made.
         settings: more of platform.yaml; `each` has more of single environments, by short name, and
             `clusters` more clusters. The namespaces of those are their tests' own affair.
+        runtimes: those beside `mlflow` that the cluster has: "seldon" (its operator's stand-in,
+            which runs as long as the platform), "tfserving".
+        tfserving: gives the image of TensorFlow Serving.
+        builds: whether environments are built for the models; without, all get one image that
+            has what `models.SMALL` asks for, made once for all platforms.
     """
 
     def __init__(
@@ -47,13 +56,20 @@ class ClusterPlatform(PlatformHome):
         home: Path,
         environments: Iterable[str] = ("prod",),
         settings: Mapping[str, Any] | None = None,
+        *,
+        runtimes: Collection[str] = (),
+        tfserving: Callable[[Cluster], str] = stub_image,
+        builds: bool = True,
     ) -> None:
-        self.cluster = cluster
+        self.cluster, self.runtimes = cluster, runtimes
         self.mark = f"t{secrets.token_hex(3)}"
+        self.operator = Operator(cluster, home / "logs", f"{self.mark}-")
+        self._tfserving = tfserving
         self.running: Running | None = None
         chosen = dict(settings or {})
         fields: Mapping[str, Mapping[str, Any]] = chosen.pop("each", {})
         others = chosen.pop("clusters", {})
+        given = {} if builds else {"image": small_image(cluster)}
         super().__init__(
             home,
             {
@@ -66,9 +82,10 @@ class ClusterPlatform(PlatformHome):
                         "target": "kubernetes",
                         "cluster": "tests",
                         "policy": {"retire_after": "8s", "retire_listings": 2},
-                        "overlay": {"rollout": {"drain": "1s"}},
                         **({"stage": "Production"} if name == "prod" else {}),
                         **fields.get(name, {}),
+                        "overlay": given
+                        | fields.get(name, {}).get("overlay", {"rollout": {"drain": "1s"}}),
                     }
                     for name in environments
                 },
@@ -89,6 +106,9 @@ class ClusterPlatform(PlatformHome):
         self._builds()
         crd = ROOT / "helm/schnitzel/crd/modeldeployment.yaml"
         cluster.kubectl("apply", "--server-side", "--field-manager=tests", "-f", str(crd))
+        if "seldon" in runtimes:
+            have_crd(cluster)
+            self.operator.start()
 
     def environment(self, name: str) -> str:
         """The full name of an environment, which is also its namespace's."""
@@ -126,6 +146,15 @@ class ClusterPlatform(PlatformHome):
             self.running.stop()
             self.running = None
 
+    def restart(self, **changes: Any) -> None:
+        """Start the Deployer anew with other settings of its cluster."""
+        self.stop()
+        path = self.home / "platform.yaml"
+        settings = yaml.safe_load(path.read_text())
+        settings["clusters"]["tests"] |= changes
+        path.write_text(yaml.safe_dump(settings, sort_keys=False))
+        self.up()
+
     def down(self) -> None:
         self.stop()
         self._unsubscribe()
@@ -133,6 +162,7 @@ class ClusterPlatform(PlatformHome):
         self.mlflow.client.close()
         for name in self.namespaces:
             self.cluster.run("delete", "namespace", name, "--wait=false")
+        self.operator.stop()  # last, as it does where people tidy up
 
     def namespace(self, name: str) -> None:
         """Make a namespace, which goes with the platform."""
@@ -140,8 +170,6 @@ class ClusterPlatform(PlatformHome):
         self.namespaces.append(name)
 
     def port(self, name: str) -> int:
-        import yaml
-
         return int(yaml.safe_load((self.home / "platform.yaml").read_text())[name]["port"])
 
     def seen(self, model: str, environment: str = "prod") -> dict[str, Any]:
@@ -169,7 +197,10 @@ class ClusterPlatform(PlatformHome):
         images = built(facts, "model-server", "environment-builder")
         gateway = facts.fact("gateway")
         ca = {"trust_bundle": {"config_map": "ca"}} if facts.facts.get("ca_bundle") else {}
-        return {
+        more: dict[str, Any] = {"seldon": {}} if "seldon" in self.runtimes else {}
+        if "tfserving" in self.runtimes:
+            more["tfserving_image"] = self._tfserving(facts)
+        return more | {
             "kubeconfig": str(facts.kubeconfig),
             "gateway": {**gateway, "url": facts.fact("gateway_url")},
             "registry": {
@@ -184,6 +215,7 @@ class ClusterPlatform(PlatformHome):
                 **ca,
             },
             "server_image": images["model-server"],
+            "artifacts": {"tracking_uri": facts.fact("mlflow_url")},
             "reach": "direct",
         }
 

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import fcntl
 import hashlib
 import json
 import os
 import secrets
 import subprocess
+import tempfile
+from functools import cache
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from support.models import REQUIREMENTS
+from support.models import REQUIREMENTS, SMALL
 from support.systems.cluster import Cluster
-from support.systems.images import docker
+from support.systems.images import as_pushed, built, docker
 
 USER = 65532
 SECONDS = 600
@@ -66,19 +69,24 @@ class Builder:
         """An image with these, as nodes pull it: built once, then put on each server image."""
         tag = f"{name}-" + hashlib.sha256("\n".join(requirements).encode()).hexdigest()[:16]
         request = self.request(requirements=requirements, tag=tag)
-        cache = Path(os.environ.get("SCHNITZEL_CACHE", "~/.cache/schnitzel")).expanduser()
-        lock = cache / "testcluster" / f"{tag}.lock"
-        seen = subprocess.run(
-            [self._cluster.program("crane"), "digest", "--insecure", f"{self.push}:{tag}"],
-            capture_output=True, text=True, check=False,
-        )  # fmt: skip
-        if lock.exists() and seen.returncode == 0:
-            environment = f"{self.push}@{seen.stdout.strip()}"
-            request |= {"lock": lock.read_text(), "environment": environment}
-        made = self.run(request)
-        assert made.status == 0, made.err
-        lock.parent.mkdir(parents=True, exist_ok=True)
-        lock.write_text(made.lock)
+        folder = Path(os.environ.get("SCHNITZEL_CACHE", "~/.cache/schnitzel")).expanduser()
+        folder = folder / "testcluster"
+        folder.mkdir(parents=True, exist_ok=True)
+        with (folder / f"{tag}.lock").open("a+") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            lock.seek(0)
+            known = lock.read()
+            seen = subprocess.run(
+                [self._cluster.program("crane"), "digest", "--insecure", f"{self.push}:{tag}"],
+                capture_output=True, text=True, check=False,
+            )  # fmt: skip
+            if known and seen.returncode == 0:
+                environment = f"{self.push}@{seen.stdout.strip()}"
+                request |= {"lock": known, "environment": environment}
+            made = self.run(request)
+            assert made.status == 0, made.err
+            lock.truncate(0)
+            lock.write(made.lock)
         digest = made.said["image"].partition("@")[2]
         return f"{self._cluster.fact('registry_pull')}/environments@{digest}"
 
@@ -133,6 +141,17 @@ class Builder:
         said = (folder / "termination-log").read_text()
         assert said or program, done.stderr
         return Ended(done.returncode, json.loads(said or "{}"), done.stdout, done.stderr)
+
+
+@cache
+def small_image(cluster: Cluster) -> str:
+    """An image that serves the models of support/models.py, but for scikit-learn's."""
+    images = {
+        name: as_pushed(cluster, image)
+        for name, image in built(cluster, "model-server", "environment-builder").items()
+    }
+    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
+        return Builder(cluster, images, Path(folder)).environment("small", SMALL)
 
 
 def sklearn_image(cluster: Cluster, images: dict[str, str], folder: Path) -> str:

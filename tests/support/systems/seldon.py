@@ -5,17 +5,20 @@ from __future__ import annotations
 import json
 import os
 import secrets
+import signal
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
 from standins.seldon import crd
 
 from deployer.state import ObservedPredictor, Phase, Predictor, Role, VersionId
-from deployer.targets.kubernetes import observation, seldon
+from deployer.targets.kubernetes import choosing, observation
+from deployer.targets.kubernetes.kinds import DEPLOYMENT, POD, SELDON_DEPLOYMENT, SERVICE
+from deployer.targets.kubernetes.objects import Packer
 from support import ROOT
 from support.run.process import Running
 from support.run.wait import wait_for
@@ -67,17 +70,14 @@ class Place:
 
     def seen(self, name: str, weight: int = 0) -> ObservedPredictor:
         """What the Deployer would say of a predictor that takes this share of the requests."""
-        resource, own = self.find("seldondeployment", name), {"schnitzel.dev/predictor": name}
-        assert resource, f"{name} has gone"
-        deployments = self.get("deployments", **own)
-        read = observation.Seen(
-            seldon.of_revision(resource, deployments) or next(iter(deployments), None),
-            self.get("pods", **own),
-            resource=resource,
-            services=self.get("services", **own),
-        )
+        own = [
+            Packer(kind).pack(obj)
+            for kind in (SELDON_DEPLOYMENT, DEPLOYMENT, POD, SERVICE)
+            for obj in self.get(kind.resource, **{"schnitzel.dev/predictor": name})
+        ]
+        assert any(obj.kind == SELDON_DEPLOYMENT for obj in own), f"{name} has gone"
         predictor = Predictor(name, VersionId("angler", 3, 1), Role.CHAMPION, "1a", "", {})
-        return observation.observe(predictor, read, time.time(), weight=weight)
+        return observation.observe(predictor, choosing.seen(own), time.time(), weight=weight)
 
     def wait_seen(
         self, name: str, phase: Phase, reason: str = "", weight: int = 0, seconds: float = 90
@@ -113,6 +113,42 @@ def standing_in(kube: Cluster, folder: Path, prefix: str, *flags: str) -> Iterat
         yield running
     finally:
         running.stop()
+
+
+class Operator:
+    """The stand-in, which may be stopped, and started in another way."""
+
+    def __init__(self, kube: Cluster, folder: Path, prefix: str) -> None:
+        self._kube, self._folder, self._prefix = kube, folder, prefix
+        self._running = ExitStack()
+        self._process: Running | None = None
+        self._flags: tuple[str, ...] = ()
+        self._times = 0
+
+    def start(self, *flags: str) -> None:
+        """Have it at work with these flags; one that is, is left alone."""
+        if self._process and self._flags == flags:
+            return
+        self.stop()
+        self._times += 1
+        folder = self._folder / f"seldon-{self._times}"
+        running = standing_in(self._kube, folder, self._prefix, *flags)
+        self._process, self._flags = self._running.enter_context(running), flags
+
+    def stop(self) -> None:
+        self._running.close()
+        self._process = None
+
+    def die(self) -> None:
+        """End as a node's end has it: its webhook stays registered."""
+        assert self._process
+        self._process.signal(signal.SIGKILL)
+        self.stop()
+
+    def forgotten(self) -> None:
+        """Take away what it left when it died."""
+        name = f"{self._prefix}stand-in.machinelearning.seldon.io"
+        self._kube.kubectl("delete", "validatingwebhookconfiguration", name)
 
 
 @contextmanager

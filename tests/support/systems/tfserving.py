@@ -20,6 +20,7 @@ from support.run.process import Running
 from support.run.wait import wait_for
 
 PROGRAM = ROOT / "tests" / "standins" / "tfserving" / "tensorflow_model_server.py"
+STUB = PROGRAM.with_name("stub.py")
 PINNED = ROOT / "examples" / "angler" / "requirements.txt"
 NEEDED = ["tensorflow-cpu", "grpcio"]
 # Its protobuf messages only: it asks for `tensorflow`, which `tensorflow-cpu` is.
@@ -59,7 +60,7 @@ def interpreter() -> Path:
 
 def run(program: Path, *arguments: str | Path) -> str:
     """Run a program of the tests' there; return what it printed."""
-    command = [str(interpreter()), str(program), *map(str, arguments)]
+    command = [str(interpreter()), "-P", str(program), *map(str, arguments)]
     done = subprocess.run(command, env=ENV, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     return done.stdout
@@ -69,7 +70,13 @@ class ModelServer:
     """A stand-in with models (folders of SavedModels, by name), each as VERSION of its own."""
 
     def __init__(
-        self, folder: Path, models: dict[str, Path], *, rest_port: int = 0, **flags: Any
+        self,
+        folder: Path,
+        models: dict[str, Path],
+        *,
+        rest_port: int = 0,
+        stub: bool = False,
+        **flags: Any,
     ) -> None:
         self.grpc_port, self.rest_port = free_port(), rest_port or free_port()
         self.url = f"http://127.0.0.1:{self.rest_port}"
@@ -101,7 +108,7 @@ class ModelServer:
             path = folder / f"{name}.pbtxt"
             path.write_text(text, encoding="utf-8")
             given[name] = path
-        command = [str(interpreter()), str(PROGRAM)]
+        command = [sys.executable, str(STUB)] if stub else [str(interpreter()), str(PROGRAM)]
         command += [f"--{name}={value}" for name, value in {**given, **flags}.items()]
         self.running = Running(command, folder / "tfserving.log", ENV)
 
