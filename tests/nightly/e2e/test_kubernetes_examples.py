@@ -1,4 +1,4 @@
-"""Angler, trained by its own pipeline, served on a cluster with every runtime."""
+"""The projects of examples/, trained by their own pipelines, served on a cluster."""
 
 from __future__ import annotations
 
@@ -6,8 +6,9 @@ from typing import Any
 
 import pytest
 from support.examples import flat, served_as_trained
-from support.platform.every_runtime import EveryRuntime
+from support.platform.cluster import ClusterPlatform
 from support.systems.cluster import cluster
+from support.systems.tfserving_image import standin_image
 
 pytestmark = pytest.mark.timeout(1800)
 
@@ -21,18 +22,25 @@ RUNTIMES = {
 @pytest.fixture(scope="module")
 def platform(tmp_path_factory):
     others = {name: {"stage": None, "overlay": overlay} for name, overlay in RUNTIMES.items()}
-    made = EveryRuntime(
+    made = ClusterPlatform(
         cluster(),
         tmp_path_factory.mktemp("examples") / "home",
         ("staging", "prod", *RUNTIMES),
         # The pipelines promote by stage; a person here by alias.
         {"each": {"staging": {"stage": "Staging"}, "prod": {"stage": None}, **others}},
+        runtimes=("seldon", "tfserving"),
+        tfserving=standin_image,
     )
     try:
         made.up()
         yield made
     finally:
         made.down()
+
+
+def test_iris_forest_is_trained_promoted_and_answers_its_own_example(platform, tmp_path):
+    _, predictions = served_as_trained(platform, "iris-forest", tmp_path)
+    assert predictions
 
 
 def test_angler_is_trained_promoted_and_answers_alike_with_every_runtime(platform, tmp_path):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 import secrets
 import subprocess
 from collections import Counter
@@ -20,25 +19,26 @@ from support.models import log_models
 from support.platform.cluster import BUILDS, ClusterPlatform
 from support.run.wait import wait_for
 from support.systems.cluster import cluster
+from support.systems.environment_builder import small_image
 from support.systems.images import built
+
+from deployer.naming import deployment_id
+from stack.paths import Layout
 
 pytestmark = pytest.mark.timeout(900)
 
-UNUSED = {
-    r"autoscaling horizontalpodautoscalers \w+": "only where serving.yaml asks for autoscaling",
-    r"policy poddisruptionbudgets \w+": "only where serving.yaml asks for a budget",
-    r"batch jobs \w+": "only where an environment was never built before",
-    r" configmaps (create|update|delete|list)": "a build; a version that retires",
-    r" pods/log get": "only where somebody asks for a log, or a container crashed",
-    r" pods list": "a build's pod",
-    r" events list": "only while a pod is not ready",
-    r"\S* (services|deployments|httproutes|configmaps) get": "a name that is taken after all",
-    r"\S* (services|deployments|configmaps) patch": "drift that is put back",
-    r"\S* httproutes delete": "a deployment that retires",
-    r"schnitzel.dev modeldeployments (get|delete)": "a name that is taken after all; never alone",
-    r"coordination.k8s.io leases \w+": "which of them depends on who was there before",
+AUTOSCALED = {
+    "autoscaling": {"max": 2},
+    "resources": {"cpu": "100m"},
+    "kubernetes": {"disruption_budget": {"max_unavailable": 1}},
 }
-"""Grants that a quiet day does not use, and what for."""
+DRIFT = {
+    "deployments": {"progressDeadlineSeconds": 77},
+    "services": {"sessionAffinity": "ClientIP"},
+    "horizontalpodautoscalers": {"maxReplicas": 3},
+    "poddisruptionbudgets": {"maxUnavailable": 2},
+}
+"""Fields of a spec that somebody changes."""
 
 
 class Installed(ClusterPlatform):
@@ -62,6 +62,7 @@ class Installed(ClusterPlatform):
             "replicas": 2,
             "database": {"secret": "own", "key": "database"},
             "webhookSecret": {"secret": "own", "key": "webhook"},
+            "tokens": {"secret": "own", "key": "tokens"},
             "namespaces": self.environments,
             "buildNamespace": BUILDS,
             "crds": {"enabled": False},
@@ -104,36 +105,19 @@ class Installed(ClusterPlatform):
             own = connection.info
             url = f"postgresql://{own.user}:{own.password}@{own.host}:{own.port}/{self.mark}"
         meta = {"name": "own", "namespace": self.release}
-        data = {"database": url, "webhook": secrets.token_hex()}
+        tokens = (Layout(self.home).secrets / "tokens.json").read_text()
+        data = {"database": url, "webhook": secrets.token_hex(), "tokens": tokens}
         secret = {"apiVersion": "v1", "kind": "Secret", "metadata": meta, "stringData": data}
         self.cluster.apply(secret, namespace=self.release)
 
-    def deployment(self, model: str, environment: str = "prod") -> dict[str, object]:
-        """As the ModelDeployment tells it, for its API is inside."""
-        for found in self.cluster.get("modeldeployments", "-n", environment)["items"]:
-            if found["spec"]["model"] == model:
-                status = found.get("status", {})
-                route = self.cluster.run(
-                    "get", "httproute", found["metadata"]["name"], "-n", environment, "-o", "json"
-                )
-                backends = (
-                    json.loads(route.stdout)["spec"]["rules"][0]["backendRefs"]
-                    if route.returncode == 0
-                    else []
-                )
-                return {
-                    "id": found["metadata"]["name"],
-                    "state": status.get("state"),
-                    "reason": status.get("reason"),
-                    "message": status.get("message"),
-                    "url": status.get("url"),
-                    "serving": {"version": status.get("serving")},
-                    "predictors": [
-                        {"version": b["name"].split("-v")[-1].split("-")[0], "weight": b["weight"]}
-                        for b in backends
-                    ],
-                }
-        return {}
+    def url(self, name: str) -> str:
+        """Where a Deployer answers, which is inside; nowhere while none is ready."""
+        assert name == "deployer"
+        return next(iter(self.pods().values()), "http://127.0.0.1:9")
+
+    def cli(self, *arguments: str, code: int = 0, seconds: float = 600, stdin: str = "") -> str:
+        self.env["SCHNITZEL_DEPLOYER_URL"] = self.url("deployer")
+        return super().cli(*arguments, code=code, seconds=seconds, stdin=stdin)
 
     def _helm(self, *arguments: str) -> None:
         command = [self.cluster.program("helm"), "--kubeconfig", str(self.cluster.kubeconfig)]
@@ -145,12 +129,17 @@ class Installed(ClusterPlatform):
 
 @pytest.fixture(scope="module")
 def platform(tmp_path_factory):
-    made = Installed(cluster(), tmp_path_factory.mktemp("installed") / "home")
+    limits = {"limits": {"images": ["*"]}}
+    made = Installed(cluster(), tmp_path_factory.mktemp("installed") / "home", settings=limits)
+    ready = {"image": small_image(made.cluster)}
     try:
-        log_models(
-            made.mlflow.url,
-            [{"name": made.model("calm"), "kind": "constant", "say": say} for say in (1, 2)],
-        )
+        models = [
+            {"name": made.model("calm"), "serving": ready},
+            {"name": made.model("used"), "serving": AUTOSCALED},
+            {"name": made.model("used"), "serving": AUTOSCALED, "say": 2},
+            {"name": made.model("taken"), "serving": ready},
+        ]
+        log_models(made.mlflow.url, [model | {"kind": "constant"} for model in models])
         made.up()
         yield made
     finally:
@@ -177,32 +166,23 @@ def asked(entry) -> str:
     return f"{reference.get('apiGroup', '')} {name} {entry['verb']}"
 
 
-def test_promotions_are_served_without_a_lost_request(platform):
-    name, where = platform.model("calm"), platform.environment("prod")
-    platform.mlflow.alias(name, where, 1)
-    seen = platform.serving("calm", 1, seconds=600)
-    with Load(seen["url"]) as load:
-        platform.mlflow.stage(name, 2, "Production")
-        platform.serving("calm", 2)
-        platform.mlflow.stage(name, 1, "Production")
-        platform.serving("calm", 1)
-    assert not load.failed
-    assert load.versions() == {"1", "2"}
+def where(platform, namespace: str) -> str:
+    return "builds" if namespace == BUILDS else namespace.removeprefix(f"{platform.mark}-")
 
 
 def granted(platform) -> set[str]:
-    """What our account may do, as the Roles bound to it say."""
+    """What our account may do in each namespace, as the Roles bound to it say."""
     found = set()
-    for where in (*platform.environments, BUILDS):
+    for namespace in (*platform.environments, BUILDS):
         bound = {
             binding["roleRef"]["name"]
-            for binding in platform.cluster.get("rolebindings", "-n", where)["items"]
+            for binding in platform.cluster.get("rolebindings", "-n", namespace)["items"]
             if binding["subjects"][0].get("namespace") == platform.release
         }
-        for role in platform.cluster.get("roles", "-n", where)["items"]:
+        for role in platform.cluster.get("roles", "-n", namespace)["items"]:
             for rule in role["rules"] if role["metadata"]["name"] in bound else ():
                 found |= {
-                    f"{group} {resource} {verb}"
+                    f"{where(platform, namespace)}: {group} {resource} {verb}"
                     for group in rule["apiGroups"]
                     for resource in rule["resources"]
                     for verb in rule["verbs"]
@@ -210,24 +190,91 @@ def granted(platform) -> set[str]:
     return found
 
 
-def test_its_role_is_what_it_uses_and_nothing_was_refused(platform):
-    grants = granted(platform)
+def used(platform) -> set[str]:
+    """What our account asked for, and was not refused, in the same words."""
+    return {
+        f"{where(platform, entry['objectRef'].get('namespace', ''))}: {asked(entry)}"
+        for entry in audit(platform)
+        if "objectRef" in entry and entry["responseStatus"]["code"] != 403
+    }
+
+
+def test_its_role_suffices_for_all_that_it_does_and_has_nothing_more(platform):
+    """Served, previewed, updated, put back, looked into, retired; an environment built and gone."""
+    name, prod = platform.model("used"), platform.environment("prod")
+    kubectl = platform.cluster.kubectl
+    at = ("-e", prod)
+    platform.mlflow.alias(name, prod, 1)
+    seen = platform.serving("used", 1, seconds=600)
+
+    platform.cli("deploy", "pause", name, *at, "--reason", "a look")
+    platform.mlflow.alias(name, prod, 2)
+    platform.wait(name, lambda d: (d["wanted"] or {}).get("version") == "2", prod)
+    assert "Deployment/" in platform.cli("deploy", "diff", name, *at)
+    with Load(seen["url"], 20, 2) as load:
+        platform.cli("deploy", "resume", name, *at)
+        [predictor] = platform.serving("used", 2)["predictors"]
+        wait_for(lambda: len(platform.objects("deployments")) == 1, "the old one to be gone", 60)
+    assert not load.failed, load.failed[:3]
+    assert load.versions() == {"1", "2"}
+
+    for kind, fields in DRIFT.items():
+        patch = json.dumps({"spec": fields})
+        kubectl("-n", prod, "patch", kind, predictor["name"], "--type=merge", "-p", patch)
+    patch = json.dumps({"data": {"predictor.json": "{}"}})
+    kubectl("-n", prod, "patch", "configmap", predictor["name"], "-p", patch)
+    platform.cli("deploy", "logs", name, *at)
+
+    record = platform.cluster.get("modeldeployment", seen["id"], "-n", prod)
+    theirs = {k: record[k] for k in ("apiVersion", "kind", "spec")}
+    taken = platform.model("taken")
+    meta = {"metadata": {"name": deployment_id(taken, prod)}}
+    platform.cluster.apply(theirs | meta, namespace=prod)
+    platform.mlflow.alias(taken, prod, 1)
+    put_back = {
+        f"prod: {group} {kind} patch"
+        for kind, group in {
+            "deployments": "apps", "services": "", "configmaps": "",
+            "horizontalpodautoscalers": "autoscaling", "poddisruptionbudgets": "policy",
+        }.items()
+    }  # fmt: skip
+    met = {"prod: schnitzel.dev modeldeployments get"}
+    wait_for(lambda: put_back | met <= used(platform), "all drift to be put back", 120, every=1)
+
+    platform.mlflow.drop_alias(name, prod)
+    platform.wait(name, lambda d: d["state"] == "Retired", prod, 120)
+    platform.mlflow.drop_alias(taken, prod)
+    kubectl("-n", platform.release, "delete", "pods", "--all")  # they asked for the environment
+    wait_for(lambda: len(platform.pods()) == 2 and platform.holder(), "Deployers", 120)
+    mine = ("configmaps", "-n", BUILDS, "-l", f"schnitzel.dev/platform={platform.mark}")
+    [known] = platform.cluster.get(*mine)["items"]
+    long_ago = json.dumps({"data": {"made": "1"}})
+    kubectl("patch", "configmap", known["metadata"]["name"], "-n", BUILDS, "-p", long_ago)
+    platform.cli("image", "collect", "--yes")
+    assert not platform.cluster.get(*mine)["items"]
+
+    grants, idle = granted(platform), set[str]()
     assert grants
-    seen: dict[str, list[str]] = {}
 
     def all_used() -> bool:
-        used = {asked(e) for e in audit(platform) if "objectRef" in e}
-        seen["idle"] = [
-            g for g in sorted(grants - used) if not any(re.fullmatch(k, g) for k in UNUSED)
-        ]
-        return not seen["idle"]
+        nonlocal idle
+        idle = grants - used(platform)
+        return not idle
 
-    try:  # the old predictor goes once it has drained, and the log is written a little later
-        wait_for(all_used, "every grant to be used", 60, every=1)
+    try:  # the log is written a little later
+        wait_for(all_used, "every grant to be used", 30, every=1)
     except AssertionError:
-        pytest.fail(f"granted, and used by nothing here: {seen['idle']}")
+        pytest.fail(f"granted, and used by nothing: {sorted(idle)}")
     refused = [e for e in audit(platform) if e["responseStatus"]["code"] == 403]
     assert not refused, refused[:3]
+
+
+def calm(platform) -> str:
+    """Have a model served; its name."""
+    name = platform.model("calm")
+    platform.mlflow.alias(name, platform.environment("prod"), 1)
+    platform.serving("calm", 1, seconds=600)
+    return name
 
 
 def test_a_steady_look_writes_nothing_but_its_lease(platform):
@@ -240,8 +287,7 @@ def test_a_steady_look_writes_nothing_but_its_lease(platform):
     def renewals() -> int:
         return sum("leases" in asked(e) and e["verb"] == "update" for e in audit(platform))
 
-    platform.serving("calm", 1)
-    wait_for(lambda: len(platform.objects("deployments")) == 1, "the old one to be gone", 60)
+    calm(platform)
     begun = renewals()
     wait_for(lambda: renewals() > begun + 1, "everything to have settled", 30)
     before, begun = writes(), renewals()
@@ -250,7 +296,7 @@ def test_a_steady_look_writes_nothing_but_its_lease(platform):
 
 
 def test_either_pod_answers_and_one_takes_over_from_the_other(platform):
-    name = platform.model("calm")
+    name = calm(platform)
     said: dict[str, object] = {}
 
     def states(url: str) -> dict[str, str] | str:
@@ -261,7 +307,8 @@ def test_either_pod_answers_and_one_takes_over_from_the_other(platform):
             return repr(error)
         if answer.status_code != 200:
             return answer.text
-        return {one["model"]: one["state"] for one in answer.json()["deployments"]}
+        found = {one["model"]: one["state"] for one in answer.json()["deployments"]}
+        return {name: found[name]} if found else {}
 
     def acting() -> str:
         """Which pod acts, if both are ready and either answers."""

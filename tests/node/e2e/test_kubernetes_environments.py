@@ -67,6 +67,7 @@ def platform(other, tmp_path_factory):
             },
             "limits": {"images": [server]},
         },
+        builds=False,
     )
     try:
         for name in ("dev", "prod"):

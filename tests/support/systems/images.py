@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import fcntl
+import json
 import os
 import shutil
 import subprocess
@@ -57,7 +58,7 @@ def previous(cluster: Cluster, folder: Path) -> Previous:
     """The commit before what is checked out here: HEAD where files differ from it, else HEAD~1.
 
     Where there is no earlier commit (a shallow clone, no git), or its model server is the same byte
-    for byte, the image has a label more, so that there is something to upgrade from.
+    for byte, a line is added to a module that the server runs: the two images differ in any case.
     """
     told = _earlier(folder)
     if not told:
@@ -67,10 +68,14 @@ def previous(cluster: Cluster, folder: Path) -> Previous:
             copy(ROOT / part, folder / part)
     names, env = ("model-server",), _environment(cluster)
     if _called(folder, names, env) == _called(ROOT, names, env):
-        with (folder / "images/model-server/Dockerfile").open("a") as file:
-            file.write('LABEL schnitzel.dev/previous="yes"\n')
-        told += ", its model server being the present one with another label"
-    return Previous(folder, built(cluster, *names, root=folder)["model-server"], told)
+        with (folder / "serving/__main__.py").open("a") as file:
+            file.write("# The version before this one.\n")
+        told += ", its model server being the present one with a line more"
+    server = built(cluster, *names, root=folder)["model-server"]
+    present = built(cluster, *names)["model-server"]
+    layers = [set(_layers(cluster, image)) for image in (server, present)]
+    assert layers[0] != layers[1], f"{server} and {present} have the same files"
+    return Previous(folder, server, told)
 
 
 def as_pushed(cluster: Cluster, image: str) -> str:
@@ -150,6 +155,12 @@ def _crane_image(program: str, crane: Path, env: dict[str, str]) -> str:
 def _digest(cluster: Cluster, image: str) -> str:
     """An image's digest in the registry, or "" if it is not there."""
     return _status([cluster.program("crane"), "digest", "--insecure", image]).stdout.strip()
+
+
+def _layers(cluster: Cluster, image: str) -> list[str]:
+    """The digests of an image's layers."""
+    crane = [cluster.program("crane"), "manifest", "--insecure", as_pushed(cluster, image)]
+    return [layer["digest"] for layer in json.loads(_run(crane, dict(os.environ)))["layers"]]
 
 
 @contextmanager

@@ -1,16 +1,26 @@
-"""What is on a cluster is what should be: nothing of ours is left over, nobody else's is taken."""
+"""A promotion on a cluster, an update under load, a rollback, a broken version; and what is left.
+
+The first stories of the contract; the others: tests/node/contract/test_kubernetes.py.
+"""
 
 from __future__ import annotations
 
 import copy
 
 import pytest
-from support.models import log_models
-from support.platform.cluster import ClusterPlatform
+from contract.places.fixture import place_at
+from contract.places.kubernetes import ClusterPlace
+from contract.stories import (  # noqa: F401
+    test_a_promotion_by_alias_is_served,
+    test_a_version_that_cannot_load_leaves_the_old_one_serving,
+    test_an_older_version_promoted_later_is_a_rollback,
+    test_an_update_takes_over_without_a_lost_request,
+)
 from support.run.wait import wait_for
 from support.systems.cluster import cluster
 
 pytestmark = pytest.mark.timeout(900)
+place = place_at(lambda home: ClusterPlace(cluster(), home))
 
 KINDS = (
     "modeldeployments", "httproutes", "deployments", "services", "configmaps",
@@ -19,31 +29,11 @@ KINDS = (
 BUDGET = {"kubernetes": {"disruption_budget": {"max_unavailable": 1}}}
 
 
-@pytest.fixture(scope="module")
-def platform(tmp_path_factory):
-    made = ClusterPlatform(cluster(), tmp_path_factory.mktemp("prune") / "home")
-    name = made.model("tidy")
-    try:
-        log_models(
-            made.mlflow.url,
-            [
-                {"name": name, "kind": "constant", "say": 1, "serving": BUDGET},
-                {"name": name, "kind": "constant", "say": 2},
-                {"name": name, "kind": "load-error", "say": 3},
-            ],
-        )
-        made.up()
-        yield made
-    finally:
-        made.down()
-
-
-def everything(platform) -> dict[tuple[str, str], dict]:
-    """Every object in the namespace that somebody made, by kind and name."""
-    found = platform.objects(",".join(KINDS))
+def everything(place) -> dict[tuple[str, str], dict]:
+    """Every object of this model's, or with a name like theirs, by kind and name."""
+    found = place.platform.objects(",".join(KINDS))
     named = {(o["kind"], o["metadata"]["name"]): o for o in found}
-    del named["ConfigMap", "kube-root-ca.crt"]
-    return named
+    return {key: obj for key, obj in named.items() if key[1].startswith(place.model("tidy"))}
 
 
 def serving_one(seen: dict) -> str:
@@ -88,13 +78,13 @@ def strangers(ours: list[dict]) -> list[dict]:
     return made
 
 
-def exactly(platform, wanted: set[tuple[str, str]]) -> None:
+def exactly(place, wanted: set[tuple[str, str]]) -> None:
     """Wait until what is there is this and nothing else."""
     seen: set[tuple[str, str]] = set()
 
     def same() -> bool:
         nonlocal seen
-        seen = set(everything(platform))
+        seen = set(everything(place))
         return seen == wanted
 
     try:
@@ -103,37 +93,41 @@ def exactly(platform, wanted: set[tuple[str, str]]) -> None:
         pytest.fail(f"too many: {sorted(seen - wanted)}; missing: {sorted(wanted - seen)}")
 
 
-def test_after_update_failure_and_retirement_only_what_should_be_there_is(platform):
-    name, where = platform.model("tidy"), platform.environment("prod")
-    platform.mlflow.alias(name, where, 1)
-    seen = platform.serving("tidy", 1, seconds=600)
+def test_after_update_failure_and_retirement_only_what_should_be_there_is(place):
+    tidy = {"name": "tidy", "kind": "constant"}
+    place.models(
+        [
+            tidy | {"say": 1, "serving": BUDGET},
+            tidy | {"say": 2},
+            tidy | {"kind": "load-error", "say": 3},
+        ]
+    )
+    place.alias("tidy", 1)
+    seen = place.serves("tidy", 1, seconds=600)
     deployment, first = seen["id"], serving_one(seen)
     kept = {("ModelDeployment", deployment), ("HTTPRoute", deployment)}
     own = {(kind, first) for kind in ("ConfigMap", "Deployment", "Service", "PodDisruptionBudget")}
-    exactly(platform, kept | own)
+    exactly(place, kept | own)
 
-    platform.cluster.apply(*strangers(list(everything(platform).values())), namespace=where)
-    theirs = {k: o for k, o in everything(platform).items() if k not in kept | own}
+    where = place.environment
+    place.cluster.apply(*strangers(list(everything(place).values())), namespace=where)
+    theirs = {k: o for k, o in everything(place).items() if k not in kept | own}
     assert len(theirs) == 3 * len(kept | own)
 
-    platform.mlflow.alias(name, where, 2)
-    second = serving_one(platform.serving("tidy", 2))
+    place.alias("tidy", 2)
+    second = serving_one(place.serves("tidy", 2))
     own = {(kind, second) for kind in ("ConfigMap", "Deployment", "Service")}
-    exactly(platform, kept | own | set(theirs))
+    exactly(place, kept | own | set(theirs))
 
-    platform.mlflow.alias(name, where, 3)
-    platform.wait(name, lambda d: d["reason"] == "LoadError", where, 120)
-    exactly(platform, kept | own | set(theirs))
+    place.alias("tidy", 3)
+    place.wait("tidy", lambda d: d["reason"] == "LoadError")
+    exactly(place, kept | own | set(theirs))
 
-    platform.mlflow.drop_alias(name, where)
-    platform.wait(name, lambda d: d["state"] == "Retired", where, 60)
-    exactly(platform, {("ModelDeployment", deployment), *theirs})
-    now = everything(platform)
+    place.platform.mlflow.drop_alias(place.model("tidy"), where)
+    place.wait("tidy", lambda d: d["state"] == "Retired")
+    exactly(place, {("ModelDeployment", deployment), *theirs})
+    now = everything(place)
     for key, was in theirs.items():
         assert set_by_somebody(now[key]) == set_by_somebody(was)
-    ours = f"schnitzel.dev/platform={platform.mark}"
-    wait_for(
-        lambda: not platform.cluster.get("pods", "-n", where, "-l", ours)["items"],
-        "the last pod to be gone",
-        60,
-    )
+    ours = f"schnitzel.dev/deployment={deployment}"
+    wait_for(lambda: not place.labelled(ours, "Pod"), "the last pod to be gone", 60)

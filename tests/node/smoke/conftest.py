@@ -1,0 +1,3 @@
+"""Fixtures of node/smoke."""
+
+from support.fixtures.images import cluster, crane, images
