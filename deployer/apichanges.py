@@ -7,6 +7,7 @@ from pydantic import BaseModel
 
 from deployer import answers, views
 from deployer.engine import Engine
+from deployer.history import Event
 from deployer.interventions import Word
 
 
@@ -60,5 +61,8 @@ def add(app: FastAPI, engine: Engine, subject: Callable[..., str]) -> None:
 
     @app.post("/api/v1/reconcile")
     def reconcile(who: str = Depends(subject)) -> answers.Looking:
+        world = engine.world
+        event = Event("", "operator", "reconcile", None, None, "a person asked", who)
+        world.history.append(event, world.clock())
         engine.look()
         return {"looking": True, "for": who}

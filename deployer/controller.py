@@ -197,10 +197,10 @@ class Controller:
 
     def accept_registry(self, who: str) -> None:
         """A person's word: this registry is the right one."""
+        event = Event("", "operator", "accept registry", None, None, "", who)
+        self.world.history.append(event, self.world.clock())  # also if it cannot be reached now
         self.world.marker.accept()
         self.world.registry.forget()
-        event = Event("", "operator", "accept registry", None, None, "", who)
-        self.world.history.append(event, self.world.clock())
         self.watch.hint(None)
 
     def look(self) -> None:

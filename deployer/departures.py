@@ -44,13 +44,16 @@ class Departures:
         self._look: _Look | None = None
         self._let_go: dict[str, float] = {}
 
-    def ask(self, record: Record, policy: Policy, now: float) -> Retirements:
+    def ask(
+        self, record: Record, policy: Policy, now: float, *, reserve: bool = True
+    ) -> Retirements:
         """How many are going, this one included; unless they are too many it counts as gone.
 
         Args:
             record: whose champion is to go.
             policy: how many may.
             now: seconds since the epoch.
+            reserve: whether it goes, if they are not too many; False if that is only shown.
         """
         with self._lock:  # from the count to the note of it: another pass counts after that
             look = self._look
@@ -59,7 +62,7 @@ class Departures:
             self._let_go = {k: at for k, at in self._let_go.items() if now - at < self._window}
             going = look.going | self._let_go.keys() | {record.id}
             found = Retirements(len(going), look.deployments)
-            if record.allow_retire or not found.excessive(policy):
+            if reserve and (record.allow_retire or not found.excessive(policy)):
                 self._let_go[record.id] = now
             return found
 

@@ -29,6 +29,8 @@ class _Seen:
     step: rollout.Step
     todo: plan.Plan
     refused: UnsafePlan | None
+    unusable: bool
+    """Whether the serving spec of the version that is promoted cannot be used."""
     now: float
 
 
@@ -90,7 +92,7 @@ class Reconciler:
             SchnitzelError: What runs cannot be seen, or not be rendered.
         """
         target = self._target(environment)
-        seen = self._look(self._record(model, environment), target)
+        seen = self._look(self._record(model, environment), target, acts=False)
         rendered = target.preview(seen.todo.goal)
         return plan.reviewable(seen.todo, seen.refused, rendered), rendered
 
@@ -98,8 +100,10 @@ class Reconciler:
         """Look, decide, and remember what was decided."""
         world = self.world
         target = self._target(remembered.environment)
-        seen = self._look(remembered, target)
+        seen = self._look(remembered, target, acts=True)
         step, now = seen.step, seen.now
+        note = world.invalid.add if seen.unusable else world.invalid.discard
+        note(remembered.id)
         if step.record.next_sequence > remembered.next_sequence:
             signed = world.promoters.sign(step.record, remembered.next_sequence, now)
             step = replace(step, record=signed)
@@ -123,25 +127,28 @@ class Reconciler:
         )
         return Found(remembered, step, told)
 
-    def _look(self, record: Record, target: Target) -> _Seen:
-        """Look and decide: what is wanted, the next step, where it leads, and whether it may."""
+    def _look(self, record: Record, target: Target, *, acts: bool) -> _Seen:
+        """Look and decide: what is wanted, the next step, where it leads, and whether it may.
+
+        Only where it `acts` on that is a retirement counted for the others.
+        """
         world = self.world
         policy = world.settings.rollout_policy(record.environment)
         observed = target.observe(record.id)
-        record, wanted = self._decide(record, observed)
+        record, wanted, unusable = self._decide(record, observed)
         frozen = bool(world.marker.frozen)
         now = world.clock()
         step, todo = self._next(wanted, observed, record, now, hold=frozen)
         refused: UnsafePlan | None = None
         try:
-            leaving = self._retirements(todo, record, policy, now)
+            leaving = self._retirements(todo, record, policy, now, acts=acts)
             plan.raise_if_unsafe(todo, record, leaving, policy)
         except UnsafePlan as error:
             refused, wanted = error, replace(wanted, retire=False)
             step, _ = self._next(wanted, observed, record, now, hold=True)
         if record.pause:  # show what would be done
             _, todo = self._next(wanted, observed, replace(record, pause=None), now)
-        return _Seen(observed, wanted, step, todo, refused, now)
+        return _Seen(observed, wanted, step, todo, refused, unusable, now)
 
     def _record(self, model: str, environment: str) -> Record:
         key = naming.deployment_id(model, environment)
@@ -163,7 +170,7 @@ class Reconciler:
         goal = plan.goal(wanted, observed, step.deployment, step.record, step.waiting)
         return step, plan.make(observed, goal, retiring=retiring)
 
-    def _decide(self, record: Record, observed: Observed) -> tuple[Record, Wanted]:
+    def _decide(self, record: Record, observed: Observed) -> tuple[Record, Wanted, bool]:
         world = self.world
         environment = record.environment
         snapshot = world.registry.snapshot
@@ -186,9 +193,8 @@ class Reconciler:
         renewed = upgrade.renew(record, wanted.champion, server)
         if renewed != record:
             record, wanted = renewed, desired.want(renewed, layers, limits, policy, now)
-        note = world.invalid.add if wanted.problem else world.invalid.discard
-        note(record.id)
-        return record, replace(wanted, problem=wanted.problem or problem)
+        unusable = wanted.problem is not None
+        return record, replace(wanted, problem=wanted.problem or problem), unusable
 
     def _upgrade(self, now: float) -> upgrade.Upgrade:
         """How far an upgrade is, as of a moment ago; a halt holds at once."""
@@ -217,12 +223,12 @@ class Reconciler:
                 self._rolling.discard(record.id)
 
     def _retirements(
-        self, todo: plan.Plan, record: Record, policy: Policy, now: float
+        self, todo: plan.Plan, record: Record, policy: Policy, now: float, *, acts: bool
     ) -> plan.Retirements:
         """How many champions are going at the same time; not counted where none is to go."""
         if not todo.retires_champion:
             return plan.Retirements(0, 0)
-        return self._departures.ask(record, policy, now)
+        return self._departures.ask(record, policy, now, reserve=acts)
 
 
 def _foreseen(failure: Exception, model: str, environment: str) -> SchnitzelError:

@@ -113,8 +113,8 @@ def check(headers: Mapping[str, str], body: bytes, secret: str, now: float) -> N
     timestamp = headers.get("x-mlflow-timestamp", "")
     signed = f"{delivery}.{timestamp}.".encode() + body
     digest = hmac.new(secret.encode(), signed, hashlib.sha256).digest()
-    expected = "v1," + base64.b64encode(digest).decode()
-    if not hmac.compare_digest(expected, headers.get("x-mlflow-signature", "")):
+    expected = b"v1," + base64.b64encode(digest)
+    if not hmac.compare_digest(expected, headers.get("x-mlflow-signature", "").encode()):
         raise Unauthorised("This webhook is not signed with this platform's secret.")
     if not timestamp.isdigit() or abs(now - int(timestamp)) > TOLERANCE_SECONDS:
         raise Unauthorised("This webhook is too old.")

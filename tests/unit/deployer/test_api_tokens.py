@@ -1,0 +1,386 @@
+"""What changes something asks who wants it; what only reads changes nothing.
+
+The routes are those of the API itself, so that a new one is asked for its token, too.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import hashlib
+import hmac
+import json
+import sqlite3
+import threading
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import httpx
+import pytest
+from fastapi import FastAPI
+from starlette.routing import Route
+from support.run.wait import wait_for
+from support.world import served
+
+from deployer import api
+from deployer import settings as settings_of
+from deployer.collecting import Built, Inventory
+from deployer.controller import Controller
+from deployer.database import Database
+from deployer.departures import LOOK_SECONDS
+from deployer.history import History
+from deployer.marker import Marker
+from deployer.metrics import Metrics
+from deployer.mirror import Mirror
+from deployer.promoters import Promoters
+from deployer.reading import Reading
+from deployer.reconcile import Reconciler
+from deployer.records import Records
+from deployer.recordstores import RecordStores
+from deployer.registry import Registry
+from deployer.rendered import Act, Node, ObjectChange, Preview
+from deployer.rest import Rest
+from deployer.state import Absence, Description, Mark, Observed, Record
+from deployer.versions import RegistrySnapshot, VersionId
+from deployer.watch import Watch
+from deployer.web import tryit
+from deployer.world import World
+
+TOKEN, SUBJECT, SECRET = "correct-horse", "ada", "hunter2"
+ID = "angler-prod"
+SETTINGS = """
+environments: {prod: {stage: Production}}
+policy: {max_retirements: 1, max_retirement_share: 0}
+"""
+
+BODIES: dict[str, Any] = {
+    "/api/v1/deployments/{deployment}/apply": {"adopt": True, "retry": True},
+    "/api/v1/deployments/{deployment}/pause": {"reason": "a measurement"},
+    "/api/v1/deployments/{deployment}/resume": None,
+    "/api/v1/registry/accept": None,
+    "/api/v1/reconcile": None,
+    "/api/v1/upgrade": {"halt": True},
+    "/api/v1/images/collect": {"names": ["e1"]},
+}
+"""A valid request of each route that asks for a token."""
+
+WEBHOOK, FORM = "/webhooks/mlflow", "/live/deployments/{deployment}/try"
+OTHERWISE = {WEBHOOK, FORM}
+"""Routes that take another proof: MLflow's signature, and that our own page asks."""
+
+READS = {"GET", "HEAD", "OPTIONS"}
+
+
+class Target:
+    """A target that runs nothing, and counts what it is asked to change."""
+
+    name, server = "local", ""
+
+    def __init__(self) -> None:
+        self.changed: list[str] = []
+        self.stranger = ObjectChange(Act.CONFLICT, "Service", "angler-prod-v1", uid="u-1")
+
+    def observe(self, _: str) -> Observed:
+        return Observed({}, 1.0)
+
+    def apply(self, *_: object) -> None:
+        self.changed.append("apply")
+
+    def collect(self, *_: object) -> None:
+        self.changed.append("collect")
+
+    def preview(self, _: object) -> Preview:
+        return Preview((self.stranger,), digest="rendered")
+
+    def environments(self, _: object) -> Inventory:
+        return Inventory("here", (Built("e1", "e1", "l", "3.11", 1, 1.0, 1.0),))
+
+    def tree(self, deployment: str) -> Node:
+        return Node("ModelDeployment", deployment)
+
+    def deployments(self) -> set[tuple[str, str]]:
+        return set()
+
+    def url(self, model: str, environment: str) -> str:
+        return f"http://gateway/{environment}/{model}/"
+
+    def logs(self, *_: object) -> str:
+        return "a line\n"
+
+    def tell(self, _: object) -> None: ...
+    def close(self) -> None: ...
+    def check(self) -> list[object]:
+        return []
+
+    def pages(self) -> list[object]:
+        return []
+
+
+@dataclass
+class Platform:
+    """A Deployer's real loop, records and account, and its API."""
+
+    home: Path
+    controller: Controller
+    target: Target
+    app: FastAPI
+    hints: list[str | None]
+
+    @property
+    def routes(self) -> list[tuple[str, str]]:
+        return routes(self.app)
+
+    def ask(self, method: str, path: str, token: str | None = None, **more: Any) -> httpx.Response:
+        headers = {"Authorization": token} if token is not None else {}
+        url = path.format(deployment=ID, name="page.js")
+        return self.send(method, url, headers=headers, **more)
+
+    def send(self, method: str, url: str, **more: Any) -> httpx.Response:
+        async def send() -> httpx.Response:
+            transport = httpx.ASGITransport(app=self.app)
+            async with httpx.AsyncClient(transport=transport, base_url="http://here") as client:
+                return await client.request(method, url, **more)
+
+        return asyncio.run(send())
+
+    def kept(self) -> Any:
+        """All that a change would leave behind."""
+        connection = sqlite3.connect(self.home / "deployer.db")
+        tables = [
+            connection.execute(query).fetchall()
+            for query in (
+                "SELECT * FROM records ORDER BY id",
+                "SELECT * FROM memory ORDER BY name",
+                "SELECT * FROM history ORDER BY sequence",
+            )
+        ]
+        connection.close()
+        world = self.controller.world
+        return tables, list(self.target.changed), set(world.invalid), list(self.hints)
+
+
+def routes(app: Any) -> list[tuple[str, str]]:
+    """Every method of every route; a mounted app or a socket would have to be looked at anew."""
+    found = []
+    for route in app.routes:
+        assert isinstance(route, Route), f"{route} is no plain route"
+        found += [(method, route.path) for method in sorted(route.methods or ())]
+    return found
+
+
+BARE: Any = SimpleNamespace(metrics=Metrics())
+ALL = routes(api.make(BARE, Path("nowhere"), "", ["*"]))
+CHANGES = [each for each in ALL if each[0] not in READS]
+GUARDED = [each for each in CHANGES if each[1] not in OTHERWISE]
+
+
+@pytest.fixture
+def platform(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Platform]:
+    monkeypatch.setenv("SCHNITZEL_HOME", str(tmp_path))
+    (tmp_path / "platform.yaml").write_text(SETTINGS)
+    settings = settings_of.load({})
+    database, rest, target = (
+        Database(tmp_path / "deployer.db"),
+        Rest("http://127.0.0.1:1"),
+        Target(),
+    )
+    kept = Records(database)
+    records = RecordStores(kept, {})
+    records.save(Record(ID, "angler", "prod"))
+    marker = Marker(rest, kept, settings.platform_id)
+    monkeypatch.setattr(marker, "check", lambda: None)
+    registry = Registry(rest, marker.check)
+    mirror = Mirror(rest, kept, marker.advance)
+    world: Any = World(
+        settings, registry, Reading(registry, lambda *_: None), marker, records,
+        History(database), mirror, Promoters(rest), {"prod": target}, time.time,  # type: ignore[dict-item]
+    )  # fmt: skip
+    hints: list[str | None] = []
+
+    def watch(changed: Any) -> Watch:
+        made = Watch(registry, marker, ["prod"], lambda: False, changed, 0.1, 30, time.time)
+        monkeypatch.setattr(made, "hint", hints.append)
+        return made
+
+    controller = Controller(world, watch, Metrics())
+    controller.start()
+    wait_for(controller.has_looked, "a look at the one on record")
+    controller.close()  # from here on only requests change anything
+    target.changed.clear()
+    tokens = tmp_path / "tokens.json"
+    tokens.write_text(json.dumps({hashlib.sha256(TOKEN.encode()).hexdigest(): SUBJECT}))
+    app = api.make(controller, tokens, SECRET, ["here"])
+    yield Platform(tmp_path, controller, target, app, hints)
+    mirror.close()
+    rest.close()
+    database.close()
+
+
+def test_every_route_that_changes_something_is_looked_at_here():
+    assert {path for _, path in CHANGES} == {*BODIES, *OTHERWISE}
+
+
+@pytest.mark.parametrize(("method", "path"), GUARDED)
+def test_without_a_token_nothing_is_changed(platform, method, path):
+    before = platform.kept()
+    for token in (None, "", "Bearer", "Bearer  ", f"Basic {TOKEN}", TOKEN):
+        answer = platform.ask(method, path, token, json=BODIES.get(path, {}))
+        assert answer.status_code == 401
+        assert answer.json()["error"] == "A change needs a token that names who asks."
+    assert platform.kept() == before
+
+
+@pytest.mark.parametrize(("method", "path"), GUARDED)
+def test_with_a_wrong_token_nothing_is_changed_and_nothing_told_of_the_right_one(
+    platform, method, path
+):
+    before = platform.kept()
+    digest = hashlib.sha256(TOKEN.encode()).hexdigest()
+    wrong = (TOKEN[:-1], TOKEN + "x", TOKEN.upper(), digest, SUBJECT, "\u00e9", "x" * 10_000)
+    answers = [
+        platform.ask(method, path, f"Bearer {each}".encode(), json=BODIES.get(path, {}))
+        for each in wrong
+    ]
+    assert {answer.status_code for answer in answers} == {401}
+    assert len({answer.text for answer in answers}) == 1, "each wrong one is told the same"
+    said = str(answers[0].headers) + answers[0].text
+    assert not [word for word in (TOKEN, digest, SUBJECT) if word in said]
+    assert platform.kept() == before
+
+
+@pytest.mark.parametrize(("method", "path"), GUARDED)
+def test_with_a_token_it_is_done_and_the_history_says_by_whom(platform, method, path):
+    before = len(platform.kept()[0][2])
+    answer = platform.ask(method, path, f"Bearer {TOKEN}", json=BODIES[path])
+    assert answer.status_code == 200, answer.text
+    history = platform.kept()[0][2]
+    assert len(history) > before
+    assert {row[8] for row in history[before:]} == {SUBJECT}
+
+
+def test_a_file_of_tokens_that_holds_no_hash_of_it_lets_nobody_in(platform):
+    for text in ("", "[]", "{", "null", '{"\u00e9": 1}', f'{{"{TOKEN}": "ada"}}'):
+        (platform.home / "tokens.json").write_text(text)
+        assert platform.ask("POST", "/api/v1/reconcile", f"Bearer {TOKEN}").status_code == 401
+    (platform.home / "tokens.json").unlink()
+    assert platform.ask("POST", "/api/v1/reconcile", f"Bearer {TOKEN}").status_code == 401
+
+
+def test_a_token_is_compared_in_constant_time(platform, monkeypatch):
+    others = {hashlib.sha256(f"{n}".encode()).hexdigest(): f"user-{n}" for n in range(3)}
+    mine = json.loads((platform.home / "tokens.json").read_text())
+    (platform.home / "tokens.json").write_text(json.dumps(mine | others))
+    compared: list[bytes] = []
+    real = hmac.compare_digest
+
+    def compare(known: bytes, given: bytes) -> bool:
+        compared.append(known)
+        return real(known, given)
+
+    monkeypatch.setattr(hmac, "compare_digest", compare)
+    for token in (TOKEN, "wrong"):
+        compared.clear()
+        platform.ask("POST", "/api/v1/reconcile", f"Bearer {token}")
+        assert sorted(compared) == sorted(key.encode() for key in mine | others)
+
+
+def test_what_is_asked_of_a_registry_that_is_away_is_in_the_history_too(platform, monkeypatch):
+    monkeypatch.undo()
+    path = "/api/v1/registry/accept"
+    assert platform.ask("POST", path, f"Bearer {TOKEN}").status_code == 503
+    [row] = [row for row in platform.kept()[0][2] if row[4] == "accept registry"]
+    assert row[8] == SUBJECT
+
+
+def signed(body: bytes, secret: str = SECRET, at: float | None = None) -> dict[str, Any]:
+    stamp = str(int(time.time() if at is None else at))
+    digest = hmac.new(secret.encode(), f"d1.{stamp}.".encode() + body, hashlib.sha256).digest()
+    return {
+        "x-mlflow-delivery-id": "d1",
+        "x-mlflow-timestamp": stamp,
+        "x-mlflow-signature": "v1," + base64.b64encode(digest).decode(),
+    }
+
+
+def test_a_webhook_is_a_hint_only_if_mlflow_signed_it(platform):
+    body = json.dumps({"data": {"name": "angler"}}).encode()
+    before = platform.kept()
+    unsigned: list[dict[str, Any]] = [
+        {},
+        {"authorization": f"Bearer {TOKEN}"},
+        signed(body, "another"),
+        signed(body + b" "),
+        signed(body, at=time.time() - 3600),
+        signed(body) | {"x-mlflow-signature": b"v1,\xe9"},
+        signed(body) | {"x-mlflow-timestamp": b"\xb2"},
+    ]
+    for headers in unsigned:
+        answer = platform.send("POST", WEBHOOK, content=body, headers=headers)
+        assert answer.status_code == 401, headers
+        assert SECRET not in answer.text
+    assert platform.kept() == before
+    assert platform.send("POST", WEBHOOK, content=body, headers=signed(body)).status_code == 200
+    assert platform.hints == ["angler"]
+
+
+def test_the_page_s_form_asks_the_model_and_changes_nothing_of_the_platform(platform, monkeypatch):
+    asked: list[tuple[str, str]] = []
+
+    def ask(*what: str) -> tryit.Answer:
+        asked.append((what[0], what[1]))
+        return tryit.Answer(200, "[1]")
+
+    monkeypatch.setattr(tryit, "ask", ask)
+    before = platform.kept()
+    path = FORM.format(deployment=ID)
+    for headers in ({}, {"HX-Request": "false"}, {"Authorization": f"Bearer {TOKEN}"}):
+        form = {"input": "{}"}
+        assert platform.send("POST", path, data=form, headers=headers).status_code == 403
+    assert not asked
+    ours = {"HX-Request": "true"}
+    assert platform.send("POST", path, data={"input": "{}"}, headers=ours).status_code == 200
+    assert asked == [("http://gateway/prod/angler/", "{}")]
+    assert platform.kept() == before
+
+
+def test_what_only_reads_changes_nothing(platform):
+    version = VersionId("angler", 1, 1)
+    spoilt = Description("models:/m", None, "serving.yaml: replicas is no number.", "Mend it.")
+    marks = (Mark(version, "stage Production", 1, 1.0),)
+    record = Record(ID, "angler", "prod", marks=marks, descriptions={version.key: spoilt})
+    platform.controller.world.records.save(record)
+    before = platform.kept()
+    reads = [each for each in platform.routes if each[0] in READS]
+    assert len(reads) > 20
+    for method, path in reads:
+        answer = platform.ask(method, path)
+        assert answer.status_code in (200, 204, 503), f"{method} {path}: {answer.text}"
+        assert platform.kept() == before, f"{method} {path} changes something"
+
+
+def test_a_plan_that_is_looked_at_takes_nobody_s_turn_to_be_retired(platform):
+    now = time.time()
+    times = [now]
+    world = replace(platform.controller.world, clock=lambda: times[-1])
+    reconciler = Reconciler(world, threading.Event())
+    gone = Absence(now - 7200, 9, now)
+    first, second = (
+        replace(served(), id=f"{model}-prod", model=model, marks=(), absence=gone)
+        for model in ("one", "two")
+    )
+    world.registry._snapshot = RegistrySnapshot({}, now, frozenset({"one", "two"}))
+    world.records.save(first)
+    plan, _ = reconciler.preview("one", "prod")
+    assert plan["unsafe"] is None
+    # It is promoted again before a pass retires it; then the other one is to go.
+    world.records.save(replace(first, absence=None, serving=None))
+    world.records.save(second)
+    times.append(now + LOOK_SECONDS + 1)
+    done = reconciler.run("two", "prod", None)
+    assert not done.error
+    assert done.told.verdict.reason != "TooManyRetirements"
+    assert world.records.load("two-prod", "prod").serving is None
