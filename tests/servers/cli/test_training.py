@@ -9,13 +9,14 @@ from typing import Any
 
 import pytest
 from support.run.ports import free_port
+from support.systems.databases import airflow_database, mlflow_database
 
 from cli import errors
 from stack import platform
 from stack.errors import StackError
 from stack.paths import Layout
 
-pytestmark = pytest.mark.timeout(600)
+pytestmark = pytest.mark.timeout(1200)
 
 PROJECT = f"""\
 name: demo
@@ -64,6 +65,8 @@ def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
             patch.setenv(f"SCHNITZEL_{part}__PORT", str(free_port()))
         layout.projects.mkdir(parents=True)
         (layout.projects / "demo.json").write_text(f'{{"name": "demo", "path": "{project}"}}')
+        mlflow_database(layout.mlflow_database)
+        airflow_database(layout.airflow / "airflow.db")
         try:
             platform.up(layout=layout, only=("mlflow", "airflow"))
             yield layout.home
@@ -137,6 +140,8 @@ def test_a_detached_run_is_started_and_not_followed(train) -> None:
     ],
 )
 def test_an_unknown_run_or_step_is_a_usage_error(train, words, message: str) -> None:
+    if not train("run", "list", "demo", "-o", "json").json["runs"]:
+        train("train", "demo", "--detach")
     shown = train(*words)
     assert shown.code == errors.USAGE
     assert message in shown.err

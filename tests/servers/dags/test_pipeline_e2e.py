@@ -6,7 +6,9 @@ import sys
 from pathlib import Path
 
 import pytest
+from support.run.process import lives
 from support.run.wait import wait_for
+from support.systems.databases import airflow_database
 from support.systems.mlflow import MlflowServer
 
 ROOT = Path(__file__).parents[3]
@@ -63,7 +65,7 @@ def airflow(tmp_path_factory, mlflow):
         "AIRFLOW__CORE__FERNET_KEY": "",
         "MLFLOW_TRACKING_URI": mlflow.url,
     }
-    subprocess.run([BIN / "airflow", "db", "migrate"], env=environment, check=True, timeout=120)
+    airflow_database(home / "airflow" / "airflow.db")
     return environment
 
 
@@ -98,13 +100,6 @@ def runs(mlflow, experiment):
     found = mlflow.get("experiments/get-by-name", experiment_name=experiment)
     body = {"experiment_ids": [found["experiment"]["experiment_id"]]}
     return mlflow.post("runs/search", **body)["runs"]
-
-
-def alive(pid):
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
-    except (FileNotFoundError, ProcessLookupError):
-        return False
 
 
 def pairs(entries):
@@ -156,12 +151,12 @@ def test_the_forest_is_trained_registered_judged_and_promoted(airflow, mlflow, r
 def test_a_step_that_takes_too_long_fails_the_run_and_leaves_no_process(
     airflow, mlflow, register_here, make_project
 ):
-    folder = make_project(LINGERS.replace("TIMEOUT", "3s"), "lingers", linger__py=LINGERING)
+    folder = make_project(LINGERS.replace("TIMEOUT", "10s"), "lingers", linger__py=LINGERING)
     register_here(folder)
     log = run(airflow, "lingers")
     pids = [int(pid) for pid in (folder / "pids").read_text().split()]
     assert len(pids) == 3
-    assert not [pid for pid in pids if alive(pid)]
+    assert not [pid for pid in pids if lives(pid)]
     assert "still here" in log
     assert "AirflowTaskTimeout" in log
     assert "failed: after, linger" in log
@@ -172,12 +167,12 @@ def test_a_killed_airflow_leaves_no_process_of_a_step(airflow, register_here, ma
     folder = make_project(LINGERS.replace("TIMEOUT", "1h"), "lingers", linger__py=LINGERING)
     register_here(folder)
     with start(airflow, "lingers") as process:
-        wait_for((folder / "pids").exists, "the step", 60)
+        wait_for((folder / "pids").exists, "the step")
         pids = [int(pid) for pid in (folder / "pids").read_text().split()]
-        assert all(alive(pid) for pid in pids)
+        assert all(lives(pid) for pid in pids)
         process.kill()
-        process.communicate(timeout=30)
-    wait_for(lambda: not [pid for pid in pids if alive(pid)], "the end of the step", 10)
+        process.communicate(timeout=60)
+    wait_for(lambda: not [pid for pid in pids if lives(pid)], "the end of the step")
 
 
 def test_a_run_without_mlflow_fails_at_its_start_with_the_next_step(

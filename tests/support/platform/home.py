@@ -16,6 +16,7 @@ import yaml
 
 from support.run.ports import free_port
 from support.run.wait import wait_for
+from support.systems.databases import airflow_database, mlflow_database
 from support.systems.mlflow import MlflowServer
 
 PART = "import sys; from stack import platform; platform.up(only=sys.argv[1].split(','))"
@@ -60,7 +61,10 @@ class PlatformHome:
 
     def up(self, *parts: str) -> None:
         """Start these parts (all, if none is named) and wait until they are healthy."""
+        if not parts or "mlflow" in parts:
+            mlflow_database(self.home / "mlflow" / "mlflow.db")
         if not parts:
+            airflow_database(self.home / "airflow" / "airflow.db")
             self.cli("up")
             return
         done = subprocess.run(
@@ -128,7 +132,7 @@ class PlatformHome:
             return last if last and what(last) else None
 
         try:
-            return wait_for(look, f"{model}@{environment}", seconds)
+            return wait_for(look, f"{model}@{environment}", seconds, 0.1)
         except AssertionError as error:
             raise AssertionError(f"{error}\n{json.dumps(last, indent=1)}\n{self.logs()}") from None
 

@@ -13,6 +13,7 @@ import httpx
 from support.run.ports import free_port
 from support.run.process import Running
 from support.run.wait import wait_for
+from support.systems.databases import mlflow_database
 
 API = "/api/2.0/mlflow/"
 
@@ -25,10 +26,10 @@ class MlflowServer:
         self.port = port or free_port()
         self.url = f"http://127.0.0.1:{self.port}"
         self.running: Running | None = None
-        self.client = httpx.Client(base_url=self.url, timeout=30, trust_env=False)
+        self.client = httpx.Client(base_url=self.url, timeout=60, trust_env=False)
 
     def start(self) -> MlflowServer:
-        self.folder.mkdir(parents=True, exist_ok=True)
+        mlflow_database(self.folder / "mlflow.db")
         env = {k: v for k, v in os.environ.items() if not k.startswith(("MLFLOW_", "SCHNITZEL_"))}
         env |= {
             "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",
