@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import replace
 from itertools import islice
@@ -75,6 +75,8 @@ class Registry:
             Backwards, RegistryFrozen: It is not the registry that it was; nothing is adopted.
         """
         with self._lock:
+            # What changes from here on, while page after page is read, is the next poll's to find.
+            newest = next((rows.version(row).updated for row in self._newest_first(1)), 0)
             aliases: Aliases = {}
             versions: Versions = {}
             listed: list[dict[str, Any]] = []
@@ -83,9 +85,10 @@ class Registry:
             ):
                 aliases[rows.text(row, "name")] = rows.aliases(row)
                 listed.extend(row.get("latest_versions", []))
-            listed.extend(
-                self.rest.pages("model-versions/search", "model_versions", {"max_results": PAGE})
-            )
+            # By name: in the order of their updates, one that is updated meanwhile would jump from
+            # a page to come to a page that was read.
+            by_name = {"max_results": PAGE, "order_by": "name ASC"}
+            listed.extend(self.rest.pages("model-versions/search", "model_versions", by_name))
             for row in listed:
                 version = rows.version(row)
                 if version.id.model in aliases:  # else nobody knows its aliases
@@ -94,7 +97,9 @@ class Registry:
             asked = self._ask(aliases, versions, now)
             self._check_time(versions.values())
             self._trusted()
-            return self._adopt(versions, aliases, RegistrySnapshot({}, now, asked))
+            changed = self._adopt(versions, aliases, RegistrySnapshot({}, now, asked))
+            self._watermark = max(self._watermark, newest)
+            return changed
 
     def poll(self) -> set[str]:
         """Read the versions updated last. Returns the names of the models that changed.
@@ -106,13 +111,10 @@ class Registry:
             if self._snapshot is None:
                 return set()
             fresh: Versions = {}
-            pages = self.rest.pages(
-                "model-versions/search",
-                "model_versions",
-                {"max_results": POLL_ROWS, "order_by": "last_updated_timestamp DESC"},
-            )
-            for row in pages:
+            newest = self._watermark
+            for row in self._newest_first(POLL_ROWS):
                 version = rows.version(row)
+                newest = max(newest, version.updated)
                 if version.updated < self._watermark - OVERLAP_MS:
                     break
                 fresh[version.id.model, version.id.number] = version
@@ -121,7 +123,9 @@ class Registry:
                 named, versions = self._model(model)
                 aliases, fresh = {**aliases, **named}, {**fresh, **versions}
             self._check_time(fresh.values())
-            return self._merge(fresh, aliases)
+            changed = self._merge(fresh, aliases)
+            self._watermark = newest
+            return changed
 
     def look(self, model: str) -> set[str]:
         """Read one model, its aliases and the versions they name, on a hint."""
@@ -146,6 +150,11 @@ class Registry:
         answer = self.rest.get("model-versions/get-download-uri", name, ("artifact_uri",))
         source = rows.text(answer, "artifact_uri")
         return Description(source=source, serving_file=read_file(source))
+
+    def _newest_first(self, rows_a_page: int) -> Iterator[dict[str, Any]]:
+        """The versions from the one updated last on, page by page as they are asked for."""
+        query = {"max_results": rows_a_page, "order_by": "last_updated_timestamp DESC"}
+        return self.rest.pages("model-versions/search", "model_versions", query)
 
     def _model(self, model: str) -> tuple[Aliases, Versions]:
         """One model's aliases, and the versions that they or its stages name; nothing if gone."""
@@ -226,8 +235,6 @@ class Registry:
         before = self._snapshot.models if self._snapshot else {}
         models = _models(versions, aliases)
         self._versions, self._aliases = versions, dict(aliases)
-        newest = max((v.updated for v in versions.values()), default=0)
-        self._watermark = max(self._watermark, newest)
         self._snapshot = replace(listing, models=models)
         return {n for n in {*before, *models} if before.get(n) != models.get(n)}
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import threading
+import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
@@ -14,7 +15,7 @@ from deployer.registry import Backwards, Registry
 
 log = logging.getLogger(__name__)
 
-SHARE = 0.05  # of the time, at most, that looking may cost the registry
+SHARE = 0.05  # of the time, at most, that polls may cost the registry, and listings once more
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,9 +40,10 @@ class Watch:
         environments: To be claimed for this platform.
         subscribe: Asks MLflow for webhooks; False if it has none.
         changed: Called with the models that changed; None for "look at everything".
-        poll: Seconds between polls.
-        listing: Seconds between listings.
+        poll: Seconds between polls; more, up to `listing`, while a poll costs more than its share.
+        listing: Seconds between listings; more while one costs more than its share.
         clock: Seconds since the epoch.
+        timer: Seconds since any moment, which nobody sets back.
     """
 
     def __init__(
@@ -54,6 +56,8 @@ class Watch:
         poll: float,
         listing: float,
         clock: Callable[[], float],
+        *,
+        timer: Callable[[], float] = time.monotonic,
     ) -> None:
         self._registry = registry
         self._marker = marker
@@ -63,11 +67,12 @@ class Watch:
         self._poll = poll
         self._listing = listing
         self._clock = clock
+        self._timer = timer
         self._hints: set[str] = set()
         self._list_now = True
         self._stop = False
         self._condition = threading.Condition()
-        self._next_listing = 0.0
+        self._next_listing = timer()
         self.health = Health()
 
     def hint(self, model: str | None) -> None:
@@ -88,21 +93,30 @@ class Watch:
     def run(self) -> None:
         """Look until closed."""
         while not self._stop:
-            with self._condition:
-                hints, self._hints = self._hints, set()
-                list_now, self._list_now = self._list_now, False
-            began = self._clock()
-            self._look(hints, began, list_now=list_now or began >= self._next_listing)
-            cost = self._clock() - began
+            pause = self.turn()
             with self._condition:
                 if not (self._hints or self._list_now or self._stop):
-                    self._condition.wait(max(self._poll, cost * (1 / SHARE - 1)))
+                    self._condition.wait(pause)
 
-    def _look(self, hints: set[str], now: float, *, list_now: bool) -> None:
+    def turn(self) -> float:
+        """Look once; returns the seconds until the next look, unless there is a hint before."""
+        with self._condition:
+            hints, self._hints = self._hints, set()
+            list_now, self._list_now = self._list_now, False
+        began = self._timer()
+        listed = self._look(hints, list_now=list_now or began >= self._next_listing)
+        cost = self._timer() - began
+        if listed:
+            self._next_listing = began + max(self._listing, cost / SHARE)
+            return self._poll
+        return max(self._poll, min(self._listing, cost * (1 / SHARE - 1)))
+
+    def _look(self, hints: set[str], *, list_now: bool) -> bool:
+        """Poll, or list; whether there is a new listing."""
         try:
             if list_now or self._registry.snapshot is None or self.health.state is not Sight.FRESH:
-                self._list(now)
-                return
+                self._list()
+                return True
             names = self._registry.poll()
             for model in hints:
                 names |= self._registry.look(model)
@@ -116,7 +130,7 @@ class Watch:
             self._stale(error)
         except Exception as error:  # an end of this thread would go unseen
             if self._stop:
-                return
+                return False
             log.exception("looking at the registry failed")
             self._stale(
                 PassFailed(
@@ -125,12 +139,11 @@ class Watch:
                     "It is tried again by itself. Report the traceback in the Deployer's log.",
                 )
             )
+        return False
 
-    def _list(self, now: float) -> None:
+    def _list(self) -> None:
         fresh = self._clock()
         self._registry.list_all(fresh)
-        cost = self._clock() - fresh
-        self._next_listing = now + max(self._listing, cost / SHARE)
         held = self._marker.claim(self._environments)
         webhooks = self._subscribe()
         if self.health.state is not Sight.FRESH:
