@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 import shutil
 import sys
+import sysconfig
+import uuid
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +18,7 @@ from support.run.wait import wait_for
 from support.systems.databases import mlflow_database
 
 API = "/api/2.0/mlflow/"
+LOG_CONFIG = Path(sysconfig.get_path("purelib"), "mlflow/server/uvicorn_log_config.yaml")
 
 
 class MlflowServer:
@@ -31,18 +34,26 @@ class MlflowServer:
     def start(self) -> MlflowServer:
         mlflow_database(self.folder / "mlflow.db")
         env = {k: v for k, v in os.environ.items() if not k.startswith(("MLFLOW_", "SCHNITZEL_"))}
+        store = f"sqlite:///{self.folder}/mlflow.db"
         env |= {
             "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",
             "MLFLOW_DISABLE_TELEMETRY": "true",
             "MLFLOW_WEBHOOK_ALLOWED_SCHEMES": "http,https",
             "MLFLOW_WEBHOOK_ALLOW_PRIVATE_IPS": "true",
             "MLFLOW_WEBHOOK_SECRET_ENCRYPTION_KEY": "x" * 43 + "=",
+            # What `mlflow server` tells the server that it becomes. To start that at once takes
+            # half the time: each of the two imports all of MLflow.
+            "_MLFLOW_SERVER_FILE_STORE": store,
+            "_MLFLOW_SERVER_REGISTRY_STORE": store,
+            "_MLFLOW_SERVER_ARTIFACT_ROOT": "mlflow-artifacts:/",
+            "_MLFLOW_SERVER_SERVE_ARTIFACTS": "true",
+            "_MLFLOW_SERVER_ARTIFACT_DESTINATION": str(self.folder / "artifacts"),
+            "_MLFLOW_SERVER_BOOT_ID": uuid.uuid4().hex,
+            "_MLFLOW_SGI_NAME": "uvicorn",
         }
         command = [
-            *(sys.executable, "-m", "mlflow", "server", "--host", "127.0.0.1"),
-            *("--port", str(self.port), "--workers", "1"),
-            *("--backend-store-uri", f"sqlite:///{self.folder}/mlflow.db"),
-            *("--artifacts-destination", str(self.folder / "artifacts")),
+            *(sys.executable, "-m", "uvicorn", "--host", "127.0.0.1", "--port", str(self.port)),
+            *("--log-config", str(LOG_CONFIG), "mlflow.server.fastapi_app:app"),
         ]
         self.running = Running(command, self.folder / "mlflow.log", env, self.folder)
         wait_for(self._healthy, f"MLflow at {self.url}", 90)
