@@ -21,6 +21,7 @@ from deployer import __version__, answers, apichanges, apireads, imagesapi, upgr
 from deployer.engine import Engine
 from deployer.errors import (
     NotFound,
+    PassHangs,
     RegistryMalformed,
     RegistryUnreachable,
     SchnitzelError,
@@ -38,6 +39,7 @@ _CODES: tuple[tuple[type[SchnitzelError], int], ...] = (
     (RegistryUnreachable, 503),
     (RegistryMalformed, 502),
     (TargetUnavailable, 503),
+    (PassHangs, 503),
 )
 
 

@@ -14,6 +14,7 @@ from deployer import commands, interventions, naming
 from deployer.errors import (
     NotFound,
     PassFailed,
+    PassHangs,
     PlanChanged,
     SchnitzelError,
     UnsafePlan,
@@ -30,12 +31,13 @@ from deployer.scope import Key, Scope
 from deployer.state import Pause, Record
 from deployer.status import Status
 from deployer.watch import Health, Watch
+from deployer.workers import Workers
 from deployer.workqueue import WorkQueue
 from deployer.world import World
 
 log = logging.getLogger(__name__)
 
-WORKERS = 8
+WORD_SECONDS = 5.0  # that a person's word waits for the pass that is under way
 MOVING_SECONDS = 0.1  # between looks while a rollout is under way
 STEADY_SECONDS = 2.0  # between looks at what runs, where nothing changes
 BACKOFF_SECONDS = (0.5, 30.0)  # the first and the longest, after a pass that failed
@@ -66,28 +68,24 @@ class Controller:
         self._unseen: set[Key] = set()
         self._scope = Scope(world, lambda: self.health.held or {})
         self.watch = make_watch(self._changed)
-        self._threads = [threading.Thread(target=self.watch.run, name="watch", daemon=True)]
-        self._threads += [
-            threading.Thread(target=self._work, name=f"worker-{i}", daemon=True)
-            for i in range(WORKERS)
-        ]
+        self._watching = threading.Thread(target=self.watch.run, name="watch", daemon=True)
+        self._workers: Workers[Key] = Workers(self._queue, self._work, self._hangs)
 
     def start(self) -> None:
         """Begin; what is on record is looked at even before the registry is read."""
         self._unseen = self._scope.everything()
         self._changed(None)
-        for thread in self._threads:
-            thread.start()
+        self._watching.start()
+        self._workers.start()
 
     def close(self, seconds: float = 3.0) -> None:
-        """Stop within so many seconds; what runs goes on running."""
+        """Stop within so many seconds; what runs goes on running, and what hangs is left."""
         deadline = time.monotonic() + seconds
         self._closing.set()
         self.watch.close()
-        self._queue.close()
-        for thread in self._threads:
-            if thread.is_alive():  # not where another Deployer acts, and this one stood by
-                thread.join(timeout=max(0.0, deadline - time.monotonic()))
+        self._workers.close(seconds)
+        if self._watching.is_alive():  # not where another Deployer acts, and this one stood by
+            self._watching.join(timeout=max(0.0, deadline - time.monotonic()))
 
     def has_looked(self) -> bool:
         """Whether everything that was there when it began has been looked at since."""
@@ -232,7 +230,7 @@ class Controller:
         detail: str,
     ) -> None:
         key = self._key(deployment)
-        with self._reconciler.alone(key):
+        with self._reconciler.alone(key, WORD_SECONDS):
             record = self.world.records.load(deployment, key[1]) or Record(deployment, *key)
             if action == "apply":
                 self.world.records.allow(deployment, key[1])
@@ -252,14 +250,17 @@ class Controller:
         for key in due:
             self._queue.add(key)
 
-    def _work(self) -> None:
-        while (key := self._queue.take()) is not None:
-            try:
-                delay = self._pass(key)
-            finally:
-                self._queue.done(key)
-            self._unseen.discard(key)
-            self._queue.add(key, delay)
+    def _work(self, key: Key) -> float:
+        delay = self._pass(key)
+        self._unseen.discard(key)
+        return delay
+
+    def _hangs(self, key: Key) -> None:
+        """Say that the pass over a deployment does not end; nobody waits for it."""
+        error = PassHangs.of(*key)
+        log.warning("%s@%s: %s", *key, error.message)
+        self._statuses[key] = self._reconciler.hanging(*key, self._statuses.get(key), error)
+        self._unseen.discard(key)
 
     def _pass(self, key: Key) -> float:
         """One pass; returns the seconds until the next."""

@@ -15,6 +15,7 @@
       FormatUnknown               another version of the platform wrote it: run that one
       DatabaseUnavailable         PostgreSQL does not answer: nothing is done without an account
       PassFailed                  a pass broke in a way that nobody foresaw: report it
+      PassHangs                   a pass does not end: what it waits for does not answer; passing
       NotFound                    no such deployment, environment or predictor
       Unauthorised                no token, or a token that names nobody
       VersionFailure              what one model version (or its target) can show as its reason
@@ -112,6 +113,21 @@ class DatabaseUnavailable(SchnitzelError):
 
 class PassFailed(SchnitzelError):
     """A pass over a deployment broke in a way that nobody foresaw; it is tried again."""
+
+
+class PassHangs(SchnitzelError):
+    """A pass over a deployment does not end: what it waits for does not answer."""
+
+    passing: ClassVar[bool] = True
+
+    @classmethod
+    def of(cls, model: str, environment: str) -> "PassHangs":
+        """Say it of a deployment."""
+        return cls(
+            f"The Deployer waits for an answer about {model} in {environment} that does not come; "
+            "what runs goes on running, and other deployments do not wait for it.",
+            "Look whether the place where it runs, and MLflow, answer: schnitzel doctor",
+        )
 
 
 class NotFound(SchnitzelError):

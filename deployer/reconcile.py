@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Any
 
 from deployer import account, desired, naming, plan, rollout, status, upgrade
 from deployer.departures import Departures
-from deployer.errors import PassFailed, SchnitzelError, UnsafePlan
+from deployer.errors import PassFailed, PassHangs, SchnitzelError, UnsafePlan
 from deployer.rendered import Preview
 from deployer.state import Observed, Policy, Record, Wanted
 from deployer.status import Status
@@ -57,10 +59,21 @@ class Reconciler:
         self._lock = threading.Lock()
         self._alone: dict[tuple[str, str], threading.Lock] = {}
 
-    def alone(self, key: tuple[str, str]) -> threading.Lock:
-        """The lock of one deployment's record: held for a pass, or to put in a person's word."""
+    @contextmanager
+    def alone(self, key: tuple[str, str], seconds: float = -1) -> Iterator[None]:
+        """Hold the lock of one deployment's record: for a pass, or to put in a person's word.
+
+        Raises:
+            PassHangs: It could not be had within so many seconds.
+        """
         with self._lock:
-            return self._alone.setdefault(key, threading.Lock())
+            lock = self._alone.setdefault(key, threading.Lock())
+        if not lock.acquire(timeout=seconds):
+            raise PassHangs.of(*key)
+        try:
+            yield
+        finally:
+            lock.release()
 
     def run(self, model: str, environment: str, before: Status | None) -> Pass:
         """One pass; what breaks it is in what it returns, and what runs goes on running.
@@ -84,6 +97,14 @@ class Reconciler:
             return Pass(self._teller.tell_broken(record, found, before, error, since), error=error)
         self._failing.pop(key, None)
         return Pass(told, wake_at=found.step.wake_at)
+
+    def hanging(
+        self, model: str, environment: str, before: Status | None, error: PassHangs
+    ) -> Status:
+        """What to tell of a deployment whose pass does not end."""
+        now = self.world.clock()
+        nobody = Record(naming.deployment_id(model, environment), model, environment)
+        return status.broken(before or self._teller.unknown(nobody, now), error, now)
 
     def preview(self, model: str, environment: str) -> tuple[dict[str, Any], Preview]:
         """The plan as it would be now, with what is rendered for it; nothing is remembered or done.

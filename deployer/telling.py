@@ -84,7 +84,7 @@ class Teller:
         young = may_pass(error) and now - since < LASTS_SECONDS
         if known and (young or self._closing.is_set()):
             return status.carry(known, before)
-        told = status.broken(known or self._unknown(record, now), error, now)
+        told = status.broken(known or self.unknown(record, now), error, now)
         told = status.carry(told, before)
         if found and told.settled:  # not where another Deployer may have taken over
             with self._at_best("its account", told):  # which may be the very one that broke it
@@ -114,7 +114,7 @@ class Teller:
             if not self._closing.is_set():
                 log.exception("%s: %s is not told", told.record.id, what)
 
-    def _unknown(self, record: Record, now: float) -> Status:
+    def unknown(self, record: Record, now: float) -> Status:
         """A deployment of which nothing was seen yet."""
         observed = Observed({}, now)
         there = Deployment(record.id, record.model, record.environment, ())

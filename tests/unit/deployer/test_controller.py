@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from collections import Counter
 from dataclasses import replace
 from datetime import datetime
 
@@ -10,11 +11,19 @@ import pytest
 from support.run.ports import free_port
 from support.run.wait import wait_for
 
-from deployer import account
+from deployer import account, workers
+from deployer import controller as controller_of
 from deployer import settings as settings_of
 from deployer.controller import Controller
 from deployer.database import Database
-from deployer.errors import DeletedByHand, NotFound, PlanChanged, TargetUnavailable, UnsafePlan
+from deployer.errors import (
+    DeletedByHand,
+    NotFound,
+    PassHangs,
+    PlanChanged,
+    TargetUnavailable,
+    UnsafePlan,
+)
 from deployer.history import History
 from deployer.interventions import Word
 from deployer.marker import Marker
@@ -47,14 +56,21 @@ class Target:
         self.error: Exception | None = None
         self.refusal: Exception | None = None
         self.told: list[Status] = []
-        self.observed = 0
+        self.observed: Counter[str] = Counter()
         self.held = threading.Event()
         self.held.set()
+        self.hanging: set[str] = set()
+        self.released = threading.Event()
+        self.broken: set[str] = set()
         self.rendered = Preview(digest="rendered")
 
-    def observe(self, _: str) -> Observed:
-        self.observed += 1
+    def observe(self, deployment: str) -> Observed:
+        self.observed[deployment] += 1
         self.held.wait(30)
+        if deployment in self.hanging:
+            self.released.wait(60)
+        if deployment in self.broken:
+            raise RuntimeError("always")
         if self.error:
             raise self.error
         return Observed({}, 1.0)
@@ -144,6 +160,7 @@ def controller(tmp_path, monkeypatch, target, clock):
         Metrics(),
     )
     yield made
+    target.released.set()
     made.close()
     mirror.close()
     rest.close()
@@ -406,3 +423,69 @@ def test_only_an_apply_lets_a_deployment_be_made_again_that_somebody_deleted(
     assert controller.world.history.of("angler-prod", 10) == before
     controller.apply("angler-prod", "ada", Word())
     assert allowed == [("angler-prod", "prod")]
+
+
+@pytest.fixture
+def several(controller, target, monkeypatch):
+    """As many deployments that hang as there are workers, one that always fails, and two others."""
+    monkeypatch.setattr(workers, "HANG_SECONDS", 0.2)
+    monkeypatch.setattr(controller_of, "STEADY_SECONDS", 0.01)
+    monkeypatch.setattr(controller_of, "BACKOFF_SECONDS", (0.01, 0.01))
+    names = [f"hangs{number}" for number in range(workers.WORKERS)]
+    for name in (*names, "fails", "fast"):
+        controller.world.records.save(Record(f"{name}-prod", name, "prod"))
+    target.hanging = {f"{name}-prod" for name in names}
+    target.broken = {"fails-prod"}
+    controller.start()
+    return sorted(target.hanging)
+
+
+def reason_of(controller, deployment):
+    known = {status.record.id: status.verdict.reason for status in controller.statuses()}
+    return known.get(deployment)
+
+
+def test_those_that_hang_or_fail_are_told_so_and_leave_the_others_their_rate(
+    controller, target, several
+):
+    for hanging in several:
+        wait_for(lambda hanging=hanging: reason_of(controller, hanging) == "PassHangs", hanging)
+    wait_for(controller.has_looked, "all to have been looked at, or to be known to hang")
+    for going_on in ("fast-prod", "angler-prod", "fails-prod"):
+        before = target.observed[going_on]
+        wait_for(
+            lambda name=going_on, before=before: target.observed[name] >= before + 10, going_on
+        )
+    assert reason_of(controller, "fails-prod") == "PassFailed"
+    assert reason_of(controller, "fast-prod") == "NothingPromoted"
+    assert all(target.observed[hanging] == 1 for hanging in several)
+    told = controller.status(several[0])
+    assert told.verdict.state == "Failed"
+    assert "hangs0 in prod" in told.verdict.message
+    target.released.set()
+    for hanging in several:
+        wait_for(
+            lambda hanging=hanging: reason_of(controller, hanging) == "NothingPromoted", hanging
+        )
+
+
+def test_a_word_about_one_that_hangs_is_refused_and_not_waited_for(
+    controller, target, several, monkeypatch
+):
+    wait_for(lambda: reason_of(controller, several[0]) == "PassHangs", "it to be told")
+    monkeypatch.setattr(controller_of, "WORD_SECONDS", 0.0)
+    with pytest.raises(PassHangs, match="hangs0 in prod"):
+        controller.pause(several[0], "ada", "measuring")
+    target.released.set()
+    wait_for(lambda: reason_of(controller, several[0]) == "NothingPromoted", "its pass to end")
+    monkeypatch.setattr(controller_of, "WORD_SECONDS", 30.0)
+    controller.pause(several[0], "ada", "measuring")
+    assert controller.world.records.load(several[0], "prod").pause
+
+
+def test_an_end_does_not_wait_for_passes_that_hang(controller, target, several):
+    for hanging in several:
+        wait_for(lambda hanging=hanging: reason_of(controller, hanging) == "PassHangs", hanging)
+    controller.close(3600)
+    assert not target.released.is_set()
+    assert reason_of(controller, several[0]) == "PassHangs"
