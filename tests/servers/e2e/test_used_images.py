@@ -41,7 +41,7 @@ def test_what_a_local_model_server_runs_in_is_not_collected(quick):
         done = place["collection"]
         return done if done["state"] == "done" else None
 
-    done = wait_for(ended, "the collection to end", 30)
+    done = wait_for(ended, "the collection to end")
     assert done["removed"] == []
     assert done["kept"][0]["name"] == used["name"]
     assert quick.predict(quick.deployment("housed")["url"]).status_code == 200

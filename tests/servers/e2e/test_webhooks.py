@@ -12,6 +12,8 @@ import pytest
 from support.models import log_models
 from support.run.wait import wait_for
 
+pytestmark = pytest.mark.timeout(900)
+
 MODELS = ("called", "planned", "signed", "unsigned")
 
 

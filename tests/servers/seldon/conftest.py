@@ -1,3 +1,3 @@
 """Fixtures of servers/seldon."""
 
-from support.fixtures.seldon import pod
+from support.fixtures.serving import models

@@ -26,14 +26,6 @@ ROWS = [[5.1, 3.5, 1.4, 0.2], [6.7, 3.0, 5.2, 2.3]]
 
 
 @pytest.fixture(scope="module")
-def models(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("models")
-    script = ROOT / "tests" / "serving" / "save_models.py"
-    subprocess.run([sys.executable, script, folder], check=True, capture_output=True)
-    return folder
-
-
-@pytest.fixture(scope="module")
 def pod(models, tmp_path_factory):
     """Our server, and Seldon's microservice that asks it, as in one pod."""
     folder = tmp_path_factory.mktemp("pod")
@@ -64,7 +56,7 @@ def pod(models, tmp_path_factory):
         running = Running(command, folder / "microservice.log", env, cwd=folder)
         stack.callback(running.stop)
         client = stack.enter_context(
-            httpx.Client(base_url=f"http://127.0.0.1:{ports['http']}", timeout=30, trust_env=False)
+            httpx.Client(base_url=f"http://127.0.0.1:{ports['http']}", timeout=60, trust_env=False)
         )
 
         def ready():
@@ -75,7 +67,7 @@ def pod(models, tmp_path_factory):
                 return False
 
         try:
-            wait_for(ready, "the microservice to be ready", 90)
+            wait_for(ready, "the microservice to be ready")
         except AssertionError:
             sys.stderr.write(running.log.read_text()[-3000:])
             raise
@@ -93,7 +85,7 @@ def expected(pod):
     """What our server itself answers."""
     url = f"http://127.0.0.1:{pod.server.port}/invocations"
     body = {"dataframe_split": {"columns": NAMES, "data": ROWS}}
-    return httpx.post(url, json=body, timeout=30).json()["predictions"]
+    return httpx.post(url, json=body, timeout=60).json()["predictions"]
 
 
 def test_named_columns(pod, expected):
@@ -152,7 +144,7 @@ def test_feedback_and_custom_metrics(pod):
     assert answer.status_code == 200, answer.text
 
     def page():
-        return httpx.get(f"http://127.0.0.1:{pod.ports['metrics']}/prometheus", timeout=30).text
+        return httpx.get(f"http://127.0.0.1:{pod.ports['metrics']}/prometheus", timeout=60).text
 
     def counted():
         found = page()
@@ -178,10 +170,10 @@ def test_grpc(pod, expected):
 
 def test_the_models_environment_has_nothing_of_seldon(pod):
     """One model process, the server's, however many processes Seldon starts."""
-    page = httpx.get(f"http://127.0.0.1:{pod.server.port}/metrics", timeout=30).text
+    page = httpx.get(f"http://127.0.0.1:{pod.server.port}/metrics", timeout=60).text
     requests = [line for line in page.splitlines() if line.startswith("schnitzel_requests_total")]
     assert any('route="invocations",code="200"' in line for line in requests)
-    index = httpx.get(f"http://127.0.0.1:{pod.server.port}/v2/health/ready", timeout=30)
+    index = httpx.get(f"http://127.0.0.1:{pod.server.port}/v2/health/ready", timeout=60)
     assert index.json() == {"ready": True}
 
 

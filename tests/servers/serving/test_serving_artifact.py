@@ -334,7 +334,7 @@ class Gate:
                     return
                 self.wfile.write(answer.content[:1])
                 gate.held.set()
-                gate.hold.wait(60)
+                gate.hold.wait(600)
                 if gate.cut and len(answer.content) > 1:
                     gate.cut -= 1
                     return
@@ -417,9 +417,9 @@ def test_killed_in_the_middle_it_begins_anew(fetch, gate, tmp_path, number):
         cwd=ROOT, env=environment(), stdout=subprocess.DEVNULL,
     )  # fmt: skip
     try:
-        assert before.held.wait(30)
+        assert before.held.wait(60)
         process.send_signal(number)
-        assert process.wait(10) in (-signal.SIGKILL, 75)
+        assert process.wait(60) in (-signal.SIGKILL, 75)
     finally:
         process.kill()
         process.wait()

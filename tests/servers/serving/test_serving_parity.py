@@ -98,7 +98,7 @@ def mlflows_own(models, tmp_path_factory):
             [*command, "--port", str(port)],
             env=environment, stdout=log, stderr=log, start_new_session=True,
         )  # fmt: skip
-        client = httpx.Client(base_url=f"http://127.0.0.1:{port}", trust_env=False, timeout=30)
+        client = httpx.Client(base_url=f"http://127.0.0.1:{port}", trust_env=False, timeout=60)
         started[name] = (process, client, log)
 
         def answers():

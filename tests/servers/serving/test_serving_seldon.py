@@ -40,8 +40,8 @@ def test_a_server_told_by_the_operator_alone(models, model_python, tmp_path):
     process = subprocess.Popen(command, env=env, cwd=ROOT, stderr=subprocess.PIPE)
     try:
         with (
-            httpx.Client(trust_env=False, timeout=30) as client,
-            httpx.Client(transport=httpx.HTTPTransport(uds=str(path)), timeout=30) as beside,
+            httpx.Client(trust_env=False, timeout=60) as client,
+            httpx.Client(transport=httpx.HTTPTransport(uds=str(path)), timeout=60) as beside,
         ):
 
             def ready():
@@ -67,7 +67,7 @@ def test_a_server_told_by_the_operator_alone(models, model_python, tmp_path):
             assert beside.get("http://s/v2/health/ready").json() == {"ready": True}
     finally:
         process.terminate()
-        assert process.wait(30) == 0
+        assert process.wait(60) == 0
         process.stderr.close()
 
 
