@@ -8,6 +8,7 @@ import subprocess
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import httpx
 import psycopg
@@ -34,7 +35,7 @@ AUTOSCALED = {
 }
 DRIFT = {
     "deployments": {"progressDeadlineSeconds": 77},
-    "services": {"sessionAffinity": "ClientIP"},
+    "services": {"ports": [{"name": "http", "port": 8080, "targetPort": 81}]},
     "horizontalpodautoscalers": {"maxReplicas": 3},
     "poddisruptionbudgets": {"maxUnavailable": 2},
 }
@@ -210,7 +211,8 @@ def test_its_role_suffices_for_all_that_it_does_and_has_nothing_more(platform):
     platform.cli("deploy", "pause", name, *at, "--reason", "a look")
     platform.mlflow.alias(name, prod, 2)
     platform.wait(name, lambda d: (d["wanted"] or {}).get("version") == "2", prod)
-    assert "Deployment/" in platform.cli("deploy", "diff", name, *at)
+    shown = json.loads(platform.cli("deploy", "diff", name, *at, "-o", "json"))["diffs"][0]
+    assert {"Deployment", "Service", "ConfigMap"} <= {o["kind"] for o in shown["objects"]}
     with Load(seen["url"], 20, 2) as load:
         platform.cli("deploy", "resume", name, *at)
         [predictor] = platform.serving("used", 2)["predictors"]
@@ -241,9 +243,14 @@ def test_its_role_suffices_for_all_that_it_does_and_has_nothing_more(platform):
     met = {"prod: schnitzel.dev modeldeployments get"}
     wait_for(lambda: put_back | met <= used(platform), "all drift to be put back", 120, every=1)
 
-    platform.mlflow.drop_alias(name, prod)
-    platform.wait(name, lambda d: d["state"] == "Retired", prod, 120)
     platform.mlflow.drop_alias(taken, prod)
+    platform.mlflow.delete("registered-models/delete", name=name)
+
+    def left() -> list[Any]:
+        everything = platform.objects("deployments") + platform.objects("httproutes")
+        return [o for o in everything if seen["id"] in o["metadata"]["name"]]
+
+    wait_for(lambda: not left(), "it to be retired", 120)
     kubectl("-n", platform.release, "delete", "pods", "--all")  # they asked for the environment
     wait_for(lambda: len(platform.pods()) == 2 and platform.holder(), "Deployers", 120)
     mine = ("configmaps", "-n", BUILDS, "-l", f"schnitzel.dev/platform={platform.mark}")
