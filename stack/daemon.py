@@ -33,6 +33,8 @@ from stack.program import Program, render
 
 OWNER = "SCHNITZEL_SUPERVISOR"  # in supervisord's own environment: the hash of its folder
 SUPERVISORD = (sys.executable, "-P", "-m", "supervisor.supervisord", "-c", "supervisord.conf")
+OTHERS = "conf.d"
+"""The folder of a supervisord's folder where a person puts programs of their own."""
 POLL_SECONDS = 0.02  # an answer costs about 1 ms, and each one makes supervisord reap its children
 
 
@@ -162,7 +164,12 @@ class Daemon:
         for program in programs:  # supervisord refuses all of a file that names a missing folder
             program.log.parent.mkdir(parents=True, exist_ok=True)
         text = render(self.root, self._identifier, self._key, self._socket(), programs)
+        text += f"\n[include]\nfiles = {OTHERS}/*.conf\n"
         write_private(self.root / "supervisord.conf", text)
+
+    def is_ours(self, name: str) -> bool:
+        """Whether a program was put by us: it is defined here, or being removed."""
+        return self.definition_path(name).exists() or self.record_path(name).exists()
 
     def definition_path(self, name: str) -> Path:
         """Where a program's definition lies."""

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any, cast
 
 from stack import rpc
-from stack.daemon import Daemon, wait_until
+from stack.daemon import OTHERS, Daemon, wait_until
 from stack.errors import StackError, SupervisorUnavailable
 from stack.files import write_private
 from stack.processes import Entry, end, end_all, entry
@@ -80,12 +80,21 @@ class Supervisor:
         return True
 
     def put(self, program: Program) -> None:
-        """Have this program run as defined: started if new, replaced if changed, else untouched."""
+        """Have this program run as defined: started if new, replaced if changed, else untouched.
+
+        Raises:
+            StackError: somebody else's program has its name, and is left as it is.
+        """
         if self._is_in_place(program):
             return
         with self._daemon.lock(program.name):
             if self._is_in_place(program):  # another caller was quicker
                 return
+            if not self._daemon.is_ours(program.name) and self._state(program.name):
+                raise StackError(
+                    f"supervisord runs a program {program.name!r} that is somebody else's.",
+                    f"Give that program another name, in {self._daemon.root / OTHERS}.",
+                )
             self._stop(program.name, program.stop_seconds)
             with self._daemon.lock():
                 write_private(self._daemon.definition_path(program.name), program.definition())
@@ -98,11 +107,13 @@ class Supervisor:
         """Stop a program and forget it: its process group, and whatever left that group.
 
         Args:
-            name: a program; one that is not known is already removed.
+            name: a program; one that is not known, or not ours, is already removed.
             grace: seconds from the stop signal to SIGKILL; the program's own stop_seconds
                 hold too, if they are fewer.
         """
         with self._daemon.lock(name):
+            if not self._daemon.is_ours(name):
+                return
             self._stop(name, grace)
             with self._daemon.lock():
                 self._daemon.definition_path(name).unlink(missing_ok=True)
@@ -116,8 +127,9 @@ class Supervisor:
             self._daemon.call("startProcess", name, False)
 
     def processes(self) -> dict[str, Process]:
-        """Every program that supervisord knows, by name; SupervisorUnavailable if it is dead."""
-        return {info["name"]: _process(info) for info in self._daemon.call("getAllProcessInfo")}
+        """Every program of ours that supervisord knows, by name; SupervisorUnavailable if dead."""
+        known = self._daemon.call("getAllProcessInfo")
+        return {i["name"]: _process(i) for i in known if self._daemon.is_ours(i["name"])}
 
     def tail(self, name: str, lines: int) -> str:
         """The last lines of a program's log, empty if there is none; works on a dead one too."""

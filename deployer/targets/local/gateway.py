@@ -6,6 +6,7 @@ Traefik watches a folder of files, one per deployment; its API tells which weigh
 from __future__ import annotations
 
 import os
+import shlex
 import tempfile
 import threading
 import time
@@ -17,7 +18,7 @@ import httpx
 import yaml
 
 from deployer import naming
-from deployer.errors import GatewayUnavailable
+from deployer.errors import GatewayUnavailable, TargetUnavailable
 
 LOOPBACK = "127.0.0.1"
 FRESH_SECONDS = 0.05
@@ -62,27 +63,46 @@ class Gateway:
 
         Returns:
             Whether the file changed.
+
+        Raises:
+            TargetUnavailable: Somebody else's file has its name, and is left as it is.
         """
         path = self._folder / f"{deployment}.yaml"
         wanted = config(deployment, model, environment, shares, self.servers)
-        if not wanted:
-            existed = path.exists()
-            path.unlink(missing_ok=True)
-            return existed
-        text = yaml.safe_dump(wanted, sort_keys=True)
-        if path.exists() and path.read_text() == text:
+        text = yaml.safe_dump(wanted, sort_keys=True).encode() if wanted else None
+        there = path.read_bytes() if path.exists() else None
+        if there == text:
             return False
+        if there is not None and not self._is_ours(deployment):
+            if text is None:
+                return False
+            own = path.with_stem(f"own-{deployment}")
+            raise TargetUnavailable(
+                f"The route of {deployment} would overwrite {path}, which is somebody else's.",
+                f"Give that file another name: {shlex.join(['mv', str(path), str(own)])}",
+                passing=False,
+            )
+        if text is None:
+            path.unlink(missing_ok=True)
+            return True
         self._folder.mkdir(parents=True, exist_ok=True)
-        write_atomically(path, text)
+        write_atomically(path, text.decode())
         return True
 
     def written(self, deployment: str) -> dict[str, Any] | None:
         """The route as it is on file; None if there is none, or none that can be read."""
         try:
             found = yaml.safe_load((self._folder / f"{deployment}.yaml").read_text())
-        except (OSError, yaml.YAMLError):
+        except (OSError, ValueError, yaml.YAMLError):
             return None
         return found if isinstance(found, dict) else None
+
+    def _is_ours(self, deployment: str) -> bool:
+        """Whether a file routes this deployment and nothing else, as each of ours does."""
+        http = (self.written(deployment) or {}).get("http")
+        return isinstance(http, dict) and all(
+            list(http.get(part) or ()) == [deployment] for part in ("routers", "middlewares")
+        )
 
     def live(self, deployment: str) -> dict[str, int]:
         """The weight in percent of each predictor that takes requests now.

@@ -112,8 +112,9 @@ class LocalTarget:
                     self._examples.ask(name, seen.pid, partial(example.ask, url, artifact))
             self._route(deployment)
         except (StackError, OSError) as error:
+            hint = error.hint if isinstance(error, StackError) else ""
             raise TargetUnavailable(
-                f"This machine did not do as told: {error}", "schnitzel doctor"
+                f"This machine did not do as told: {error}", hint or "schnitzel doctor"
             ) from error
         kept = {slot.predictor.name for slot in deployment.slots}
         for name, seen in observed.predictors.items():
