@@ -229,11 +229,13 @@ class Place(ABC):
         return self.platform.logs()
 
     def end(self) -> None:
-        """Leave nothing behind."""
+        """Leave nothing behind; fails if a secret of the platform was seen where none may be."""
         self.stop()
-        self.platform.down()
-        self.registry.close()
-        shutil.rmtree(self.platform.home, ignore_errors=True)
+        try:
+            self.platform.down()
+        finally:
+            self.registry.close()
+            shutil.rmtree(self.platform.home, ignore_errors=True)
 
     def _run(self, command: list[str]) -> Running:
         self.stop()

@@ -14,6 +14,7 @@ from typing import Any
 import httpx
 import yaml
 
+from support.canaries import Canaries
 from support.run.ports import free_port
 from support.run.wait import wait_for
 from support.systems.databases import airflow_database, mlflow_database
@@ -57,6 +58,8 @@ class PlatformHome:
         }
         if "SCHNITZEL_CACHE" in os.environ:
             self.env["SCHNITZEL_CACHE"] = os.environ["SCHNITZEL_CACHE"]
+        self.canaries = Canaries(home)
+        self.env |= self.canaries.plant()
         self.client = httpx.Client(timeout=30, trust_env=False)
 
     def up(self, *parts: str) -> None:
@@ -77,7 +80,15 @@ class PlatformHome:
         self.client.close()
         if "mlflow" in self.__dict__:
             self.mlflow.client.close()
+        self.canaries.look_at_processes()
         self.cli("down")
+        self.canaries.look_at_files(self.cache)
+        self.canaries.check()
+
+    @property
+    def cache(self) -> Path:
+        """What its Deployer keeps beside its home."""
+        return Path(self.env.get("SCHNITZEL_CACHE") or "~/.cache/schnitzel").expanduser()
 
     def cli(self, *arguments: str, code: int = 0, seconds: float = 600, stdin: str = "") -> str:
         """Run the command as a person would; its standard output."""
@@ -128,6 +139,7 @@ class PlatformHome:
 
         def look() -> dict[str, Any] | None:
             nonlocal last
+            self.canaries.look_at_commands()
             last = self.deployment(model, environment) or last
             return last if last and what(last) else None
 
