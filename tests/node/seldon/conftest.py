@@ -1,12 +1,4 @@
 """Fixtures of node/seldon."""
 
-from support.fixtures.seldon import (
-    container,
-    image,
-    kube,
-    place,
-    pod,
-    resource,
-    seldon_crd,
-    stand_in,
-)
+from support.fixtures.seldon import image_on_node as image
+from support.fixtures.seldon import kube, place, seldon_crd, stand_in
