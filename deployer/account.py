@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from deployer import desired
+from deployer import desired, rollout
 from deployer.history import DEPLOYER, UNKNOWN, Event, History
 from deployer.mirror import Mirror, Reflection
 from deployer.reasons import Mirrored, Reason, State
@@ -30,6 +30,9 @@ def intend(history: History, before: Record, after: Record, wanted: Wanted, now:
         else:
             why, who = f"{wanted.via} names version {new.version.number}", _promoter(after)
         history.append(Event(after.id, "intent", "rollout", old, _number(new), why, who), now)
+    if after.candidate and after.candidate.step >= 0 and _share(before, after) != _share(after):
+        new, why = after.candidate.predictor, f"{_share(after)} % of the requests go to it"
+        history.append(Event(after.id, "intent", "step", old, _number(new), why, DEPLOYER), now)
     if not shifted:
         return
     if after.serving is None:
@@ -139,6 +142,12 @@ def _all(*records: Record) -> list[Predictor | None]:
 
 def _candidate(record: Record) -> Predictor | None:
     return record.candidate.predictor if record.candidate else None
+
+
+def _share(record: Record, of: Record | None = None) -> int:
+    """The percent that a record gives its candidate, if that is the one of the other record."""
+    same = _digest(_candidate(record)) == _digest(_candidate(of or record))
+    return rollout.weight(record.candidate) if record.candidate and same else 0
 
 
 def _digest(predictor: Predictor | None) -> str:

@@ -107,3 +107,20 @@ def test_a_changed_spec_is_nobodys_promotion(told):
     told.world.record = replace(told.world.record, descriptions={})
     told.settle()
     assert told.lines()[-2:] == [("rollout", "1", "1", "deployer"), ("shift", "1", "1", "deployer")]
+
+
+def test_each_step_of_the_requests_is_told_once_and_in_order(told):
+    told.promote(1)
+    told.world.overlay = {"rollout": {"steps": [10, 60, 100], "step_seconds": 3}}
+    told.settle()
+    before = len(told.lines())
+    told.promote(2)
+    rows = told.history.of("angler-prod")[before:]
+    assert [
+        (row["action"], row["from"], row["to"], row["why"].split(" of ")[0]) for row in rows
+    ] == [
+        ("rollout", "1", "2", "stage Production names version 2"),
+        ("step", "1", "2", "10 %"),
+        ("step", "1", "2", "60 %"),
+        ("shift", "1", "2", "it is ready and answered the model's own example"),
+    ]
