@@ -1,15 +1,14 @@
 """In: `up`, `down`, `status` or `build`, and which cluster. Out: an exit status."""
 
 import argparse
-import fcntl
 import json
 import os
 import shutil
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import TypeVar
 
@@ -25,29 +24,50 @@ from testcluster import (
     node,
     registry,
     removal,
+    roots,
     storage,
 )
-from testcluster.console import say
+from testcluster.console import say, step
 from testcluster.errors import ClusterError
 from testcluster.layout import Layout, default_state
+from testcluster.locks import locked
 from testcluster.programs import ensure, running
+from testcluster.stamps import once
 
 _Result = TypeVar("_Result")
+_CONTROL_PLANE = "control-plane"
+_BUILDS: dict[str, Sequence[builds.Build]] = {
+    _CONTROL_PLANE: builds.CONTROL_PLANE,
+    **{build.module: [build] for build in (*builds.BUILDS, builds.COMPOSE)},
+}
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; an error is one line and a next step."""
     parser = argparse.ArgumentParser(prog="testcluster", description=__doc__)
-    commands = {"up": up, "down": down, "status": status, "build": build}
-    parser.add_argument("command", choices=commands)
+    parser.add_argument("command", choices=("up", "down", "status", "build"))
+    names = [*_BUILDS, "base"]
+    parser.add_argument("names", nargs="*", metavar="name", help=f"to build: {', '.join(names)}")
     parser.add_argument("--state", type=Path, default=default_state(), help="the cluster's folder")
     parser.add_argument(
         "--control-plane-only", action="store_true", help="no node: beside a whole cluster"
     )
+    parser.add_argument("--images", action="store_true", help="down: delete the images as well")
     chosen = parser.parse_args(arguments)
+    if chosen.names and chosen.command != "build":
+        parser.error(f"{chosen.command} takes no names")
+    if unknown := set(chosen.names) - set(names):
+        parser.error(f"nothing is called {', '.join(sorted(unknown))}")
     layout = Layout(chosen.state.resolve(), control_plane_only=chosen.control_plane_only)
     try:
-        return commands[chosen.command](layout)
+        match chosen.command:
+            case "build":
+                return build(layout, chosen.names)
+            case "down":
+                return down(layout, images=chosen.images)
+            case "up":
+                return up(layout)
+        return status(layout)
     except ClusterError as error:
         sys.stderr.write(f"error: {error.message}\n\n")
         if error.hint:
@@ -78,38 +98,50 @@ def up(layout: Layout) -> int:
 
 
 def _kubernetes(layout: Layout) -> list[str]:
-    say(f"==> control plane at {layout.url('apiserver', 'https')}")
-    started = controlplane.up(layout)
-    if layout.control_plane_only:
-        return started
-    say("==> node")
-    started += node.up(layout)
-    say("==> DNS, gateway, registry, Docker, Prometheus")
-    dns.service(layout)
-    gateway.objects(layout)
-    started += ensure(
-        layout,
-        dns.program(layout),
-        gateway.program(layout),
-        *registry.programs(layout),
-        *monitoring.programs(layout),
-    )
-    registry.base(layout)
+    with step(f"control plane at {layout.url('apiserver', 'https')}", "5 s"):
+        if layout.control_plane_only:
+            started = controlplane.up(layout)
+            gateway.crds(layout)
+            return started
+        _, started = _together([lambda: _roots(layout), lambda: controlplane.up(layout)])
+    with step("node", "5 s"):
+        started += node.up(layout)
+    with step("DNS, gateway, registry, Docker, Prometheus", "10 s"):
+        for names in _together([lambda: _pods_need(layout), lambda: registry.up(layout)]):
+            started += names
     return started
+
+
+def _roots(layout: Layout) -> list[str]:
+    once(layout, "roots", "", lambda: roots.prepare(layout))
+    return []
+
+
+def _pods_need(layout: Layout) -> list[str]:
+    dns.service(layout)
+    gateway.crds(layout)
+    gateway.objects(layout)
+    return ensure(
+        layout, dns.program(layout), gateway.program(layout), *monitoring.programs(layout)
+    )
 
 
 def _storage(layout: Layout) -> list[str]:
     """Beside the rest, since MLflow takes longest to begin."""
-    say("==> PostgreSQL, S3, MLflow")
-    return storage.up(layout) + ensure(layout, storage.mlflow(layout))
+    with step("PostgreSQL, S3, MLflow", "25 s, beside the others"):
+        return storage.up(layout) + ensure(layout, storage.mlflow(layout))
 
 
-def down(layout: Layout) -> int:
-    """Leave no process, mount, interface, rule, cgroup or file of the cluster."""
+def down(layout: Layout, images: bool = False) -> int:
+    """Leave no process, mount, interface, rule, cgroup or file of the cluster, but for images."""
     _require_root(layout)
     with _alone(layout):
         removal.remove(layout)
+        if images:
+            roots.remove(layout)
     say(f"==> {layout.state} is gone")
+    if not images and layout.roots.exists():
+        say(f"    its images are kept in {layout.roots}; `down --images` deletes them")
     return 0
 
 
@@ -128,14 +160,17 @@ def status(layout: Layout) -> int:
     return 0 if all(pids.values()) else 1
 
 
-def build(layout: Layout) -> int:
-    """Make what is cached: the programs, and beside them the base image."""
-    layout.cache.mkdir(parents=True, exist_ok=True)
-    with _locked(layout.cache / "lock"):
-        jobs: list[Callable[[], None]] = [lambda: builds.ensure(layout.cache)]
-        if not layout.control_plane_only:
-            jobs.append(lambda: images.ensure_base(layout.cache))
-        _together(jobs)
+def build(layout: Layout, names: Sequence[str] = ()) -> int:
+    """Make what is to be cached: programs one after the other, and the base image beside them."""
+    if layout.control_plane_only:
+        names = [_CONTROL_PLANE]
+    wanted = [build for name in names for build in _BUILDS.get(name, ())]
+    if not names:
+        wanted += builds.BUILDS
+    jobs: list[Callable[[], None]] = [lambda: builds.ensure(layout.cache, wanted)]
+    if "base" in names or not names:
+        jobs.append(lambda: images.ensure_base(layout.cache))
+    _together(jobs)
     return 0
 
 
@@ -159,12 +194,4 @@ def _require_root(layout: Layout) -> None:
 
 
 def _alone(layout: Layout) -> AbstractContextManager[None]:
-    return _locked(Path("/run/schnitzel-testcluster") / f"{layout.id}.lock")
-
-
-@contextmanager
-def _locked(path: Path) -> Iterator[None]:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("w") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
-        yield
+    return locked(Path("/run/schnitzel-testcluster") / f"{layout.id}.lock")

@@ -1,4 +1,4 @@
-"""In: a node. Out: the Gateway API's CRDs, Traefik as their controller, a Gateway for all."""
+"""In: a node. Out: the Gateway API's CRDs; Traefik as their controller, a Gateway for all."""
 
 import json
 from pathlib import Path
@@ -13,24 +13,24 @@ from testcluster.programs import Program
 from testcluster.stamps import once
 
 
-def objects(layout: Layout) -> None:
-    """Make the CRDs and the Gateway."""
-    crds = builds.gateway_crds(layout.cache)
+def crds(layout: Layout) -> None:
+    """Have the API server know routes."""
+    folder = builds.gateway_crds(layout.cache)
     flags = ("--server-side", "--force-conflicts", "--field-manager=testcluster")
-    once(
-        layout, "gateway-crds", crds.name,
-        lambda: kubectl(layout, "apply", *flags, "-f", str(crds)),
-    )  # fmt: skip
-    kubectl_wait = ("wait", "--for=condition=Established", "--timeout=30s")
     names = ("gatewayclasses", "gateways", "httproutes")
-    crd_names = [f"crd/{name}.gateway.networking.k8s.io" for name in names]
-    made = _gateway(layout.ports["gateway"])
+    wait = ("wait", "--for=condition=Established", "--timeout=30s")
 
     def make() -> None:
-        kubectl(layout, *kubectl_wait, *crd_names)
-        apply(layout, made)
+        kubectl(layout, "apply", *flags, "-f", str(folder))
+        kubectl(layout, *wait, *(f"crd/{name}.gateway.networking.k8s.io" for name in names))
 
-    once(layout, "gateway", json.dumps(made), make)
+    once(layout, "gateway-crds", folder.name, make)
+
+
+def objects(layout: Layout) -> None:
+    """Make the Gateway."""
+    made = _gateway(layout.ports["gateway"])
+    once(layout, "gateway", json.dumps(made), lambda: apply(layout, made))
 
 
 def program(layout: Layout) -> Program:

@@ -15,11 +15,13 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from testcluster.console import say
+from testcluster.console import step
 from testcluster.errors import ClusterError
 from testcluster.layout import Layout
+from testcluster.locks import locked
 
 BASE = "localhost/base:bookworm"
+BASE_USUALLY = "2 min"
 _PACKAGES = "python3,python3-venv,ca-certificates"
 # What an image of servers does not need; a third of debootstrap's result.
 _LEFT_OUT = (
@@ -33,7 +35,19 @@ def ensure_base(cache: Path) -> None:
     archive = base_archive(cache)
     if archive.exists():
         return
-    say("==> making the base image with debootstrap (once)")
+    with locked(cache / "locks/base"):
+        if not archive.exists():
+            with step("making the base image with debootstrap", BASE_USUALLY):
+                _make_base(archive)
+
+
+def base_archive(cache: Path) -> Path:
+    """Where the base image is kept."""
+    digest = hashlib.sha256(repr((_PACKAGES, _LEFT_OUT)).encode()).hexdigest()[:12]
+    return cache / "images" / f"base-bookworm-{digest}.tar"
+
+
+def _make_base(archive: Path) -> None:
     archive.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=".base-", dir=archive.parent) as folder:
         root, layer = Path(folder) / "root", Path(folder) / "layer.tar"
@@ -63,10 +77,10 @@ def ensure_base(cache: Path) -> None:
         _write_archive(archive, BASE, layer, {"Env": [path], "Cmd": ["/bin/bash"]})
 
 
-def base_archive(cache: Path) -> Path:
-    """Where the base image is kept."""
-    digest = hashlib.sha256(repr((_PACKAGES, _LEFT_OUT)).encode()).hexdigest()[:12]
-    return cache / "images" / f"base-bookworm-{digest}.tar"
+def identifier(archive: Path) -> str:
+    """What Docker calls the image in an archive."""
+    with tarfile.open(archive) as tar, tar.extractfile("config.json") or io.BytesIO() as config:
+        return f"sha256:{hashlib.sha256(config.read()).hexdigest()}"
 
 
 def pause(layout: Layout) -> str:

@@ -68,7 +68,7 @@ class Layout:
 
     Attributes:
         state: all that this cluster writes, but for its sockets and PostgreSQL's tables.
-        cache: binaries and base image, shared by all clusters.
+        cache: binaries and base image, shared by all clusters; each one's images.
         control_plane_only: etcd, API server and controller manager; no node, no pods.
     """
 
@@ -90,6 +90,11 @@ class Layout:
     def tables(self) -> Path:
         """PostgreSQL's folder: its user cannot look into a home of root."""
         return Path("/var/lib/schnitzel-testcluster") / self.id
+
+    @property
+    def roots(self) -> Path:
+        """What the node's images are kept in, over `down`."""
+        return self.cache / "roots" / self.id
 
     @property
     def cgroup(self) -> str:

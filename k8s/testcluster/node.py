@@ -4,7 +4,7 @@ import json
 import subprocess
 from pathlib import Path
 
-from testcluster import cgroups, images
+from testcluster import cgroups, images, roots
 from testcluster.kubectl import kubectl
 from testcluster.layout import (
     DNS_SERVICE_IP,
@@ -26,7 +26,7 @@ def up(layout: Layout) -> list[str]:
         The names of the programs started.
     """
     cgroups.make(layout.cgroup)
-    started = ensure(layout, _containerd(layout))
+    started = ensure(layout, containerd(layout))
     images.ensure_pause(layout)
     return started + ensure(layout, _kubelet(layout), _proxy(layout))
 
@@ -36,20 +36,22 @@ def socket(layout: Layout) -> Path:
     return layout.run / "containerd.sock"
 
 
-def _containerd(layout: Layout) -> Program:
+def containerd(layout: Layout) -> Program:
+    """Describe containerd with the plugin that kubelets speak to."""
     hosts = _registry_hosts(layout)
     cni = layout.config("cni/10-pods.conflist", _cni(layout))
+    root = roots.folder(layout, "containerd")
     config = layout.config(
         "containerd.toml",
         f"""\
 version = 2
-root = "{layout.state}/containerd"
+root = "{root}"
 state = "{layout.run}/containerd"
 oom_score = 0
 [grpc]
   address = "{socket(layout)}"
 [plugins."io.containerd.internal.v1.opt"]
-  path = "{layout.state}/containerd/opt"
+  path = "{root}/opt"
 [plugins."io.containerd.grpc.v1.cri"]
   sandbox_image = "{images.pause(layout)}"
   # A machine without CAP_SYS_RESOURCE must not be asked to protect a process from the OOM killer.

@@ -112,6 +112,12 @@ def ensure(layout: Layout, *programs: Program) -> list[str]:
     return [program.name for program in started]
 
 
+def stop(layout: Layout, program: Program) -> None:
+    """End a program, and forget it."""
+    cgroups.end(_cgroup(layout, program.name), program.grace)
+    _record_path(layout, program.name).unlink(missing_ok=True)
+
+
 def _current(layout: Layout, program: Program) -> bool:
     record = _record(layout, program.name)
     alive = running(layout, program.name) is not None

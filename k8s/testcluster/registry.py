@@ -1,32 +1,52 @@
 """In: a node. Out: an image registry, a Docker that builds for it, the base image in both."""
 
 import json
-import os
 import subprocess
+from contextlib import suppress
 from pathlib import Path
 
-from testcluster import images
+from testcluster import images, roots
 from testcluster.errors import ClusterError
 from testcluster.layout import NODE_IP, Layout
-from testcluster.programs import Program, answers
+from testcluster.programs import Program, answers, ensure, stop
 from testcluster.stamps import once
 
 
-def programs(layout: Layout) -> tuple[Program, Program]:
-    """The registry and dockerd."""
-    return _registry(layout), _dockerd(layout)
+def up(layout: Layout) -> list[str]:
+    """Start what does not run of the registry and dockerd; both have the base image then.
+
+    Returns:
+        The names of the programs started.
+    """
+    docker = _dockerd(layout)
+    started = ensure(layout, _registry(layout))
+
+    def begin() -> None:
+        """Docker's first start here, with what a cluster before left of it."""
+        try:
+            started.extend(ensure(layout, docker))
+        except ClusterError as error:
+            stop(layout, docker)
+            roots.discard(layout, "docker", error.message)
+            started.extend(ensure(layout, docker))
+        if containers := _docker(layout, "ps", "--all", "--quiet").split():
+            _docker(layout, "rm", "--force", "--volumes", *containers)
+        _docker(layout, "image", "prune", "--force")
+
+    once(layout, "docker", "", begin)
+    started += ensure(layout, docker)
+    _base(layout)
+    return started
 
 
-def base(layout: Layout) -> None:
-    """Give Docker and the registry the base image."""
+def _base(layout: Layout) -> None:
     archive = images.base_archive(layout.cache)
     remote = f"{NODE_IP}:{layout.ports['registry']}/base:bookworm"
-
-    def load() -> None:
-        _run(["docker", "load", "-i", str(archive)], {"DOCKER_HOST": docker_host(layout)})
-        _run([str(layout.bin / "crane"), "push", "--insecure", str(archive), remote])
-
-    once(layout, "base", archive.name, load)
+    ids = _docker(layout, "images", "--no-trunc", "--quiet", images.BASE).split()
+    if images.identifier(archive) not in ids:
+        _docker(layout, "load", "-i", str(archive))
+    push = [str(layout.bin / "crane"), "push", "--insecure", str(archive), remote]
+    once(layout, "base", archive.name, lambda: _run(push), layout.roots / "registry")
 
 
 def docker_host(layout: Layout) -> str:
@@ -39,7 +59,7 @@ def _registry(layout: Layout) -> Program:
         "version": 0.1,
         "log": {"level": "warn", "accesslog": {"disabled": True}},
         "storage": {
-            "filesystem": {"rootdirectory": str(layout.state / "registry")},
+            "filesystem": {"rootdirectory": str(roots.folder(layout, "registry"))},
             "delete": {"enabled": True},
         },
         "http": {"addr": f"{NODE_IP}:{layout.ports['registry']}"},
@@ -53,7 +73,7 @@ def _registry(layout: Layout) -> Program:
 def _dockerd(layout: Layout) -> Program:
     settings = {
         "hosts": [docker_host(layout)],
-        "data-root": str(layout.state / "docker"),
+        "data-root": str(roots.folder(layout, "docker")),
         "exec-root": str(layout.run / "docker"),
         "pidfile": str(layout.run / "docker.pid"),
         # Out of the cluster's way: a build uses `--network host`.
@@ -61,6 +81,7 @@ def _dockerd(layout: Layout) -> Program:
         "iptables": False,
         "ip6tables": False,
         "ip-forward": False,
+        "builder": {"gc": {"enabled": True, "defaultKeepStorage": "5GB"}},
         "cgroup-parent": f"/{layout.cgroup}/docker",
         "insecure-registries": [f"{NODE_IP}:{layout.ports['registry']}"],
     }
@@ -70,15 +91,17 @@ def _dockerd(layout: Layout) -> Program:
 
 
 def _docker_answers(layout: Layout) -> bool:
-    command = ["docker", "version", "--format", "{{.Server.Version}}"]
-    environment = os.environ | {"DOCKER_HOST": docker_host(layout)}
-    seen = subprocess.run(command, check=False, capture_output=True, env=environment)
-    return seen.returncode == 0
+    with suppress(ClusterError):
+        return bool(_docker(layout, "version", "--format", "{{.Server.Version}}"))
+    return False
 
 
-def _run(command: list[str], environment: dict[str, str] | None = None) -> None:
-    done = subprocess.run(
-        command, check=False, capture_output=True, text=True, env=os.environ | (environment or {})
-    )
+def _docker(layout: Layout, *arguments: str) -> str:
+    return _run(["docker", "--host", docker_host(layout), *arguments])
+
+
+def _run(command: list[str]) -> str:
+    done = subprocess.run(command, check=False, capture_output=True, text=True)
     if done.returncode != 0:
         raise ClusterError(f"{' '.join(command)}: {done.stderr.strip()}")
+    return done.stdout

@@ -1,4 +1,4 @@
-"""In: a layout. Out: nothing of that cluster is left, whatever was killed before and how.
+"""In: a layout. Out: nothing of that cluster is left but its images, whatever was killed and how.
 
 Processes are found by their cgroup, mounts by where they are, interfaces and rules by their names.
 """
@@ -11,7 +11,7 @@ from base64 import b64decode
 from contextlib import suppress
 from pathlib import Path
 
-from testcluster import cgroups, network
+from testcluster import cgroups, network, roots
 from testcluster.errors import ClusterError
 from testcluster.layout import POD_BRIDGE, WEED_GRPC, Layout
 
@@ -65,6 +65,7 @@ def remove(layout: Layout) -> None:
     _delete_strays(layout)
     for folder in (layout.run, layout.tables, layout.state):
         _delete(folder)
+    roots.leave(layout)
 
 
 def _delete_strays(layout: Layout) -> None:
@@ -101,8 +102,11 @@ def mounts(layout: Layout) -> list[Path]:
     """What is mounted below the cluster's folders, in the order of mounting."""
     lines = Path("/proc/self/mountinfo").read_text().splitlines()
     points = [Path(line.split()[4].replace("\\040", " ")) for line in lines]
+    kept = f"/roots/{layout.id}/"  # of whichever cache it was brought up with
     folders = (layout.state, layout.run)
-    return [point for point in points if any(map(point.is_relative_to, folders))]
+    return [
+        point for point in points if kept in str(point) or any(map(point.is_relative_to, folders))
+    ]
 
 
 def _delete(folder: Path) -> None:

@@ -2,14 +2,21 @@
 
 import hashlib
 from collections.abc import Callable
+from pathlib import Path
 
 from stack.files import keep
 from testcluster.layout import Layout
 
 
-def once(layout: Layout, name: str, content: str, step: Callable[[], object]) -> None:
-    """Run a step unless it was already done, in this cluster, with this content."""
-    path = layout.state / "done" / name
+def once(
+    layout: Layout,
+    name: str,
+    content: str,
+    step: Callable[[], object],
+    folder: Path | None = None,
+) -> None:
+    """Run a step unless it was already done, in this cluster or folder, with this content."""
+    path = (folder or layout.state / "done") / name
     digest = hashlib.sha256(content.encode()).hexdigest()
     if path.exists() and path.read_text() == digest:
         return

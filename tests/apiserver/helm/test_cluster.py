@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 import yaml
-from standins.seldon import crd as seldon_crd
 from support.run.wait import wait_for
-from support.systems.cluster import cluster
+from support.systems.cluster import control_plane
+from support.systems.seldon import have_crd
 
 CRD = Path(__file__).parents[3] / "helm" / "schnitzel" / "crd" / "modeldeployment.yaml"
 DRY = ("apply", "--server-side", "--dry-run=server", "--validate=strict", "-f", "-")
@@ -17,12 +17,9 @@ DRY = ("apply", "--server-side", "--dry-run=server", "--validate=strict", "-f", 
 
 @pytest.fixture(scope="module")
 def kube():
-    found = cluster()
-    found.kubectl("apply", "--server-side", "--field-manager=tests", "-f", str(CRD))
-    found.kubectl("wait", "--for=condition=Established", "-f", str(CRD))
-    found.apply(seldon_crd.crd())
-    known = ("get", "seldondeployments", "-A")
-    wait_for(lambda: found.run(*known).returncode == 0, "Seldon's CRD to be established", 30)
+    found = control_plane()
+    found.define(CRD)
+    have_crd(found)
     return found
 
 
@@ -33,11 +30,11 @@ def namespace(kube, request):
 
 
 @pytest.fixture
-def helm(kube, namespace):
+def helm(helm, kube, namespace):
     """Run helm in the namespace."""
 
     def run(*arguments):
-        command = [kube.program("helm"), *map(str, arguments), "--namespace", namespace]
+        command = [helm, *map(str, arguments), "--namespace", namespace]
         command += ["--kubeconfig", str(kube.kubeconfig)]
         done = subprocess.run(command, check=False, capture_output=True, text=True)
         assert done.returncode == 0, done.stderr
@@ -265,9 +262,8 @@ def test_the_platform_goes_as_it_came(kube, helm, installed, namespace):
 def test_a_model_server_is_installed_and_upgraded_by_hand(
     kube, helm, folder, namespace, values_of, tmp_path
 ):
-    """The image has no server in it: this is about what Helm and the API server make of it."""
-    base = kube.fact("base_image").replace(kube.fact("registry_push"), kube.fact("registry_pull"))
-    values = values_of("model-server", "by-hand", image=base)
+    """No pod runs: this is about what Helm, the API server and the controllers make of it."""
+    values = values_of("model-server", "by-hand")
     path = tmp_path / "values.yaml"
     path.write_text(yaml.safe_dump(values))
     chart = folder / "model-server"
@@ -278,7 +274,7 @@ def test_a_model_server_is_installed_and_upgraded_by_hand(
         selector = "schnitzel.dev/predictor=angler"
         return kube.get("pods", "-n", namespace, "-l", selector)["items"]
 
-    wait_for(lambda: any(p["spec"].get("nodeName") for p in pods()), "a pod that was admitted")
+    wait_for(pods, "a pod that was admitted")
     [before] = [p["metadata"]["uid"] for p in pods()]
     generation = kube.get("deployment", "angler", "-n", namespace)["metadata"]["generation"]
     helm("upgrade", "angler", chart, "-f", path, "--set", f"artifact.digest={'c' * 64}")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 
 import pytest
+from support.faults.proxy import FaultyProxy
 from support.systems.mlflow import MlflowServer
 
 from deployer.database import Database
@@ -13,6 +14,12 @@ from deployer.marker import Marker
 from deployer.records import Records
 from deployer.registry import Backwards, Registry
 from deployer.rest import Rest
+
+VERSIONS = (
+    "model-versions/search",
+    "model_versions",
+    {"max_results": 1000, "order_by": "name ASC"},
+)
 
 
 @pytest.fixture(scope="module")
@@ -104,6 +111,68 @@ def test_a_deleted_version_goes_with_the_next_listing_only(mlflow, registry):
     assert len(registry.snapshot.models["deleted"].versions) == 2
     assert "deleted" in registry.list_all(2.0)
     assert len(registry.snapshot.models["deleted"].versions) == 1
+
+
+@pytest.fixture
+def proxy(mlflow):
+    made = FaultyProxy(mlflow.url)
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def doubts():
+    return {}
+
+
+@pytest.fixture
+def doubting(proxy, doubts):
+    rest = Rest(proxy.url)
+    yield Registry(rest, lambda: None, lambda _: doubts)
+    rest.close()
+
+
+@pytest.mark.parametrize("mode", ["empty", "half"])
+def test_what_a_listing_lacks_is_asked_for_by_name(mlflow, proxy, doubting, doubts, mode):
+    name = f"zz {mode}"
+    mlflow.model(name)
+    for _ in range(3):
+        mlflow.version(name)
+    mlflow.stage(name, 1, "Production")
+    mlflow.alias(name, "champion", 2)
+    mlflow.delete("model-versions/delete", name=name, version="3")
+    never = f"never {mode}"
+    doubts |= {"": {1}, name: {1, 2, 3}, never: {1}}  # MLflow refuses the first as no name at all
+    proxy.mode = mode
+    doubting.list_all(1.0)
+    shown = doubting.snapshot
+    assert [(v.id.number, v.stage, v.aliases) for v in shown.models[name].versions] == [
+        (1, "Production", frozenset()),
+        (2, "None", {"champion"}),
+    ]
+    assert never not in shown.models
+    assert shown.asked == {name, never}
+    doubting.poll()
+    assert doubting.snapshot.asked == {name, never}, "a poll takes no evidence away"
+
+
+def test_a_version_whose_model_a_listing_lacks_is_not_shown_without_its_aliases(
+    mlflow, registry, proxy, doubting
+):
+    name, many = "zzz last by name", 2 * len(list(registry.rest.pages(*VERSIONS)))
+    mlflow.model(name)
+    for _ in range(many):
+        mlflow.version(name)
+    for number in (1, many):
+        mlflow.alias(name, f"alias-{number}", number)
+    registry.list_all(1.0)
+    proxy.mode = "half"
+    assert name in {row["name"] for row in doubting.rest.pages(*VERSIONS)}
+    doubting.list_all(1.0)
+    whole, half = registry.snapshot.models, doubting.snapshot.models
+    assert 0 < len(half) < len(whole)
+    for model in half.values():
+        assert all(version in whole[model.name].versions for version in model.versions)
 
 
 def test_platforms_claim_environments_and_only_one_holds_each(mlflow, records, tmp_path):

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 from support.load import Load
+from support.models import log_models
 from support.systems.browser import registry_pages
 
 pytestmark = pytest.mark.timeout(900)
@@ -19,6 +20,15 @@ def demo(make_platform):
     platform = make_platform("demo")
     platform.up()
     return platform
+
+
+@pytest.fixture(scope="module")
+def clicked(quick):
+    """The quick platform with two versions of a model for each way to promote with the mouse."""
+    names = ("clicked-stage", "clicked-alias")
+    models = [{"name": name, "kind": "constant", "say": say} for name in names for say in (1, 2)]
+    log_models(quick.url("mlflow"), models)
+    return quick
 
 
 @pytest.mark.parametrize("project", ["angler", "iris-forest"])
@@ -51,7 +61,8 @@ def test_up_again_changes_nothing_and_status_is_healthy(demo):
     assert seen["registry"]["webhooks"] is True
 
 
-def test_a_version_moved_to_production_with_the_mouse_is_served(quick, tmp_path):
+def test_a_version_moved_to_production_with_the_mouse_is_served(clicked, tmp_path):
+    quick = clicked
     quick.mlflow.stage("clicked-stage", 1, "Production")
     url = quick.wait_serving("clicked-stage", 1, seconds=240)["url"]
     with registry_pages(quick.url("mlflow"), tmp_path) as pages, Load(url) as load:
@@ -64,7 +75,8 @@ def test_a_version_moved_to_production_with_the_mouse_is_served(quick, tmp_path)
     assert load.versions() == {"1", "2"}
 
 
-def test_a_version_given_the_alias_with_the_mouse_is_served(quick, tmp_path):
+def test_a_version_given_the_alias_with_the_mouse_is_served(clicked, tmp_path):
+    quick = clicked
     quick.mlflow.alias("clicked-alias", "champion", 1)
     url = quick.wait_serving("clicked-alias", 1, seconds=240)["url"]
     with registry_pages(quick.url("mlflow"), tmp_path) as pages, Load(url) as load:

@@ -9,14 +9,21 @@ from support.models import log_models
 from support.run.wait import wait_for
 from support.systems.browser import chromium
 
+from stack.platform import Layout, platform_supervisor
+
+pytestmark = pytest.mark.timeout(900)
+
 HOSTILE = 'shown" onmouseover=alert(1) <b>it'
 
 
 @pytest.fixture(scope="module")
 def shown(make_platform):
-    """A platform of its own, so that the page first shows that nothing is deployed."""
+    """A platform of its own, whose page first shows that nothing is deployed."""
     platform = make_platform("shown")
     platform.up("mlflow", "gateway", "deployer")
+    page = platform.client.get(platform.url("deployer")).text
+    assert "Nothing is deployed yet" in page
+    assert "schnitzel model promote" in page
     models = [{"name": "shown", "kind": "constant", "say": say} for say in (1, 2)]
     log_models(platform.url("mlflow"), [*models, {"name": HOSTILE, "kind": "constant", "say": 3}])
     return platform
@@ -29,7 +36,7 @@ def see(driver, selector, *words):
         )
         return shown if all(word in shown for word in words) else None
 
-    return wait_for(look, f"{words} in {selector}", 60)
+    return wait_for(look, f"{words} in {selector}")
 
 
 def complaints(driver):
@@ -40,7 +47,7 @@ def complaints(driver):
 def test_a_promotion_shows_up_on_the_open_page_without_a_reload(shown, tmp_path):
     with chromium(tmp_path) as driver:
         driver.get(shown.url("deployer"))
-        see(driver, "main", "Nothing is deployed yet", "schnitzel model promote")
+        see(driver, "main", "Deployments")
         driver.execute_script("window.neverReloaded = true")
         shown.mlflow.stage("shown", 1, "Production")
         see(driver, "#row-shown-prod", "Serving", "InSync", "Version 1 serves all requests")
@@ -95,6 +102,8 @@ def test_the_page_of_a_deployment_tells_all_and_asks_the_model(shown, tmp_path):
 
 @pytest.mark.parametrize("width", [390, 1280])
 def test_nothing_is_wider_than_the_screen(shown, tmp_path, width):
+    shown.mlflow.stage("shown", 1, "Production")
+    shown.wait_serving("shown", 1, seconds=240)
     with chromium(tmp_path) as driver:
         size = {"width": width, "height": 900, "deviceScaleFactor": 1, "mobile": width < 700}
         driver.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", size)
@@ -108,5 +117,8 @@ def test_a_deployer_that_is_gone_is_said(shown, tmp_path):
     with chromium(tmp_path) as driver:
         driver.get(shown.url("deployer"))
         see(driver, "main", "Deployments")
-        shown.cli("down")
-        see(driver, "#lost", "The Deployer does not answer")
+        platform_supervisor(Layout(shown.home)).remove("deployer", grace=10)
+        try:
+            see(driver, "#lost", "The Deployer does not answer")
+        finally:
+            shown.up("mlflow", "gateway", "deployer")

@@ -6,9 +6,21 @@ import json
 import os
 import signal
 
+import pytest
 from support.load import Load
+from support.models import log_models
 from support.platform.home import PlatformHome
 from support.run.wait import wait_for
+
+pytestmark = pytest.mark.timeout(900)
+
+
+@pytest.fixture(scope="module")
+def quick(quick: PlatformHome) -> PlatformHome:
+    """The quick platform with a model of two replicas."""
+    twins = {"name": "twins", "kind": "constant", "serving": {"replicas": 2}}
+    log_models(quick.url("mlflow"), [twins | {"say": say} for say in (1, 2)])
+    return quick
 
 
 def replicas(platform: PlatformHome) -> dict[str, dict]:
@@ -30,7 +42,7 @@ def answered(platform: PlatformHome, port: int) -> float:
 
 
 def test_replicas_share_the_requests_and_are_rolled_out_together(quick):
-    quick.mlflow.stage("twins", 1, "Production")
+    quick.mlflow.stage("twins", 1, "Production", archive=True)
     seen = quick.wait_serving("twins", 1, seconds=240)
     with Load(seen["url"], rate=20) as load:
         wait_for(lambda: len(load.answers) > 40, "some answers")
@@ -38,7 +50,7 @@ def test_replicas_share_the_requests_and_are_rolled_out_together(quick):
         assert len(set(ports)) == 2
         shares = [answered(quick, port) for port in ports]
         assert min(shares) >= 10, shares
-        quick.mlflow.stage("twins", 2, "Production")
+        quick.mlflow.stage("twins", 2, "Production", archive=True)
         quick.wait_serving("twins", 2)
         quick.wait("twins", lambda d: len(d["predictors"]) == 1)
     assert not load.failed
@@ -48,16 +60,27 @@ def test_replicas_share_the_requests_and_are_rolled_out_together(quick):
 
 
 def test_a_killed_replica_comes_back_while_the_other_answers(quick):
-    quick.mlflow.stage("twins", 2, "Production")
+    quick.mlflow.stage("twins", 2, "Production", archive=True)
     seen = quick.wait_serving("twins", 2, seconds=240)
     before = replicas(quick)["state"]["state.2.json"]["pid"]
     stays = replicas(quick)["state"]["state.json"]["pid"]
-    os.kill(before, signal.SIGKILL)
-    wait_for(
-        lambda: replicas(quick)["state"].get("state.2.json", {}).get("pid") != before,
-        "another process",
-    )
-    wait_for(lambda: quick.predict(seen["url"]).status_code == 200, "an answer", 20)
+    port = replicas(quick)["predictor"]["predictor.2.json"]["port"]
+
+    def is_back() -> bool:
+        state = replicas(quick)["state"].get("state.2.json", {})
+        return state.get("pid") not in (None, before) and state["phase"] == "ready"
+
+    with Load(seen["url"], rate=50) as load:
+        wait_for(lambda: len(load.answers) > 20, "some answers")
+        killed = len(load.answers)
+        os.kill(before, signal.SIGKILL)
+        wait_for(is_back, "another process")
+        back = len(load.answers)
+        wait_for(lambda: answered(quick, port) > 10, "its share of the requests")
+    away, after = load.answers[killed:back], load.answers[back:]
+    assert {answer.status for answer in away} <= {200, 502}
+    assert [answer.status for answer in away[-10:]] == [200] * 10, "the other does not answer all"
+    assert {answer.status for answer in after} == {200}
     quick.wait_serving("twins", 2)
     assert replicas(quick)["state"]["state.json"]["pid"] == stays
 
@@ -76,7 +99,7 @@ def test_a_reviewed_plan_shows_its_files_and_holds_while_it_is_rolled_out(quick)
     steady = quick.api("deployments/twins-prod/plan")["digest"]
 
     quick.cli("deploy", "pause", "twins@prod")
-    quick.mlflow.stage("twins", 2, "Production")
+    quick.mlflow.stage("twins", 2, "Production", archive=True)
     quick.wait("twins", lambda d: d["wanted"]["version"] == "2")
     for command in ("plan", "diff"):
         quick.cli("deploy", command, "twins@prod", "--exit-code", code=3)

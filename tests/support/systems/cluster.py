@@ -1,13 +1,16 @@
 """A real Kubernetes for tests: the node of k8s/testcluster, or the cluster of a given kubeconfig.
 
 `cluster()` brings the node up if it is not there and takes down, at the end of the run, only what
-it brought up. SCHNITZEL_TEST_KUBECONFIG names another cluster (kind, or any): its facts are read
-from `facts.json` beside the kubeconfig, and a test that needs one that is not there is skipped.
+it brought up; `control_plane()` does so with an API server that has no node. The variable
+SCHNITZEL_TEST_KUBECONFIG names another cluster (kind, or any) for both: its facts are read from
+`facts.json` beside the kubeconfig, and a test that needs one that is not there is skipped.
 """
 
 from __future__ import annotations
 
 import atexit
+import fcntl
+import hashlib
 import json
 import os
 import secrets
@@ -16,10 +19,10 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import pytest
 
@@ -38,26 +41,53 @@ def state_folder() -> Path:
 def cluster() -> Cluster:
     """The cluster of this test run; the test does not run where there can be none."""
     if given := os.environ.get("SCHNITZEL_TEST_KUBECONFIG"):
-        kubeconfig = Path(given).expanduser()
-        facts = kubeconfig.with_name("facts.json")
-        known = json.loads(facts.read_text()) if facts.exists() else {}
-        return Cluster(known | {"kubeconfig": str(kubeconfig)})
-    _require_possible()
+        return _given(Path(given).expanduser())
+    require_possible("containerd")
     state = state_folder()
     if not (state / "facts.json").exists():
         atexit.register(testcluster, "down", "--state", str(state))
     testcluster("up", "--state", str(state))
-    return Cluster(json.loads((state / "facts.json").read_text()))
+    return _in(state)
+
+
+@cache
+def control_plane() -> Cluster:
+    """An API server without a node, for tests that need no pod; its pods are never scheduled.
+
+    It is the one in the state folder that SCHNITZEL_TEST_CONTROL_PLANE names. Without that
+    variable the test processes of this checkout share one, and the last of them to end takes it
+    down; one that a killed run left behind is taken over by the next run.
+    """
+    if given := os.environ.get("SCHNITZEL_TEST_KUBECONFIG"):
+        return _given(Path(given).expanduser())
+    if given := os.environ.get("SCHNITZEL_TEST_CONTROL_PLANE"):
+        return _in(Path(given).expanduser())
+    require_possible("etcd")
+    checkout = hashlib.sha256(str(ROOT).encode()).hexdigest()[:8]
+    state = state_folder().with_name(f"schnitzel-control-plane-{checkout}")
+    state.parent.mkdir(parents=True, exist_ok=True)
+    users = state.with_suffix(".users").open("w")
+    fcntl.flock(users, fcntl.LOCK_SH)
+    atexit.register(_leave, users, state)
+    testcluster("up", "--control-plane-only", "--state", str(state))
+    return _in(state)
+
+
+def _leave(users: IO[str], state: Path) -> None:
+    """Take down a shared control plane unless another process holds its lock."""
+    with suppress(BlockingIOError):
+        fcntl.flock(users, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        testcluster("down", "--state", str(state))
 
 
 @contextmanager
 def second(state: Path | None = None) -> Iterator[Cluster]:
     """Another API server beside the first, without a node; gone afterwards."""
-    _require_possible()
+    require_possible("etcd")
     folder = state or Path(tempfile.mkdtemp(prefix="second-"))
     try:
         testcluster("up", "--control-plane-only", "--state", str(folder))
-        yield Cluster(json.loads((folder / "facts.json").read_text()))
+        yield _in(folder)
     finally:
         testcluster("down", "--state", str(folder))
 
@@ -139,6 +169,12 @@ class Cluster:
         flags = ("--server-side", "--field-manager=tests", "-n", namespace)
         self.kubectl("apply", *flags, "-f", "-", stdin=document)
 
+    def define(self, crd: Path) -> None:
+        """Make a CRD known."""
+        flags = ("--server-side", "--force-conflicts", "--field-manager=tests")
+        self.kubectl("apply", *flags, "-f", str(crd))
+        self.kubectl("wait", "--for=condition=Established", "--timeout=30s", "-f", str(crd))
+
     @contextmanager
     def namespace(self, request: pytest.FixtureRequest | None = None) -> Iterator[str]:
         """A namespace of its own, `restricted` enforced; gone afterwards.
@@ -175,18 +211,28 @@ class Cluster:
         return f"\n--- {namespace} ---\n" + "\n".join(part for part in parts if part.strip())
 
 
+def _given(kubeconfig: Path) -> Cluster:
+    facts = kubeconfig.with_name("facts.json")
+    known = json.loads(facts.read_text()) if facts.exists() else {}
+    return Cluster(known | {"kubeconfig": str(kubeconfig)})
+
+
+def _in(state: Path) -> Cluster:
+    return Cluster(json.loads((state / "facts.json").read_text()))
+
+
 def _namespace(name: str, labels: dict[str, str]) -> dict[str, Any]:
     metadata = {"name": name, "labels": labels}
     return {"apiVersion": "v1", "kind": "Namespace", "metadata": metadata}
 
 
-def _require_possible() -> None:
-    """End the test with one line if this machine can have no node; under CI that is a failure."""
+def require_possible(program: str) -> None:
+    """End the test with one line where no cluster can be; under CI that is a failure."""
     go = shutil.which("go") or (state_folder() / "facts.json").exists()
     reasons = {
         "needs root": os.geteuid() == 0,
         "needs Debian": Path("/etc/debian_version").exists(),
-        "needs Debian's containerd: scripts/system-packages.sh": shutil.which("containerd"),
+        f"needs Debian's {program}: scripts/system-packages.sh": shutil.which(program),
         "needs Go, to build Kubernetes": go,
     }
     missing = [reason for reason, met in reasons.items() if not met]

@@ -15,7 +15,7 @@ import sys
 import tempfile
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import pytest
 
@@ -27,6 +27,7 @@ sys.path.insert(0, str(ROOT / "k8s"))
 STANDINS = ROOT / "tests/standins/compose"
 BASE = "debian:bookworm-20251229-slim"
 CGROUP = "schnitzel-compose"
+NO_GO = "go not found, and Docker Compose is built with it: docs/guides/test-cluster.md"
 OURS = ("models", "mlflow", "airflow", "deployer")
 BINARIES = {"seaweedfs": "weed", "traefik": "traefik"}
 """Programs that a stand-in takes from this environment."""
@@ -138,27 +139,30 @@ class DockerEngine:
         return done.returncode == 0
 
 
-def installed_compose() -> list[str]:
-    """The command of a Docker Compose that is here, built by another test or not; or a skip."""
-    from testcluster.layout import default_cache
+def docker_compose() -> Path:
+    """Return Docker Compose, built if need be; without Go the test is skipped, or fails in CI."""
+    from testcluster import builds, layout
 
-    built = str(default_cache() / "bin/docker-compose")
-    for command in (["docker", "compose"], [built]):
-        with suppress(OSError):
-            told = subprocess.run([*command, "version"], capture_output=True, check=False)
-            if told.returncode == 0:
-                return command
-    pytest.skip("docker compose is not installed; tests/nightly/e2e/test_compose.py builds one")
+    cache = layout.default_cache()
+    program = cache / "bin" / builds.COMPOSE.names[0]
+    if not program.exists():
+        if shutil.which("go") is None:
+            _not_here(NO_GO)
+        builds.ensure(cache, [builds.COMPOSE])
+    return program
 
 
 def docker_engine() -> DockerEngine:
     """Such a one, or the test is skipped with the reason; under CI=true that is a failure."""
-    reason = _lacking()
-    if reason and os.environ.get("CI") == "true":
-        pytest.fail(reason, pytrace=False)
-    if reason:
-        pytest.skip(reason)
+    if reason := _lacking():
+        _not_here(reason)
     return DockerEngine()
+
+
+def _not_here(reason: str) -> NoReturn:
+    if os.environ.get("CI") == "true":
+        pytest.fail(reason, pytrace=False)
+    pytest.skip(reason)
 
 
 def _lacking() -> str:
@@ -169,7 +173,7 @@ def _lacking() -> str:
     if missing:
         return f"{', '.join(missing)} not found: scripts/system-packages.sh installs them"
     if shutil.which("go") is None:
-        return "go not found, and Docker Compose is built with it: docs/guides/test-cluster.md"
+        return NO_GO
     own = ["/usr/bin/docker", "--host", "unix:///var/run/docker.sock", "version"]
     if subprocess.run(own, capture_output=True, check=False).returncode == 0:
         return "this machine's own Docker runs, and a second one would replace its packet filters"

@@ -109,7 +109,7 @@ def pages(engine: Engine, tmp_path: Path) -> Iterator[httpx.Client]:
     thread = threading.Thread(target=server.run)
     thread.start()
     wait_for(lambda: server.started, "the API")
-    with httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=30, trust_env=False) as client:
+    with httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=60, trust_env=False) as client:
         yield client
     server.should_exit = True
     thread.join()

@@ -1,7 +1,6 @@
 """Up changes nothing that is well and mends what is not; down leaves nothing, whatever was killed.
 
-The cluster that others use is not touched: these tests have their own, a control plane beside it,
-and a whole node in network and mount namespaces of its own.
+The control plane that others use is not touched: these tests have their own beside it.
 """
 
 from __future__ import annotations
@@ -15,6 +14,7 @@ from contextlib import suppress
 from pathlib import Path
 
 import pytest
+from support.systems import cluster as systems
 from support.systems.cluster import Cluster, second, testcluster
 
 
@@ -42,17 +42,17 @@ def state(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def control_plane(cluster: Cluster, state: Path) -> Iterator[Cluster]:
+def control_plane(state: Path) -> Iterator[Cluster]:
     with second(state) as made:
         yield made
 
 
-def test_a_second_control_plane_has_objects_of_its_own(
-    cluster: Cluster, control_plane: Cluster
-) -> None:
+def test_a_second_control_plane_has_objects_of_its_own(control_plane: Cluster) -> None:
+    first = systems.control_plane()
     control_plane.kubectl("create", "namespace", "only-here")
-    assert cluster.run("get", "namespace", "only-here").returncode != 0
+    assert first.run("get", "namespace", "only-here").returncode != 0
     control_plane.kubectl("auth", "whoami")
+    first.kubectl("auth", "whoami")
 
 
 def test_up_changes_nothing_that_is_well_and_mends_what_is_not(

@@ -1,3 +1,0 @@
-"""Fixtures of nightly/k8s."""
-
-from support.fixtures.k8s import cluster
