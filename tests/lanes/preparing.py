@@ -20,6 +20,7 @@ from lanes.results import minutes
 
 TESTCLUSTER = (sys.executable, str(ROOT / "k8s/testcluster"))
 IMAGES = (
+    "import sys; sys.path.insert(0, 'tests'); "
     "from support.systems.cluster import cluster; from support.systems.images import NAMES, built; "
     "built(cluster(), *NAMES)"
 )
@@ -64,6 +65,7 @@ class Preparation:
                 self.current = f"{step.name} (the first time {step.usually})"
                 if failure := self._take(step):
                     self.failure = failure
+                    self.say(failure)
                     return
         finally:
             self.current = ""
