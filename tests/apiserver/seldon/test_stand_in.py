@@ -232,7 +232,9 @@ def test_a_removed_predictor_goes_when_the_rest_is_ready_its_services_last(place
     found = resource()
     [predictor] = found["spec"]["predictors"]
     both = copy.deepcopy(found)
-    both["spec"]["predictors"].append(copy.deepcopy(predictor) | {"name": "other"})
+    both["spec"]["predictors"] = [  # several predictors have to share all of the traffic
+        copy.deepcopy(predictor) | {"name": name, "traffic": 50} for name in ("main", "other")
+    ]
     place.apply(both)
     place.wait_state("sd", "Available")
     assert place.names("services") == {"sd-main", "sd-main-model", "sd-other", "sd-other-model"}
