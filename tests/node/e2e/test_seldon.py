@@ -28,7 +28,7 @@ BAD: dict[str, dict[str, Any]] = {
 }
 """Version 2 of these; versions 1 and 3 are good."""
 
-PROXY_ONLY = {servers.TENSORFLOW: {"protocols": {"seldon": {"image": "localhost:9/proxy"}}}}
+WITHOUT_TENSORFLOW = {servers.TENSORFLOW: None}
 
 
 @pytest.fixture(scope="module")
@@ -108,12 +108,12 @@ def test_what_the_operator_cannot_make_is_told_in_its_words(place):
 
 
 def test_what_its_webhook_refuses_is_told_in_its_words(place):
-    """One that knows TensorFlow Serving behind Seldon's proxy only; what it takes is served."""
-    place.operator.start("--config", json.dumps(PROXY_ONLY))
+    """One whose config has no TensorFlow Serving; what it takes is served."""
+    place.operator.start("--config", json.dumps(WITHOUT_TENSORFLOW))
     with place.load("refused") as load:
         place.alias("refused", 2)
         seen = told(place, "refused", "AdmissionRefused")
-        assert "Prepackaged server does not handle tensorflow protocol" in seen["message"]
+        assert "No entry in predictors map for TENSORFLOW_SERVER" in seen["message"]
         assert "version 1 keeps serving" in seen["message"]
         assert seen["next_step"]
         assert 2 not in place.resources("refused")
