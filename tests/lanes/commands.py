@@ -71,7 +71,7 @@ def main(words: Sequence[str] | None = None) -> int:
     lanes = chosen([word for word in given.lanes if word != SAMPLE])
     lanes, reason = _possible(lanes, run)
     if sampled and not reason:
-        lanes.append(_sample(run))
+        lanes += _sample(run)
     ground = preparing.Ground(
         FOLDER, run.say, frozenset(lane.needs for lane in lanes if lane.needs), run.env
     )
@@ -96,14 +96,14 @@ def _possible(lanes: list[Lane], run: Run) -> tuple[list[Lane], str]:
     return [lane for lane in lanes if not (lane.needs and reason)], reason
 
 
-def _sample(run: Run) -> Lane:
-    """Some tests of nightly."""
+def _sample(run: Run) -> list[Lane]:
+    """Some tests of nightly, as a lane."""
     tests = nightly.sample(run.seed, nightly.every())
     run.say(f"of nightly, {len(tests)} tests run, drawn with seed {run.seed}")
     for test in tests:
         run.say(f"  {test}")
-    options = (f"--session-timeout={nightly.BUDGET:g}",)
-    return replace(NIGHTLY, name=SAMPLE, paths=tuple(tests), usually="5 min", options=options)
+    lane = replace(NIGHTLY, name=SAMPLE, paths=tuple(tests), usually="5 min")
+    return [lane] if tests else []
 
 
 def _side_by_side(lanes: list[Lane], ground: preparing.Ground, run: Run) -> None:
