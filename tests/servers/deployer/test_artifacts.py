@@ -1,10 +1,3 @@
-import contextlib
-import os
-import signal
-import socket
-import subprocess
-import sys
-import time
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from pathlib import Path
@@ -12,6 +5,8 @@ from urllib.parse import quote
 
 import httpx
 import pytest
+from support.run.wait import wait_for
+from support.systems.mlflow import MlflowServer
 
 from deployer.artifacts import Artifacts, ArtifactState, digest_of
 from deployer.artifactsources import PROXY
@@ -43,12 +38,12 @@ def artifacts(tmp_path: Path) -> Iterator[Artifacts]:
         yield made
 
 
-def settled(look: Callable[[], ArtifactState], seconds: float = 60) -> ArtifactState:
-    deadline = time.monotonic() + seconds
-    while (state := look()).phase == "fetching":
-        assert time.monotonic() < deadline
-        time.sleep(0.005)
-    return state
+def settled(look: Callable[[], ArtifactState]) -> ArtifactState:
+    def ended() -> ArtifactState | None:
+        state = look()
+        return None if state.phase == "fetching" else state
+
+    return wait_for(ended, "the artifact to be fetched, or not", 120)
 
 
 def content(state: ArtifactState) -> dict[str, bytes]:
@@ -59,36 +54,13 @@ def content(state: ArtifactState) -> dict[str, bytes]:
 
 @pytest.fixture(scope="module")
 def mlflow(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    root = tmp_path_factory.mktemp("mlflow")
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    command = [sys.executable, "-m", "mlflow", "server", "--workers", "1", "--port", str(port)]
-    command += ["--backend-store-uri", f"sqlite:///{root}/mlflow.db"]
-    command += ["--artifacts-destination", str(root / "artifacts")]
-    environment = {**os.environ, "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}
-    with (root / "log").open("wb") as log:
-        server = subprocess.Popen(
-            command, env=environment, stdout=log, stderr=log, start_new_session=True
-        )
-    url = f"http://127.0.0.1:{port}"
-    try:
-        deadline = time.monotonic() + 90
-        while True:
-            with contextlib.suppress(httpx.HTTPError):
-                if httpx.get(f"{url}/health", trust_env=False).status_code == 200:
-                    break
-            assert server.poll() is None, (root / "log").read_text()
-            assert time.monotonic() < deadline
-            time.sleep(0.1)
+    with closing(MlflowServer(tmp_path_factory.mktemp("mlflow")).start()) as server:
+        url = server.url
         with httpx.Client(base_url=url, trust_env=False) as client:
             for name, body in FILES.items():
                 path = quote(f"{PROXY}/0/models/m-1/artifacts/{name}")
                 client.put(path, content=body).raise_for_status()
         yield url
-    finally:
-        os.killpg(server.pid, signal.SIGTERM)
-        server.wait(30)
 
 
 def test_a_real_mlflow_hands_out_its_artifacts(mlflow: str, tmp_path: Path, folder: Path) -> None:
@@ -109,7 +81,7 @@ def test_another_store_is_read_by_mlflows_own_client(
     # An address with a host in it is one that only MLflow's client resolves.
     uri = f"mlflow-artifacts://{mlflow.removeprefix('http://')}/0/models/m-1/artifacts"
     with closing(Artifacts(tmp_path / "cache", mlflow)) as artifacts:
-        state = settled(lambda: artifacts.ensure(VERSION, uri), 120)
+        state = settled(lambda: artifacts.ensure(VERSION, uri))
         assert content(state) == FILES
         assert state.digest == digest_of(folder)
         assert artifacts.read_file(uri, "MLmodel") == FILES["MLmodel"]
