@@ -123,7 +123,7 @@ def _side_by_side(lanes: list[Lane], ground: preparing.Ground, run: Run) -> None
 
 
 def _track(lanes: list[Lane], ground: preparing.Ground, run: Run) -> None:
-    for lane in lanes:
+    for number, lane in enumerate(lanes):
         if lane.name != "unit" and (failure := ground.wait("packages")):
             run.failed.append(f"{lane.name}: {failure}")
         elif failure := ground.wait(lane.needs):
@@ -131,6 +131,8 @@ def _track(lanes: list[Lane], ground: preparing.Ground, run: Run) -> None:
             run.failed.append(f"{lane.name}: {failure}")
         elif not run.over.is_set():
             _lane(lane, run)
+            if lane.needs == "control plane" not in [later.needs for later in lanes[number + 1 :]]:
+                ground.release(lane.needs)
 
 
 def _lane(lane: Lane, run: Run) -> None:

@@ -99,7 +99,7 @@ class Ground:
     say: Callable[[str], None]
     needs: frozenset[str]
     env: dict[str, str]
-    ours: list[Path] = field(default_factory=list)
+    ours: dict[str, Path] = field(default_factory=dict)
     ready: dict[str, Preparation] = field(default_factory=dict)
 
     def begin(self) -> None:
@@ -113,11 +113,11 @@ class Ground:
             up = (*TESTCLUSTER, "up", "--control-plane-only", "--state", str(plane))
             steps.append(Step("control plane", "8 min: Kubernetes is built", up))
             self.env["SCHNITZEL_TEST_CONTROL_PLANE"] = str(plane)
-            self.ours.append(plane)
+            self.ours["control plane"] = plane
         control = self._prepare("control plane", packages, *steps)
         if "node" in self.needs:
             if not (state_folder() / "facts.json").exists():
-                self.ours.append(state_folder())
+                self.ours["node"] = state_folder()
             self._prepare("node", control, *NODE)
 
     def wait(self, need: str) -> str:
@@ -128,12 +128,17 @@ class Ground:
         """What is being made ready now."""
         return [one.current for one in self.ready.values() if one.current]
 
+    def release(self, need: str) -> None:
+        """Take down what no lane needs any more, if it was brought up here."""
+        state = self.ours.pop(need, None)
+        if state and state.exists():
+            down = [*TESTCLUSTER, "down", "--state", str(state)]
+            subprocess.run(down, check=False, capture_output=True)
+
     def end(self) -> None:
-        """Take down what was brought up here."""
-        for state in self.ours:
-            if (state / "facts.json").exists() or (state / "run").exists():
-                down = [*TESTCLUSTER, "down", "--state", str(state)]
-                subprocess.run(down, check=False, capture_output=True)
+        """Take down all that was brought up here."""
+        for need in list(self.ours):
+            self.release(need)
 
     def _prepare(self, need: str, after: Preparation | None, *steps: Step) -> Preparation:
         made = Preparation(list(steps), self.folder, self.env, self.say, after)
