@@ -123,6 +123,7 @@ def _side_by_side(lanes: list[Lane], ground: preparing.Ground, run: Run) -> None
 
 
 def _track(lanes: list[Lane], ground: preparing.Ground, run: Run) -> None:
+    """Run lanes one after the other; what no later one needs is taken down, but for the node."""
     for number, lane in enumerate(lanes):
         if lane.name != "unit" and (failure := ground.wait("packages")):
             run.failed.append(f"{lane.name}: {failure}")
@@ -131,7 +132,8 @@ def _track(lanes: list[Lane], ground: preparing.Ground, run: Run) -> None:
             run.failed.append(f"{lane.name}: {failure}")
         elif not run.over.is_set():
             _lane(lane, run)
-            if lane.needs == "control plane" not in [later.needs for later in lanes[number + 1 :]]:
+            later = {one.needs for one in lanes[number + 1 :]}
+            if lane.needs not in {*later, "node"}:  # a failure may be run once more on the node
                 ground.release(lane.needs)
 
 
