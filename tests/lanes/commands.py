@@ -77,7 +77,7 @@ def main(words: Sequence[str] | None = None) -> int:
     )
     try:
         ground.begin()
-        _side_by_side(lanes, ground, run)
+        _run(lanes, ground, run)
         _again(run)
     finally:
         running.end_all()
@@ -106,35 +106,34 @@ def _sample(run: Run) -> list[Lane]:
     return [lane] if tests else []
 
 
-def _side_by_side(lanes: list[Lane], ground: preparing.Ground, run: Run) -> None:
-    """Run what needs a cluster beside what needs none, each in its order."""
-    tracks = [
-        [lane for lane in lanes if not lane.needs],
-        [lane for lane in lanes if lane.needs],
-    ]
+def _run(lanes: list[Lane], ground: preparing.Ground, run: Run) -> None:
+    """Run the light lanes side by side, then each of the others by itself.
+
+    Those keep two cores busy alone: beside one another they took as long, and waited in vain.
+    """
     threading.Thread(target=_tell, args=(ground, run), daemon=True).start()
-    with ThreadPoolExecutor(len(tracks)) as pool:
+    light = [lane for lane in lanes if lane.light]
+    with ThreadPoolExecutor() as pool:
         try:
-            for track in [pool.submit(_track, track, ground, run) for track in tracks]:
-                track.result()
+            for lane in [pool.submit(_stand, lane, ground, run) for lane in light]:
+                lane.result()
+            ground.release("control plane")
+            for lane in lanes:
+                if not lane.light:
+                    _stand(lane, ground, run)
         finally:
             run.over.set()
             running.end_all()
 
 
-def _track(lanes: list[Lane], ground: preparing.Ground, run: Run) -> None:
-    """Run lanes one after the other; what no later one needs is taken down, but for the node."""
-    for number, lane in enumerate(lanes):
-        if lane.name != "unit" and (failure := ground.wait("packages")):
-            run.failed.append(f"{lane.name}: {failure}")
-        elif failure := ground.wait(lane.needs):
-            run.say(f"{lane.name} cannot run: {failure}")
-            run.failed.append(f"{lane.name}: {failure}")
-        elif not run.over.is_set():
-            _lane(lane, run)
-            later = {one.needs for one in lanes[number + 1 :]}
-            if lane.needs not in {*later, "node"}:  # a failure may be run once more on the node
-                ground.release(lane.needs)
+def _stand(lane: Lane, ground: preparing.Ground, run: Run) -> None:
+    """Run a lane once what it needs is ready."""
+    unready = (lane.name != "unit" and ground.wait("packages")) or ground.wait(lane.needs)
+    if unready:
+        run.say(f"{lane.name} cannot run: {unready}")
+        run.failed.append(f"{lane.name}: {unready}")
+    elif not run.over.is_set():
+        _lane(lane, run)
 
 
 def _lane(lane: Lane, run: Run) -> None:

@@ -16,6 +16,7 @@ class Lane:
         usually: minutes that it takes on two cores, beside the others.
         workers: processes of pytest.
         needs: "control plane" or "node", if it cannot be without.
+        light: whether it runs beside others.
         again: whether a test that fails is run once more by itself.
         options: more words for pytest.
     """
@@ -26,17 +27,19 @@ class Lane:
     usually: str
     workers: int = 2
     needs: str = ""
+    light: bool = False
     again: bool = True
     options: tuple[str, ...] = ()
 
 
-UNIT = Lane("unit", ("tests/unit",), "starts nothing", "4 min", again=False)
+UNIT = Lane("unit", ("tests/unit",), "starts nothing", "4 min", light=True, again=False)
 APISERVER = Lane(
     "apiserver",
     ("tests/apiserver",),
     "a Kubernetes API server without a node; helm",
     "6 min",
     needs="control plane",
+    light=True,
     again=False,
 )
 SERVERS = Lane("servers", ("tests/servers",), "MLflow, Airflow, gateway, model servers", "20 min")

@@ -111,10 +111,10 @@ class Place(ABC):
         """What the Deployer tells of a deployment; nothing if it does not answer."""
         return self.platform.deployment(self.model(name), self.environment)
 
-    def wait(self, name: str, what: Callable[[Seen], Any], seconds: float = 240) -> Seen:
+    def wait(self, name: str, what: Callable[[Seen], Any], seconds: float = 600) -> Seen:
         return self.platform.wait(self.model(name), what, self.environment, seconds)
 
-    def serves(self, name: str, version: int, seconds: float = 240) -> Seen:
+    def serves(self, name: str, version: int, seconds: float = 600) -> Seen:
         """Wait until a version serves every request, and nothing is left of the one before."""
         self.platform.wait_serving(self.model(name), version, self.environment, seconds)
 

@@ -11,5 +11,5 @@ del test_a_version_that_cannot_load_leaves_the_old_one_serving  # noqa: F821
 del test_an_older_version_promoted_later_is_a_rollback  # noqa: F821
 del test_an_update_takes_over_without_a_lost_request  # noqa: F821
 
-pytestmark = pytest.mark.timeout(900)
+pytestmark = pytest.mark.timeout(1800)
 place = place_at(lambda home: ClusterPlace(cluster(), home, builds=False))

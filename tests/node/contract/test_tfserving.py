@@ -11,5 +11,5 @@ from contract.stories import (  # noqa: F401
 )
 from support.systems.cluster import cluster
 
-pytestmark = pytest.mark.timeout(900)
+pytestmark = pytest.mark.timeout(1800)
 place = place_at(lambda home: TfservingPlace(cluster(), home))

@@ -26,7 +26,7 @@ from support.systems.images import built
 from deployer.naming import deployment_id
 from stack.paths import Layout
 
-pytestmark = pytest.mark.timeout(900)
+pytestmark = pytest.mark.timeout(1800)
 
 AUTOSCALED = {
     "autoscaling": {"max": 2},

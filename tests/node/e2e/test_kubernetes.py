@@ -18,7 +18,7 @@ from support.systems.cluster import cluster
 
 from deployer.naming import deployment_id
 
-pytestmark = pytest.mark.timeout(900)
+pytestmark = pytest.mark.timeout(1800)
 
 
 @pytest.fixture(scope="module")

@@ -16,7 +16,7 @@ from support.run.wait import wait_for
 from support.systems.cluster import cluster, second, testcluster
 from support.systems.images import built
 
-pytestmark = pytest.mark.timeout(900)
+pytestmark = pytest.mark.timeout(1800)
 
 PROJECT = "lab"
 

@@ -11,7 +11,7 @@ from support.platform.cluster import ClusterPlatform
 from support.run.wait import wait_for
 from support.systems.cluster import cluster
 
-pytestmark = pytest.mark.timeout(900)
+pytestmark = pytest.mark.timeout(1800)
 
 RATE = 200
 """Requests a second are tried for; how many a busy machine reaches does not matter here."""

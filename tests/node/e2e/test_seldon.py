@@ -17,7 +17,7 @@ from support.load import Load
 from support.run.wait import wait_for
 from support.systems.cluster import cluster
 
-pytestmark = pytest.mark.timeout(900)
+pytestmark = pytest.mark.timeout(1800)
 
 BAD: dict[str, dict[str, Any]] = {
     "late": {"kind": "slow-load", "serving": {"rollout": {"ready_timeout": "5s"}}},

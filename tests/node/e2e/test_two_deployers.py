@@ -28,7 +28,7 @@ from support.systems.postgres import running_postgres
 from deployer.targets.kubernetes import lease
 from stack.paths import Layout
 
-pytestmark = pytest.mark.timeout(900)
+pytestmark = pytest.mark.timeout(1800)
 
 LOOKS = 2 + ceil(lease.LASTS / (0.8 * lease.EVERY))
 """At a Lease that is not renewed, by the one that takes it over, at most: as often as it may look

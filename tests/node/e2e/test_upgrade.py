@@ -11,7 +11,7 @@ import pytest
 from support.platform.upgraded import TOGETHER, upgraded_platform, upgraded_traffic  # noqa: F401
 from support.run.wait import wait_for
 
-pytestmark = pytest.mark.timeout(900)
+pytestmark = pytest.mark.timeout(1800)
 
 
 def test_an_upgrade_goes_in_batches_each_asked_its_example_and_loses_no_request(platform, traffic):

@@ -28,7 +28,7 @@ from deployer.targets.kubernetes.imagestore import ImageStore
 from deployer.targets.kubernetes.kinds import CONFIG_MAP
 from deployer.versions import VersionId
 
-pytestmark = pytest.mark.timeout(600)
+pytestmark = pytest.mark.timeout(1800)
 
 DAY = 86400.0
 USED = EnvironmentRequest("3.11.2", ("six==1.17.0",))

@@ -18,7 +18,7 @@ from support.systems.mlflow import API
 from deployer.state import Phase
 from deployer.targets.kubernetes.render import Charts
 
-pytestmark = pytest.mark.timeout(900)
+pytestmark = pytest.mark.timeout(1800)
 
 NAMES = ["sepal length (cm)", "sepal width (cm)", "petal length (cm)", "petal width (cm)"]
 ROW = [5.1, 3.5, 1.4, 0.2]

@@ -112,7 +112,7 @@ def ended(cluster: Cluster, namespace: str, kind: str) -> dict[str, Any] | None:
     return over and {**over, "said": json.loads(over["message"])}
 
 
-@pytest.mark.timeout(900)  # the first time, an environment is built and pulled
+@pytest.mark.timeout(1800)  # the first time, an environment is built and pulled
 def test_a_real_model_is_served_by_a_pod_that_may_do_nothing(cluster, namespace, artifact):
     start(cluster, namespace, small_image(cluster), **artifact)
     fetched = wait_for(lambda: ended(cluster, namespace, "initContainerStatuses"), "a fetch", 180)

@@ -19,7 +19,7 @@ from contract.stories import (  # noqa: F401
 from support.run.wait import wait_for
 from support.systems.cluster import cluster
 
-pytestmark = pytest.mark.timeout(900)
+pytestmark = pytest.mark.timeout(1800)
 place = place_at(lambda home: ClusterPlace(cluster(), home))
 
 KINDS = (

@@ -5,5 +5,5 @@ from contract.places.fixture import place_at
 from contract.places.local import LocalPlace
 from contract.stories import *  # noqa: F403
 
-pytestmark = pytest.mark.timeout(900)
+pytestmark = pytest.mark.timeout(1800)
 place = place_at(LocalPlace)

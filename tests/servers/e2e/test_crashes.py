@@ -21,7 +21,7 @@ from support.run.wait import wait_for
 from stack.platform import Layout, platform_supervisor
 from stack.processes import entry
 
-pytestmark = pytest.mark.timeout(900)
+pytestmark = pytest.mark.timeout(1800)
 
 
 @pytest.fixture(scope="module")

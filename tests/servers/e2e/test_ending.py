@@ -16,7 +16,7 @@ from support.systems.mlflow import MlflowServer
 from stack.platform import Layout, platform_supervisor
 from stack.processes import entry, table, with_descendants
 
-pytestmark = pytest.mark.timeout(900)
+pytestmark = pytest.mark.timeout(1800)
 
 
 @pytest.fixture

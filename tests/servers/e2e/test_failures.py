@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from support.models import log_models
 
-pytestmark = pytest.mark.timeout(900)
+pytestmark = pytest.mark.timeout(1800)
 
 BAD: dict[str, dict[str, Any]] = {
     "load-error": {},

@@ -10,7 +10,7 @@ from support.load import Load
 from support.models import log_models
 from support.systems.browser import registry_pages
 
-pytestmark = pytest.mark.timeout(900)
+pytestmark = pytest.mark.timeout(1800)
 
 EXAMPLES = Path(__file__).parents[3] / "examples"
 

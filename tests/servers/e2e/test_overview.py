@@ -11,7 +11,7 @@ from support.systems.browser import chromium
 
 from stack.platform import Layout, platform_supervisor
 
-pytestmark = pytest.mark.timeout(900)
+pytestmark = pytest.mark.timeout(1800)
 
 HOSTILE = 'shown" onmouseover=alert(1) <b>it'
 

@@ -12,7 +12,7 @@ from support.models import log_models
 from support.platform.home import PlatformHome
 from support.run.wait import wait_for
 
-pytestmark = pytest.mark.timeout(900)
+pytestmark = pytest.mark.timeout(1800)
 
 
 @pytest.fixture(scope="module")

@@ -12,7 +12,7 @@ import pytest
 from support.models import log_models
 from support.run.wait import wait_for
 
-pytestmark = pytest.mark.timeout(900)
+pytestmark = pytest.mark.timeout(1800)
 
 MODELS = ("called", "planned", "signed", "unsigned")
 

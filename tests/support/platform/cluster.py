@@ -177,7 +177,7 @@ class ClusterPlatform(PlatformHome):
         return self.deployment(self.model(model), self.environment(environment))
 
     def serving(
-        self, model: str, version: int, environment: str = "prod", seconds: float = 120
+        self, model: str, version: int, environment: str = "prod", seconds: float = 600
     ) -> dict[str, Any]:
         return self.wait_serving(self.model(model), version, self.environment(environment), seconds)
 

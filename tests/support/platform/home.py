@@ -132,7 +132,7 @@ class PlatformHome:
         model: str,
         what: Callable[[dict[str, Any]], bool],
         environment: str = "prod",
-        seconds: float = 60,
+        seconds: float = 300,
     ) -> dict[str, Any]:
         """Wait until a deployment is as described; the error shows how it was last, and logs."""
         last: dict[str, Any] = {}
@@ -149,7 +149,7 @@ class PlatformHome:
             raise AssertionError(f"{error}\n{json.dumps(last, indent=1)}\n{self.logs()}") from None
 
     def wait_serving(
-        self, model: str, version: int, environment: str = "prod", seconds: float = 60
+        self, model: str, version: int, environment: str = "prod", seconds: float = 300
     ) -> dict[str, Any]:
         def serves(seen: dict[str, Any]) -> bool:
             shares = {p["version"]: p["weight"] for p in seen["predictors"] if p["weight"]}

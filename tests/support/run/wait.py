@@ -10,7 +10,7 @@ Value = TypeVar("Value")
 
 
 def wait_for(
-    look: Callable[[], Value | None], what: str = "it", seconds: float = 60, every: float = 0.05
+    look: Callable[[], Value | None], what: str = "it", seconds: float = 180, every: float = 0.05
 ) -> Value:
     """Wait until `look` gives something true; the error says for what, and what was seen last."""
     deadline = time.monotonic() + seconds
