@@ -45,6 +45,11 @@ DRIFT = {
 class Installed(ClusterPlatform):
     """A platform whose two Deployers run in the cluster, installed by Helm."""
 
+    @property
+    def release(self) -> str:
+        """The namespace that it is installed in."""
+        return f"{self.mark}-deployer"
+
     def up(self, *_: str) -> None:
         facts = self.cluster
         images = built(facts)
@@ -54,7 +59,6 @@ class Installed(ClusterPlatform):
         own = settings["clusters"]["tests"]
         own.pop("kubeconfig")
         own["in_cluster"] = True
-        self.release = f"{self.mark}-deployer"
         self._namespace(self.release)
         self._secrets()
         values = {
