@@ -187,7 +187,7 @@ def test_an_empty_registry_takes_nothing_away(place):
     before = {name: place.stamps(name) for name in served}
     place.registry.mode = "empty"
     try:
-        listed(place.platform, POLICY["retire_listings"] + 3)
+        listed(place.platform, POLICY["retire_listings"] + 2)
         for name, version in served.items():
             place.looked_at(name)
             assert place.seen(name)["state"] == "Serving"

@@ -13,7 +13,7 @@ class Asked(Protocol):
     def api(self, path: str) -> Any: ...
 
 
-def listed(platform: Asked, times: int, seconds: float = 300) -> None:
+def listed(platform: Asked, times: int, seconds: float = 600) -> None:
     """Wait until the registry was listed so many times from now on; a busy one is listed seldom."""
     seen: set[str] = set()
 

@@ -1,4 +1,7 @@
-"""The Deployer as people run it: a pod of its own chart, with its Role and nothing else."""
+"""The Deployer as people run it: a pod of its own chart, with its Role and nothing else.
+
+Nightly, until the test of its Role is seen to pass: it was written anew.
+"""
 
 from __future__ import annotations
 

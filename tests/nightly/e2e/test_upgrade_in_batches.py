@@ -1,6 +1,8 @@
 """An upgrade of the platform on a cluster with traffic on, in batches.
 
 It begins from the commit before this one, its Deployer and its model server, and ends with these.
+
+Nightly, since it builds the images of two commits, and was not seen to pass since they differ.
 """
 
 from __future__ import annotations
