@@ -1,3 +1,3 @@
 """Fixtures of nightly/e2e."""
 
-from support.fixtures.e2e import make_platform
+from support.fixtures.e2e import make_platform, quick

@@ -2,12 +2,8 @@
 
 from __future__ import annotations
 
-import shlex
-
-import pytest
 from support.load import Load
 from support.platform.home import PlatformHome
-from support.platform.listings import listed
 
 
 def answers(platform: PlatformHome, url: str) -> tuple[int, str]:
@@ -42,52 +38,6 @@ def test_archiving_the_old_version_while_the_new_one_rolls_out_loses_no_request(
         mlflow.stage("archived", 1, "Archived")
         quick.wait_serving("archived", 2)
     assert not load.failed
-
-
-@pytest.fixture
-def touchable(quick):
-    """A model whose versions 1 and 2 are both in Production; 2 serves."""
-    mlflow, name = quick.mlflow, "touched in place"
-    mlflow.model(name)
-    for number in (1, 2):
-        like = mlflow.get("model-versions/get", name="archived", version=str(number))
-        assert mlflow.version(name, like["model_version"]["source"]) == number
-    for number in (1, 2):
-        mlflow.stage(name, number, "Production")
-        quick.wait_serving(name, number, seconds=240)
-    return name
-
-
-def test_a_version_that_is_touched_is_not_served_and_says_what_serves_it(quick, touchable):
-    def save_description() -> None:
-        body = {"name": touchable, "version": "1", "description": "as it was"}
-        path = "/api/2.0/mlflow/model-versions/update"
-        assert quick.mlflow.client.patch(path, json=body).status_code == 200
-
-    def touched_after(before: str | None) -> dict[str, str]:
-        """What is told of version 1, in the status and in its tag."""
-        seen = quick.wait(touchable, lambda d: d["losing"][0]["touched_at"] != before)
-        [told] = seen["losing"]
-        tag = f"NotServed: {told['message']}"
-        quick.wait(
-            touchable, lambda _: quick.mlflow.tags(touchable, 1)["schnitzel.prod.status"] == tag
-        )
-        return told
-
-    told = quick.deployment(touchable)["losing"][0]
-    assert told["touched_at"] is None
-    touches = [lambda: quick.mlflow.stage(touchable, 1, "Production"), save_description]
-    for touch in touches:
-        touch()
-        told = touched_after(told["touched_at"])
-        listed(quick, 2)  # the tag that was written is no touch
-        seen = quick.deployment(touchable)
-        assert seen["losing"] == [told]
-        assert answers(quick, seen["url"]) == (2, "2")
-    assert told["message"] in " ".join(quick.cli("deploy", "status", f"{touchable}@prod").split())
-    command = shlex.split(told["message"][told["message"].index("schnitzel ") :])
-    quick.cli(*command[1:], "--yes")
-    assert quick.wait_serving(touchable, 1)["losing"] == []
 
 
 def test_many_retirements_at_once_wait_for_a_persons_word(quick):
