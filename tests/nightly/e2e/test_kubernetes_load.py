@@ -1,4 +1,7 @@
-"""Under load on a cluster: promotions and evictions one after the other, and no request is lost."""
+"""Under load on a cluster: promotions and evictions one after the other, and no request is lost.
+
+Nightly, since the stories of the contract promote under load, too, and this takes minutes.
+"""
 
 from __future__ import annotations
 
