@@ -2,6 +2,8 @@
 
 The operator is a stand-in. The fourth shape has TensorFlow Serving in it, which is another:
 tests/node/e2e/test_runtimes.py.
+
+Nightly, since it builds the large image of scikit-learn; not seen since its image changed.
 """
 
 import secrets
