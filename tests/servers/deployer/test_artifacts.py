@@ -87,5 +87,5 @@ def test_another_store_is_read_by_mlflows_own_client(
         assert artifacts.read_file(uri, "MLmodel") == FILES["MLmodel"]
         assert artifacts.read_file(uri, "serving.yaml") is None
         absent = "s3://a-bucket-that-is-not/there"
-        state = settled(lambda: artifacts.ensure(VERSION, absent), 120)
+        state = settled(lambda: artifacts.ensure(VERSION, absent))
         assert isinstance(state.error, ArtifactUnreachable)

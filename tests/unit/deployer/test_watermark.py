@@ -2,102 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Callable
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from support.mlflow_searches import SimulatedMlflow
 
 from deployer import registry as registry_of
-from deployer.errors import NotFound, RegistryMalformed, RegistryUnreachable
+from deployer.errors import RegistryMalformed, RegistryUnreachable
 from deployer.registry import OVERLAP_MS, Registry
-from deployer.rest import Rest
 
 PAGE = 3
-START = 1_000_000
-
-
-@dataclass
-class Row:
-    """A version as MLflow's table has it."""
-
-    name: str
-    number: int
-    updated: int
-    stage: str = "None"
-
-    def json(self) -> dict[str, Any]:
-        return {
-            "name": self.name,
-            "version": str(self.number),
-            "creation_timestamp": 100 + self.number,
-            "last_updated_timestamp": self.updated,
-            "current_stage": self.stage,
-            "source": f"models:/m-{self.name}-{self.number}",
-            "run_id": "run",
-        }
-
-
-class Mlflow(Rest):
-    """MLflow's searches as 3.17.2 does them: sorted, ties by name and version, pages by offset."""
-
-    def __init__(self) -> None:
-        """Connect to nothing."""
-        self.now = START
-        self.rows: dict[tuple[str, int], Row] = {}
-        self.aliases: dict[str, dict[str, int]] = {}
-        self.pages_read = 0
-        self.between: Callable[[], object] = lambda: None
-
-    def commit(self, name: str, number: int, stage: str = "None", late: int = 0) -> None:
-        """Write a version; `late`: so many milliseconds after it took its timestamp."""
-        self.rows[name, number] = Row(name, number, self.now - late, stage)
-
-    def get(
-        self, path: str, params: Mapping[str, Any] | None = None, _: Collection[str] = ()
-    ) -> dict[str, Any]:
-        query = dict(params or {})
-        if path == "registered-models/get":
-            return {"registered_model": self._model(query["name"])}
-        if path == "model-versions/get":
-            return {"model_version": self._row(query["name"], int(query["version"])).json()}
-        self.pages_read += 1
-        items, found = "registered_models", [self._model(n) for n in sorted(self._names())]
-        if path == "model-versions/search":
-            by_time = query.get("order_by", "last_updated").startswith("last_updated")
-            ordered = sorted(
-                self.rows.values(),
-                key=lambda row: (-row.updated if by_time else 0, row.name, row.number),
-            )
-            items, found = "model_versions", [row.json() for row in ordered]
-        offset, size = int(query.get("page_token", 0)), int(query["max_results"])
-        answer: dict[str, Any] = {items: found[offset : offset + size]}
-        if len(found) > offset + size:
-            answer["next_page_token"] = str(offset + size)
-        self.between()
-        return answer
-
-    def _names(self) -> set[str]:
-        return {name for name, _ in self.rows}
-
-    def _row(self, name: str, number: int) -> Row:
-        if (name, number) not in self.rows:
-            raise NotFound("MLflow knows no such version.")
-        return self.rows[name, number]
-
-    def _model(self, name: str) -> dict[str, Any]:
-        own = [row for row in self.rows.values() if row.name == name]
-        if not own:
-            raise NotFound("MLflow knows no such model.")
-        latest = {row.stage: row for row in sorted(own, key=lambda row: row.number)}
-        named = [{"alias": a, "version": str(v)} for a, v in self.aliases.get(name, {}).items()]
-        return {
-            "name": name,
-            "aliases": named,
-            "latest_versions": [row.json() for row in latest.values()],
-        }
 
 
 @pytest.fixture(autouse=True)
@@ -108,7 +24,7 @@ def _small_pages(monkeypatch):
 
 @pytest.fixture
 def mlflow():
-    return Mlflow()
+    return SimulatedMlflow()
 
 
 @pytest.fixture
@@ -127,7 +43,7 @@ def stages(registry: Registry) -> dict[tuple[str, int], str]:
     return {(v.id.model, v.id.number): v.stage for m in models.values() for v in m.versions}
 
 
-def truth(mlflow: Mlflow) -> dict[tuple[str, int], str]:
+def truth(mlflow: SimulatedMlflow) -> dict[tuple[str, int], str]:
     return {key: row.stage for key, row in mlflow.rows.items()}
 
 
@@ -268,7 +184,7 @@ TURNS = st.lists(
 @settings(max_examples=100)
 @given(TURNS)
 def test_a_poll_has_seen_every_commit_that_was_late_by_no_more_than_the_overlap(turns):
-    mlflow = Mlflow()
+    mlflow = SimulatedMlflow()
     registry = Registry(mlflow, lambda: None)
 
     def commit(passed: int, name: str, number: int, stage: str, late: int) -> None:
