@@ -147,16 +147,14 @@ def test_a_registry_that_was_killed_while_it_wrote_begins_anew(
 def test_images_of_too_many_commits_are_thrown_away(
     layout: Layout, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ):
-    _end(layout)
-    size = sum(roots.sizes(layout))
-    assert size > (layout.bin / "pause").stat().st_size / 4  # it is compressed
-    monkeypatch.setattr(roots, "LIMIT", size)
-    _begin(layout)
-    assert "thrown away" not in capsys.readouterr().out
-    _end(layout)
-    monkeypatch.setattr(roots, "LIMIT", size - 1)
-    _begin(layout)
-    assert "larger than" in capsys.readouterr().out
+    for over, thrown_away in ((0, False), (1, True)):
+        _end(layout)  # containerd collects its garbage at times of its own: less each time
+        size = sum(roots.sizes(layout))
+        assert size > (layout.bin / "pause").stat().st_size / 4  # it is compressed
+        monkeypatch.setattr(roots, "LIMIT", size - over)
+        capsys.readouterr()
+        _begin(layout)
+        assert ("larger than" in capsys.readouterr().out) is thrown_away
 
 
 def test_images_of_a_cluster_whose_folder_is_gone_are_deleted(layout: Layout, tmp_path: Path):

@@ -70,6 +70,7 @@ class Model:
             "inputs": tensor("x", "DT_DOUBLE"),
             "outputs": tensor("output-0", "DT_INT64"),
             "method_name": "tensorflow/serving/predict",
+            "defaults": {},
         }
         spec = {"name": self.name, "signature_name": "", "version": self.version}
         defined = {"signature_def": {"serving_default": signature}}
