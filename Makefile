@@ -44,6 +44,7 @@ check: $(VENV)/.dev ## style, types, layers, module length (seconds)
 	@ruff check
 	@ruff format --check
 	@mypy
+	@mypy --config-file tests/mypy.ini tests
 	@lint-imports
 	@python scripts/module_length.py
 	@python scripts/no_addresses.py

@@ -1,20 +1,41 @@
 """Killed before and after each write of a rollout, wherever models are served, it goes on.
 
-Long stories, like those of stories.py.
+Long stories, like those of stories.py, but for that of a few writes, which are drawn. The lanes
+draw with the commit's hash; a failure names the seed and the writes, and the seed draws them again:
+
+    SCHNITZEL_TEST_SEED=0123456789ab .venv/bin/pytest tests/servers/contract -k a_few_writes
 """
 
 from __future__ import annotations
 
+import os
+import random
+import sys
 from collections import Counter
+from collections.abc import Iterable
 from pathlib import Path
 
-from contract.stories import killed_at_each_turn
+from contract.stories import killed_at_each_turn, lost_nothing
 
-MODELS = [{"name": "phoenix", "kind": "constant", "say": say} for say in (1, 2)]
+SIDES = ("before", "after")
+FEW = 3
 
 
 def test_killed_at_each_turn_the_other_way_round_it_goes_on(place):
     killed_at_each_turn(place, "after", "before", "before", "after")
+
+
+def test_killed_at_every_write_of_a_rollout_it_goes_on(place, tmp_path):
+    writes = writes_of_a_rollout(place, tmp_path / "writes")
+    goes_on_killed_at(place, [(write, side) for write in writes for side in SIDES])
+
+
+def test_killed_at_a_few_writes_of_a_rollout_it_goes_on(place, tmp_path):
+    seed = os.environ.get("SCHNITZEL_TEST_SEED", "0")
+    sys.stdout.write(f"SCHNITZEL_TEST_SEED={seed}\n")
+    chance = random.Random(seed)  # noqa: S311 - no secret
+    writes = chance.sample(sorted(writes_of_a_rollout(place, tmp_path / "writes")), FEW)
+    goes_on_killed_at(place, [(write, chance.choice(SIDES)) for write in writes])
 
 
 def writes_of_a_rollout(place, file: Path) -> list[str]:
@@ -30,7 +51,27 @@ def writes_of_a_rollout(place, file: Path) -> list[str]:
     for edge in file.read_text().splitlines():
         times[edge] += 1
         found.append(f"{edge}#{times[edge]}" if times[edge] > 1 else edge)
+    assert set(place.turns.values()) <= set(found)
     return found
+
+
+def goes_on_killed_at(place, edges: Iterable[tuple[str, str]]):
+    """Roll out under load, and kill the Deployer at a write, on one side of it; so for each."""
+    version, missed = 2, []
+    place.start()
+    with place.load("phoenix") as load:
+        for write, side in edges:
+            sys.stdout.write(f"killed {side} {write}\n")
+            version = 3 - version
+            place.stop()
+            place.promote("phoenix", version, 3 - version)
+            if not place.killed("phoenix", write, side, done(place, version)):
+                missed.append(write)
+            place.start()
+            place.serves("phoenix", version)
+            assert not load.failed, f"lost {side} {write}: {load.failed[:3]}"
+    lost_nothing(load, 1, 2)
+    assert all("#" in write for write in missed), f"met not even once: {missed}"
 
 
 def done(place, version: int):
@@ -48,23 +89,3 @@ def done(place, version: int):
         return len(looks) > 3
 
     return look
-
-
-def test_killed_at_every_write_of_a_rollout_it_goes_on(place, tmp_path):
-    writes = writes_of_a_rollout(place, tmp_path / "writes")
-    assert set(place.turns.values()) <= set(writes)
-    version, missed = 2, []
-    place.start()
-    with place.load("phoenix") as load:
-        for write in writes:
-            for side in ("before", "after"):
-                version = 3 - version
-                place.stop()
-                place.promote("phoenix", version, 3 - version)
-                if not place.killed("phoenix", write, side, done(place, version)):
-                    missed.append(write)
-                place.start()
-                place.serves("phoenix", version)
-                assert not load.failed, f"lost {side} {write}: {load.failed[:3]}"
-    assert load.versions() == {"1", "2"}
-    assert all("#" in write for write in missed), "each write is met once at least"

@@ -8,6 +8,10 @@ from __future__ import annotations
 
 import json
 import time
+from collections import Counter
+from datetime import datetime
+from itertools import pairwise
+from typing import Any
 
 from support.platform.listings import listed
 from support.run.wait import wait_for
@@ -15,7 +19,9 @@ from support.systems.mlflow import MlflowServer
 
 from contract.places.base import GRACE_SECONDS, POLICY, RECORD
 
-MODELS = [
+STEPS = (10, 50, 90)
+GRADUALLY = {"steps": [*STEPS, 100], "step_seconds": "2s"}
+MODELS: list[dict[str, Any]] = [
     *({"name": "calm", "kind": "constant", "say": say} for say in (1, 2, 3)),
     *({"name": "kept", "kind": "constant", "say": say} for say in (1, 2, 3)),
     *({"name": "phoenix", "kind": "constant", "say": say} for say in (1, 2)),
@@ -23,6 +29,8 @@ MODELS = [
     {"name": "brittle", "kind": "load-error", "say": 2},
     {"name": "lonely", "kind": "constant", "say": 1},
     *({"name": "steady", "kind": "constant", "say": say} for say in (1, 2)),
+    {"name": "gradual", "kind": "constant", "say": 1},
+    {"name": "gradual", "kind": "constant", "say": 2, "serving": {"rollout": GRADUALLY}},
 ]
 
 
@@ -45,6 +53,63 @@ def test_an_update_takes_over_without_a_lost_request(place):
         place.promote("calm", 3)
         place.serves("calm", 3)
     lost_nothing(load, 2, 3)
+
+
+def shares(seen) -> dict[str, int]:
+    """Read what percent of the requests goes to each version, as the Deployer says."""
+    return {one["version"]: one["weight"] for one in seen["predictors"] if one["weight"]}
+
+
+def took_each_step(place, old) -> list[float]:
+    """Check that each step since an old account was taken once and in order, and say when."""
+    done = [event for event in place.history("gradual")[len(old) :] if event["kind"] == "intent"]
+    names = [e["why"].split(" %")[0] if e["action"] == "step" else e["action"] for e in done]
+    assert names == ["rollout", *map(str, STEPS), "shift"]
+    return [datetime.fromisoformat(event["at"]).timestamp() for event in done]
+
+
+def test_a_version_takes_over_step_by_step(place):
+    place.brought("gradual", 1)
+    old = place.history("gradual")
+    told: list[dict[str, int]] = []
+
+    def over(seen) -> bool:
+        now = shares(seen)
+        if now and now not in told[-1:]:
+            told.append(now)
+        return now == {"2": 100}
+
+    with place.load("gradual") as load:
+        place.promote("gradual", 2, 1)
+        place.wait("gradual", over)
+        place.serves("gradual", 2)
+    lost_nothing(load, 1, 2)
+    between = [{"1": 100 - share, "2": share} for share in STEPS]
+    expected = [{"1": 100}, *between, {"2": 100}]
+    assert told == [each for each in expected if each in told], "one may pass unseen, none returns"
+    before, first, middle, last = (
+        Counter(a.version for a in load.answers if begun <= a.at < ended)
+        for begun, ended in pairwise(took_each_step(place, old))
+    )
+    assert set(before) == {"1"}
+    assert first["1"] > first["2"]
+    assert set(middle) == {"1", "2"}
+    assert last["2"] > last["1"]
+
+
+def test_a_deployer_that_is_restarted_amid_the_steps_goes_on_from_there(place):
+    place.brought("gradual", 1)
+    old = place.history("gradual")
+    with place.load("gradual") as load:
+        place.promote("gradual", 2, 1)
+        place.wait("gradual", lambda seen: shares(seen) == {"1": 50, "2": 50})
+        place.stop()
+        alone = len(load.answers)
+        wait_for(lambda: {a.version for a in load.answers[alone:]} >= {"1", "2"}, "both to answer")
+        place.start()
+        place.serves("gradual", 2)
+    lost_nothing(load, 1, 2)
+    took_each_step(place, old)
 
 
 def test_an_older_version_promoted_later_is_a_rollback(place):

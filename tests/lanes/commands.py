@@ -110,17 +110,20 @@ def _run(lanes: list[Lane], ground: preparing.Ground, run: Run) -> None:
     """Run the light lanes side by side, then each of the others by itself.
 
     Those keep two cores busy alone: beside one another they took as long, and waited in vain.
+    A light lane that has to wait for what is still built does not hold them up.
     """
     threading.Thread(target=_tell, args=(ground, run), daemon=True).start()
-    light = [lane for lane in lanes if lane.light]
     with ThreadPoolExecutor() as pool:
+        light = [(lane, pool.submit(_stand, lane, ground, run)) for lane in lanes if lane.light]
         try:
-            for lane in [pool.submit(_stand, lane, ground, run) for lane in light]:
-                lane.result()
-            ground.release("control plane")
+            for lane, stood in light:
+                if ground.is_ready(lane.needs):
+                    stood.result()
             for lane in lanes:
                 if not lane.light:
                     _stand(lane, ground, run)
+            for _, stood in light:
+                stood.result()
         finally:
             run.over.set()
             running.end_all()
@@ -134,6 +137,8 @@ def _stand(lane: Lane, ground: preparing.Ground, run: Run) -> None:
         run.failed.append(f"{lane.name}: {unready}")
     elif not run.over.is_set():
         _lane(lane, run)
+    if lane.needs == "control plane":
+        ground.release(lane.needs)
 
 
 def _lane(lane: Lane, run: Run) -> None:

@@ -154,7 +154,7 @@ def platform(tmp_path_factory):
         made.down()
 
 
-def audit(platform) -> list[dict[str, object]]:
+def audit(platform) -> list[dict[str, Any]]:
     """What our account asked of the API server."""
     account = f"system:serviceaccount:{platform.release}:"
     found = []
@@ -222,11 +222,12 @@ def test_its_role_suffices_for_all_that_it_does_and_has_nothing_more(platform):
     assert {"Deployment", "Service", "ConfigMap"} <= {o["kind"] for o in shown["objects"]}
     with Load(seen["url"], 20, 2) as load:
         platform.cli("deploy", "resume", name, *at)
-        [predictor] = platform.serving("used", 2)["predictors"]
-        wait_for(lambda: len(platform.objects("deployments")) == 1, "the old one to be gone", 60)
+        platform.serving("used", 2)
+        seen = platform.wait(name, lambda d: len(d["predictors"]) == 1, prod)
     assert not load.failed, load.failed[:3]
     assert load.versions() == {"1", "2"}
 
+    [predictor] = seen["predictors"]
     for kind, fields in DRIFT.items():
         patch = json.dumps({"spec": fields})
         kubectl("-n", prod, "patch", kind, predictor["name"], "--type=merge", "-p", patch)

@@ -40,8 +40,8 @@ def run_step(home, step_task, monkeypatch):
         operator.execute({"run_id": RUN, "params": params})
         return lines
 
-    run.folder = folder
-    run.lines = lines
+    run.folder = folder  # type: ignore[attr-defined]
+    run.lines = lines  # type: ignore[attr-defined]
     return run
 
 

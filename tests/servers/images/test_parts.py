@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -25,8 +26,9 @@ def test_a_push_that_breaks_off_is_the_registrys_trouble_and_passes(part, tmp_pa
 
     with pytest.raises(Exception, match=r"does not take or give") as caught:
         parts.Registry(insecure=False).append(base, write, "r.example/envs:1")
-    assert caught.value.reason == "ImageRegistryUnreachable"
-    assert caught.value.passing
+    error: Any = caught.value
+    assert error.reason == "ImageRegistryUnreachable"
+    assert error.passing
 
 
 def test_a_builder_that_is_not_there_is_said():

@@ -32,6 +32,7 @@ from deployer.state import (
     Role,
     Wanted,
 )
+from deployer.status import Status
 from deployer.versions import VersionId
 from deployer.watch import Health
 from deployer.web import journey
@@ -44,7 +45,7 @@ ENVIRONMENTS = {
 HOSTILE = "x\"><script>alert('1')</script>"
 
 
-def told(model: str = "angler", environment: str = "prod", **observed: Any) -> status.Status:
+def told(model: str = "angler", environment: str = "prod", **observed: Any) -> Status:
     version = VersionId(model, 2, 1)
     predictor = Predictor("angler-prod-v2-1a2b3c4d", version, Role.CHAMPION, "d1", "s3://b", {})
     seen = {"phase": Phase.READY, "live_weight": 100, "example": ExampleState.PASSED} | observed
@@ -52,7 +53,7 @@ def told(model: str = "angler", environment: str = "prod", **observed: Any) -> s
     wanted = Wanted(predictor, version, "alias champion", 1.0)
     world = Observed({predictor.name: ObservedPredictor(predictor, since=1.0, **seen)}, 2.0)
     plan = {"deployment": "angler-prod", "changes": [], "pending": False}
-    return status.Status(
+    return Status(
         status.judge(record, wanted, world, ""), "InSync", record, wanted, world,
         "http://127.0.0.1:8000/prod/angler/", "local", 1.5, True, plan | {"unsafe": None},
     )  # fmt: skip
@@ -62,7 +63,7 @@ def told(model: str = "angler", environment: str = "prod", **observed: Any) -> s
 class Engine:
     """What the API asks of the controller, with deployments that a test puts in."""
 
-    found: list[status.Status] = field(default_factory=list)
+    found: list[Status] = field(default_factory=list)
     health: Health = field(default_factory=lambda: Health("Fresh", message="", listed_at=1.0))
     metrics: Metrics = field(default_factory=Metrics)
     watch: Any = None
@@ -80,16 +81,16 @@ class Engine:
             targets={"prod": SimpleNamespace(logs=lambda *_: self.log)},
         )
 
-    def statuses(self) -> list[status.Status]:
+    def statuses(self) -> list[Status]:
         return self.found
 
-    def status(self, deployment: str) -> status.Status:
+    def status(self, deployment: str) -> Status:
         for each in self.found:
             if each.record.id == deployment:
                 return each
         raise NotFound(f"There is no deployment {deployment!r}.")
 
-    def planned(self, deployment: str) -> status.Status:
+    def planned(self, deployment: str) -> Status:
         return self.status(deployment)
 
     def depth(self) -> int:

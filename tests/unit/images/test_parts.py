@@ -7,6 +7,7 @@ import os
 import re
 import tarfile
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -90,8 +91,9 @@ def test_a_python_that_the_image_does_not_have_is_named(part):
     packages = part("environment-builder/packages")
     with pytest.raises(Exception, match=r"logged with Python 3\.4\.1") as caught:
         packages.find_python("3.4.1")
-    assert caught.value.reason == "PythonUnavailable"
-    assert "make images PYTHON_MINOR=3.4" in caught.value.hint
+    error: Any = caught.value
+    assert error.reason == "PythonUnavailable"
+    assert "make images PYTHON_MINOR=3.4" in error.hint
 
 
 @pytest.mark.parametrize(
