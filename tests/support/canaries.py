@@ -28,6 +28,8 @@ from stack.processes import MARKER
 
 INDEX, MLFLOW, WEBHOOKS = "IndexPassword", "MlflowPassword", "WebhookEncryptionKey"
 FERNET, JWT, API = "AirflowFernetKey", "AirflowJwtSecret", "AirflowApiSecret"
+FETCH, STORE = "FetchPassword", "ObjectStoreKey"
+"""What pods of a cluster fetch a model's files with, of MLflow and of its object store."""
 
 FILES: dict[str, set[str]] = {
     "token": {"Token"},  # its owner's, for the command line
@@ -49,6 +51,11 @@ PROGRAMS: dict[str, set[str]] = {
 """The components that have secrets in their environments, and which. All have what the shell had
 in which `up` was typed, the index's password; no model server has any."""
 
+FETCHES = b"-m\0serving.artifact\0", b"\0mlflow-artifacts:"
+"""In the command line of an init container that fetches a model's files: ours, or Seldon's."""
+BUILDS = b"DOCKER_CONFIG=/etc/registry"
+"""In the environment of what runs in a container that builds an environment."""
+
 
 class Canaries:
     """The secrets of a platform, and what was found of them.
@@ -64,7 +71,7 @@ class Canaries:
         self.found: set[str] = set()
         self._began = time.time()
         self._seen: dict[str, int] = {}
-        self.index = f"http://tests:{self.value(INDEX)}@{host}:{_empty_index(host)}/simple"
+        self.index = self.index_at(host)
         plain = self.mark.encode()
         coded = [base64.b64encode(bytes(shift) + plain) for shift in range(3)]
         self._looks = [plain, *(text[4 if shift else 0 : 16] for shift, text in enumerate(coded))]
@@ -73,6 +80,10 @@ class Canaries:
         """Make a secret of a name in letters; of a length that serves as a Fernet key."""
         text = f"{self.mark}{name}"
         return text + "".join(secrets.choice("0123456789") for _ in range(43 - len(text)))
+
+    def index_at(self, host: str) -> str:
+        """A package index with a password and without packages, at an address of this machine."""
+        return f"http://tests:{self.value(INDEX)}@{host}:{_empty_index(host)}/simple"
 
     def plant(self) -> dict[str, str]:
         """Give the home its secrets; returns the environment of a shell that names the others."""
@@ -166,6 +177,10 @@ class Canaries:
         if b"supervisor.supervisord" in arguments:
             with suppress(OSError):
                 return {INDEX} if (process / "cwd").readlink() == self.home / "run" else set()
+        if any(part in command for part in FETCHES):
+            return {FETCH, STORE}
+        if BUILDS in environment:
+            return {INDEX}
         # What a test started itself, as a person does in a shell.
         ours = b"deployer", b"cli", b"stack"
         return {INDEX} if any(b"-m\0" + name in command for name in ours) else set()

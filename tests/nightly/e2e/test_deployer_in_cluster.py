@@ -82,13 +82,15 @@ class Installed(ClusterPlatform):
         self._helm("install", self.mark, str(ROOT / "helm/schnitzel"), *flags)
 
     def down(self) -> None:
-        super().down()
-        self.cluster.run("delete", "namespace", self.release, "--wait=false")
-        with self._postgres() as connection:
-            connection.execute(f"DROP DATABASE {self.mark} WITH (FORCE)")
-        for kind in ("rolebinding", "role"):
-            name = f"{self.mark}-schnitzel-deployer-builds"
-            self.cluster.run("delete", kind, name, "-n", BUILDS, "--ignore-not-found")
+        try:
+            super().down()
+        finally:
+            self.cluster.run("delete", "namespace", self.release, "--wait=false")
+            with self._postgres() as connection:
+                connection.execute(f"DROP DATABASE {self.mark} WITH (FORCE)")
+            for kind in ("rolebinding", "role"):
+                name = f"{self.mark}-schnitzel-deployer-builds"
+                self.cluster.run("delete", kind, name, "-n", BUILDS, "--ignore-not-found")
 
     def pods(self) -> dict[str, str]:
         """The address of each Deployer's API that is ready, by its pod's name."""

@@ -19,7 +19,8 @@ import yaml
 
 from stack import credentials
 from stack.paths import Layout
-from support import ROOT
+from support import ROOT, cluster_canaries
+from support.cluster_canaries import ClusterCanaries
 from support.platform.home import PlatformHome
 from support.run.process import Running
 from support.run.wait import wait_for
@@ -101,6 +102,7 @@ class ClusterPlatform(PlatformHome):
         self.env["SCHNITZEL_PLATFORM_ID"] = self.mark
         self.env["SCHNITZEL_DEPLOYER_URL"] = self.url("deployer")
         credentials.ensure(Layout(home))
+        self.secrets = ClusterCanaries(self.canaries, cluster, self.mark, BUILDS)
         for name in self.environments:
             self.namespace(name)
         self._builds()
@@ -156,18 +158,30 @@ class ClusterPlatform(PlatformHome):
         self.up()
 
     def down(self) -> None:
+        """Leave nothing behind; fails if a secret of the platform was seen where none may be."""
+        self.canaries.look_at_processes()
         self.stop()
+        try:
+            self.canaries.look_at_files(self.cache)
+            self.secrets.look(self.mlflow, self.env)
+        finally:
+            self._end()
+        self.canaries.check()
+
+    def _end(self) -> None:
         self._unsubscribe()
         self.client.close()
         self.mlflow.client.close()
         for name in self.namespaces:
             self.cluster.run("delete", "namespace", name, "--wait=false")
+        self.secrets.take_away()
         self.operator.stop()  # last, as it does where people tidy up
 
     def namespace(self, name: str) -> None:
-        """Make a namespace, which goes with the platform."""
+        """Make a namespace with the secrets of its pods, which goes with the platform."""
         self._namespace(name)
         self.namespaces.append(name)
+        self.secrets.plant(name)
 
     def port(self, name: str) -> int:
         return int(yaml.safe_load((self.home / "platform.yaml").read_text())[name]["port"])
@@ -198,6 +212,7 @@ class ClusterPlatform(PlatformHome):
         gateway = facts.fact("gateway")
         ca = {"trust_bundle": {"config_map": "ca"}} if facts.facts.get("ca_bundle") else {}
         more: dict[str, Any] = {"seldon": {}} if "seldon" in self.runtimes else {}
+        secrets_of = cluster_canaries.settings(self.mark)
         if "tfserving" in self.runtimes:
             more["tfserving_image"] = self._tfserving(facts)
         return more | {
@@ -207,15 +222,17 @@ class ClusterPlatform(PlatformHome):
                 "push": f"{facts.fact('registry_push')}/{PREFIX}",
                 "pull": f"{facts.fact('registry_pull')}/{PREFIX}",
                 "insecure": True,
+                **secrets_of["registry"],
             },
             "build": {
                 "namespace": BUILDS,
                 "image": images["environment-builder"],
                 "memory": "3Gi",
                 **ca,
+                **secrets_of["build"],
             },
             "server_image": images["model-server"],
-            "artifacts": {"tracking_uri": facts.fact("mlflow_url")},
+            "artifacts": {"tracking_uri": facts.fact("mlflow_url"), **secrets_of["artifacts"]},
             "reach": "direct",
         }
 
@@ -233,6 +250,7 @@ class ClusterPlatform(PlatformHome):
 
     def _builds(self) -> None:
         self._namespace(BUILDS)
+        self.secrets.plant_for_builds()
         if bundle := self.cluster.facts.get("ca_bundle"):
             data = {"ca.crt": Path(bundle).read_text()}
             meta = {"name": "ca", "namespace": BUILDS}
