@@ -103,7 +103,8 @@ def _machines(app: FastAPI, engine: Engine, webhook_secret: str) -> None:
         )
         message = held if seen else engine.health.message
         ready = seen and not held
-        return JSONResponse({"ready": ready, "message": message}, 200 if ready else 503)
+        told = {"ready": ready, "message": message, "lasting": bool(held)}
+        return JSONResponse(told, 200 if ready else 503)
 
     @app.get("/metrics")
     def metrics() -> Response:

@@ -52,6 +52,8 @@ class Health:
     detail: str
     """One sentence; empty if there is nothing to say."""
     version: str | None = None
+    lasting: bool = False
+    """It stays as it is until a person changes something."""
 
 
 @dataclass(frozen=True)
@@ -177,10 +179,12 @@ def gateway(api_url: str) -> Health:
 
 
 def deployer(url: str) -> Health:
-    """The Deployer is ready once it has seen the registry."""
+    """The Deployer is ready once it has seen the registry, and no other platform serves from it."""
     answer = fetch(f"{url}/readyz")
     if answer.status != 200:
-        return Health(ok=False, detail=_said(answer) or _why(answer))
+        told = answer.json()
+        lasting = isinstance(told, dict) and told.get("lasting") is True
+        return Health(ok=False, detail=_said(answer) or _why(answer), lasting=lasting)
     schema = fetch(f"{url}/openapi.json").json()
     return Health(ok=True, detail="", version=((schema or {}).get("info") or {}).get("version"))
 

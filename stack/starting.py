@@ -115,6 +115,8 @@ class _Starter:
             failed = [process.name for process in mine if process.state == "FATAL"]
             if failed:
                 raise self._failure(f"{failed[0]} ended as soon as it was started", failed[0])
+            if health.lasting:
+                raise self._failure(f"{self.component.address.name} cannot begin: {health.detail}")
             if now - self._began > self.component.seconds:
                 why = f"after {self.component.seconds:.0f} s {health.detail or 'it still starts'}"
                 raise self._failure(f"{self.component.address.name} is not healthy: {why}")

@@ -10,14 +10,31 @@ from hypothesis import settings
 
 pytest.register_assert_rewrite("support", "contract")
 
-from support import record  # noqa: E402 - after the line above, which it is under
+from support.record import pytest_configure  # noqa: E402 - the line above comes first
 
 settings.register_profile("unhurried", settings(deadline=None))
 settings.load_profile("unhurried")
 
 
-def pytest_configure(config: pytest.Config) -> None:
-    record.register(config)
+LONGEST = (
+    "tests/node/contract/test_kubernetes.py",
+    "tests/node/e2e/test_kubernetes.py",
+    "tests/node/smoke/test_runtimes.py",
+    "tests/servers/e2e/test_golden_path.py",
+    "tests/servers/contract/test_local.py",
+    "tests/servers/e2e/test_failures.py",
+    "tests/servers/e2e/test_crashes.py",
+)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Begin with the modules that take longest, so that no worker is left alone with one."""
+
+    def place(item: pytest.Item) -> int:
+        here = (number for number, path in enumerate(LONGEST) if item.nodeid.startswith(path))
+        return next(here, len(LONGEST))
+
+    items.sort(key=place)
 
 
 @pytest.hookimpl(hookwrapper=True)

@@ -42,7 +42,13 @@ APISERVER = Lane(
     light=True,
     again=False,
 )
-SERVERS = Lane("servers", ("tests/servers",), "MLflow, Airflow, gateway, model servers", "20 min")
+SERVERS = Lane(
+    "servers",
+    ("tests/servers",),
+    "MLflow, Airflow, gateway, model servers",
+    "8 min",
+    workers=3,
+)
 SMOKE = Lane("smoke", ("tests/node/smoke",), "the main paths, in pods", "8 min", needs="node")
 NODE = Lane(
     "node",

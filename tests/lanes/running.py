@@ -75,8 +75,10 @@ def run(
 
 def words_of(lane: Lane, seed: str) -> list[str]:
     """The words for pytest that run a whole lane."""
-    workers = ("-n", str(lane.workers), "--dist", "loadfile") if lane.workers > 1 else ()
-    return [*lane.paths, *lane.options, *workers, f"--hypothesis-seed={int(seed, 16)}"]
+    words = [*lane.paths, *lane.options, f"--hypothesis-seed={int(seed, 16)}"]
+    if lane.workers > 1:  # modules in the order of tests/conftest.py
+        words += ["-n", str(lane.workers), "--dist", "loadfile", "--no-loadscope-reorder"]
+    return words
 
 
 def end_all() -> None:

@@ -21,6 +21,7 @@ class Record:
     def __init__(self, path: Path) -> None:
         self._file = path.open("a", buffering=1)
 
+    @pytest.hookimpl(optionalhook=True)
     def pytest_xdist_node_collection_finished(self, ids: list[str]) -> None:
         """Say how many tests there are; each worker has found the same."""
         self._write(total=len(ids))
@@ -64,7 +65,7 @@ class Cpu:
         yield
 
 
-def register(config: pytest.Config) -> None:
+def pytest_configure(config: pytest.Config) -> None:
     """Begin to record if the variable names a file."""
     if not (named := os.environ.get(VARIABLE)):
         return

@@ -1,19 +1,8 @@
-"""Whole DAG runs by the real Airflow against a real MLflow, in homes of their own."""
+"""DAG runs that go wrong, by the real Airflow, end well and leave nothing behind."""
 
-import os
-import subprocess
-import sys
-from pathlib import Path
-
-import pytest
+from support.fixtures.pipelines import run, runs, start
 from support.run.process import lives
 from support.run.wait import wait_for
-from support.systems.databases import airflow_database
-from support.systems.mlflow import MlflowServer
-
-ROOT = Path(__file__).parents[3]
-BIN = Path(sys.executable).parent
-CACHE = os.environ.get("SCHNITZEL_CACHE") or str(Path.home() / ".cache" / "schnitzel")
 
 # Leaves two processes behind it if it is not ended well: a child, and one in a session of its own.
 LINGERING = """
@@ -32,120 +21,6 @@ LINGERS = """
       linger: {command: python linger.py, timeout: TIMEOUT}
       after: {command: python -c 1, needs: [linger]}
 """
-
-
-@pytest.fixture(scope="module")
-def mlflow(tmp_path_factory):
-    server = MlflowServer(tmp_path_factory.mktemp("mlflow"))
-    server.start()
-    yield server
-    server.close()
-
-
-@pytest.fixture(scope="module")
-def airflow(tmp_path_factory, mlflow):
-    """The environment of an Airflow with a database of its own, whose DAGs are the projects."""
-    home = tmp_path_factory.mktemp("home")
-    dags = home / "airflow" / "dags"
-    dags.mkdir(parents=True)
-    (home / "projects").mkdir()
-    (dags / "schnitzel_projects.py").write_text(
-        '"""An Airflow DAG for each registered project."""\n'
-        "from dags.projects import register\nregister(globals())\n"
-    )
-    environment = {
-        **{k: v for k, v in os.environ.items() if not k.startswith(("AIRFLOW", "MLFLOW"))},
-        "PATH": f"{BIN}:{os.environ['PATH']}",
-        "PYTHONPATH": str(ROOT),
-        "SCHNITZEL_HOME": str(home),
-        "SCHNITZEL_CACHE": CACHE,
-        "AIRFLOW_HOME": str(home / "airflow"),
-        "AIRFLOW__CORE__DAGS_FOLDER": str(dags),
-        "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
-        "AIRFLOW__CORE__FERNET_KEY": "",
-        "MLFLOW_TRACKING_URI": mlflow.url,
-    }
-    airflow_database(home / "airflow" / "airflow.db")
-    return environment
-
-
-@pytest.fixture
-def register_here(airflow):
-    def register(folder):
-        registration = f'{{"name": "{folder.name}", "path": "{folder}"}}'
-        path = Path(airflow["SCHNITZEL_HOME"]) / "projects" / f"{folder.name}.json"
-        path.write_text(registration)
-
-    return register
-
-
-def start(airflow, name):
-    return subprocess.Popen(
-        [BIN / "airflow", "dags", "test", name],
-        env=airflow,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        errors="replace",
-    )
-
-
-def run(airflow, name):
-    with start(airflow, name) as process:
-        return process.communicate(timeout=240)[0]
-
-
-def runs(mlflow, experiment):
-    """The MLflow runs of an experiment, newest first."""
-    found = mlflow.get("experiments/get-by-name", experiment_name=experiment)
-    body = {"experiment_ids": [found["experiment"]["experiment_id"]]}
-    return mlflow.post("runs/search", **body)["runs"]
-
-
-def pairs(entries):
-    return {entry["key"]: entry["value"] for entry in entries}
-
-
-@pytest.mark.timeout(600)
-def test_the_forest_is_trained_registered_judged_and_promoted(airflow, mlflow, register_here):
-    register_here(ROOT / "examples" / "iris-forest")
-    name = "iris-forest"
-
-    log = run(airflow, name)
-    assert "promoted iris-forest version 1 to staging" in log, log
-    version = mlflow.get("model-versions/get", name=name, version="1")["model_version"]
-    tags = pairs(version["tags"])
-    (first,) = runs(mlflow, name)
-    assert first["info"]["status"] == "FINISHED"
-    assert version["current_stage"] == "Staging"
-    assert mlflow.get("registered-models/alias", name=name, alias="staging")["model_version"] == {
-        **version,
-        "aliases": ["staging"],
-    }
-    assert tags["schnitzel.project"] == name
-    assert tags["schnitzel.run_id"] == version["run_id"] == first["info"]["run_id"]
-    assert tags["schnitzel.dag_run"] == pairs(first["data"]["tags"])["schnitzel.dag_run"]
-    assert len(tags["schnitzel.data_hash"]) == 64
-    assert tags["schnitzel.gate"] == "passed"
-    assert "nothing is in production" in tags["schnitzel.gate_reason"]
-    assert pairs(first["data"]["params"]) == {"seed": "7", "trees": "50"}
-
-    # Trained again with the same seed it is as good, so not better than what is in production.
-    mlflow.alias(name, "champion", 1)
-    log = run(airflow, name)
-    tags = mlflow.tags(name, 2)
-    assert tags["schnitzel.gate"] == "refused", log
-    assert "is not better: production's version 1" in tags["schnitzel.gate_reason"]
-    assert "not promoted: accuracy" in log
-    assert (
-        mlflow.get("model-versions/get", name=name, version="2")["model_version"]["current_stage"]
-        == "None"
-    )
-    second = runs(mlflow, name)[0]
-    assert second["info"]["status"] == "FINISHED"  # a "no" of the gate is no failure
-    metrics = [pairs(each["data"]["metrics"]) for each in (first, second)]
-    assert metrics[0] == metrics[1]
-    assert metrics[0]["accuracy"] > 0.85
 
 
 def test_a_step_that_takes_too_long_fails_the_run_and_leaves_no_process(

@@ -9,6 +9,7 @@ import pytest
 from lanes import commands, running
 from lanes.lane import Lane
 
+TESTS = Path(__file__).parents[2]
 CHANCE = """
 from pathlib import Path
 def test_chance():
@@ -30,14 +31,15 @@ def ran(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
 
     def run_there(name: str, words: list[str], folder: Path, env: dict[str, str]):
         words = [word for word in words if not word.startswith("--hypothesis")]
-        return real(name, [*words, *alone, "-p", "support.record_plugin"], folder, env, tmp_path)
+        return real(name, [*words, *alone, "-p", "support.record"], folder, env, tmp_path)
 
     monkeypatch.setattr(running, "run", run_there)
 
     def make(*texts: str, again: bool = True) -> commands.Run:
         for number, text in enumerate(texts):
             (tmp_path / f"test_{number}.py").write_text(text)
-        run = commands.Run("a1", {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])})
+        ours = {"PYTHONPATH": str(TESTS), "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"}  # fast
+        run = commands.Run("a1", {**os.environ, **ours})
         lane = Lane("mine", (str(tmp_path),), "ours", "1 s", workers=1, again=again)
         commands._lane(lane, run)
         commands._again(run)

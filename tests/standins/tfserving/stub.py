@@ -2,7 +2,7 @@
 
 It takes the flags and files that the charts give it. A "SavedModel" of its own is a folder whose
 saved_model.pb is JSON: {"kind": "constant", "say": 2}, or of the kind "load-error". What it answers
-to these the stand-in answers, too: tests/servers/serving/test_tfserving_stub.py compares them.
+to these the stand-in answers, too: tests/nightly/serving/test_tfserving_stub.py compares them.
 """
 
 from __future__ import annotations

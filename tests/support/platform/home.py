@@ -116,6 +116,16 @@ class PlatformHome:
         assert answer.status_code == 200, answer.text
         return answer.json()
 
+    def reconcile(self) -> None:
+        """Have the Deployer look at everything now."""
+        token = (self.home / "token").read_text().strip()
+        answer = self.client.post(
+            f"{self.url('deployer')}/api/v1/reconcile",
+            json={},
+            headers={"Authorization": f"Bearer {token}"},
+        )
+        assert answer.is_success, answer.text
+
     def deployment(self, model: str, environment: str = "prod") -> dict[str, Any]:
         try:
             answer = self.client.get(

@@ -2,23 +2,22 @@
 
 from __future__ import annotations
 
-from typing import Any, Protocol
-
+from support.platform.home import PlatformHome
 from support.run.wait import wait_for
 
 
-class Asked(Protocol):
-    """What has the Deployer's API."""
+def listed(platform: PlatformHome, times: int) -> None:
+    """Have the registry listed so many times from now on; by itself, a busy one is seldom listed.
 
-    def api(self, path: str) -> Any: ...
-
-
-def listed(platform: Asked, times: int, seconds: float = 600) -> None:
-    """Wait until the registry was listed so many times from now on; a busy one is listed seldom."""
+    A listing may have begun before it was asked for, so one more is waited for.
+    """
     seen: set[str] = set()
 
-    def look() -> bool:
+    def listings() -> int:
         seen.add(platform.api("registry")["listed_at"])
-        return len(seen) > times
+        return len(seen)
 
-    wait_for(look, f"{times} listings", seconds)
+    listings()
+    for number in range(1, times + 2):
+        platform.reconcile()
+        wait_for(lambda number=number: listings() > number, f"listing {number} of {times}", 120)
