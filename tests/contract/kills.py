@@ -18,7 +18,9 @@ from pathlib import Path
 from contract.stories import killed_at_each_turn, lost_nothing
 
 SIDES = ("before", "after")
-FEW = 3
+FEW = 2
+WRITES = 16
+"""A rollout has more, wherever it is."""
 
 
 def test_killed_at_each_turn_the_other_way_round_it_goes_on(place):
@@ -27,15 +29,18 @@ def test_killed_at_each_turn_the_other_way_round_it_goes_on(place):
 
 def test_killed_at_every_write_of_a_rollout_it_goes_on(place, tmp_path):
     writes = writes_of_a_rollout(place, tmp_path / "writes")
-    goes_on_killed_at(place, [(write, side) for write in writes for side in SIDES])
+    missed = goes_on_killed_at(place, [(write, side) for write in writes for side in SIDES])
+    assert all("#" in write for write in missed), f"met not even once: {missed}"
 
 
-def test_killed_at_a_few_writes_of_a_rollout_it_goes_on(place, tmp_path):
+def test_killed_at_a_few_writes_of_a_rollout_it_goes_on(place):
     seed = os.environ.get("SCHNITZEL_TEST_SEED", "0")
     sys.stdout.write(f"SCHNITZEL_TEST_SEED={seed}\n")
     chance = random.Random(seed)  # noqa: S311 - no secret
-    writes = chance.sample(sorted(writes_of_a_rollout(place, tmp_path / "writes")), FEW)
-    goes_on_killed_at(place, [(write, chance.choice(SIDES)) for write in writes])
+    place.brought("phoenix", 2)
+    numbers = chance.sample(range(1, WRITES + 1), FEW)
+    missed = goes_on_killed_at(place, [(f"any#{n}", chance.choice(SIDES)) for n in numbers])
+    assert not missed
 
 
 def writes_of_a_rollout(place, file: Path) -> list[str]:
@@ -55,8 +60,11 @@ def writes_of_a_rollout(place, file: Path) -> list[str]:
     return found
 
 
-def goes_on_killed_at(place, edges: Iterable[tuple[str, str]]):
-    """Roll out under load, and kill the Deployer at a write, on one side of it; so for each."""
+def goes_on_killed_at(place, edges: Iterable[tuple[str, str]]) -> list[str]:
+    """Roll out under load, and kill the Deployer at a write, on one side of it; so for each.
+
+    Returns the writes that a rollout did not come to.
+    """
     version, missed = 2, []
     place.start()
     with place.load("phoenix") as load:
@@ -71,7 +79,7 @@ def goes_on_killed_at(place, edges: Iterable[tuple[str, str]]):
             place.serves("phoenix", version)
             assert not load.failed, f"lost {side} {write}: {load.failed[:3]}"
     lost_nothing(load, 1, 2)
-    assert all("#" in write for write in missed), f"met not even once: {missed}"
+    return missed
 
 
 def done(place, version: int):

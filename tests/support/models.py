@@ -102,7 +102,8 @@ def _log(mlflow: Any, model: dict[str, Any]) -> int:
 def _python_model(kind: str, say: int, path: str) -> Any:  # noqa: C901 - a list of fates
     """A model whose answer is `say` for each row, or that fails in one way or another.
 
-    The kind "dies-at-load" does so as long as there is something at `path`.
+    The kind "dies-at-load" does so as long as there is something at `path`, and "waits-at-load"
+    waits as long as there is nothing.
     """
     from mlflow.pyfunc import PythonModel
 
@@ -116,6 +117,8 @@ def _python_model(kind: str, say: int, path: str) -> Any:  # noqa: C901 - a list
                 raise ValueError("cannot open the vault with password=hunter2")
             if kind == "slow-load":
                 time.sleep(600)
+            while kind == "waits-at-load" and not Path(path).exists():
+                time.sleep(0.1)
             if kind == "dies-at-load" and Path(path).exists():
                 os._exit(3)
             if kind == "eats-memory":

@@ -7,6 +7,9 @@ from contract.kills import (  # noqa: F401
 )
 from contract.places.fixture import place_at
 from contract.places.kubernetes import ClusterPlace
+from contract.stories import (  # noqa: F401
+    test_a_deployer_that_is_restarted_amid_the_steps_goes_on_from_there,
+)
 from support.systems.cluster import cluster
 
 pytestmark = pytest.mark.timeout(3600)

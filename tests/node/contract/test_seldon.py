@@ -4,13 +4,10 @@ import pytest
 from contract.places.fixture import place_at
 from contract.places.seldon import SeldonPlace
 from contract.stories import (  # noqa: F401
-    test_a_promotion_by_alias_is_served,
-    test_a_restart_of_the_deployer_changes_nothing_that_runs,
     test_a_version_takes_over_step_by_step,
     test_a_version_that_cannot_load_leaves_the_old_one_serving,
-    test_an_update_takes_over_without_a_lost_request,
 )
 from support.systems.cluster import cluster
 
 pytestmark = pytest.mark.timeout(1800)
-place = place_at(lambda home: SeldonPlace(cluster(), home))
+place = place_at(lambda home: SeldonPlace(cluster(), home, builds=False))

@@ -9,11 +9,8 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from contextlib import ExitStack
-from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
-import cloudpickle
 import pytest
 from support.load import Load
 from support.models import log_models
@@ -27,7 +24,11 @@ GATE = "/tmp/go-on"  # noqa: S108 - the pod's own
 SECOND: dict[str, dict[str, Any]] = {
     "refusing": {"kind": "refuses-example"},
     "devouring": {"kind": "eats-memory", "serving": {"resources": {"memory": "600Mi"}}},
-    "dawdling": {"kind": "constant", "serving": {"rollout": {"ready_timeout": "15m"}}},
+    "dawdling": {
+        "kind": "waits-at-load",
+        "path": GATE,
+        "serving": {"rollout": {"ready_timeout": "15m"}},
+    },
 }
 """Version 2 of each model; that of the last one loads once something is at GATE in its pod."""
 
@@ -41,29 +42,6 @@ MORE = 20
 """Answers that show what is so from now on."""
 
 
-def waiting_at_the_gate(folder: Path) -> Path:
-    """Make what is to be logged beside a model, so that it loads when it is told to."""
-
-    class Gated:
-        predict_type_hints = SimpleNamespace(input=None)  # as MLflow's own models have them
-
-        def load_context(self, _: Any) -> None:
-            import time
-            from pathlib import Path
-
-            while not Path(GATE).exists():
-                time.sleep(0.1)
-
-        def predict(self, _: Any, model_input: Any, params: Any = None) -> Any:  # noqa: ARG002
-            import numpy as np
-
-            return np.full(len(model_input), 2)
-
-    folder.mkdir(parents=True)
-    (folder / "python_model.pkl").write_bytes(cloudpickle.dumps(Gated()))
-    return folder
-
-
 @pytest.fixture(scope="module")
 def platform(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ClusterPlatform]:
     home = tmp_path_factory.mktemp("faults") / "home"
@@ -71,12 +49,10 @@ def platform(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ClusterPlatfo
     settings = {"policy": {"retry_first": "5m"}}
     made = ClusterPlatform(cluster(), home, settings=settings, builds=False)
     try:
-        beside = str(waiting_at_the_gate(home / "beside"))
         models: list[dict[str, Any]] = []
         for name, second in SECOND.items():
-            more = {"beside": beside} if name == "dawdling" else {}
             models.append({"name": made.model(name), "kind": "constant", "say": 1})
-            models.append({"name": made.model(name), "say": 2} | second | more)
+            models.append({"name": made.model(name), "say": 2} | second)
         log_models(made.mlflow.url, models)
         made.up()
         yield made

@@ -77,7 +77,7 @@ def test_a_route_reads_back_as_it_was_applied(live: Any) -> None:
     there, namespace, parent, _ = live
     wanted = routed(namespace, parent, one=90, two=10)
     there.apply(wanted, namespace=namespace)
-    (read,) = (there.get("httproute", ID, "-n", namespace, "--output=json")["spec"]["rules"],)
+    (read,) = (there.get("httproute", ID, "-n", namespace)["spec"]["rules"],)
     assert read == wanted["spec"]["rules"]
     there.kubectl("-n", namespace, "delete", "httproute", ID)
 

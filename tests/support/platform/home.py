@@ -118,7 +118,7 @@ class PlatformHome:
 
     def reconcile(self) -> None:
         """Have the Deployer look at everything now."""
-        token = (self.home / "token").read_text().strip()
+        token = (self.home / "token").read_text().strip().rpartition(":")[2]
         answer = self.client.post(
             f"{self.url('deployer')}/api/v1/reconcile",
             json={},
@@ -154,7 +154,7 @@ class PlatformHome:
             return last if last and what(last) else None
 
         try:
-            return wait_for(look, f"{model}@{environment}", seconds, 0.1)
+            return wait_for(look, f"{model}@{environment}", seconds, 0.2)
         except AssertionError as error:
             raise AssertionError(f"{error}\n{json.dumps(last, indent=1)}\n{self.logs()}") from None
 

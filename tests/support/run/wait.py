@@ -12,12 +12,15 @@ Value = TypeVar("Value")
 def wait_for(
     look: Callable[[], Value | None], what: str = "it", seconds: float = 180, every: float = 0.05
 ) -> Value:
-    """Wait until `look` gives something true; the error says for what, and what was seen last."""
+    """Wait until `look` gives something true; the error says for what, and what was seen last.
+
+    A look that takes long is seldom taken, so that it costs little beside what is waited for.
+    """
     deadline = time.monotonic() + seconds
     last: object = None
-    while time.monotonic() < deadline:
+    while (began := time.monotonic()) < deadline:
         last = look()
         if last:
             return last
-        time.sleep(every)
+        time.sleep(max(every, min(1.0, 4 * (time.monotonic() - began))))
     raise AssertionError(f"waited {seconds:g} s in vain for {what}; seen last: {last!r}")

@@ -20,13 +20,14 @@ import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from functools import cache
+from functools import cache, cached_property
 from pathlib import Path
 from typing import IO, Any
 
 import pytest
 
 from support import ROOT
+from support.systems.reading import Reader
 
 PROGRAM = ROOT / "k8s/testcluster"
 
@@ -148,8 +149,11 @@ class Cluster:
 
     def get(self, *arguments: str) -> dict[str, Any]:
         """`kubectl get` as an object."""
-        found: dict[str, Any] = json.loads(self.kubectl("get", "-o", "json", *arguments))
-        return found
+        return self._reader.get(*arguments)
+
+    @cached_property
+    def _reader(self) -> Reader:
+        return Reader(self.kubeconfig)
 
     def ready_pods(self, namespace: str, *flags: str) -> list[dict[str, Any]]:
         """The pods that are ready and not about to end."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import secrets
 import signal
@@ -47,10 +46,7 @@ class Place:
 
     def find(self, kind: str, name: str) -> Object | None:
         """An object, or None if it is not there."""
-        flags = ("-n", self.name, "--ignore-not-found", "-o", "json")
-        told = self.kube.kubectl("get", kind, name, *flags)
-        found: Object | None = json.loads(told) if told.strip() else None
-        return found
+        return next((one for one in self.get(kind) if one["metadata"]["name"] == name), None)
 
     def names(self, kind: str) -> set[str]:
         return {each["metadata"]["name"] for each in self.get(kind)}
