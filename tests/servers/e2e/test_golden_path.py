@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
 
 import pytest
+from support.golden import from_training_to_a_served_prediction
 from support.load import Load
 from support.models import log_models
 from support.systems.browser import registry_pages
 
 pytestmark = pytest.mark.timeout(1800)
-
-EXAMPLES = Path(__file__).parents[3] / "examples"
 
 
 @pytest.fixture(scope="module")
@@ -31,22 +29,8 @@ def clicked(quick):
     return quick
 
 
-@pytest.mark.parametrize("project", ["angler", "iris-forest"])
-def test_from_training_to_a_served_prediction(demo, project):
-    demo.cli("project", "add", str(EXAMPLES / project))
-    trained = demo.cli("train", project)
-    assert "1" in trained
-    tags = demo.mlflow.tags(project, 1)
-    assert tags["schnitzel.project"] == project
-    assert {"schnitzel.dag_run", "schnitzel.data_hash"} <= set(tags)
-    staged = demo.wait_serving(project, 1, "staging", seconds=400)
-    assert staged["wanted"]["via"] in ("stage Staging", "alias staging")
-    demo.cli("model", "promote", f"{project}@1", "--to", "prod", "--yes", "--wait")
-    seen = demo.wait_serving(project, 1)
-    answer = json.loads(demo.cli("predict", project, "-e", "prod", "--example"))
-    assert answer["predictions"]
-    ready = demo.client.get(f"{seen['url']}v2/models/{project}/ready")
-    assert (ready.status_code, ready.headers["x-schnitzel-model-version"]) == (200, "1")
+def test_from_training_to_a_served_prediction(demo):
+    from_training_to_a_served_prediction(demo, "angler")
 
 
 def test_up_again_changes_nothing_and_status_is_healthy(demo):
