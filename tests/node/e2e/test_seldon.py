@@ -91,7 +91,7 @@ def test_an_operator_that_is_not_there_is_told_and_waited_for(place):
 
 
 def test_what_the_operator_cannot_make_is_told_in_its_words(place):
-    """Its webhook lets it pass, since the container has an image: it refuses nothing that we make."""
+    """Its webhook lets pass what we make, since the container has an image."""
     with place.load("unknown") as load:
         place.alias("unknown", 2)
         seen = told(place, "unknown", "SeldonRefused")
