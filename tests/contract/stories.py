@@ -229,6 +229,7 @@ def test_what_nothing_promotes_any_more_is_retired_and_nothing_else(place):
     began = time.monotonic()
     place.archive("lonely", 1)
     place.wait("lonely", lambda d: d["state"] == "NothingPromoted")
+    listed(place.platform, POLICY["retire_listings"])
     place.wait("lonely", lambda d: d["state"] == "Retired" and not d["predictors"])
     assert time.monotonic() - began >= GRACE_SECONDS
     wait_for(lambda: set(place.things("lonely")) == {RECORD}, "everything of it to be gone", 60)

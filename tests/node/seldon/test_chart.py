@@ -100,7 +100,17 @@ def _small(resource, image):
 
 
 def address(place):
-    return f"http://{place.find('service', NAME)['spec']['clusterIP']}:8080/"
+    """Where its Service answers, once kube-proxy has heard of it: it may be after the pods."""
+    url = f"http://{place.find('service', NAME)['spec']['clusterIP']}:8080/"
+
+    def answers():
+        try:
+            return httpx.get(url, timeout=10, trust_env=False).is_success
+        except httpx.TransportError:
+            return False
+
+    wait_for(answers, "the Service to answer", 60)
+    return url
 
 
 def test_a_predictor_comes_answers_and_goes(place, rendered):

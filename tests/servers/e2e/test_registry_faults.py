@@ -6,6 +6,7 @@ import pytest
 from support.faults.proxy import FaultyProxy
 from support.models import log_models
 from support.platform.home import QUICK
+from support.platform.listings import listed
 from support.run.wait import wait_for
 from support.systems.mlflow import MlflowServer
 
@@ -80,4 +81,25 @@ def test_a_second_platform_may_not_claim_the_same_environments(attached, make_pl
     with pytest.raises(AssertionError, match=r"deployer cannot begin: .*held by the platform"):
         other.up("gateway", "deployer")
     assert (attached.home / "platform-id").read_text() != (other.home / "platform-id").read_text()
+    all_answer(attached)
+
+
+@pytest.mark.parametrize("mode", ["empty", "half"])
+def test_what_listings_lack_for_ever_stays_and_what_is_archived_meanwhile_goes(
+    attached, mlflow, proxy, mode
+):
+    proxy.mode = mode
+    try:
+        listed(attached, LISTINGS + 3)  # the first two may only show it missing
+        assert [attached.deployment(name)["state"] for name in MODELS] == ["Serving"] * 2
+        all_answer(attached)
+        mlflow.stage(MODELS[0], 1, "Archived")
+        listed(attached, LISTINGS)
+        attached.wait(MODELS[0], lambda d: d["state"] == "Retired")
+        assert attached.deployment(MODELS[1])["state"] == "Serving"
+    finally:
+        proxy.mode = "ok"
+        mlflow.stage(MODELS[0], 1, "Production")
+    for name in MODELS:
+        attached.wait_serving(name, 1)
     all_answer(attached)

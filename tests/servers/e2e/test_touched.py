@@ -1,7 +1,4 @@
-"""A version that is touched in its stage promotes nothing, and says what serves it.
-
-Nightly, until it is seen to pass.
-"""
+"""A version that is touched in its stage promotes nothing, and says what serves it."""
 
 from __future__ import annotations
 
