@@ -264,9 +264,11 @@ def test_its_role_suffices_for_all_that_it_does_and_has_nothing_more(platform):
     kubectl("-n", platform.release, "delete", "pods", "--all")  # they asked for the environment
     wait_for(lambda: len(platform.pods()) == 2 and platform.holder(), "Deployers", 120)
     mine = ("configmaps", "-n", BUILDS, "-l", f"schnitzel.dev/platform={platform.mark}")
-    [known] = platform.cluster.get(*mine)["items"]
     long_ago = json.dumps({"data": {"made": "1"}})
-    kubectl("patch", "configmap", known["metadata"]["name"], "-n", BUILDS, "-p", long_ago)
+    known = [each["metadata"]["name"] for each in platform.cluster.get(*mine)["items"]]
+    assert known
+    for each in known:
+        kubectl("patch", "configmap", each, "-n", BUILDS, "-p", long_ago)
     platform.cli("image", "collect", "--yes")
     assert not platform.cluster.get(*mine)["items"]
 
