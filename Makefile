@@ -56,7 +56,7 @@ test-unit: $(VENV)/.dev ## the tests that start nothing (tests/unit; two minutes
 	@pytest -n logical -q tests/unit
 
 .PHONY: test
-test: $(VENV)/.dev ## unit, apiserver, servers, and a smoke of the node (15 minutes, the first time 30)
+test: $(VENV)/.dev ## unit, apiserver, servers, and a smoke of the node (half an hour, the first time 20 minutes more)
 	@$(LANES) test
 
 .PHONY: test-node
@@ -68,7 +68,7 @@ guard: $(VENV)/.dev ## test and test-node in one run, and five minutes of nightl
 	@$(LANES) guard
 
 .PHONY: test-all
-test-all: $(VENV)/.dev ## all lanes, nightly included (100 minutes)
+test-all: $(VENV)/.dev ## all lanes, nightly included (two hours)
 	@$(LANES) all
 
 .PHONY: bench
