@@ -7,10 +7,18 @@ from dataclasses import dataclass
 from typing import Any
 
 from deployer.errors import NotFound
+from deployer.registry import Registry
 from deployer.rest import Rest
 
 START = 1_000_000
 """The first moment, in milliseconds."""
+
+
+def stages(registry: Registry) -> dict[tuple[str, int], str]:
+    """Tell the stage of each version that a registry shows."""
+    assert registry.snapshot
+    models = registry.snapshot.models
+    return {(v.id.model, v.id.number): v.stage for m in models.values() for v in m.versions}
 
 
 @dataclass

@@ -16,8 +16,6 @@ from deployer.targets.kubernetes import crd
 from stack import credentials
 from stack.paths import Layout
 
-CRD = Path(__file__).parents[3] / "helm/schnitzel/crd/modeldeployment.yaml"
-
 PLATFORM = "unknownformat"
 
 
@@ -48,7 +46,6 @@ def start(home: Path, real: Cluster, namespace: str) -> Running:
 def test_a_record_that_is_not_known_ends_the_start_and_gives_the_lease_back(
     real: Cluster, namespace: str, tmp_path: Path
 ):
-    real.define(CRD)
     kept = crd.manifest(recorded.everything(), PLATFORM, namespace)
     kept["metadata"]["annotations"][crd.FORMAT_NOTE] = "999"
     real.apply(kept, namespace=namespace)

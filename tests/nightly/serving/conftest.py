@@ -1,16 +1,3 @@
 """Fixtures of nightly/serving."""
 
-from support.fixtures.serving import (
-    actor,
-    describe,
-    forest,
-    front,
-    gate,
-    iris,
-    model_python,
-    models,
-    saved_models,
-    serve,
-    tensorflow_serving,
-    words,
-)
+from support.fixtures.serving import saved_models, tensorflow_serving

@@ -11,7 +11,7 @@ from contextlib import closing, suppress
 from typing import Any
 
 import pytest
-from support.mlflow_searches import Row, SimulatedMlflow
+from support.mlflow_searches import Row, SimulatedMlflow, stages
 from support.systems.mlflow import MlflowServer
 
 from deployer import registry as registry_of
@@ -21,8 +21,8 @@ from deployer.rest import Rest
 
 NOW = 1_800_000_000_000
 MODELS = ("Upper", "angler", "of 'quotes' and ü")
-TIES = 3 * POLL_ROWS + 5
-"""Versions of each model that take the same millisecond."""
+EACH = POLL_ROWS + 2
+"""Versions of each model, all of the same millisecond: more than three pages of a poll."""
 
 
 class Timed(MlflowServer):
@@ -46,7 +46,7 @@ def mlflow(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Timed]:
         server.start()
         for name in MODELS:
             server.model(name)
-            for _ in range(TIES // len(MODELS) + 1):
+            for _ in range(EACH):
                 server.version(name)
         yield server
 
@@ -68,20 +68,14 @@ def simulated(rest: Rest) -> SimulatedMlflow:
     return found
 
 
-def stages(registry: Registry) -> dict[tuple[str, int], str]:
-    assert registry.snapshot
-    models = registry.snapshot.models
-    return {(v.id.model, v.id.number): v.stage for m in models.values() for v in m.versions}
-
-
 @pytest.mark.parametrize("rows_a_page", [7, 1000])
 @pytest.mark.parametrize("order", ["last_updated_timestamp DESC", "name ASC"])
 def test_the_simulated_searches_answer_as_the_real_ones(
     mlflow, rest, simulated, order, rows_a_page
 ):
     mlflow.set_times(NOW + 1, "angler", above=3)
-    for key, row in simulated.rows.items():
-        if key > ("angler", 3) and row.name == "angler":
+    for row in simulated.rows.values():
+        if row.name == "angler" and row.number > 3:
             row.updated = NOW + 1
     query = {"max_results": rows_a_page, "order_by": order}
 
@@ -118,7 +112,7 @@ def test_ties_beyond_a_page_are_all_polled(mlflow, rest):
     registry.list_all(1.0)
     for name in MODELS:
         mlflow.stage(name, 2, "Production")
-        mlflow.stage(name, TIES // len(MODELS), "Staging")
+        mlflow.stage(name, EACH - 1, "Staging")
     mlflow.set_times(NOW, *MODELS)  # all of one millisecond, on four pages
     assert registry.poll() == set(MODELS)
     of_the_real = Registry(rest, lambda: None)
@@ -151,4 +145,4 @@ def test_a_listing_of_many_pages_is_whole(mlflow, rest, monkeypatch):
     monkeypatch.setattr(registry_of, "PAGE", 7)
     registry = Registry(rest, lambda: None)
     registry.list_all(1.0)
-    assert len(stages(registry)) == len(MODELS) * (TIES // len(MODELS) + 1)
+    assert len(stages(registry)) == len(MODELS) * EACH

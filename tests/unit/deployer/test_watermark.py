@@ -7,7 +7,7 @@ from collections.abc import Callable
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from support.mlflow_searches import SimulatedMlflow
+from support.mlflow_searches import SimulatedMlflow, stages
 
 from deployer import registry as registry_of
 from deployer.errors import RegistryMalformed, RegistryUnreachable
@@ -35,12 +35,6 @@ def registry(mlflow):
     read.list_all(1.0)
     mlflow.now += 60_000
     return read
-
-
-def stages(registry: Registry) -> dict[tuple[str, int], str]:
-    assert registry.snapshot
-    models = registry.snapshot.models
-    return {(v.id.model, v.id.number): v.stage for m in models.values() for v in m.versions}
 
 
 def truth(mlflow: SimulatedMlflow) -> dict[tuple[str, int], str]:
