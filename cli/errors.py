@@ -4,6 +4,7 @@ CommandError      1   the command failed
 ├─ UsageError     2   the command was asked for something that makes no sense
 ├─ WaitTimedOut   4   what was waited for did not happen in time
 └─ Unreachable    5   a service does not answer, or does not let us in
+   └─ LoginRefused    it does not let us in
 """
 
 from __future__ import annotations
@@ -58,6 +59,10 @@ class Unreachable(CommandError):  # noqa: N818  # a state that people know by th
     """A service does not answer, or refuses the credentials it was shown."""
 
     exit_code = UNREACHABLE
+
+
+class LoginRefused(Unreachable):
+    """A service answers, and refuses the credentials it was shown."""
 
 
 def unknown(kind: str, name: str, known: Iterable[str], otherwise: str) -> UsageError:

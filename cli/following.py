@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import math
 import sys
 import time
 from typing import TYPE_CHECKING, NoReturn
 
-from cli.errors import Unreachable
 from cli.output import say, write
+from cli.patience import patiently
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -31,17 +32,10 @@ def follow(read: Callable[[], Log]) -> NoReturn:
     predictor = log.predictor
     say(f"following {predictor}; Ctrl-C ends it" if predictor else "no log lines yet; waiting")
     _print(before)
-    gone = False
+    look = patiently(read, say, math.inf, answered=True)
     while True:
         time.sleep(POLL_SECONDS)
-        try:
-            log = read()
-        except Unreachable as error:
-            if not gone:
-                say(f"warning: {error}; waiting")
-            gone = True
-            continue
-        gone = False
+        log = look()
         if log.predictor != predictor:
             predictor, before = log.predictor, []
             say(f"following {predictor}")

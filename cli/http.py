@@ -15,7 +15,7 @@ from http.client import HTTPException
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, urlencode, urlsplit
 
-from cli.errors import CommandError, Unreachable
+from cli.errors import CommandError, LoginRefused, Unreachable
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -97,7 +97,8 @@ class Service:
             headers: of this request.
 
         Raises:
-            Unreachable: no answer, or 401 or 403.
+            Unreachable: no answer.
+            LoginRefused: 401 or 403.
             Refused: any other status of 300 or more.
         """
         query = urlencode({k: v for k, v in (params or {}).items() if v is not None}, doseq=True)
@@ -143,7 +144,7 @@ class Service:
     def _refusal(self, error: urllib.error.HTTPError) -> CommandError:
         message, hint, code = _explain(error.read())
         if error.code in (401, 403):
-            return Unreachable(
+            return LoginRefused(
                 f"{self.name} refuses this: {message or error.reason}", hint or self.login
             )
         if 300 <= error.code < 400:

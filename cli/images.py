@@ -6,7 +6,8 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from cli.errors import WaitTimedOut
-from cli.output import table
+from cli.output import say, table
+from cli.patience import patiently
 from cli.views import age
 
 if TYPE_CHECKING:
@@ -71,8 +72,9 @@ def wait(deployments: Deployments, seconds: float) -> list[Place]:
         WaitTimedOut: one still is.
     """
     deadline = time.monotonic() + seconds
+    look = patiently(deployments.images, say, answered=True)
     while True:
-        places = deployments.images()
+        places = look()
         if not any((place["collection"] or {}).get("state") == "running" for place in places):
             return places
         if time.monotonic() >= deadline:

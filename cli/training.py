@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from cli.errors import CommandError, Unreachable, WaitTimedOut
 from cli.live import Board
 from cli.output import bold, fields, say, table, toned
+from cli.patience import patiently
 from cli.pipelines import ENDED, Pipelines
 from cli.views import duration
 
@@ -66,9 +67,14 @@ def follow(pipelines: Pipelines, name: str, run_id: str, seconds: float) -> Run:
     """
     began = time.monotonic()
     with Board() as board:
+        look = patiently(
+            lambda: (pipelines.run(name, run_id), pipelines.steps(name, run_id)),
+            lambda text: board.line("service", text),
+            answered=True,
+        )
         while True:
-            run = pipelines.run(name, run_id)
-            for step in own(pipelines.steps(name, run_id)):
+            run, steps = look()
+            for step in own(steps):
                 _show(board, step)
             if run["state"] in ENDED:
                 break

@@ -9,6 +9,7 @@ from cli.deployments import label
 from cli.errors import CommandError, WaitTimedOut
 from cli.live import Board
 from cli.output import bold, table, toned
+from cli.patience import patiently
 from cli.views import duration
 
 if TYPE_CHECKING:
@@ -67,6 +68,7 @@ def wait(look: Callable[[], Upgrade], *, until_halted: bool, seconds: float) -> 
     """
     began = time.monotonic()
     with Board() as board:
+        look = patiently(look, lambda text: board.line("service", text))
         while True:
             found = look()
             passed = time.monotonic() - began

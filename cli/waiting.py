@@ -10,6 +10,7 @@ from cli.deployments import Deployment, Deployments, label
 from cli.errors import CommandError, WaitTimedOut
 from cli.live import Board
 from cli.output import say, toned
+from cli.patience import patiently
 from cli.views import duration
 
 if TYPE_CHECKING:
@@ -46,6 +47,7 @@ def wait_for(
             text = f"{label(seen)}  {toned(seen['state'])}  {seen['message']}"
             board.line("deployment", text, detail=duration(time.monotonic() - began))
 
+        find = patiently(find, lambda text: board.line("service", text))
         try:
             return deployments.wait(find, version=version, seconds=seconds, progress=progress)
         except WaitTimedOut:

@@ -1,0 +1,69 @@
+"""Waits of the command line: a service that is away for a while ends none of them."""
+
+import pytest
+
+from cli import patience, training
+from cli.errors import CommandError, LoginRefused, Unreachable
+from cli.patience import patiently
+
+
+class Script:
+    """Answers one after the other; an error among them is raised."""
+
+    def __init__(self, *answers):
+        self.answers = list(answers)
+
+    def __call__(self, *_):
+        answer = self.answers.pop(0)
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
+
+
+@pytest.fixture(autouse=True)
+def _quickly(monkeypatch):
+    monkeypatch.setattr(patience, "POLL_SECONDS", 0.001)
+    monkeypatch.setattr(training, "POLL_SECONDS", 0.001)
+
+
+def away():
+    return Unreachable("Airflow does not answer: timed out", "start it")
+
+
+def test_a_service_that_goes_away_is_waited_for_and_said_once_each_time():
+    told = []
+    ask = patiently(Script(1, away(), away(), 2, away(), 3), told.append)
+    assert [ask(), ask(), ask()] == [1, 2, 3]
+    warning = "warning: Airflow does not answer: timed out; waiting"
+    assert told == [warning, "it answers again"] * 2
+
+
+def test_a_service_that_never_answered_is_an_error_at_once():
+    with pytest.raises(Unreachable):
+        patiently(Script(away()), pytest.fail)()
+
+
+def test_a_service_that_was_seen_by_others_is_waited_for():
+    assert patiently(Script(away(), 1), lambda _: None, answered=True)() == 1
+
+
+@pytest.mark.parametrize("error", [LoginRefused("no token"), CommandError("no such run")])
+def test_what_waiting_does_not_mend_is_an_error_at_once(error):
+    with pytest.raises(type(error)):
+        patiently(Script(error), pytest.fail, answered=True)()
+
+
+def test_a_service_that_stays_away_is_an_error_in_the_end():
+    with pytest.raises(Unreachable):
+        patiently(Script(away(), away()), lambda _: None, -1, answered=True)()
+
+
+def test_training_is_followed_though_airflow_is_away_for_a_while(capsys):
+    class Pipelines:
+        run = Script({"state": "running"}, away(), {"state": "running"}, {"state": "success"})
+        steps = Script(away(), [{"task_id": "train", "state": "running"}], [])
+
+    assert training.follow(Pipelines(), "angler", "run-1", 60) == {"state": "success"}
+    told = capsys.readouterr().err
+    assert told.count("warning: Airflow does not answer: timed out; waiting") == 1
+    assert "it answers again" in told
