@@ -9,6 +9,6 @@ pytestmark = pytest.mark.timeout(1800)
 
 
 def test_from_training_to_a_served_prediction(make_platform):
-    demo = make_platform("demo")
+    demo = make_platform("demo", whole=True)
     demo.up()
     from_training_to_a_served_prediction(demo, "iris-forest")

@@ -141,7 +141,7 @@ def given_away(platform: PlatformHome, pid: int) -> int:
     }
     files = 0
     for folder, programs in (
-        ("run", ["mlflow", "gateway", "deployer"]),
+        ("run", ["gateway", "deployer"]),
         ("serving", [path.name for path in (platform.home / "serving/predictors").iterdir()]),
     ):
         (platform.home / folder / "supervisord.pid").write_text(f"{pid}\n")

@@ -15,7 +15,7 @@ pytestmark = pytest.mark.timeout(1800)
 
 @pytest.fixture(scope="module")
 def demo(make_platform):
-    platform = make_platform("demo")
+    platform = make_platform("demo", whole=True)
     platform.up()
     return platform
 

@@ -80,8 +80,7 @@ def test_what_somebody_else_put_beside_ours_stays_as_it_is(make_platform):
 
 def route(name: str, platform: Any) -> dict[str, Any]:
     """A person's own route: to MLflow's health, below a prefix of its own."""
-    port = yaml.safe_load((platform.home / "platform.yaml").read_text())["mlflow"]["port"]
-    server = {"url": f"http://127.0.0.1:{port}"}
+    server = {"url": platform.url("mlflow")}
     return {
         "http": {
             "routers": {

@@ -37,12 +37,24 @@ QUICK: dict[str, Any] = {
 
 
 class PlatformHome:
-    """One platform: its home, its ports, its parts."""
+    """One platform: its home, its ports, its parts.
 
-    def __init__(self, home: Path, settings: Mapping[str, Any] | None = None) -> None:
+    Args:
+        home: its folder.
+        settings: of platform.yaml; by section, in place of the quick ones.
+        whole: whether it starts its MLflow itself, as a person's does. Others are attached to one
+            that is started in half a second, in place of ten.
+    """
+
+    def __init__(
+        self, home: Path, settings: Mapping[str, Any] | None = None, *, whole: bool = False
+    ) -> None:
         self.home = home
         home.mkdir(parents=True, exist_ok=True)
         chosen = {**QUICK, **(settings or {})}
+        if not whole and "mlflow" not in chosen:
+            self.mlflow = MlflowServer(home / "mlflow")
+            chosen["mlflow"] = {"url": self.mlflow.url}
         for section, fields in [
             ("mlflow", ["port"]), ("airflow", ["port"]), ("deployer", ["port"]),
             ("gateway", ["port", "api_port"]),
@@ -64,24 +76,25 @@ class PlatformHome:
 
     def up(self, *parts: str) -> None:
         """Start these parts (all, if none is named) and wait until they are healthy."""
-        if not parts or "mlflow" in parts:
-            mlflow_database(self.home / "mlflow" / "mlflow.db")
         if not parts:
+            mlflow_database(self.home / "mlflow" / "mlflow.db")
             airflow_database(self.home / "airflow" / "airflow.db")
             self.cli("up")
             return
+        if "mlflow" in parts and not self.mlflow.running:
+            self.mlflow.start()
         done = subprocess.run(
-            [sys.executable, "-c", PART, ",".join(parts)],
+            [sys.executable, "-c", PART, ",".join(part for part in parts if part != "mlflow")],
             env=self.env, capture_output=True, text=True, check=False,
         )  # fmt: skip
         assert done.returncode == 0, f"{done.stderr}\n{self.logs()}"
 
     def down(self) -> None:
         self.client.close()
-        if "mlflow" in self.__dict__:
-            self.mlflow.client.close()
         self.canaries.look_at_processes()
         self.cli("down")
+        if "mlflow" in self.__dict__:
+            self.mlflow.close()
         self.canaries.look_at_files(self.cache)
         self.canaries.check()
 
@@ -104,11 +117,13 @@ class PlatformHome:
         return int(json.loads((self.home / "ports.json").read_text())[name])
 
     def url(self, name: str) -> str:
+        if name == "mlflow":
+            return self.mlflow.url
         return f"http://127.0.0.1:{self.port(name)}"
 
     @cached_property
     def mlflow(self) -> MlflowServer:
-        """MLflow's REST API (the server itself is the platform's)."""
+        """Its MLflow; of a whole platform only the REST API."""
         return MlflowServer(self.home / "mlflow", self.port("mlflow"))
 
     def api(self, path: str) -> Any:
@@ -180,7 +195,7 @@ class PlatformHome:
     def logs(self, lines: int = 40) -> str:
         """The end of every log, for the message of a test that failed."""
         told = []
-        for path in sorted((self.home / "logs").rglob("*.log")):
+        for path in sorted([*(self.home / "logs").rglob("*.log"), *self.home.glob("mlflow/*.log")]):
             text = path.read_text(errors="replace").splitlines()[-lines:]
             told.append(f"----- {path.relative_to(self.home)}\n" + "\n".join(text))
         return "\n".join(told)[-30_000:]

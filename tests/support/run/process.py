@@ -8,6 +8,7 @@ import subprocess
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
+from typing import Protocol
 
 
 def lives(pid: int) -> bool:
@@ -18,8 +19,20 @@ def lives(pid: int) -> bool:
         return False
 
 
+class Process(Protocol):
+    """What is asked of a `subprocess.Popen`."""
+
+    pid: int
+
+    def poll(self) -> int | None: ...
+
+    def wait(self, seconds: float) -> int: ...
+
+
 class Running:
     """A program in its own process group."""
+
+    process: Process
 
     def __init__(
         self, command: Sequence[str], log: Path, env: Mapping[str, str], cwd: Path | None = None
