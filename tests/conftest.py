@@ -20,7 +20,7 @@ LONGEST = (
     "tests/node/contract/test_kubernetes.py",
     "tests/node/e2e/test_kubernetes.py",
     "tests/node/smoke/test_runtimes.py",
-    "tests/servers/e2e/test_golden_path.py",
+    "tests/servers/e2e/test_training.py",
     "tests/servers/contract/test_local.py",
     "tests/servers/e2e/test_failures.py",
     "tests/servers/e2e/test_crashes.py",

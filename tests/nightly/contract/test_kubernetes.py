@@ -9,6 +9,10 @@ from contract.places.fixture import place_at
 from contract.places.kubernetes import ClusterPlace
 from contract.stories import (  # noqa: F401
     test_a_deployer_that_is_restarted_amid_the_steps_goes_on_from_there,
+    test_an_empty_registry_takes_nothing_away,
+    test_another_registry_in_the_old_ones_place_changes_nothing,
+    test_the_record_is_kept_over_a_restart,
+    test_what_is_changed_by_hand_while_no_deployer_runs_is_put_back,
 )
 from support.systems.cluster import cluster
 

@@ -1,17 +1,20 @@
-"""The stories of the contract, told of a cluster, but for those of node/smoke and nightly."""
+"""The stories of the contract in which a cluster's own ways matter; smoke and nightly have others.
+
+What the Deployer decides alike for every target is told of this machine, in servers/contract.
+"""
 
 import pytest
 from contract.kills import test_killed_at_a_few_writes_of_a_rollout_it_goes_on  # noqa: F401
 from contract.places.fixture import place_at
 from contract.places.kubernetes import ClusterPlace
-from contract.stories import *  # noqa: F403
+from contract.stories import (  # noqa: F401
+    test_a_restart_of_the_deployer_changes_nothing_that_runs,
+    test_a_version_takes_over_step_by_step,
+    test_killed_at_each_turn_of_a_rollout_it_goes_on,
+    test_what_is_changed_by_hand_is_put_back,
+    test_what_nothing_promotes_any_more_is_retired_and_nothing_else,
+)
 from support.systems.cluster import cluster
-
-del test_a_deployer_that_is_restarted_amid_the_steps_goes_on_from_there  # noqa: F821
-del test_a_promotion_by_alias_is_served  # noqa: F821
-del test_a_version_that_cannot_load_leaves_the_old_one_serving  # noqa: F821
-del test_an_older_version_promoted_later_is_a_rollback  # noqa: F821
-del test_an_update_takes_over_without_a_lost_request  # noqa: F821
 
 pytestmark = pytest.mark.timeout(1800)
 place = place_at(lambda home: ClusterPlace(cluster(), home, builds=False))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from support.load import Load
 from support.platform.home import PlatformHome
+from support.systems.browser import registry_pages
 
 
 def answers(platform: PlatformHome, url: str) -> tuple[int, str]:
@@ -60,3 +61,28 @@ def test_many_retirements_at_once_wait_for_a_persons_word(quick):
     assert (quick.home / "token").read_text().split(":")[0] in who
     mlflow.stage("gone-b", 1, "Production")
     quick.wait_serving("gone-b", 1)
+
+
+def test_a_version_moved_to_production_with_the_mouse_is_served(quick, tmp_path):
+    quick.mlflow.stage("clicked-stage", 1, "Production")
+    url = quick.wait_serving("clicked-stage", 1, seconds=240)["url"]
+    with registry_pages(quick.url("mlflow"), tmp_path) as pages, Load(url) as load:
+        pages.open("clicked-stage", 2)
+        pages.leave_new_registry_view()
+        pages.transition("Production")
+        seen = quick.wait_serving("clicked-stage", 2)
+    assert seen["wanted"]["via"] == "stage Production"
+    assert not load.failed
+    assert load.versions() == {"1", "2"}
+
+
+def test_a_version_given_the_alias_with_the_mouse_is_served(quick, tmp_path):
+    quick.mlflow.alias("clicked-alias", "champion", 1)
+    url = quick.wait_serving("clicked-alias", 1, seconds=240)["url"]
+    with registry_pages(quick.url("mlflow"), tmp_path) as pages, Load(url) as load:
+        pages.open("clicked-alias", 2)
+        pages.add_alias("champion")
+        seen = quick.wait_serving("clicked-alias", 2)
+    assert seen["wanted"]["via"] == "alias champion"
+    assert not load.failed
+    assert load.versions() == {"1", "2"}

@@ -88,7 +88,8 @@ def test_a_killed_replica_comes_back_while_the_other_answers(quick):
 def test_a_reviewed_plan_shows_its_files_and_holds_while_it_is_rolled_out(quick):
     quick.mlflow.stage("twins", 1, "Production", archive=True)
     quick.wait_serving("twins", 1, seconds=240)
-    quick.wait("twins", lambda d: len(d["predictors"]) == 1)
+    plan = "deployments/twins-prod/plan"
+    wait_for(lambda: not quick.api(plan)["pending"], "nothing to be left to do")
     quick.cli("deploy", "diff", "twins@prod", "--exit-code")
     tree = json.loads(quick.cli("deploy", "tree", "twins@prod", "-o", "json"))["root"]
     predictor, route = tree["children"]
@@ -96,7 +97,7 @@ def test_a_reviewed_plan_shows_its_files_and_holds_while_it_is_rolled_out(quick)
         ("Process", "ready"), ("Process", "ready"),
     ]  # fmt: skip
     assert route["detail"] == f"{predictor['name']} 100 %"
-    steady = quick.api("deployments/twins-prod/plan")["digest"]
+    steady = quick.api(plan)["digest"]
 
     quick.cli("deploy", "pause", "twins@prod")
     quick.mlflow.stage("twins", 2, "Production", archive=True)
@@ -112,4 +113,4 @@ def test_a_reviewed_plan_shows_its_files_and_holds_while_it_is_rolled_out(quick)
     quick.cli("deploy", "apply", "twins@prod", "--plan", steady, code=1)
     quick.cli("deploy", "apply", "twins@prod", "--plan", told["digest"])
     quick.wait_serving("twins", 2)
-    assert quick.api("deployments/twins-prod/plan")["digest"] == told["digest"]
+    assert quick.api(plan)["digest"] == told["digest"]

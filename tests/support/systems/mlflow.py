@@ -24,7 +24,7 @@ def _serve(port: int) -> None:
     import uvicorn
     from mlflow.server.fastapi_app import app
 
-    uvicorn.run(app, host="127.0.0.1", port=port, log_config=str(LOG_CONFIG))
+    uvicorn.run(app, host="127.0.0.1", port=port, log_config=str(LOG_CONFIG), access_log=False)
 
 
 class MlflowServer:
