@@ -55,6 +55,7 @@ NODE = Lane(
     ("tests/node",),
     "a Kubernetes node and pods",
     "10 min",
+    workers=3,
     needs="node",
     options=("--ignore=tests/node/smoke",),
 )

@@ -1,4 +1,4 @@
-"""An example is trained twice by the real Airflow against a real MLflow: judged, and promoted."""
+"""An example is trained twice by the real Airflow: judged, and promoted; a run without MLflow."""
 
 import pytest
 from support import ROOT
@@ -45,3 +45,12 @@ def test_the_forest_is_trained_registered_judged_and_promoted(airflow, mlflow, r
     metrics = [pairs(each["data"]["metrics"]) for each in (first, second)]
     assert metrics[0] == metrics[1]
     assert metrics[0]["accuracy"] > 0.85
+
+
+def test_a_run_without_mlflow_fails_at_its_start_with_the_next_step(
+    airflow, register_here, make_project
+):
+    register_here(make_project())
+    log = run({**airflow, "MLFLOW_TRACKING_URI": "http://127.0.0.1:9"}, "tiny")
+    assert "TrackingFailed" in log
+    assert "is MLflow running? `schnitzel status` says" in log

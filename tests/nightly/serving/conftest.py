@@ -1,3 +1,3 @@
 """Fixtures of nightly/serving."""
 
-from support.fixtures.serving import saved_models, tensorflow_serving
+from support.fixtures.serving import front, models, saved_models, tensorflow_serving

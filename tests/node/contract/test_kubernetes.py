@@ -4,7 +4,6 @@ What the Deployer decides alike for every target is told of this machine, in ser
 """
 
 import pytest
-from contract.kills import test_killed_at_a_few_writes_of_a_rollout_it_goes_on  # noqa: F401
 from contract.places.fixture import place_at
 from contract.places.kubernetes import ClusterPlace
 from contract.stories import (  # noqa: F401

@@ -48,12 +48,3 @@ def test_a_killed_airflow_leaves_no_process_of_a_step(airflow, register_here, ma
         process.kill()
         process.communicate(timeout=60)
     wait_for(lambda: not [pid for pid in pids if lives(pid)], "the end of the step")
-
-
-def test_a_run_without_mlflow_fails_at_its_start_with_the_next_step(
-    airflow, register_here, make_project
-):
-    register_here(make_project())
-    log = run({**airflow, "MLFLOW_TRACKING_URI": "http://127.0.0.1:9"}, "tiny")
-    assert "TrackingFailed" in log
-    assert "is MLflow running? `schnitzel status` says" in log

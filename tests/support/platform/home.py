@@ -22,7 +22,7 @@ from support.systems.mlflow import MlflowServer
 
 PART = "import sys; from stack import platform; platform.up(only=sys.argv[1].split(','))"
 QUICK: dict[str, Any] = {
-    "registry": {"poll": "500ms", "listing": "3s"},
+    "registry": {"poll": "1s", "listing": "3s"},
     "environments": {
         "staging": {"stage": "Staging", "alias": "staging"},
         "prod": {

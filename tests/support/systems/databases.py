@@ -1,6 +1,6 @@
 """Empty databases of MLflow and Airflow in their present form, made once on a machine and copied.
 
-To make one takes seconds of processor time at each start. tests/servers/stack/test_platform.py
+To make one takes seconds of processor time at each start. tests/nightly/stack/test_platform.py
 starts both without, as a person's first `schnitzel up` does.
 """
 

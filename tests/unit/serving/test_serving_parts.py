@@ -167,3 +167,19 @@ def test_a_predictor_file_that_is_not_there_or_not_json_is_said(tmp_path):
     (tmp_path / "list.json").write_text("[]")
     with pytest.raises(predictor.BadPredictor, match="not a JSON object"):
         predictor.read(str(tmp_path / "list.json"))
+
+
+@pytest.mark.parametrize(
+    ("backend", "said"),
+    [
+        ({"kind": "torchserve", "url": "http://127.0.0.1:1"}, "'backend.kind' must be 'tfserving'"),
+        ({"kind": "tfserving", "url": "grpc://127.0.0.1:1"}, "'backend.url' must be an address"),
+        ({"kind": "tfserving"}, "'backend.url' must be an address"),
+    ],
+)
+def test_a_backend_that_cannot_be_is_refused(tmp_path, backend, said):
+    fields = ("predictor", "model", "model_version", "artifact", "host", "state_file")
+    path = tmp_path / "predictor.json"
+    path.write_text(json.dumps(dict.fromkeys(fields, "x") | {"port": 1, "backend": backend}))
+    with pytest.raises(predictor.BadPredictor, match=said):
+        predictor.read(str(path))

@@ -3,7 +3,6 @@
 TensorFlow Serving is the stand-in (test_tfserving_standin.py says how far it is like the real one).
 """
 
-import json
 import signal
 import threading
 from concurrent.futures import ThreadPoolExecutor
@@ -13,8 +12,6 @@ import pytest
 from support.run.ports import free_port
 from support.run.wait import wait_for
 from support.systems import tfserving as tfserving_standin
-
-from serving.predictor import BadPredictor, read
 
 EVERY = [
     ("count", "INT64", [2], [1, -7]),
@@ -275,19 +272,3 @@ def test_many_clients_at_once_all_get_their_own_answer(half):
 
 
 # -- wrong use
-
-
-@pytest.mark.parametrize(
-    ("backend", "said"),
-    [
-        ({"kind": "torchserve", "url": "http://127.0.0.1:1"}, "'backend.kind' must be 'tfserving'"),
-        ({"kind": "tfserving", "url": "grpc://127.0.0.1:1"}, "'backend.url' must be an address"),
-        ({"kind": "tfserving"}, "'backend.url' must be an address"),
-    ],
-)
-def test_a_backend_that_cannot_be_is_refused(tmp_path, backend, said):
-    fields = ("predictor", "model", "model_version", "artifact", "host", "state_file")
-    path = tmp_path / "predictor.json"
-    path.write_text(json.dumps(dict.fromkeys(fields, "x") | {"port": 1, "backend": backend}))
-    with pytest.raises(BadPredictor, match=said):
-        read(str(path))

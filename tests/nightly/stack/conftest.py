@@ -1,0 +1,3 @@
+"""Fixtures of nightly/stack."""
+
+from support.fixtures.stack import _no_home_of_the_developer, tmp_path

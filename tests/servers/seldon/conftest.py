@@ -1,3 +1,0 @@
-"""Fixtures of servers/seldon."""
-
-from support.fixtures.serving import models
