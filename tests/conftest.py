@@ -18,11 +18,16 @@ settings.load_profile("unhurried")
 
 LONGEST = (
     "tests/node/contract/test_kubernetes.py",
+    "tests/node/e2e/test_seldon.py",
     "tests/node/e2e/test_kubernetes.py",
+    "tests/node/e2e/test_two_deployers.py",
     "tests/node/smoke/test_runtimes.py",
+    "tests/node/smoke/test_serving.py",
+    "tests/node/e2e/test_pod_faults.py",
     "tests/servers/e2e/test_training.py",
     "tests/servers/contract/test_local.py",
     "tests/servers/e2e/test_failures.py",
+    "tests/servers/serving/test_serving_faults.py",
     "tests/servers/e2e/test_crashes.py",
 )
 

@@ -21,6 +21,8 @@ from standins.seldon.servers import NoServer
 LAST_APPLIED = "seldon.io/last-applied"
 RESYNC = 3.0
 """Seconds between two looks where nothing happened."""
+PACE = 0.1
+"""News that come together are looked at together: a look lists everything."""
 MADE = ("Deployment", "Service", "Pod")
 LOOPING = 0.01
 BURST = 22
@@ -64,7 +66,8 @@ class Loop:
                 self.look()
             except (httpx.HTTPError, Refused) as error:
                 _say(f"looking again: {error}")
-            self._news.wait(LOOPING if self._looping else RESYNC)
+            if self._news.wait(LOOPING if self._looping else RESYNC) and not self._looping:
+                time.sleep(PACE)
 
     def look(self) -> None:
         """One look at every resource."""

@@ -8,13 +8,16 @@ from typing import TypeVar
 
 Value = TypeVar("Value")
 
+LOOKS = 9
+"""A pause is so many times as long as the look before: the cores are for what is tested."""
+
 
 def wait_for(
     look: Callable[[], Value | None], what: str = "it", seconds: float = 180, every: float = 0.05
 ) -> Value:
     """Wait until `look` gives something true; the error says for what, and what was seen last.
 
-    A look that takes long is seldom taken, so that it costs little beside what is waited for.
+    A look that takes long is seldom taken.
     """
     deadline = time.monotonic() + seconds
     last: object = None
@@ -22,5 +25,5 @@ def wait_for(
         last = look()
         if last:
             return last
-        time.sleep(max(every, min(1.0, 4 * (time.monotonic() - began))))
+        time.sleep(max(every, min(1.0, LOOKS * (time.monotonic() - began))))
     raise AssertionError(f"waited {seconds:g} s in vain for {what}; seen last: {last!r}")
