@@ -16,7 +16,7 @@ from pathlib import Path
 
 from support import ROOT
 
-from lanes import nightly, preparing, results, running
+from lanes import nightly, preparing, results, running, sweeping
 from lanes.lane import LANES, NIGHTLY, SAMPLE, SETS, Lane, chosen
 from lanes.results import Row, minutes
 
@@ -75,6 +75,7 @@ def main(words: Sequence[str] | None = None) -> int:
     ground = preparing.Ground(
         FOLDER, run.say, frozenset(lane.needs for lane in lanes if lane.needs), run.env
     )
+    sweeping.sweep(sweeping.of_the_dead)
     try:
         ground.begin()
         _run(lanes, ground, run)
@@ -82,6 +83,7 @@ def main(words: Sequence[str] | None = None) -> int:
     finally:
         running.end_all()
         ground.end()
+        sweeping.sweep(sweeping.of(os.getpid()))
     return _end(run)
 
 

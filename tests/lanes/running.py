@@ -16,6 +16,7 @@ from support import ROOT
 from support.record import VARIABLE
 
 from lanes.lane import Lane
+from lanes.sweeping import MARK
 
 _groups: set[int] = set()
 
@@ -54,7 +55,7 @@ def run(
         process = subprocess.Popen(
             [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", *words],
             cwd=root,
-            env={**env, VARIABLE: str(record)},
+            env={**env, VARIABLE: str(record), MARK: str(os.getpid())},
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=subprocess.STDOUT,

@@ -4,3 +4,5 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
 """The checkout."""
+CRD = ROOT / "helm/schnitzel/crd/modeldeployment.yaml"
+"""The definition of ModelDeployment."""

@@ -3,15 +3,14 @@
 import copy
 import json
 import subprocess
-from pathlib import Path
 
 import pytest
 import yaml
+from support import CRD
 from support.run.wait import wait_for
 from support.systems.cluster import control_plane
 from support.systems.seldon import have_crd
 
-CRD = Path(__file__).parents[3] / "helm" / "schnitzel" / "crd" / "modeldeployment.yaml"
 DRY = ("apply", "--server-side", "--dry-run=server", "--validate=strict", "-f", "-")
 
 

@@ -10,7 +10,7 @@ import signal
 from pathlib import Path
 
 import pytest
-from support import ROOT
+from support import CRD
 from support.load import Load
 from support.models import log_models
 from support.platform.cluster import BUILDS, ClusterPlatform
@@ -32,8 +32,7 @@ def other():
         route.pop("status")
         route["metadata"] = {k: route["metadata"][k] for k in ("name", "annotations")}
         found.apply(route)
-        crd = ROOT / "helm/schnitzel/crd/modeldeployment.yaml"
-        found.kubectl("apply", "--server-side", "--field-manager=tests", "-f", str(crd))
+        found.define(CRD)
         scheduler = Running(
             [
                 found.program("kube-scheduler"),

@@ -19,7 +19,7 @@ import yaml
 
 from stack import credentials
 from stack.paths import Layout
-from support import ROOT, cluster_canaries
+from support import CRD, cluster_canaries
 from support.cluster_canaries import ClusterCanaries
 from support.platform.home import PlatformHome
 from support.run.process import Running
@@ -106,8 +106,7 @@ class ClusterPlatform(PlatformHome):
         for name in self.environments:
             self.namespace(name)
         self._builds()
-        crd = ROOT / "helm/schnitzel/crd/modeldeployment.yaml"
-        cluster.kubectl("apply", "--server-side", "--field-manager=tests", "-f", str(crd))
+        cluster.define(CRD)
         if "seldon" in runtimes:
             have_crd(cluster)
             self.operator.start()
