@@ -8,14 +8,15 @@ import hmac
 import json
 import time
 from collections import Counter
-from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Any
 
 from fastapi import FastAPI, Header, Request
 from fastapi.responses import JSONResponse, Response
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
+from starlette.datastructures import Headers
 from starlette.middleware.trustedhost import TrustedHostMiddleware
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from deployer import __version__, answers, apichanges, apireads, imagesapi, upgradeapi, webhooks
 from deployer.engine import Engine
@@ -32,6 +33,7 @@ from deployer.errors import (
 from deployer.status import State
 from deployer.web import pages
 
+_READS = ("GET", "HEAD", "OPTIONS")
 _CODES: tuple[tuple[type[SchnitzelError], int], ...] = (
     (NotFound, 404),
     (Unauthorised, 401),
@@ -53,13 +55,13 @@ def make(engine: Engine, tokens: Path, webhook_secret: str, hosts: list[str]) ->
         hosts: The names under which it may be asked, against DNS rebinding.
     """
     app = FastAPI(title="MLflow Deployer", version=__version__, docs_url=None, redoc_url=None)
+    app.add_middleware(_TokenFirst, tokens=tokens)
     app.add_middleware(TrustedHostMiddleware, allowed_hosts=hosts)
     _errors(app)
-    subject = _subject_of(tokens)
     apireads.add(app, engine)
-    apichanges.add(app, engine, subject)
-    upgradeapi.add(app, engine, subject)
-    imagesapi.add(app, engine, subject)
+    apichanges.add(app, engine, _subject)
+    upgradeapi.add(app, engine, _subject)
+    imagesapi.add(app, engine, _subject)
     _machines(app, engine, webhook_secret)
     pages.add(app, engine)
     return app
@@ -68,8 +70,12 @@ def make(engine: Engine, tokens: Path, webhook_secret: str, hosts: list[str]) ->
 def _errors(app: FastAPI) -> None:
     @app.exception_handler(SchnitzelError)
     def explain(_: Request, error: SchnitzelError) -> JSONResponse:
-        code = next((code for kind, code in _CODES if isinstance(error, kind)), 500)
-        return JSONResponse({"error": error.message, "hint": error.hint}, code)
+        return _explained(error)
+
+
+def _explained(error: SchnitzelError) -> JSONResponse:
+    code = next((code for kind, code in _CODES if isinstance(error, kind)), 500)
+    return JSONResponse({"error": error.message, "hint": error.hint}, code)
 
 
 def _machines(app: FastAPI, engine: Engine, webhook_secret: str) -> None:
@@ -125,24 +131,53 @@ def _machines(app: FastAPI, engine: Engine, webhook_secret: str) -> None:
         return {}
 
 
-def _subject_of(tokens: Path) -> Callable[..., str]:
-    def subject(authorization: Annotated[str | None, Header()] = None) -> str:
-        scheme, _, token = (authorization or "").partition(" ")
-        if scheme.lower() != "bearer" or not token.strip():
-            raise Unauthorised(
-                "A change needs a token that names who asks.",
-                "Send `Authorization: Bearer TOKEN`; `schnitzel up` wrote one into the home.",
-            )
-        digest = hashlib.sha256(token.strip().encode()).hexdigest()
-        found = ""
-        for known, name in _known(tokens).items():  # all of them: how long it takes tells nothing
-            if hmac.compare_digest(known.encode(), digest.encode()) and isinstance(name, str):
-                found = name
-        if not found:
-            raise Unauthorised("This token is not known.", "schnitzel up makes a new one.")
-        return found
+class _TokenFirst:
+    """Ask for the token of a change before its body is read: from a stranger nothing is read."""
 
-    return subject
+    def __init__(self, app: ASGIApp, tokens: Path) -> None:
+        self._app, self._tokens = app, tokens
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        changes = scope["type"] == "http" and scope["method"] not in _READS
+        if changes and scope["path"].startswith("/api/"):
+            try:
+                subject = _named(self._tokens, Headers(scope=scope).get("authorization"))
+            except Unauthorised as error:
+                await _explained(error)(scope, receive, send)
+                return
+            scope.setdefault("state", {})["subject"] = subject
+        await self._app(scope, receive, send)
+
+
+def _subject(
+    request: Request,
+    authorization: Annotated[str | None, Header()] = None,  # noqa: ARG001 - said in the schema
+) -> str:
+    """Name who asks for a change, as `_TokenFirst` found."""
+    found: str = request.state.subject
+    return found
+
+
+def _named(tokens: Path, authorization: str | None) -> str:
+    """Find the subject of an Authorization header.
+
+    Raises:
+        Unauthorised: there is no token in it, or an unknown one.
+    """
+    scheme, _, token = (authorization or "").partition(" ")
+    if scheme.lower() != "bearer" or not token.strip():
+        raise Unauthorised(
+            "A change needs a token that names who asks.",
+            "Send `Authorization: Bearer TOKEN`; `schnitzel up` wrote one into the home.",
+        )
+    digest = hashlib.sha256(token.strip().encode()).hexdigest()
+    found = ""
+    for known, name in _known(tokens).items():  # all of them: how long it takes tells nothing
+        if hmac.compare_digest(known.encode(), digest.encode()) and isinstance(name, str):
+            found = name
+    if not found:
+        raise Unauthorised("This token is not known.", "schnitzel up makes a new one.")
+    return found
 
 
 def _known(tokens: Path) -> dict[str, Any]:

@@ -234,6 +234,19 @@ def test_without_a_token_nothing_is_changed(platform, method, path):
     assert platform.kept() == before
 
 
+@pytest.mark.parametrize(("method", "path"), [*GUARDED, ("POST", "/api/v1/no-such-thing")])
+def test_nothing_is_read_of_one_who_shows_no_token(platform, method, path):
+    read = []
+
+    async def body():
+        read.append(True)
+        yield b"{"
+
+    for token in (None, "Bearer wrong"):
+        assert platform.ask(method, path, token, content=body()).status_code == 401
+    assert not read
+
+
 @pytest.mark.parametrize(("method", "path"), GUARDED)
 def test_with_a_wrong_token_nothing_is_changed_and_nothing_told_of_the_right_one(
     platform, method, path
