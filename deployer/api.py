@@ -3,9 +3,6 @@
 Reading needs no token; a change needs one that names its subject. MLflow's webhooks are signed.
 """
 
-import hashlib
-import hmac
-import json
 import time
 from collections import Counter
 from pathlib import Path
@@ -14,11 +11,10 @@ from typing import Annotated, Any
 from fastapi import FastAPI, Header, Request
 from fastapi.responses import JSONResponse, Response
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
-from starlette.datastructures import Headers
 from starlette.middleware.trustedhost import TrustedHostMiddleware
-from starlette.types import ASGIApp, Receive, Scope, Send
 
 from deployer import __version__, answers, apichanges, apireads, imagesapi, upgradeapi, webhooks
+from deployer.apiguard import BodyLimit, TokenFirst
 from deployer.engine import Engine
 from deployer.errors import (
     NotFound,
@@ -33,7 +29,6 @@ from deployer.errors import (
 from deployer.status import State
 from deployer.web import pages
 
-_READS = ("GET", "HEAD", "OPTIONS")
 _CODES: tuple[tuple[type[SchnitzelError], int], ...] = (
     (NotFound, 404),
     (Unauthorised, 401),
@@ -55,7 +50,8 @@ def make(engine: Engine, tokens: Path, webhook_secret: str, hosts: list[str]) ->
         hosts: The names under which it may be asked, against DNS rebinding.
     """
     app = FastAPI(title="MLflow Deployer", version=__version__, docs_url=None, redoc_url=None)
-    app.add_middleware(_TokenFirst, tokens=tokens)
+    app.add_middleware(TokenFirst, tokens=tokens, explained=_explained)
+    app.add_middleware(BodyLimit)
     app.add_middleware(TrustedHostMiddleware, allowed_hosts=hosts)
     _errors(app)
     apireads.add(app, engine)
@@ -131,59 +127,10 @@ def _machines(app: FastAPI, engine: Engine, webhook_secret: str) -> None:
         return {}
 
 
-class _TokenFirst:
-    """Ask for the token of a change before its body is read: from a stranger nothing is read."""
-
-    def __init__(self, app: ASGIApp, tokens: Path) -> None:
-        self._app, self._tokens = app, tokens
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        changes = scope["type"] == "http" and scope["method"] not in _READS
-        if changes and scope["path"].startswith("/api/"):
-            try:
-                subject = _named(self._tokens, Headers(scope=scope).get("authorization"))
-            except Unauthorised as error:
-                await _explained(error)(scope, receive, send)
-                return
-            scope.setdefault("state", {})["subject"] = subject
-        await self._app(scope, receive, send)
-
-
 def _subject(
     request: Request,
     authorization: Annotated[str | None, Header()] = None,  # noqa: ARG001 - said in the schema
 ) -> str:
-    """Name who asks for a change, as `_TokenFirst` found."""
+    """Name who asks for a change, as `TokenFirst` found."""
     found: str = request.state.subject
     return found
-
-
-def _named(tokens: Path, authorization: str | None) -> str:
-    """Find the subject of an Authorization header.
-
-    Raises:
-        Unauthorised: there is no token in it, or an unknown one.
-    """
-    scheme, _, token = (authorization or "").partition(" ")
-    if scheme.lower() != "bearer" or not token.strip():
-        raise Unauthorised(
-            "A change needs a token that names who asks.",
-            "Send `Authorization: Bearer TOKEN`; `schnitzel up` wrote one into the home.",
-        )
-    digest = hashlib.sha256(token.strip().encode()).hexdigest()
-    found = ""
-    for known, name in _known(tokens).items():  # all of them: how long it takes tells nothing
-        if hmac.compare_digest(known.encode(), digest.encode()) and isinstance(name, str):
-            found = name
-    if not found:
-        raise Unauthorised("This token is not known.", "schnitzel up makes a new one.")
-    return found
-
-
-def _known(tokens: Path) -> dict[str, Any]:
-    """The subjects by the hashes of their tokens; none where the file cannot be read."""
-    try:
-        known = json.loads(tokens.read_text())
-    except (OSError, ValueError):
-        return {}
-    return known if isinstance(known, dict) else {}

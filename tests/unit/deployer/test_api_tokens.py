@@ -26,7 +26,7 @@ from starlette.routing import Route
 from support.run.wait import wait_for
 from support.world import served
 
-from deployer import api
+from deployer import api, apiguard
 from deployer import settings as settings_of
 from deployer.collecting import Built, Inventory
 from deployer.controller import Controller
@@ -245,6 +245,22 @@ def test_nothing_is_read_of_one_who_shows_no_token(platform, method, path):
     for token in (None, "Bearer wrong"):
         assert platform.ask(method, path, token, content=body()).status_code == 401
     assert not read
+
+
+@pytest.mark.parametrize("path", [WEBHOOK, FORM, "/api/v1/deployments/{deployment}/pause"])
+def test_a_body_that_is_too_large_is_not_read_to_its_end(platform, path):
+    before, read = platform.kept(), []
+
+    async def body():
+        for _ in range(128):
+            read.append(2**16)
+            yield b" " * 2**16
+
+    headers = {"authorization": f"Bearer {TOKEN}", "hx-request": "true"}
+    answer = platform.send("POST", path.format(deployment=ID), headers=headers, content=body())
+    assert answer.status_code == 413
+    assert sum(read) <= apiguard.LARGEST + 2 * 2**16
+    assert platform.kept() == before
 
 
 @pytest.mark.parametrize(("method", "path"), GUARDED)
