@@ -111,21 +111,19 @@ def _sample(run: Run) -> list[Lane]:
 def _run(lanes: list[Lane], ground: preparing.Ground, run: Run) -> None:
     """Run the light lanes side by side, then each of the others by itself.
 
-    Those keep two cores busy alone: beside one another they took as long, and waited in vain.
-    A light lane that has to wait for what is still built does not hold them up.
+    Those keep two cores busy alone: beside one another they took as long, and waited in vain. So
+    they do beside Kubernetes' build, which the light lanes wait for: whole platforms look around
+    all the time, so that what takes twice as long costs more.
     """
     threading.Thread(target=_tell, args=(ground, run), daemon=True).start()
     with ThreadPoolExecutor() as pool:
-        light = [(lane, pool.submit(_stand, lane, ground, run)) for lane in lanes if lane.light]
+        light = [pool.submit(_stand, lane, ground, run) for lane in lanes if lane.light]
         try:
-            for lane, stood in light:
-                if ground.is_ready(lane.needs):
-                    stood.result()
+            for stood in light:
+                stood.result()
             for lane in lanes:
                 if not lane.light:
                     _stand(lane, ground, run)
-            for _, stood in light:
-                stood.result()
         finally:
             run.over.set()
             running.end_all()

@@ -124,10 +124,6 @@ class Ground:
         """Wait until what a lane needs is ready; why it is not, or nothing."""
         return self.ready[need].wait() if need in self.ready else ""
 
-    def is_ready(self, need: str) -> bool:
-        """Whether what a lane needs is ready, or will never be."""
-        return need not in self.ready or self.ready[need].done.is_set()
-
     def doing(self) -> list[str]:
         """What is being made ready now."""
         return [one.current for one in self.ready.values() if one.current]
