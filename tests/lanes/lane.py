@@ -32,7 +32,7 @@ class Lane:
     options: tuple[str, ...] = ()
 
 
-UNIT = Lane("unit", ("tests/unit",), "starts nothing", "6 min", light=True, again=False)
+UNIT = Lane("unit", ("tests/unit",), "starts nothing", "4 min", light=True, again=False)
 APISERVER = Lane(
     "apiserver",
     ("tests/apiserver",),
@@ -46,10 +46,10 @@ SERVERS = Lane(
     "servers",
     ("tests/servers",),
     "MLflow, Airflow, gateway, model servers",
-    "17 min",
+    "14 min",
     workers=3,
 )
-SMOKE = Lane("smoke", ("tests/node/smoke",), "the main paths, in pods", "7 min", needs="node")
+SMOKE = Lane("smoke", ("tests/node/smoke",), "the main paths, in pods", "6 min", needs="node")
 NODE = Lane(
     "node",
     ("tests/node",),
@@ -73,8 +73,8 @@ SAMPLE = "sample"
 SETS = {
     "test": (UNIT, APISERVER, SERVERS, SMOKE),
     "node": (NODE,),
-    "guard": (UNIT, APISERVER, SERVERS, replace(NODE, options=(), usually="17 min")),
-    "all": (UNIT, APISERVER, SERVERS, replace(NODE, options=(), usually="17 min"), NIGHTLY),
+    "guard": (UNIT, APISERVER, SERVERS, replace(NODE, options=(), usually="14 min")),
+    "all": (UNIT, APISERVER, SERVERS, replace(NODE, options=(), usually="14 min"), NIGHTLY),
 }
 """What `make test`, `make test-node`, `.ci/run` and `make test-all` run."""
 
