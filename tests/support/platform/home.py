@@ -49,7 +49,7 @@ class PlatformHome:
     def __init__(
         self, home: Path, settings: Mapping[str, Any] | None = None, *, whole: bool = False
     ) -> None:
-        self.home = home
+        self.home, self._whole = home, whole
         home.mkdir(parents=True, exist_ok=True)
         chosen = {**QUICK, **(settings or {})}
         if not whole and "mlflow" not in chosen:
@@ -81,10 +81,11 @@ class PlatformHome:
             airflow_database(self.home / "airflow" / "airflow.db")
             self.cli("up")
             return
-        if "mlflow" in parts and not self.mlflow.running:
+        own = [part for part in parts if part != "mlflow" or self._whole]
+        if len(own) < len(parts) and not self.mlflow.running:
             self.mlflow.start()
         done = subprocess.run(
-            [sys.executable, "-c", PART, ",".join(part for part in parts if part != "mlflow")],
+            [sys.executable, "-c", PART, ",".join(own)],
             env=self.env, capture_output=True, text=True, check=False,
         )  # fmt: skip
         assert done.returncode == 0, f"{done.stderr}\n{self.logs()}"
