@@ -19,6 +19,7 @@ from support import ROOT
 from lanes import nightly, preparing, results, running, sweeping
 from lanes.lane import LANES, NIGHTLY, SAMPLE, SETS, Lane, chosen
 from lanes.results import Row, minutes
+from stack.processes import end_all
 
 FOLDER = ROOT / ".tests"
 """Where logs and records of the last run are."""
@@ -75,7 +76,7 @@ def main(words: Sequence[str] | None = None) -> int:
     ground = preparing.Ground(
         FOLDER, run.say, frozenset(lane.needs for lane in lanes if lane.needs), run.env
     )
-    sweeping.sweep(sweeping.of_the_dead)
+    end_all(sweeping.left_behind, sweeping.GRACE)
     try:
         ground.begin()
         _run(lanes, ground, run)
@@ -83,7 +84,7 @@ def main(words: Sequence[str] | None = None) -> int:
     finally:
         running.end_all()
         ground.end()
-        sweeping.sweep(sweeping.of(os.getpid()))
+        end_all(sweeping.of_this_run, sweeping.GRACE)
     return _end(run)
 
 

@@ -55,7 +55,7 @@ def run(
         process = subprocess.Popen(
             [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", *words],
             cwd=root,
-            env={**env, VARIABLE: str(record), MARK: str(os.getpid())},
+            env={**env, VARIABLE: str(record), MARK: f"{os.getpid()}:"},
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=subprocess.STDOUT,
