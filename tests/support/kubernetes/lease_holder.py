@@ -1,10 +1,13 @@
 """A process that tries for a Lease and, while it holds it, writes: run by tests of the Lease.
 
 Arguments: kubeconfig, namespace, Lease, identity. Each write is guarded; each word of gain or
-loss is a line on stdout.
+loss is a line on stdout. On SIGUSR1 it stops itself (SIGSTOP) before its next write.
 """
 
+import os
+import signal
 import sys
+import threading
 import time
 from pathlib import Path
 
@@ -35,8 +38,13 @@ def main() -> None:
     )
     guarded = client.guarded(lease.guard)
     lease.start()
+    to_stop = threading.Event()
+    signal.signal(signal.SIGUSR1, lambda *_: to_stop.set())
     number = 0
     while True:
+        if to_stop.is_set():
+            to_stop.clear()
+            os.kill(os.getpid(), signal.SIGSTOP)
         number += 1
         meta = {"namespace": namespace, "name": f"{identity}-{number}", "labels": {"by": identity}}
         try:
