@@ -21,6 +21,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from deployer import __version__, views
+from deployer.apiguard import LARGEST
 from deployer.errors import NotFound
 from deployer.status import State, Status
 from deployer.watch import Health
@@ -152,7 +153,7 @@ class Pages:
         if request.headers.get("hx-request") != "true":
             return self._page("log.html", {"predictor": "", "text": "Use the page."}, 403)
         size = int(request.headers.get("content-length") or 0)
-        if size > 4 * tryit.MOST_BYTES:
+        if size > LARGEST:
             answer = tryit.Answer(0, "This is more than this page sends.")
         else:
             form = dict(parse_qsl((await request.body()).decode("utf-8", "replace")))

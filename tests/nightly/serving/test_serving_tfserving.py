@@ -269,6 +269,3 @@ def test_many_clients_at_once_all_get_their_own_answer(half):
         list(pool.map(ask, range(8)))
     assert wrong == []
     assert half.metric("schnitzel_model_duration_seconds_count") == 160
-
-
-# -- wrong use
