@@ -57,8 +57,9 @@ def collectable(places: list[Place]) -> list[Image]:
 def settled(deployments: Deployments, seconds: float) -> list[Place]:
     """List the places once it is known what every environment is kept for, or time is up."""
     deadline = time.monotonic() + seconds
+    look = patiently(deployments.images, say)
     while True:
-        places = deployments.images()
+        places = look()
         pending = [p for p in places if p["message"].startswith("it is not known yet")]
         if not pending or time.monotonic() >= deadline:
             return places

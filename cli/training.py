@@ -34,12 +34,13 @@ def await_pipeline(pipelines: Pipelines, name: str, seconds: float) -> None:
     """
     deadline = time.monotonic() + seconds
     told = False
+    look, problems_of = patiently(pipelines.pipeline, say), patiently(pipelines.import_errors, say)
     while True:
-        pipeline = pipelines.pipeline(name)
+        pipeline = look(name)
         broken = pipeline is not None and BROKEN in (tag["name"] for tag in pipeline["tags"])
         if pipeline is not None and not broken:
             return
-        problems = [text for text in pipelines.import_errors() if name in text]
+        problems = [text for text in problems_of() if name in text]
         if problems:
             raise CommandError(
                 f"Airflow cannot read the pipeline of {name}:\n{problems[0].strip()}",

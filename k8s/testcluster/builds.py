@@ -150,8 +150,9 @@ def _compile(cache: Path, build: Build, target: Path) -> None:
     _go(
         cache,
         *(build.folder, "build", "-trimpath", "-buildvcs=false"),
-        # Nobody debugs them: without DWARF it takes less, and the cache is a quarter smaller.
-        *("-gcflags", "all=-dwarf=false", "-ldflags", flags),
+        # Nobody debugs them, and a build costs more than they run: without DWARF the cache is a
+        # quarter smaller, without inlining a build takes a fifth less.
+        *("-gcflags", "all=-dwarf=false -l", "-ldflags", flags),
         *("-o", str(output), build.package),
     )
     output.rename(target)
