@@ -16,7 +16,6 @@ from deployer.reasons import Reason
 from deployer.state import (
     Candidate,
     Deployment,
-    Draining,
     ExampleState,
     Failure,
     Observed,
@@ -80,10 +79,11 @@ def advance(
     ask: frozenset[str] = frozenset()
     if wanted.retire and not hold:
         record = upkeep.retire(record, now)
-    record = upkeep.fall_back(record, observed, now)
     record = _give_back(record, observed, policy, now)
     if not hold:
         record, waiting = _choose(record, wanted, now, may_start=may_start)
+    # After that choice: what it gave up may be all that answers.
+    record = upkeep.fall_back(record, observed, now)
     if record.candidate and not hold:
         record, waiting, ask = _pursue(record, observed, policy, now)
     record, restart = upkeep.revive(record, observed, policy, now)
@@ -114,12 +114,10 @@ def _choose(record: Record, wanted: Wanted, now: float, *, may_start: bool) -> t
     if candidate and candidate.predictor.digest == target.digest:
         return record, ""
     record = _abandon(record)
-    # A predictor that is still draining from before may simply be taken up again.
-    record = replace(
-        record, draining=tuple(d for d in record.draining if d.predictor.name != target.name)
-    )
     if not may_start:
         return record, "other rollouts are under way; it starts when one of them ends"
+    # One that still drains is taken up as it is, and drains until it gets a share again: given up
+    # before that, it may have requests left.
     return replace(record, candidate=Candidate(target, since=now)), ""
 
 
@@ -128,10 +126,9 @@ def _abandon(record: Record) -> Record:
     candidate = record.candidate
     if candidate is None:
         return record
-    draining = record.draining
     if candidate.step >= 0:
-        draining = (*draining, Draining(candidate.predictor))
-    return replace(record, candidate=None, draining=draining)
+        record = upkeep.send_away(record, candidate.predictor)
+    return replace(record, candidate=None)
 
 
 def _give_back(record: Record, observed: Observed, policy: Policy, now: float) -> Record:
@@ -145,6 +142,7 @@ def _give_back(record: Record, observed: Observed, policy: Policy, now: float) -
         return record
     old = observed.predictors.get(record.serving.name) if record.serving else None
     if seen.phase in _BEGINNING and old and old.phase in _BEGINNING:
+        record = upkeep.send_away(record, candidate.predictor)
         return replace(record, candidate=replace(candidate, step=-1, step_since=None))
     if failure := _failure(candidate, seen, now):
         return _fail(record, candidate, seen, failure, policy, now)
@@ -256,16 +254,17 @@ def _shift(
         step += 1
     else:
         return record
+    record = upkeep.take_back(record, predictor)
     if steps[step] < 100:
         return replace(record, candidate=replace(candidate, step=step, step_since=since))
-    leaving = (Draining(record.serving),) if record.serving else ()
+    if record.serving:
+        record = upkeep.send_away(record, record.serving)
     failures = {d: f for d, f in record.failures.items() if d != predictor.digest}
     return replace(
         record,
         serving=predictor,
         serving_since=now,
         candidate=None,
-        draining=(*record.draining, *leaving),
         failures=failures,
         retired_at=None,
     )

@@ -122,7 +122,10 @@ class Candidate:
 
 @dataclass(frozen=True, slots=True)
 class Draining:
-    """A predictor that no new request reaches; `since` is when the gateway was seen without it."""
+    """A predictor that no new request reaches; `since` is when the gateway was seen without it.
+
+    One that is a candidate again drains until it gets a share.
+    """
 
     predictor: Predictor
     since: float | None = None
@@ -175,6 +178,12 @@ class Record:
     """Uids of somebody else's objects that a person lets us take over; kept until that is done."""
     descriptions: Mapping[str, Description] = field(default_factory=dict)
     artifacts: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def leaving(self) -> frozenset[str]:
+        """Names of what drains and has not been taken up again."""
+        candidate = self.candidate.predictor.name if self.candidate else ""
+        return frozenset(d.predictor.name for d in self.draining) - {candidate}
 
 
 @dataclass(frozen=True, slots=True)

@@ -44,12 +44,13 @@ def retire(record: Record, now: float) -> Record:
     leaving = [p for p in (record.serving, _candidate_predictor(record)) if p]
     if not leaving:
         return record
+    for predictor in leaving:
+        record = send_away(record, predictor)
     return replace(
         record,
         serving=None,
         serving_since=None,
         candidate=None,
-        draining=(*record.draining, *(Draining(p) for p in leaving)),
         retired_at=now,
         allow_retire=False,
     )
@@ -71,11 +72,13 @@ def fall_back(record: Record, observed: Observed, now: float) -> Record:
         before = observed.predictors.get(old.predictor.name)
         if before and before.phase is Phase.READY:
             failure = Failure(seen.reason, seen.message, seen.hint, now)
+            candidate = _candidate_predictor(record)
+            same = candidate is not None and candidate.name == old.predictor.name
             return replace(
-                record,
+                send_away(take_back(record, old.predictor), serving),
                 serving=old.predictor,
                 serving_since=now,
-                draining=(*(d for d in record.draining if d is not old), Draining(serving)),
+                candidate=None if same else record.candidate,
                 failures={**record.failures, serving.digest: failure},
             )
     return record
@@ -115,6 +118,18 @@ def _trouble(
     failure = Failure(seen.reason, seen.message, seen.hint, now)
     failure = again(before, failure, policy, serving, now)
     return replace(record, failures={**record.failures, serving.digest: failure})
+
+
+def send_away(record: Record, predictor: Predictor) -> Record:
+    """Begin to drain a predictor, from the start if it drained before."""
+    record = take_back(record, predictor)
+    return replace(record, draining=(*record.draining, Draining(predictor)))
+
+
+def take_back(record: Record, predictor: Predictor) -> Record:
+    """Drain a predictor no longer: it gets requests again."""
+    left = tuple(d for d in record.draining if d.predictor.name != predictor.name)
+    return replace(record, draining=left)
 
 
 def drain(record: Record, observed: Observed, now: float) -> Record:

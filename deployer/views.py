@@ -194,7 +194,6 @@ def _condition(
 def _predictors(
     record: Record, observed: Mapping[str, ObservedPredictor]
 ) -> list[answers.Predictor]:
-    draining = {d.predictor.name for d in record.draining}
     return [
         {
             "name": name,
@@ -203,7 +202,7 @@ def _predictors(
             "role": str(seen.predictor.role),
             "weight": seen.live_weight,
             "phase": "draining"
-            if name in draining and seen.phase is Phase.READY
+            if name in record.leaving and seen.phase is Phase.READY
             else str(seen.phase),
             "since": moment(seen.since),
             "example": str(seen.example),

@@ -60,8 +60,7 @@ def _predictor(name: str, record: Record, live: Sequence[LiveObject], observed: 
     seen = observed.predictors.get(name)
     if seen is None:
         return Node("Predictor", name, "leaving", children=tuple(children))
-    draining = name in {d.predictor.name for d in record.draining}
-    status = "draining" if draining else str(seen.phase)
+    status = "draining" if name in record.leaving else str(seen.phase)
     return nodes.predictor(seen, status, tuple(children))
 
 

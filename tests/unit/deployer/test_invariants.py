@@ -134,8 +134,10 @@ class Rollouts(RuleBasedStateMachine):
         world, after = self.world, self.world.record
         was, now, seen = before.candidate, after.candidate, self.world.seen
         if before.pause and before.serving:
-            assert now == was or self._phase(was.predictor) not in (None, Phase.READY)
-            assert after.serving == before.serving or self._phase(before.serving) is Phase.FAILED
+            broke = self._phase(before.serving) is Phase.FAILED
+            helps = broke and after.serving == was.predictor if was else False
+            assert helps or now == was or self._phase(was.predictor) not in (None, Phase.READY)
+            assert after.serving == before.serving or broke
         if not was or self._phase(before.serving) in GONE:
             return
         steps = was.predictor.spec["rollout"]["steps"]

@@ -174,6 +174,60 @@ def test_another_promotion_during_a_step_gives_the_share_back_and_begins_at_the_
     assert not world.cut
 
 
+def again(world: World, number: int) -> None:
+    """Promote a version that was promoted before."""
+    for stage in ("None", "Production"):
+        world.registry.stage(number, stage)
+        world.list_registry()
+        world.pass_once()
+
+
+@pytest.mark.parametrize("reboots", [False, True])
+def test_a_version_that_is_given_up_twice_answers_what_the_gateway_still_sends_it(reboots):
+    world = promoted([25, 100], kept=5)
+    reach(world, 25)
+    if reboots:
+        world.running, world.live = {}, {}
+        world.settle(4)
+    world.lag = 6
+    for number in (1, 2, 1):
+        again(world, number)
+    assert world.record.candidate is None
+    for _ in range(20):
+        world.tick()
+        world.pass_once()
+        assert not world.cut
+    assert world.serves == 1
+    assert not names(world, 2)
+
+
+def test_what_drains_serves_again_at_once_if_what_took_over_breaks_while_it_is_taken_up():
+    world = promoted([100])
+    while world.serves != 2:
+        world.pass_once()
+        world.tick()
+    world.collapse(1, Phase.UNREADY)
+    again(world, 1)
+    assert world.record.candidate
+    world.collapse(2)
+    world.tick()
+    world.pass_once()
+    assert asked(world) == {1: 100}
+    assert world.record.candidate is None
+
+
+def test_another_spec_while_the_old_version_is_broken_leaves_what_answers_with_the_traffic():
+    world = promoted([25, 100], kept=5)
+    reach(world, 25)
+    world.collapse(1)
+    world.overlay = {**world.overlay, "timeout_seconds": 5}
+    world.pass_once()
+    assert asked(world) == {2: 100}
+    world.settle(40)
+    assert world.serves == 2
+    assert not world.cut
+
+
 def test_another_spec_during_a_step_is_another_predictor_that_begins_at_the_first_step():
     world = promoted([25, 100], kept=5)
     reach(world, 25)
