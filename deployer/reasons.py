@@ -45,7 +45,7 @@ class Reason(StrEnum):
     NOTHING_PROMOTED = "NothingPromoted"
     PAUSED = "Paused"
 
-    # Of a predictor, as we see it or as its server says of itself (serving/pool.py, server.py).
+    # Of a predictor, as we see it or as its server says of itself (serving/backends/pool.py).
     LOAD_ERROR = "LoadError"
     OUT_OF_MEMORY = "OutOfMemory"
     NOT_READY = "NotReady"

@@ -14,9 +14,10 @@ import signal
 import sys
 from contextlib import suppress
 
-from serving import log, process
+from serving.backends import process
 from serving.predictor import BadPredictor
 from serving.seldon import placing
+from serving.telemetry import log
 
 
 def main(arguments: list[str]) -> int:
@@ -48,7 +49,7 @@ def main(arguments: list[str]) -> int:
         with suppress(OSError):  # the pool tries again, and says why it cannot
             first = process.start(predictor)
     # The rest is imported while the worker loads the model.
-    from serving import server  # noqa: PLC0415
+    from serving.front import server  # noqa: PLC0415
 
     return server.run(predictor, listening, first)
 

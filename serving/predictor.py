@@ -70,7 +70,7 @@ class Predictor:
     artifact_uri: str = ""
     """Where serving.artifact fetches `artifact` from: mlflow-artifacts:/... or s3://..."""
     artifact_digest: str = ""
-    """What it must be (serving.artifactdigest), in hex; empty: not known yet."""
+    """What it must be (serving.artifact.fetch.digest_of), in hex; empty: not known yet."""
     tracking_uri: str = ""
     """MLflow's address, for mlflow-artifacts:."""
 

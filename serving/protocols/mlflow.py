@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING
 
 import orjson
 
-from serving import framing
+from serving.worker import framing
 
 if TYPE_CHECKING:
-    from serving.framing import Frame
+    from serving.worker.framing import Frame
 
 
 def question(content_type: bytes, body: bytes) -> bytes:

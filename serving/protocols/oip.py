@@ -12,12 +12,12 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import orjson
 
-from serving import tensors
 from serving.protocols.arrange import BadInput, Sent, arrange
+from serving.worker import tensors
 
 if TYPE_CHECKING:
-    from serving.framing import Frame
     from serving.protocols.signature import Side, Signature
+    from serving.worker.framing import Frame
 
 
 class Question(NamedTuple):

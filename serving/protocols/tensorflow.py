@@ -14,9 +14,9 @@ from typing import TYPE_CHECKING, Any
 
 import orjson
 
-from serving import tensors
 from serving.protocols.arrange import BadInput
 from serving.protocols.signature import Side, Signature, Tensor
+from serving.worker import tensors
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

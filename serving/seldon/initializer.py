@@ -15,10 +15,10 @@ import sys
 from pathlib import Path
 from urllib.parse import unquote
 
-from serving.artifact import NOT_NOW, fetch
-from serving.artifactstore import Unfetchable
+from serving.artifact.fetch import NOT_NOW, fetch
+from serving.artifact.store import Unfetchable
 from serving.predictor import Predictor
-from serving.state import last_words
+from serving.telemetry.state import last_words
 
 TRACKING = "?tracking_uri="
 TERMINATION = "/dev/termination-log"

@@ -353,8 +353,8 @@ def test_dashboards_ask_for_metrics_that_there_are(render, one):
         for target in panel["targets"]
         for name in re.findall(r"schnitzel_\w+", target["expr"])
     }
-    sources = ["deployer/metrics.py", "deployer/api.py", "serving/instruments.py"]
-    sources += ["serving/server.py", "serving/pool.py"]
+    sources = ["deployer/metrics.py", "deployer/api.py", "serving/telemetry/instruments.py"]
+    sources += ["serving/front/server.py", "serving/backends/pool.py"]
     told = "".join((ROOT / name).read_text() for name in sources)
     assert asked <= set(re.findall(r'"(schnitzel_\w+)"', told))
 

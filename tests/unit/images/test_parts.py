@@ -156,7 +156,7 @@ def test_images_are_named_by_what_goes_into_them(part, monkeypatch):
 def test_nothing_that_python_leaves_behind_goes_into_an_image(part):
     build = part("build")
     found = [path for name in build.IMAGES for path in build.inputs(name)]
-    assert Path("serving/artifact.py") in found
+    assert Path("serving/artifact/fetch.py") in found
     assert not [path for path in found if "__pycache__" in path.parts]
 
 

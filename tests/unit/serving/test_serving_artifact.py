@@ -11,8 +11,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from deployer.artifacts import digest_of as deployers_digest
-from serving import artifact, artifactproxy
-from serving.artifactstore import Unfetchable, safe_name
+from serving.artifact import fetch as artifact
+from serving.artifact import proxy as artifactproxy
+from serving.artifact.store import Unfetchable, safe_name
 
 PROXY = "/api/2.0/mlflow-artifacts/artifacts"
 FILES = {

@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from serving.batching import Batching, Waiting
+from serving.worker.batching import Batching, Waiting
 
 
 def join(parts):

@@ -1,7 +1,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from serving import framing
+from serving.worker import framing
 
 frames = st.lists(
     st.builds(

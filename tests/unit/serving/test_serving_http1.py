@@ -5,7 +5,7 @@ from contextlib import asynccontextmanager
 
 import pytest
 
-from serving.http1 import Client, Gone
+from serving.backends.http1 import Client, Gone
 
 ANSWER = b"HTTP/1.1 200 OK\r\ncontent-type: text/x\r\ncontent-length: 2\r\n\r\nhi"
 

@@ -4,10 +4,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from serving import framing, tensors
 from serving.protocols import oip
 from serving.protocols.arrange import BadInput
 from serving.protocols.signature import signature
+from serving.worker import framing, tensors
 
 DOUBLE = {"type": "double", "required": True}
 COLUMNS = signature(

@@ -6,9 +6,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from serving import metrics, predictor, routes
-from serving.redact import redact
-from serving.state import StateFile
+from serving import predictor
+from serving.front import routes
+from serving.telemetry import metrics
+from serving.telemetry.redact import redact
+from serving.telemetry.state import StateFile
 
 
 @pytest.mark.parametrize(

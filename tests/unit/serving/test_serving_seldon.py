@@ -5,9 +5,9 @@ import json
 
 import pytest
 
+from serving.front.seldon import Renamed
 from serving.predictor import BadPredictor
 from serving.seldon import placing
-from serving.seldon.paths import Renamed
 
 OPERATOR = {
     "PREDICTIVE_UNIT_ID": "model",

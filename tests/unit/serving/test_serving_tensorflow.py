@@ -7,10 +7,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from serving import tensors
-from serving.framing import RESULT, Frame
 from serving.protocols import oip, tensorflow
 from serving.protocols.arrange import BadInput
+from serving.worker import tensors
+from serving.worker.framing import RESULT, Frame
 
 JSON = b"application/json"
 

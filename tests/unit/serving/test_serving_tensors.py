@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from serving import tensors
+from serving.worker import tensors
 
 WHOLE = {
     f"{'' if signed else 'U'}INT{bits}": st.integers(

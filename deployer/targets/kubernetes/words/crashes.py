@@ -36,7 +36,7 @@ FINAL_EXITS, PASSING_EXIT = (64, 65), 75
 _MAYBE_THE_NODES = (Reason.OUT_OF_MEMORY, Reason.CRASH_LOOP)
 _BACKING_OFF = "CrashLoopBackOff"
 _LOADING = "Loading"
-"""What a server says of itself that is only on its way (serving/app.py)."""
+"""What a server says of itself that is only on its way (serving/front/app.py)."""
 
 _UNLOADED = re.compile(r"did not become available.*?due to error: (.*?)(?:\}, |\Z)", re.DOTALL)
 """How TensorFlow Serving ends that was told to try once (model_servers/server_core.cc)."""

@@ -14,7 +14,7 @@ from serving.seldon.placing import UNIT
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping
 
-    from serving.asgi import Receive, Scope, Send
+    from serving.front.asgi import Receive, Scope, Send
 
     Application = Callable[[Scope, Receive, Send], Awaitable[None]]
 

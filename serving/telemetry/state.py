@@ -13,7 +13,7 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from serving.redact import redact
+from serving.telemetry.redact import redact
 
 
 @dataclass(frozen=True)

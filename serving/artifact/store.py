@@ -6,7 +6,7 @@ import os
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
-from serving.redact import redact
+from serving.telemetry.redact import redact
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

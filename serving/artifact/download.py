@@ -9,13 +9,13 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
-from serving.artifactstore import Unfetchable, unreachable
+from serving.artifact.store import Unfetchable, unreachable
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from serving.artifactstore import Listed, Store
+    from serving.artifact.store import Listed, Store
 
 PARALLEL = 8
 PART = 32 << 20

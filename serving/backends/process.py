@@ -74,7 +74,7 @@ def start(predictor: Predictor) -> Process:
     command = [
         predictor.python,
         "-I",  # the model's environment only: no PYTHONPATH, no user's site, no folder of ours
-        str(Path(__file__).with_name("worker.py")),
+        str(Path(__file__).parents[1] / "worker/worker.py"),
         str(theirs.fileno()),
         str(os.getpid()),
         predictor.artifact,

@@ -29,7 +29,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from types import ModuleType
 
-    from serving import batching, framing, loading, rows, scoring, tensors
+    from serving.worker import batching, framing, loading, rows, scoring, tensors
 
 PR_SET_PDEATHSIG = 1  # prctl(2)
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from serving import metrics
-from serving.metrics import Counter, Gauge, Histogram, Info
+from serving.telemetry import metrics
+from serving.telemetry.metrics import Counter, Gauge, Histogram, Info
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -12,7 +12,7 @@ import obstore
 from obstore.exceptions import BaseError
 from obstore.store import S3Store
 
-from serving.artifactstore import (
+from serving.artifact.store import (
     CHUNK,
     MOST_FILES,
     SECONDS,

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, NamedTuple, Protocol
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterable
 
-    from serving.asgi import Answer
-    from serving.framing import Frame
+    from serving.protocols.answer import Answer
     from serving.protocols.signature import Signature
+    from serving.worker.framing import Frame
 
 CANNOT_LOAD = 64
 """Exit code: the model cannot be loaded, for good."""

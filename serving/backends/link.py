@@ -8,13 +8,13 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING
 
-from serving import framing
-from serving.backend import Unavailable
+from serving.backends.base import Unavailable
+from serving.worker import framing
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from serving.framing import Frame
+    from serving.worker.framing import Frame
 
 
 class WorkerGone(Unavailable):

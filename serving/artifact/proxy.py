@@ -15,7 +15,7 @@ from urllib.error import HTTPError, URLError
 from urllib.parse import quote, unquote, urlencode, urlsplit
 from urllib.request import Request, urlopen
 
-from serving.artifactstore import (
+from serving.artifact.store import (
     CHUNK,
     MOST_FILES,
     SECONDS,

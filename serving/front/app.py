@@ -9,21 +9,23 @@ from typing import TYPE_CHECKING
 
 import orjson
 
-from serving import asgi, framing, log, routes
-from serving.asgi import Answer
-from serving.backend import Unavailable
+from serving.backends.base import Unavailable
+from serving.front import asgi, routes
 from serving.protocols import mlflow, oip
+from serving.protocols.answer import Answer
 from serving.protocols.arrange import BadInput
-from serving.redact import redact
+from serving.telemetry import log
+from serving.telemetry.redact import redact
+from serving.worker import framing
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from serving.backend import Backend, Loaded, Own
-    from serving.framing import Frame
-    from serving.instruments import Instruments
+    from serving.backends.base import Backend, Loaded, Own
     from serving.predictor import Predictor
-    from serving.state import StateFile
+    from serving.telemetry.instruments import Instruments
+    from serving.telemetry.state import StateFile
+    from serving.worker.framing import Frame
 
 VERSION = "0.1.0"
 RETRY = ((b"retry-after", b"1"),)

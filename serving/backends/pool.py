@@ -15,18 +15,20 @@ import time
 from collections import deque
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from serving import framing, log, process
-from serving.backend import CANNOT_LOAD, Loaded
-from serving.link import Link, WorkerGone
+from serving.backends import process
+from serving.backends.base import CANNOT_LOAD, Loaded
+from serving.backends.link import Link, WorkerGone
 from serving.protocols.signature import signature
+from serving.telemetry import log
+from serving.worker import framing
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from serving.backend import Own, Reading
-    from serving.framing import Frame
+    from serving.backends.base import Own, Reading
     from serving.predictor import Predictor
-    from serving.state import StateFile
+    from serving.telemetry.state import StateFile
+    from serving.worker.framing import Frame
 
 CRASH_LOOP = 65
 DEATHS = 5

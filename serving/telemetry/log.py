@@ -6,7 +6,7 @@ import logging
 import os
 import sys
 
-from serving.redact import redact
+from serving.telemetry.redact import redact
 
 _logger = logging.getLogger("serving")
 

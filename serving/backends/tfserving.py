@@ -13,20 +13,22 @@ import time
 from typing import TYPE_CHECKING
 from urllib.parse import quote
 
-from serving import framing, http1, log
-from serving.asgi import JSON, Answer
-from serving.backend import CANNOT_LOAD, Loaded, Own, Unavailable
-from serving.framing import Frame
+from serving.backends import http1
+from serving.backends.base import CANNOT_LOAD, Loaded, Own, Unavailable
 from serving.protocols import mlflow, tensorflow
+from serving.protocols.answer import JSON, Answer
 from serving.protocols.arrange import BadInput
 from serving.protocols.signature import Signature
+from serving.telemetry import log
+from serving.worker import framing
+from serving.worker.framing import Frame
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from serving.backend import Reading
+    from serving.backends.base import Reading
     from serving.predictor import Beside, Predictor
-    from serving.state import StateFile
+    from serving.telemetry.state import StateFile
 
 LOOK_EVERY = 1.0
 """Seconds between two looks while it is ready."""

@@ -26,15 +26,15 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from serving.artifactbucket import Bucket
-from serving.artifactdownload import ROOM, download
-from serving.artifactproxy import Proxied
-from serving.artifactstore import Unfetchable, unreachable
+from serving.artifact.bucket import Bucket
+from serving.artifact.download import ROOM, download
+from serving.artifact.proxy import Proxied
+from serving.artifact.store import Unfetchable, unreachable
 from serving.predictor import BadPredictor, Predictor, read
-from serving.state import last_words
+from serving.telemetry.state import last_words
 
 if TYPE_CHECKING:
-    from serving.artifactstore import Store
+    from serving.artifact.store import Store
 
 NOT_NOW = 75
 
@@ -158,7 +158,3 @@ def main(arguments: list[str]) -> int:
     if predictor.termination_file:
         last_words(predictor.termination_file, said)
     return status
-
-
-if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))

@@ -20,20 +20,20 @@ from typing import TYPE_CHECKING
 import uvicorn
 import uvloop
 
-from serving import log
-from serving.app import App
-from serving.instruments import Instruments
-from serving.pool import Pool
-from serving.seldon.paths import Renamed
-from serving.state import StateFile
+from serving.backends.pool import Pool
+from serving.front.app import App
+from serving.front.seldon import Renamed
+from serving.telemetry import log
+from serving.telemetry.instruments import Instruments
+from serving.telemetry.state import StateFile
 
 if TYPE_CHECKING:
     import socket
     from collections.abc import Iterator
 
-    from serving.backend import Backend
+    from serving.backends.base import Backend
+    from serving.backends.process import Process
     from serving.predictor import Predictor
-    from serving.process import Process
 
 QUIET = 0.25
 # Seconds. Longer than gateways keep idle connections (Traefik: 90 s): else one may send its request
@@ -114,7 +114,7 @@ def _backend(
     """Return what has the model: a server beside this one if there is one, else a worker."""
     if predictor.backend is None:
         return Pool(predictor, state, app.loaded, instruments.batch, first)
-    from serving.tfserving import TensorFlowServing  # noqa: PLC0415 - most fronts do not need it
+    from serving.backends.tfserving import TensorFlowServing  # noqa: PLC0415 - most fronts do not need it
 
     return TensorFlowServing(predictor, predictor.backend, state, app.loaded, instruments.called)
 

@@ -1,0 +1,1 @@
+"""What has the model: a worker of ours, or a server beside this one."""

@@ -1,0 +1,1 @@
+"""What runs in the model's own environment: the standard library, and the model's packages."""
