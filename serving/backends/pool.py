@@ -12,6 +12,7 @@ import json
 import logging
 import signal
 import time
+import traceback
 from collections import deque
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -171,8 +172,12 @@ class Pool:
         elif frame.kind == framing.FAILED:
             self._failure = json.loads(frame.payload)
         elif frame.kind == framing.READY and not self._stopping.is_set():
-            description = json.loads(frame.payload)
-            known = signature(description["signature"])
+            try:
+                description = json.loads(frame.payload)
+                known = signature(description["signature"])
+            except Exception as error:  # noqa: BLE001 - on the socket's way no exception may pass
+                self._unreadable(error)
+                return
             self._on_ready(Loaded(known, "mlflow_pyfunc", str(description["mlflow"])))
             self.ready = self.was_ready = self._loaded = True
             took = description["seconds"]
@@ -184,6 +189,16 @@ class Pool:
                 traceback_id=None,
                 python=description["python"],
             )
+
+    def _unreadable(self, error: Exception) -> None:
+        """End a worker whose model has a signature that cannot be read, and say so."""
+        self._failure = {
+            "message": f"the model's signature cannot be read: {type(error).__name__}: {error}",
+            "traceback": "".join(traceback.format_exception(error)),
+            "out_of_memory": False,
+        }
+        if self._process is not None:
+            self._process.kill()
 
     async def _watch(self, worker: process.Process) -> None:
         limit = self._predictor.memory_bytes

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import time
+import traceback
 from typing import TYPE_CHECKING
 
 import orjson
@@ -15,7 +16,7 @@ from serving.protocols import mlflow, oip
 from serving.protocols.answer import Answer
 from serving.protocols.arrange import BadInput
 from serving.telemetry import log
-from serving.telemetry.redact import redact
+from serving.telemetry.redact import shown
 from serving.worker import framing
 
 if TYPE_CHECKING:
@@ -34,6 +35,10 @@ PROMETHEUS = b"text/plain; version=0.0.4; charset=utf-8"
 _POSTS = frozenset({"infer", "invocations"})
 _GETS = frozenset({"GET", "HEAD"})
 _OWN = _GETS | {"POST"}
+_JSON_KINDS = frozenset(
+    # The last is what curl calls everything that it is not told the type of.
+    {b"", b"application/json", b"text/json", b"application/x-www-form-urlencoded"}
+)
 
 
 class App:
@@ -57,7 +62,7 @@ class App:
             "server": self._server,
             "live": lambda: Answer(200, b'{"live":true}'),
             "ready": self._is_ready,
-            "model_ready": self._is_ready,
+            "model_ready": lambda: self._is_ready(name=predictor.model),
             "model": self._metadata,
             "ping": self._ping,
             "version": self._mlflow_version,
@@ -106,8 +111,12 @@ class App:
             limit = self._predictor.max_body_bytes
             message = f"the body is larger than {limit} bytes, the most that is taken"
             answer = _failed(protocol, 413, message)._replace(headers=CLOSE)
+        except asgi.NotDecoded as error:
+            answer = _failed(protocol, error.status, str(error))
         except asgi.ClientLeft:
             return
+        except Exception as error:  # noqa: BLE001 - whatever it is, whoever asked gets an answer with an id
+            answer = _broke(protocol, error)
         finally:
             self._instruments.answered(protocol, answer.status, time.perf_counter() - begin)
         mine = [*self._headers, (b"x-request-id", request_id.encode())]
@@ -130,7 +139,7 @@ class App:
         self.last_question = time.monotonic()
         if self._backend is None or self._loaded is None or not self._backend.ready:
             return self._not_ready(where)
-        body = await asgi.body(receive, self._predictor.max_body_bytes)
+        body = await self._body(headers, receive)
         ask = self._infer if where == "infer" else self._invocations
         try:
             return await ask(self._backend, self._loaded, headers, body, request_id)
@@ -139,13 +148,18 @@ class App:
         except (TimeoutError, Unavailable) as error:
             return self._no_answer(where, error)
 
+    async def _body(self, headers: asgi.Headers, receive: asgi.Receive) -> bytes:
+        limit = self._predictor.max_body_bytes
+        body = await asgi.body(receive, limit)
+        return await asgi.decoded(body, asgi.header(headers, b"content-encoding"), limit)
+
     async def _own(self, own: Own, scope: asgi.Scope, receive: asgi.Receive) -> Answer:
         """Answer in the backend's own protocol, by the backend itself."""
         if scope["method"] not in _OWN:
             return _not_allowed("other", b"GET, POST")
         if scope["method"] == "POST":
             self.last_question = time.monotonic()
-        body = await asgi.body(receive, self._predictor.max_body_bytes)
+        body = await self._body(scope["headers"], receive)
         target = scope["raw_path"] + (b"?" + query if (query := scope["query_string"]) else b"")
         kind = asgi.header(scope["headers"], b"content-type")
         try:
@@ -176,6 +190,12 @@ class App:
     ) -> Answer:
         if asgi.header(headers, b"inference-header-content-length"):
             raise BadInput("binary tensors are not supported: send 'data' as JSON")
+        kind = asgi.header(headers, b"content-type").partition(b";")[0].strip().lower()
+        if kind not in _JSON_KINDS and not kind.endswith(b"+json"):
+            said = kind.decode("latin-1")[:80]
+            return _failed(
+                "infer", 415, f"content type {said!r} is not known: send application/json"
+            )
         question = oip.question(body, model.signature)
         frame = await backend.ask(framing.COLUMNS, question.payload)
         if frame.kind == framing.REJECTED:
@@ -190,16 +210,17 @@ class App:
     def _raised(self, where: str, frame: Frame) -> Answer:
         said = json.loads(frame.payload)
         error_id = log.keep_traceback(said["message"], said["traceback"])
-        message = f"the model raised {redact(said['message'])[:300]} (error {error_id})"
+        message = f"the model raised {shown(said['message'])[:300]} (error {error_id})"
         return _failed(where, 500, message, error_id)
 
     # -- everything else
 
-    def _is_ready(self) -> Answer:
+    def _is_ready(self, **named: str) -> Answer:
         if self.ready:
-            return Answer(200, b'{"ready":true}')
+            return Answer(200, orjson.dumps({**named, "ready": True}))
         state = self._state.state
         said = {
+            **named,
             "ready": False,
             "reason": state.reason or "Loading",
             "message": state.message or "the model is being loaded",
@@ -264,6 +285,13 @@ def _failed(where: str, status: int, message: str, error_id: str | None = None) 
     if where == "invocations":
         return Answer(status, mlflow.failure(status, message, error_id))
     return Answer(status, oip.failure(message, error_id))
+
+
+def _broke(where: str, error: Exception) -> Answer:
+    """Answer for a fault of ours: what it was stands in the log, under the id that is told."""
+    trace = "".join(traceback.format_exception(error))
+    error_id = log.keep_traceback(f"{type(error).__name__}: {error}", trace)
+    return _failed(where, 500, f"the server failed to answer (error {error_id})", error_id)
 
 
 def _not_allowed(where: str, method: bytes) -> Answer:

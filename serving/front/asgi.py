@@ -7,6 +7,8 @@ https://asgi.readthedocs.io/en/latest/specs/www.html
 
 from __future__ import annotations
 
+import asyncio
+import zlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -25,6 +27,14 @@ PATIENCE = 4
 
 class TooLarge(Exception):  # noqa: N818 - it is an answer: a 413
     """The body is larger than allowed."""
+
+
+class NotDecoded(Exception):  # noqa: N818 - it is an answer: a 400 or a 415
+    """The body's Content-Encoding is none of ours, or the body is not encoded so."""
+
+    def __init__(self, status: int, message: str) -> None:
+        super().__init__(message)
+        self.status = status
 
 
 class ClientLeft(Exception):  # noqa: N818 - nobody to tell
@@ -57,6 +67,33 @@ async def body(receive: Receive, limit: int) -> bytes:
         parts.append(message.get("body", b""))
         if not message.get("more_body"):
             return b"".join(parts)
+
+
+async def decoded(body: bytes, encoding: bytes, limit: int) -> bytes:
+    """Return the body without its Content-Encoding. Raises NotDecoded, and TooLarge.
+
+    Never more than `limit` bytes come out, however small the body is.
+    """
+    name = encoding.strip().lower()
+    if name in (b"", b"identity"):
+        return body
+    if name not in (b"gzip", b"x-gzip"):
+        said = name.decode("latin-1")[:40]
+        raise NotDecoded(415, f"Content-Encoding {said!r} is not known: send gzip, or none")
+    return await asyncio.to_thread(_inflated, body, limit)
+
+
+def _inflated(body: bytes, limit: int) -> bytes:
+    stream = zlib.decompressobj(zlib.MAX_WBITS | 16)
+    try:
+        content = stream.decompress(body, limit + 1)
+    except zlib.error as error:
+        raise NotDecoded(400, f"the body is not gzip: {error}") from error
+    if len(content) > limit:
+        raise TooLarge
+    if not stream.eof or stream.unused_data:
+        raise NotDecoded(400, "the body is not one whole gzip stream")
+    return content
 
 
 async def reply(send: Send, answer: Answer, headers: Headers) -> None:

@@ -67,6 +67,9 @@ async def _serve(
     instruments.watch(
         "schnitzel_requests_in_flight", "Requests being answered.", lambda: app.in_flight
     )
+    instruments.watch(
+        "schnitzel_log_lines_dropped_total", "Lines that nobody read fast enough.", log.dropped
+    )
     for reading in backend.readings():
         instruments.watch(*reading)
     server = _Server(

@@ -8,12 +8,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-import orjson
-
+from serving.protocols.answer import dumps
 from serving.worker import framing
 
 if TYPE_CHECKING:
     from serving.worker.framing import Frame
+
+
+MESSAGE_CHARACTERS = 2_000
+"""The most of an error's message that is sent: it may repeat what was asked."""
 
 
 def question(content_type: bytes, body: bytes) -> bytes:
@@ -35,7 +38,10 @@ def failure(status: int, message: str, error_id: str | None = None) -> bytes:
         503: "TEMPORARILY_UNAVAILABLE",
         504: "TEMPORARILY_UNAVAILABLE",
     }
-    body = {"error_code": codes.get(status, "INTERNAL_ERROR"), "message": message}
+    body = {
+        "error_code": codes.get(status, "INTERNAL_ERROR"),
+        "message": message[:MESSAGE_CHARACTERS],
+    }
     if error_id is not None:
         body["error_id"] = error_id
-    return orjson.dumps(body)
+    return dumps(body)

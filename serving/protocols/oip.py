@@ -12,12 +12,19 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import orjson
 
+from serving.protocols.answer import dumps
 from serving.protocols.arrange import BadInput, Sent, arrange
 from serving.worker import tensors
 
 if TYPE_CHECKING:
     from serving.protocols.signature import Side, Signature
     from serving.worker.framing import Frame
+
+
+MESSAGE_CHARACTERS = 2_000
+"""The most of an error's message that is sent: it may repeat what was asked."""
+MOST_INPUTS = 1_024
+"""Tensors of one request, where the signature does not have more."""
 
 
 class Question(NamedTuple):
@@ -40,11 +47,8 @@ def question(body: bytes, signature: Signature) -> Question:
     inputs = request.get("inputs")
     if not isinstance(inputs, list) or not inputs:
         raise BadInput("'inputs' must be a list of at least one tensor")
-    sent = [_sent(each, place) for place, each in enumerate(inputs)]
-    names = [each.name for each in sent]
-    for name in names:
-        if names.count(name) > 1:
-            raise BadInput(f"input '{name}' was sent twice")
+    _few_and_different(inputs, signature)
+    sent = [_sent(each) for each in inputs]
     head, buffers = arrange(sent, signature.inputs)
     parameters = request.get("parameters") or {}
     if not isinstance(parameters, dict):
@@ -54,7 +58,25 @@ def question(body: bytes, signature: Signature) -> Question:
     identifier = request.get("id")
     if identifier is not None and not isinstance(identifier, str):
         raise BadInput("'id' must be a text")
-    return Question(tensors.pack(head, buffers), identifier, _asked_for(request.get("outputs")))
+    outputs = _asked_for(request.get("outputs"))
+    known = signature.outputs
+    if known is not None and known.named:
+        _check_outputs(outputs, [tensor.name for tensor in known.tensors])
+    return Question(tensors.pack(head, buffers), identifier, outputs)
+
+
+def _few_and_different(inputs: list[Any], signature: Signature) -> None:
+    """Look at names and their number before anything costs time."""
+    expected = len(signature.inputs.tensors) if signature.inputs is not None else 0
+    if len(inputs) > (most := max(MOST_INPUTS, expected)):
+        raise BadInput(f"'inputs' holds {len(inputs)} tensors: at most {most} are taken")
+    names: set[str] = set()
+    for place, tensor in enumerate(inputs):
+        if not isinstance(tensor, dict) or not isinstance(tensor.get("name"), str):
+            raise BadInput(f"inputs[{place}] must be an object with a 'name'")
+        if tensor["name"] in names:
+            raise BadInput(f"input '{tensor['name']}' was sent twice")
+        names.add(tensor["name"])
 
 
 def _asked_for(outputs: Any) -> list[str] | None:
@@ -67,16 +89,25 @@ def _asked_for(outputs: Any) -> list[str] | None:
     return [each["name"] for each in outputs]
 
 
-def _sent(tensor: Any, place: int) -> Sent:
-    if not isinstance(tensor, dict) or not isinstance(tensor.get("name"), str):
-        raise BadInput(f"inputs[{place}] must be an object with a 'name'")
+def _check_outputs(asked: list[str] | None, names: list[str]) -> None:
+    known = set(names)
+    for name in asked or ():
+        if name not in known:
+            raise BadInput(f"output '{name}' is not one of the model's outputs: {', '.join(names)}")
+
+
+def _sent(tensor: dict[str, Any]) -> Sent:
     name, datatype = tensor["name"], tensor.get("datatype")
     if datatype not in tensors.DATATYPES:
         expected = ", ".join(tensors.DATATYPES)
-        raise BadInput(f"input '{name}': datatype {datatype!r} is not one of {expected}")
+        raise BadInput(f"input '{name}': datatype {str(datatype)[:80]!r} is not one of {expected}")
     shape = tensor.get("shape")
-    if not isinstance(shape, list) or not shape or not all(type(n) is int and n > 0 for n in shape):
-        raise BadInput(f"input '{name}': 'shape' must be a list of positive whole numbers")
+    if (
+        not isinstance(shape, list)
+        or not shape
+        or not all(type(n) is int and n >= 0 for n in shape)
+    ):
+        raise BadInput(f"input '{name}': 'shape' must be a list of whole numbers from 0 on")
     if "data" not in tensor:
         raise BadInput(f"input '{name}' has no 'data' (binary tensors are not supported)")
     values = _flat(name, tensor["data"], shape)
@@ -116,10 +147,7 @@ def answer(
     Numbers that JSON does not know (NaN, infinity) become null.
     """
     head, buffers = tensors.unpack(frame.payload)
-    names = [column["name"] for column in head["columns"]]
-    for name in wanted or ():
-        if name not in names:
-            raise BadInput(f"output '{name}' is not one of the model's outputs: {', '.join(names)}")
+    _check_outputs(wanted, [column["name"] for column in head["columns"]])
     outputs = [
         {
             "name": column["name"],
@@ -130,7 +158,7 @@ def answer(
         for column, buffer in zip(head["columns"], buffers, strict=True)
         if wanted is None or column["name"] in wanted
     ]
-    return orjson.dumps(
+    return dumps(
         {"model_name": model, "model_version": version, "id": identifier, "outputs": outputs}
     )
 
@@ -141,7 +169,7 @@ def metadata(model: str, version: str, platform: str, signature: Signature) -> b
     def shown(side: Side | None) -> list[dict[str, Any]]:
         return [tensor.shown() for tensor in side.tensors] if side is not None else []
 
-    return orjson.dumps(
+    return dumps(
         {
             "name": model,
             "versions": [version],
@@ -154,7 +182,7 @@ def metadata(model: str, version: str, platform: str, signature: Signature) -> b
 
 def failure(message: str, error_id: str | None = None) -> bytes:
     """Return the protocol's error body."""
-    body = {"error": message}
+    body = {"error": message[:MESSAGE_CHARACTERS]}
     if error_id is not None:
         body["error_id"] = error_id
-    return orjson.dumps(body)
+    return dumps(body)

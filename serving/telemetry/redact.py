@@ -1,22 +1,59 @@
-"""Text that people will read goes in; the same text without secrets comes out."""
+"""Take secrets out of text that people will read, in time that grows with its length alone."""
 
 from __future__ import annotations
 
 import re
+from itertools import pairwise
 
+MESSAGE_CHARACTERS = 2_000
+"""How much of a message is looked at, and shown."""
+TRACEBACK_CHARACTERS = 64_000
 _GONE = "[redacted]"
-_VALUE = r"""("[^"]*"|'[^']*'|[^\s"',;&)}\]]+)"""
+_CUT = " [cut]"
+_VALUE = r"""("[^"]*(?:"|\Z)|'[^']*(?:'|\Z)|[^\s"',;&)}\]]+)"""
 _NAMED = re.compile(
     r"""((?:password|passwd|passphrase|pwd|token|secret|api[_-]?key|access[_-]?key)["']?\s*[=:]\s*|key["']?\s*=\s*)"""
     + _VALUE,
     re.IGNORECASE,
 )
-_IN_URL = re.compile(r"([a-z][a-z0-9+.-]*://)[^\s/@'\"]+@", re.IGNORECASE)
 _HEADER = re.compile(r"\b(bearer|basic)\s+[a-z0-9+/=._~-]{6,}", re.IGNORECASE)
+_LOGIN = re.compile(r"[^\s/@'\"]+@")
+_SPACE = re.compile(r"\s+\S*\Z")
 
 
 def redact(text: str) -> str:
     """Return `text` without what follows password, token, secret or key, nor logins in URLs."""
-    text = _IN_URL.sub(rf"\1{_GONE}@", text)
+    text = _without_logins(text)
     text = _HEADER.sub(rf"\1 {_GONE}", text)
     return _NAMED.sub(rf"\1{_GONE}", text)
+
+
+def shown(text: str, characters: int = MESSAGE_CHARACTERS) -> str:
+    """Return the redacted beginning of a text: what comes after `characters` is not looked at.
+
+    The word that the cut goes through is left out: half a secret would not be known as one.
+    """
+    if len(text) <= characters:
+        return redact(text)
+    begin = text[:characters]
+    words = _SPACE.search(begin, max(0, characters - MESSAGE_CHARACTERS))
+    return redact(begin[: words.start()] if words else "") + _CUT
+
+
+def shown_end(text: str, characters: int = TRACEBACK_CHARACTERS) -> str:
+    """Return the redacted last lines of a text, which are what a traceback is read for."""
+    if len(text) > characters:
+        _, _, text = text[-characters:].partition("\n")
+        text = f"[cut]\n{text}"
+    return redact(text)
+
+
+def _without_logins(text: str) -> str:
+    # From "://" on: a pattern that begins with the scheme tries every letter as its start.
+    parts = text.split("://")
+    cleaned = [parts[0]]
+    for before, part in pairwise(parts):
+        named = before[-1:].isalnum() or before[-1:] in ("+", ".", "-")
+        login = _LOGIN.match(part) if named else None
+        cleaned.append(f"{_GONE}@{part[login.end() :]}" if login else part)
+    return "://".join(cleaned)

@@ -7,6 +7,7 @@ any request means.
 from __future__ import annotations
 
 import importlib
+import itertools
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -88,7 +89,7 @@ class Rows:
         if not (sized or _is_plain(result)) or len(result) != sum(rows):
             return None
         whole = result.iloc if framed else result
-        ends = [sum(rows[: place + 1]) for place in range(len(rows))]
+        ends = itertools.accumulate(rows)
         return [whole[end - count : end] for end, count in zip(ends, rows, strict=True)]
 
 

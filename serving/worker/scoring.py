@@ -24,6 +24,10 @@ NUMPY = {
 DATATYPES = {code.lstrip("<"): datatype for datatype, code in NUMPY.items()} | {"b1": "BOOL"}
 
 
+REPEATED = 4_000
+"""Characters of a refusal's message that are kept at each end."""
+
+
 class Refused(Exception):  # noqa: N818 - it is an answer, not an error of ours
     """The request is bad; carries the HTTP status, the content type and the body that say why."""
 
@@ -90,7 +94,7 @@ class Scorer:
             answer = self._server.invocations(body, content_type, self._reader, self._schema)
         except _Parsed as parsed:
             data, params = parsed.args
-            return Read(data, params, self._is_unwrapped(data))
+            return Read(data, params, self._is_unwrapped(data, body))
         except self._refusal as error:
             raise self._refused(error) from error
         except Exception as error:
@@ -99,9 +103,12 @@ class Scorer:
             raise Refused(400, "application/json", text, message) from error
         raise Refused(answer.status, answer.mimetype, answer.response, answer.response)
 
-    def _is_unwrapped(self, data: Any) -> bool:
+    def _is_unwrapped(self, data: Any, body: bytes) -> bool:
+        """Whether the body is a chat's: the names of a model's tensors may be those of one."""
         is_chat = getattr(self._server, "is_unified_llm_input", None)
-        return isinstance(data, dict) and is_chat is not None and bool(is_chat(data))
+        if is_chat is None or not isinstance(data, dict) or not is_chat(data):
+            return False
+        return bool(is_chat(json.loads(body)))
 
     def read_columns(self, head: dict[str, Any], buffers: list[bytes]) -> Read:
         """Return what a request in typed columns asks.
@@ -161,7 +168,7 @@ class Scorer:
         # the machine.
         body = json.loads(error.serialize_as_json())
         body.pop("stack_trace", None)
-        message = str(error.message)
+        body["message"] = message = _readable(str(error.message))
         return Refused(error.get_http_status_code(), "application/json", json.dumps(body), message)
 
     def answer_invoke(self, result: Any, *, unwrapped: bool) -> str:
@@ -218,6 +225,13 @@ class Scorer:
         if isinstance(element, dict | list):
             return json.dumps(element, default=str)
         return None if self.pd.isna(element) else str(element)
+
+
+def _readable(message: str) -> str:
+    """Return a message without the middle of the data that it repeats; the reason comes last."""
+    if len(message) <= 2 * REPEATED:
+        return message
+    return f"{message[:REPEATED]} [cut] {message[-REPEATED:]}"
 
 
 def _bytes(name: str, value: Any) -> bytes | None:

@@ -31,6 +31,7 @@ CODES = {
 DATATYPES = (*CODES, "FP16", "BYTES")
 _NUMBERS: tuple[type, ...] = (int, float, type(None))
 _NOTHING = float("nan")
+INFINITE = float("inf")
 
 
 class NotOfType(ValueError):  # noqa: N818 - it becomes an answer
@@ -64,9 +65,19 @@ def encode(datatype: str, values: list[Any]) -> bytes:
     try:
         if datatype == "FP16":
             return struct.pack(f"<{len(values)}e", *values)
-        return array(CODES[datatype], values).tobytes()
+        column = array(CODES[datatype], values)
+        if datatype == "FP32" and (INFINITE in column or -INFINITE in column):
+            _check_range(column, values)
+        return column.tobytes()
     except OverflowError as error:
         raise NotOfType(f"a value does not fit into {datatype}: {error}") from error
+
+
+def _check_range(column: array[Any], values: list[Any]) -> None:
+    """Refuse a number that 32 bits made infinite, which array does without a word."""
+    for place, (value, sent) in enumerate(zip(column, values, strict=True)):
+        if abs(value) == INFINITE != abs(sent):
+            raise NotOfType(f"{sent!r} at position {place} does not fit into FP32")
 
 
 def decode(datatype: str, buffer: bytes) -> list[Any]:

@@ -32,6 +32,8 @@ if TYPE_CHECKING:
     from serving.worker import batching, framing, loading, rows, scoring, tensors
 
 PR_SET_PDEATHSIG = 1  # prctl(2)
+LINE_CHARACTERS = 4_000
+TRACEBACK_CHARACTERS = 64_000
 
 
 def _beside(name: str) -> ModuleType:
@@ -98,12 +100,16 @@ class Link:
 
 
 def describe(error: BaseException) -> dict[str, Any]:
-    """Return an exception's last traceback line, and the whole of it."""
+    """Return an exception's last traceback line, and the whole of it.
+
+    Each at a length that people read: an exception may repeat all that it was asked.
+    """
     name = type(error).__name__
-    text = " ".join(str(error).split())
+    text = " ".join(str(error)[:LINE_CHARACTERS].split())
+    lines = [line[:LINE_CHARACTERS] for line in traceback.format_exception(error)]
     return {
         "message": f"{name}: {text}" if text else name,
-        "traceback": "".join(traceback.format_exception(error)),
+        "traceback": "\n".join(map(str.rstrip, lines))[-TRACEBACK_CHARACTERS:],
         "out_of_memory": isinstance(error, MemoryError),
     }
 

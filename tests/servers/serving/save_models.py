@@ -78,6 +78,8 @@ def main(folder: Path) -> None:
         params=ParamSchema([ParamSpec("factor", DataType.double, 1.0)]),
     )
     save_code(folder, "actor", acting)
+    prompt = ModelSignature(inputs=Schema([TensorSpec(np.dtype("float64"), (-1, 2), "input")]))
+    save_code(folder, "prompted", prompt)
     number = ModelSignature(inputs=Schema([ColSpec(DataType.double, "number")]))
     save_code(folder, "total", number)
     for name in ("broken", "hungry", "starved", "crashing", "describe"):

@@ -164,6 +164,14 @@ def test_tensors_are_answered_as_mlflow_does(forest, mlflows_own):
         same(forest, mlflows_own("forest"), json.dumps(request_))
 
 
+@pytest.mark.parametrize("form", ["inputs", "instances"])
+def test_a_tensor_that_is_called_as_a_chats_field_is_answered_as_mlflow_does(
+    serve, mlflows_own, form
+):
+    values = {"input": [[1.0, 2.0]]} if form == "inputs" else [{"input": [1.0, 2.0]}]
+    same(serve("prompted").ready(), mlflows_own("prompted"), json.dumps({form: values}))
+
+
 def test_an_exception_of_the_model_differs_it_is_not_the_clients_fault(iris, mlflows_own):
     content = split(IRIS, ROW, ROW[:2])  # scikit-learn refuses what is missing
     theirs = mlflows_own("iris").post("/invocations", json=content)

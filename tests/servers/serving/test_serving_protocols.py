@@ -1,10 +1,12 @@
 """Both protocols, asked over HTTP, on real models."""
 
+import gzip
 import json
 import sys
 
 import httpx
 import pytest
+from support.run.wait import wait_for
 
 IRIS = ["sepal length (cm)", "sepal width (cm)", "petal length (cm)", "petal width (cm)"]
 ROWS = [[5.1, 3.5, 1.4, 0.2], [6.0, 3.0, 5.0, 2.0]]
@@ -32,6 +34,7 @@ def test_every_answer_carries_version_predictor_and_request_id(iris):
 def test_health_and_metadata(iris):
     assert iris.client.get("/v2/health/live").json() == {"live": True}
     assert iris.client.get("/v2/health/ready").json() == {"ready": True}
+    assert iris.client.get("/v2/models/iris/ready").json() == {"name": "iris", "ready": True}
     assert iris.client.get("/v2").json()["name"] == "schnitzel"
     for path in ("/v2/models/iris", "/v2/models/iris/versions/3"):
         shown = iris.client.get(path).json()
@@ -170,8 +173,9 @@ def test_an_exception_of_the_model_is_a_500_whose_id_finds_the_traceback(actor):
         assert answer.status_code == 500
         body = answer.json()
         assert "the model raised ValueError: cannot do 2.0 with password=[redacted]" in body[said]
+        written = f"error {body['error_id']}: ValueError"
+        wait_for(lambda: written in actor.log, "the traceback in the log")  # noqa: B023
         log = actor.log
-        assert f"error {body['error_id']}: ValueError" in log
         assert "Traceback (most recent call last)" in log
         assert "actor.py" in log
         assert "hunter2" not in log.split(body["error_id"])[1].split("ValueError: cannot")[0]
@@ -186,8 +190,6 @@ def test_sys_exit_in_a_model_is_its_exception(actor):
 
 def test_what_a_model_prints_is_in_the_log(actor):
     assert actor.act("print").status_code == 200
-    from support.run.wait import wait_for
-
     wait_for(lambda: "the model says hello" in actor.log, "what the model printed")
 
 
@@ -214,6 +216,58 @@ def test_a_body_that_is_too_large_is_a_413_with_and_without_its_length(iris):
     answer = iris.client.post("/v2/models/iris/infer", content=pieces)
     assert answer.status_code == 413
     assert iris.client.get("/v2/health/ready").status_code == 200
+
+
+@pytest.mark.parametrize("path", ["/invocations", "/v2/models/iris/infer"])
+def test_a_gzipped_body_is_decoded_within_the_limit_and_other_encodings_are_refused(iris, path):
+    if path == "/invocations":
+        content = json.dumps({"inputs": ROWS}).encode()
+    else:
+        content = json.dumps({"inputs": [tensor("x", "FP64", [2, 4], ROWS)]}).encode()
+
+    def send(body, encoding):
+        headers = {"content-type": "application/json", "content-encoding": encoding}
+        return iris.client.post(path, content=body, headers=headers)
+
+    assert send(gzip.compress(content), "gzip").status_code == 200
+    assert send(content, "identity").status_code == 200
+    assert send(gzip.compress(b" " * 1_000_001), "gzip").status_code == 413
+    for body in (content, gzip.compress(content)[:-4], gzip.compress(content) + b"more", b""):
+        answer = send(body, "gzip")
+        assert (answer.status_code, "gzip" in answer.text) == (400, True), answer.text
+    answer = send(content, "br")
+    assert (answer.status_code, "'br' is not known" in answer.text) == (415, True)
+
+
+def test_what_is_not_json_is_refused_by_its_content_type(iris):
+    content = json.dumps({"inputs": [tensor("x", "FP64", [2, 4], ROWS)]})
+
+    def status(kind):
+        headers = {"content-type": kind}
+        return iris.client.post("/v2/models/iris/infer", content=content, headers=headers)
+
+    for kind in ("application/json", "application/json; charset=utf-8", "application/x.a+json", ""):
+        assert status(kind).status_code == 200
+    assert status("application/x-www-form-urlencoded").status_code == 200  # curl's own
+    answer = status("application/xml")
+    assert (answer.status_code, "'application/xml' is not known" in answer.text) == (415, True)
+
+
+def test_half_a_surrogate_pair_in_what_a_model_says_can_be_sent(actor):
+    split = '{"dataframe_split": {"columns": ["act", "number"], "data": [["raise \\ud800", 1]]}}'
+    headers = {"content-type": "application/json"}
+    answer = actor.client.post("/invocations", content=split, headers=headers)
+    assert answer.status_code == 500
+    assert "the model raised" in answer.json()["message"]
+
+
+def test_an_exception_that_repeats_a_long_input_is_answered_in_short(actor):
+    answer = actor.act("raise " + "a" * 500_000)
+    assert answer.status_code == 500
+    assert len(answer.content) < 1_000
+    assert "the model raised ValueError" in answer.json()["message"]
+    wait_for(lambda: answer.json()["error_id"] in actor.log, "the traceback in the log")
+    assert len(actor.log) < 100_000
 
 
 def test_the_binary_extension_is_refused_in_words(iris):
@@ -254,7 +308,7 @@ def test_the_front_imports_no_framework_and_nothing_heavy(tmp_path):
     import subprocess
 
     script = (
-        "import json, sys, serving.__main__, serving.server;"
+        "import json, sys, serving.__main__, serving.front.server;"
         "heavy = ('numpy', 'pandas', 'mlflow', 'fastapi', 'starlette', 'pydantic', 'yaml');"
         "print(json.dumps([name for name in heavy if name in sys.modules]))"
     )

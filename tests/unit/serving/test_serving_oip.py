@@ -151,7 +151,7 @@ def test_parameters_of_the_signature_cross_and_others_do_not():
             [one(shape=[2, 1], data=[[1]])],
             "input 'length': 'data' does not have the shape [2, 1]",
         ),
-        (NUMBERS, [one(shape=[0], data=[])], "input 'length': 'shape' must be"),
+        (NUMBERS, [one(shape=[-1], data=[])], "input 'length': 'shape' must be"),
         (NUMBERS, [one(shape=[])], "input 'length': 'shape' must be"),
         (NUMBERS, [one(datatype="FLOAT")], "input 'length': datatype 'FLOAT' is not one of BOOL"),
         (

@@ -34,8 +34,9 @@ class Actor(mlflow.pyfunc.PythonModel):
                 time.sleep(0.01)
 
     def _act(self, act, number):
-        if act == "raise":
-            raise ValueError(f"cannot do {number} with password=hunter2")
+        if str(act).startswith("raise"):
+            more = act.removeprefix("raise")
+            raise ValueError(f"cannot do {number} with password=hunter2{more}")
         if act == "exit":
             sys.exit(3)
         if act == "die":
