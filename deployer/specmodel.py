@@ -95,7 +95,7 @@ class Batching(Frozen):
     """Whether requests that arrive together are predicted together."""
 
     enabled: bool = True
-    """Whether to join requests. Turn off for a model whose rows influence one another."""
+    """Whether requests share a call, once the model has shown that this changes no answer."""
 
     max_rows: int = Field(default=256, ge=1, le=1_000_000)
     """Rows in one batch, at most."""

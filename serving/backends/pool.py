@@ -68,6 +68,7 @@ class Pool:
         self._failure: dict[str, Any] | None = None
         self._over = 0
         self._loaded = False
+        self._batching = self._untried()
         self._stopping = asyncio.Event()
         self.ready = False
         self.was_ready = False
@@ -84,7 +85,21 @@ class Pool:
         return [
             ("schnitzel_worker_restarts_total", "Workers replaced.", lambda: self.restarts),
             ("schnitzel_worker_resident_bytes", "Memory of the worker.", self._resident),
+            (
+                "schnitzel_batching_trusted",
+                "1 if the model answers requests that wait in one call.",
+                lambda: self._batching["state"] == "on",
+            ),
+            (
+                "schnitzel_batching_rows_compared",
+                "Rows that were answered alike, alone and in a batch.",
+                lambda: self._batching["rows_compared"],
+            ),
         ]
+
+    def _untried(self) -> dict[str, Any]:
+        state = "trial" if self._predictor.batching.enabled else "off"
+        return {"state": state, "rows_compared": 0}
 
     def _resident(self) -> int:
         return self._process.resident() if self._process is not None else 0
@@ -148,6 +163,7 @@ class Pool:
         except OSError as error:
             return Death("LoadError", f"the model's Python cannot be run: {error}")
         self._process, self._failure, self._over, self._loaded = worker, None, 0, False
+        self._batching = self._untried()
         self._state.change(worker_pid=worker.pid, restarts=self.restarts)
         loop = asyncio.get_running_loop()
         link = Link(self._news)
@@ -169,6 +185,9 @@ class Pool:
     def _news(self, frame: Frame) -> None:
         if frame.kind == framing.BATCH:
             self._on_batch(*framing.unpack_batch(frame.payload))
+        elif frame.kind == framing.BATCHING:
+            self._batching = json.loads(frame.payload)
+            self._state.change(batching=self._batching["state"])
         elif frame.kind == framing.FAILED:
             self._failure = json.loads(frame.payload)
         elif frame.kind == framing.READY and not self._stopping.is_set():
@@ -188,6 +207,7 @@ class Pool:
                 message="",
                 traceback_id=None,
                 python=description["python"],
+                batching=self._batching["state"],
             )
 
     def _unreadable(self, error: Exception) -> None:

@@ -32,6 +32,8 @@ class State:
     pid: int = field(default_factory=os.getpid)
     worker_pid: int | None = None
     python: str | None = None
+    batching: str | None = None
+    """Whether one call answers requests that wait: trial, on or off."""
     restarts: int = 0
     at: float = field(default_factory=time.time)
 

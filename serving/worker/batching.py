@@ -1,15 +1,25 @@
-"""Waiting requests go in; those that one call may answer come out, and an answer for each.
+"""Put requests that wait together into one call of the model, where that changes no answer.
 
-There is no timer: a batch is what queued while the worker was busy. What `join` and `cut` do to the
-data is the caller's (scoring.py knows pandas and numpy); this file knows order, limits and
-failures. Runs in the worker: standard library only.
+There is no timer: a batch is what queued while the worker was busy. A model is not trusted with
+batches before it has shown that it answers each row by itself: until then each request is asked
+alone, and what waited together is asked once more as a batch, after the answers have gone. What
+happens to the data (join, cut, compare) is the caller's (rows.py knows pandas and numpy); this file
+knows order, limits, evidence and failures. Runs in the worker: standard library only.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Protocol
+
+EVIDENCE = 32
+"""Different rows whose answers must have been the same alone and in a batch."""
+CHECK_EVERY = 200
+"""Batches of a trusted model after which one request is asked alone, to compare."""
+
+Predict = Callable[[Any, Any], Any]
+Answered = tuple["Waiting", Any, Exception | None]
 
 
 @dataclass
@@ -28,17 +38,48 @@ class Waiting:
     """What the model returned -> the frame that answers."""
 
 
+class Data(Protocol):
+    """What is done to the data of requests, and to results."""
+
+    def join(self, parts: list[Any]) -> Any:
+        """Return data of equal keys as one."""
+
+    def cut(self, result: Any, rows: list[int]) -> list[Any] | None:
+        """Return the result of each request; None if there is not one row for each row."""
+
+    def copy(self, data: Any) -> Any:
+        """Return data that a model may change without changing the request."""
+
+    def same(self, one: Any, other: Any) -> bool:
+        """Whether two results say the same."""
+
+    def fingerprints(self, data: Any) -> list[Hashable]:
+        """Return what tells each row of a request from another."""
+
+
 @dataclass
 class Batching:
-    """How requests are put together, and whether the model has shown that it can take it."""
+    """How requests are put together, and whether the model has shown that it can take it.
+
+    Attributes:
+        enabled: false where a person said so, and once the model has shown that it cannot.
+        trusted: whether enough rows were answered alike, alone and in a batch.
+        said: what changed, in words for the log.
+    """
 
     enabled: bool
     max_rows: int
-    join: Callable[[list[Any]], Any]
-    cut: Callable[[Any, list[int]], list[Any] | None]
-    """A batch's result, rows of each request -> a result for each; None if it has no such rows."""
+    data: Data
+    trusted: bool = False
     said: list[str] = field(default_factory=list)
-    """Why batching was switched off, in words for the log."""
+    _seen: set[Hashable] = field(default_factory=set)
+    _doubtful: list[Answered] = field(default_factory=list)
+    _batches: int = 0
+
+    @property
+    def compared(self) -> int:
+        """How many different rows were answered alike, up to EVIDENCE."""
+        return len(self._seen)
 
     def take(self, waiting: list[Waiting]) -> list[Waiting]:
         """Remove and return the oldest request and those that may share its call, in order."""
@@ -55,37 +96,68 @@ class Batching:
         waiting[:] = others
         return group
 
-    def answer(
-        self, group: list[Waiting], predict: Callable[[Any, Any], Any]
-    ) -> list[tuple[Waiting, Any, Exception | None]]:
-        """Return (request, result, error) for each: one call for all if that works, else singly.
+    def answer(self, group: list[Waiting], predict: Predict) -> list[Answered]:
+        """Return (request, result, error) for each: one call for all if that is sound, else singly.
 
-        A model that fails a batch, but answers each of its requests, or that returns something
-        without one row for each row, is not asked to take a batch again.
+        Call `examine` when the answers have gone.
         """
-        shared = self._together(group, predict) if len(group) > 1 else None
-        if shared is not None:
-            return [(request, part, None) for request, part in zip(group, shared, strict=True)]
-        answers = [self._alone(request, predict) for request in group]
-        if len(group) > 1 and all(error is None for _, _, error in answers):
-            self._stop("it did not answer a batch, but answered each of its requests")
+        if self.trusted and len(group) > 1:
+            shared = self._together(group, predict)
+            if shared is not None:
+                answers: list[Answered] = [
+                    (request, part, None) for request, part in zip(group, shared, strict=True)
+                ]
+                self._batches += 1
+                if self._batches % CHECK_EVERY == 0:
+                    self._doubtful = answers[:1]
+                return answers
+        tried = self.enabled and len(group) > 1
+        answers = [self._alone(request, predict, kept=tried) for request in group]
+        if tried:
+            self._doubtful = [each for each in answers if each[2] is None]
         return answers
 
-    def _together(
-        self, group: list[Waiting], predict: Callable[[Any, Any], Any]
-    ) -> list[Any] | None:
+    def examine(self, predict: Predict) -> None:
+        """Ask once more what was answered, in the other way, and learn from a difference.
+
+        A model that answers otherwise in a batch, fails there, or returns something without one row
+        for each row, is never asked to take one again.
+        """
+        answers, self._doubtful = self._doubtful, []
+        if not answers or not self.enabled:
+            return
+        requests = [request for request, _, _ in answers]
+        results = [result for _, result, _ in answers]
+        if len(answers) == 1:
+            if not self.trusted:
+                return
+            _, again, error = self._alone(requests[0], predict)
+            parts = None if error is not None else [again]
+        else:
+            parts = self._together(requests, predict)
+        if parts is None:
+            self._stop("it did not answer a batch, but answered each of its requests")
+        elif not all(map(self.data.same, parts, results)):
+            self._stop("its answers in a batch are not those that it gives to each request alone")
+        elif not self.trusted:
+            for request in requests:
+                self._seen.update(self.data.fingerprints(request.data))
+            if len(self._seen) >= EVIDENCE:
+                self.trusted = True
+                self.said.append(f"batching is on: {len(self._seen)} rows were answered alike")
+
+    def _together(self, group: list[Waiting], predict: Predict) -> list[Any] | None:
         try:
-            result = predict(self.join([request.data for request in group]), None)
-            return self.cut(result, [request.rows for request in group])
+            result = predict(self.data.join([request.data for request in group]), None)
+            return self.data.cut(result, [request.rows for request in group])
         except Exception:  # noqa: BLE001 - whatever it was, each request gets its own answer or its own error
             return None
 
-    def _alone(
-        self, request: Waiting, predict: Callable[[Any, Any], Any]
-    ) -> tuple[Waiting, Any, Exception | None]:
+    def _alone(self, request: Waiting, predict: Predict, *, kept: bool = False) -> Answered:
         try:
-            result = predict(request.data, request.params)
-            if self.enabled and request.rows and self.cut(result, [request.rows]) is None:
+            data = self.data.copy(request.data) if kept else request.data
+            result = predict(data, request.params)
+            if self.enabled and request.rows and self.data.cut(result, [request.rows]) is None:
                 self._stop("what it returns does not have one row for each row of the input")
         except Exception as error:  # noqa: BLE001 - a model may raise anything; it is the answer
             return request, None, error
@@ -93,5 +165,5 @@ class Batching:
 
     def _stop(self, why: str) -> None:
         if self.enabled:
-            self.enabled = False
+            self.enabled = self.trusted = False
             self.said.append(f"batching is off for this model: {why}")

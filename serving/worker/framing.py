@@ -27,6 +27,7 @@ RESULT = 19  # typed columns
 REJECTED = 20  # JSON: the input is bad (message)
 RAISED = 21  # JSON: the model raised (message, traceback)
 BATCH = 22  # one call of the model: requests, rows, seconds
+BATCHING = 23  # JSON: whether the model is trusted with batches, and on how many rows
 
 
 class Frame(NamedTuple):

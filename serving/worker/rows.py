@@ -92,6 +92,49 @@ class Rows:
         ends = itertools.accumulate(rows)
         return [whole[end - count : end] for end, count in zip(ends, rows, strict=True)]
 
+    def copy(self, data: Any) -> Any:
+        """Return data that a model may change without changing the request."""
+        if isinstance(data, dict):
+            return {name: self.copy(value) for name, value in data.items()}
+        return data.copy()
+
+    def same(self, one: Any, other: Any) -> bool:
+        """Whether two results say the same; numbers may differ by rounding, as sums in any order.
+
+        A model computes a row with others by other instructions than alone.
+        """
+        if isinstance(one, dict) and isinstance(other, dict):
+            return one.keys() == other.keys() and all(self.same(one[k], other[k]) for k in one)
+        if isinstance(one, self._pd.DataFrame) and isinstance(other, self._pd.DataFrame):
+            pairs = ((one.iloc[:, n], other.iloc[:, n]) for n in range(len(one.columns)))
+            return list(one.columns) == list(other.columns) and all(self.same(*p) for p in pairs)
+        if isinstance(one, list | tuple) and isinstance(other, list | tuple):
+            return len(one) == len(other) and all(map(self.same, one, other))
+        left, right = self._np.asarray(one), self._np.asarray(other)
+        if left.shape != right.shape:
+            return False
+        if left.dtype.kind == "O" and left.ndim:
+            return all(map(self.same, left.ravel().tolist(), right.ravel().tolist()))
+        if left.dtype.kind not in "fc" or right.dtype.kind not in "fc":
+            equal = left == right
+            return bool(self._np.all(equal | self._pd.isna(left) & self._pd.isna(right)))
+        rounding = 1e-4 if min(left.dtype.itemsize, right.dtype.itemsize) <= 4 else 1e-7
+        sizes = self._np.abs(left[self._np.isfinite(left)])
+        nothing = rounding * float(sizes.max()) if sizes.size else 0.0
+        close = self._np.allclose(left, right, rtol=rounding, atol=nothing, equal_nan=True)
+        return bool(close)
+
+    def fingerprints(self, data: Any) -> list[Hashable]:
+        """Return what tells each row of a request from another."""
+        if isinstance(data, dict):
+            return list(zip(*(self.fingerprints(data[name]) for name in sorted(data)), strict=True))
+        if isinstance(data, self._np.ndarray):
+            return [hash(row.tobytes()) for row in data]
+        try:
+            return list(self._pd.util.hash_pandas_object(data, index=False))
+        except TypeError:  # lists and dicts in it
+            return [repr(row) for row in data.itertuples(index=False, name=None)]
+
 
 def _is_plain(value: Any) -> bool:
     return isinstance(value, list) and all(

@@ -124,8 +124,7 @@ class Worker:
         self._batching = batching.Batching(
             enabled=options["batching"]["enabled"],
             max_rows=options["batching"]["max_rows"],
-            join=self._rows.join,
-            cut=self._rows.cut,
+            data=self._rows,
         )
         self._waiting: list[batching.Waiting] = []
 
@@ -136,8 +135,15 @@ class Worker:
                 self._take_in(frame)
             if self._waiting:
                 self._answer(self._batching.take(self._waiting))
+                self._batching.examine(self._scorer.predict)
             while self._batching.said:
                 sys.stderr.write(self._batching.said.pop() + "\n")
+                self._link.send_json(0, framing.BATCHING, self._trust())
+
+    def _trust(self) -> dict[str, Any]:
+        batching = self._batching
+        state = "on" if batching.trusted else "trial" if batching.enabled else "off"
+        return {"state": state, "rows_compared": batching.compared}
 
     def _take_in(self, frame: framing.Frame) -> None:
         if frame.kind == framing.CANCEL:
@@ -166,11 +172,25 @@ class Worker:
         return batching.Waiting(frame.id, frame.kind, read.data, read.params, count, key, render)
 
     def _answer(self, group: list[batching.Waiting]) -> None:
-        begin = time.perf_counter()
-        answers = self._batching.answer(group, self._scorer.predict)
-        seconds = time.perf_counter() - begin
-        count = sum(request.rows for request in group)
-        parts = [framing.pack(0, framing.BATCH, framing.pack_batch(len(group), count, seconds))]
+        took: list[float] = []
+
+        def predict(data: Any, params: Any) -> Any:
+            begin = time.perf_counter()
+            try:
+                return self._scorer.predict(data, params)
+            finally:
+                took.append(time.perf_counter() - begin)
+
+        answers = self._batching.answer(group, predict)
+        shares = [group] if len(took) == 1 else [[request] for request in group]
+        parts = [
+            framing.pack(
+                0,
+                framing.BATCH,
+                framing.pack_batch(len(share), sum(request.rows for request in share), seconds),
+            )
+            for share, seconds in zip(shares, took[-len(shares) :], strict=False)
+        ]
         for request, result, error in answers:
             if error is None:
                 try:

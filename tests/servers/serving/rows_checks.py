@@ -54,6 +54,8 @@ def frames_come_back(data):
     rows = [free.count_and_key(part, None)[0] for part in parts]
     whole = free.join(parts)
     for part, back in zip(parts, free.cut(whole, rows), strict=True):
+        assert free.same(back, part)
+        assert free.fingerprints(back) == free.fingerprints(free.copy(part))
         pd.testing.assert_frame_equal(back.reset_index(drop=True), part)
 
 
@@ -123,7 +125,45 @@ def results_without_a_row_for_each_row_are_not_cut():
     assert [len(part) for part in free.cut(pd.Series([1, 2, 3]), [2, 1])] == [2, 1]
 
 
+def results_are_the_same_but_for_rounding():
+    numbers = np.array([[1.0, 2.0], [3.0, np.nan]])
+    same = [
+        (numbers, numbers * (1 + 1e-12)),
+        (numbers.astype("f4"), (numbers * (1 + 1e-6)).astype("f4")),
+        (np.array([1.0, 1e-20]), np.array([1.0, 0.0])),
+        (pd.DataFrame({"a": [1.0], "b": ["x"]}), pd.DataFrame({"a": [1.0], "b": ["x"]})),
+        (pd.Series(["a", None]), pd.Series(["a", None])),
+        ([{"a": [1.0]}, None, "b"], [{"a": [1.0 + 1e-12]}, None, "b"]),
+        ({"a": numbers}, {"a": numbers.copy()}),
+    ]
+    assert all(free.same(*pair) for pair in same)
+    other = [
+        (numbers, numbers + 0.001),
+        (numbers, numbers[:, :1]),
+        (np.array([1, 2]), np.array([1, 3])),
+        (np.array(["a"]), np.array(["b"])),
+        (np.array([1.0]), np.array([np.nan])),
+        (pd.DataFrame({"a": [1.0]}), pd.DataFrame({"b": [1.0]})),
+        (pd.Series(["a", None]), pd.Series(["a", "None"])),
+        ([{"a": [1.0]}], [{"a": [1.5]}]),
+        ({"a": numbers}, {"b": numbers}),
+        (["a"], ["a", "b"]),
+    ]
+    assert not any(free.same(*pair) for pair in other)
+
+
+def rows_are_told_apart():
+    frame = pd.DataFrame({"a": [1, 1, 2], "b": ["x", "x", "x"]})
+    nested = pd.DataFrame({"a": [[1], [1], [2]]})
+    array = np.array([[1.0, 2.0], [1.0, 2.0], [1.0, 3.0]])
+    for data in (frame, nested, array, {"a": array, "b": array[:, :1]}):
+        first, second, third = free.fingerprints(data)
+        assert first == second != third
+
+
 frames_come_back()
+results_are_the_same_but_for_rounding()
+rows_are_told_apart()
 arrays_and_dicts_come_back()
 data_that_differs_is_not_joined()
 each_request_is_held_to_the_signature_by_itself()

@@ -182,11 +182,11 @@ def test_batched_answers_are_those_of_an_unbatched_server(serve, gate):
     contents[11]["params"] = {"factor": 5.0}
     contents[13]["dataframe_split"]["columns"] = ["number"]
 
-    def ask(server):
+    def ask(server, times=1):
         # The first keeps the model busy until the others queue.
         with ThreadPoolExecutor(41) as pool:
             pool.submit(server.act, gate.ask)
-            gate.reached(server)
+            gate.reached(server, times)
             asked = [pool.submit(server.invoke, content) for content in contents]
             wait_for(lambda: server.metric("schnitzel_requests_in_flight") > 38, "a queue")
             gate.open()
@@ -194,10 +194,16 @@ def test_batched_answers_are_those_of_an_unbatched_server(serve, gate):
         gate.close()
         return [(a.status_code, a.json().get("predictions", a.status_code)) for a in answers]
 
-    together, alone = ask(batched), ask(single)
-    assert together == alone
-    assert [status for status, _ in together].count(200) == 38
-    assert batched.metric("schnitzel_batch_requests_count") < 20
+    tried, alone = ask(batched), ask(single)
+    assert tried == alone
+    assert [status for status, _ in tried].count(200) == 38
+    calls = batched.metric("schnitzel_batch_requests_count")
+    assert calls >= 39
+    wait_for(lambda: batched.state["batching"] == "on", "a model trusted with batches")
+    assert batched.metric("schnitzel_batching_rows_compared") >= 32
+    assert ask(batched, times=2) == alone
+    assert batched.metric("schnitzel_batch_requests_count") < calls + 20
+    assert single.state["batching"] == "off"
     assert single.metric("schnitzel_batch_requests_count") >= 39
 
 
@@ -211,6 +217,8 @@ def test_a_model_without_a_row_for_each_row_is_answered_singly(serve):
         answers = list(pool.map(ask, map(float, range(40))))
     assert [a.json()["predictions"] for a in answers] == [[float(n)] * 3 for n in range(40)]
     wait_for(lambda: "batching is off for this model" in server.log, "a word in the log")
+    wait_for(lambda: server.state["batching"] == "off", "the same in its state")
+    assert server.metric("schnitzel_batching_trusted") == 0
 
 
 # -- slow, dying and hungry models

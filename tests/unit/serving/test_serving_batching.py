@@ -1,24 +1,37 @@
 """Plain lists as data: what one request gets must not depend on what else is waiting."""
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from serving.worker.batching import Batching, Waiting
+from serving.worker import batching as module
+from serving.worker.batching import EVIDENCE, Batching, Waiting
 
 
-def join(parts):
-    return [row for part in parts for row in part]
+class Lists:
+    """Data of a request, and results: a list of rows."""
+
+    def join(self, parts):
+        return [row for part in parts for row in part]
+
+    def cut(self, result, rows):
+        if len(result) != sum(rows):
+            return None
+        ends = [sum(rows[: place + 1]) for place in range(len(rows))]
+        return [result[end - count : end] for end, count in zip(ends, rows, strict=True)]
+
+    def copy(self, data):
+        return list(data)
+
+    def same(self, one, other):
+        return one == other
+
+    def fingerprints(self, data):
+        return data
 
 
-def cut(result, rows):
-    if len(result) != sum(rows):
-        return None
-    ends = [sum(rows[: place + 1]) for place in range(len(rows))]
-    return [result[end - count : end] for end, count in zip(ends, rows, strict=True)]
-
-
-def batching(*, enabled=True, max_rows=8):
-    return Batching(enabled=enabled, max_rows=max_rows, join=join, cut=cut)
+def batching(*, enabled=True, max_rows=8, trusted=True):
+    return Batching(enabled=enabled, max_rows=max_rows, data=Lists(), trusted=trusted)
 
 
 def waiting(place, data, key="same", params=None):
@@ -56,12 +69,13 @@ def run(sent, **settings):
         for request, result, error in batches.answer(batches.take(queue), model):
             assert request.id not in answers
             answers[request.id] = result if error is None else str(error)
+        batches.examine(model)
     return answers, model
 
 
-@given(requests, st.integers(1, 20))
-def test_batched_answers_are_those_of_requests_asked_alone(sent, max_rows):
-    together, model = run(sent, max_rows=max_rows)
+@given(requests, st.integers(1, 20), st.booleans())
+def test_batched_answers_are_those_of_requests_asked_alone(sent, max_rows, trusted):
+    together, model = run(sent, max_rows=max_rows, trusted=trusted)
     alone, _ = run(sent, enabled=False)
     assert together == alone
     assert len(together) == len(sent)
@@ -104,17 +118,87 @@ def test_one_bad_request_fails_alone():
     assert batches.enabled
 
 
-def test_a_model_that_cannot_take_batches_is_not_asked_again():
-    def one_row_only(data, params):
-        if len(data) > 1:
-            raise ValueError("one row only")
-        return data
+def ask(batches, model, *requests):
+    """Ask for these lists of rows, which wait together; their answers, and what comes after."""
+    answers = batches.answer([waiting(place, rows) for place, rows in enumerate(requests)], model)
+    batches.examine(model)
+    return [result if error is None else str(error) for _, result, error in answers]
 
-    batches = batching()
-    answers = batches.answer([waiting(0, [1]), waiting(1, [2])], one_row_only)
-    assert [result for _, result, _ in answers] == [[1], [2]]
+
+def test_a_model_is_asked_singly_until_it_answered_enough_rows_alike():
+    model, batches = Model(), batching(trusted=False, max_rows=100)
+    for row in range(0, EVIDENCE, 2):
+        assert not batches.trusted
+        model.asked.clear()
+        assert ask(batches, model, [row], [row + 1]) == [[row + 1], [row + 2]]
+        assert model.asked == [[row], [row + 1], [row, row + 1]]
+    assert batches.trusted
+    assert batches.said == [f"batching is on: {EVIDENCE} rows were answered alike"]
+    model.asked.clear()
+    assert ask(batches, model, [1], [2]) == [[2], [3]]
+    assert model.asked == [[1, 2]]
+
+
+def test_the_same_row_again_is_no_evidence():
+    batches = batching(trusted=False)
+    for _ in range(EVIDENCE):
+        ask(batches, Model(), [1], [2])
+    assert batches.compared == 2
+    assert not batches.trusted
+
+
+def only_one_row(data, _):
+    if len(data) > 1:
+        raise ValueError("one row only")
+    return data
+
+
+def always_three_rows(data, _):
+    return [sum(data)] * 3
+
+
+def share_of_all(data, _):
+    return [row / sum(data) for row in data]
+
+
+@pytest.mark.parametrize("model", [only_one_row, always_three_rows, share_of_all])
+@pytest.mark.parametrize("requests", [2, 3, 4])
+def test_a_model_whose_answers_depend_on_the_batch_never_answers_one(model, requests):
+    batches = batching(trusted=False)
+    for first in range(1, 40):
+        asked = [[first + more] for more in range(requests)]
+        assert ask(batches, model, *asked) == [model(rows, None) for rows in asked]
     assert not batches.enabled
     assert "batching is off for this model" in batches.said[0]
+    assert len(batches.said) == 1
+
+
+def test_a_model_that_changes_what_it_is_given_is_compared_on_what_was_sent():
+    def changing(data, _):
+        data[:] = [row + 1 for row in data]
+        return list(data)
+
+    batches = batching(trusted=False)
+    for row in range(EVIDENCE):
+        ask(batches, changing, [row], [row + 1])
+    assert batches.trusted
+
+
+def test_a_trusted_model_is_still_compared_now_and_then(monkeypatch):
+    monkeypatch.setattr(module, "CHECK_EVERY", 3)
+    batches = batching()
+    for _ in range(2):
+        ask(batches, share_of_all, [1], [3])
+    assert batches.trusted
+    ask(batches, share_of_all, [1], [3])
+    assert not batches.enabled
+    assert "not those that it gives to each request alone" in batches.said[0]
+
+
+def test_a_trusted_model_that_fails_a_batch_answers_each_request_and_gets_no_other():
+    batches = batching()
+    assert ask(batches, only_one_row, [1], [2]) == [[1], [2]]
+    assert not batches.enabled
 
 
 def test_a_model_whose_answer_has_other_rows_is_never_batched():
