@@ -80,7 +80,7 @@ def test_null_in_a_later_layer_takes_a_bound_away() -> None:
         ({"resources": {"memory": "2 potatoes"}}, "'512Mi' or '2Gi'", "Memory of one replica"),
         ({"resources": "lots"}, "resources should be a mapping", "What one replica may use"),
         ({"runtime": "triton"}, "runtime should be 'mlflow'", "What serves it"),
-        ({"batching": {"enabled": "perhaps"}}, "should be true or false", "join requests"),
+        ({"batching": {"enabled": "perhaps"}}, "should be true or false", "share a call"),
     ],
 )
 def test_a_wrong_field_is_named_with_its_layer_and_a_remedy(
