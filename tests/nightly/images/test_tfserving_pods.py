@@ -165,7 +165,7 @@ def test_a_pod_ends_without_losing_a_request_and_without_being_killed(serve):
     try:
         with ThreadPoolExecutor(1) as pool:
             asked = pool.submit(infer, served, "spins", "INT64", [SPINS])
-            under_way = "schnitzel_requests_in_flight 2"
+            under_way = "schnitzel_requests_in_flight 1"
             wait_for(lambda: under_way in served.client.get("/metrics").text, "a request under way")
             served.kubectl("delete", "pod", pod, "--wait=false")
             assert asked.result(120).json()["outputs"][0]["data"] == [SPINS]

@@ -224,7 +224,7 @@ def test_a_request_in_tensorflow_serving_when_it_dies_is_answered(front, own_sta
     with ThreadPoolExecutor(1) as pool:
         asked = pool.submit(server.infer, tensor("times", "INT64", [1], [10**12]))
         wait_for(
-            lambda: server.metric("schnitzel_requests_in_flight") >= 2, "the request under way"
+            lambda: server.metric("schnitzel_requests_in_flight") >= 1, "the request under way"
         )
         standin.running.signal(signal.SIGKILL)
         answer = asked.result(60)
@@ -241,7 +241,7 @@ def test_no_request_is_lost_at_the_end(front, tensorflow_serving):
     with ThreadPoolExecutor(1) as pool:
         asked = pool.submit(server.infer, tensor("times", "INT64", [1], [SPINS]))
         wait_for(
-            lambda: server.metric("schnitzel_requests_in_flight") >= 2, "the request under way"
+            lambda: server.metric("schnitzel_requests_in_flight") >= 1, "the request under way"
         )
         server.popen.send_signal(signal.SIGTERM)
         wait_for(lambda: server.client.get("/v2/health/ready").status_code == 503, "draining")

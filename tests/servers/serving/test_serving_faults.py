@@ -182,13 +182,15 @@ def test_batched_answers_are_those_of_an_unbatched_server(serve, gate):
     contents[11]["params"] = {"factor": 5.0}
     contents[13]["dataframe_split"]["columns"] = ["number"]
 
-    def ask(server, times=1):
+    def ask(server, contents=contents, times=1):
         # The first keeps the model busy until the others queue.
         with ThreadPoolExecutor(41) as pool:
             pool.submit(server.act, gate.ask)
             gate.reached(server, times)
             asked = [pool.submit(server.invoke, content) for content in contents]
-            wait_for(lambda: server.metric("schnitzel_requests_in_flight") > 38, "a queue")
+            wait_for(
+                lambda: server.metric("schnitzel_requests_in_flight") > len(contents), "a queue"
+            )
             gate.open()
             answers = [each.result() for each in asked]
         gate.close()
@@ -201,7 +203,8 @@ def test_batched_answers_are_those_of_an_unbatched_server(serve, gate):
     assert calls >= 39
     wait_for(lambda: batched.state["batching"] == "on", "a model trusted with batches")
     assert batched.metric("schnitzel_batching_rows_compared") >= 32
-    assert ask(batched, times=2) == alone
+    # Without the one that raises, for which all that share its call are asked once more.
+    assert ask(batched, contents[:7] + contents[8:], times=2) == alone[:7] + alone[8:]
     assert batched.metric("schnitzel_batch_requests_count") < calls + 20
     assert single.state["batching"] == "off"
     assert single.metric("schnitzel_batch_requests_count") >= 39
@@ -330,7 +333,7 @@ def test_after_sigterm_it_is_not_ready_but_answers_until_what_is_in_flight_is_do
         )
         assert server.client.get("/v2/health/live").status_code == 200
         late = pool.submit(server.act, "late")
-        wait_for(lambda: server.metric("schnitzel_requests_in_flight") > 2, "one that comes late")
+        wait_for(lambda: server.metric("schnitzel_requests_in_flight") > 1, "one that comes late")
         gate.open()
         assert [slow.result().status_code, late.result().status_code] == [200, 200]
     assert server.wait() == 0
@@ -341,7 +344,7 @@ def test_draining_ends_after_its_time(serve):
     worker = server.state["worker_pid"]
     with ThreadPoolExecutor(1) as pool:
         slow = pool.submit(server.act, "sleep", 3600)
-        wait_for(lambda: server.metric("schnitzel_requests_in_flight") > 1, "a busy model")
+        wait_for(lambda: server.metric("schnitzel_requests_in_flight") == 1, "a busy model")
         server.popen.send_signal(signal.SIGTERM)
         assert server.wait() == 0
         assert not lives(worker)
@@ -363,7 +366,7 @@ def test_the_worker_dies_with_a_front_that_was_killed_even_while_busy(serve):
     worker = server.state["worker_pid"]
     with ThreadPoolExecutor(1) as pool:
         slow = pool.submit(server.act, "sleep", 3600)
-        wait_for(lambda: server.metric("schnitzel_requests_in_flight") > 1, "a busy model")
+        wait_for(lambda: server.metric("schnitzel_requests_in_flight") >= 1, "a busy model")
         server.popen.kill()
         server.wait()
         wait_for(lambda: not lives(worker), "the worker gone")

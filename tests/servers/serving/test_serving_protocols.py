@@ -221,7 +221,7 @@ def test_a_body_that_is_too_large_is_a_413_with_and_without_its_length(iris):
 @pytest.mark.parametrize("path", ["/invocations", "/v2/models/iris/infer"])
 def test_a_gzipped_body_is_decoded_within_the_limit_and_other_encodings_are_refused(iris, path):
     if path == "/invocations":
-        content = json.dumps({"inputs": ROWS}).encode()
+        content = json.dumps({"dataframe_split": {"columns": IRIS, "data": ROWS}}).encode()
     else:
         content = json.dumps({"inputs": [tensor("x", "FP64", [2, 4], ROWS)]}).encode()
 

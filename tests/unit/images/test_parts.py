@@ -182,10 +182,10 @@ def test_all_images_share_their_first_layers():
 def test_every_requirement_has_its_hashes(name):
     text = (ROOT / f"requirements/{name}.txt").read_text()
     entries = re.findall(r"^[a-z0-9].*?(?=^[a-z0-9]|\Z)", text, re.MULTILINE | re.DOTALL)
-    assert len(entries) > 5
+    assert len(entries) >= 5
     assert not [entry for entry in entries if "==" not in entry or "--hash=sha256:" not in entry]
 
 
 def test_the_servers_image_has_nothing_of_the_command_lines():
     text = (ROOT / "requirements/serving.txt").read_text()
-    assert not re.search(r"^(typer|rich|httpx|pydantic)==", text, re.MULTILINE)
+    assert not re.search(r"^(typer|rich|httpx|pydantic|click|uvicorn)==", text, re.MULTILINE)

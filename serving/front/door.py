@@ -1,0 +1,134 @@
+"""Listening sockets, the connections that they brought, and what all of them may take."""
+
+from __future__ import annotations
+
+import asyncio
+from functools import partial
+from typing import TYPE_CHECKING, NamedTuple, Protocol
+
+if TYPE_CHECKING:
+    import socket
+    from collections.abc import Callable, Coroutine, Iterable
+    from typing import Any
+
+    from serving.protocols.answer import Answer
+
+Headers = list[tuple[bytes, bytes]]
+LOOK_EVERY = 0.5
+
+
+class Limits(NamedTuple):
+    """What a client may take, in bytes, seconds and numbers.
+
+    Attributes:
+        body: bytes of one body.
+        held: bytes of all bodies that were not answered yet.
+        head: bytes of a request's head, and of anything else between two pieces of a body.
+        headers: fields of one head.
+        head_seconds: from the first byte of a head to its last.
+        idle_seconds: between two requests; longer than gateways keep idle connections (Traefik:
+            90 s), else one may send its request into a connection that was just closed.
+        connections: open at once.
+        grace: seconds that anything may take before `rate` is asked for.
+        rate: bytes a second that a body, or the reading of an answer, must make on average.
+    """
+
+    body: int
+    held: int
+    head: int = 65_536
+    headers: int = 100
+    head_seconds: float = 10.0
+    idle_seconds: float = 150.0
+    connections: int = 1_000
+    grace: float = 30.0
+    rate: int = 50_000
+
+
+class Request(NamedTuple):
+    """A request, whole; its path as it came, percent-encoded."""
+
+    method: bytes
+    path: bytes
+    query: bytes
+    headers: Headers
+    body: bytes
+
+    def header(self, name: bytes) -> bytes:
+        """Return the value of the first header `name` (lower case), empty if there is none."""
+        return next((value for key, value in self.headers if key == name), b"")
+
+
+class Application(Protocol):
+    """What answers requests."""
+
+    def answer(self, request: Request) -> Answer | Coroutine[Any, Any, Answer]:
+        """Answer at once, or later; cancelled if the client leaves meanwhile."""
+
+    def refuse(self, path: bytes, status: int, message: str) -> Answer:
+        """Say why a request is not taken, in the words of what is at `path`."""
+
+
+class Visitor(Protocol):
+    """A connection, as its door sees it."""
+
+    def look(self, now: float) -> None:
+        """End it if it has taken too long."""
+
+    def close_if_idle(self) -> None:
+        """Close it unless it is being asked something."""
+
+    def abort(self) -> None:
+        """Close it at once."""
+
+
+class Door:
+    """Listening sockets and their connections."""
+
+    def __init__(
+        self,
+        application: Application,
+        limits: Limits,
+        connect: Callable[[Door], asyncio.Protocol],
+    ) -> None:
+        self.application, self.limits, self._connect = application, limits, connect
+        self.connections: set[Visitor] = set()
+        self.held = 0
+        self.draining = False
+        """Whether connections end with the next answer, so that clients go elsewhere."""
+        self._servers: list[asyncio.Server] = []
+        self._sockets: list[socket.socket] = []
+        self._sweeper: asyncio.Task[None] | None = None
+
+    async def open(self, sockets: Iterable[socket.socket]) -> None:
+        """Begin to accept."""
+        loop = asyncio.get_running_loop()
+        self._sockets = list(sockets)
+        for each in self._sockets:
+            self._servers.append(await loop.create_server(partial(self._connect, self), sock=each))
+        self._sweeper = loop.create_task(self._sweep())
+
+    async def close(self, seconds: float) -> None:
+        """Accept no more, wait for answers under way for so long, and end the rest."""
+        self.draining = True
+        for server in self._servers:
+            server.close()
+        for each in self._sockets:
+            each.close()
+        for connection in list(self.connections):
+            connection.close_if_idle()
+        deadline = asyncio.get_running_loop().time() + seconds
+        while self.connections and asyncio.get_running_loop().time() < deadline:  # noqa: ASYNC110
+            await asyncio.sleep(0.02)
+        for connection in list(self.connections):
+            connection.abort()
+        if self._sweeper is not None:
+            self._sweeper.cancel()
+
+    async def _sweep(self) -> None:
+        """Look now and then for connections whose time is up: cheaper than a timer for each."""
+        loop = asyncio.get_running_loop()
+        while True:
+            await asyncio.sleep(LOOK_EVERY)
+            now = loop.time()
+            for connection in list(self.connections):
+                connection.look(now)

@@ -1,0 +1,302 @@
+"""HTTP/1.1 at the door: bytes come in, requests go to the application, its answers go out.
+
+Whatever a client can make large, many or slow has a bound here, and each bound its status and its
+sentence. The parsing is llhttp's, strict (httptools); what it cannot know is what this adds.
+https://www.rfc-editor.org/rfc/rfc9112
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from enum import Enum, auto
+from functools import partial
+from http import HTTPStatus
+from typing import TYPE_CHECKING
+
+import httptools
+
+from serving.front.door import Headers, Request
+from serving.protocols.answer import Answer
+
+if TYPE_CHECKING:
+    from serving.front.door import Door
+
+PHRASES = {status.value: status.phrase.encode() for status in HTTPStatus}
+CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
+MIB = 2**20
+PIPELINED = 100
+"""Requests of one connection that may wait for the one before."""
+
+
+class _Refused(Exception):  # noqa: N818 - it is an answer
+    def __init__(self, status: int, message: str) -> None:
+        super().__init__(message)
+        self.status = status
+
+
+class _Phase(Enum):
+    IDLE = auto()  # nothing of a request has come
+    HEAD = auto()
+    BODY = auto()
+    DEAF = auto()  # it is being closed: what still comes is thrown away
+
+
+class Connection(asyncio.Protocol):
+    """One connection; its requests are answered one after the other."""
+
+    def __init__(self, door: Door) -> None:
+        self._door, self._limits = door, door.limits
+        self._loop = asyncio.get_running_loop()
+        self._transport: asyncio.Transport | None = None
+        self._parser = httptools.HttpRequestParser(self)
+        self._phase = _Phase.IDLE
+        self._since = self._loop.time()
+        self._silent = 0
+        self._received = 0
+        self._waiting: deque[tuple[Request | Answer, bool]] = deque()
+        """Requests, and refusals in their place; and whether the connection goes on after each."""
+        self._task: asyncio.Task[Answer] | None = None
+        self._held = 0
+        self._writing: tuple[float, int] | None = None
+        """Since when, and how much, the client has not read."""
+        self._clear()
+
+    def _clear(self) -> None:
+        self._target = b""
+        self._headers: Headers = []
+        self._parts: list[bytes] = []
+        self._size = 0
+
+    # -- asyncio's side
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Take it in, unless there are too many."""
+        self._transport = transport  # type: ignore[assignment]
+        full = len(self._door.connections) >= self._limits.connections
+        self._door.connections.add(self)
+        if full:
+            self._refuse(503, "there are too many connections: try again")
+            self._go_on()
+
+    def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002 - asyncio's signature
+        """Forget it, and what it waits for."""
+        self._transport = None
+        self._door.connections.discard(self)
+        self._release(self._held)
+        self._waiting.clear()
+        if self._task is not None:
+            self._task.cancel()
+
+    def data_received(self, data: bytes) -> None:
+        """Parse what came, in pieces so small that no head can grow beyond its bound."""
+        view = memoryview(data)
+        while view and self._phase is not _Phase.DEAF:
+            room = self._limits.head // (1 if self._phase is _Phase.BODY else 8)
+            piece, view = view[:room], view[room:]
+            self._silent += len(piece)
+            try:
+                self._parser.feed_data(piece)
+                self._check_silence()
+            except httptools.HttpParserCallbackError as error:
+                found = error.__context__
+                refused = found if isinstance(found, _Refused) else _Refused(400, str(error))
+                self._refuse(refused.status, str(refused))
+            except httptools.HttpParserError as error:
+                self._refuse(400, f"this is not an HTTP/1.1 request: {error}")
+            except _Refused as refused:
+                self._refuse(refused.status, str(refused))
+        if self._phase is _Phase.DEAF:
+            self._received += len(view)
+            if self._received > 4 * self._limits.body + MIB:
+                self.abort()
+                return
+        self._go_on()
+
+    def pause_writing(self) -> None:
+        """Note that the client does not read as fast as is written."""
+        if self._transport is not None:
+            waiting = self._transport.get_write_buffer_size()
+            self._writing = (self._loop.time(), waiting)
+
+    def resume_writing(self) -> None:
+        """The client has read nearly all."""
+        self._writing = None
+
+    # -- the parser's side
+
+    def on_message_begin(self) -> None:
+        """Begin a head."""
+        self._clear()
+        self._phase, self._since, self._silent = _Phase.HEAD, self._loop.time(), 0
+
+    def on_url(self, url: bytes) -> None:
+        """Keep a piece of the target."""
+        self._target += url
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        """Keep a header; a trailer is counted, and dropped."""
+        if len(self._headers) >= self._limits.headers:
+            raise _Refused(431, f"the request has more than {self._limits.headers} headers")
+        self._headers.append((name.lower() if self._phase is _Phase.HEAD else b"", value))
+
+    def on_headers_complete(self) -> None:
+        """Look at the head before anything of the body is waited for."""
+        self._phase, self._silent = _Phase.BODY, 0
+        self._since, self._received = self._loop.time(), 0
+        if self._parser.should_upgrade():
+            raise _Refused(400, "the protocol cannot be changed: leave the Upgrade header out")
+        hosts = sum(1 for name, _ in self._headers if name == b"host")
+        if hosts > 1 or (hosts == 0 and self._parser.get_http_version() == "1.1"):
+            raise _Refused(400, "the request must have one Host header")
+        length = next((v for name, v in self._headers if name == b"content-length"), b"0")
+        self._take(int(length), declared=True)
+        expects = next((v for name, v in self._headers if name == b"expect"), b"")
+        if expects and expects.lower() != b"100-continue":
+            raise _Refused(417, "only 'Expect: 100-continue' is known")
+        if expects and self._transport is not None and not self._busy:
+            self._transport.write(CONTINUE)
+
+    def on_body(self, body: bytes) -> None:
+        """Keep a piece of the body."""
+        self._silent = 0
+        self._received += len(body)
+        self._take(len(body))
+        self._parts.append(body)
+
+    def on_message_complete(self) -> None:
+        """Put the request into its connection's queue."""
+        if len(self._waiting) >= PIPELINED:
+            raise _Refused(400, f"more than {PIPELINED} requests were sent before an answer")
+        path, _, query = self._target.partition(b"?")
+        request = Request(
+            self._parser.get_method(), path, query, self._headers, b"".join(self._parts)
+        )
+        self._waiting.append((request, self._parser.should_keep_alive()))
+        self._phase, self._since, self._silent = _Phase.IDLE, self._loop.time(), 0
+        self._clear()  # what it holds is the request's now
+
+    def _take(self, size: int, *, declared: bool = False) -> None:
+        """Make room for so much of a body, or refuse it; one whose length is declared, at once."""
+        limit, door = self._limits, self._door
+        if self._size + size > limit.body:
+            most = f"{limit.body} bytes, the most that is taken"
+            raise _Refused(413, f"the body is larger than {most}")
+        if door.held + size > limit.held:
+            raise _Refused(503, "too many requests wait for their answer: try again")
+        if not declared:
+            self._size += size
+            self._held += size
+            door.held += size
+
+    def _check_silence(self) -> None:
+        if self._silent < self._limits.head:
+            return
+        if self._phase is _Phase.BODY:
+            raise _Refused(400, "the chunks of the body carry too much beside it")
+        raise _Refused(431, f"the request's head is larger than {self._limits.head} bytes")
+
+    # -- answering
+
+    @property
+    def _busy(self) -> bool:
+        return self._task is not None or bool(self._waiting)
+
+    def _refuse(self, status: int, message: str) -> None:
+        """Answer in place of a request that is not taken, and close after it."""
+        path = self._target.partition(b"?")[0]
+        self._waiting.append((self._door.application.refuse(path, status, message), False))
+        self._phase, self._received = _Phase.DEAF, 0
+        self._release(self._size)
+        self._clear()
+
+    def _go_on(self) -> None:
+        """Answer what waits, until one takes time; read on only while nothing else waits."""
+        while self._task is None and self._waiting and self._transport is not None:
+            next_, keep = self._waiting.popleft()
+            if isinstance(next_, Answer):
+                self._send(next_, b"GET", keep=keep)
+                continue
+            answer = self._door.application.answer(next_)
+            if isinstance(answer, Answer):
+                self._send(answer, next_.method, keep=keep, size=len(next_.body))
+                continue
+            self._task = self._loop.create_task(answer)
+            self._task.add_done_callback(partial(self._answered, request=next_, keep=keep))
+        if self._transport is not None and not self._transport.is_closing():
+            if self._waiting and self._transport.is_reading():
+                self._transport.pause_reading()
+            elif not self._waiting and not self._transport.is_reading():
+                self._transport.resume_reading()
+
+    def _answered(self, task: asyncio.Task[Answer], request: Request, *, keep: bool) -> None:
+        self._task = None
+        if task.cancelled() or self._transport is None:
+            return
+        self._send(task.result(), request.method, keep=keep, size=len(request.body))
+        self._go_on()
+
+    def _send(self, answer: Answer, method: bytes, *, keep: bool, size: int = 0) -> None:
+        assert self._transport is not None  # noqa: S101 - the callers looked
+        self._release(size)
+        keep = keep and not self._door.draining
+        head = [b"HTTP/1.1 %d %b" % (answer.status, PHRASES.get(answer.status, b""))]
+        head += [b"%b: %b" % header for header in answer.headers]
+        head.append(b"content-type: " + answer.content_type)
+        head.append(b"content-length: %d" % len(answer.body))
+        if not keep:
+            head.append(b"connection: close")
+        body = b"" if method == b"HEAD" else answer.body
+        self._transport.write(b"\r\n".join((*head, b"", body)))
+        self._since = self._loop.time()
+        if not keep:
+            self._waiting.clear()
+            self._close()
+
+    def _close(self) -> None:
+        """Close once the answer has been read: one that is closed on while it sends reads none."""
+        if self._transport is None:
+            return
+        unfinished = self._phase in (_Phase.HEAD, _Phase.BODY, _Phase.DEAF)
+        if unfinished and self._transport.can_write_eof():
+            self._phase, self._received = _Phase.DEAF, 0
+            self._transport.write_eof()
+        else:
+            self._transport.close()
+
+    def _release(self, size: int) -> None:
+        self._held -= size
+        self._door.held -= size
+
+    # -- time
+
+    def look(self, now: float) -> None:
+        """End it if it has taken too long."""
+        limits = self._limits
+        if (
+            self._writing is not None
+            and now > self._writing[0] + limits.grace + self._writing[1] / limits.rate
+        ):
+            self.abort()  # it does not read its answer
+            return
+        waited = now - self._since
+        match self._phase:
+            case _Phase.HEAD if waited > limits.head_seconds:
+                self._refuse(408, f"the head was not whole within {limits.head_seconds:g} s")
+            case _Phase.BODY if waited > limits.grace + self._received / limits.rate:
+                self._refuse(408, "the body came too slowly")
+            case _Phase.IDLE if not self._busy and waited > limits.idle_seconds:
+                self.abort()
+            case _Phase.DEAF if not self._busy and waited > limits.grace:
+                self.abort()
+        self._go_on()
+
+    def close_if_idle(self) -> None:
+        """Close it unless it is being asked something."""
+        if self._phase is _Phase.IDLE and not self._busy and self._transport is not None:
+            self._transport.close()
+
+    def abort(self) -> None:
+        """Close it at once."""
+        if self._transport is not None:
+            self._transport.abort()

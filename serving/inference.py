@@ -1,0 +1,130 @@
+"""Answer questions in any protocol with the model. HTTP is one door to this room."""
+
+from __future__ import annotations
+
+import json
+import traceback
+from typing import TYPE_CHECKING, NamedTuple
+
+from serving.backends.base import Unavailable
+from serving.protocols import mlflow, oip
+from serving.protocols.answer import Answer
+from serving.protocols.arrange import BadInput
+from serving.telemetry import log
+from serving.telemetry.redact import shown
+from serving.worker import framing
+
+if TYPE_CHECKING:
+    from serving.backends.base import Backend, Loaded
+    from serving.predictor import Predictor
+    from serving.worker.framing import Frame
+
+INFER, INVOCATIONS = "infer", "invocations"
+RETRY = ((b"retry-after", b"1"),)
+_JSON_KINDS = frozenset(
+    # The last is what curl calls everything that it is not told the type of.
+    {b"", b"application/json", b"text/json", b"application/x-www-form-urlencoded"}
+)
+
+
+class Question(NamedTuple):
+    """What somebody asks the model.
+
+    Attributes:
+        protocol: INFER (Open Inference Protocol) or INVOCATIONS (MLflow's).
+        id: the request's own, or one that was made for it.
+    """
+
+    protocol: str
+    content_type: bytes
+    body: bytes
+    id: str
+
+
+class Inference:
+    """A backend and what is known of its model; both come while the server already listens."""
+
+    def __init__(self, predictor: Predictor) -> None:
+        self._predictor = predictor
+        self.backend: Backend | None = None
+        self.model: Loaded | None = None
+
+    @property
+    def ready(self) -> bool:
+        """Whether the model can be asked."""
+        return self.backend is not None and self.backend.ready
+
+    async def answer(self, question: Question) -> Answer:
+        """Answer a question, in its own protocol, whatever comes of it."""
+        where = question.protocol
+        if self.backend is None or self.model is None or not self.backend.ready:
+            return not_ready(where)
+        ask = self._infer if where == INFER else self._invocations
+        try:
+            return await ask(self.backend, self.model, question)
+        except BadInput as error:
+            return failed(where, 400, str(error))
+        except (TimeoutError, Unavailable) as error:
+            return self.no_answer(where, error)
+
+    def no_answer(self, where: str, error: TimeoutError | Unavailable) -> Answer:
+        """Say that what has the model did not answer."""
+        if isinstance(error, TimeoutError):
+            seconds = self._predictor.timeout_seconds
+            return failed(where, 504, f"the model did not answer within {seconds:g} s")
+        return failed(where, 503, str(error))._replace(headers=RETRY)
+
+    async def _invocations(self, backend: Backend, _model: Loaded, question: Question) -> Answer:
+        payload = mlflow.question(question.content_type, question.body)
+        frame = await backend.ask(framing.INVOKE, payload)
+        if frame.kind != framing.ANSWER:
+            return _raised(INVOCATIONS, frame)
+        status, content_type, answer = mlflow.answer(frame)
+        return Answer(status, answer, content_type)
+
+    async def _infer(self, backend: Backend, model: Loaded, question: Question) -> Answer:
+        kind = question.content_type.partition(b";")[0].strip().lower()
+        if kind not in _JSON_KINDS and not kind.endswith(b"+json"):
+            said = f"content type {kind.decode('latin-1')[:80]!r} is not known"
+            return failed(INFER, 415, f"{said}: send application/json")
+        asked = oip.question(question.body, model.signature)
+        frame = await backend.ask(framing.COLUMNS, asked.payload)
+        if frame.kind == framing.REJECTED:
+            said = json.loads(frame.payload)
+            return Answer(said["status"], oip.failure(_short(said["message"])))
+        if frame.kind != framing.RESULT:
+            return _raised(INFER, frame)
+        identifier = asked.id if asked.id is not None else question.id
+        name, version = self._predictor.model, self._predictor.model_version
+        return Answer(200, oip.answer(frame, name, version, identifier, asked.outputs))
+
+
+def failed(where: str, status: int, message: str, error_id: str | None = None) -> Answer:
+    """Say in the protocol of `where` what went wrong."""
+    if where == INVOCATIONS:
+        return Answer(status, mlflow.failure(status, message, error_id))
+    return Answer(status, oip.failure(message, error_id))
+
+
+def not_ready(where: str) -> Answer:
+    """Say that there is no model to ask."""
+    return failed(where, 503, "the model is not loaded")._replace(headers=RETRY)
+
+
+def broke(where: str, error: Exception) -> Answer:
+    """Answer for a fault of ours: what it was stands in the log, under the id that is told."""
+    trace = "".join(traceback.format_exception(error))
+    error_id = log.keep_traceback(f"{type(error).__name__}: {error}", trace)
+    return failed(where, 500, f"the server failed to answer (error {error_id})", error_id)
+
+
+def _raised(where: str, frame: Frame) -> Answer:
+    said = json.loads(frame.payload)
+    error_id = log.keep_traceback(said["message"], said["traceback"])
+    message = f"the model raised {shown(said['message'])[:300]} (error {error_id})"
+    return failed(where, 500, message, error_id)
+
+
+def _short(message: str) -> str:
+    """Return mlflow's reason without the data it repeats."""
+    return message.rpartition("Error: ")[2] if "Failed to enforce schema" in message else message
