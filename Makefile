@@ -44,7 +44,7 @@ check: $(VENV)/.dev ## style, types, layers, module length (seconds)
 	@ruff check
 	@ruff format --check
 	@mypy
-	@mypy --config-file tests/mypy.ini tests
+	@mypy --config-file tests/mypy.ini tests benchmarks
 	@lint-imports
 	@python scripts/module_length.py
 	@python scripts/no_addresses.py

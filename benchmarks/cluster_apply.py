@@ -55,9 +55,9 @@ from deployer.targets.kubernetes.render import Charts
 from deployer.targets.kubernetes.steady import Steady
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "k8s"))
-sys.path.insert(0, str(Path(__file__).parents[1] / "tests" / "support"))
+sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
 
-from cluster import second
+from support.systems.cluster import second
 from testcluster import builds
 
 ROOT = Path(__file__).parents[1]

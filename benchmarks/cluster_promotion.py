@@ -35,11 +35,11 @@ from deployer.targets.kubernetes.access import ClusterAccess, Session
 from deployer.targets.kubernetes.apierrors import ApiError
 from deployer.targets.kubernetes.connection import Client
 
-sys.path.insert(0, str(Path(__file__).parents[1] / "tests" / "support"))
+sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
 
-from cluster import cluster
-from cluster_platform import ClusterPlatform
-from models import log_models
+from support.models import log_models
+from support.platform.cluster import ClusterPlatform
+from support.systems.cluster import cluster
 
 EXAMPLE = "serving_input_example.json"
 LOADED = re.compile(r"model loaded: import ([\d.]+) s, load ([\d.]+) s")
@@ -206,7 +206,7 @@ def once(
     times = [began, intents["rollout"], *(stages[stage] for stage in STAGES)]
     times += [intents["shift"], ended]
     parts = [late - early for early, late in pairwise(times)]
-    return Round(*parts, imported, loaded, floor)
+    return Round(*parts, imported=imported, loaded=loaded, floor=floor)
 
 
 def first_answer(

@@ -14,20 +14,18 @@ import os
 import socket
 import statistics
 import sys
-import time
 from collections.abc import Awaitable, Callable
 from multiprocessing import get_context
 from multiprocessing.connection import Connection as Pipe
 
-import httptools
 import uvloop
+from http_load import load, post
 
 CONNECTIONS = 8
-REQUESTS = 20_000
+SECONDS = 2.0
 BODY = b'{"inputs": [[5.1, 3.5, 1.4, 0.2]]}' + b" " * 26
 SAID = b'{"predictions":[0]}'
-HEAD = b"POST /invocations HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\n"
-REQUEST = HEAD + b"content-length: %d\r\n\r\n" % len(BODY) + BODY
+REQUEST = post("/invocations", BODY)
 
 
 async def ours(listening: socket.socket) -> None:
@@ -97,44 +95,6 @@ def serve(name: str, pipe: Pipe) -> None:
     uvloop.run(run())
 
 
-class Client(asyncio.Protocol):
-    """One connection that asks again as soon as it is answered."""
-
-    def __init__(self, left: list[int], done: asyncio.Event) -> None:
-        self._left, self._done = left, done
-        self._parser = httptools.HttpResponseParser(self)
-
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Ask for the first time."""
-        self._transport = transport
-        self._ask()
-
-    def data_received(self, data: bytes) -> None:
-        """Read the answer."""
-        self._parser.feed_data(data)
-
-    def on_message_complete(self) -> None:
-        """Ask again."""
-        assert self._parser.get_status_code() == 200
-        self._ask()
-
-    def _ask(self) -> None:
-        if self._left[0] <= 0:
-            self._done.set()
-            self._transport.close()
-            return
-        self._left[0] -= 1
-        self._transport.write(REQUEST)  # type: ignore[attr-defined]
-
-
-async def load(port: int) -> None:
-    left, done = [REQUESTS], asyncio.Event()
-    loop = asyncio.get_running_loop()
-    for _ in range(CONNECTIONS):
-        await loop.create_connection(lambda: Client(left, done), "127.0.0.1", port)
-    await done.wait()
-
-
 def main(rounds: int) -> None:
     context = get_context("spawn")
     pipes: dict[str, Pipe] = {}
@@ -143,7 +103,7 @@ def main(rounds: int) -> None:
         pipes[name], theirs = context.Pipe()
         context.Process(target=serve, args=(name, theirs), daemon=True).start()
         ports[name] = pipes[name].recv()
-        uvloop.run(load(ports[name]))  # warms it up
+        load(ports[name], REQUEST, CONNECTIONS, 0.5)  # warms it up
 
     def used(name: str) -> float:
         pipes[name].send(True)
@@ -153,14 +113,14 @@ def main(rounds: int) -> None:
     rates: dict[str, list[float]] = {name: [] for name in SERVERS}
     for _ in range(rounds):
         for name in SERVERS:
-            before, began = used(name), time.perf_counter()
-            uvloop.run(load(ports[name]))
-            rates[name].append(REQUESTS / (time.perf_counter() - began))
-            taken[name].append((used(name) - before) / REQUESTS * 1e6)
+            before = used(name)
+            asked = load(ports[name], REQUEST, CONNECTIONS, SECONDS)
+            rates[name].append(asked.rate)
+            taken[name].append((used(name) - before) / len(asked.seconds) * 1e6)
     for pipe in pipes.values():
         pipe.send(False)
     base = statistics.median(taken["our door"])
-    print(f"{rounds} rounds of {REQUESTS:,} requests, {CONNECTIONS} connections\n")
+    print(f"{rounds} rounds of {SECONDS:g} s, {CONNECTIONS} connections\n")
     print(f"{'server':10}{'CPU us a request':>18}{'to ours':>9}{'requests a second':>19}")
     for name in SERVERS:
         cost, rate = statistics.median(taken[name]), statistics.median(rates[name])

@@ -18,12 +18,12 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-sys.path.insert(0, str(Path(__file__).parents[1] / "tests" / "support"))
+sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
 
 import httpx
 import psutil
-from models import log_models
-from platform_home import PlatformHome
+from support.models import log_models
+from support.platform.home import PlatformHome
 
 from deployer.registry import POLL_ROWS, Registry
 from deployer.rest import API, Rest

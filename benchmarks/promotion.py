@@ -22,10 +22,10 @@ from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).parents[1] / "tests" / "support"))
+sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
 
-from models import log_models
-from platform_home import PlatformHome
+from support.models import log_models
+from support.platform.home import PlatformHome
 
 ROOT = Path(__file__).parents[1]
 EXAMPLE = "serving_input_example.json"

@@ -51,6 +51,7 @@ class Reason(StrEnum):
     NOT_READY = "NotReady"
     NOT_READY_IN_TIME = "NotReadyInTime"
     WORKER_DIED = "WorkerDied"
+    HUNG = "Hung"
     CRASH_LOOP = "CrashLoop"
     STOPPING = "Stopping"
     FEWER_REPLICAS = "FewerReplicas"

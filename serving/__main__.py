@@ -3,8 +3,8 @@
     python -m serving PREDICTOR_JSON
     python -m serving URI FOLDER      (only fetches a model: serving/seldon/initializer.py)
 
-Exit codes: 0 asked to stop; 2 wrong use; 64 the model cannot be loaded, for good; 65 it keeps
-crashing; else a crash.
+Exit codes: 0 asked to stop; 2 wrong use; 64 the model cannot be loaded, for good; else a
+crash.
 """
 
 from __future__ import annotations

@@ -7,6 +7,7 @@ import traceback
 from typing import TYPE_CHECKING, NamedTuple
 
 from serving.backends.base import Unavailable
+from serving.backends.queue import Poisonous
 from serving.protocols import mlflow, oip
 from serving.protocols.answer import Answer
 from serving.protocols.arrange import BadInput
@@ -66,6 +67,9 @@ class Inference:
             return failed(where, 400, str(error))
         except (TimeoutError, Unavailable) as error:
             return self.no_answer(where, error)
+        except Poisonous:
+            said = "the model's process ended each time that it worked on this request"
+            return failed(where, 500, f"{said}: it is not asked again")
 
     def no_answer(self, where: str, error: TimeoutError | Unavailable) -> Answer:
         """Say that what has the model did not answer."""

@@ -1,12 +1,9 @@
-"""Questions for the worker go in; futures of its answers come out.
-
-The front's end of the socket, on the event loop.
-"""
+"""Send questions to one worker, and take its answers. The front's end of the socket."""
 
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from serving.backends.base import Unavailable
 from serving.worker import framing
@@ -14,29 +11,43 @@ from serving.worker import framing
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from serving.backends.queue import Ticket
     from serving.worker.framing import Frame
+
+GROUPS = 2
+"""Groups of requests in the worker: one that it works on, and the next, so that it never waits."""
 
 
 class WorkerGone(Unavailable):
-    """The worker ended before it answered, or is not there."""
+    """The worker is not there."""
+
+
+class Call(NamedTuple):
+    """A call of the model under way: its requests, and since when (the loop's clock)."""
+
+    ids: frozenset[int]
+    since: float
 
 
 class Link(asyncio.Protocol):
     """One connection to one worker.
 
-    `on_news` gets frames that answer no request; `lost` is set at the end.
-
-    No answer can harm it: one whose request has gone (the client left, the time was up) is dropped.
-    An exception in data_received would make the event loop close the socket, and with it end the
+    `on_news` gets frames that answer no request, `on_room` is called when a group is answered;
+    `lost` is set at the end. No answer can harm it: one that nobody waits for is dropped. An
+    exception in data_received would make the event loop close the socket, and with it end the
     worker.
     """
 
-    def __init__(self, on_news: Callable[[Frame], None]) -> None:
-        self._on_news = on_news
+    def __init__(self, on_news: Callable[[Frame], None], on_room: Callable[[], None]) -> None:
+        self._on_news, self._on_room = on_news, on_room
+        self._loop = asyncio.get_running_loop()
         self._cutter = framing.Cutter()
-        self._waiting: dict[int, asyncio.Future[Frame]] = {}
         self._transport: asyncio.WriteTransport | None = None
+        self._asked: dict[int, Ticket] = {}
+        self._groups: list[set[int]] = []
         self._last = 0
+        self._suspects = False
+        self.call: Call | None = None
         self.lost = asyncio.Event()
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -46,43 +57,75 @@ class Link(asyncio.Protocol):
     def data_received(self, data: bytes) -> None:
         """Hand each answer to the request that waits for it, if one still does."""
         for frame in self._cutter.feed(data):
-            if frame.id == 0:
+            if frame.kind == framing.CALLING:
+                ids = framing.unpack_ids(frame.payload)
+                self.call = Call(frozenset(ids), self._loop.time()) if ids is not None else None
+            elif frame.id == 0:
+                if frame.kind == framing.BATCH:
+                    self.call = None
                 self._on_news(frame)
-                continue
-            future = self._waiting.pop(frame.id, None)
-            if future is not None and not future.done():
-                future.set_result(frame)
+            else:
+                self._answered(frame)
 
     def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002 - asyncio's signature
-        """Tell everybody who waits that no answer will come."""
+        """Say that no answer will come."""
         self._transport = None
         self.lost.set()
-        waiting, self._waiting = self._waiting, {}
-        for future in waiting.values():
-            if not future.done():
-                future.set_exception(WorkerGone("the model's process ended before it answered"))
 
-    async def ask(self, kind: int, payload: bytes, seconds: float) -> Frame:
-        """Return the worker's answer, waited for `seconds` at most.
-
-        Raises TimeoutError (and tells the worker to forget it) or WorkerGone.
-        """
+    @property
+    def has_room(self) -> bool:
+        """Whether another group can be sent; none beside one that is suspected."""
         if self._transport is None or self._transport.is_closing():
+            return False
+        return len(self._groups) < (1 if self._suspects else GROUPS)
+
+    @property
+    def is_idle(self) -> bool:
+        """Whether the worker has been asked nothing."""
+        return not self._groups
+
+    def send(self, group: list[Ticket]) -> None:
+        """Ask the worker these requests."""
+        if self._transport is None:
             raise WorkerGone("the model's process is not running")
-        self._last += 1
-        request_id = self._last
-        future: asyncio.Future[Frame] = asyncio.get_running_loop().create_future()
-        self._waiting[request_id] = future
-        self._transport.write(framing.pack(request_id, kind, payload))
-        try:
-            async with asyncio.timeout(seconds):
-                return await future
-        finally:
-            # Not answered: the time was up or the client's task was cancelled; nobody needs it now.
-            if self._waiting.pop(request_id, None) is not None and self._transport is not None:
-                self._transport.write(framing.pack(request_id, framing.CANCEL))
+        self._suspects = any(ticket.deaths for ticket in group)
+        ids, parts = set(), []
+        for ticket in group:
+            self._last += 1
+            self._asked[self._last] = ticket
+            ids.add(self._last)
+            parts.append(framing.pack(self._last, ticket.kind, ticket.payload))
+        self._groups.append(ids)
+        self._transport.write(b"".join(parts))
+
+    def forget(self, ticket: Ticket) -> None:
+        """Tell the worker that nobody waits for a request any longer.
+
+        What it has not begun it leaves out, and says so; what it has, it answers to nobody.
+        """
+        found = next((id_ for id_, each in self._asked.items() if each is ticket), None)
+        if found is not None and self._transport is not None:
+            self._transport.write(framing.pack(found, framing.CANCEL))
+
+    def unanswered(self) -> tuple[list[Ticket], frozenset[Ticket]]:
+        """Return what was asked and not answered, in order, and those of the call under way."""
+        ids = self.call.ids if self.call is not None else frozenset()
+        started = frozenset(ticket for id_, ticket in self._asked.items() if id_ in ids)
+        return list(self._asked.values()), started
 
     def close(self) -> None:
         """Close the socket; the worker ends."""
         if self._transport is not None:
             self._transport.close()
+
+    def _answered(self, frame: Frame) -> None:
+        ticket = self._asked.pop(frame.id, None)
+        if ticket is not None and not ticket.answer.done() and frame.kind != framing.LEFT_OUT:
+            ticket.answer.set_result(frame)
+        for group in self._groups:
+            if frame.id in group:
+                group.discard(frame.id)
+                if not group:
+                    self._groups.remove(group)
+                    self._on_room()
+                return

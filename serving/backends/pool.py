@@ -1,8 +1,8 @@
-"""A predictor goes in; its model is asked, in a worker that is started and replaced here.
+"""Ask the model of a predictor, in a worker that is started, watched and replaced here.
 
-The front outlives its worker: one that dies after it was ready is replaced, later after each death;
-after DEATHS deaths within WINDOW seconds it is a crash loop, and the server ends. A model that
-never loaded is not tried again.
+The front outlives its worker, and once the model was ready the server never ends by itself. A
+worker that dies is replaced, later after each death; what it had not begun goes to the next one,
+and what it died of is asked again by itself, once. A model that never loaded is not tried again.
 """
 
 from __future__ import annotations
@@ -10,15 +10,16 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
-import signal
 import time
 import traceback
 from collections import deque
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 from serving.backends import process
 from serving.backends.base import CANNOT_LOAD, Loaded
+from serving.backends.death import Death, Life
 from serving.backends.link import Link, WorkerGone
+from serving.backends.queue import Queue, Ticket
 from serving.protocols.signature import signature
 from serving.telemetry import log
 from serving.worker import framing
@@ -31,21 +32,18 @@ if TYPE_CHECKING:
     from serving.telemetry.state import StateFile
     from serving.worker.framing import Frame
 
-CRASH_LOOP = 65
 DEATHS = 5
 WINDOW = 60.0
-FIRST_PAUSE = 0.25
+FIRST_PAUSE, LONGEST_PAUSE = 0.25, 60.0
 WATCH_EVERY = 0.25
+HANG_GRACE = 10.0
+"""Seconds that a call may take beyond `timeout_seconds`, when nobody waits for it any longer."""
+STACKS_SECONDS = 2.0
+"""Seconds that a hung worker gets to write its stacks."""
 LAST_WORDS = 1.0
 """Seconds that a dead worker's socket is given to hand over what it had said."""
-
-
-class Death(NamedTuple):
-    """Why a worker ended, in words for state.json."""
-
-    reason: str
-    message: str
-    traceback_id: str | None = None
+HELD = 4
+"""Largest bodies that may wait for the worker at the same time."""
 
 
 class Pool:
@@ -63,28 +61,59 @@ class Pool:
     ) -> None:
         self._predictor, self._state, self._first = predictor, state, first
         self._on_ready, self._on_batch = on_ready, on_batch
+        self._queue = Queue(HELD * predictor.max_body_bytes, predictor.batching.max_rows)
         self._process: process.Process | None = None
         self._link: Link | None = None
-        self._failure: dict[str, Any] | None = None
-        self._over = 0
-        self._loaded = False
+        self._life = Life()
         self._batching = self._untried()
         self._stopping = asyncio.Event()
         self.ready = False
         self.was_ready = False
-        self.restarts = 0
+        self.restarts = self.hangs = 0
+
+    # -- asking
 
     async def ask(self, kind: int, payload: bytes) -> Frame:
-        """Return the worker's answer. Raises TimeoutError or WorkerGone."""
-        if not self.ready or self._link is None:
+        """Return the worker's answer.
+
+        Raises:
+            TimeoutError: it did not come in time; the worker forgets the request.
+            Unavailable: there is no worker, or no room for one more request that waits.
+            Poisonous: the model's process dies of this request.
+        """
+        if not self.ready:
             raise WorkerGone("the model is not loaded")
-        return await self._link.ask(kind, payload, self._predictor.timeout_seconds)
+        ticket = Ticket(kind, payload, asyncio.get_running_loop().create_future())
+        self._queue.put(ticket)
+        self._send()
+        try:
+            async with asyncio.timeout(self._predictor.timeout_seconds):
+                return await ticket.answer
+        finally:
+            if ticket.answer.cancelled():  # the time was up, or the client left: nobody needs it
+                self._queue.forget(ticket)
+                if self._link is not None:
+                    self._link.forget(ticket)
+
+    def _send(self) -> None:
+        """Hand out what waits, as far as the worker has room for it."""
+        link = self._link
+        while self.ready and link is not None and link.has_room and len(self._queue):
+            if self._queue.suspects_next and not link.is_idle:
+                return
+            if group := self._queue.take():
+                link.send(group)
+
+    # -- watching
 
     def readings(self) -> list[Reading]:
-        """Return how often it was replaced, and its memory."""
+        """Return what is worth watching: the worker's life, and what waits for it."""
         return [
             ("schnitzel_worker_restarts_total", "Workers replaced.", lambda: self.restarts),
+            ("schnitzel_worker_hangs_total", "Workers ended for a hung call.", lambda: self.hangs),
             ("schnitzel_worker_resident_bytes", "Memory of the worker.", self._resident),
+            ("schnitzel_queue_requests", "Requests that wait.", lambda: len(self._queue)),
+            ("schnitzel_queue_bytes", "Bytes of those.", lambda: self._queue.bytes),
             (
                 "schnitzel_batching_trusted",
                 "1 if the model answers requests that wait in one call.",
@@ -104,33 +133,32 @@ class Pool:
     def _resident(self) -> int:
         return self._process.resident() if self._process is not None else 0
 
+    # -- lives
+
     async def run(self) -> int:
         """Keep a worker running until the server has to end; return the exit code."""
         deaths: deque[float] = deque(maxlen=DEATHS)
         while True:
-            death = await self._life(self._first)
+            death = await self._live(self._first)
             self._first = None
             if self._stopping.is_set():
+                self._queue.fail(WorkerGone("the server ends"))
                 return 0
             log.say(f"{death.reason}: {death.message}", level=logging.ERROR)
             if not self.was_ready:
-                self._fail(death.reason, death)
+                self._say(death, phase="failed")
                 return CANNOT_LOAD
             deaths.append(time.monotonic())
             if len(deaths) == DEATHS and deaths[-1] - deaths[0] < WINDOW:
                 often = f"the model's process died {DEATHS} times within {WINDOW:.0f} s"
-                text = f"{often}; the last time: {death.message}"
-                self._fail("CrashLoop", death._replace(message=text))
-                return CRASH_LOOP
-            self._state.change(
-                phase="unready",
-                reason=death.reason,
-                message=death.message,
-                traceback_id=death.traceback_id,
-                worker_pid=None,
-            )
+                said = Death("CrashLoop", f"{often}; the last time: {death.message}")
+                self._say(said._replace(traceback_id=death.traceback_id), phase="failed")
+            else:
+                self._say(death, phase="unready")
             recent = sum(1 for each in deaths if deaths[-1] - each < WINDOW)
-            if await self._stopped_within(FIRST_PAUSE * 2 ** (recent - 1)):
+            pause = min(FIRST_PAUSE * 4 ** (recent - 1), LONGEST_PAUSE)
+            if await self._stopped_within(pause):
+                self._queue.fail(WorkerGone("the server ends"))
                 return 0
             self.restarts += 1
 
@@ -148,28 +176,27 @@ class Pool:
         except TimeoutError:
             return False
 
-    def _fail(self, reason: str, death: Death) -> None:
+    def _say(self, death: Death, phase: str) -> None:
         self._state.change(
-            phase="failed",
-            reason=reason,
+            phase=phase,
+            reason=death.reason,
             message=death.message,
             traceback_id=death.traceback_id,
             worker_pid=None,
         )
 
-    async def _life(self, started: process.Process | None) -> Death:
+    async def _live(self, started: process.Process | None) -> Death:
         try:
             worker = started or process.start(self._predictor)
         except OSError as error:
             return Death("LoadError", f"the model's Python cannot be run: {error}")
-        self._process, self._failure, self._over, self._loaded = worker, None, 0, False
-        self._batching = self._untried()
+        self._process, self._life, self._batching = worker, Life(), self._untried()
         self._state.change(worker_pid=worker.pid, restarts=self.restarts)
         loop = asyncio.get_running_loop()
-        link = Link(self._news)
+        link = Link(self._news, self._send)
         await loop.create_unix_connection(lambda: link, sock=worker.socket)
         self._link = link
-        watch = loop.create_task(self._watch(worker))
+        watch = loop.create_task(self._watch(worker, link))
         try:
             status = await asyncio.to_thread(worker.wait)
         finally:
@@ -180,7 +207,8 @@ class Pool:
         await asyncio.gather(with_words, return_exceptions=True)
         link.close()
         self._process = self._link = None
-        return self._why(status)
+        self._queue.put_back(*link.unanswered())
+        return self._life.why(status, self._predictor)
 
     def _news(self, frame: Frame) -> None:
         if frame.kind == framing.BATCH:
@@ -189,7 +217,7 @@ class Pool:
             self._batching = json.loads(frame.payload)
             self._state.change(batching=self._batching["state"])
         elif frame.kind == framing.FAILED:
-            self._failure = json.loads(frame.payload)
+            self._life.failure = json.loads(frame.payload)
         elif frame.kind == framing.READY and not self._stopping.is_set():
             try:
                 description = json.loads(frame.payload)
@@ -198,7 +226,7 @@ class Pool:
                 self._unreadable(error)
                 return
             self._on_ready(Loaded(known, "mlflow_pyfunc", str(description["mlflow"])))
-            self.ready = self.was_ready = self._loaded = True
+            self.ready = self.was_ready = self._life.loaded = True
             took = description["seconds"]
             log.say(f"model loaded: import {took['import']:.2f} s, load {took['load']:.2f} s")
             self._state.change(
@@ -209,10 +237,11 @@ class Pool:
                 python=description["python"],
                 batching=self._batching["state"],
             )
+            self._send()
 
     def _unreadable(self, error: Exception) -> None:
         """End a worker whose model has a signature that cannot be read, and say so."""
-        self._failure = {
+        self._life.failure = {
             "message": f"the model's signature cannot be read: {type(error).__name__}: {error}",
             "traceback": "".join(traceback.format_exception(error)),
             "out_of_memory": False,
@@ -220,33 +249,21 @@ class Pool:
         if self._process is not None:
             self._process.kill()
 
-    async def _watch(self, worker: process.Process) -> None:
-        limit = self._predictor.memory_bytes
-        while limit is not None:
-            resident = worker.resident()
-            if resident > limit:
-                self._over = resident
+    async def _watch(self, worker: process.Process, link: Link) -> None:
+        """End a worker that takes too much memory, or too long for a call."""
+        loop = asyncio.get_running_loop()
+        limit, longest = self._predictor.memory_bytes, self._predictor.timeout_seconds + HANG_GRACE
+        while True:
+            await asyncio.sleep(WATCH_EVERY)
+            if limit is not None and (resident := worker.resident()) > limit:
+                self._life.over = resident
                 worker.kill()
                 return
-            await asyncio.sleep(WATCH_EVERY)
-
-    def _why(self, status: int) -> Death:
-        when = "while it served" if self._loaded else "while it loaded"
-        if self._failure is not None:
-            message = str(self._failure["message"])
-            found = log.keep_traceback(message, self._failure["traceback"])
-            return Death(
-                "OutOfMemory" if self._failure["out_of_memory"] else "LoadError", message, found
-            )
-        if self._over:
-            limit = self._predictor.memory_bytes or 0
-            used = f"{self._over / 2**20:.0f} MiB, more than its limit of {limit / 2**20:.0f} MiB"
-            return Death("OutOfMemory", f"the model's process used {used}, {when}")
-        if status == -signal.SIGKILL:
-            text = (
-                "it was killed from outside (SIGKILL), most often by the system for lack of memory"
-            )
-            return Death("OutOfMemory", f"{text}, {when}")
-        how = f"signal {signal.Signals(-status).name}" if status < 0 else f"exit status {status}"
-        reason = "WorkerDied" if self._loaded else "LoadError"
-        return Death(reason, f"the model's process ended with {how} {when}")
+            if link.call is not None and loop.time() - link.call.since > longest:
+                self._life.hung = loop.time() - link.call.since
+                self.ready = False
+                self.hangs += 1
+                worker.tell_stacks()
+                await asyncio.sleep(STACKS_SECONDS)
+                worker.kill()
+                return

@@ -48,6 +48,11 @@ class Process:
         with suppress(ProcessLookupError, PermissionError):
             os.killpg(self.popen.pid, signal.SIGKILL)
 
+    def tell_stacks(self) -> None:
+        """Let it write the stacks of its threads to the log, and end (faulthandler)."""
+        with suppress(ProcessLookupError, PermissionError):
+            os.kill(self.popen.pid, signal.SIGABRT)
+
     def resident(self) -> int:
         """Return its resident memory in bytes, 0 if it has ended (proc(5), statm)."""
         try:

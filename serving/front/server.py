@@ -41,7 +41,7 @@ HELD = 8
 
 
 def run(predictor: Predictor, listening: list[socket.socket], first: Process | None) -> int:
-    """Serve until stopped; return the exit code: 0, backend.CANNOT_LOAD or pool.CRASH_LOOP."""
+    """Serve until stopped; return the exit code: 0, or CANNOT_LOAD of backends.base."""
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         return runner.run(_serve(predictor, listening, first))
 

@@ -9,7 +9,7 @@ knows order, limits, evidence and failures. Runs in the worker: standard library
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Hashable, Iterator
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -18,7 +18,8 @@ EVIDENCE = 32
 CHECK_EVERY = 200
 """Batches of a trusted model after which one request is asked alone, to compare."""
 
-Predict = Callable[[Any, Any], Any]
+Call = Callable[[list["Waiting"], Any, Any], Any]
+"""Asks the model: for these requests (none, to compare), with these data and params."""
 Answered = tuple["Waiting", Any, Exception | None]
 
 
@@ -81,6 +82,11 @@ class Batching:
         """How many different rows were answered alike, up to EVIDENCE."""
         return len(self._seen)
 
+    @property
+    def is_doubtful(self) -> bool:
+        """Whether there is something to examine."""
+        return bool(self._doubtful)
+
     def take(self, waiting: list[Waiting]) -> list[Waiting]:
         """Remove and return the oldest request and those that may share its call, in order."""
         first = waiting.pop(0)
@@ -96,13 +102,14 @@ class Batching:
         waiting[:] = others
         return group
 
-    def answer(self, group: list[Waiting], predict: Predict) -> list[Answered]:
-        """Return (request, result, error) for each: one call for all if that is sound, else singly.
+    def answer(self, group: list[Waiting], call: Call) -> Iterator[list[Answered]]:
+        """Yield (request, result, error) for each, as soon as a call has answered it.
 
-        Call `examine` when the answers have gone.
+        One call answers all if that is sound; else each has its own. Use `examine` when the answers
+        have gone.
         """
         if self.trusted and len(group) > 1:
-            shared = self._together(group, predict)
+            shared = self._together(group, call, group)
             if shared is not None:
                 answers: list[Answered] = [
                     (request, part, None) for request, part in zip(group, shared, strict=True)
@@ -110,14 +117,17 @@ class Batching:
                 self._batches += 1
                 if self._batches % CHECK_EVERY == 0:
                     self._doubtful = answers[:1]
-                return answers
+                yield answers
+                return
         tried = self.enabled and len(group) > 1
-        answers = [self._alone(request, predict, kept=tried) for request in group]
+        answers = []
+        for request in group:
+            answers.append(self._alone(request, call, [request], kept=tried))
+            yield answers[-1:]
         if tried:
             self._doubtful = [each for each in answers if each[2] is None]
-        return answers
 
-    def examine(self, predict: Predict) -> None:
+    def examine(self, call: Call) -> None:
         """Ask once more what was answered, in the other way, and learn from a difference.
 
         A model that answers otherwise in a batch, fails there, or returns something without one row
@@ -131,10 +141,10 @@ class Batching:
         if len(answers) == 1:
             if not self.trusted:
                 return
-            _, again, error = self._alone(requests[0], predict)
+            _, again, error = self._alone(requests[0], call, [])
             parts = None if error is not None else [again]
         else:
-            parts = self._together(requests, predict)
+            parts = self._together(requests, call, [])
         if parts is None:
             self._stop("it did not answer a batch, but answered each of its requests")
         elif not all(map(self.data.same, parts, results)):
@@ -146,17 +156,19 @@ class Batching:
                 self.trusted = True
                 self.said.append(f"batching is on: {len(self._seen)} rows were answered alike")
 
-    def _together(self, group: list[Waiting], predict: Predict) -> list[Any] | None:
+    def _together(self, group: list[Waiting], call: Call, asked: list[Waiting]) -> list[Any] | None:
         try:
-            result = predict(self.data.join([request.data for request in group]), None)
+            result = call(asked, self.data.join([request.data for request in group]), None)
             return self.data.cut(result, [request.rows for request in group])
         except Exception:  # noqa: BLE001 - whatever it was, each request gets its own answer or its own error
             return None
 
-    def _alone(self, request: Waiting, predict: Predict, *, kept: bool = False) -> Answered:
+    def _alone(
+        self, request: Waiting, call: Call, asked: list[Waiting], *, kept: bool = False
+    ) -> Answered:
         try:
             data = self.data.copy(request.data) if kept else request.data
-            result = predict(data, request.params)
+            result = call(asked, data, request.params)
             if self.enabled and request.rows and self.data.cut(result, [request.rows]) is None:
                 self._stop("what it returns does not have one row for each row of the input")
         except Exception as error:  # noqa: BLE001 - a model may raise anything; it is the answer

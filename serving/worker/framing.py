@@ -8,11 +8,15 @@ file; it needs the standard library only.
 from __future__ import annotations
 
 import struct
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
 
 HEAD = struct.Struct("<IQB")
 _ANSWER = struct.Struct("<HB")
 _BATCH = struct.Struct("<IId")
+_ID = struct.Struct("<Q")
 
 # From the front to the worker.
 INVOKE = 1  # MLflow's protocol: content type and body, untouched
@@ -28,6 +32,8 @@ REJECTED = 20  # JSON: the input is bad (message)
 RAISED = 21  # JSON: the model raised (message, traceback)
 BATCH = 22  # one call of the model: requests, rows, seconds
 BATCHING = 23  # JSON: whether the model is trusted with batches, and on how many rows
+CALLING = 24  # the model is called for these requests; for none: a call outside of them has ended
+LEFT_OUT = 25  # this request was cancelled before the model was asked
 
 
 class Frame(NamedTuple):
@@ -90,6 +96,16 @@ def unpack_answer(payload: bytes) -> tuple[int, bytes, bytes]:
     status, length = _ANSWER.unpack_from(payload)
     end = _ANSWER.size + length
     return status, payload[_ANSWER.size : end], payload[end:]
+
+
+def pack_ids(ids: Iterable[int] | None) -> bytes:
+    """Return CALLING's payload: the requests of a call; None: no call is under way."""
+    return b"" if ids is None else b"\1" + b"".join(map(_ID.pack, ids))
+
+
+def unpack_ids(payload: bytes) -> list[int] | None:
+    """Return the requests of CALLING's payload; None: the call has ended."""
+    return [found for (found,) in _ID.iter_unpack(payload[1:])] if payload else None
 
 
 def pack_batch(requests: int, rows: int, seconds: float) -> bytes:

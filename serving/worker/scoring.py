@@ -75,6 +75,8 @@ class Scorer:
         self._server = importlib.import_module("mlflow.pyfunc.scoring_server")
         self._refusal = importlib.import_module("mlflow.exceptions").MlflowException
         self.model = model
+        self.broken = False
+        """Whether the model raised what no process should outlive, such as KeyboardInterrupt."""
         self._schema = model.metadata.get_input_schema()
         self._reader = _Reader(model.metadata)
         self._takes_params = "params" in inspect.signature(model.predict).parameters
@@ -162,6 +164,11 @@ class Scorer:
             raise self._refused(error) from error
         except SystemExit as error:
             raise RuntimeError(f"the model called sys.exit({error.code})") from error
+        except Exception:
+            raise
+        except BaseException as error:
+            self.broken = True
+            raise RuntimeError(f"the model raised {type(error).__name__}") from error
 
     def _refused(self, error: Any) -> Refused:
         # The stack trace that mlflow puts into some refusals stays here: it tells strangers about

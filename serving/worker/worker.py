@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
+import faulthandler
 import gc
 import importlib.util
 import json
@@ -32,6 +33,8 @@ if TYPE_CHECKING:
     from serving.worker import batching, framing, loading, rows, scoring, tensors
 
 PR_SET_PDEATHSIG = 1  # prctl(2)
+BROKEN = 70
+"""Exit status after an exception that nothing should outlive (EX_SOFTWARE of sysexits.h)."""
 LINE_CHARACTERS = 4_000
 TRACEBACK_CHARACTERS = 64_000
 
@@ -127,6 +130,7 @@ class Worker:
             data=self._rows,
         )
         self._waiting: list[batching.Waiting] = []
+        self._took = 0.0
 
     def run(self) -> None:
         """Answer until the front is gone."""
@@ -135,7 +139,7 @@ class Worker:
                 self._take_in(frame)
             if self._waiting:
                 self._answer(self._batching.take(self._waiting))
-                self._batching.examine(self._scorer.predict)
+                self._examine()
             while self._batching.said:
                 sys.stderr.write(self._batching.said.pop() + "\n")
                 self._link.send_json(0, framing.BATCHING, self._trust())
@@ -147,7 +151,10 @@ class Worker:
 
     def _take_in(self, frame: framing.Frame) -> None:
         if frame.kind == framing.CANCEL:
-            self._waiting[:] = [each for each in self._waiting if each.id != frame.id]
+            left = [each for each in self._waiting if each.id != frame.id]
+            if len(left) < len(self._waiting):
+                self._waiting[:] = left
+                self._link.send(framing.pack(frame.id, framing.LEFT_OUT))
             return
         try:
             self._waiting.append(self._understood(frame))
@@ -172,34 +179,37 @@ class Worker:
         return batching.Waiting(frame.id, frame.kind, read.data, read.params, count, key, render)
 
     def _answer(self, group: list[batching.Waiting]) -> None:
-        took: list[float] = []
+        for answers in self._batching.answer(group, self._call):
+            count = sum(request.rows for request, _, _ in answers)
+            batch = framing.pack_batch(len(answers), count, self._took)
+            parts = [framing.pack(0, framing.BATCH, batch)]
+            parts += [self._rendered(*answer) for answer in answers]
+            self._link.send(b"".join(parts))
+            if self._scorer.broken:
+                os._exit(BROKEN)
 
-        def predict(data: Any, params: Any) -> Any:
-            begin = time.perf_counter()
+    def _call(self, asked: list[batching.Waiting], data: Any, params: Any) -> Any:
+        """Ask the model, and let the front know for whom: it may never return."""
+        ids = framing.pack_ids(request.id for request in asked)
+        self._link.send(framing.pack(0, framing.CALLING, ids))
+        begin = time.perf_counter()
+        try:
+            return self._scorer.predict(data, params)
+        finally:
+            self._took = time.perf_counter() - begin
+
+    def _examine(self) -> None:
+        if self._batching.is_doubtful:
+            self._batching.examine(self._call)
+            self._link.send(framing.pack(0, framing.CALLING, framing.pack_ids(None)))
+
+    def _rendered(self, request: batching.Waiting, result: Any, error: Exception | None) -> bytes:
+        if error is None:
             try:
-                return self._scorer.predict(data, params)
-            finally:
-                took.append(time.perf_counter() - begin)
-
-        answers = self._batching.answer(group, predict)
-        shares = [group] if len(took) == 1 else [[request] for request in group]
-        parts = [
-            framing.pack(
-                0,
-                framing.BATCH,
-                framing.pack_batch(len(share), sum(request.rows for request in share), seconds),
-            )
-            for share, seconds in zip(shares, took[-len(shares) :], strict=False)
-        ]
-        for request, result, error in answers:
-            if error is None:
-                try:
-                    parts.append(request.render(result))
-                    continue
-                except Exception as unreadable:  # noqa: BLE001 - a model may return what no protocol can say
-                    error = unreadable  # noqa: PLW2901 - it is this request's error now
-            parts.append(self._refusal(request.id, request.kind, error))
-        self._link.send(b"".join(parts))
+                return request.render(result)
+            except Exception as unreadable:  # noqa: BLE001 - a model may return what no protocol can say
+                error = unreadable
+        return self._refusal(request.id, request.kind, error)
 
     def _refusal(self, request_id: int, kind: int, error: Exception) -> bytes:
         if not isinstance(error, scoring.Refused):
@@ -214,6 +224,7 @@ class Worker:
 def main(descriptor: int, front: int, artifact: str, options: dict[str, Any]) -> None:
     """Load the model, say so, answer until the front is gone."""
     end_with(front)
+    faulthandler.enable()  # a front that finds the model hanging asks for its stacks (SIGABRT)
     os.dup2(2, 1)  # what a model prints belongs into the log, at once
     sys.stdout = open(1, "w", buffering=1, encoding="utf-8", closefd=False)  # noqa: SIM115
     link = Link(descriptor)
@@ -229,7 +240,11 @@ def main(descriptor: int, front: int, artifact: str, options: dict[str, Any]) ->
     gc.freeze()
     gc.enable()
     link.send_json(0, framing.READY, description)
-    worker.run()
+    try:
+        worker.run()
+    except BaseException:  # noqa: BLE001 - threads of the model may live on: this process must not
+        traceback.print_exc()
+    os._exit(BROKEN)
 
 
 if __name__ == "__main__":

@@ -244,17 +244,22 @@ def test_a_slow_answer_is_a_504_and_those_behind_it_are_forgotten(serve, gate):
     assert server.log.count("the model waits") == 1
 
 
-def test_a_worker_that_dies_is_replaced_and_the_front_answers_meanwhile(serve):
-    server = serve("actor").ready()
+def test_a_worker_that_dies_is_replaced_and_the_front_answers_meanwhile(serve, gate):
+    server = serve("actor", timeout_seconds=600).ready()
     first = server.state["worker_pid"]
-    answer = server.act("die")
-    assert answer.status_code == 503
-    assert answer.headers["retry-after"] == "1"
-    assert server.client.get("/v2/health/live").status_code == 200
-    state = wait_for(lambda: (s := server.state)["phase"] == "unready" and s, "unready")
-    assert state["reason"] == "WorkerDied"
-    assert "exit status 9 while it served" in state["message"]
-    server.ready()
+    with ThreadPoolExecutor(2) as pool:
+        killed = pool.submit(server.act, gate.ask)
+        gate.reached(server)
+        os.kill(first, signal.SIGSEGV)
+        state = wait_for(lambda: (s := server.state)["phase"] == "unready" and s, "unready")
+        assert state["reason"] == "WorkerDied"
+        assert "signal SIGSEGV while it served" in state["message"]
+        answer = server.act("fine")
+        assert (answer.status_code, answer.headers.get("retry-after")) in [(503, "1"), (200, None)]
+        assert server.client.get("/v2/health/live").status_code == 200
+        gate.reached(server, times=2)  # asked again, of the next worker
+        gate.open()
+        assert killed.result().status_code == 200
     state = server.state
     assert state["worker_pid"] != first
     assert (state["phase"], state["reason"], state["restarts"]) == ("ready", "", 1)
@@ -267,9 +272,78 @@ def test_a_worker_that_dies_is_replaced_and_the_front_answers_meanwhile(serve):
     assert server.act("fine").status_code == 200
 
 
+def test_a_request_that_kills_the_model_costs_nobody_else_an_answer(serve, gate):
+    server = serve("actor", timeout_seconds=600).ready()
+    with ThreadPoolExecutor(40) as pool:
+        pool.submit(server.act, gate.ask)
+        gate.reached(server)
+        innocent = [pool.submit(server.act, "fine", n) for n in range(20)]
+        guilty = pool.submit(server.act, "die")
+        innocent += [pool.submit(server.act, "fine", n) for n in range(20, 38)]
+        wait_for(lambda: server.metric("schnitzel_requests_in_flight") == 40, "a queue")
+        gate.open()
+        assert [one.result().status_code for one in innocent] == [200] * 38
+        answer = guilty.result()
+    assert answer.status_code == 500
+    assert "ended each time that it worked on this request" in answer.json()["message"]
+    assert server.metric("schnitzel_worker_restarts_total") == 2
+    server.ready()
+    again = server.act("die")
+    assert (again.status_code, again.json()) == (500, answer.json())
+    assert server.metric("schnitzel_worker_restarts_total") == 2
+    assert server.act("fine").status_code == 200
+
+
+def test_a_model_that_hangs_is_ended_with_its_stacks_in_the_log_and_replaced(serve, gate):
+    server = serve("actor", timeout_seconds=0.5).ready()
+    first = server.state["worker_pid"]
+    slow = wait_for(lambda: (a := server.act(gate.ask)) and "the model waits" in server.log and a)
+    assert slow.status_code == 504
+    state = wait_for(lambda: (s := server.state)["phase"] == "unready" and s, "unready", 120)
+    assert state["reason"] == "Hung"
+    assert "a call of the model had not returned after" in state["message"]
+    assert 'actor.py", line' in server.log
+    wait_for(lambda: server.state["phase"] == "ready", "another worker", 120)
+    assert server.state["worker_pid"] != first
+    assert not lives(first)
+    assert server.metric("schnitzel_worker_hangs_total") == 1
+    wait_for(lambda: server.act("fine").status_code == 200, "an answer")
+
+
+def test_an_exception_that_ends_programs_is_an_answer_and_the_worker_is_replaced(serve):
+    server = serve("actor").ready()
+    first = server.state["worker_pid"]
+    answer = server.act("interrupt")
+    assert answer.status_code == 500
+    assert "the model raised KeyboardInterrupt" in answer.json()["message"]
+    wait_for(lambda: server.state["worker_pid"] not in (first, None), "another worker")
+    assert not lives(first)
+    server.ready()
+    assert server.act("fine").status_code == 200
+
+
+def test_too_many_waiting_requests_are_turned_away_at_once_and_the_others_are_answered(serve, gate):
+    server = serve("actor", timeout_seconds=600, max_body_bytes=100_000).ready()
+    large = "x" * 90_000
+    with ThreadPoolExecutor(9) as pool:
+        first = pool.submit(server.act, gate.ask)
+        gate.reached(server)
+        asked = [pool.submit(server.act, large) for _ in range(8)]
+        wait_for(lambda: any(one.done() for one in asked), "one turned away")
+        turned_away = [one.result() for one in asked if one.done()]
+        assert {answer.status_code for answer in turned_away} == {503}
+        assert turned_away[0].headers["retry-after"] == "1"
+        assert server.client.get("/v2/health/live").status_code == 200
+        gate.open()
+        assert first.result().status_code == 200
+        assert {one.result().status_code for one in asked} == {200, 503}
+    wait_for(lambda: server.metric("schnitzel_held_bytes") == 0, "nothing held")
+    assert server.metric("schnitzel_queue_bytes") == 0
+
+
 def test_a_worker_over_its_memory_limit_is_replaced(serve):
     server = serve("actor", memory_bytes=700 * 2**20).ready()
-    assert server.act("hold", 600 * 2**20).status_code in (200, 503)
+    assert server.act("hold", 600 * 2**20).status_code in (200, 500)
     state = wait_for(lambda: (s := server.state)["phase"] == "unready" and s, "unready")
     assert state["reason"] == "OutOfMemory"
     assert "more than its limit of 700 MiB" in state["message"]
@@ -277,18 +351,18 @@ def test_a_worker_over_its_memory_limit_is_replaced(serve):
     assert server.act("fine").status_code == 200
 
 
-def test_a_worker_that_keeps_dying_is_a_crash_loop(serve):
+def test_a_worker_that_keeps_dying_is_a_crash_loop_and_is_still_tried(serve):
     server = serve("actor").ready()
-    for _ in range(5):
-        server.ready()
+    for count in range(1, 6):
+        wait_for(lambda: server.state["phase"] == "ready", "a worker", 120)
         os.kill(server.state["worker_pid"], signal.SIGSEGV)
-        wait_for(
-            lambda: server.popen.poll() is not None or server.state["phase"] != "ready", "death"
-        )
-    assert server.wait() == 65
+        wait_for(lambda: server.state["phase"] != "ready", f"death {count}")
     state = server.state
     assert (state["phase"], state["reason"]) == ("failed", "CrashLoop")
     assert "died 5 times within 60 s" in state["message"]
+    answer = server.client.get("/v2/health/ready")
+    assert (answer.status_code, answer.json()["reason"]) == (503, "CrashLoop")
+    assert server.popen.poll() is None
 
 
 # -- the end

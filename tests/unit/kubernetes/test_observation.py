@@ -157,6 +157,15 @@ def test_a_server_that_says_only_that_it_loads_is_starting() -> None:
     assert (seen.phase, seen.reason) == (Phase.STARTING, "")
 
 
+def test_a_server_whose_model_keeps_dying_has_failed_though_it_goes_on_trying() -> None:
+    def change(read: dict[str, Any]) -> None:
+        read["answer"] = {"ready": False, "reason": "CrashLoop", "message": "it died 5 times"}
+
+    seen = changed("not-ready", change)
+    assert (seen.phase, seen.reason, seen.passing) == (Phase.FAILED, "CrashLoop", True)
+    assert seen.message == "it died 5 times."
+
+
 def test_a_server_that_answers_nothing_readable_is_told_with_its_probe() -> None:
     def change(read: dict[str, Any]) -> None:
         read["answer"] = None

@@ -1,5 +1,7 @@
 """Plain lists as data: what one request gets must not depend on what else is waiting."""
 
+from itertools import chain
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -44,7 +46,7 @@ class Model:
     def __init__(self):
         self.asked = []
 
-    def __call__(self, data, params):
+    def __call__(self, _requests, data, params):
         self.asked.append(list(data))
         if min(data) < 0:
             raise ValueError(f"{min(data)} is below zero")
@@ -66,7 +68,7 @@ def run(sent, **settings):
     queue = [waiting(place, data, key) for place, (data, key) in enumerate(sent)]
     answers = {}
     while queue:
-        for request, result, error in batches.answer(batches.take(queue), model):
+        for request, result, error in chain(*batches.answer(batches.take(queue), model)):
             assert request.id not in answers
             answers[request.id] = result if error is None else str(error)
         batches.examine(model)
@@ -89,7 +91,7 @@ def test_requests_of_one_key_share_a_call_in_order_of_arrival():
     assert [request.id for request in group] == [0, 2]
     assert [request.id for request in queue] == [1]
     model = Model()
-    answers = batching().answer(group, model)
+    answers = list(chain(*batching().answer(group, model)))
     assert model.asked == [[1, 3, 4]]
     assert [result for _, result, _ in answers] == [[2], [4, 5]]
 
@@ -109,7 +111,7 @@ def test_a_request_without_a_key_goes_alone():
 def test_one_bad_request_fails_alone():
     batches = batching()
     group = [waiting(0, [1]), waiting(1, [-1]), waiting(2, [3])]
-    answers = batches.answer(group, Model())
+    answers = list(chain(*batches.answer(group, Model())))
     assert [(result, str(error) if error else None) for _, result, error in answers] == [
         ([2], None),
         (None, "-1 is below zero"),
@@ -120,7 +122,8 @@ def test_one_bad_request_fails_alone():
 
 def ask(batches, model, *requests):
     """Ask for these lists of rows, which wait together; their answers, and what comes after."""
-    answers = batches.answer([waiting(place, rows) for place, rows in enumerate(requests)], model)
+    group = [waiting(place, rows) for place, rows in enumerate(requests)]
+    answers = list(chain(*batches.answer(group, model)))
     batches.examine(model)
     return [result if error is None else str(error) for _, result, error in answers]
 
@@ -147,17 +150,17 @@ def test_the_same_row_again_is_no_evidence():
     assert not batches.trusted
 
 
-def only_one_row(data, _):
+def only_one_row(_requests, data, _params):
     if len(data) > 1:
         raise ValueError("one row only")
     return data
 
 
-def always_three_rows(data, _):
+def always_three_rows(_requests, data, _params):
     return [sum(data)] * 3
 
 
-def share_of_all(data, _):
+def share_of_all(_requests, data, _params):
     return [row / sum(data) for row in data]
 
 
@@ -167,14 +170,14 @@ def test_a_model_whose_answers_depend_on_the_batch_never_answers_one(model, requ
     batches = batching(trusted=False)
     for first in range(1, 40):
         asked = [[first + more] for more in range(requests)]
-        assert ask(batches, model, *asked) == [model(rows, None) for rows in asked]
+        assert ask(batches, model, *asked) == [model([], rows, None) for rows in asked]
     assert not batches.enabled
     assert "batching is off for this model" in batches.said[0]
     assert len(batches.said) == 1
 
 
 def test_a_model_that_changes_what_it_is_given_is_compared_on_what_was_sent():
-    def changing(data, _):
+    def changing(_requests, data, _params):
         data[:] = [row + 1 for row in data]
         return list(data)
 
@@ -203,7 +206,7 @@ def test_a_trusted_model_that_fails_a_batch_answers_each_request_and_gets_no_oth
 
 def test_a_model_whose_answer_has_other_rows_is_never_batched():
     batches = batching()
-    batches.answer([waiting(0, [1, 2])], lambda data, _: [sum(data)])
+    list(batches.answer([waiting(0, [1, 2])], lambda _requests, data, _params: [sum(data)]))
     assert not batches.enabled
 
 

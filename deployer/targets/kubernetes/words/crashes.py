@@ -1,8 +1,9 @@
 """In: a pod's containers that ended. Out: why, in their own words, the kernel's or the log's.
 
 Our programs write one line of JSON, {"reason", "message", "hint"}, to their termination message.
-The model server ends with 64 or 65 when trying again is useless, the init container with 75 when it
-is not (sysexits.h, EX_TEMPFAIL). For others there is the exit code and the end of the log.
+The model server ends with 64 when trying again is useless (older ones with 65 when they kept
+crashing), the init container with 75 when it is not (sysexits.h, EX_TEMPFAIL). For others there is
+the exit code and the end of the log.
 """
 
 from __future__ import annotations
@@ -121,6 +122,8 @@ def unready(pod: Object, events: Iterable[Object], answer: Object, show: str) ->
     since = moment(status_of(pod, serving(pod))["state"]["running"].get("startedAt"))
     if answer.get("reason"):
         message = f"{brief(str(answer.get('message') or 'The model does not answer'))}."
+        if answer["reason"] == Reason.CRASH_LOOP:  # it goes on trying; nobody waits for that
+            return fatal(Reason.CRASH_LOOP, message, show, since, passing=True)
         return Trouble(str(answer["reason"]), message, show, passing=False, since=since)
     failed = [event for event in about(events, pod, "Unhealthy") if "Readiness" in said(event)]
     words = f": {brief(said(failed[0]))}" if failed else ""

@@ -8,6 +8,7 @@ import importlib.util
 import os
 import signal
 import sys
+import threading
 import time
 from pathlib import Path
 
@@ -33,18 +34,24 @@ class Actor(mlflow.pyfunc.PythonModel):
             while not Path(act.removeprefix(WAIT)).exists():
                 time.sleep(0.01)
 
-    def _act(self, act, number):
-        if str(act).startswith("raise"):
-            more = act.removeprefix("raise")
-            raise ValueError(f"cannot do {number} with password=hunter2{more}")
+    def _end(self, act):
         if act == "exit":
             sys.exit(3)
+        if act == "interrupt":
+            threading.Thread(target=time.sleep, args=(3600,)).start()
+            raise KeyboardInterrupt
         if act == "die":
             os._exit(9)
         if act == "kill":
             os.kill(os.getpid(), signal.SIGKILL)
         if act == "crash":
             ctypes.string_at(0)
+
+    def _act(self, act, number):
+        if str(act).startswith("raise"):
+            more = act.removeprefix("raise")
+            raise ValueError(f"cannot do {number} with password=hunter2{more}")
+        self._end(act)
         if act == "sleep":
             print("the model sleeps", flush=True)  # noqa: T201
             time.sleep(number)

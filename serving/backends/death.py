@@ -1,0 +1,61 @@
+"""Say why a worker ended, in words for state.json."""
+
+from __future__ import annotations
+
+import signal
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from serving.telemetry import log
+
+if TYPE_CHECKING:
+    from serving.predictor import Predictor
+
+
+class Death(NamedTuple):
+    """Why a worker ended."""
+
+    reason: str
+    message: str
+    traceback_id: str | None = None
+
+
+@dataclass
+class Life:
+    """What is noted of a worker while it lives.
+
+    Attributes:
+        loaded: whether its model was ready.
+        failure: what it said when it could not go on.
+        over: its resident memory in bytes, when that was too much.
+        hung: how long a call of the model had taken, when that was too long.
+    """
+
+    loaded: bool = False
+    failure: dict[str, Any] | None = None
+    over: int = 0
+    hung: float = 0.0
+
+    def why(self, status: int, predictor: Predictor) -> Death:
+        """Say why it ended with this status, negative for a signal."""
+        when = "while it served" if self.loaded else "while it loaded"
+        if self.failure is not None:
+            message = str(self.failure["message"])
+            found = log.keep_traceback(message, self.failure["traceback"])
+            lacking = self.failure["out_of_memory"]
+            return Death("OutOfMemory" if lacking else "LoadError", message, found)
+        if self.hung:
+            most = f"timeout_seconds is {predictor.timeout_seconds:g}"
+            text = f"a call of the model had not returned after {self.hung:.0f} s ({most})"
+            return Death("Hung", f"{text}; its process was ended, its stacks are in the log")
+        if self.over:
+            limit = predictor.memory_bytes or 0
+            used = f"{self.over / 2**20:.0f} MiB, more than its limit of {limit / 2**20:.0f} MiB"
+            return Death("OutOfMemory", f"the model's process used {used}, {when}")
+        if status == -signal.SIGKILL:
+            text = "it was killed from outside (SIGKILL)"
+            text += ", most often by the system for lack of memory"
+            return Death("OutOfMemory", f"{text}, {when}")
+        how = f"signal {signal.Signals(-status).name}" if status < 0 else f"exit status {status}"
+        reason = "WorkerDied" if self.loaded else "LoadError"
+        return Death(reason, f"the model's process ended with {how} {when}")

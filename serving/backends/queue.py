@@ -1,0 +1,149 @@
+"""Hold requests until the worker has room: bounded, in order, and each for as long as it may take.
+
+Pure but for the futures: no socket, no clock.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections import OrderedDict, deque
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from serving.backends.base import Unavailable
+
+if TYPE_CHECKING:
+    import asyncio
+
+    from serving.worker.framing import Frame
+
+MOST = 1_000
+"""Requests that may wait."""
+GROUP_BYTES = 4 * 2**20
+"""Bytes that are sent to the worker at a time, if that is more than one request."""
+DEATHS = 2
+"""Deaths of the model's process in calls of one request, after which it is refused."""
+REMEMBERED = 100
+
+
+class Overloaded(Unavailable):
+    """Too many requests wait already."""
+
+
+class Poisonous(Exception):  # noqa: N818 - named for what it is
+    """The model's process died of this request, twice."""
+
+
+@dataclass(eq=False, slots=True)
+class Ticket:
+    """A request on its way to the worker and back.
+
+    Attributes:
+        answer: what waits for it; done once nobody does, or it is answered.
+        deaths: how often the model's process died while it worked on this one.
+    """
+
+    kind: int
+    payload: bytes
+    answer: asyncio.Future[Frame]
+    deaths: int = 0
+
+
+class Queue:
+    """Requests that wait, oldest first.
+
+    Args:
+        most_bytes: of all that wait together.
+        group: the most requests that are handed out at a time.
+    """
+
+    def __init__(self, most_bytes: int, group: int, most: int = MOST) -> None:
+        self._most, self._most_bytes, self._group = most, most_bytes, group
+        self._tickets: deque[Ticket] = deque()
+        self.bytes = 0
+        self._poison: OrderedDict[bytes, None] = OrderedDict()
+
+    def __len__(self) -> int:
+        return len(self._tickets)
+
+    @property
+    def suspects_next(self) -> bool:
+        """Whether the next request is one that a process died of, to be asked by itself."""
+        while self._tickets and self._tickets[0].answer.done():
+            self._remove_first()
+        return bool(self._tickets and self._tickets[0].deaths)
+
+    def put(self, ticket: Ticket) -> None:
+        """Take a request in at the end.
+
+        Raises:
+            Overloaded: there is no room; nobody has to wait to hear that.
+            Poisonous: one like it has ended the model's process twice.
+        """
+        if self._poison and _name(ticket) in self._poison:
+            raise Poisonous
+        if len(self._tickets) >= self._most or (
+            self.bytes + len(ticket.payload) > self._most_bytes and self._tickets
+        ):
+            raise Overloaded(f"{len(self._tickets)} requests wait already")
+        self._tickets.append(ticket)
+        self.bytes += len(ticket.payload)
+
+    def take(self) -> list[Ticket]:
+        """Remove and return what is to be asked next: some requests, or one that is suspected."""
+        group: list[Ticket] = []
+        size = 0
+        while self._tickets and len(group) < self._group:
+            first = self._tickets[0]
+            if not first.answer.done():
+                if group and (first.deaths or size + len(first.payload) > GROUP_BYTES):
+                    break
+                group.append(first)
+                size += len(first.payload)
+            self._remove_first()
+            if first.deaths and group:
+                break
+        return group
+
+    def forget(self, ticket: Ticket) -> None:
+        """Drop a request that nobody waits for any longer."""
+        try:
+            self._tickets.remove(ticket)
+        except ValueError:
+            return
+        self.bytes -= len(ticket.payload)
+
+    def put_back(self, tickets: list[Ticket], started: frozenset[Ticket]) -> None:
+        """Take back, at the front, what a process that died has not answered.
+
+        Those of the call that it died in are asked again, each by itself; one that was so before
+        is refused, and so is any like it.
+        """
+        for ticket in reversed(tickets):
+            if ticket.answer.done():
+                continue
+            ticket.deaths += ticket in started
+            if ticket.deaths >= DEATHS:
+                self._poison[_name(ticket)] = None
+                while len(self._poison) > REMEMBERED:
+                    self._poison.popitem(last=False)
+                ticket.answer.set_exception(Poisonous())
+                continue
+            self._tickets.appendleft(ticket)
+            self.bytes += len(ticket.payload)
+
+    def fail(self, error: Exception) -> None:
+        """Tell everybody who waits that nothing will come."""
+        while self._tickets:
+            ticket = self._remove_first()
+            if not ticket.answer.done():
+                ticket.answer.set_exception(error)
+
+    def _remove_first(self) -> Ticket:
+        ticket = self._tickets.popleft()
+        self.bytes -= len(ticket.payload)
+        return ticket
+
+
+def _name(ticket: Ticket) -> bytes:
+    return hashlib.blake2b(ticket.payload, digest_size=16, salt=bytes([ticket.kind])).digest()

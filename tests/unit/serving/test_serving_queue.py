@@ -1,0 +1,196 @@
+"""Requests that wait: bounded, in order, each answered once, and none lost with a worker."""
+
+import asyncio
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from serving.backends.link import Link, WorkerGone
+from serving.backends.queue import GROUP_BYTES, Overloaded, Poisonous, Queue, Ticket
+from serving.worker import framing
+from serving.worker.framing import Cutter, Frame
+
+
+@pytest.fixture
+def loop():
+    made = asyncio.new_event_loop()
+    yield made
+    made.close()
+
+
+def ticket(loop, payload=b"x"):
+    return Ticket(framing.INVOKE, payload, loop.create_future())
+
+
+def queue(**more):
+    return Queue(**{"most_bytes": 100, "group": 3, "most": 5, **more})
+
+
+def names(tickets):
+    return [each.payload for each in tickets]
+
+
+def test_they_are_handed_out_in_order_and_in_groups(loop):
+    waiting = queue()
+    for name in (b"a", b"b", b"c", b"d"):
+        waiting.put(ticket(loop, name))
+    assert (len(waiting), waiting.bytes) == (4, 4)
+    assert names(waiting.take()) == [b"a", b"b", b"c"]
+    assert names(waiting.take()) == [b"d"]
+    assert waiting.take() == []
+    assert waiting.bytes == 0
+
+
+def test_too_many_and_too_much_are_refused_at_once_but_one_is_always_taken(loop):
+    waiting = queue()
+    waiting.put(ticket(loop, b"x" * 1_000))
+    with pytest.raises(Overloaded):
+        waiting.put(ticket(loop))
+    waiting.take()
+    for _ in range(5):
+        waiting.put(ticket(loop))
+    with pytest.raises(Overloaded, match="5 requests wait already"):
+        waiting.put(ticket(loop))
+
+
+def test_large_ones_are_handed_out_by_themselves(loop):
+    waiting = queue(most_bytes=10 * GROUP_BYTES)
+    for name in (b"a", b"b" * GROUP_BYTES, b"c"):
+        waiting.put(ticket(loop, name))
+    assert [len(group) for group in (waiting.take(), waiting.take(), waiting.take())] == [1, 1, 1]
+
+
+def test_what_nobody_waits_for_is_not_handed_out(loop):
+    waiting = queue()
+    first, second, third = (ticket(loop, name) for name in (b"a", b"b", b"c"))
+    for each in (first, second, third):
+        waiting.put(each)
+    first.answer.cancel()
+    waiting.forget(second)
+    waiting.forget(second)
+    assert names(waiting.take()) == [b"c"]
+    assert (len(waiting), waiting.bytes) == (0, 0)
+
+
+def test_what_a_dead_worker_had_not_begun_comes_first_and_what_it_died_of_comes_alone(loop):
+    waiting = queue()
+    sent = [ticket(loop, name) for name in (b"a", b"b", b"c")]
+    waiting.put(ticket(loop, b"d"))
+    waiting.put_back(sent, frozenset(sent[:2]))
+    assert waiting.suspects_next
+    assert [names(waiting.take()) for _ in range(3)] == [[b"a"], [b"b"], [b"c", b"d"]]
+    assert not waiting.suspects_next
+
+
+def test_what_killed_twice_is_refused_and_so_is_the_like_of_it(loop):
+    waiting = queue()
+    guilty, innocent = ticket(loop, b"guilty"), ticket(loop, b"innocent")
+    waiting.put_back([guilty, innocent], frozenset([guilty, innocent]))
+    assert names(waiting.take()) == [b"guilty"]
+    waiting.put_back([guilty], frozenset([guilty]))
+    assert isinstance(guilty.answer.exception(), Poisonous)
+    assert names(waiting.take()) == [b"innocent"]
+    with pytest.raises(Poisonous):
+        waiting.put(ticket(loop, b"guilty"))
+    waiting.put(ticket(loop, b"another"))
+
+
+def test_at_the_end_everybody_is_told(loop):
+    waiting = queue()
+    some = [ticket(loop) for _ in range(3)]
+    for each in some:
+        waiting.put(each)
+    some[0].answer.cancel()
+    waiting.fail(WorkerGone("the server ends"))
+    assert len(waiting) == 0
+    assert all(isinstance(each.answer.exception(), WorkerGone) for each in some[1:])
+
+
+class Worker:
+    """The other end of a link, in plain values."""
+
+    def __init__(self, loop):
+        self.news, self.rooms, self._cutter = [], 0, Cutter()
+
+        async def make():
+            return Link(self.news.append, self._room)
+
+        self.link = loop.run_until_complete(make())
+        self.link.connection_made(self)
+        self.got = []
+
+    def _room(self):
+        self.rooms += 1
+
+    def write(self, data):
+        self.got += self._cutter.feed(data)
+
+    def is_closing(self):
+        return False
+
+    def say(self, request_id, kind=framing.ANSWER, payload=b""):
+        self.link.data_received(framing.pack(request_id, kind, payload))
+
+    def call(self, *ids):
+        self.say(0, framing.CALLING, framing.pack_ids(ids))
+
+
+def test_a_link_has_room_for_two_groups(loop):
+    worker = Worker(loop)
+    link, first = worker.link, [ticket(loop), ticket(loop)]
+    assert link.is_idle
+    link.send(first)
+    assert link.has_room
+    link.send([ticket(loop)])
+    assert not link.has_room
+    assert [frame.id for frame in worker.got] == [1, 2, 3]
+    worker.say(1)
+    assert (link.has_room, worker.rooms) == (False, 0)
+    worker.say(2)
+    assert (link.has_room, worker.rooms) == (True, 1)
+    assert first[0].answer.result() == Frame(1, framing.ANSWER, b"")
+
+
+def test_beside_one_that_is_suspected_a_link_has_no_room(loop):
+    worker = Worker(loop)
+    suspect = ticket(loop)
+    suspect.deaths = 1
+    worker.link.send([suspect])
+    assert not worker.link.has_room
+    worker.say(1)
+    assert worker.link.has_room
+
+
+def test_a_cancelled_request_gives_its_room_back_when_the_worker_says_so(loop):
+    worker = Worker(loop)
+    one = ticket(loop)
+    worker.link.send([one])
+    one.answer.cancel()
+    worker.link.forget(one)
+    assert worker.got[-1] == Frame(1, framing.CANCEL, b"")
+    assert not worker.link.is_idle
+    worker.say(1, framing.LEFT_OUT)
+    assert worker.link.is_idle
+
+
+def test_a_link_knows_whose_call_a_worker_died_in(loop):
+    worker = Worker(loop)
+    sent = [ticket(loop, name) for name in (b"a", b"b", b"c")]
+    worker.link.send(sent)
+    worker.call(1, 2)
+    assert worker.link.unanswered() == (sent, frozenset(sent[:2]))
+    worker.say(0, framing.BATCH, framing.pack_batch(2, 2, 0.1))
+    assert worker.link.call is None
+    worker.say(1)
+    worker.say(2)
+    assert worker.link.unanswered() == (sent[2:], frozenset())
+    worker.call()
+    assert worker.link.call is not None  # one that nobody waits for can hang, too
+    worker.say(0, framing.CALLING, framing.pack_ids(None))
+    assert worker.link.call is None
+
+
+@given(st.lists(st.integers(0, 2**63)) | st.none())
+def test_the_requests_of_a_call_cross_the_socket(ids):
+    assert framing.unpack_ids(framing.pack_ids(ids)) == ids
