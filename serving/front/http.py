@@ -115,9 +115,8 @@ class Connection(asyncio.Protocol):
 
     def pause_writing(self) -> None:
         """Note that the client does not read as fast as is written."""
-        if self._transport is not None:
-            waiting = self._transport.get_write_buffer_size()
-            self._writing = (self._loop.time(), waiting)
+        assert self._transport is not None  # noqa: S101 - it is what calls this
+        self._writing = self._loop.time(), self._transport.get_write_buffer_size()
 
     def resume_writing(self) -> None:
         """The client has read nearly all."""
@@ -169,9 +168,8 @@ class Connection(asyncio.Protocol):
         if len(self._waiting) >= PIPELINED:
             raise _Refused(400, f"more than {PIPELINED} requests were sent before an answer")
         path, _, query = self._target.partition(b"?")
-        request = Request(
-            self._parser.get_method(), path, query, self._headers, b"".join(self._parts)
-        )
+        method, body = self._parser.get_method(), b"".join(self._parts)
+        request = Request(method, path, query, self._headers, body)
         self._waiting.append((request, self._parser.should_keep_alive()))
         self._phase, self._since, self._silent = _Phase.IDLE, self._loop.time(), 0
         self._clear()  # what it holds is the request's now
@@ -246,8 +244,8 @@ class Connection(asyncio.Protocol):
         head.append(b"content-length: %d" % len(answer.body))
         if not keep:
             head.append(b"connection: close")
-        body = b"" if method == b"HEAD" else answer.body
-        self._transport.write(b"\r\n".join((*head, b"", body)))
+        head += [b"", b"" if method == b"HEAD" else answer.body]
+        self._transport.write(b"\r\n".join(head))
         self._since = self._loop.time()
         if not keep:
             self._waiting.clear()
