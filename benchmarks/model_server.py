@@ -23,7 +23,7 @@ from http_load import Taken, load, post
 
 ROOT = Path(__file__).parents[1]
 CONNECTIONS = (1, 8, 64)
-SECONDS = 4.0
+SECONDS = 3.0
 COLUMNS = ["sepal length (cm)", "sepal width (cm)", "petal length (cm)", "petal width (cm)"]
 ROW = [5.1, 3.5, 1.4, 0.2]
 SPLIT = {"dataframe_split": {"columns": COLUMNS, "data": [ROW]}}
@@ -79,7 +79,8 @@ def earn_trust(port: int) -> None:
     """Ask different rows, several at a time, until the model may answer batches."""
     draw = random.Random(1)  # noqa: S311 - rows, not secrets
     url = f"http://127.0.0.1:{port}"
-    while "schnitzel_batching_trusted 1" not in httpx.get(f"{url}/metrics", trust_env=False).text:
+    told = "\nschnitzel_batching_trusted 1\n"
+    while told not in httpx.get(f"{url}/metrics", trust_env=False).text:
         row = [draw.random() * 8 for _ in ROW]
         body = {"dataframe_split": {"columns": COLUMNS, "data": [row]}}
         load(port, post("/invocations", json.dumps(body).encode()), 8, 0.05)

@@ -137,6 +137,9 @@ class Batching:
         if not answers or not self.enabled:
             return
         requests = [request for request, _, _ in answers]
+        rows = {row for request in requests for row in self.data.fingerprints(request.data)}
+        if not self.trusted and rows <= self._seen:
+            return  # nothing is learnt from rows that were compared before
         results = [result for _, result, _ in answers]
         if len(answers) == 1:
             if not self.trusted:
@@ -150,8 +153,7 @@ class Batching:
         elif not all(map(self.data.same, parts, results)):
             self._stop("its answers in a batch are not those that it gives to each request alone")
         elif not self.trusted:
-            for request in requests:
-                self._seen.update(self.data.fingerprints(request.data))
+            self._seen |= rows
             if len(self._seen) >= EVIDENCE:
                 self.trusted = True
                 self.said.append(f"batching is on: {len(self._seen)} rows were answered alike")

@@ -8,7 +8,7 @@ import struct
 import sys
 import threading
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 
 import httpx
 import pytest
@@ -159,6 +159,37 @@ def test_clients_that_leave_a_busy_model_harm_nobody(serve):
         abort(server.port, "/invocations", body)
     assert server.act("fine").status_code == 200
     assert server.state["restarts"] == 0
+
+
+def test_what_clients_that_left_had_asked_never_reaches_the_model(serve, gate):
+    server = serve("actor", timeout_seconds=600).ready()
+    split = {"columns": ["act", "number"], "data": [["print", 1.0]]}
+    body = json.dumps({"dataframe_split": split}).encode()
+    head = "POST /invocations HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\n"
+    whole = f"{head}content-length: {len(body)}\r\n\r\n".encode() + body
+
+    def in_flight(count):
+        wait_for(lambda: server.metric("schnitzel_requests_in_flight") == count, f"{count} asked")
+
+    with ThreadPoolExecutor(1) as pool, ExitStack() as left:
+        first = pool.submit(server.act, gate.ask)
+        gate.reached(server)
+        clients = [
+            left.enter_context(socket.create_connection(("127.0.0.1", server.port)))
+            for _ in range(10)
+        ]
+        for client in clients:
+            client.sendall(whole)
+        in_flight(11)
+        for client in clients:
+            client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+            client.close()
+        in_flight(1)
+        gate.open()
+        assert first.result().status_code == 200
+    assert server.act("fine").status_code == 200
+    assert "the model says hello" not in server.log
+    assert server.metric("schnitzel_queue_requests") == 0
 
 
 # -- batching

@@ -142,12 +142,13 @@ def test_a_model_is_asked_singly_until_it_answered_enough_rows_alike():
     assert model.asked == [[1, 2]]
 
 
-def test_the_same_row_again_is_no_evidence():
-    batches = batching(trusted=False)
+def test_the_same_row_again_is_no_evidence_and_costs_nothing():
+    model, batches = Model(), batching(trusted=False)
     for _ in range(EVIDENCE):
-        ask(batches, Model(), [1], [2])
+        ask(batches, model, [1], [2])
     assert batches.compared == 2
     assert not batches.trusted
+    assert model.asked == [[1], [2], [1, 2]] + [[1], [2]] * (EVIDENCE - 1)
 
 
 def only_one_row(_requests, data, _params):
