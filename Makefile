@@ -56,7 +56,7 @@ test-unit: $(VENV)/.dev ## the tests that start nothing (tests/unit; two minutes
 	@pytest -n logical -q tests/unit
 
 .PHONY: test
-test: $(VENV)/.dev ## unit, apiserver, servers, and a smoke of the node (half an hour, the first time 20 minutes more)
+test: $(VENV)/.dev ## unit, apiserver, servers, and a smoke of the node (a quarter of an hour, the first time ten minutes more)
 	@$(LANES) test
 
 .PHONY: test-node

@@ -6,6 +6,7 @@ import time
 from typing import TYPE_CHECKING, ParamSpec, TypeVar
 
 from cli.errors import LoginRefused, Unreachable
+from cli.http import Refused
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -27,12 +28,13 @@ def patiently(
     """Wrap a question so that it is repeated while its service, seen before, does not answer.
 
     What is waited for goes on at the service, so a restart or a busy minute of it must not end
-    the wait. A service that never answered, or refuses the login, is an error at once.
+    the wait; an answer of 500 or more is such a minute, too. A service that never answered, or
+    refuses the login, is an error at once.
 
     Args:
         ask: sends the question.
         tell: gets a warning when the service goes away, and a line when it is back.
-        seconds: how long it may be away; the wrapped question raises Unreachable after that.
+        seconds: how long it may be away; the last error is raised after that.
         answered: whether the service has answered before.
     """
 
@@ -44,7 +46,9 @@ def patiently(
                 answer = ask(*args, **kwargs)
             except LoginRefused:
                 raise
-            except Unreachable as error:
+            except (Unreachable, Refused) as error:
+                if isinstance(error, Refused) and error.status < 500:
+                    raise
                 now = time.monotonic()
                 if not answered or (gone is not None and now - gone > seconds):
                     raise

@@ -62,12 +62,20 @@ class Pipelines:
         return [each["stack_trace"] for each in errors]
 
     def trigger(self, name: str, run_id: str, conf: dict[str, Any]) -> Run:
-        """Start a run; a pipeline that was never unpaused is unpaused first."""
+        """Start a run; a pipeline that was never unpaused is unpaused first.
+
+        It may be asked again: a run of this id that is there already is the one.
+        """
         pipeline = self.pipeline(name)
         if pipeline is not None and pipeline.get("is_paused"):
             self._service.send("PATCH", f"/api/v2/dags/{segment(name)}", body={"is_paused": False})
         body = {"dag_run_id": run_id, "logical_date": None, "conf": conf}
-        found: Run = self._service.post(f"/api/v2/dags/{segment(name)}/dagRuns", body)
+        try:
+            found: Run = self._service.post(f"/api/v2/dags/{segment(name)}/dagRuns", body)
+        except Refused as error:
+            if error.status == 409:
+                return self.run(name, run_id)
+            raise
         return found
 
     def runs(self, name: str | None, limit: int) -> list[Run]:

@@ -13,6 +13,7 @@ from cli.config import current
 from cli.groups import command
 from cli.options import Output, Timeout, chosen
 from cli.output import emit, say
+from cli.patience import patiently
 from cli.pipelines import parameters
 from cli.projects import check
 from cli.projects import project as find_project
@@ -53,7 +54,7 @@ def train(
     pipelines = clients.pipelines
     await_pipeline(pipelines, project, min(timeout, READ_SECONDS))
     run_id = f"manual__{datetime.now(UTC):%Y-%m-%dT%H%M%S.%f}"
-    run = pipelines.trigger(project, run_id, conf)
+    run = patiently(pipelines.trigger, say, answered=True)(project, run_id, conf)
     say(f"started {project}/{run_id}")
     data = {"project": project, "run": run_id, "state": run["state"]}
     if detach:

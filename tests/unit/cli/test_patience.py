@@ -4,7 +4,9 @@ import pytest
 
 from cli import patience, training
 from cli.errors import CommandError, LoginRefused, Unreachable
+from cli.http import Refused, Service
 from cli.patience import patiently
+from cli.pipelines import Pipelines
 
 
 class Script:
@@ -47,7 +49,21 @@ def test_a_service_that_was_seen_by_others_is_waited_for():
     assert patiently(Script(away(), 1), lambda _: None, answered=True)() == 1
 
 
-@pytest.mark.parametrize("error", [LoginRefused("no token"), CommandError("no such run")])
+def test_a_service_that_fails_is_waited_for_like_one_that_is_away():
+    told = []
+    ask = patiently(Script(1, Refused("Airflow: Database error", "", 500, ""), 2), told.append)
+    assert [ask(), ask()] == [1, 2]
+    assert told == ["warning: Airflow: Database error; waiting", "it answers again"]
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        LoginRefused("no token"),
+        CommandError("no such run"),
+        Refused("Airflow: no run", "", 404, ""),
+    ],
+)
 def test_what_waiting_does_not_mend_is_an_error_at_once(error):
     with pytest.raises(type(error)):
         patiently(Script(error), pytest.fail, answered=True)()
@@ -67,3 +83,12 @@ def test_training_is_followed_though_airflow_is_away_for_a_while(capsys):
     told = capsys.readouterr().err
     assert told.count("warning: Airflow does not answer: timed out; waiting") == 1
     assert "it answers again" in told
+
+
+def test_a_run_that_was_started_by_a_request_whose_answer_got_lost_is_the_run(api):
+    service = Service("Airflow", api.url)
+    api.answer("POST", "/auth/token", {"access_token": "t"})
+    api.answer("GET", "/api/v2/dags/small", {"is_paused": False})
+    api.answer("POST", "/api/v2/dags/small/dagRuns", {"detail": "it exists"}, 409)
+    api.answer("GET", "/api/v2/dags/small/dagRuns/one", {"dag_run_id": "one", "state": "queued"})
+    assert Pipelines(service, "ann", "secret").trigger("small", "one", {})["state"] == "queued"
