@@ -74,7 +74,7 @@ def evict_one(platform) -> str:
 
 def test_promotions_and_evictions_lose_none_of_many_requests(platform):
     name, where = platform.model("busy"), platform.environment("prod")
-    platform.mlflow.alias(name, where, 1)
+    platform.mlflow.stage(name, 1, "Production")
     url = platform.serving("busy", 1, seconds=600)["url"]
     evicted = []
     with Load(url, rate=RATE, connections=8) as load:

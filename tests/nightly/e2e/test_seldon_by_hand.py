@@ -92,27 +92,13 @@ def test_writes_without_end_are_told_and_its_pods_from_before_answer(place):
     lost_nothing(load)
 
 
-def test_available_without_a_service_of_the_operators_costs_nothing(place):
-    [predictor] = place.servers(NAME)
-
-    def of_the_operator() -> set[str]:
-        services = place.cluster.get("services", "-n", place.environment)["items"]
-        return {each["metadata"]["name"] for each in services} - {predictor}
-
-    def misnamed(seen: dict[str, Any]) -> bool:
-        drift = "graph.name is 'other' and should be 'model'"
-        return seen["state"] == "Serving" and drift in seen["message"]
-
+@pytest.mark.parametrize(
+    "change", [("replace", "graph/name", "other"), ("remove", "componentSpecs", None)]
+)
+def test_what_would_be_available_without_serving_is_refused_at_admission(place, change):
     with place.load(NAME) as load:
-        patch(place, ("replace", "graph/name", "other"))
-        place.wait(NAME, misnamed)
-        where = ("-n", place.environment)
-        place.cluster.kubectl(*where, "delete", "services", *of_the_operator())
-        assert misnamed(place.looked_at(NAME))
-        wait_for(lambda: place.state(NAME, 1) == "Available", "the state", 60)
-        assert not of_the_operator()
-        patch(place, ("replace", "graph/name", "model"))
-        wait_for(of_the_operator, "its Services to be there again", 60)
+        with pytest.raises(AssertionError, match="Can't find container for Predictive Unit"):
+            patch(place, change)
         place.serves(NAME, 1)
     lost_nothing(load)
 
@@ -128,13 +114,4 @@ def test_a_service_that_leads_nowhere_is_told(place):
     lead("another")
     assert "no Service leads to them" in told(place, "SeldonUnreachable", "Failed")["message"]
     lead(f"{predictor}-main")
-    place.serves(NAME, 1)
-
-
-def test_available_without_a_deployment_is_told(place):
-    components = place.resources(NAME)[1]["spec"]["predictors"][0]["componentSpecs"]
-    patch(place, ("remove", "componentSpecs", None))
-    seen = told(place, "SeldonRefused", "Failed")
-    assert "makes no Deployment of it, and says it is available" in seen["message"]
-    patch(place, ("add", "componentSpecs", components))
     place.serves(NAME, 1)
