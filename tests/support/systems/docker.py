@@ -107,7 +107,7 @@ class DockerEngine:
         """Have every image that docker-compose.yml names."""
         self.run("docker", "load", "--input", self._base)
         self.run("docker", "tag", "localhost/base:bookworm", BASE)
-        for folder in sorted(STANDINS.iterdir()):
+        for folder in sorted(STANDINS.glob("*/")):
             with tempfile.TemporaryDirectory() as context:
                 shutil.copytree(folder, context, dirs_exist_ok=True)
                 if program := BINARIES.get(folder.name):
