@@ -137,12 +137,17 @@ class Pool:
 
     async def run(self) -> int:
         """Keep a worker running until the server has to end; return the exit code."""
+        try:
+            return await self._keep()
+        finally:
+            self._queue.fail(WorkerGone("the server ends"))
+
+    async def _keep(self) -> int:
         deaths: deque[float] = deque(maxlen=DEATHS)
         while True:
             death = await self._live(self._first)
             self._first = None
             if self._stopping.is_set():
-                self._queue.fail(WorkerGone("the server ends"))
                 return 0
             log.say(f"{death.reason}: {death.message}", level=logging.ERROR)
             if not self.was_ready:
@@ -158,7 +163,6 @@ class Pool:
             recent = sum(1 for each in deaths if deaths[-1] - each < WINDOW)
             pause = min(FIRST_PAUSE * 4 ** (recent - 1), LONGEST_PAUSE)
             if await self._stopped_within(pause):
-                self._queue.fail(WorkerGone("the server ends"))
                 return 0
             self.restarts += 1
 

@@ -10,8 +10,9 @@ import orjson
 
 from serving.backends.base import Unavailable
 from serving.front import routes
-from serving.front.encoding import NotDecoded, decoded, is_encoded
-from serving.inference import INFER, RETRY, Question, broke, failed, not_ready
+from serving.front.door import Refused
+from serving.front.encoding import decoded
+from serving.inference import INFER, INVOCATIONS, RETRY, Question, broke, failed, not_ready
 from serving.protocols import oip
 from serving.protocols.answer import Answer
 
@@ -29,7 +30,7 @@ if TYPE_CHECKING:
 
 VERSION = "0.1.0"
 PROMETHEUS = b"text/plain; version=0.0.4; charset=utf-8"
-_POSTS = frozenset({"infer", "invocations"})
+_POSTS = frozenset({INFER, INVOCATIONS})
 _GETS = frozenset({b"GET", b"HEAD"})
 _OWN = _GETS | {b"POST"}
 
@@ -120,7 +121,7 @@ class App:
         found = Answer(499, b"")  # the client left
         try:
             found = await answer
-        except NotDecoded as error:
+        except Refused as error:
             found = failed(protocol, error.status, str(error))
         except Exception as error:  # noqa: BLE001 - whatever it is, whoever asked gets an answer with an id
             found = broke(protocol, error)
@@ -158,8 +159,6 @@ class App:
 
     async def _body(self, request: Request) -> bytes:
         encoding = request.header(b"content-encoding")
-        if not is_encoded(encoding):
-            return request.body
         return await decoded(request.body, encoding, self._predictor.max_body_bytes)
 
     # -- everything else

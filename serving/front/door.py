@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Iterable
     from typing import Any
 
+    from serving.front.http import Connection
     from serving.protocols.answer import Answer
 
 Headers = list[tuple[bytes, bytes]]
@@ -58,6 +59,19 @@ class Request(NamedTuple):
         return next((value for key, value in self.headers if key == name), b"")
 
 
+class Refused(Exception):  # noqa: N818 - it is an answer
+    """A request is not taken; with the status that says why."""
+
+    def __init__(self, status: int, message: str) -> None:
+        super().__init__(message)
+        self.status = status
+
+
+def too_large(limit: int) -> Refused:
+    """Refuse a body of more than `limit` bytes."""
+    return Refused(413, f"the body is larger than {limit} bytes, the most that is taken")
+
+
 class Application(Protocol):
     """What answers requests."""
 
@@ -68,19 +82,6 @@ class Application(Protocol):
         """Say why a request is not taken, in the words of what is at `path`."""
 
 
-class Visitor(Protocol):
-    """A connection, as its door sees it."""
-
-    def look(self, now: float) -> None:
-        """End it if it has taken too long."""
-
-    def close_if_idle(self) -> None:
-        """Close it unless it is being asked something."""
-
-    def abort(self) -> None:
-        """Close it at once."""
-
-
 class Door:
     """Listening sockets and their connections."""
 
@@ -88,10 +89,10 @@ class Door:
         self,
         application: Application,
         limits: Limits,
-        connect: Callable[[Door], asyncio.Protocol],
+        connect: Callable[[Door], Connection],
     ) -> None:
         self.application, self.limits, self._connect = application, limits, connect
-        self.connections: set[Visitor] = set()
+        self.connections: set[Connection] = set()
         self.held = 0
         self.draining = False
         """Whether connections end with the next answer, so that clients go elsewhere."""

@@ -5,30 +5,21 @@ from __future__ import annotations
 import asyncio
 import zlib
 
-
-class NotDecoded(Exception):  # noqa: N818 - it is an answer: a 400, a 413 or a 415
-    """The body's encoding is none of ours, or the body is not encoded so, or too large."""
-
-    def __init__(self, status: int, message: str) -> None:
-        super().__init__(message)
-        self.status = status
-
-
-def is_encoded(encoding: bytes) -> bool:
-    """Whether a Content-Encoding changes the body."""
-    return encoding.strip().lower() not in (b"", b"identity")
+from serving.front.door import Refused, too_large
 
 
 async def decoded(body: bytes, encoding: bytes, limit: int) -> bytes:
     """Return the body as it was before its Content-Encoding, and no more than `limit` bytes of it.
 
     Raises:
-        NotDecoded: with the status that says why.
+        Refused: the encoding is none of ours, or the body is not encoded so, or too large.
     """
     name = encoding.strip().lower()
+    if name in (b"", b"identity"):
+        return body
     if name not in (b"gzip", b"x-gzip"):
         said = name.decode("latin-1")[:40]
-        raise NotDecoded(415, f"Content-Encoding {said!r} is not known: send gzip, or none")
+        raise Refused(415, f"Content-Encoding {said!r} is not known: send gzip, or none")
     return await asyncio.to_thread(_inflated, body, limit)
 
 
@@ -37,9 +28,9 @@ def _inflated(body: bytes, limit: int) -> bytes:
     try:
         content = stream.decompress(body, limit + 1)
     except zlib.error as error:
-        raise NotDecoded(400, f"the body is not gzip: {error}") from error
+        raise Refused(400, f"the body is not gzip: {error}") from error
     if len(content) > limit:
-        raise NotDecoded(413, f"the body is larger than {limit} bytes, the most that is taken")
+        raise too_large(limit)
     if not stream.eof or stream.unused_data:
-        raise NotDecoded(400, "the body is not one whole gzip stream")
+        raise Refused(400, "the body is not one whole gzip stream")
     return content

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 
 import httptools
 
-from serving.front.door import Headers, Request
+from serving.front.door import Headers, Refused, Request, too_large
 from serving.protocols.answer import Answer
 
 if TYPE_CHECKING:
@@ -27,12 +27,6 @@ CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 MIB = 2**20
 PIPELINED = 100
 """Requests of one connection that may wait for the one before."""
-
-
-class _Refused(Exception):  # noqa: N818 - it is an answer
-    def __init__(self, status: int, message: str) -> None:
-        super().__init__(message)
-        self.status = status
 
 
 class _Phase(Enum):
@@ -100,11 +94,11 @@ class Connection(asyncio.Protocol):
                 self._check_silence()
             except httptools.HttpParserCallbackError as error:
                 found = error.__context__
-                refused = found if isinstance(found, _Refused) else _Refused(400, str(error))
+                refused = found if isinstance(found, Refused) else Refused(400, str(error))
                 self._refuse(refused.status, str(refused))
             except httptools.HttpParserError as error:
                 self._refuse(400, f"this is not an HTTP/1.1 request: {error}")
-            except _Refused as refused:
+            except Refused as refused:
                 self._refuse(refused.status, str(refused))
         if self._phase is _Phase.DEAF:
             self._received += len(view)
@@ -136,7 +130,7 @@ class Connection(asyncio.Protocol):
     def on_header(self, name: bytes, value: bytes) -> None:
         """Keep a header; a trailer is counted, and dropped."""
         if len(self._headers) >= self._limits.headers:
-            raise _Refused(431, f"the request has more than {self._limits.headers} headers")
+            raise Refused(431, f"the request has more than {self._limits.headers} headers")
         self._headers.append((name.lower() if self._phase is _Phase.HEAD else b"", value))
 
     def on_headers_complete(self) -> None:
@@ -144,15 +138,15 @@ class Connection(asyncio.Protocol):
         self._phase, self._silent = _Phase.BODY, 0
         self._since, self._received = self._loop.time(), 0
         if self._parser.should_upgrade():
-            raise _Refused(400, "the protocol cannot be changed: leave the Upgrade header out")
+            raise Refused(400, "the protocol cannot be changed: leave the Upgrade header out")
         hosts = sum(1 for name, _ in self._headers if name == b"host")
         if hosts > 1 or (hosts == 0 and self._parser.get_http_version() == "1.1"):
-            raise _Refused(400, "the request must have one Host header")
+            raise Refused(400, "the request must have one Host header")
         length = next((v for name, v in self._headers if name == b"content-length"), b"0")
         self._take(int(length), declared=True)
         expects = next((v for name, v in self._headers if name == b"expect"), b"")
         if expects and expects.lower() != b"100-continue":
-            raise _Refused(417, "only 'Expect: 100-continue' is known")
+            raise Refused(417, "only 'Expect: 100-continue' is known")
         if expects and self._transport is not None and not self._busy:
             self._transport.write(CONTINUE)
 
@@ -166,7 +160,7 @@ class Connection(asyncio.Protocol):
     def on_message_complete(self) -> None:
         """Put the request into its connection's queue."""
         if len(self._waiting) >= PIPELINED:
-            raise _Refused(400, f"more than {PIPELINED} requests were sent before an answer")
+            raise Refused(400, f"more than {PIPELINED} requests were sent before an answer")
         path, _, query = self._target.partition(b"?")
         method, body = self._parser.get_method(), b"".join(self._parts)
         request = Request(method, path, query, self._headers, body)
@@ -178,10 +172,9 @@ class Connection(asyncio.Protocol):
         """Make room for so much of a body, or refuse it; one whose length is declared, at once."""
         limit, door = self._limits, self._door
         if self._size + size > limit.body:
-            most = f"{limit.body} bytes, the most that is taken"
-            raise _Refused(413, f"the body is larger than {most}")
+            raise too_large(limit.body)
         if door.held + size > limit.held:
-            raise _Refused(503, "too many requests wait for their answer: try again")
+            raise Refused(503, "too many requests wait for their answer: try again")
         if not declared:
             self._size += size
             self._held += size
@@ -191,8 +184,8 @@ class Connection(asyncio.Protocol):
         if self._silent < self._limits.head:
             return
         if self._phase is _Phase.BODY:
-            raise _Refused(400, "the chunks of the body carry too much beside it")
-        raise _Refused(431, f"the request's head is larger than {self._limits.head} bytes")
+            raise Refused(400, "the chunks of the body carry too much beside it")
+        raise Refused(431, f"the request's head is larger than {self._limits.head} bytes")
 
     # -- answering
 

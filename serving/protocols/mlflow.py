@@ -9,14 +9,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from serving.protocols.answer import dumps
+from serving.telemetry.redact import MESSAGE_CHARACTERS
 from serving.worker import framing
 
 if TYPE_CHECKING:
     from serving.worker.framing import Frame
-
-
-MESSAGE_CHARACTERS = 2_000
-"""The most of an error's message that is sent: it may repeat what was asked."""
 
 
 def question(content_type: bytes, body: bytes) -> bytes:

@@ -14,6 +14,7 @@ import orjson
 
 from serving.protocols.answer import dumps
 from serving.protocols.arrange import BadInput, Sent, arrange
+from serving.telemetry.redact import MESSAGE_CHARACTERS
 from serving.worker import tensors
 
 if TYPE_CHECKING:
@@ -21,8 +22,6 @@ if TYPE_CHECKING:
     from serving.worker.framing import Frame
 
 
-MESSAGE_CHARACTERS = 2_000
-"""The most of an error's message that is sent: it may repeat what was asked."""
 MOST_INPUTS = 1_024
 """Tensors of one request, where the signature does not have more."""
 

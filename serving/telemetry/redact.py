@@ -6,7 +6,7 @@ import re
 from itertools import pairwise
 
 MESSAGE_CHARACTERS = 2_000
-"""How much of a message is looked at, and shown."""
+"""How much of a message is looked at, and told: it may repeat all that was asked."""
 TRACEBACK_CHARACTERS = 64_000
 _GONE = "[redacted]"
 _CUT = " [cut]"
