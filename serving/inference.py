@@ -82,7 +82,9 @@ class Inference:
         payload = mlflow.question(question.content_type, question.body)
         frame = await backend.ask(framing.INVOKE, payload)
         if frame.kind != framing.ANSWER:
-            return _raised(INVOCATIONS, frame)
+            # mlflow blames the request for whatever its model raised.
+            status = 400 if self._predictor.input == "mlflow" else 500
+            return _raised(INVOCATIONS, frame, status)
         status, content_type, answer = mlflow.answer(frame)
         return Answer(status, answer, content_type)
 
@@ -122,11 +124,11 @@ def broke(where: str, error: Exception) -> Answer:
     return failed(where, 500, f"the server failed to answer (error {error_id})", error_id)
 
 
-def _raised(where: str, frame: Frame) -> Answer:
+def _raised(where: str, frame: Frame, status: int = 500) -> Answer:
     said = json.loads(frame.payload)
     error_id = log.keep_traceback(said["message"], said["traceback"])
     message = f"the model raised {shown(said['message'])[:300]} (error {error_id})"
-    return failed(where, 500, message, error_id)
+    return failed(where, status, message, error_id)
 
 
 def _short(message: str) -> str:

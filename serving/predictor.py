@@ -8,6 +8,9 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
+INPUTS = ("strict", "mlflow")
+"""How values of a request are read."""
+
 
 class BadPredictor(Exception):  # noqa: N818 - named for what is wrong
     """The predictor file cannot be used; `hint` says what to do."""
@@ -63,6 +66,9 @@ class Predictor:
     """For a cluster, which takes routes away after SIGTERM, not before: however quiet it is, it
     answers for all of `drain_seconds`; what is in flight then has `timeout_seconds` to end."""
     batching: Batching = Batching()
+    input: str = "strict"
+    """`mlflow`: values are read as `mlflow models serve` reads them, and a model's exception is a
+    400."""
     backend: Beside | None = None
     """None: a worker of our own."""
     termination_file: str | None = None
@@ -99,6 +105,9 @@ def read(path: str) -> Predictor:
     if not isinstance(values.get("port"), int):
         raise BadPredictor(f"{path}: 'port' must be a number", f"set 'port' in {path}")
     values.setdefault("environment", "")
+    if values.get("input", "strict") not in INPUTS:
+        expected = " or ".join(INPUTS)
+        raise BadPredictor(f"{path}: 'input' must be {expected}", f"correct it in {path}")
     values["batching"] = Batching(
         enabled=bool(batching.get("enabled", True)), max_rows=int(batching.get("max_rows", 256))
     )

@@ -74,7 +74,8 @@ def start(predictor: Predictor) -> Process:
         "batching": {
             "enabled": predictor.batching.enabled,
             "max_rows": predictor.batching.max_rows,
-        }
+        },
+        "input": predictor.input,
     }
     command = [
         predictor.python,

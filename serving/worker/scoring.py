@@ -2,19 +2,21 @@
 
 Runs in the worker, with the model's own mlflow, pandas and numpy. MLflow's protocol is read and
 written by mlflow itself (mlflow.pyfunc.scoring_server), so that answers and refusals are those of
-`mlflow models serve`; one thing differs: an exception of the model is a 500 here, where mlflow says
-400.
+`mlflow models serve`; where mlflow would change a value, or refuse a good one, it is read here
+(strict.py), unless the deployment's `input` is `mlflow`.
 """
 
 from __future__ import annotations
 
-import base64
-import binascii
 import importlib
 import inspect
 import io
 import json
 from typing import Any, NamedTuple
+
+from . import strict, tensor_values, values
+from .strict import NotOurs
+from .values import Misfit
 
 NUMPY = {
     "BOOL": "?", "INT8": "<i1", "INT16": "<i2", "INT32": "<i4", "INT64": "<i8",
@@ -69,7 +71,7 @@ class _Reader:
 class Scorer:
     """One loaded pyfunc model, asked and answered in both protocols."""
 
-    def __init__(self, model: Any) -> None:
+    def __init__(self, model: Any, *, strict_input: bool = True) -> None:
         self.np = importlib.import_module("numpy")
         self.pd = importlib.import_module("pandas")
         self._server = importlib.import_module("mlflow.pyfunc.scoring_server")
@@ -79,6 +81,11 @@ class Scorer:
         """Whether the model raised what no process should outlive, such as KeyboardInterrupt."""
         self._schema = model.metadata.get_input_schema()
         self._reader = _Reader(model.metadata)
+        self._strict = strict.Strict(self._schema) if strict_input else None
+        self._columns = values.Columns()
+        hinted = getattr(model.metadata, "_is_signature_from_type_hint", lambda: False)
+        self._is_hinted = bool(hinted())
+        self._is_chat = getattr(self._server, "is_unified_llm_input", lambda _: False)
         self._takes_params = "params" in inspect.signature(model.predict).parameters
         outputs = model.metadata.get_output_schema()
         self._names: list[str] = (
@@ -90,8 +97,15 @@ class Scorer:
     def read_invoke(self, content_type: str, body: bytes) -> Read:
         """Return what a request in MLflow's protocol asks.
 
-        Raises Refused as `mlflow models serve` would answer.
+        Raises Refused as `mlflow models serve` would answer, or where it would change a value.
         """
+        try:
+            if self._strict is not None:
+                return self._read_strictly(self._strict, content_type, body)
+        except NotOurs:
+            pass
+        except Misfit as error:
+            raise _bad(str(error)) from error
         try:
             answer = self._server.invocations(body, content_type, self._reader, self._schema)
         except _Parsed as parsed:
@@ -100,32 +114,49 @@ class Scorer:
         except self._refusal as error:
             raise self._refused(error) from error
         except Exception as error:
-            message = f"The input could not be read: {type(error).__name__}: {error}"
-            text = json.dumps({"error_code": "BAD_REQUEST", "message": message})
-            raise Refused(400, "application/json", text, message) from error
+            said = f"The input could not be read: {type(error).__name__}: {error}"
+            raise _bad(said) from error
         raise Refused(answer.status, answer.mimetype, answer.response, answer.response)
+
+    def _read_strictly(self, reader: strict.Strict, content_type: str, body: bytes) -> Read:
+        """Return what a request asks. Raises Misfit, or NotOurs: mlflow reads it, or refuses it."""
+        kind, _, parameters = (part.strip() for part in content_type.partition(";"))
+        if parameters.replace(" ", "").lower() not in ("", "charset=utf-8") or self._is_hinted:
+            raise NotOurs
+        try:
+            if kind == "text/csv":
+                return Read(reader.table(body.decode()), None, unwrapped=False)
+            request = strict.loads(body) if kind == "application/json" else None
+        except (UnicodeDecodeError, json.JSONDecodeError) as error:
+            raise NotOurs from error
+        if not isinstance(request, dict) or self._is_chat(request):
+            raise NotOurs
+        try:
+            return Read(reader.frame(request), request.get("params"), unwrapped=False)
+        except NotOurs:
+            reader.look(request, body)
+            raise
 
     def _is_unwrapped(self, data: Any, body: bytes) -> bool:
         """Whether the body is a chat's: the names of a model's tensors may be those of one."""
-        is_chat = getattr(self._server, "is_unified_llm_input", None)
-        if is_chat is None or not isinstance(data, dict) or not is_chat(data):
-            return False
-        return bool(is_chat(json.loads(body)))
+        return isinstance(data, dict) and self._is_chat(data) and self._is_chat(json.loads(body))
 
     def read_columns(self, head: dict[str, Any], buffers: list[bytes]) -> Read:
         """Return what a request in typed columns asks.
 
         `form` of the head says what the model gets: a frame, one array, or a dict of arrays.
         """
-        frame = head["form"] == "frame"
-        arrays = [
-            self._array(column, buffer, as_objects=frame)
-            for column, buffer in zip(head["columns"], buffers, strict=True)
-        ]
+        try:
+            arrays = [
+                self._array(column, buffer, place, as_frame=head["form"] == "frame")
+                for place, (column, buffer) in enumerate(zip(head["columns"], buffers, strict=True))
+            ]
+        except Misfit as error:
+            raise Refused(400, "text/plain", str(error), str(error)) from error
         names = head["names"]
         if head["form"] == "array":
             data = arrays[0]
-        elif not frame:
+        elif head["form"] == "dict":
             data = dict(zip(names, arrays, strict=True))
         elif len(arrays) == 1 and arrays[0].ndim == 2:
             data = self.pd.DataFrame(arrays[0], columns=names)
@@ -137,16 +168,30 @@ class Scorer:
                 data.columns = names
         return Read(data, head["params"], unwrapped=False)
 
-    def _array(self, column: dict[str, Any], buffer: bytes, *, as_objects: bool) -> Any:
+    def _array(self, column: dict[str, Any], buffer: bytes, place: int, *, as_frame: bool) -> Any:
         if column["datatype"] != "BYTES":
             # A copy: what frombuffer returns cannot be written to, and a model may want to.
             flat = self.np.frombuffer(buffer, NUMPY[column["datatype"]]).copy()
             return flat.reshape(column["shape"])
-        values = json.loads(buffer)
-        if column.get("base64"):
-            values = [_bytes(column["name"], value) for value in values]
-        objects = as_objects or None in values or bool(column.get("base64"))
-        return self.np.array(values, dtype=object if objects else None).reshape(column["shape"])
+        texts, name = json.loads(buffer), column["name"]
+        spec = self._spec(name, place)
+        if column.get("base64") or getattr(spec.type if spec else None, "name", "") == "datetime":
+            read = self._columns.read(spec, name, texts)
+            return self.np.asarray(read).reshape(column["shape"])
+        objects = as_frame or None in texts or (spec is not None and spec.type == "O")
+        if not objects and spec is not None:
+            tensor_values.fits(name, texts)
+        elif not objects:
+            objects = not tensor_values.has_room(texts)
+        return self.np.array(texts, dtype=object if objects else None).reshape(column["shape"])
+
+    def _spec(self, name: str, place: int) -> Any:
+        """Return what the signature says of an input, None if it has none."""
+        if self._schema is None:
+            return None
+        if self._schema.has_input_names():
+            return self._schema.input_dict().get(name)
+        return self._schema.inputs[place] if place < len(self._schema.inputs) else None
 
     # -- asking
 
@@ -179,13 +224,17 @@ class Scorer:
         return Refused(error.get_http_status_code(), "application/json", json.dumps(body), message)
 
     def answer_invoke(self, result: Any, *, unwrapped: bool) -> str:
-        """Return the body that `mlflow models serve` would answer with."""
-        text = io.StringIO()
+        """Return the body that `mlflow models serve` would answer with; strictly, it is JSON."""
+        written = io.StringIO()
         if unwrapped:
-            self._server.unwrapped_predictions_to_json(result, text)
+            self._server.unwrapped_predictions_to_json(result, written)
         else:
-            self._server.predictions_to_json(result, text)
-        return text.getvalue()
+            self._server.predictions_to_json(result, written)
+        text = written.getvalue()
+        if self._strict is not None and ("NaN" in text or "Infinity" in text):
+            # JSON has no such numbers. Where only texts have these letters, nothing changes.
+            text = json.dumps(json.loads(text, parse_constant=lambda _: None))
+        return text
 
     def answer_columns(self, result: Any) -> tuple[dict[str, Any], list[bytes]]:
         """Return a result as typed columns, head and buffers.
@@ -241,9 +290,7 @@ def _readable(message: str) -> str:
     return f"{message[:REPEATED]} [cut] {message[-REPEATED:]}"
 
 
-def _bytes(name: str, value: Any) -> bytes | None:
-    try:
-        return None if value is None else base64.b64decode(value, validate=True)
-    except binascii.Error as error:
-        message = f"input '{name}': expected base64 ({error})"
-        raise Refused(400, "text/plain", message, message) from error
+def _bad(message: str) -> Refused:
+    """Refuse a request in the form of mlflow's errors."""
+    text = json.dumps({"error_code": "BAD_REQUEST", "message": message})
+    return Refused(400, "application/json", text, message)

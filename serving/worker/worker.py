@@ -4,10 +4,11 @@ Runs as a file, in the model's own environment.
 
     python -I worker.py SOCKET_FD FRONT_PID ARTIFACT OPTIONS
 
-OPTIONS is JSON: `batching` with `enabled` and `max_rows`. It needs the standard library, the
-model's packages (mlflow among them) and the files beside it, which it loads under names of its own:
-nothing of ours can be imported by the model, and nothing of ours can hide one of its modules. It
-ends when the front does. Python 3.10 or later.
+OPTIONS is JSON: `batching` with `enabled` and `max_rows`, and `input`, `strict` or `mlflow`. It
+needs the standard library, the model's packages (mlflow among them) and the files beside it, which
+it loads as a package of its own, without a path that the model could find: nothing of ours can be
+imported by the model, and nothing of ours can hide one of its modules. It ends when the front does.
+Python 3.10 or later.
 """
 
 from __future__ import annotations
@@ -16,6 +17,8 @@ import contextlib
 import ctypes
 import faulthandler
 import gc
+import importlib
+import importlib.machinery
 import importlib.util
 import json
 import os
@@ -39,20 +42,17 @@ LINE_CHARACTERS = 4_000
 TRACEBACK_CHARACTERS = 64_000
 
 
-def _beside(name: str) -> ModuleType:
-    path = Path(__file__).with_name(f"{name}.py")
-    spec = importlib.util.spec_from_file_location(f"_schnitzel_{name}", path)
-    if spec is None or spec.loader is None:
-        raise ImportError(f"{path} is missing")
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[spec.name] = module  # dataclasses look their module up
-    spec.loader.exec_module(module)
-    return module
+def _siblings(*names: str) -> list[ModuleType]:
+    """Load files of this folder as modules of a package that only this process knows."""
+    spec = importlib.machinery.ModuleSpec("_schnitzel", None, is_package=True)
+    spec.submodule_search_locations = [str(Path(__file__).parent)]
+    sys.modules["_schnitzel"] = importlib.util.module_from_spec(spec)
+    return [importlib.import_module(f"_schnitzel.{name}") for name in names]
 
 
 if not TYPE_CHECKING:
-    batching, framing, loading, rows, scoring, tensors = map(
-        _beside, ("batching", "framing", "loading", "rows", "scoring", "tensors")
+    batching, framing, loading, rows, scoring, tensors = _siblings(
+        "batching", "framing", "loading", "rows", "scoring", "tensors"
     )
 
 
@@ -122,7 +122,9 @@ class Worker:
 
     def __init__(self, link: Link, model: Any, options: dict[str, Any]) -> None:
         self._link = link
-        self._scorer = scoring.Scorer(model)
+        self._scorer = scoring.Scorer(
+            model, strict_input=options.get("input", "strict") != "mlflow"
+        )
         self._rows = rows.Rows(model)
         self._batching = batching.Batching(
             enabled=options["batching"]["enabled"],

@@ -186,6 +186,9 @@ readOnlyRootFilesystem: true
     "max_rows" (int64 $values.server.batching.maxRows)
   )
 -}}
+{{- if ne $values.server.input "strict" -}}
+{{- $_ := set $file "input" $values.server.input -}}
+{{- end -}}
 {{- if eq $values.shape "tensorflow" -}}
 {{- $_ := set $file "backend" (dict
   "kind" "tfserving"
