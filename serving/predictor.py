@@ -57,7 +57,7 @@ class Predictor:
     port: int
     state_file: str
     memory_bytes: int | None = None
-    """Limit of the worker's resident memory; None: no limit."""
+    """Limit of the memory of the worker and its children; None: no limit."""
     max_body_bytes: int = 16 * 1024 * 1024
     timeout_seconds: float = 60
     drain_seconds: float = 5
@@ -66,6 +66,8 @@ class Predictor:
     """For a cluster, which takes routes away after SIGTERM, not before: however quiet it is, it
     answers for all of `drain_seconds`; what is in flight then has `timeout_seconds` to end."""
     batching: Batching = Batching()
+    env: tuple[str, ...] = ()
+    """Variables that were set for the model: it gets them, whatever they are called."""
     input: str = "strict"
     """`mlflow`: values are read as `mlflow models serve` reads them, and a model's exception is a
     400."""
@@ -105,6 +107,7 @@ def read(path: str) -> Predictor:
     if not isinstance(values.get("port"), int):
         raise BadPredictor(f"{path}: 'port' must be a number", f"set 'port' in {path}")
     values.setdefault("environment", "")
+    values["env"] = tuple(map(str, content.get("env") or ()))
     if values.get("input", "strict") not in INPUTS:
         expected = " or ".join(INPUTS)
         raise BadPredictor(f"{path}: 'input' must be {expected}", f"correct it in {path}")

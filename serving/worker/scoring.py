@@ -14,17 +14,9 @@ import io
 import json
 from typing import Any, NamedTuple
 
-from . import strict, tensor_values, values
+from . import strict
 from .strict import NotOurs
 from .values import Misfit
-
-NUMPY = {
-    "BOOL": "?", "INT8": "<i1", "INT16": "<i2", "INT32": "<i4", "INT64": "<i8",
-    "UINT8": "<u1", "UINT16": "<u2", "UINT32": "<u4", "UINT64": "<u8",
-    "FP16": "<f2", "FP32": "<f4", "FP64": "<f8",
-}  # fmt: skip
-DATATYPES = {code.lstrip("<"): datatype for datatype, code in NUMPY.items()} | {"b1": "BOOL"}
-
 
 REPEATED = 4_000
 """Characters of a refusal's message that are kept at each end."""
@@ -82,15 +74,10 @@ class Scorer:
         self._schema = model.metadata.get_input_schema()
         self._reader = _Reader(model.metadata)
         self._strict = strict.Strict(self._schema) if strict_input else None
-        self._columns = values.Columns()
         hinted = getattr(model.metadata, "_is_signature_from_type_hint", lambda: False)
         self._is_hinted = bool(hinted())
         self._is_chat = getattr(self._server, "is_unified_llm_input", lambda _: False)
         self._takes_params = "params" in inspect.signature(model.predict).parameters
-        outputs = model.metadata.get_output_schema()
-        self._names: list[str] = (
-            list(outputs.input_names()) if outputs is not None and outputs.has_input_names() else []
-        )
 
     # -- reading
 
@@ -141,58 +128,6 @@ class Scorer:
         """Whether the body is a chat's: the names of a model's tensors may be those of one."""
         return isinstance(data, dict) and self._is_chat(data) and self._is_chat(json.loads(body))
 
-    def read_columns(self, head: dict[str, Any], buffers: list[bytes]) -> Read:
-        """Return what a request in typed columns asks.
-
-        `form` of the head says what the model gets: a frame, one array, or a dict of arrays.
-        """
-        try:
-            arrays = [
-                self._array(column, buffer, place, as_frame=head["form"] == "frame")
-                for place, (column, buffer) in enumerate(zip(head["columns"], buffers, strict=True))
-            ]
-        except Misfit as error:
-            raise Refused(400, "text/plain", str(error), str(error)) from error
-        names = head["names"]
-        if head["form"] == "array":
-            data = arrays[0]
-        elif head["form"] == "dict":
-            data = dict(zip(names, arrays, strict=True))
-        elif len(arrays) == 1 and arrays[0].ndim == 2:
-            data = self.pd.DataFrame(arrays[0], columns=names)
-        elif len({array.dtype for array in arrays}) == 1:
-            data = self.pd.DataFrame(self.np.column_stack(arrays), columns=names)
-        else:
-            data = self.pd.DataFrame(dict(enumerate(arrays)))
-            if names is not None:
-                data.columns = names
-        return Read(data, head["params"], unwrapped=False)
-
-    def _array(self, column: dict[str, Any], buffer: bytes, place: int, *, as_frame: bool) -> Any:
-        if column["datatype"] != "BYTES":
-            # A copy: what frombuffer returns cannot be written to, and a model may want to.
-            flat = self.np.frombuffer(buffer, NUMPY[column["datatype"]]).copy()
-            return flat.reshape(column["shape"])
-        texts, name = json.loads(buffer), column["name"]
-        spec = self._spec(name, place)
-        if column.get("base64") or getattr(spec.type if spec else None, "name", "") == "datetime":
-            read = self._columns.read(spec, name, texts)
-            return self.np.asarray(read).reshape(column["shape"])
-        objects = as_frame or None in texts or (spec is not None and spec.type == "O")
-        if not objects and spec is not None:
-            tensor_values.fits(name, texts)
-        elif not objects:
-            objects = not tensor_values.has_room(texts)
-        return self.np.array(texts, dtype=object if objects else None).reshape(column["shape"])
-
-    def _spec(self, name: str, place: int) -> Any:
-        """Return what the signature says of an input, None if it has none."""
-        if self._schema is None:
-            return None
-        if self._schema.has_input_names():
-            return self._schema.input_dict().get(name)
-        return self._schema.inputs[place] if place < len(self._schema.inputs) else None
-
     # -- asking
 
     def predict(self, data: Any, params: Any) -> Any:
@@ -235,52 +170,6 @@ class Scorer:
             # JSON has no such numbers. Where only texts have these letters, nothing changes.
             text = json.dumps(json.loads(text, parse_constant=lambda _: None))
         return text
-
-    def answer_columns(self, result: Any) -> tuple[dict[str, Any], list[bytes]]:
-        """Return a result as typed columns, head and buffers.
-
-        Named as the frame, the dict or the signature says, else output-0, output-1, ...
-        """
-        if isinstance(result, self.pd.DataFrame):
-            parts = [(str(name), column) for name, column in result.items()]
-        elif isinstance(result, dict):
-            parts = [(str(name), value) for name, value in result.items()]
-        else:
-            several = isinstance(result, list | tuple) and bool(result)
-            several = several and all(isinstance(part, self.np.ndarray) for part in result)
-            values = list(result) if several else [result]
-            names = self._names if len(self._names) == len(values) else []
-            names = names or [f"output-{place}" for place in range(len(values))]
-            parts = list(zip(names, values, strict=True))
-        encoded = [(name, *self._encoded(value)) for name, value in parts]
-        columns = [{"name": n, "datatype": d, "shape": list(s)} for n, d, s, _ in encoded]
-        return {"columns": columns}, [buffer for *_, buffer in encoded]
-
-    def _encoded(self, value: Any) -> tuple[str, tuple[int, ...], bytes]:
-        array = value.toarray() if hasattr(value, "toarray") else self.np.asarray(value)
-        if array.ndim == 0:
-            array = array.reshape(1)
-        if array.dtype == object:
-            inferred = self.pd.Series(array.ravel()).infer_objects()
-            array = inferred.to_numpy().reshape(array.shape)
-        if array.dtype.kind == "f" and array.dtype.itemsize > 8:
-            array = array.astype("<f8")
-        datatype = DATATYPES.get(f"{array.dtype.kind}{array.dtype.itemsize}")
-        if datatype is not None:
-            return datatype, array.shape, array.astype(NUMPY[datatype]).tobytes()
-        if array.dtype.kind == "M":
-            array = self.np.datetime_as_string(array)
-        texts = [self._text(element) for element in array.ravel().tolist()]
-        return "BYTES", array.shape, json.dumps(texts).encode()
-
-    def _text(self, element: Any) -> str | None:
-        if isinstance(element, str):
-            return element
-        if isinstance(element, bytes):
-            return element.decode("utf-8", "replace")
-        if isinstance(element, dict | list):
-            return json.dumps(element, default=str)
-        return None if self.pd.isna(element) else str(element)
 
 
 def _readable(message: str) -> str:

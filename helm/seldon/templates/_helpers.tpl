@@ -186,6 +186,11 @@ readOnlyRootFilesystem: true
     "max_rows" (int64 $values.server.batching.maxRows)
   )
 -}}
+{{- with $values.env -}}
+{{- $names := list -}}
+{{- range . }}{{ $names = append $names .name }}{{ end -}}
+{{- $_ := set $file "env" $names -}}
+{{- end -}}
 {{- if ne $values.server.input "strict" -}}
 {{- $_ := set $file "input" $values.server.input -}}
 {{- end -}}

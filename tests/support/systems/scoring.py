@@ -21,6 +21,8 @@ from mlflow.types.schema import Array, Map, Object, Property
 
 from serving.worker import tensors
 from serving.worker.scoring import Refused, Scorer
+from serving.worker.typed import Typed
+from serving.worker.values import Misfit
 
 __all__ = ["Array", "ColSpec", "DataType", "Map", "Object", "Property", "Schema", "TensorSpec"]
 
@@ -104,8 +106,8 @@ def columns(of: Any, head: dict[str, Any], *sent: tuple[str, list[Any]]) -> tupl
     """Return the same for typed columns, as the Open Inference Protocol brings them."""
     scorer = Scorer(of)
     try:
-        read = scorer.read_columns(head, [tensors.encode(kind, each) for kind, each in sent])
-        answer = scorer.answer_invoke(scorer.predict(read.data, None), unwrapped=False)
-    except Refused as error:
-        return error.status, error.message
+        data = Typed(of.metadata).read(head, [tensors.encode(kind, each) for kind, each in sent])
+        answer = scorer.answer_invoke(scorer.predict(data, None), unwrapped=False)
+    except (Refused, Misfit) as error:
+        return 400, str(error)
     return 200, seen(answer)
