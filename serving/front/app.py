@@ -99,7 +99,7 @@ class App:
         elif request.method in _GETS:
             answer = self._gets[where]()
         else:
-            answer = _not_allowed(where, b"GET")
+            answer = _not_allowed(where, b"GET, HEAD")
         return self._finished(protocol, begin, request_id, answer)
 
     def refuse(self, path: bytes, status: int, message: str) -> Answer:
@@ -147,7 +147,7 @@ class App:
     async def _own(self, own: Own, path: bytes, request: Request) -> Answer:
         """Answer in the backend's own protocol, by the backend itself."""
         if request.method not in _OWN:
-            return _not_allowed("other", b"GET, POST")
+            return _not_allowed("other", b"GET, HEAD, POST")
         if request.method == b"POST":
             self.last_question = time.monotonic()
         target = path + (b"?" + request.query if request.query else b"")
@@ -158,7 +158,8 @@ class App:
             return self._inference.no_answer("other", error)
 
     async def _body(self, request: Request) -> bytes:
-        encoding = request.header(b"content-encoding")
+        encodings = [value for name, value in request.headers if name == b"content-encoding"]
+        encoding = b", ".join(encodings)  # RFC 9110, 5.3: several fields are one list
         return await decoded(request.body, encoding, self._predictor.max_body_bytes)
 
     # -- everything else
@@ -221,6 +222,6 @@ def _request_id(sent: bytes) -> str:
     return text if usable else os.urandom(16).hex()
 
 
-def _not_allowed(where: str, method: bytes) -> Answer:
-    answer = failed(where, 405, f"use {method.decode()}")
-    return answer._replace(headers=((b"allow", method),))
+def _not_allowed(where: str, methods: bytes) -> Answer:
+    answer = failed(where, 405, f"use {methods.decode()}")
+    return answer._replace(headers=((b"allow", methods),))
