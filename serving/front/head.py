@@ -59,7 +59,9 @@ def _only_chunked(version: str, headers: Headers) -> None:
     if version == "1.0":  # RFC 9112, 6.1: its framing is faulty
         raise Refused(400, "Transfer-Encoding needs HTTP/1.1")
     codings = b",".join(value for name, value in headers if name == b"transfer-encoding")
-    if codings.strip().lower() != b"chunked":
+    if codings.lower().rpartition(b",")[2].strip() != b"chunked":
+        raise Refused(400, "the last Transfer-Encoding of a request must be chunked")
+    if b"," in codings:
         raise Refused(501, "only 'Transfer-Encoding: chunked' is known")
 
 

@@ -179,13 +179,20 @@ class Scorer:
         return Refused(error.get_http_status_code(), "application/json", json.dumps(body), message)
 
     def answer_invoke(self, result: Any, *, unwrapped: bool) -> str:
-        """Return the body that `mlflow models serve` would answer with."""
-        text = io.StringIO()
+        """Return the body that `mlflow models serve` would answer with.
+
+        But numbers that JSON does not know (NaN, infinity) become null; mlflow writes them, and
+        what it writes then is no JSON (RFC 8259, section 6).
+        """
+        written = io.StringIO()
         if unwrapped:
-            self._server.unwrapped_predictions_to_json(result, text)
+            self._server.unwrapped_predictions_to_json(result, written)
         else:
-            self._server.predictions_to_json(result, text)
-        return text.getvalue()
+            self._server.predictions_to_json(result, written)
+        text = written.getvalue()
+        if "NaN" in text or "Infinity" in text:
+            return json.dumps(json.loads(text, parse_constant=lambda _: None))
+        return text
 
     def answer_columns(self, result: Any) -> tuple[dict[str, Any], list[bytes]]:
         """Return a result as typed columns, head and buffers.

@@ -296,6 +296,7 @@ def test_tiny_chunks_are_put_together_before_they_take_many_times_their_size():
         (chunked(end=b"zz\r\n\r\n"), 400, "not an HTTP/1.1 request"),
         (b"POST /now HTTP/1.1\r\nhost: x\r\ntransfer-encoding: chunked, gzip\r\n\r\n", 400, ""),
         (chunked(b"a").replace(b"chunked", b"gzip, chunked"), 501, "only 'Transfer-Encoding"),
+        (chunked(b"a").replace(b"chunked", b"identity"), 400, "not an HTTP/1.1 request"),
         (chunked(b"a").replace(b"1.1", b"1.0"), 400, "Transfer-Encoding needs HTTP/1.1"),
         (GET.replace(b"1.1", b"2.0"), 505, "HTTP/2.0 is not spoken here"),
         (b"GET /now\r\n\r\n", 505, "HTTP/0.9 is not spoken here"),
