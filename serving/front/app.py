@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING
 import orjson
 
 from serving.backends.base import Unavailable
-from serving.front import routes
+from serving.front import openapi, routes
 from serving.front.door import Refused
 from serving.front.encoding import decoded
 from serving.inference import INFER, INVOCATIONS, RETRY, Question, broke, failed, not_ready
 from serving.protocols import oip
-from serving.protocols.answer import Answer
+from serving.protocols.answer import TEXT, Answer, dumps
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine
@@ -66,6 +66,7 @@ class App:
             "model": self._metadata,
             "ping": self._ping,
             "version": self._mlflow_version,
+            "openapi": self._openapi,
             "metrics": lambda: Answer(200, instruments.page(), PROMETHEUS),
         }
 
@@ -177,14 +178,14 @@ class App:
         return Answer(503, orjson.dumps(said), headers=RETRY)
 
     def _ping(self) -> Answer:
-        return Answer(200, b"\n") if self.ready else not_ready("other")
+        return Answer(200, b"\n", TEXT) if self.ready else not_ready("other")
 
     def _mlflow_version(self) -> Answer:
         if self._inference.model is None:
             return not_ready("other")
         if not self._inference.model.mlflow:
             return failed("other", 404, "this model is not served by mlflow")
-        return Answer(200, self._inference.model.mlflow.encode())
+        return Answer(200, self._inference.model.mlflow.encode(), TEXT)
 
     def _metadata(self) -> Answer:
         known = self._inference.model
@@ -193,6 +194,13 @@ class App:
         return Answer(
             200, oip.metadata(self._model, self._version, known.platform, known.signature)
         )
+
+    def _openapi(self) -> Answer:
+        known = self._inference.model
+        if known is None:
+            return not_ready("other")
+        shown = openapi.document(self._model, self._version, known.signature)
+        return Answer(200, dumps(shown))
 
     def _server(self) -> Answer:
         return Answer(
@@ -205,6 +213,7 @@ class App:
             f"v2/models/{self._model}/infer",
             "invocations",
             "metrics",
+            "openapi.json",
         ]
         shown = {
             "model": self._model,

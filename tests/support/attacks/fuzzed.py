@@ -37,7 +37,7 @@ VALID: list[tuple[bytes, bytes, Any]] = [
 ]
 ODD = (
     None, True, False, 0, -1, 1, 255, 2**31, 2**53 + 1, 2**63, 2**64, -(10**40), 0.1, -0.0, 1e308,
-    5e-324, float("nan"), float("inf"), "", "x", "1.5", "nan", "\0", "\ud800", "\U0001f600", "é" * 4,
+    5e-324, float("nan"), float("inf"), "", "x", "1.5", "nan", "\0", "\ud800", "\U0001f600", "é",
     "raise", [], {}, [[]], [[[[1]]]], [None], ["x", 1], {"a": {"a": 1}}, {"name": "act"},
     [0, 2**62], [1] * 70, "FP16", "BOOL", "INT64", "act", "number", "inputs", "dataframe_split",
 )  # fmt: skip

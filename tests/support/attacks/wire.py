@@ -51,7 +51,7 @@ class Wire:
             line = self._file.readline()
             if not line:
                 return None
-            headers = http.client.parse_headers(self._file)  # type: ignore[arg-type] - it reads bytes
+            headers = http.client.parse_headers(self._file)
             body = self._file.read(int(headers["content-length"]))
         except ConnectionError:
             return None
