@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING
 import orjson
 
 from serving.backends.base import Unavailable
-from serving.front import deadline, routes
+from serving.front import deadline, openapi, routes
 from serving.front.door import Refused
 from serving.front.encoding import decoded
 from serving.inference import INFER, INVOCATIONS, RETRY, Question, broke, failed, not_ready
 from serving.protocols import oip
-from serving.protocols.answer import Answer
+from serving.protocols.answer import TEXT, Answer, dumps
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine
@@ -66,6 +66,7 @@ class App:
             "model": self._metadata,
             "ping": self._ping,
             "version": self._mlflow_version,
+            "openapi": self._openapi,
             "metrics": lambda: Answer(200, instruments.page(), PROMETHEUS),
         }
 
@@ -99,7 +100,7 @@ class App:
         elif request.method in _GETS:
             answer = self._gets[where]()
         else:
-            answer = _not_allowed(where, b"GET")
+            answer = _not_allowed(where, b"GET, HEAD")
         return self._finished(protocol, begin, request_id, answer)
 
     def refuse(self, path: bytes, status: int, message: str) -> Answer:
@@ -148,7 +149,7 @@ class App:
     async def _own(self, own: Own, path: bytes, request: Request) -> Answer:
         """Answer in the backend's own protocol, by the backend itself."""
         if request.method not in _OWN:
-            return _not_allowed("other", b"GET, POST")
+            return _not_allowed("other", b"GET, HEAD, POST")
         if request.method == b"POST":
             self.last_question = time.monotonic()
         target = path + (b"?" + request.query if request.query else b"")
@@ -159,7 +160,8 @@ class App:
             return self._inference.no_answer("other", error)
 
     async def _body(self, request: Request) -> bytes:
-        encoding = request.header(b"content-encoding")
+        encodings = [value for name, value in request.headers if name == b"content-encoding"]
+        encoding = b", ".join(encodings)  # RFC 9110, 5.3: several fields are one list
         return await decoded(request.body, encoding, self._predictor.max_body_bytes)
 
     # -- everything else
@@ -177,14 +179,14 @@ class App:
         return Answer(503, orjson.dumps(said), headers=RETRY)
 
     def _ping(self) -> Answer:
-        return Answer(200, b"\n") if self.ready else not_ready("other")
+        return Answer(200, b"\n", TEXT) if self.ready else not_ready("other")
 
     def _mlflow_version(self) -> Answer:
         if self._inference.model is None:
             return not_ready("other")
         if not self._inference.model.mlflow:
             return failed("other", 404, "this model is not served by mlflow")
-        return Answer(200, self._inference.model.mlflow.encode())
+        return Answer(200, self._inference.model.mlflow.encode(), TEXT)
 
     def _metadata(self) -> Answer:
         known = self._inference.model
@@ -193,6 +195,13 @@ class App:
         return Answer(
             200, oip.metadata(self._model, self._version, known.platform, known.signature)
         )
+
+    def _openapi(self) -> Answer:
+        known = self._inference.model
+        if known is None:
+            return not_ready("other")
+        shown = openapi.document(self._model, self._version, known.signature)
+        return Answer(200, dumps(shown))
 
     def _server(self) -> Answer:
         return Answer(
@@ -205,6 +214,7 @@ class App:
             f"v2/models/{self._model}/infer",
             "invocations",
             "metrics",
+            "openapi.json",
         ]
         shown = {
             "model": self._model,
@@ -222,6 +232,6 @@ def _request_id(sent: bytes) -> str:
     return text if usable else os.urandom(16).hex()
 
 
-def _not_allowed(where: str, method: bytes) -> Answer:
-    answer = failed(where, 405, f"use {method.decode()}")
-    return answer._replace(headers=((b"allow", method),))
+def _not_allowed(where: str, methods: bytes) -> Answer:
+    answer = failed(where, 405, f"use {methods.decode()}")
+    return answer._replace(headers=((b"allow", methods),))

@@ -11,22 +11,25 @@ import asyncio
 from collections import deque
 from enum import Enum, auto
 from functools import partial
-from http import HTTPStatus
 from typing import TYPE_CHECKING
 
 import httptools
 
+from serving.front import head
 from serving.front.door import Headers, Refused, Request, too_large
+from serving.front.response import CONTINUE, response
 from serving.protocols.answer import Answer
 
 if TYPE_CHECKING:
     from serving.front.door import Door
 
-PHRASES = {status.value: status.phrase.encode() for status in HTTPStatus}
-CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 MIB = 2**20
 PIPELINED = 100
 """Requests of one connection that may wait for the one before."""
+PARTS = 16_384
+"""Pieces of a body that are kept as they came; one of two bytes takes twenty times its size."""
+TURNED_AWAY = 100
+"""Connections beyond the most that are still told so; the next are closed without a word."""
 
 
 class _Phase(Enum):
@@ -51,13 +54,16 @@ class Connection(asyncio.Protocol):
         self._waiting: deque[tuple[Request | Answer, bool]] = deque()
         """Requests, and refusals in their place; and whether the connection goes on after each."""
         self._task: asyncio.Task[Answer] | None = None
+        self._refused = b""
+        """Method of the request that was refused."""
         self._held = 0
         self._writing: tuple[float, int] | None = None
         """Since when, and how much, the client has not read."""
         self._clear()
 
     def _clear(self) -> None:
-        self._target = b""
+        self._target = self._method = b""
+        self._expects = False
         self._headers: Headers = []
         self._parts: list[bytes] = []
         self._size = 0
@@ -67,9 +73,12 @@ class Connection(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Take it in, unless there are too many."""
         self._transport = transport  # type: ignore[assignment]
-        full = len(self._door.connections) >= self._limits.connections
+        beyond = len(self._door.connections) - self._limits.connections
+        if beyond >= TURNED_AWAY:
+            self.abort()
+            return
         self._door.connections.add(self)
-        if full:
+        if beyond >= 0:
             self._refuse(503, "there are too many connections: try again")
             self._go_on()
 
@@ -137,33 +146,29 @@ class Connection(asyncio.Protocol):
         """Look at the head before anything of the body is waited for."""
         self._phase, self._silent = _Phase.BODY, 0
         self._since, self._received = self._loop.time(), 0
+        self._method = self._parser.get_method()
         if self._parser.should_upgrade():
-            raise Refused(400, "the protocol cannot be changed: leave the Upgrade header out")
-        hosts = sum(1 for name, _ in self._headers if name == b"host")
-        if hosts > 1 or (hosts == 0 and self._parser.get_http_version() == "1.1"):
-            raise Refused(400, "the request must have one Host header")
-        length = next((v for name, v in self._headers if name == b"content-length"), b"0")
-        self._take(int(length), declared=True)
-        expects = next((v for name, v in self._headers if name == b"expect"), b"")
-        if expects and expects.lower() != b"100-continue":
-            raise Refused(417, "only 'Expect: 100-continue' is known")
-        if expects and self._transport is not None and not self._busy:
-            self._transport.write(CONTINUE)
+            raise Refused(400, "the protocol cannot be changed: send neither Upgrade nor CONNECT")
+        framing = head.framing(self._parser.get_http_version(), self._headers)
+        self._target = head.origin_form(self._method, self._target)
+        self._take(framing.length, declared=True)
+        self._expects = framing.expects
 
     def on_body(self, body: bytes) -> None:
         """Keep a piece of the body."""
-        self._silent = 0
+        self._silent, self._expects = 0, False
         self._received += len(body)
         self._take(len(body))
         self._parts.append(body)
+        if len(self._parts) > PARTS:
+            self._parts = [b"".join(self._parts)]
 
     def on_message_complete(self) -> None:
         """Put the request into its connection's queue."""
         if len(self._waiting) >= PIPELINED:
             raise Refused(400, f"more than {PIPELINED} requests were sent before an answer")
         path, _, query = self._target.partition(b"?")
-        method, body = self._parser.get_method(), b"".join(self._parts)
-        request = Request(method, path, query, self._headers, body)
+        request = Request(self._method, path, query, self._headers, b"".join(self._parts))
         self._waiting.append((request, self._parser.should_keep_alive()))
         self._phase, self._since, self._silent = _Phase.IDLE, self._loop.time(), 0
         self._clear()  # what it holds is the request's now
@@ -197,7 +202,7 @@ class Connection(asyncio.Protocol):
         """Answer in place of a request that is not taken, and close after it."""
         path = self._target.partition(b"?")[0]
         self._waiting.append((self._door.application.refuse(path, status, message), False))
-        self._phase, self._received = _Phase.DEAF, 0
+        self._phase, self._received, self._refused = _Phase.DEAF, 0, self._method
         self._release(self._size)
         self._clear()
 
@@ -206,7 +211,7 @@ class Connection(asyncio.Protocol):
         while self._task is None and self._waiting and self._transport is not None:
             next_, keep = self._waiting.popleft()
             if isinstance(next_, Answer):
-                self._send(next_, b"GET", keep=keep)
+                self._send(next_, self._refused, keep=keep)
                 continue
             answer = self._door.application.answer(next_)
             if isinstance(answer, Answer):
@@ -214,11 +219,16 @@ class Connection(asyncio.Protocol):
                 continue
             self._task = self._loop.create_task(answer)
             self._task.add_done_callback(partial(self._answered, request=next_, keep=keep))
-        if self._transport is not None and not self._transport.is_closing():
-            if self._waiting and self._transport.is_reading():
-                self._transport.pause_reading()
-            elif not self._waiting and not self._transport.is_reading():
-                self._transport.resume_reading()
+        if self._transport is None or self._transport.is_closing():
+            return
+        if self._expects and self._phase is _Phase.BODY and not self._busy:
+            self._expects = False
+            self._transport.write(CONTINUE)
+        if self._waiting and self._transport.is_reading():
+            self._transport.pause_reading()
+        elif not self._waiting and not self._transport.is_reading():
+            self._since = self._loop.time()  # until now it was we who did not read
+            self._transport.resume_reading()
 
     def _answered(self, task: asyncio.Task[Answer], request: Request, *, keep: bool) -> None:
         self._task = None
@@ -231,14 +241,7 @@ class Connection(asyncio.Protocol):
         assert self._transport is not None  # noqa: S101 - the callers looked
         self._release(size)
         keep = keep and not self._door.draining
-        head = [b"HTTP/1.1 %d %b" % (answer.status, PHRASES.get(answer.status, b""))]
-        head += [b"%b: %b" % header for header in answer.headers]
-        head.append(b"content-type: " + answer.content_type)
-        head.append(b"content-length: %d" % len(answer.body))
-        if not keep:
-            head.append(b"connection: close")
-        head += [b"", b"" if method == b"HEAD" else answer.body]
-        self._transport.write(b"\r\n".join(head))
+        self._transport.write(response(answer, method, keep=keep))
         self._since = self._loop.time()
         if not keep:
             self._waiting.clear()
@@ -270,6 +273,8 @@ class Connection(asyncio.Protocol):
         ):
             self.abort()  # it does not read its answer
             return
+        if self._waiting:
+            return  # nothing is read of what comes after these
         waited = now - self._since
         match self._phase:
             case _Phase.HEAD if waited > limits.head_seconds:

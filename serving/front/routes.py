@@ -5,7 +5,7 @@ Paths are those behind the deployment's own root, which the gateway strips.
 
 from __future__ import annotations
 
-from urllib.parse import unquote
+from urllib.parse import quote, unquote
 
 _FIXED = {
     b"": "index",
@@ -16,6 +16,7 @@ _FIXED = {
     b"health": "ping",
     b"version": "version",
     b"metrics": "metrics",
+    b"openapi.json": "openapi",
     b"invocations": "invocations",
 }
 _OF_MODEL = {"": "model", "ready": "model_ready", "infer": "infer"}
@@ -23,6 +24,15 @@ _OF_MODEL = {"": "model", "ready": "model_ready", "infer": "infer"}
 
 class NoSuchPath(Exception):  # noqa: N818 - it is an answer: a 404
     """There is nothing at this path; the message says what there is."""
+
+
+def paths(model: str, version: str) -> dict[str, str]:
+    """Return every path that there is, percent-encoded, and the name of what is at it."""
+    found = {f"/{path.decode()}": name for path, name in _FIXED.items()}
+    of_model = f"/v2/models/{quote(model, safe='')}"
+    for root in (of_model, f"{of_model}/versions/{quote(version, safe='')}"):
+        found |= {f"{root}/{part}".rstrip("/"): name for part, name in _OF_MODEL.items()}
+    return found
 
 
 def find(raw_path: bytes, model: str, version: str) -> str:

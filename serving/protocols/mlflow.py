@@ -29,14 +29,14 @@ def answer(frame: Frame) -> tuple[int, bytes, bytes]:
 def failure(status: int, message: str, error_id: str | None = None) -> bytes:
     """Return the body for an error of ours, in the form of mlflow's."""
     codes = {
-        400: "BAD_REQUEST",
         404: "RESOURCE_DOES_NOT_EXIST",
-        413: "BAD_REQUEST",
+        501: "NOT_IMPLEMENTED",
         503: "TEMPORARILY_UNAVAILABLE",
         504: "TEMPORARILY_UNAVAILABLE",
     }
+    otherwise = "BAD_REQUEST" if status < 500 else "INTERNAL_ERROR"
     body = {
-        "error_code": codes.get(status, "INTERNAL_ERROR"),
+        "error_code": codes.get(status, otherwise),
         "message": message[:MESSAGE_CHARACTERS],
     }
     if error_id is not None:

@@ -25,6 +25,10 @@ LARGE = 256 * 1024
 """Bytes from which on the worker reads a body, or writes an answer: the front would stand still."""
 MOST_INPUTS = 1_024
 """Tensors of one request, where the signature does not have more."""
+MOST_DIMENSIONS = 32
+"""Of one tensor: numpy 1 takes no more (NPY_MAXDIMS), and their product takes time."""
+MOST_VALUES = 2**31 - 1
+"""Of one tensor, also where a dimension of 0 leaves none of them: numpy multiplies the others."""
 
 
 class Question(NamedTuple):
@@ -133,6 +137,11 @@ def _sent(tensor: dict[str, Any]) -> Sent:
         or not all(type(n) is int and n >= 0 for n in shape)
     ):
         raise BadInput(f"input '{name}': 'shape' must be a list of whole numbers from 0 on")
+    if len(shape) > MOST_DIMENSIONS:
+        said = f"{len(shape)} dimensions: at most {MOST_DIMENSIONS} are taken"
+        raise BadInput(f"input '{name}': 'shape' has {said}")
+    if prod(n or 1 for n in shape) > MOST_VALUES:
+        raise BadInput(f"input '{name}': the shape {shape} is larger than a tensor can be")
     if "data" not in tensor:
         raise BadInput(f"input '{name}' has no 'data' (binary tensors are not supported)")
     values = _flat(name, tensor["data"], shape)

@@ -244,7 +244,7 @@ def test_wrong_methods_and_paths_are_said(iris):
     answer = iris.client.get("/invocations")
     assert (answer.status_code, answer.headers["allow"]) == (405, "POST")
     answer = iris.client.post("/v2/models/iris", content=b"")
-    assert (answer.status_code, answer.headers["allow"]) == (405, "GET")
+    assert (answer.status_code, answer.headers["allow"]) == (405, "GET, HEAD")
     answer = iris.client.post("/v2/models/other/infer", json={})
     assert answer.status_code == 404
     assert "'iris' is" in answer.json()["error"]

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from serving.front.door import Door, Limits
-from serving.front.http import Connection
+from serving.front.http import PARTS, TURNED_AWAY, Connection
 from serving.protocols.answer import Answer
 
 LIMITS = Limits(body=1_000, held=3_000, head=2_000, headers=10, connections=20)
@@ -204,6 +204,65 @@ def test_a_client_that_asks_whether_it_may_go_on_is_told():
     meeting(story)
 
 
+def test_a_client_that_asks_behind_another_request_whether_it_may_go_on_is_told_in_its_turn():
+    async def story(echo, _door, connect):
+        client = await connect()
+        client.say(LATER + post(b"", b"expect: 100-continue", length=3))
+        await until(lambda: echo.asked)
+        echo.go.set()
+        assert (await client.answer())[0] == 200
+        assert await client.line() == b"HTTP/1.1 100 Continue\r\n"
+        await client.line()
+        client.say(b"abc" + LAST)
+        assert await client.answer() == (200, {"path": "/now", "size": 3})
+        assert (await client.answer())[0] == 200
+
+    meeting(story)
+
+
+def test_a_client_of_http_1_0_is_not_told_what_it_would_not_understand():
+    sent = post(b"abc", b"expect: 100-continue", b"connection: keep-alive").replace(b"1.1", b"1.0")
+    assert asked(sent)[0] == (200, {"path": "/now", "size": 3})
+
+
+@pytest.mark.parametrize(
+    ("target", "path"),
+    [
+        (b"http://x/later%20/y?z", "/later%20/y"),
+        (b"HTTPS://[::1]:80?z", "/"),
+        (b"http://x", "/"),
+        (b"/http://x/y", "/http://x/y"),
+    ],
+)
+def test_an_address_may_stand_in_place_of_a_path(target, path):
+    assert asked(GET.replace(b"/now", target))[0] == (200, {"path": path, "size": 0})
+
+
+def test_the_server_itself_may_be_asked_for_its_options():
+    assert asked(GET.replace(b"GET /now", b"OPTIONS *"))[0] == (200, {"path": "/", "size": 0})
+
+
+@pytest.mark.parametrize("host", [b"", b"x.y:80", b"127.0.0.1:", b"[::1]:8000", b"a_b", b"%41"])
+def test_any_name_of_a_host_is_taken(host):
+    assert asked(GET.replace(b": x", b": " + host))[0][0] == 200
+
+
+def test_tiny_chunks_are_put_together_before_they_take_many_times_their_size():
+    size = 4 * PARTS
+    sent = chunked(*[b"ab"] * (size // 2))
+
+    async def story(_echo, door, connect):
+        client = await connect()
+        client.say(sent[:-5])
+        await until(lambda: door.held == size)
+        [connection] = door.connections
+        assert len(connection._parts) <= PARTS
+        client.say(sent[-5:])
+        assert await client.answer() == (200, {"path": "/now", "size": size})
+
+    meeting(story, LIMITS._replace(body=size, held=size))
+
+
 # -- what is refused
 
 
@@ -236,6 +295,18 @@ def test_a_client_that_asks_whether_it_may_go_on_is_told():
         (b"POST /now HTTP/1.1\r\nhost: x\r\ncontent-length: 1e3\r\n\r\n", 400, "not an HTTP"),
         (chunked(end=b"zz\r\n\r\n"), 400, "not an HTTP/1.1 request"),
         (b"POST /now HTTP/1.1\r\nhost: x\r\ntransfer-encoding: chunked, gzip\r\n\r\n", 400, ""),
+        (chunked(b"a").replace(b"chunked", b"gzip, chunked"), 501, "only 'Transfer-Encoding"),
+        (chunked(b"a").replace(b"chunked", b"identity"), 400, "must be chunked"),
+        (chunked(b"a").replace(b"1.1", b"1.0"), 400, "Transfer-Encoding needs HTTP/1.1"),
+        (GET.replace(b"1.1", b"2.0"), 505, "HTTP/2.0 is not spoken here"),
+        (b"GET /now\r\n\r\n", 505, "HTTP/0.9 is not spoken here"),
+        (GET.replace(b": x", b": a/b"), 400, "not the name of a host"),
+        (GET.replace(b": x", b": me@x"), 400, "not the name of a host"),
+        (GET.replace(b": x", b": a b"), 400, "not the name of a host"),
+        (GET.replace(b"/now", b"/now#x"), 400, "no fragment"),
+        (GET.replace(b"/now", b"*"), 400, "must be a path"),
+        (GET.replace(b"/now", b"ftp://x/now"), 400, "must be a path"),
+        (GET.replace(b"/now", b"http://me@x/now"), 400, "must be a path"),
     ],
 )  # fmt: skip
 def test_what_is_not_taken_is_answered_and_closed_and_nothing_after_it_is_read(sent, status, said):
@@ -255,6 +326,32 @@ def test_more_requests_than_wait_are_refused():
         assert statuses == [200] * 100
         assert (await client.answer())[0] == 400
         assert await client.ended()
+
+    meeting(story)
+
+
+def test_a_refusal_of_head_has_no_body():
+    async def story(_echo, _door, connect):
+        client = await connect()
+        client.say(GET.replace(b"GET", b"HEAD").replace(b"host: x", b"host: a/b"))
+        assert await client.line() == b"HTTP/1.1 400 Bad Request\r\n"
+        await client._reader.readuntil(b"\r\n\r\n")
+        assert await client.ended()
+
+    meeting(story)
+
+
+def test_a_client_is_not_blamed_for_what_the_server_does_not_read():
+    async def story(echo, door, connect):
+        client = await connect()
+        client.say(LATER + GET + GET[:-2])
+        await until(lambda: echo.asked)
+        [connection] = door.connections
+        connection.look(connection._loop.time() + 11)
+        echo.go.set()
+        assert [(await client.answer())[0] for _ in range(2)] == [200, 200]
+        client.say(b"\r\n")
+        assert (await client.answer())[0] == 200
 
     meeting(story)
 
@@ -293,6 +390,19 @@ def test_too_many_connections_are_turned_away_and_those_that_are_there_go_on():
         for client in clients:
             client.say(GET)
             assert (await client.answer())[0] == 200
+
+    meeting(story)
+
+
+def test_connections_far_beyond_the_most_are_closed_without_a_word():
+    async def story(_echo, door, connect):
+        there = [await connect() for _ in range(LIMITS.connections + TURNED_AWAY)]
+        await until(lambda: len(door.connections) == len(there))
+        for _ in range(20):
+            assert await (await connect()).ended()
+        assert len(door.connections) == len(there)
+        there[0].say(GET)
+        assert (await there[0].answer())[0] == 200
 
     meeting(story)
 

@@ -153,6 +153,10 @@ def test_parameters_of_the_signature_cross_and_others_do_not():
         ),
         (NUMBERS, [one(shape=[-1], data=[])], "input 'length': 'shape' must be"),
         (NUMBERS, [one(shape=[])], "input 'length': 'shape' must be"),
+        (NOTHING, [one(shape=[1] * 33)], "'shape' has 33 dimensions: at most 32 are taken"),
+        (NOTHING, [one(shape=[9 * 10**18] * 90_000)], "has 90000 dimensions: at most 32 are taken"),
+        (NOTHING, [one(shape=[0, 2**62], data=[])], "is larger than a tensor can be"),
+        (NOTHING, [one(shape=[2**16, 2**16])], "is larger than a tensor can be"),
         (NUMBERS, [one(datatype="FLOAT")], "input 'length': datatype 'FLOAT' is not one of BOOL"),
         (
             NUMBERS,

@@ -1,0 +1,84 @@
+"""A request's head goes in; what its body may be comes out, or Refused.
+
+llhttp parses, strictly; here is what it lets through and RFC 9112 and 9110 do not.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, NamedTuple
+
+from serving.front.door import Refused
+
+if TYPE_CHECKING:
+    from serving.front.door import Headers
+
+VERSIONS = frozenset({"1.0", "1.1"})
+_FRAMING = frozenset({b"host", b"content-length", b"transfer-encoding", b"expect"})
+# RFC 3986, 3.2.2 and 3.2.3; nothing of it stands for a path or for somebody's name.
+_HOST = re.compile(rb"(?:[\w.~!$&'()*+,;=%-]*|\[[\w:.%-]+\])(?::[0-9]*)?", re.ASCII)
+_ABSOLUTE = re.compile(rb"https?://([^/?]+)(.*)", re.IGNORECASE | re.DOTALL)
+
+
+class Framing(NamedTuple):
+    """What a head says of the body.
+
+    Attributes:
+        length: bytes that it declares; 0 if they come in chunks.
+        expects: whether the client waits to be told that it may send it.
+    """
+
+    length: int
+    expects: bool
+
+
+def framing(version: str, headers: Headers) -> Framing:
+    """Return what a head says of the body.
+
+    Raises:
+        Refused: version, Host, Transfer-Encoding or Expect are not what may be sent here.
+    """
+    if version not in VERSIONS:
+        raise Refused(505, f"HTTP/{version} is not spoken here: use HTTP/1.1")
+    found = [header for header in headers if header[0] in _FRAMING]
+    values = dict(found)
+    hosts = [value for name, value in found if name == b"host"]
+    if len(hosts) > 1 or (not hosts and version == "1.1"):
+        raise Refused(400, "the request must have one Host header")
+    if hosts and _HOST.fullmatch(hosts[0]) is None:
+        raise Refused(400, "the Host header is not the name of a host, with a port or without")
+    if b"transfer-encoding" in values:
+        _only_chunked(version, found)
+    expects = values.get(b"expect", b"") if version == "1.1" else b""
+    if expects and expects.lower() != b"100-continue":
+        raise Refused(417, "only 'Expect: 100-continue' is known")
+    return Framing(int(values.get(b"content-length", b"0")), expects=bool(expects))
+
+
+def _only_chunked(version: str, headers: Headers) -> None:
+    if version == "1.0":  # RFC 9112, 6.1: its framing is faulty
+        raise Refused(400, "Transfer-Encoding needs HTTP/1.1")
+    codings = b",".join(value for name, value in headers if name == b"transfer-encoding")
+    if codings.lower().rpartition(b",")[2].strip() != b"chunked":
+        raise Refused(400, "the last Transfer-Encoding of a request must be chunked")
+    if b"," in codings:
+        raise Refused(501, "only 'Transfer-Encoding: chunked' is known")
+
+
+def origin_form(method: bytes, target: bytes) -> bytes:
+    """Return a target as path and query, whichever of its forms it came in.
+
+    Raises:
+        Refused: it is in no form that a request of this method has (RFC 9112, 3.2).
+    """
+    if b"#" in target:
+        raise Refused(400, "the target of a request has no fragment: leave out what begins with #")
+    if target.startswith(b"/"):
+        return target
+    if target == b"*" and method == b"OPTIONS":
+        return b"/"
+    absolute = _ABSOLUTE.fullmatch(target)
+    if absolute is None or _HOST.fullmatch(absolute[1]) is None:
+        raise Refused(400, "the target of a request must be a path, or an http address")
+    rest: bytes = absolute[2]
+    return rest if rest.startswith(b"/") else b"/" + rest
