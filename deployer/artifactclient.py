@@ -28,7 +28,8 @@ class Foreign:
         "from mlflow.store.artifact import artifact_repository_registry as registry\n"
         "repository = registry.get_artifact_repository(sys.argv[1])\n"
         "wanted = sys.argv[3]\n"
-        "found = [entry.path for entry in repository.list_artifacts()]\n"
+        "folder = wanted.rpartition('/')[0] or None\n"
+        "found = [entry.path for entry in repository.list_artifacts(folder)]\n"
         "if wanted in found or (found and not wanted):\n"
         "    repository.download_artifacts(wanted, sys.argv[2])\n"
     )

@@ -113,6 +113,18 @@ class Artifacts:
             found = self._source(source, Path(folder, "all")).copy(name, place, limit)
             return place.read_bytes() if found else None
 
+    def file_digest(self, source: str, name: str) -> str:
+        """SHA-256, in hex, of a file of an artifact, which may be large; "" if it is not there.
+
+        Raises as `read_file` does, and waits as long as the file takes to come.
+        """
+        with tempfile.TemporaryDirectory(prefix="schnitzel-") as folder:
+            place = Path(folder, "file")
+            if not self._source(source, Path(folder, "all")).copy(name, place):
+                return ""
+            with place.open("rb") as file:
+                return hashlib.file_digest(file, "sha256").hexdigest()
+
     def close(self) -> None:
         """End what is under way, within 5 seconds; it begins anew when next asked for."""
         self._jobs.close()

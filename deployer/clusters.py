@@ -107,6 +107,10 @@ class Build(Frozen):
     index_secret: ObjectName | None = None
     """The Secret, in the builds' namespace, with uv's variables for a private package index."""
 
+    artifact_secret: ObjectName | None = None
+    """The Secret, in the builds' namespace, with MLflow's or S3's variables: a build of a model
+    that brings wheels along fetches them."""
+
     trust_bundle: TrustBundle | None = None
     """Certificates of a private authority, for builds."""
 

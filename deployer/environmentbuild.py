@@ -75,8 +75,12 @@ class Builder:
             return building if building.exists() else locking
         return locking if locking.exists() else None
 
-    def build(self, request: EnvironmentRequest) -> Built:
+    def build(self, request: EnvironmentRequest, model: Path | None = None) -> Built:
         """Lock and install what is not there yet; takes seconds to many minutes.
+
+        Args:
+            request: what is asked for.
+            model: the model's files, for the wheels among them.
 
         Raises:
             PythonUnavailable, EnvironmentUnbuildable: it cannot be done (now).
@@ -89,11 +93,11 @@ class Builder:
                 return found
             python = find_python(request.python, self._uv, self._variables, self._stopping)
             with file_lock(self._locks / f".{request.key}.lock", self._stopping) as held:
-                lock = self._lock(request, python, held)
+                lock = self._lock(request, model, python, held)
             folder = self._environments / _hash(request.minor, lock.read_text(encoding="utf-8"))
             with file_lock(self._environments / f".{folder.name}.lock", self._stopping) as held:
                 if not (folder / "bin" / "python").exists():
-                    self._install(request, lock, python, folder, held)
+                    self._install(request, model, lock, python, folder, held)
             return Built(folder, python_version(folder))
         except OSError as error:
             raise EnvironmentUnbuildable(
@@ -102,13 +106,16 @@ class Builder:
                 passing=True,
             ) from error
 
-    def _lock(self, request: EnvironmentRequest, python: Path, held: int) -> Path:
+    def _lock(
+        self, request: EnvironmentRequest, model: Path | None, python: Path, held: int
+    ) -> Path:
         """Choose versions for all requirements, once and for ever."""
         kept = self._locks / f"{request.key}.txt"
         if kept.exists():
             return kept
         with tempfile.TemporaryDirectory(prefix=f".{request.key}.", dir=self._locks) as name:
             work = Path(name)
+            _bring(request, model, work)
             _write(work / "requirements.in", [*request.options, *request.requirements])
             _write(work / "constraints.in", request.constraints)
             self._run(
@@ -127,7 +134,13 @@ class Builder:
         return kept
 
     def _install(
-        self, request: EnvironmentRequest, lock: Path, python: Path, folder: Path, held: int
+        self,
+        request: EnvironmentRequest,
+        model: Path | None,
+        lock: Path,
+        python: Path,
+        folder: Path,
+        held: int,
     ) -> None:
         """Install exactly what the lock names into a new environment."""
         for leftover in [folder, *self._environments.glob(f".{folder.name}.*.part")]:
@@ -140,6 +153,7 @@ class Builder:
                 ["venv", "--relocatable", "--python", str(python), str(venv)],
                 *(request, work, held, log),
             )
+            _bring(request, model, work)
             _write(work / "options.txt", request.options)
             self._run(
                 [
@@ -192,6 +206,24 @@ class Builder:
             f"{step} See {log}.",
             passing=why.passing,
         )
+
+
+def _bring(request: EnvironmentRequest, model: Path | None, work: Path) -> None:
+    """Put the wheels of a model where its lock names them, if they are still those asked for."""
+    for wheel in request.wheels:
+        place = work / "wheels" / wheel.name
+        place.parent.mkdir(exist_ok=True)
+        try:
+            with ((model or Path()) / wheel.path).open("rb") as file:
+                same = hashlib.file_digest(file, "sha256").hexdigest() == wheel.sha256
+        except FileNotFoundError:
+            same = False
+        if model is None or not same:
+            raise EnvironmentUnbuildable(
+                f"The wheel {wheel.path} is not among the model's files as it was.",
+                "Versions are not to be changed in place: register the files as a new version.",
+            )
+        place.symlink_to((model / wheel.path).absolute())
 
 
 def _hash(minor: str, lock: str) -> str:

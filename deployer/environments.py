@@ -28,7 +28,6 @@ class EnvironmentState:
         python: the interpreter to start the model with.
         version: its version, such as "3.11.9".
         lock: the hash of the lock, which names the environment.
-        note: what differs from what was asked for; may be empty.
         log: the output of the build.
         error: why it failed.
     """
@@ -38,7 +37,6 @@ class EnvironmentState:
     python: Path | None = None
     version: str = ""
     lock: str = ""
-    note: str = ""
     log: Path | None = None
     error: VersionFailure | None = None
 
@@ -57,11 +55,16 @@ class Environments:
         self._jobs: Jobs[Built] = Jobs("environments", parallel)
         self._builder = Builder(cache, self._jobs.stopping.is_set)
 
-    def ensure(self, request: EnvironmentRequest) -> EnvironmentState:
-        """Start building what is not there yet, and say how far it is; returns at once."""
+    def ensure(self, request: EnvironmentRequest, model: Path | None = None) -> EnvironmentState:
+        """Start building what is not there yet, and say how far it is; returns at once.
+
+        Args:
+            request: what is asked for.
+            model: the model's files, for the wheels among them.
+        """
 
         def build() -> Built:
-            return self._builder.build(request)
+            return self._builder.build(request, model)
 
         def find() -> Built | None:
             return self._builder.find(request)
@@ -77,16 +80,12 @@ class Environments:
             return EnvironmentState("building", job.since, log=self._builder.log(request))
         built = job.result
         self.folders.use(built.folder.name)
-        note = ""
-        if request.python not in (built.version, request.minor):
-            note = f"Python {built.version} serves; the model was logged with {request.python}."
         return EnvironmentState(
             "ready",
             job.since,
             built.python,
             built.version,
             built.folder.name,
-            note,
             built.folder.with_suffix(".log"),
         )
 

@@ -2,7 +2,8 @@
 
 MLflow logs an input example beside a model (serving_input_example.json, ready to be POSTed to
 /invocations) and the signature of what comes back (in MLmodel). A model that cannot answer its own
-example is not to get a request of anybody else's.
+example is not to get a request of anybody else's. Every answer that MLflow's own scoring server
+gives is one: also that to a chat, which is not under "predictions".
 """
 
 import json
@@ -21,6 +22,18 @@ from deployer.errors import ExampleRefused
 
 ANSWER_SECONDS: Final = 60.0
 _PAUSE: Final = 0.2
+_UNWRAPPED: Final = ("messages", "prompt", "input")
+"""What a body has whose answer MLflow gives as it is (mlflow.pyfunc.utils.serving_data_parser)."""
+
+_AGENTS: Final = ("agent/v1/chat", "agent/v2/chat", "agent/v1/responses")
+"""The tasks that MLflow writes down for ChatModel, ChatAgent and ResponsesAgent, whose answers it
+types itself. The signature that it declares for them is the same for each, and requires fields (a
+chat's "id") that it leaves out of answers."""
+
+_STRINGS: Final = (
+    "Name the columns with strings where the model is trained and logged: "
+    "frame.columns = [str(name) for name in frame.columns]"
+)
 
 
 @dataclass(frozen=True)
@@ -63,6 +76,7 @@ def ask(post: str | Post, artifact: Path, timeout: float = ANSWER_SECONDS) -> Ve
         description = _description(artifact)
         body = _body(artifact, description)
         outputs = _outputs(description)
+        unwrapped = _is_unwrapped(body)
     except (OSError, ValueError, yaml.YAMLError) as error:
         return _refused(f"The logged input example cannot be read: {error}.")
     if body is None:
@@ -80,26 +94,58 @@ def ask(post: str | Post, artifact: Path, timeout: float = ANSWER_SECONDS) -> Ve
         return _refused(
             f"The model answers {status} to its own input example: {_said(content)}",
             passing=passing,
+            columns="" if passing else _columns_without_names(body),
         )
     try:
         answer = json.loads(content)
-        predictions = answer["predictions"]
+        predictions = answer if unwrapped else answer["predictions"]
     except (ValueError, TypeError, KeyError):
-        return _refused("The model's answer to its own input example holds no predictions.")
+        what = "is not JSON" if unwrapped else "holds no predictions"
+        return _refused(f"The model's answer to its own input example {what}.")
+    if _is_agent(description):
+        return Verdict(True)
     if outputs and (fault := signature.fault(outputs, predictions)):
         return _refused(f"The model's answer to its own example breaks its signature: {fault}.")
     return Verdict(True, message="" if outputs else "The model declares no outputs to check.")
 
 
-def _refused(message: str, *, passing: bool = False) -> Verdict:
+def _refused(message: str, *, passing: bool = False, columns: str = "") -> Verdict:
+    """Refuse; `columns`: those of the example that have no string for a name."""
+    named = f" Columns of its example are named by no string: {columns}." if columns else ""
+    fits = "Log the model with an input_example and a signature that fit it"
     return Verdict(
         ok=False,
         reason=ExampleRefused.reason,
-        message=message,
-        hint="Log the model with an input_example and a signature that fit it, or set "
-        "rollout.example to skip in its serving.yaml.",
+        message=message + named,
+        hint=f"{_STRINGS if columns else fits}; or set rollout.example to skip in its "
+        "serving.yaml.",
         passing=passing,
     )
+
+
+def _is_unwrapped(body: bytes | None) -> bool:
+    asked = json.loads(body or b"null")
+    return isinstance(asked, Mapping) and any(key in asked for key in _UNWRAPPED)
+
+
+def _is_agent(description: Mapping[str, Any]) -> bool:
+    metadata = description.get("metadata")
+    return isinstance(metadata, Mapping) and metadata.get("task") in _AGENTS
+
+
+def _columns_without_names(body: bytes) -> str:
+    """The first columns of a DataFrame whose names JSON cannot have as names; "" for none.
+
+    MLflow leaves out the names 0, 1, 2 of an example, so that they are gone from what is POSTed.
+    """
+    asked = json.loads(body)
+    frame = asked.get("dataframe_split") if isinstance(asked, Mapping) else None
+    if not isinstance(frame, Mapping):
+        return ""
+    rows = frame.get("data") or [[]]
+    columns = frame.get("columns") or range(len(rows[0]) if isinstance(rows[0], list) else 0)
+    names = [json.dumps(name) for name in columns if not isinstance(name, str)]
+    return ", ".join(names[:5]) + (", ..." if len(names) > 5 else "")
 
 
 def _post(url: str, body: bytes, timeout: float) -> tuple[int, bytes]:

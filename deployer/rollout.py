@@ -201,7 +201,7 @@ def _failure(candidate: Candidate, seen: ObservedPredictor, now: float) -> Failu
         hint = "Raise rollout.ready_timeout in serving.yaml, or look at why it loads so slowly."
         return Failure(Reason.NOT_READY_IN_TIME, message, hint, now)
     if seen.example is ExampleState.REFUSED and spec["example"] != "skip":
-        hint = "Log the version again with an input example that its signature accepts."
+        hint = seen.example_hint or "Log it again with an example that its signature accepts."
         return Failure(ExampleRefused.reason, seen.example_message, hint, now)
     return None
 

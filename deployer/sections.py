@@ -10,7 +10,7 @@ from deployer.clusters import Cluster
 from deployer.environmentsection import Environment
 from deployer.errors import SettingsInvalid
 from deployer.filemodel import Frozen
-from deployer.services import Airflow, Api, Gateway, Local, Mlflow
+from deployer.services import Airflow, Api, Gateway, Local, Mlflow, PackageIndex
 from deployer.speclimits import Limits
 from deployer.specmodel import ServingSpec
 from deployer.units import Duration
@@ -66,6 +66,10 @@ class PlatformLimits(Limits):
 
     parallel_builds: int = Field(default=1, ge=1)
     """Environments being built at the same time."""
+
+    package_indexes: list[PackageIndex] = Field(default=[])
+    """Package indexes that a model's requirements may name, by their addresses; what they say of
+    others is left out."""
 
 
 class Models(Frozen):

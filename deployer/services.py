@@ -7,6 +7,7 @@ from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, Field
 
+from deployer import requirementlines
 from deployer.filemodel import Frozen
 
 
@@ -17,6 +18,14 @@ def _web_address(value: str) -> str:
     if parts.username or parts.password:
         raise ValueError("should carry no user or password; use the fields username, password_ref")
     return value.rstrip("/")
+
+
+def _package_index(value: str) -> str:
+    if not requirementlines.address(value) or requirementlines.has_login(value):
+        raise ValueError(
+            "should be addresses such as 'https://packages.example/simple', with no login"
+        )
+    return value
 
 
 def _secret_reference(value: str) -> str:
@@ -46,6 +55,9 @@ def _listening(value: str) -> str:
 
 Port = Annotated[int, Field(ge=1, le=65535)]
 Url = Annotated[str, AfterValidator(_web_address)]
+PackageIndex = Annotated[str, AfterValidator(_package_index)]
+"""An index of packages; its login, if it asks for one, is with those who build environments."""
+
 File = Annotated[Path, AfterValidator(_file)]
 """A file; "~" is the home of who runs the Deployer."""
 

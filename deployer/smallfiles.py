@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import shutil
 import tempfile
+from collections.abc import Collection
 from pathlib import Path
 from typing import Final
 
@@ -16,8 +17,11 @@ import yaml
 from deployer.artifacts import Artifacts, artifact_key
 from deployer.background import Job, Jobs
 from deployer.errors import ArtifactMissing
-from deployer.requirements import EnvironmentRequest
+from deployer.requirements import EnvironmentRequest, lacking
 from deployer.versions import VersionId
+
+MOST_TEXT: Final = 1024**2
+"""Bytes of a file of requirements."""
 
 NAMES: Final = ("requirements.txt", "python_env.yaml", "conda.yaml", "constraints.txt")
 MOST_EXAMPLE: Final = 16 * 1024**2
@@ -30,11 +34,13 @@ class SmallFiles:
     Args:
         artifacts: reads single files of artifacts.
         folder: where to keep them; ours alone.
+        indexes: package indexes that models' requirements may name.
     """
 
-    def __init__(self, artifacts: Artifacts, folder: Path) -> None:
+    def __init__(self, artifacts: Artifacts, folder: Path, indexes: Collection[str] = ()) -> None:
         self._artifacts = artifacts
         self._folder = folder
+        self._indexes = indexes
         self._jobs: Jobs[Path] = Jobs("small-files", 2)
         self._requests: Jobs[EnvironmentRequest] = Jobs("requirements", 2)
 
@@ -52,7 +58,7 @@ class SmallFiles:
         place = self._place(version, source)
 
         def read() -> EnvironmentRequest:
-            return EnvironmentRequest.read(self._fetch(source, place))
+            return EnvironmentRequest.read(self._fetch(source, place), self._indexes)
 
         return self._requests.ensure(place.name, read)
 
@@ -84,12 +90,10 @@ class SmallFiles:
         part = Path(tempfile.mkdtemp(prefix=".part-", dir=self._folder))
         try:
             (part / "MLmodel").write_bytes(model)
-            wanted = dict.fromkeys(NAMES, 1024**2) | dict.fromkeys(_examples(model), MOST_EXAMPLE)
+            wanted = dict.fromkeys(NAMES, MOST_TEXT) | dict.fromkeys(_examples(model), MOST_EXAMPLE)
             for name, limit in wanted.items():
-                content = read(source, name, limit)
-                if content is not None:
-                    (part / name).parent.mkdir(parents=True, exist_ok=True)
-                    (part / name).write_bytes(content)
+                _keep(part / name, read(source, name, limit))
+            self._fetch_what_they_name(source, part)
             try:
                 part.rename(place)
             except OSError:
@@ -98,6 +102,24 @@ class SmallFiles:
         finally:
             shutil.rmtree(part, ignore_errors=True)
         return place
+
+    def _fetch_what_they_name(self, source: str, part: Path) -> None:
+        """Fetch more files of requirements, and the digests of wheels, until all is there."""
+        tried: set[str] = set()
+        while names := lacking(part) - tried:
+            tried |= names
+            for name in sorted(names):
+                if name.endswith(".whl"):
+                    digest = self._artifacts.file_digest(source, name)
+                    _keep(part / f"{name}.sha256", digest.encode() if digest else None)
+                else:
+                    _keep(part / name, self._artifacts.read_file(source, name, MOST_TEXT))
+
+
+def _keep(path: Path, content: bytes | None) -> None:
+    if content is not None:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(content)
 
 
 def _examples(model: bytes) -> list[str]:

@@ -44,6 +44,19 @@ class ExampleState(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
+class ExampleAnswer:
+    """A predictor's answer to the model's own example: what was wrong, and whether it may pass."""
+
+    state: ExampleState = ExampleState.UNASKED
+    message: str = ""
+    passing: bool = False
+    hint: str = ""
+
+
+UNASKED = ExampleAnswer()
+
+
+@dataclass(frozen=True, slots=True)
 class Predictor:
     """All that is needed to serve one model version, with no word of the registry's needed again.
 
@@ -204,6 +217,7 @@ class ObservedPredictor:
     live_weight: int = 0
     example: ExampleState = ExampleState.UNASKED
     example_message: str = ""
+    example_hint: str = ""
     artifact_digest: str = ""
     port: int | None = None
     pid: int | None = None

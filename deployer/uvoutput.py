@@ -19,7 +19,8 @@ _UNANSWERED: Final = re.compile(
 _UNTRUSTED: Final = re.compile(r"invalid peer certificate|certificate verify failed", re.IGNORECASE)
 _FULL: Final = re.compile(r"no space left", re.IGNORECASE)
 _NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
-_LOGIN: Final = re.compile(r"://[^/@\s]+@")
+_LOGIN: Final = re.compile(r"://(?:[^/@\s:]*:(?!\d*(?:/|$))\S*|[^/\s]+)@")
+"""A login with its @, also one with a bare @ or / in the password, which no address may have."""
 
 
 class Cause(StrEnum):

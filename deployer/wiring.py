@@ -120,7 +120,7 @@ def _local(settings: Settings, layout: Layout, artifacts: Artifacts) -> Target:
         layout.serving,
         layout.logs / "serving",
         settings.platform_id,
-        Preparation(artifacts, environments, time.time),
+        Preparation(artifacts, environments, time.time, settings.limits.package_indexes),
         Gateway(layout.gateway_dynamic, url, api_url, settings.local.host or LOOPBACK),
         time.time,
         elsewhere=settings.local.host is not None,

@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 from deployer.errors import ExampleRefused
 from deployer.example import Verdict
-from deployer.state import ExampleState
+from deployer.state import UNASKED, ExampleAnswer, ExampleState
 
 Key = tuple[str, object]
 
@@ -33,16 +33,16 @@ class Examples:
         arguments = (key, question)
         threading.Thread(target=self._ask, args=arguments, name="example", daemon=True).start()
 
-    def verdict(self, name: str, instance: object) -> tuple[ExampleState, str, bool]:
-        """What is known of the answer, what was wrong with it, and whether that may pass."""
+    def verdict(self, name: str, instance: object) -> ExampleAnswer:
+        """What is known of the answer."""
         key = (name, instance)
         if key not in self._answers:
-            return ExampleState.UNASKED, "", False
+            return UNASKED
         verdict = self._answers[key]
         if verdict is None:
-            return ExampleState.ASKED, "", False
+            return ExampleAnswer(ExampleState.ASKED)
         state = ExampleState.PASSED if verdict.ok else ExampleState.REFUSED
-        return state, verdict.message, verdict.passing
+        return ExampleAnswer(state, verdict.message, verdict.passing, verdict.hint)
 
     def forget(self, name: str) -> None:
         """Forget a predictor that is gone."""

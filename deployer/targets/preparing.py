@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Generic, TypeVar
 
+from deployer.errors import VersionFailure
 from deployer.requirements import EnvironmentRequest
 from deployer.state import Phase, Predictor
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,10 +33,12 @@ class Preparing(ABC, Generic[P]):
 
     Args:
         clock: Seconds since the epoch.
+        indexes: Package indexes that models' requirements may name.
     """
 
-    def __init__(self, clock: Callable[[], float]) -> None:
+    def __init__(self, clock: Callable[[], float], indexes: Collection[str] = ()) -> None:
         self._clock = clock
+        self._indexes = indexes
         self._requests: dict[str, EnvironmentRequest] = {}
         self._seen: dict[str, P] = {}
         self._lock = threading.Lock()
@@ -67,8 +73,27 @@ class Preparing(ABC, Generic[P]):
         """
         request = self._requests.get(predictor.name)
         if request is None:
-            request = self._requests[predictor.name] = EnvironmentRequest.read(folder)
+            request = EnvironmentRequest.read(folder, self._indexes)
+            self._requests[predictor.name] = request
+            for note in request.notes:
+                log.warning("%s: %s", predictor.name, note)
         return request
+
+    @staticmethod
+    def _note(request: EnvironmentRequest, built: str) -> str:
+        """What differs from what the model asked for; `built`: the version of the Python."""
+        python = ""
+        if request.python not in (built, request.minor):
+            python = f"Python {built} serves; the model was logged with {request.python}."
+        return " ".join(note for note in (python, *request.notes) if note)
+
+    @staticmethod
+    def _blamed(error: VersionFailure, request: EnvironmentRequest) -> VersionFailure:
+        """A failed build, and what of the requirements was left out: it may be why."""
+        if not request.notes:
+            return error
+        message = " ".join((error.message, *request.notes))
+        return type(error)(message, error.hint, passing=error.passing)
 
     @abstractmethod
     def _look(self, predictor: Predictor) -> P:

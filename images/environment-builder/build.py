@@ -6,8 +6,10 @@
 The request: `python` ("3.11.7"), `requirements`, `constraints`, `options` (package indexes that the
 requirements name, as pip's options), `lock` (made before; null: to be made), `base` (the server
 image), `push` (a repository), `tag`, `wheels_only`, `insecure` (the registry speaks plain HTTP),
-`environment` (optional: an image that has this environment, perhaps on another base; if its lock is
-the wanted one, its layer is put on `base`, and nothing is built), `labels` (optional: whose it is).
+`wheels` (optional: `name` and `sha256` of each that lies in /mnt/wheels; requirements name them
+"./wheels/NAME"), `environment` (optional: an image that has this environment, perhaps on another
+base; if its lock is the wanted one, its layer is put on `base`, and nothing is built), `labels`
+(optional: whose it is).
 
 The image is `base` and one layer with /opt/env. One that is there already, with this lock on this
 base and these labels, is left alone. On stdout: the lock, between BEGIN LOCK and END LOCK. On

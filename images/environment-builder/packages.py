@@ -7,6 +7,7 @@ uv does both: https://docs.astral.sh/uv/pip/. Indexes and their credentials are 
 
 from __future__ import annotations
 
+import hashlib
 import os
 import re
 import shutil
@@ -29,16 +30,22 @@ BYTECODE = {"PYC_INVALIDATION_MODE": "UNCHECKED_HASH"}
 QUIET = {"NO_COLOR": "1", "UV_NO_PROGRESS": "1", "UV_PYTHON_DOWNLOADS": "never"}
 
 
+WHEELS = Path("/mnt/wheels")
+
+
 class Packages:
     """What a model asks for, and the folder to install it in.
 
     Args:
-        request: `python`, `requirements`, `constraints`, `options`, `wheels_only`.
+        request: `python`, `requirements`, `constraints`, `options`, `wheels`, `wheels_only`.
         folder: the environment's place, which is also its place in the image.
         work: a folder for files of ours.
+        wheels: the folder with the wheels that the model brings along.
     """
 
-    def __init__(self, request: dict[str, Any], folder: Path, work: Path) -> None:
+    def __init__(
+        self, request: dict[str, Any], folder: Path, work: Path, wheels: Path = WHEELS
+    ) -> None:
         self._folder, self._work = folder, work
         self._requirements: list[str] = request["requirements"]
         self._wheels_only = bool(request.get("wheels_only", True))
@@ -48,6 +55,8 @@ class Packages:
         _write(work / "requirements.in", [*self._options, *self._requirements])
         _write(work / "constraints.in", request.get("constraints") or [])
         _write(work / "options.txt", self._options)
+        for wheel in request.get("wheels") or []:
+            _bring(wheel, wheels, work / "wheels")
 
     def lock(self) -> str:
         """Choose a version, with the hashes of its files, for all that is needed."""
@@ -139,6 +148,21 @@ def absent(version: str) -> Failed:
         f"Make images for it (make images PYTHON_MINOR={minor}) and name them for the cluster in "
         "platform.yaml, or log the model with a Python that is there.",
     )
+
+
+def _bring(wheel: dict[str, str], wheels: Path, into: Path) -> None:
+    """Put a wheel where the requirements name it, if it is the one that was asked for."""
+    place = wheels / wheel["name"]
+    with place.open("rb") as file:
+        digest = hashlib.file_digest(file, "sha256").hexdigest()
+    if digest != wheel["sha256"]:
+        raise Failed(
+            "ArtifactCorrupt",
+            f"The wheel {wheel['name']} is not the one that was logged with the model.",
+            "Log the model again, as a new version.",
+        )
+    into.mkdir(exist_ok=True)
+    (into / wheel["name"]).symlink_to(place)
 
 
 def _write(path: Path, lines: Sequence[str]) -> None:

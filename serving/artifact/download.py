@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from serving.artifact.store import Unfetchable, unreachable
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Collection, Iterator
     from pathlib import Path
 
     from serving.artifact.store import Listed, Store
@@ -26,8 +26,8 @@ REPORT_EVERY = 5.0
 ROOM = "Make room on the node, or give the pod's volume for models more."
 
 
-def download(store: Store, uri: str, into: Path) -> int:
-    """Fetch all files into the folder `into`; return how many bytes came.
+def download(store: Store, uri: str, into: Path, only: Collection[str] = ()) -> int:
+    """Fetch all files into the folder `into`, or those named; return how many bytes came.
 
     Raises Unfetchable, and OSError if they cannot be kept.
     """
@@ -38,6 +38,11 @@ def download(store: Store, uri: str, into: Path) -> int:
             f"There is no model at {uri}: no MLmodel file is there.",
             "Log and register the model again, or promote a version whose files are there.",
         )
+    if only:
+        if absent := sorted(set(only) - {file.path for file in files}):
+            hint = "Log the model again, with code_paths=[...] or mlflow's add_libraries_to_model."
+            raise Unfetchable("ArtifactMissing", f"There is no file {absent[0]} at {uri}.", hint)
+        files = [file for file in files if file.path in only]
     total = sum(file.size or 0 for file in files)
     if total > (free := shutil.disk_usage(into).free):
         why = f"they have {_mib(total)}, and {_mib(free)} are free in {into.parent}"

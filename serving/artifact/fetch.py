@@ -99,7 +99,9 @@ def _anew(predictor: Predictor, folder: Path, beside: Path) -> tuple[str, int]:
     folder.parent.mkdir(parents=True, exist_ok=True)
     part = Path(tempfile.mkdtemp(".part", f".{folder.name}.", folder.parent))
     try:
-        came = download(_store(predictor), predictor.artifact_uri, part)
+        came = download(
+            store_of(predictor.artifact_uri, predictor.tracking_uri), predictor.artifact_uri, part
+        )
         digest, expected = digest_of(part), predictor.artifact_digest
         if expected not in ("", digest):
             raise Unfetchable(
@@ -116,12 +118,12 @@ def _anew(predictor: Predictor, folder: Path, beside: Path) -> tuple[str, int]:
     return digest, came
 
 
-def _store(predictor: Predictor) -> Store:
-    uri = predictor.artifact_uri
+def store_of(uri: str, tracking_uri: str) -> Store:
+    """Return what holds the artifact of this URI. Raises Unfetchable if pods know no such store."""
     if uri.startswith("s3://"):
         return Bucket(uri)
     if uri.startswith("mlflow-artifacts:"):
-        return Proxied(uri, predictor.tracking_uri)
+        return Proxied(uri, tracking_uri)
     raise unreachable(
         uri or "an address that nobody gave",
         "pods fetch from mlflow-artifacts: and s3: only",

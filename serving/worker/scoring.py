@@ -111,11 +111,12 @@ class Scorer:
         if parameters.replace(" ", "").lower() not in ("", "charset=utf-8") or self._is_hinted:
             raise NotOurs
         try:
-            if kind == "text/csv":
-                return Read(reader.table(body.decode()), None, unwrapped=False)
+            text = body.decode() if kind == "text/csv" else ""
             request = strict.loads(body) if kind == "application/json" else None
-        except (UnicodeDecodeError, json.JSONDecodeError) as error:
+        except (ValueError, RecursionError) as error:
             raise NotOurs from error
+        if kind == "text/csv":
+            return Read(reader.table(text), None, unwrapped=False)
         if not isinstance(request, dict) or self._is_chat(request):
             raise NotOurs
         try:

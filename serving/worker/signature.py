@@ -98,7 +98,8 @@ def side(specs: list[dict[str, Any]] | None, prefix: str) -> Side | None:
         return None
     tensors: list[Tensor] = []
     for place, spec in enumerate(specs):
-        name = str(spec.get("name") or f"{prefix}-{place}")
+        # A column may be called 0.
+        name = str(spec["name"]) if _is_named(spec) else f"{prefix}-{place}"
         required = bool(spec.get("required", True))
         if spec["type"] == "tensor":
             detail = spec["tensor-spec"]
@@ -110,7 +111,11 @@ def side(specs: list[dict[str, Any]] | None, prefix: str) -> Side | None:
         unsupported = "" if kind in COLUMN_TYPES else kind
         tensors.append(Tensor(name, datatype, (-1, 1), required, kind == "binary", unsupported))
     columns = specs[0]["type"] != "tensor"
-    return Side(tuple(tensors), columns, named=bool(specs[0].get("name")))
+    return Side(tuple(tensors), columns, named=_is_named(specs[0]))
+
+
+def _is_named(spec: dict[str, Any]) -> bool:
+    return spec.get("name") not in (None, "")
 
 
 @dataclass(frozen=True)

@@ -27,9 +27,14 @@ class Typed:
         self._pd = importlib.import_module("pandas")
         self._columns = values.Columns()
         self._schema = metadata.get_input_schema()
+        named = self._schema is not None and self._schema.has_input_names()
+        # Columns may have names that are no texts; the protocol has texts only.
+        self._own = {str(name): name for name in self._schema.input_names()} if named else {}
         outputs = metadata.get_output_schema()
         self._names: list[str] = (
-            list(outputs.input_names()) if outputs is not None and outputs.has_input_names() else []
+            list(map(str, outputs.input_names()))
+            if outputs is not None and outputs.has_input_names()
+            else []
         )
 
     def read(self, head: dict[str, Any], buffers: list[bytes]) -> Any:
@@ -42,7 +47,7 @@ class Typed:
             self._array(column, buffer, place, as_frame=head["form"] == "frame")
             for place, (column, buffer) in enumerate(zip(head["columns"], buffers, strict=True))
         ]
-        names = head["names"]
+        names = head["names"] and [self._own.get(name, name) for name in head["names"]]
         if head["form"] == "array":
             return arrays[0]
         if head["form"] == "dict":
@@ -77,8 +82,8 @@ class Typed:
         """Return what the signature says of an input, None if it has none."""
         if self._schema is None:
             return None
-        if self._schema.has_input_names():
-            return self._schema.input_dict().get(name)
+        if self._own:
+            return self._schema.input_dict().get(self._own.get(name))
         return self._schema.inputs[place] if place < len(self._schema.inputs) else None
 
     def written(self, result: Any) -> tuple[dict[str, Any], list[bytes]]:

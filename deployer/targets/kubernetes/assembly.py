@@ -115,15 +115,16 @@ def assemble(
     records = ClusterRecords(client, cache, settings.namespace, Roster(name, memory))
     places.append(records)
     doors = Doors(client, direct=_direct(cluster))
-    place = _place(name, settings)
+    place = _place(name, settings, tracking_url)
     builds = ImageBuilds(client, place, settings.limits.parallel_builds, clock)
-    files = SmallFiles(artifacts, settings.cache / "small-files")
+    indexes = settings.limits.package_indexes
+    files = SmallFiles(artifacts, settings.cache / "small-files", indexes)
     parts = Parts(
         check=partial(check, reading, cluster, namespaces(name, settings), place_of_lease),
         client=client,
         cache=cache,
         records=records,
-        preparation=Preparation(cluster, files, builds, clock),
+        preparation=Preparation(cluster, files, builds, clock, indexes),
         manifests=Manifests(Charts(), cluster, settings.platform_id, tracking_url),
         gateway=Gateway(
             str(cluster.gateway.url), cluster.gateway.probe_url and str(cluster.gateway.probe_url)
@@ -153,7 +154,7 @@ def _direct(cluster: Cluster) -> bool:
     return cluster.reach == "direct" or (cluster.reach is None and cluster.in_cluster)
 
 
-def _place(name: str, settings: Settings) -> BuildPlace | None:
+def _place(name: str, settings: Settings, tracking_url: str) -> BuildPlace | None:
     cluster = settings.clusters[name]
     registry, build = cluster.registry, cluster.build
     if registry is None or build.image is None:
@@ -171,6 +172,9 @@ def _place(name: str, settings: Settings) -> BuildPlace | None:
         push_secret=registry.push_secret or "",
         pull_secret=registry.pull_secret or "",
         index_secret=build.index_secret or "",
+        server=cluster.server_image,
+        tracking_uri=str(cluster.artifacts.tracking_uri or tracking_url),
+        artifact_secret=build.artifact_secret or "",
         trust_bundle=(bundle.config_map, bundle.key) if bundle else None,
         wheels_only=build.wheels_only,
         timeout=int(build.timeout),

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any, Final
 
 from deployer.requirements import EnvironmentRequest
@@ -25,6 +26,7 @@ Object = dict[str, Any]
 
 USER: Final = 65532
 REQUEST: Final = "/etc/build"
+WHEELS: Final = "/mnt/wheels"
 REMOVAL_SECONDS: Final = 600
 
 
@@ -40,7 +42,7 @@ def request_map(
         before: an image that has this environment on another server image; "" if there is none.
     """
     key = image_key(request, place)
-    asked = {
+    asked: Object = {
         "python": request.python,
         "requirements": list(request.requirements),
         "constraints": list(request.constraints),
@@ -53,6 +55,8 @@ def request_map(
         "insecure": place.insecure,
         "labels": owner_labels(place),
     }
+    if request.wheels:
+        asked["wheels"] = [{"name": w.name, "sha256": w.sha256} for w in request.wheels]
     if before:
         asked["environment"] = before
     metadata = _metadata(object_name(key), key, place)
@@ -76,8 +80,14 @@ def lock_map(request: EnvironmentRequest, place: BuildPlace, lock: str) -> Objec
     }
 
 
-def job(request: EnvironmentRequest, place: BuildPlace) -> Object:
-    """The Job that builds an environment, tried once: who asks for it decides on another try."""
+def job(request: EnvironmentRequest, place: BuildPlace, source: str = "") -> Object:
+    """The Job that builds an environment, tried once: who asks for it decides on another try.
+
+    Args:
+        request: what is asked for.
+        place: where it is built.
+        source: the artifact URI of a model that asks for it, for the wheels among its files.
+    """
     key = image_key(request, place)
     name = object_name(key)
     items = [{"key": "request.json", "path": "request.json"}]
@@ -92,7 +102,33 @@ def job(request: EnvironmentRequest, place: BuildPlace) -> Object:
         {"name": "request", "configMap": {"name": name, "items": items}},
         {"name": "environment", "emptyDir": {"sizeLimit": place.scratch}},
     ]
-    return _job(_metadata(name, key, place), place, container, volumes, place.timeout)
+    made = _job(_metadata(name, key, place), place, container, volumes, place.timeout)
+    if request.wheels:
+        pod = made["spec"]["template"]["spec"]
+        mount = {"name": "wheels", "mountPath": WHEELS}
+        container["volumeMounts"].append({**mount, "readOnly": True})
+        pod["initContainers"] = [_fetcher(request, place, source, mount)]
+        pod["volumes"].append({"name": "wheels", "emptyDir": {"sizeLimit": place.scratch}})
+    return made
+
+
+def _fetcher(request: EnvironmentRequest, place: BuildPlace, source: str, mount: Object) -> Object:
+    """The container that fetches wheels: it alone has the artifact store's login, and no other."""
+    asked = {
+        "artifact_uri": source,
+        "tracking_uri": place.tracking_uri,
+        "folder": WHEELS,
+        "wheels": [{"path": w.path, "name": w.name, "sha256": w.sha256} for w in request.wheels],
+    }
+    command = ["/opt/schnitzel/bin/python", "-m", "serving.artifact.wheels"]
+    container = _container(
+        replace(place, push_secret=""), {"command": command, "args": [json.dumps(asked)]}
+    )
+    container |= {"name": "wheels", "image": place.server}
+    container["volumeMounts"].append(mount)
+    if place.artifact_secret:
+        container["envFrom"] = [{"secretRef": {"name": place.artifact_secret}}]
+    return container
 
 
 def removal_job(name: str, digests: Sequence[str], place: BuildPlace) -> Object:

@@ -42,6 +42,9 @@ class BuildPlace:
         push_secret: a Secret of type kubernetes.io/dockerconfigjson; "" for none.
         pull_secret: likewise, to pull the builder with.
         index_secret: a Secret whose keys become variables, such as UV_INDEX_URL; "" for none.
+        server: the model server's image, as nodes reach it: it fetches the wheels of models.
+        tracking_uri: MLflow's address, as pods reach it.
+        artifact_secret: a Secret whose keys become variables, to fetch with; "" for none.
         trust_bundle: a ConfigMap's name and the key of CA certificates in it, or None.
         wheels_only: whether packages that have to be compiled are refused.
         timeout: seconds for one build.
@@ -61,6 +64,9 @@ class BuildPlace:
     push_secret: str = ""
     pull_secret: str = ""
     index_secret: str = ""
+    server: str = ""
+    tracking_uri: str = ""
+    artifact_secret: str = ""
     trust_bundle: tuple[str, str] | None = None
     wheels_only: bool = True
     timeout: int = 3600

@@ -23,7 +23,6 @@ from deployer.targets.kubernetes.apierrors import Exists, Missing
 from deployer.targets.kubernetes.buildplace import BuildPlace
 from deployer.targets.kubernetes.connection import Client
 from deployer.targets.kubernetes.kinds import CONFIG_MAP, JOB
-from deployer.targets.kubernetes.words import waiting
 
 LOOK_SECONDS: Final = 1.0
 LOG_LINES: Final = 20
@@ -96,8 +95,12 @@ class ImageBuilds:
             )
         return self._maybe
 
-    def ensure(self, request: EnvironmentRequest) -> ImageState:
+    def ensure(self, request: EnvironmentRequest, source: str = "") -> ImageState:
         """Begin what is not there yet, and say how far it is; returns at once.
+
+        Args:
+            request: what is asked for.
+            source: the artifact URI of the model that asks, for the wheels among its files.
 
         Raises:
             EnvironmentUnbuildable: nothing can be built for this cluster.
@@ -108,7 +111,7 @@ class ImageBuilds:
             if key in self._leaving:
                 message = "an image of it that nothing used is being removed; then it is made anew"
                 return ImageState("building", now, message=message)
-            job = self._jobs.ensure(key, lambda: self._build(request, key))
+            job = self._jobs.ensure(key, lambda: self._build(request, key, source))
         if job.result:
             return ImageState("ready", job.since, job.result)
         if job.error:
@@ -156,7 +159,7 @@ class ImageBuilds:
         self._wake.set()
         self._jobs.close()
 
-    def _build(self, request: EnvironmentRequest, key: str) -> BuiltImage:
+    def _build(self, request: EnvironmentRequest, key: str, source: str) -> BuiltImage:
         name = buildplace.object_name(key)
         known = self._client.find(CONFIG_MAP, self._place.namespace, name)
         if known and (removal := buildplace.removal_of(known)):
@@ -164,7 +167,7 @@ class ImageBuilds:
             known = None
         if known and (built := _built(known, self._place)):
             return built
-        self._begin(request, known)
+        self._begin(request, known, source)
         self._said[key] = "it waits for a node"
         try:
             while True:
@@ -175,7 +178,9 @@ class ImageBuilds:
         finally:
             self._said.pop(key, None)
 
-    def _begin(self, request: EnvironmentRequest, known: dict[str, Any] | None) -> None:
+    def _begin(
+        self, request: EnvironmentRequest, known: dict[str, Any] | None, source: str
+    ) -> None:
         """Have the build's objects there; a Job that failed before makes way for another try."""
         name = buildplace.object_name(buildplace.image_key(request, self._place))
         namespace = self._place.namespace
@@ -197,7 +202,7 @@ class ImageBuilds:
         elif known.get("data") != asked["data"]:  # what can be gone on from is newer by now
             self._client.replace({**known, "data": asked["data"]})
         if job is None:
-            self._make(buildjob.job(request, self._place))
+            self._make(buildjob.job(request, self._place, source))
 
     def _await_removal(self, removal: str, known: dict[str, Any]) -> None:
         """Wait for a removal that another Deployer began, and forget the image as it did."""
@@ -242,7 +247,7 @@ class ImageBuilds:
         if pod is None:
             return None
         if pod.get("status", {}).get("phase") == "Pending":
-            self._said[key] = waiting(pod) or "it waits for a node"
+            self._said[key] = jobresults.pending(pod)
             return None
         try:
             lines = self._client.logs(namespace, pod["metadata"]["name"], lines=LOG_LINES)

@@ -27,6 +27,14 @@ def condition(job: Object, kind: str) -> Object | None:
     return next((c for c in conditions if c["type"] == kind and c["status"] == "True"), None)
 
 
+def pending(pod: Object) -> str:
+    """What a pod that has not begun to build waits for."""
+    before = pod.get("status", {}).get("initContainerStatuses") or [{}]
+    if "running" in before[0].get("state", {}):
+        return "the wheels that the model brings along are fetched"
+    return waiting(pod) or "it waits for a node"
+
+
 def ended(job: Object) -> bool:
     """Whether a Job is over, well or not."""
     return bool(condition(job, "Complete") or condition(job, "Failed"))
@@ -71,6 +79,12 @@ def failure(job: Object, pod: Object | None, place: BuildPlace) -> VersionFailur
 
 
 def _terminated(pod: Object | None) -> Object:
-    statuses = (pod or {}).get("status", {}).get("containerStatuses") or [{}]
+    """How a pod's container ended, or the one before it that failed."""
+    status = (pod or {}).get("status", {})
+    for each in status.get("initContainerStatuses") or []:
+        ended: Object = each.get("state", {}).get("terminated") or {}
+        if ended.get("exitCode"):
+            return ended
+    statuses = status.get("containerStatuses") or [{}]
     found: Object = statuses[0].get("state", {}).get("terminated") or {}
     return found

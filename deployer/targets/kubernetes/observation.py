@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from shlex import join
 
 from deployer.reasons import Reason
-from deployer.state import ExampleState, ObservedPredictor, Phase, Predictor
+from deployer.state import UNASKED, ExampleAnswer, ObservedPredictor, Phase, Predictor
 from deployer.targets.kubernetes import seldon
 from deployer.targets.kubernetes.preparation import Prepared
 from deployer.targets.kubernetes.words import Trouble, leaving, troubles
@@ -81,7 +81,7 @@ def observe(
     now: float,
     *,
     weight: int = 0,
-    example: tuple[ExampleState, str, bool] = (ExampleState.UNASKED, "", False),
+    example: ExampleAnswer = UNASKED,
 ) -> ObservedPredictor:
     """Judge where a predictor is.
 
@@ -90,12 +90,10 @@ def observe(
         seen: What was read of it.
         now: Seconds since the epoch.
         weight: The percent of the traffic that the gateway sends it.
-        example: What is known of its answer to the model's own example: the state, what was wrong
-            with it, and whether that may pass.
+        example: What is known of its answer to the model's own example.
     """
     counts = _count(seen.deployment or {})
     phase, since, trouble = _judge(predictor, seen, counts, now, weight)
-    state, said, passes = example
     unreachable = trouble is not None and trouble.reason == PodReason.SELDON_UNREACHABLE
     return ObservedPredictor(
         predictor=predictor,
@@ -104,10 +102,11 @@ def observe(
         reason=trouble.reason if trouble else "",
         message=trouble.message if trouble else "",
         hint=trouble.hint if trouble else "",
-        passing=passes or bool(trouble and trouble.passing),
+        passing=example.passing or bool(trouble and trouble.passing),
         live_weight=weight,
-        example=state,
-        example_message=said,
+        example=example.state,
+        example_message=example.message,
+        example_hint=example.hint,
         artifact_digest=artifact_digest(seen.pods),
         python=seen.prepared.note if seen.prepared else "",
         replicas=counts.wanted,

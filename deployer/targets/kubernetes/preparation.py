@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -36,6 +36,7 @@ class Preparation(Preparing[Prepared]):
         files: Reads what a version says of its packages.
         builds: Builds environments as images.
         clock: Seconds since the epoch.
+        indexes: Package indexes that models' requirements may name.
     """
 
     def __init__(
@@ -44,8 +45,9 @@ class Preparation(Preparing[Prepared]):
         files: SmallFiles,
         builds: ImageBuilds,
         clock: Callable[[], float],
+        indexes: Collection[str] = (),
     ) -> None:
-        super().__init__(clock)
+        super().__init__(clock, indexes)
         self._cluster = cluster
         self._files = files
         self._builds = builds
@@ -82,18 +84,14 @@ class Preparation(Preparing[Prepared]):
             return Prepared(Phase.BUILDING, now, message="its requirements are read")
         try:
             request = self._request(predictor, fetched.result)
-            image = self._builds.ensure(request)
+            image = self._builds.ensure(request, predictor.source)
         except VersionFailure as error:
             return Prepared(Phase.FAILED, now, error=error)
         if image.error:
-            return Prepared(Phase.FAILED, now, error=image.error)
+            return Prepared(Phase.FAILED, now, error=self._blamed(image.error, request))
         if image.built is None:
             return Prepared(Phase.BUILDING, now, message=image.message)
-        note = ""
-        if request.python not in (image.built.python, request.minor):
-            note = (
-                f"Python {image.built.python} serves; the model was logged with {request.python}."
-            )
+        note = self._note(request, image.built.python)
         return Prepared(Phase.READY, now, image.built.image, note)
 
     def _lacking(self, predictor: Predictor, named: str) -> VersionFailure | None:

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from deployer.reasons import Reason
-from deployer.state import ExampleState, ObservedPredictor, Phase, Predictor
+from deployer.state import ExampleAnswer, ObservedPredictor, Phase, Predictor
 from deployer.targets.local.preparation import Prepared
 from stack.supervisor import Process
 
@@ -94,17 +94,17 @@ def complete(
     fields: Mapping[str, Any],
     weight: int,
     port: int | None,
-    verdict: tuple[ExampleState, str, bool],
+    verdict: ExampleAnswer,
 ) -> ObservedPredictor:
     """Put what the gateway and the example say beside it."""
-    state, message, passing = verdict
-    fields = {**fields, "passing": passing or fields.get("passing", False)}
+    fields = {**fields, "passing": verdict.passing or fields.get("passing", False)}
     return ObservedPredictor(
         **fields,
         live_weight=weight,
         port=port,
-        example=state,
-        example_message=message,
+        example=verdict.state,
+        example_message=verdict.message,
+        example_hint=verdict.hint,
     )
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -34,15 +34,20 @@ class Preparation(Preparing[Prepared]):
         artifacts: The cache of artifacts.
         environments: The cache of environments.
         clock: Seconds since the epoch.
+        indexes: Package indexes that models' requirements may name.
     """
 
     def __init__(
-        self, artifacts: Artifacts, environments: Environments, clock: Callable[[], float]
+        self,
+        artifacts: Artifacts,
+        environments: Environments,
+        clock: Callable[[], float],
+        indexes: Collection[str] = (),
     ) -> None:
-        super().__init__(clock)
+        super().__init__(clock, indexes)
         self._artifacts = artifacts
         self.environments = environments
-        self.small_files = SmallFiles(artifacts, environments.cache / "small-files")
+        self.small_files = SmallFiles(artifacts, environments.cache / "small-files", indexes)
 
     def _retry(self, predictor: Predictor, request: EnvironmentRequest | None) -> None:
         self._artifacts.forget(predictor.version, predictor.source)
@@ -78,15 +83,14 @@ class Preparation(Preparing[Prepared]):
         if artifact.path is None:
             return Prepared(Phase.FETCHING, now)
         try:
-            environment = self.environments.ensure(self._request(predictor, artifact.path))
+            request = self._request(predictor, artifact.path)
+            environment = self.environments.ensure(request, artifact.path)
         except VersionFailure as error:
             return Prepared(Phase.FAILED, now, artifact.path, artifact.digest, error=error)
         if environment.error:
-            return Prepared(
-                Phase.FAILED, now, artifact.path, artifact.digest, error=environment.error
-            )
+            failed = self._blamed(environment.error, request)
+            return Prepared(Phase.FAILED, now, artifact.path, artifact.digest, error=failed)
         if environment.python is None:
             return Prepared(Phase.BUILDING, now, artifact.path, artifact.digest)
-        return Prepared(
-            Phase.READY, now, artifact.path, artifact.digest, environment.python, environment.note
-        )
+        note = self._note(request, environment.version)
+        return Prepared(Phase.READY, now, artifact.path, artifact.digest, environment.python, note)

@@ -1,3 +1,4 @@
+import hashlib
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from pathlib import Path
@@ -21,6 +22,7 @@ FILES = {
     "a file with spaces & ünïcode; 50+1.txt": b"y",
     "empty": b"",
 }
+DEEP = "data/deep/er.bin"
 
 
 @pytest.fixture
@@ -71,6 +73,8 @@ def test_a_real_mlflow_hands_out_its_artifacts(mlflow: str, tmp_path: Path, fold
         assert state.digest == digest_of(folder)
         assert artifacts.read_file(uri, "MLmodel") == FILES["MLmodel"]
         assert artifacts.read_file(uri, "serving.yaml") is None
+        assert artifacts.file_digest(uri, DEEP) == hashlib.sha256(FILES[DEEP]).hexdigest()
+        assert artifacts.file_digest(uri, f"{DEEP}.not") == ""
         missing = settled(lambda: artifacts.ensure(VERSION, f"{uri}/nothing"))
         assert isinstance(missing.error, ArtifactMissing)
 
@@ -86,6 +90,7 @@ def test_another_store_is_read_by_mlflows_own_client(
         assert state.digest == digest_of(folder)
         assert artifacts.read_file(uri, "MLmodel") == FILES["MLmodel"]
         assert artifacts.read_file(uri, "serving.yaml") is None
+        assert artifacts.file_digest(uri, DEEP) == hashlib.sha256(FILES[DEEP]).hexdigest()
         absent = "s3://a-bucket-that-is-not/there"
         state = settled(lambda: artifacts.ensure(VERSION, absent))
         assert isinstance(state.error, ArtifactUnreachable)

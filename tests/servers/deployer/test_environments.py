@@ -67,7 +67,6 @@ def test_an_environment_is_built_and_holds_what_was_asked_for(
     version, file, python = imported(state)
     assert (version, python) == ("1.0", PYTHON)
     assert state.version == PYTHON
-    assert state.note == ""
     assert Path(file).is_relative_to(tmp_path / "cache" / "environments" / state.lock)
     assert state.log is not None
     assert "branch==2.0" in state.log.read_text()
@@ -141,10 +140,53 @@ def test_a_python_that_is_not_here_is_said_so(environments: Environments) -> Non
     assert "Python 3.4" in state.error.message
 
 
-def test_another_patch_of_the_same_minor_serves_and_is_noted(environments: Environments) -> None:
+def test_another_patch_of_the_same_minor_serves(environments: Environments) -> None:
     state = settled(environments, request("leaf", python="3.11.99"))
-    assert state.phase == "ready"
-    assert "logged with 3.11.99" in state.note
+    assert (state.phase, state.version) == ("ready", PYTHON)
+
+
+def carried(folder: Path, index: PackageIndex, version: str) -> EnvironmentRequest:
+    """A model that brings a wheel along, which needs a package of the index."""
+    index.publish("carried", version, needs="leaf")
+    wheel = f"carried-{version}-py3-none-any.whl"
+    (folder / "code").mkdir(parents=True)
+    (folder / "code" / wheel).write_bytes(index.wheels.pop(wheel))
+    (folder / "requirements.txt").write_text(f"code/{wheel}\n")
+    (folder / "python_env.yaml").write_text(f"python: {PYTHON}")
+    return EnvironmentRequest.read(folder)
+
+
+def test_a_wheel_of_the_model_is_installed_by_its_digest(
+    environments: Environments, tmp_path: Path, index: PackageIndex
+) -> None:
+    model = tmp_path / "model"
+    wanted = carried(model, index, "0.1")
+    environments.ensure(wanted, model)
+    state = settled(environments, wanted)
+    assert state.error is None
+    assert imported(state, "carried")[0] == "0.1"
+    assert imported(state)[0] == "1.0"
+    (lock,) = (tmp_path / "cache" / "locks").glob("*.txt")
+    (wheel,) = wanted.wheels
+    assert f"--hash=sha256:{wheel.sha256}" in lock.read_text()
+    assert str(tmp_path) not in lock.read_text()
+
+    other = tmp_path / "other"
+    changed = carried(other, index, "0.1.post1")
+    (other / "code" / "carried-0.1.post1-py3-none-any.whl").rename(other / wheel.path)
+    (other / "requirements.txt").write_text(f"{wheel.path}\n")
+    assert EnvironmentRequest.read(other).key not in (wanted.key, changed.key)
+
+    # Built again from its lock, as after a collection, of the same wheel alone.
+    assert environments.folders.remove(state.lock, time.time() + 1, lambda: False) == ""
+    environments.forget(wanted)
+    environments.ensure(wanted, other)
+    refused = settled(environments, wanted)
+    assert refused.error is not None
+    assert "code/carried-0.1-py3-none-any.whl is not among the model's files" in str(refused.error)
+    environments.forget(wanted)
+    environments.ensure(wanted, model)
+    assert settled(environments, wanted).lock == state.lock
 
 
 def test_closing_ends_a_build_and_leaves_nothing_that_looks_finished(

@@ -36,12 +36,13 @@ def save_sklearn(folder: Path, name: str, model, signature) -> None:
     )
 
 
-def save_code(folder: Path, name: str, signature=None) -> None:
+def save_code(folder: Path, name: str, signature=None, **more) -> None:
     mlflow.pyfunc.save_model(
         folder / name,
         python_model=str(HERE / f"{name}.py"),
         signature=signature,
         pip_requirements=REQUIREMENTS,
+        **more,
     )
 
 
@@ -84,6 +85,9 @@ def main(folder: Path) -> None:
     save_code(folder, "total", number)
     for name in ("broken", "hungry", "starved", "crashing", "describe"):
         save_code(folder, name)
+    for name in ("chat", "chat_agent", "responses"):  # their examples and signatures are MLflow's
+        save_code(folder, name)
+    save_code(folder, "numbered", input_example=pd.DataFrame([[1.0, 2.0], [3.0, 4.0]]))
 
 
 main(Path(sys.argv[1]))

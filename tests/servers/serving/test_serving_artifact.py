@@ -445,3 +445,45 @@ def test_a_saved_model_that_is_to_be_served_must_be_there(fetch, mlflow):
     digest = deployers_digest(missing.folder)
     missing.folder.with_name(".model.digest").write_text(digest)  # as if it had come so
     assert fetch(**settings, backend=backend).status == 0
+
+
+def wheels(tmp_path: Path, variables: dict[str, str], **request: Any) -> Fetched:
+    """Run the init container of an environment's build."""
+    folder, log = tmp_path / "wheels", tmp_path / "termination-log"
+    folder.mkdir(parents=True)
+    asked = json.dumps({"tracking_uri": "", "folder": str(folder), **request})
+    command = [sys.executable, "-m", "serving.artifact.wheels", asked, "--termination-file", log]
+    done = subprocess.run(
+        command, capture_output=True, text=True, check=False, cwd=ROOT, timeout=120,
+        env=environment(**variables),
+    )  # fmt: skip
+    said = json.loads(log.read_text())
+    assert json.loads(done.stdout) == said
+    return Fetched(done.returncode, said, done.stdout + done.stderr, folder)
+
+
+@pytest.mark.parametrize("place", ["mlflow", "s3"])
+def test_a_build_is_given_the_wheels_of_a_model_and_nothing_else(place, request, tmp_path):
+    store = request.getfixturevalue(place)
+    where: dict[str, Any] = {"artifact_uri": "mlflow-artifacts:/good"}
+    variables: dict[str, str] = {}
+    if place == "mlflow":
+        where["tracking_uri"] = store.url
+    else:
+        where, variables = {"artifact_uri": "s3://models/1/good"}, store.variables
+    path = "code/a/x.txt"
+    wheel = {"path": path, "name": "x.whl", "sha256": hashlib.sha256(FILES[path]).hexdigest()}
+    fetched = wheels(tmp_path, variables, wheels=[wheel], **where)
+    assert (fetched.status, fetched.said) == (0, {"wheels": 1, "bytes": 1})
+    assert contents(fetched.folder) == {"x.whl": FILES[path]}
+
+    other = {**wheel, "sha256": "0" * 64}
+    refused = wheels(tmp_path / "other", variables, wheels=[other], **where)
+    assert (refused.status, refused.said["reason"]) == (1, "ArtifactCorrupt")
+    assert f"{path} at {where['artifact_uri']} is not the wheel" in refused.said["message"]
+    assert contents(refused.folder) == {}
+
+    absent = {**wheel, "path": "code/absent.whl"}
+    gone = wheels(tmp_path / "gone", variables, wheels=[absent], **where)
+    assert (gone.status, gone.said["reason"]) == (1, "ArtifactMissing")
+    assert "code/absent.whl" in gone.said["message"]

@@ -17,6 +17,8 @@ from support.fixtures.serving import serving
 from support.run.ports import free_port
 from support.run.wait import wait_for
 
+from deployer.example import Verdict, ask
+
 IRIS = ["sepal length (cm)", "sepal width (cm)", "petal length (cm)", "petal width (cm)"]
 ROW = [5.1, 3.5, 1.4, 0.2]
 RECORD = dict(zip(IRIS, ROW, strict=True))
@@ -189,6 +191,13 @@ def test_a_tensor_that_is_called_as_a_chats_field_is_answered_as_mlflow_does(
 ):
     values = {"input": [[1.0, 2.0]]} if form == "inputs" else [{"input": [1.0, 2.0]}]
     same(as_mlflow("prompted"), mlflows_own("prompted"), json.dumps({form: values}))
+
+
+@pytest.mark.parametrize("name", ["chat", "chat_agent", "responses", "numbered"])
+def test_what_mlflow_answers_to_a_models_own_example_passes(serve, mlflows_own, models, name):
+    server = serve(name).ready()
+    same(server, mlflows_own(name), (models / name / "serving_input_example.json").read_bytes())
+    assert ask(str(server.client.base_url), models / name) == Verdict(ok=True)
 
 
 def test_an_exception_of_the_model_is_the_clients_fault_to_mlflow_alone(

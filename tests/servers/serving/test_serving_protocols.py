@@ -90,6 +90,14 @@ def test_an_answer_that_is_large_is_written_by_the_worker(actor):
     assert set(output["data"]) == {0.5}
 
 
+def test_columns_that_integers_name_are_named_in_text(serve):
+    server = serve("numbered").ready()
+    shown = server.client.get("/v2/models/numbered").json()
+    assert [each["name"] for each in shown["inputs"]] == ["0", "1"]
+    answer = server.infer(tensor("1", "FP64", [1], [0.5]), tensor("0", "FP64", [1], [2.0]))
+    assert answer.json()["outputs"][0]["data"] == [2.5]
+
+
 def test_infer_takes_columns_or_one_tensor(iris):
     whole = tensor("x", "FP64", [2, 4], ROWS)
     for answer in (iris.infer(*iris_columns()), iris.infer(whole)):

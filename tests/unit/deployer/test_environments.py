@@ -65,7 +65,7 @@ def test_constraints_and_indexes_are_kept_apart(tmp_path: Path) -> None:
         "constraints.txt": "six<2\n",
         "python_env.yaml": "python: 3.11.7",
     }
-    request = EnvironmentRequest.read(model(tmp_path, files))
+    request = EnvironmentRequest.read(model(tmp_path, files), ["https://idx.example"])
     assert request.requirements == ("six",)
     assert request.constraints == ("six<2",)
     assert request.options == ("--extra-index-url https://idx.example/",)

@@ -198,6 +198,79 @@ def test_another_answer_is_refused_in_one_sentence(
     assert "rollout.example" in verdict.hint
 
 
+AGENT = {"metadata": {"task": "agent/v1/chat"}}
+"""Its declared outputs are MLflow's, and more than it answers."""
+
+
+@pytest.mark.parametrize(
+    ("description", "body", "answer"),
+    [
+        (AGENT, {"messages": []}, {"choices": [], "object": "chat.completion"}),
+        (AGENT, {"inputs": {"messages": []}}, {"predictions": {"choices": []}}),
+        ({}, {"messages": []}, [{"p": 0.5}]),
+        ({}, {"prompt": "x", "temperature": 1}, {"p": 0.5}),
+        ({}, {"input": "x"}, {"p": 0.5, "predictions": "of its own"}),
+    ],
+)
+def test_a_chats_answer_is_unwrapped_as_mlflow_gives_it(
+    tmp_path: Path, description: Any, body: Any, answer: Any
+) -> None:
+    described = {"signature": SIGNATURE, **description}
+    logged = artifact(tmp_path, described, {"serving_input_example.json": body})
+    with predictor(200, answer) as server:
+        assert ask(server.url, logged) == Verdict(ok=True)
+
+
+@pytest.mark.parametrize(
+    ("body", "answer", "says"),
+    [
+        ({"messages": []}, {"predictions": [{"p": 0.5}]}, "'p' is missing"),
+        ({"messages": []}, b"data: [DONE]", "is not JSON"),
+        ({"inputs": {"messages": []}}, {"p": 0.5}, "holds no predictions"),
+    ],
+)
+def test_what_mlflow_would_not_answer_a_chat_is_refused(
+    tmp_path: Path, body: Any, answer: Any, says: str
+) -> None:
+    described = {"signature": SIGNATURE}
+    logged = artifact(tmp_path, described, {"serving_input_example.json": body})
+    with predictor(200, answer) as server:
+        verdict = ask(server.url, logged)
+    assert (verdict.ok, says in verdict.message) == (False, True), verdict
+
+
+@pytest.mark.parametrize(
+    ("frame", "columns"),
+    [
+        ({"data": [[1.0, 2.0]]}, "0, 1."),
+        ({"columns": ["a", 1], "data": [[1.0, 2.0]]}, "1."),
+        ({"columns": ["a", None], "data": [[1.0, 2.0]]}, "null."),
+        ({"columns": [0.5], "data": [[1.0]]}, "0.5."),
+        ({"columns": [["a", "x"], ["a", "y"]], "data": [[1, 2]]}, '["a", "x"], ["a", "y"].'),
+        ({"columns": list(range(1, 9)), "data": [[1] * 8]}, "1, 2, 3, 4, 5, ...."),
+    ],
+)
+def test_columns_that_no_string_names_have_a_next_step_that_helps(
+    tmp_path: Path, frame: Any, columns: str
+) -> None:
+    files = {"serving_input_example.json": {"dataframe_split": frame}}
+    with predictor(500, {"message": "the model raised KeyError"}) as server:
+        verdict = ask(server.url, artifact(tmp_path, {}, files))
+    assert verdict.message.endswith(f" Columns of its example are named by no string: {columns}")
+    assert verdict.hint.startswith("Name the columns with strings where the model is trained")
+
+
+@pytest.mark.parametrize(
+    "body", [EXAMPLE, {"inputs": [[1.0]]}, {"dataframe_split": 5}, [1], {"dataframe_records": []}]
+)
+def test_an_example_with_names_is_not_told_to_name_its_columns(tmp_path: Path, body: Any) -> None:
+    with predictor(500, {"message": "no"}) as server:
+        logged = artifact(tmp_path, {}, {"serving_input_example.json": body})
+        verdict = ask(server.url, logged)
+    assert "string" not in verdict.message
+    assert verdict.hint.startswith("Log the model with an input_example")
+
+
 def test_a_predictor_that_is_not_there_is_a_passing_cause(tmp_path: Path) -> None:
     logged = artifact(tmp_path, {}, {"serving_input_example.json": EXAMPLE})
     with socket.socket() as free:

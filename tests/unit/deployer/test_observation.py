@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from support.world import World
 
-from deployer.state import ExampleState, Phase
+from deployer.state import ExampleAnswer, Phase
 from deployer.targets.local.files import PredictorFiles, replicas
 from deployer.targets.local.observation import complete, observe_server, together
 from deployer.targets.local.preparation import Prepared
@@ -83,7 +83,7 @@ def test_the_replica_furthest_behind_gives_the_reason():
 
 def test_a_single_replica_speaks_for_itself(predictor):
     alone = {"predictor": predictor, **replica(Phase.STARTING, message="loading")}
-    seen = complete(together([alone]), 0, 20001, (ExampleState.UNASKED, "", False))
+    seen = complete(together([alone]), 0, 20001, ExampleAnswer())
     assert (seen.message, seen.replicas, seen.replicas_ready) == ("loading", 1, 0)
 
 

@@ -259,3 +259,20 @@ def test_the_published_schema_is_current(name: str) -> None:
     assert path.read_text() == schemas.render(name), (
         f"Run: python -m deployer schema {name} > docs/reference/{name}.schema.json"
     )
+
+
+@pytest.mark.parametrize(
+    "index",
+    ["https://u:p@packages.example/simple", "packages.example", "https://a.example/?x=1", "*", ""],
+)
+def test_a_package_index_is_an_address_without_a_login(write: Write, index: str) -> None:
+    write(f"limits: {{package_indexes: ['https://packages.example/simple', {index!r}]}}")
+    with pytest.raises(SettingsInvalid, match=r"limits\.package_indexes") as caught:
+        load()
+    assert "u:p" not in str(caught.value)
+
+
+def test_package_indexes_are_kept(write: Write) -> None:
+    assert load().limits.package_indexes == []
+    write("limits: {package_indexes: ['https://packages.example/simple']}")
+    assert load().limits.package_indexes == ["https://packages.example/simple"]

@@ -52,6 +52,7 @@ clusters:
       memory: 4Gi
       wheels_only: false
       index_secret: index
+      artifact_secret: artifacts
       trust_bundle: {config_map: ca}
     server_image: localhost:5000/schnitzel/model-server:0.1.0
     artifacts: {tracking_uri: "http://mlflow.mlflow.svc:5000", secret: artifacts}

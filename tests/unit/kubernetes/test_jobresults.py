@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from support.kubernetes.build_place import PLACE
 
-from deployer.targets.kubernetes.jobresults import failure
+from deployer.targets.kubernetes.jobresults import failure, last_words, pending
 
 ROOT = Path(__file__).parents[3]
 BUILDS = [path for path in ROOT.glob("images/environment-builder/*.py") if path.stem != "remove"]
@@ -41,6 +41,30 @@ def test_a_build_that_failed_is_told_in_the_builders_own_words(reason, code, pas
     told = failure({}, pod(code, reason=reason, message="So it is.", hint="Do this."), PLACE)
     assert (told.reason, told.message, told.hint) == (reason, "So it is.", "Do this.")
     assert told.passing is passing
+
+
+@pytest.mark.parametrize(("code", "passing"), [(1, False), (75, True)])
+def test_wheels_that_could_not_be_fetched_are_why_a_build_failed(code, passing):
+    said = {"reason": "ArtifactUnreachable", "message": "No answer.", "hint": "Wait."}
+    before = {"state": {"terminated": {"exitCode": code, "message": json.dumps(said)}}}
+    builder = {"state": {"waiting": {"reason": "PodInitializing"}}}
+    ended = {"initContainerStatuses": [before], "containerStatuses": [builder]}
+    told = failure({}, {"status": ended}, PLACE)
+    assert (told.reason, told.message, told.hint) == tuple(said.values())
+    assert told.passing is passing
+
+
+def test_the_last_word_is_the_builders_once_the_wheels_are_there():
+    fetched = {"state": {"terminated": {"exitCode": 0, "message": '{"wheels": 1}'}}}
+    made = pod(0, image="r.example/envs@sha256:1")
+    made["status"]["initContainerStatuses"] = [fetched]
+    assert last_words(made) == {"image": "r.example/envs@sha256:1"}
+
+
+def test_a_build_that_still_fetches_wheels_says_so():
+    running = {"status": {"initContainerStatuses": [{"state": {"running": {}}}]}}
+    assert "wheels" in pending(running)
+    assert "wheels" not in pending({"status": {}})
 
 
 @pytest.mark.parametrize("reason", ["RegistryUnreachable", "Nonsense", "annotations"])

@@ -18,7 +18,7 @@ from support.kubernetes.judged import RECORDED, judge, recorded
 from support.kubernetes.pod_failures import CASES, DIGEST
 
 from deployer.errors import EnvironmentUnbuildable
-from deployer.state import ExampleState, ObservedPredictor, Phase, Predictor, Role
+from deployer.state import ExampleAnswer, ExampleState, ObservedPredictor, Phase, Predictor, Role
 from deployer.targets.kubernetes.observation import Seen, observe
 from deployer.targets.kubernetes.preparation import Prepared
 from deployer.versions import VersionId
@@ -214,7 +214,7 @@ def test_what_the_gateway_and_the_example_say_stands_beside_it() -> None:
         Seen(read["deployment"], read["pods"]),
         read["now"],
         weight=30,
-        example=(ExampleState.REFUSED, "no", True),
+        example=ExampleAnswer(ExampleState.REFUSED, "no", True),
     )
     assert (seen.live_weight, seen.example, seen.example_message) == (
         30,

@@ -1,0 +1,81 @@
+"""A request (JSON) goes in; the wheels that it names come out of a model's files, in one folder.
+
+    python -m serving.artifact.wheels REQUEST [--termination-file PATH]
+
+The request: `artifact_uri`, `tracking_uri` (MLflow's address), `folder`, and `wheels`, each with
+its `path` among the model's files, its file's `name` in the folder, and its `sha256`. Nothing else
+of the model is fetched.
+
+Runs in the build of an environment, before the builder, which installs them. On stdout, and to the
+kubelet: {"wheels", "bytes"}, or {"reason", "message", "hint"}.
+
+Exit codes: 0 all are there; 1 not, for good; 2 wrong use; 75 not now (EX_TEMPFAIL of sysexits.h).
+"""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import json
+import os
+import signal
+import sys
+import tempfile
+from pathlib import Path
+from typing import Any
+
+from serving.artifact.download import ROOM, download
+from serving.artifact.fetch import NOT_NOW, store_of
+from serving.artifact.store import Unfetchable, impossible, unreachable
+from serving.telemetry.state import last_words
+
+
+def fetch(request: dict[str, Any]) -> dict[str, Any]:
+    """Have the wheels in the folder; return how many they are, and their bytes.
+
+    Credentials are taken from the environment variables. Raises Unfetchable.
+    """
+    uri, folder, wheels = request["artifact_uri"], Path(request["folder"]), request["wheels"]
+    store = store_of(uri, request["tracking_uri"])
+    try:
+        with tempfile.TemporaryDirectory(dir=folder) as part:
+            came = download(store, uri, Path(part), {wheel["path"] for wheel in wheels})
+            for wheel in wheels:
+                place = Path(part, wheel["path"])
+                with place.open("rb") as file:
+                    digest = hashlib.file_digest(file, "sha256").hexdigest()
+                if digest != wheel["sha256"]:
+                    raise impossible(f"{wheel['path']} at {uri} is not the wheel that was logged.")
+            for wheel in wheels:
+                Path(part, wheel["path"]).rename(folder / wheel["name"])
+    except OSError as error:
+        why = f"they cannot be kept in {folder} ({error.strerror or error})"
+        raise unreachable(uri, why, ROOM) from error
+    return {"wheels": len(wheels), "bytes": came}
+
+
+def main(arguments: list[str]) -> int:
+    """Fetch the wheels that the request names; return the exit code."""
+    parser = argparse.ArgumentParser(description="Fetch wheels out of a model's files.")
+    parser.add_argument("request")
+    parser.add_argument("--termination-file", default="/dev/termination-log")
+    given = parser.parse_args(arguments)
+    # A container's first process hears no signal that it has no handler for.
+    signal.signal(signal.SIGTERM, lambda *_: os._exit(NOT_NOW))
+    said: dict[str, Any]
+    try:
+        said, status = fetch(json.loads(given.request)), 0
+    except (ValueError, KeyError) as error:
+        sys.stderr.write(f"error: {error!r}\n\nhint: give the request that the Deployer writes\n")
+        return 2
+    except Unfetchable as error:
+        said = {"reason": error.reason, "message": error.message, "hint": error.hint}
+        status = NOT_NOW if error.passing else 1
+        sys.stderr.write(f"error: {error.message}\n\nhint: {error.hint}\n")
+    sys.stdout.write(json.dumps(said) + "\n")
+    last_words(given.termination_file, said)
+    return status
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
