@@ -53,6 +53,8 @@ class Predictor:
     host: str
     port: int
     state_file: str
+    admin_port: int | None = None
+    """Where it answers about itself, on `host` as well, and nothing else; None: nowhere."""
     memory_bytes: int | None = None
     """Limit of the worker's resident memory; None: no limit."""
     max_body_bytes: int = 16 * 1024 * 1024
@@ -98,6 +100,10 @@ def read(path: str) -> Predictor:
             raise BadPredictor(f"{path}: '{name}' must be a text", f"set '{name}' in {path}")
     if not isinstance(values.get("port"), int):
         raise BadPredictor(f"{path}: 'port' must be a number", f"set 'port' in {path}")
+    admin = values.get("admin_port")
+    if admin is not None and (not isinstance(admin, int) or admin == values["port"]):
+        hint = f"set 'admin_port' in {path}, or leave it out"
+        raise BadPredictor(f"{path}: 'admin_port' must be a number, and not 'port'", hint)
     values.setdefault("environment", "")
     values["batching"] = Batching(
         enabled=bool(batching.get("enabled", True)), max_rows=int(batching.get("max_rows", 256))

@@ -28,9 +28,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
     from types import ModuleType
 
-    from serving.worker import batching, framing, loading, rows, scoring, tensors
+    from serving.worker import answers, batching, framing, loading, rows, scoring, tensors
 
 PR_SET_PDEATHSIG = 1  # prctl(2)
 BROKEN = 70
@@ -51,8 +52,8 @@ def _beside(name: str) -> ModuleType:
 
 
 if not TYPE_CHECKING:
-    batching, framing, loading, rows, scoring, tensors = map(
-        _beside, ("batching", "framing", "loading", "rows", "scoring", "tensors")
+    answers, batching, framing, loading, rows, scoring, tensors = map(
+        _beside, ("answers", "batching", "framing", "loading", "rows", "scoring", "tensors")
     )
 
 
@@ -117,6 +118,17 @@ def describe(error: BaseException) -> dict[str, Any]:
     }
 
 
+def _counted(results: Iterable[Any]) -> bytes:
+    """Return the frame that says what the model answered; empty if it cannot be said."""
+    counts = answers.Counts()
+    with contextlib.suppress(Exception):  # a model may return anything, and nobody waits for this
+        for result in results:
+            counts.add(result)
+        if counts.values:
+            return framing.pack(0, framing.ANSWERS, json.dumps(counts.shown()).encode())
+    return b""
+
+
 class Worker:
     """The loop: read what arrived, take what one call can answer, ask the model, answer."""
 
@@ -179,11 +191,12 @@ class Worker:
         return batching.Waiting(frame.id, frame.kind, read.data, read.params, count, key, render)
 
     def _answer(self, group: list[batching.Waiting]) -> None:
-        for answers in self._batching.answer(group, self._call):
-            count = sum(request.rows for request, _, _ in answers)
-            batch = framing.pack_batch(len(answers), count, self._took)
+        for answered in self._batching.answer(group, self._call):
+            count = sum(request.rows for request, _, _ in answered)
+            batch = framing.pack_batch(len(answered), count, self._took)
             parts = [framing.pack(0, framing.BATCH, batch)]
-            parts += [self._rendered(*answer) for answer in answers]
+            parts += [self._rendered(*answer) for answer in answered]
+            parts.append(_counted(result for _, result, error in answered if error is None))
             self._link.send(b"".join(parts))
             if self._scorer.broken:
                 os._exit(BROKEN)

@@ -252,7 +252,8 @@ def test_a_model_without_a_row_for_each_row_is_answered_singly(serve):
     assert [a.json()["predictions"] for a in answers] == [[float(n)] * 3 for n in range(40)]
     wait_for(lambda: "batching is off for this model" in server.log, "a word in the log")
     wait_for(lambda: server.state["batching"] == "off", "the same in its state")
-    assert server.metric("schnitzel_batching_trusted") == 0
+    assert server.metric('schnitzel_batching_state{state="off"}') == 1
+    assert server.metric('schnitzel_batching_state{state="on"}') == 0
 
 
 # -- slow, dying and hungry models
