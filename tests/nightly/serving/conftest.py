@@ -1,3 +1,10 @@
 """Fixtures of nightly/serving."""
 
-from support.fixtures.serving import front, models, saved_models, tensorflow_serving
+from support.fixtures.serving import (
+    front,
+    model_python,
+    models,
+    saved_models,
+    serve,
+    tensorflow_serving,
+)
