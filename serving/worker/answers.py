@@ -91,18 +91,27 @@ def _values(result: Any) -> tuple[int, list[Any]]:
     if isinstance(result, dict):
         result = next(iter(result.values()), [])
     elif hasattr(result, "columns") and hasattr(result, "iloc"):
-        result = result.iloc[:, 0] if len(result.columns) else []
+        result = _first_column(result) if len(result.columns) else []
     if isinstance(result, tuple | list):
         first: Any = result[0] if result else None
         result = first if getattr(first, "ndim", 0) else result
     if hasattr(result, "to_numpy"):
         result = result.to_numpy()
     if hasattr(result, "dtype") and hasattr(result, "flat"):
-        total, fits = int(result.size), result.dtype.itemsize <= ITEM_BYTES
-        return total, result.flat[:: _step(total)].tolist() if fits else []
+        total = int(result.size)
+        if result.dtype.itemsize > ITEM_BYTES:
+            return total, []
+        some = result.ravel() if total <= LOOKED_AT else result.flat[:: _step(total)]
+        return total, some.tolist()
     if not isinstance(result, list | tuple):
         return 1, [_plain(result)]
     return len(result), [_plain(each) for each in islice(result, 0, None, _step(len(result)))]
+
+
+def _first_column(frame: Any) -> Any:
+    """Return a frame's first column: by its name, which is quicker, where only one has it."""
+    column = frame[frame.columns[0]]
+    return column.iloc[:, 0] if hasattr(column, "columns") else column
 
 
 def _plain(value: Any) -> Any:

@@ -149,6 +149,7 @@ def counted(*results):
         (lambda *_: ["cat", None, "cat"], {"cat": 2}),
         (lambda _, pd: pd.Series([True, False, True]), {"true": 2, "false": 1}),
         (lambda _, pd: pd.DataFrame({"label": ["cat"], "score": [0.5]}), {"cat": 1}),
+        (lambda _, pd: pd.DataFrame([["cat", "dog"]], columns=["x", "x"]), {"cat": 1}),
         (lambda *_: {"label": ["cat"], "score": [0.5]}, {"cat": 1}),
         (lambda np, _: [np.array(["cat"]), np.array([0.5])], {"cat": 1}),
         (lambda np, _: [np.int64(3), np.int64(3)], {"3": 2}),
