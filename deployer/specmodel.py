@@ -128,6 +128,10 @@ class ServingSpec(Frozen):
     max_body: Bytes = Field(default=16 * 1024**2, ge=1024)
     """How large a request may be, such as "16Mi"."""
 
+    input: Literal["strict", "mlflow"] = "strict"
+    """How a request's values are read: strict (right, or refused with the column's name), or as
+    mlflow's own scoring server reads them."""
+
     image: Image | None = None
     """An image to serve it with on a cluster, one of `limits.images`. Null: one is built for it."""
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import traceback
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -10,10 +11,10 @@ from serving.backends.base import Unavailable
 from serving.backends.queue import Overloaded, Poisonous
 from serving.protocols import mlflow, oip
 from serving.protocols.answer import Answer
-from serving.protocols.arrange import BadInput
 from serving.telemetry import log, outcomes
 from serving.telemetry.redact import shown
-from serving.worker import framing
+from serving.worker import framing, infer, tensors
+from serving.worker.arrange import BadInput
 
 if TYPE_CHECKING:
     from serving.backends.base import Backend, Loaded
@@ -42,12 +43,14 @@ class Question(NamedTuple):
     Attributes:
         protocol: INFER (Open Inference Protocol) or INVOCATIONS (MLflow's).
         id: the request's own, or one that was made for it.
+        seconds: how long its client waits; None: it does not say.
     """
 
     protocol: str
     content_type: bytes
     body: bytes
     id: str
+    seconds: float | None = None
 
 
 class Inference:
@@ -74,24 +77,28 @@ class Inference:
         except BadInput as error:
             return failed(where, 400, str(error))
         except (TimeoutError, Unavailable) as error:
-            return self.no_answer(where, error)
+            return self.no_answer(where, error, question.seconds)
         except Poisonous:
             said = "the model's process ended each time that it worked on this request"
             return failed(where, 500, f"{said}: it is not asked again")
 
-    def no_answer(self, where: str, error: TimeoutError | Unavailable) -> Answer:
-        """Say that what has the model did not answer."""
+    def no_answer(
+        self, where: str, error: TimeoutError | Unavailable, asked: float | None = None
+    ) -> Answer:
+        """Say that what has the model did not answer, within the seconds that were asked for."""
         if isinstance(error, TimeoutError):
-            seconds = self._predictor.timeout_seconds
+            seconds = min(asked or math.inf, self._predictor.timeout_seconds)
             return failed(where, 504, f"the model did not answer within {seconds:g} s")
         answer = failed(where, 503, str(error))._replace(headers=RETRY)
         return Overload(*answer) if isinstance(error, Overloaded) else answer
 
     async def _invocations(self, backend: Backend, _model: Loaded, question: Question) -> Answer:
         payload = mlflow.question(question.content_type, question.body)
-        frame = await backend.ask(framing.INVOKE, payload)
+        frame = await backend.ask(framing.INVOKE, payload, question.seconds)
         if frame.kind != framing.ANSWER:
-            return _raised(INVOCATIONS, frame)
+            # mlflow blames the request for whatever its model raised.
+            status = 400 if self._predictor.input == "mlflow" else 500
+            return _raised(INVOCATIONS, frame, status)
         status, content_type, answer = mlflow.answer(frame)
         return Answer(status, answer, content_type)
 
@@ -100,16 +107,29 @@ class Inference:
         if kind not in _JSON_KINDS and not kind.endswith(b"+json"):
             said = f"content type {kind.decode('latin-1')[:80]!r} is not known"
             return failed(INFER, 415, f"{said}: send application/json")
-        asked = oip.question(question.body, model.signature)
-        frame = await backend.ask(framing.COLUMNS, asked.payload)
+        if len(question.body) > infer.LARGE and backend.reads_bodies:
+            about = None
+            payload = oip.unread(question.body, question.id)
+            frame = await backend.ask(framing.INFER, payload, question.seconds)
+        else:
+            asked = oip.question(question.body, model.signature, question.id)
+            about = asked.head["answer"]
+            payload = tensors.pack(asked.head, asked.buffers)
+            seconds = min(filter(None, (asked.seconds, question.seconds)), default=None)
+            try:
+                frame = await backend.ask(framing.COLUMNS, payload, seconds)
+            except TimeoutError as error:
+                return self.no_answer(INFER, error, seconds)
         if frame.kind == framing.REJECTED:
             said = json.loads(frame.payload)
             return Answer(said["status"], oip.failure(_short(said["message"])))
-        if frame.kind != framing.RESULT:
+        if frame.kind == framing.ANSWER:  # large, and written where it was made
+            status, content_type, answer = framing.unpack_answer(frame.payload)
+            return Answer(status, answer, content_type)
+        if frame.kind != framing.RESULT or about is None:
             return _raised(INFER, frame)
-        identifier = asked.id if asked.id is not None else question.id
         name, version = self._predictor.model, self._predictor.model_version
-        return Answer(200, oip.answer(frame, name, version, identifier, asked.outputs))
+        return Answer(200, oip.answer(frame, name, version, about))
 
 
 def failed(where: str, status: int, message: str, error_id: str | None = None) -> Answer:
@@ -139,11 +159,11 @@ def broke(where: str, error: Exception) -> Answer:
     return Broke(*failed(where, 500, said, error_id))
 
 
-def _raised(where: str, frame: Frame) -> Answer:
+def _raised(where: str, frame: Frame, status: int = 500) -> Answer:
     said = json.loads(frame.payload)
     error_id = log.keep_traceback(said["message"], said["traceback"])
     message = f"the model raised {shown(said['message'])[:300]} (error {error_id})"
-    return failed(where, 500, message, error_id)
+    return failed(where, status, message, error_id)
 
 
 def _short(message: str) -> str:

@@ -8,6 +8,9 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
+INPUTS = ("strict", "mlflow")
+"""How values of a request are read."""
+
 
 class BadPredictor(Exception):  # noqa: N818 - named for what is wrong
     """The predictor file cannot be used; `hint` says what to do."""
@@ -56,7 +59,7 @@ class Predictor:
     admin_port: int | None = None
     """Where it answers about itself, on `host` as well, and nothing else; None: nowhere."""
     memory_bytes: int | None = None
-    """Limit of the worker's resident memory; None: no limit."""
+    """Limit of the memory of the worker and its children; None: no limit."""
     max_body_bytes: int = 16 * 1024 * 1024
     timeout_seconds: float = 60
     drain_seconds: float = 5
@@ -65,6 +68,11 @@ class Predictor:
     """For a cluster, which takes routes away after SIGTERM, not before: however quiet it is, it
     answers for all of `drain_seconds`; what is in flight then has `timeout_seconds` to end."""
     batching: Batching = Batching()
+    env: tuple[str, ...] = ()
+    """Variables that were set for the model: it gets them, whatever they are called."""
+    input: str = "strict"
+    """`mlflow`: values are read as `mlflow models serve` reads them, and a model's exception is a
+    400."""
     backend: Beside | None = None
     """None: a worker of our own."""
     termination_file: str | None = None
@@ -105,6 +113,10 @@ def read(path: str) -> Predictor:
         hint = f"set 'admin_port' in {path}, or leave it out"
         raise BadPredictor(f"{path}: 'admin_port' must be a number, and not 'port'", hint)
     values.setdefault("environment", "")
+    values["env"] = tuple(map(str, content.get("env") or ()))
+    if values.get("input", "strict") not in INPUTS:
+        expected = " or ".join(INPUTS)
+        raise BadPredictor(f"{path}: 'input' must be {expected}", f"correct it in {path}")
     values["batching"] = Batching(
         enabled=bool(batching.get("enabled", True)), max_rows=int(batching.get("max_rows", 256))
     )

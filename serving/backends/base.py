@@ -11,8 +11,8 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterable, Mapping
 
     from serving.protocols.answer import Answer
-    from serving.protocols.signature import Signature
     from serving.worker.framing import Frame
+    from serving.worker.signature import Signature
 
 CANNOT_LOAD = 64
 """Exit code: the model cannot be loaded, for good."""
@@ -40,9 +40,14 @@ class Own(NamedTuple):
     """A protocol of the backend's own, passed on as it is."""
 
     begin: bytes
-    """How its paths begin."""
+    """The path of the model in it; what belongs to it goes on with / or :."""
     ask: Callable[[str, bytes, bytes, bytes], Awaitable[Answer]]
     """Takes method, target, content type and body. Raises TimeoutError or Unavailable."""
+
+    def has(self, path: bytes) -> bool:
+        """Whether a path is the model's."""
+        rest = path[len(self.begin) :]
+        return path.startswith(self.begin) and rest[:1] in (b"", b"/", b":")
 
 
 class Backend(Protocol):
@@ -50,11 +55,17 @@ class Backend(Protocol):
 
     ready: bool
     was_ready: bool
+    reads_bodies: bool
+    """Whether it takes INFER frames: bodies that the front has not read."""
     own: Own | None
     """The paths of its own protocol; None: it has none."""
 
-    async def ask(self, kind: int, payload: bytes) -> Frame:
-        """Return the answer to an INVOKE or a COLUMNS frame. Raises TimeoutError or Unavailable."""
+    async def ask(self, kind: int, payload: bytes, seconds: float | None = None) -> Frame:
+        """Return the answer to an INVOKE, COLUMNS or INFER frame.
+
+        `seconds` is how long whoever asks waits, if that is less than `timeout_seconds`. Raises
+        TimeoutError or Unavailable.
+        """
 
     async def run(self) -> int:
         """Keep the model loaded, or watched, until `stop`; return the server's exit code."""

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from serving.telemetry import log
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from serving.predictor import Predictor
 
 
@@ -25,20 +27,26 @@ class Life:
     """What is noted of a worker while it lives.
 
     Attributes:
-        loaded: whether its model was ready.
+        began: when its model was ready (time.monotonic); None: it never was.
+        ended: when the process was gone.
         failure: what it said when it could not go on.
         over: its resident memory in bytes, when that was too much.
         hung: how long a call of the model had taken, when that was too long.
     """
 
-    loaded: bool = False
+    began: float | None = None
+    ended: float = 0.0
     failure: dict[str, Any] | None = None
     over: int = 0
     hung: float = 0.0
 
+    def seconds(self) -> float:
+        """Return how long it served."""
+        return self.ended - self.began if self.began is not None else 0.0
+
     def why(self, status: int, predictor: Predictor) -> Death:
         """Say why it ended with this status, negative for a signal."""
-        when = "while it served" if self.loaded else "while it loaded"
+        when = "while it served" if self.began is not None else "while it loaded"
         if self.failure is not None:
             message = str(self.failure["message"])
             found = log.keep_traceback(message, self.failure["traceback"])
@@ -57,5 +65,19 @@ class Life:
             text += ", most often by the system for lack of memory"
             return Death("OutOfMemory", f"{text}, {when}")
         how = f"signal {signal.Signals(-status).name}" if status < 0 else f"exit status {status}"
-        reason = "WorkerDied" if self.loaded else "LoadError"
+        reason = "WorkerDied" if self.began is not None else "LoadError"
         return Death(reason, f"the model's process ended with {how} {when}")
+
+
+def recent_deaths(lives: Iterable[float], window: float) -> int:
+    """Return how many lives ended within so many seconds of serving before now.
+
+    `lives` are the seconds that each served, oldest first; the last has just ended.
+    """
+    count, served = 0, 0.0
+    for life in reversed(list(lives)):
+        count += 1
+        served += life
+        if served >= window:
+            break
+    return count

@@ -17,12 +17,12 @@ from typing import TYPE_CHECKING, Any
 
 from serving.backends import process
 from serving.backends.base import CANNOT_LOAD, Loaded
-from serving.backends.death import Death, Life
+from serving.backends.death import Death, Life, recent_deaths
 from serving.backends.link import Link, WorkerGone
 from serving.backends.queue import Queue, Ticket
-from serving.protocols.signature import signature
 from serving.telemetry import log
 from serving.worker import framing
+from serving.worker.signature import signature
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -35,6 +35,7 @@ if TYPE_CHECKING:
 
 DEATHS = 5
 WINDOW = 60.0
+"""Seconds of serving: how long a model takes to load does not count."""
 FIRST_PAUSE, LONGEST_PAUSE = 0.25, 60.0
 WATCH_EVERY = 0.25
 HANG_GRACE = 10.0
@@ -50,6 +51,7 @@ HELD = 4
 class Pool:
     """The worker of one predictor (one, for now). `first` is a worker that was started already."""
 
+    reads_bodies = True
     own: Own | None = None
 
     def __init__(
@@ -74,7 +76,7 @@ class Pool:
 
     # -- asking
 
-    async def ask(self, kind: int, payload: bytes) -> Frame:
+    async def ask(self, kind: int, payload: bytes, seconds: float | None = None) -> Frame:
         """Return the worker's answer.
 
         Raises:
@@ -89,7 +91,8 @@ class Pool:
         self._queue.put(ticket)
         self._send()
         try:
-            async with asyncio.timeout(self._predictor.timeout_seconds):
+            longest = self._predictor.timeout_seconds
+            async with asyncio.timeout(min(seconds or longest, longest)):
                 frame = await ticket.answer
         finally:
             if ticket.answer.cancelled():  # the time was up, or the client left: nobody needs it
@@ -118,7 +121,11 @@ class Pool:
         return [
             ("schnitzel_worker_restarts_total", "Workers replaced.", lambda: self.restarts),
             ("schnitzel_worker_hangs_total", "Workers ended for a hung call.", lambda: self.hangs),
-            ("schnitzel_worker_resident_memory_bytes", "Memory of the worker.", self._resident),
+            (
+                "schnitzel_worker_resident_memory_bytes",
+                "Memory of the worker and of its children.",
+                self._resident,
+            ),
             ("schnitzel_queue_requests", "Requests that wait.", lambda: len(self._queue)),
             ("schnitzel_queue_bytes", "Bytes of those.", lambda: self._queue.bytes),
             (
@@ -150,7 +157,7 @@ class Pool:
             self._queue.fail(WorkerGone("the server ends"))
 
     async def _keep(self) -> int:
-        deaths: deque[float] = deque(maxlen=DEATHS)
+        lives: deque[float] = deque(maxlen=DEATHS)
         while True:
             death = await self._live(self._first)
             self._first = None
@@ -160,14 +167,14 @@ class Pool:
             if not self.was_ready:
                 self._say(death, phase="failed")
                 return CANNOT_LOAD
-            deaths.append(time.monotonic())
-            if len(deaths) == DEATHS and deaths[-1] - deaths[0] < WINDOW:
-                often = f"the model's process died {DEATHS} times within {WINDOW:.0f} s"
+            lives.append(self._life.seconds())
+            recent = recent_deaths(lives, WINDOW)
+            if recent == DEATHS:
+                often = f"the model's process died {DEATHS} times within {WINDOW:.0f} s of serving"
                 said = Death("CrashLoop", f"{often}; the last time: {death.message}")
                 self._say(said._replace(traceback_id=death.traceback_id), phase="failed")
             else:
                 self._say(death, phase="unready")
-            recent = sum(1 for each in deaths if deaths[-1] - each < WINDOW)
             pause = min(FIRST_PAUSE * 4 ** (recent - 1), LONGEST_PAUSE)
             if await self._stopped_within(pause):
                 return 0
@@ -217,6 +224,7 @@ class Pool:
         with_words = asyncio.wait_for(link.lost.wait(), LAST_WORDS)
         await asyncio.gather(with_words, return_exceptions=True)
         link.close()
+        self._life.ended = time.monotonic()
         self._process = self._link = None
         self._queue.put_back(*link.unanswered())
         return self._life.why(status, self._predictor)
@@ -239,7 +247,8 @@ class Pool:
                 self._unreadable(error)
                 return
             self._on_ready(Loaded(known, "mlflow_pyfunc", str(description["mlflow"])))
-            self.ready = self.was_ready = self._life.loaded = True
+            self.ready = self.was_ready = True
+            self._life.began = time.monotonic()
             took = description["seconds"]
             log.say(f"model loaded: import {took['import']:.2f} s, load {took['load']:.2f} s")
             self._state.change(
@@ -268,8 +277,8 @@ class Pool:
         limit, longest = self._predictor.memory_bytes, self._predictor.timeout_seconds + HANG_GRACE
         while True:
             await asyncio.sleep(WATCH_EVERY)
-            if limit is not None and (resident := worker.resident()) > limit:
-                self._life.over = resident
+            if limit is not None and (taken := worker.exceeds(limit)):
+                self._life.over = taken
                 worker.kill()
                 return
             if link.call is not None and loop.time() - link.call.since > longest:

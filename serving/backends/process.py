@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -16,9 +17,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from serving.backends import memory
+
 if TYPE_CHECKING:
     from serving.predictor import Predictor
 
+SECRETS = re.compile(
+    r"(SCHNITZEL|AIRFLOW|MLFLOW_TRACKING|MLFLOW_S3|AWS|AZURE|GOOGLE|GCP|PG|POSTGRES|KUBE|GITHUB"
+    r"|GITLAB|GH|TEAMCITY|SUPERVISOR)_?[A-Z0-9_]*"
+)
+"""Names of variables that are the platform's, or a key to what it keeps: a model gets none."""
 # mlflow's own scoring server sets the first; the others keep a worker from calling anybody.
 ENVIRONMENT = {
     "_MLFLOW_IS_IN_SERVING_ENVIRONMENT": "true",
@@ -54,12 +62,12 @@ class Process:
             os.kill(self.popen.pid, signal.SIGABRT)
 
     def resident(self) -> int:
-        """Return its resident memory in bytes, 0 if it has ended (proc(5), statm)."""
-        try:
-            pages = Path(f"/proc/{self.popen.pid}/statm").read_text(encoding="ascii").split()[1]
-        except (OSError, IndexError):
-            return 0
-        return int(pages) * os.sysconf("SC_PAGE_SIZE")
+        """Return the resident memory of it and of what it started, in bytes; 0 if it has ended."""
+        return memory.resident(self.popen.pid)
+
+    def exceeds(self, limit: int) -> int:
+        """Return the bytes that it and what it started take if that is more, else 0."""
+        return memory.exceeds(self.popen.pid, limit)
 
 
 def start(predictor: Predictor) -> Process:
@@ -74,7 +82,10 @@ def start(predictor: Predictor) -> Process:
         "batching": {
             "enabled": predictor.batching.enabled,
             "max_rows": predictor.batching.max_rows,
-        }
+        },
+        "input": predictor.input,
+        "model": predictor.model,
+        "version": predictor.model_version,
     }
     command = [
         predictor.python,
@@ -89,7 +100,7 @@ def start(predictor: Predictor) -> Process:
         popen = subprocess.Popen(
             command,
             stdin=subprocess.DEVNULL,
-            env={**os.environ, **ENVIRONMENT},
+            env={**_environment(predictor), **ENVIRONMENT},
             pass_fds=(theirs.fileno(),),
             process_group=0,  # a signal to our group must not end a worker that has to answer
         )
@@ -100,3 +111,12 @@ def start(predictor: Predictor) -> Process:
         theirs.close()
     ours.setblocking(False)
     return Process(popen, ours)
+
+
+def _environment(predictor: Predictor) -> dict[str, str]:
+    """Return what a model's code may see of our environment, and what was meant for it."""
+    return {
+        name: value
+        for name, value in os.environ.items()
+        if name in predictor.env or not SECRETS.fullmatch(name)
+    }

@@ -17,11 +17,11 @@ from serving.backends import http1
 from serving.backends.base import CANNOT_LOAD, Loaded, Own, Unavailable
 from serving.protocols import mlflow, tensorflow
 from serving.protocols.answer import JSON, Answer
-from serving.protocols.arrange import BadInput
-from serving.protocols.signature import Signature
 from serving.telemetry import log
 from serving.worker import framing
+from serving.worker.arrange import BadInput
 from serving.worker.framing import Frame
+from serving.worker.signature import Signature
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -63,9 +63,10 @@ class TensorFlowServing:
         self._client = http1.Client(beside.url)
         name = f"/v1/models/{quote(beside.model, safe='')}"
         self._path = f"{name}/versions/{quote(predictor.model_version, safe='')}".encode()
+        self.reads_bodies = False
         self._signature = Signature(None, None, frozenset())
         self._stopping, self._look_now = False, asyncio.Event()
-        self.own: Own | None = Own(b"/v1/", self._pass_on)
+        self.own: Own | None = Own(name.encode(), self._pass_on)
         self.ready = self.was_ready = False
         self.losses = 0
 
@@ -148,13 +149,14 @@ class TensorFlowServing:
 
     # -- asking
 
-    async def ask(self, kind: int, payload: bytes) -> Frame:
+    async def ask(self, kind: int, payload: bytes, seconds: float | None = None) -> Frame:
         """Return the answer to an INVOKE or COLUMNS frame. Raises TimeoutError or Unavailable."""
         if not self.ready:
             raise Unavailable("the model is not loaded")
         ask = self._infer if kind == framing.COLUMNS else self._invoke
         try:
-            return Frame(0, *await ask(payload))
+            async with asyncio.timeout(seconds):
+                return Frame(0, *await ask(payload))
         except tensorflow.Unreadable as error:
             said = {"message": f"TensorFlow Serving: {error}", "traceback": ""}
             return Frame(0, framing.RAISED, json.dumps(said).encode())

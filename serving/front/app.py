@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import orjson
 
 from serving.backends.base import Unavailable
-from serving.front import routes
+from serving.front import deadline, routes
 from serving.front.door import Refused
 from serving.front.encoding import decoded
 from serving.inference import (
@@ -96,7 +96,7 @@ class App:
         path = self._names.ours(request.path)
         request_id = _request_id(request.header(b"x-request-id"))
         own = self._inference.backend.own if self._inference.backend is not None else None
-        if own is not None and path.startswith(own.begin):
+        if own is not None and own.has(path):
             asked = self._own(own, path, request)
             protocol = "own" if request.method == b"POST" else "other"
             return self._later(protocol, begin, request_id, asked, mirrored=_mirrored(request))
@@ -174,7 +174,8 @@ class App:
         if where == INFER and request.header(b"inference-header-content-length"):
             return failed(where, 400, "binary tensors are not supported: send 'data' as JSON")
         body = await self._body(request)
-        question = Question(where, request.header(b"content-type"), body, request_id)
+        kind, seconds = request.header(b"content-type"), deadline.seconds(request)
+        question = Question(where, kind, body, request_id, seconds)
         return await self._inference.answer(question)
 
     async def _own(self, own: Own, path: bytes, request: Request) -> Answer:

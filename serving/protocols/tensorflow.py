@@ -14,9 +14,9 @@ from typing import TYPE_CHECKING, Any
 
 import orjson
 
-from serving.protocols.arrange import BadInput
-from serving.protocols.signature import Side, Signature, Tensor
 from serving.worker import tensors
+from serving.worker.arrange import BadInput
+from serving.worker.signature import Side, Signature, Tensor
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

@@ -9,10 +9,17 @@ negative values: bin i holds what is over EDGES[i - 2] and up to EDGES[i - 1].
 
 from __future__ import annotations
 
+import json
 import math
 from bisect import bisect_left
+from contextlib import suppress
 from itertools import islice
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+from . import framing
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
 
 EDGES = (
     *(1e-6 * 1.25**k for k in range(45)),  # up to 0.0184
@@ -28,6 +35,17 @@ ITEM_BYTES = 4096
 """Arrays with larger items are not looked at."""
 WHOLE = 10**15
 """Whole numbers beyond are no labels."""
+
+
+def packed(results: Iterable[Any]) -> bytes:
+    """Return the frame that says what the model answered; empty if it cannot be said."""
+    counts = Counts()
+    with suppress(Exception):  # a model may return anything, and nobody waits for this
+        for result in results:
+            counts.add(result)
+        if counts.values:
+            return framing.pack(0, framing.ANSWERS, json.dumps(counts.shown()).encode())
+    return b""
 
 
 class Counts:

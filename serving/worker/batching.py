@@ -76,6 +76,7 @@ class Batching:
     _seen: set[Hashable] = field(default_factory=set)
     _doubtful: list[Answered] = field(default_factory=list)
     _batches: int = 0
+    _starved: bool = False
 
     @property
     def compared(self) -> int:
@@ -124,7 +125,7 @@ class Batching:
         for request in group:
             answers.append(self._alone(request, call, [request], kept=tried))
             yield answers[-1:]
-        if tried:
+        if tried and not self._starved:
             self._doubtful = [each for each in answers if each[2] is None]
 
     def examine(self, call: Call) -> None:
@@ -145,9 +146,12 @@ class Batching:
             if not self.trusted:
                 return
             _, again, error = self._alone(requests[0], call, [])
+            self._starved = isinstance(error, MemoryError)
             parts = None if error is not None else [again]
         else:
             parts = self._together(requests, call, [])
+        if self._starved:
+            return  # there was no memory for it; what it would have said is not known
         if parts is None:
             self._stop("it did not answer a batch, but answered each of its requests")
         elif not all(map(self.data.same, parts, results)):
@@ -159,9 +163,13 @@ class Batching:
                 self.said.append(f"batching is on: {len(self._seen)} rows were answered alike")
 
     def _together(self, group: list[Waiting], call: Call, asked: list[Waiting]) -> list[Any] | None:
+        self._starved = False
         try:
             result = call(asked, self.data.join([request.data for request in group]), None)
             return self.data.cut(result, [request.rows for request in group])
+        except MemoryError:
+            self._take_less(sum(request.rows for request in group))
+            return None
         except Exception:  # noqa: BLE001 - whatever it was, each request gets its own answer or its own error
             return None
 
@@ -176,6 +184,12 @@ class Batching:
         except Exception as error:  # noqa: BLE001 - a model may raise anything; it is the answer
             return request, None, error
         return request, result, None
+
+    def _take_less(self, rows: int) -> None:
+        """Remember that so many rows were too many: it says nothing about the model's answers."""
+        self._starved = True
+        self.max_rows = max(1, min(self.max_rows, rows // 2))
+        self.said.append(f"batches have at most {self.max_rows} rows: {rows} took too much memory")
 
     def _stop(self, why: str) -> None:
         if self.enabled:

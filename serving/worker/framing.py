@@ -21,6 +21,7 @@ _ID = struct.Struct("<Q")
 # From the front to the worker.
 INVOKE = 1  # MLflow's protocol: content type and body, untouched
 COLUMNS = 2  # Open Inference Protocol: typed columns (tensors.py)
+INFER = 4  # the same: the request's id and its body, untouched, since it is large
 CANCEL = 3  # nobody waits for this request any longer
 
 # From the worker to the front.

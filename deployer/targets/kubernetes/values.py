@@ -77,7 +77,7 @@ def values(
 
 def _mlflow(spec: ServingSpec, common: Values, _: Cluster, image: str) -> Values:
     """Of the chart model-server: `image` of the spec takes the place of the one that is built."""
-    server = common["server"] | {"python": PYTHON}
+    server = common["server"] | {"python": PYTHON, "input": spec.input}
     scaling = {"autoscaling": _autoscaling(spec)}
     return {"image": spec.image or image, "server": server} | scaling
 
@@ -91,7 +91,7 @@ def _seldon(spec: ServingSpec, common: Values, cluster: Cluster, image: str) -> 
         "named": {"server": operator.server},
         "tensorflow": {"image": "", "savedModel": spec.tfserving.saved_model},
         "microservice": {"image": operator.microservice_image or ""},
-        "server": common["server"] | {"python": PYTHON},
+        "server": common["server"] | {"python": PYTHON, "input": spec.input},
     }
     if spec.seldon.shape == "tensorflow":
         found["tensorflow"]["image"] = spec.image or cluster.tfserving_image or ""

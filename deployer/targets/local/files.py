@@ -211,6 +211,7 @@ def server_config(
         "max_body_bytes": spec["max_body"],
         "timeout_seconds": spec["timeout_seconds"],
         "batching": spec["batching"],
+        "input": spec.get("input", "strict"),
         "drain_seconds": spec["rollout"]["drain"],
     }
 

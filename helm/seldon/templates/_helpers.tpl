@@ -186,6 +186,14 @@ readOnlyRootFilesystem: true
     "max_rows" (int64 $values.server.batching.maxRows)
   )
 -}}
+{{- with $values.env -}}
+{{- $names := list -}}
+{{- range . }}{{ $names = append $names .name }}{{ end -}}
+{{- $_ := set $file "env" $names -}}
+{{- end -}}
+{{- if ne $values.server.input "strict" -}}
+{{- $_ := set $file "input" $values.server.input -}}
+{{- end -}}
 {{- if eq $values.shape "tensorflow" -}}
 {{- $_ := set $file "backend" (dict
   "kind" "tfserving"

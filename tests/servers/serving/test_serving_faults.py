@@ -277,6 +277,31 @@ def test_a_slow_answer_is_a_504_and_those_behind_it_are_forgotten(serve, gate):
     assert server.log.count("the model waits") == 1
 
 
+def test_a_client_that_says_how_long_it_waits_waits_no_longer(serve, gate):
+    server = serve("actor", timeout_seconds=600).ready()
+    row = {"dataframe_split": {"columns": ["act", "number"], "data": [["fine", 1.0]]}}
+    with ThreadPoolExecutor(1) as pool:
+        busy = pool.submit(server.act, gate.ask)
+        gate.reached(server)
+        late = server.client.post("/invocations", json=row, headers={"x-request-timeout-ms": "50"})
+        assert late.status_code == 504
+        assert "did not answer within 0.05 s" in late.json()["message"]
+        inputs = [
+            {"name": "act", "datatype": "BYTES", "shape": [1], "data": ["fine"]},
+            {"name": "number", "datatype": "FP64", "shape": [1], "data": [1.0]},
+        ]
+        late = server.infer(*inputs, parameters={"timeout": 50_000})
+        assert (late.status_code, late.json()["error"]) == (
+            504,
+            "the model did not answer within 0.05 s",
+        )
+        gate.open()
+        assert busy.result().status_code == 200
+    wrong = server.client.post("/invocations", json=row, headers={"x-request-timeout-ms": "soon"})
+    assert wrong.status_code == 400
+    assert "expected milliseconds" in wrong.json()["message"]
+
+
 def test_a_worker_that_dies_is_replaced_and_the_front_answers_meanwhile(serve, gate):
     server = serve("actor", timeout_seconds=600).ready()
     first = server.state["worker_pid"]

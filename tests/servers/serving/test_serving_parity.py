@@ -1,14 +1,19 @@
-"""The same requests to us and to MLflow's scoring server: the same answers and refusals."""
+"""The same requests to us and to MLflow's scoring server: with `input: mlflow`, the same answers.
+
+How strict reading differs is told in test_serving_strict.py.
+"""
 
 import json
 import os
 import re
 import subprocess
 import sys
-from contextlib import suppress
+from contextlib import ExitStack, suppress
+from functools import cache
 
 import httpx
 import pytest
+from support.fixtures.serving import serving
 from support.run.ports import free_port
 from support.run.wait import wait_for
 
@@ -139,42 +144,61 @@ def same(ours, theirs, content, content_type=JSON):
     assert mine.headers["content-type"].split(";")[0] == his.headers["content-type"].split(";")[0]
 
 
+@pytest.fixture(scope="session")
+def as_mlflow(models, model_python, tmp_path_factory):
+    """Start our server for a model, to read what MLflow reads; return it."""
+    with ExitStack() as stack:
+
+        @cache
+        def start(name):
+            folder = tmp_path_factory.mktemp(name)
+            settings = {"python": model_python, "input": "mlflow"}
+            return stack.enter_context(serving(folder, models / name, **settings)).ready()
+
+        yield start
+
+
 @pytest.mark.parametrize("request_", IRIS_REQUESTS, ids=lambda r: json.dumps(r)[:60])
-def test_iris_answers_as_mlflow_does(iris, mlflows_own, request_):
-    same(iris, mlflows_own("iris"), json.dumps(request_))
+def test_iris_answers_as_mlflow_does(as_mlflow, mlflows_own, request_):
+    same(as_mlflow("iris"), mlflows_own("iris"), json.dumps(request_))
 
 
 @pytest.mark.parametrize("request_", ACTOR_REQUESTS, ids=lambda r: json.dumps(r)[:60])
-def test_strings_and_params_are_answered_as_mlflow_does(actor, mlflows_own, request_):
-    same(actor, mlflows_own("actor"), json.dumps(request_))
+def test_strings_and_params_are_answered_as_mlflow_does(as_mlflow, mlflows_own, request_):
+    same(as_mlflow("actor"), mlflows_own("actor"), json.dumps(request_))
 
 
 @pytest.mark.parametrize(("content", "content_type"), RAW)
-def test_other_contents_are_answered_as_mlflow_does(iris, mlflows_own, content, content_type):
-    same(iris, mlflows_own("iris"), content, content_type)
+def test_other_contents_are_answered_as_mlflow_does(as_mlflow, mlflows_own, content, content_type):
+    same(as_mlflow("iris"), mlflows_own("iris"), content, content_type)
 
 
-def test_tensors_are_answered_as_mlflow_does(forest, mlflows_own):
+def test_tensors_are_answered_as_mlflow_does(as_mlflow, mlflows_own):
     for request_ in (
         {"inputs": [ROW]},
         {"instances": [ROW]},
         {"inputs": [[1, 2]]},
         {"inputs": ["a"]},
     ):
-        same(forest, mlflows_own("forest"), json.dumps(request_))
+        same(as_mlflow("forest"), mlflows_own("forest"), json.dumps(request_))
 
 
 @pytest.mark.parametrize("form", ["inputs", "instances"])
 def test_a_tensor_that_is_called_as_a_chats_field_is_answered_as_mlflow_does(
-    serve, mlflows_own, form
+    as_mlflow, mlflows_own, form
 ):
     values = {"input": [[1.0, 2.0]]} if form == "inputs" else [{"input": [1.0, 2.0]}]
-    same(serve("prompted").ready(), mlflows_own("prompted"), json.dumps({form: values}))
+    same(as_mlflow("prompted"), mlflows_own("prompted"), json.dumps({form: values}))
 
 
-def test_an_exception_of_the_model_differs_it_is_not_the_clients_fault(iris, mlflows_own):
-    content = split(IRIS, ROW, ROW[:2])  # scikit-learn refuses what is missing
-    theirs = mlflows_own("iris").post("/invocations", json=content)
-    ours = iris.invoke(content)
-    assert (theirs.status_code, ours.status_code) == (400, 500)
-    assert "the model raised ValueError: Input X contains NaN" in ours.json()["message"]
+def test_an_exception_of_the_model_is_the_clients_fault_to_mlflow_alone(
+    as_mlflow, iris, mlflows_own
+):
+    content = split(IRIS, [None, *ROW[1:]])  # scikit-learn refuses what is missing
+    said = "the model raised ValueError: Input X contains NaN"
+    assert mlflows_own("iris").post("/invocations", json=content).status_code == 400
+    answer = as_mlflow("iris").invoke(content)
+    assert (answer.status_code, answer.json()["error_code"]) == (400, "BAD_REQUEST")
+    assert said in answer.json()["message"]
+    strict = iris.invoke(content)
+    assert (strict.status_code, said in strict.json()["message"]) == (500, True)

@@ -8,6 +8,8 @@ import httpx
 import pytest
 from support.run.wait import wait_for
 
+from serving.worker import infer
+
 IRIS = ["sepal length (cm)", "sepal width (cm)", "petal length (cm)", "petal width (cm)"]
 ROWS = [[5.1, 3.5, 1.4, 0.2], [6.0, 3.0, 5.0, 2.0]]
 
@@ -45,6 +47,47 @@ def test_health_and_metadata(iris):
     assert iris.client.get("/ping").text == "\n"
     assert iris.client.get("/health").status_code == 200
     assert iris.client.get("/version").text.startswith("3.")
+
+
+def test_a_body_that_the_worker_reads_is_answered_as_a_small_one(iris):
+    rows = ROWS * 8_000
+    large = iris.infer(tensor("x", "FP64", [len(rows), 4], rows), id="mine")
+    assert len(large.request.content) > infer.LARGE
+    small = iris.infer(tensor("x", "FP64", [2, 4], ROWS), id="mine").json()
+    body = large.json()
+    assert large.status_code == 200
+    assert large.headers["content-type"] == "application/json"
+    assert body["outputs"][0].pop("data") == small["outputs"][0].pop("data") * 8_000
+    assert body["outputs"][0].pop("shape") == [16_000]
+    small["outputs"][0].pop("shape")
+    assert body == small
+    made = iris.infer(tensor("x", "FP64", [len(rows), 4], rows))
+    assert made.json()["id"] == made.headers["x-request-id"]
+
+
+@pytest.mark.parametrize(
+    ("wrong", "said"),
+    [
+        (tensor("x", "FP64", [20_000, 3], [1.0] * 60_000), "expected 4 columns"),
+        (tensor("x", "FP64", [20_000, 4], ["a"] * 80_000), "expected numbers"),
+        (tensor("x", "FP64", [20_001, 4], [1.0] * 80_000), "expected 80004 values"),
+    ],
+)
+def test_a_body_that_the_worker_reads_is_refused_as_a_small_one(iris, wrong, said):
+    answer = iris.infer(wrong)
+    assert answer.status_code == 400
+    assert said in answer.json()["error"]
+
+
+def test_an_answer_that_is_large_is_written_by_the_worker(actor):
+    columns = [
+        tensor("act", "BYTES", [30_000], ["a"] * 30_000),
+        tensor("number", "FP64", [30_000], [0.5] * 30_000),
+    ]
+    body = actor.infer(*columns, outputs=[{"name": "number"}]).json()
+    (output,) = body["outputs"]
+    assert (output["name"], output["shape"]) == ("number", [30_000])
+    assert set(output["data"]) == {0.5}
 
 
 def test_infer_takes_columns_or_one_tensor(iris):

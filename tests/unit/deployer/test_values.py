@@ -49,6 +49,7 @@ FULL: dict[str, Any] = {
     "resources": {"cpu": 1.5, "memory": "2Gi", "gpu": 1},
     "rollout": {"ready_timeout": "20m", "drain": "2.5s"},
     "batching": {"enabled": False, "max_rows": 8},
+    "input": "mlflow",
     "timeout_seconds": "2m",
     "image": "registry.example/team/model:1",
     "kubernetes": {
@@ -108,6 +109,7 @@ def test_a_default_spec_says_what_serves_and_nothing_more() -> None:
         "timeoutSeconds": 60,
         "drainSeconds": 5,
         "batching": {"enabled": True, "maxRows": 256},
+        "input": "strict",
         "python": "/opt/env/bin/python",
     }
     assert told["service"] == {"headless": True}
@@ -141,6 +143,7 @@ def test_everything_that_a_spec_can_say_reaches_the_chart() -> None:
     }
     assert told["server"]["drainSeconds"] == 2.5
     assert told["server"]["batching"] == {"enabled": False, "maxRows": 8}
+    assert told["server"]["input"] == "mlflow"
     assert told["tolerations"] == [
         {"key": "gpu", "operator": "Exists", "effect": "NoSchedule"},
         {

@@ -116,13 +116,17 @@ def test_an_end_waits_for_no_worker_that_hangs(site):
 
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
 def test_a_worker_that_broke_is_replaced(site, monkeypatch):
+    ended = []
+
     def broken(_: str) -> float:
+        ended.append(threading.current_thread())
         raise SystemExit  # ends its thread, and no other
 
     work = site.workers._work
     monkeypatch.setattr(site.workers, "_work", broken)
     site.queue.add("broken")
     wait_for(lambda: site.workers.count() == WORKERS - 1, "the worker's end")
+    ended[0].join()  # pytest hears of the exception only now: it belongs to this test
     monkeypatch.setattr(site.workers, "_work", work)
     site.workers.mind()
     assert site.workers.count() == WORKERS

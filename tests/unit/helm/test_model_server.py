@@ -116,6 +116,8 @@ def test_the_server_is_told_what_to_serve(render, one):
         "drain_seconds": 12,
         "drain_whole": True,
         "batching": {"enabled": False, "max_rows": 1000000},
+        "env": ["FLAG", "EMPTY", "TOKEN", "HOME"],
+        "input": "mlflow",
     }
 
 

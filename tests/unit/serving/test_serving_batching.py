@@ -214,3 +214,39 @@ def test_a_model_whose_answer_has_other_rows_is_never_batched():
 def test_batching_can_be_switched_off():
     queue = [waiting(0, [1]), waiting(1, [2])]
     assert len(batching(enabled=False).take(queue)) == 1
+
+
+def test_a_batch_that_took_too_much_memory_ends_no_trust():
+    asked = []
+
+    def call(group, data, params):
+        asked.append(len(data))
+        if len(data) > 3:
+            raise MemoryError
+        return [f"answer {row}" for row in data]
+
+    tried = batching()
+    group = [waiting(place, [place]) for place in range(6)]
+    answers = list(chain.from_iterable(tried.answer(group, call)))
+    assert [answer for _, answer, _ in answers] == [[f"answer {n}"] for n in range(6)]
+    tried.examine(call)
+    assert tried.trusted
+    assert tried.max_rows == 3
+    assert "took too much memory" in tried.said[0]
+    assert asked == [6, 1, 1, 1, 1, 1, 1]
+    assert len(tried.take(list(group))) == 3
+    assert next(iter(tried.answer(group[:3], call)))
+    assert asked[-1] == 3
+
+
+def test_what_there_was_no_memory_to_compare_ends_no_trust():
+    def call(group, data, params):
+        if len(data) > 1:
+            raise MemoryError
+        return list(data)
+
+    tried = batching(trusted=False)
+    list(tried.answer([waiting(place, [place]) for place in range(4)], call))
+    tried.examine(call)
+    assert tried.enabled
+    assert not tried.compared

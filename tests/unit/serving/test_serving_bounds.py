@@ -10,12 +10,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from serving.protocols import answer, mlflow, oip
-from serving.protocols.arrange import BadInput
-from serving.protocols.signature import signature
 from serving.telemetry import log
 from serving.telemetry.redact import redact, shown, shown_end
 from serving.worker import tensors
-from serving.worker.worker import describe
+from serving.worker.arrange import BadInput
+from serving.worker.loop import describe
+from serving.worker.signature import signature
 
 MANY = 1_000_000
 NOTHING = signature({})
@@ -123,7 +123,7 @@ def test_errors_of_too_many_kinds_are_written_as_one():
 
 
 def infer(*inputs, **more):
-    return oip.question(json.dumps({"inputs": list(inputs), **more}).encode(), NOTHING)
+    return oip.question(json.dumps({"inputs": list(inputs), **more}).encode(), NOTHING, "made")
 
 
 def one(name="x", shape=(1,), data=(1.0,), datatype="FP64"):
@@ -136,12 +136,12 @@ def test_more_tensors_than_any_model_has_are_refused_before_they_are_looked_at()
     wide = [{"type": "double", "name": f"c{n}"} for n in range(2_000)]
     many = [one(f"c{n}") for n in range(2_000)]
     body = json.dumps({"inputs": many}).encode()
-    head, _ = tensors.unpack(oip.question(body, signature({"inputs": wide})).payload)
+    head = oip.question(body, signature({"inputs": wide}), "made").head
     assert len(head["columns"]) == 2_000
 
 
 def test_no_rows_are_a_question_too():
-    head, buffers = tensors.unpack(infer(one(shape=[0, 4], data=[])).payload)
+    head, buffers = infer(one(shape=[0, 4], data=[]))[:2]
     assert head["columns"][0]["shape"] == [0, 4]
     assert buffers == [b""]
 
@@ -171,7 +171,7 @@ def test_an_output_that_the_signature_does_not_have_is_refused_before_the_model_
     known = signature({"outputs": [{"type": "double", "name": "price"}]})
     body = {"inputs": [one()], "outputs": [{"name": "colour"}]}
     with pytest.raises(BadInput, match="output 'colour' is not one of the model's outputs: price"):
-        oip.question(json.dumps(body).encode(), known)
+        oip.question(json.dumps(body).encode(), known, "made")
 
 
 def test_half_a_surrogate_pair_can_be_said():

@@ -5,9 +5,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from serving.protocols import oip
-from serving.protocols.arrange import BadInput
-from serving.protocols.signature import signature
-from serving.worker import framing, tensors
+from serving.worker import framing, infer, tensors
+from serving.worker.arrange import BadInput
+from serving.worker.signature import signature
 
 DOUBLE = {"type": "double", "required": True}
 COLUMNS = signature(
@@ -40,8 +40,8 @@ def one(name="length", datatype="FP64", shape=(1,), data=(1.0,), **more):
 
 
 def ask(known, *inputs, **more):
-    question = oip.question(json.dumps({"inputs": list(inputs), **more}).encode(), known)
-    head, buffers = tensors.unpack(question.payload)
+    question = oip.question(json.dumps({"inputs": list(inputs), **more}).encode(), known, "made")
+    head, buffers = tensors.unpack(tensors.pack(question.head, question.buffers))
     values = [
         tensors.decode(column["datatype"], buffer)
         for column, buffer in zip(head["columns"], buffers, strict=True)
@@ -193,7 +193,7 @@ def test_bad_input_names_the_tensor_and_what_was_expected(known, inputs, said):
 )
 def test_a_body_that_is_no_request_is_refused(body, said):
     with pytest.raises(BadInput, match="." if said is None else said):
-        oip.question(body, NUMBERS)
+        oip.question(body, NUMBERS, "made")
 
 
 def test_a_type_that_the_protocol_cannot_carry_points_to_invocations():
@@ -228,10 +228,10 @@ tensor = st.fixed_dictionaries(
 )
 def test_whatever_is_sent_is_understood_or_refused(request_, known):
     try:
-        question = oip.question(json.dumps(request_).encode(), known)
+        question = oip.question(json.dumps(request_).encode(), known, "made")
     except BadInput:
         return
-    head, buffers = tensors.unpack(question.payload)
+    head, buffers = tensors.unpack(tensors.pack(question.head, question.buffers))
     assert len(head["columns"]) == len(buffers)
 
 
@@ -243,7 +243,7 @@ def answered(*outputs):
 
 def test_an_answer_says_model_version_id_and_outputs():
     frame = answered(("a", "INT64", [1, 2]), ("b", "BYTES", ["x", None]))
-    body = json.loads(oip.answer(frame, "m", "3", "i", None))
+    body = json.loads(oip.answer(frame, "m", "3", {"id": "i", "outputs": None}))
     assert body == {
         "model_name": "m",
         "model_version": "3",
@@ -257,15 +257,17 @@ def test_an_answer_says_model_version_id_and_outputs():
 
 def test_an_answer_has_the_outputs_that_were_asked_for():
     frame = answered(("a", "INT64", [1]), ("b", "INT64", [2]))
-    body = json.loads(oip.answer(frame, "m", "3", "i", ["b"]))
+    body = json.loads(oip.answer(frame, "m", "3", {"id": "i", "outputs": ["b"]}))
     assert [output["name"] for output in body["outputs"]] == ["b"]
     with pytest.raises(BadInput, match="output 'c' is not one of the model's outputs: a, b"):
-        oip.answer(frame, "m", "3", "i", ["c"])
+        oip.answer(frame, "m", "3", {"id": "i", "outputs": ["c"]})
 
 
 def test_numbers_that_json_does_not_know_become_null():
     frame = answered(("a", "FP64", [None, float("inf"), 1.5]))
-    assert json.loads(oip.answer(frame, "m", "3", "i", None))["outputs"][0]["data"] == [
+    assert json.loads(oip.answer(frame, "m", "3", {"id": "i", "outputs": None}))["outputs"][0][
+        "data"
+    ] == [
         None,
         None,
         1.5,
@@ -287,3 +289,71 @@ def test_metadata_shows_the_signature():
         },
     ]
     assert shown["outputs"] == []
+
+
+# -- in the worker, which has no parser but Python's own
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers(-(2**70), 2**70) | st.text(max_size=3)
+    | st.floats(allow_nan=False, allow_infinity=False),
+    lambda inner: st.lists(inner, max_size=3)
+    | st.dictionaries(st.text(max_size=3), inner, max_size=3),
+    max_leaves=6,
+)  # fmt: skip
+TENSOR_SENT = st.fixed_dictionaries(
+    {
+        "name": st.sampled_from(["length", "width"]),
+        "datatype": st.sampled_from(["FP64", "FP32", "INT64", "BOOL", "BYTES", "none"]),
+        "shape": st.lists(st.integers(0, 3), max_size=2) | JSON,
+        "data": st.lists(JSON, max_size=3),
+    }
+)
+
+
+@given(
+    st.fixed_dictionaries(
+        {"inputs": st.lists(TENSOR_SENT, max_size=3)},
+        optional={"id": JSON, "outputs": JSON, "parameters": JSON},
+    )
+    | JSON
+)
+def test_a_large_body_means_in_the_worker_what_a_small_one_means_in_the_front(request_):
+    body = json.dumps(request_).encode()
+
+    def tried(read):
+        try:
+            return read()
+        except BadInput as error:
+            return str(error).partition(":")[0]
+
+    known = NUMBERS
+    here = tried(lambda: oip.question(body, known, "made"))
+    there = tried(lambda: infer.question(infer.loads(body), known, "made"))
+    assert here == there
+
+
+@pytest.mark.parametrize("body", [b"", b"{", b"\xff", b'{"inputs": NaN}', b"[" * 100_000, b"nul"])
+def test_what_is_no_json_is_refused_there_too(body):
+    with pytest.raises(BadInput, match="the body is not JSON"):
+        infer.loads(body)
+
+
+def test_a_large_answer_is_written_in_the_worker_as_a_small_one_in_the_front():
+    head = {
+        "columns": [
+            {"name": "a", "datatype": "FP64", "shape": [3]},
+            {"name": "b", "datatype": "BYTES", "shape": [2]},
+            {"name": "c", "datatype": "INT64", "shape": [1]},
+        ]
+    }
+    buffers = [
+        tensors.encode("FP64", [1.5, None, float("inf")]),
+        tensors.encode("BYTES", ["é\ud800", None]),
+        tensors.encode("INT64", [2**62]),
+    ]
+    about = {"id": "i", "outputs": None}
+    frame = framing.Frame(0, framing.RESULT, tensors.pack(head, buffers))
+    small = oip.answer(frame, "m", "3", about)
+    large = infer.dumps(infer.answer(head, buffers, "m", "3", about))
+    assert json.loads(large) == json.loads(small)
+    assert json.loads(large)["outputs"][0]["data"] == [1.5, None, None]

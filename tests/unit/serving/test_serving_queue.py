@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from serving.backends.death import recent_deaths
 from serving.backends.link import Link, WorkerGone
 from serving.backends.queue import GROUP_BYTES, Overloaded, Poisonous, Queue, Ticket
 from serving.worker import framing
@@ -194,3 +195,22 @@ def test_a_link_knows_whose_call_a_worker_died_in(loop):
 @given(st.lists(st.integers(0, 2**63)) | st.none())
 def test_the_requests_of_a_call_cross_the_socket(ids):
     assert framing.unpack_ids(framing.pack_ids(ids)) == ids
+
+
+# -- deaths
+
+
+@pytest.mark.parametrize(
+    ("lives", "count"),
+    [
+        ([], 0),
+        ([7_200.0], 1),
+        ([0.0, 0.0, 0.0], 3),
+        ([7_200.0, 1.0, 1.0], 3),
+        ([1.0, 7_200.0, 1.0], 2),
+        ([1.0, 1.0, 7_200.0], 1),
+        ([50.0, 50.0, 50.0], 2),
+    ],
+)
+def test_deaths_are_counted_by_how_long_was_served_between_them(lives, count):
+    assert recent_deaths(lives, 60.0) == count

@@ -8,8 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from serving.protocols import oip, tensorflow
-from serving.protocols.arrange import BadInput
 from serving.worker import tensors
+from serving.worker.arrange import BadInput
 from serving.worker.framing import RESULT, Frame
 
 JSON = b"application/json"
@@ -34,8 +34,8 @@ ONE = signature({"x": info("DT_FLOAT", -1, 2)}, {"y": info("DT_DOUBLE", -1)})
 
 
 def infer(known, *inputs):
-    question = oip.question(json.dumps({"inputs": list(inputs)}).encode(), known)
-    return tensorflow.infer_body(question.payload, known.inputs)
+    question = oip.question(json.dumps({"inputs": list(inputs)}).encode(), known, "made")
+    return tensorflow.infer_body(tensors.pack(question.head, question.buffers), known.inputs)
 
 
 def tensor(name, datatype, shape, data):
@@ -108,7 +108,7 @@ def test_binary_strings_travel_as_base64_both_ways():
 
 
 def answered(payload):
-    body = oip.answer(Frame(0, RESULT, payload), "m", "3", "id", None)
+    body = oip.answer(Frame(0, RESULT, payload), "m", "3", {"id": "id", "outputs": None})
     return json.loads(body)["outputs"]
 
 

@@ -2,6 +2,7 @@
 
 Column types: https://mlflow.org/docs/latest/ml/model/signatures/ ; which may stand for which is
 what mlflow's schema enforcement converts safely (mlflow.models.utils, `_enforce_mlflow_datatype`).
+The front and the worker both load this file; it needs the standard library only.
 """
 
 from __future__ import annotations

@@ -1,6 +1,7 @@
 """Checked tensors of a request go in; columns as the model's signature asks for come out.
 
-Raises BadInput where names, datatypes or shapes are not those of the signature.
+Raises BadInput where names, datatypes or shapes are not those of the signature. The front and the
+worker both load this file; it needs the standard library only.
 """
 
 from __future__ import annotations
@@ -8,7 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 if TYPE_CHECKING:
-    from serving.protocols.signature import Side, Tensor
+    from .signature import Side, Tensor
 
 Arranged = tuple[dict[str, Any], list[bytes]]
 """A head and its buffers, as tensors.pack takes them."""

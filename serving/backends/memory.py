@@ -1,0 +1,58 @@
+"""A process id goes in; the memory of the process and of all that it started comes out.
+
+proc(5): statm, smaps_rollup, task/*/children.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+PAGE = os.sysconf("SC_PAGE_SIZE")
+
+
+def family(pid: int) -> list[int]:
+    """Return a process and its descendants, as far as they still live."""
+    found = [pid]
+    for each in found:  # grows while it is walked
+        for task in Path(f"/proc/{each}/task").glob("*/children"):
+            found += map(int, _text(task).split())
+    return found
+
+
+def resident(pid: int) -> int:
+    """Return the resident memory of a process and its descendants, in bytes.
+
+    What several of them share counts for each.
+    """
+    return sum(map(_resident, family(pid)))
+
+
+def exceeds(pid: int, limit: int) -> int:
+    """Return the bytes that a process and its descendants take if that is more, else 0.
+
+    What several of them share counts once; that is slow to find out, so only if it matters.
+    """
+    known = family(pid)
+    total = sum(map(_resident, known))
+    if total > limit and len(known) > 1:
+        total = sum(map(_proportional, known))
+    return total if total > limit else 0
+
+
+def _resident(pid: int) -> int:
+    words = _text(Path(f"/proc/{pid}/statm")).split()
+    return int(words[1]) * PAGE if words else 0
+
+
+def _proportional(pid: int) -> int:
+    lines = _text(Path(f"/proc/{pid}/smaps_rollup")).splitlines()
+    found = next((line.split()[1] for line in lines if line.startswith("Pss:")), None)
+    return int(found) * 1024 if found is not None else _resident(pid)
+
+
+def _text(path: Path) -> str:
+    try:
+        return path.read_text(encoding="ascii")
+    except OSError:  # it has just ended
+        return ""

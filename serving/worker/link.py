@@ -1,0 +1,48 @@
+"""The worker's end of the socket. Standard library only."""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+from typing import Any
+
+from . import framing
+
+
+class Link:
+    """Frames in and out: blocking, one thread."""
+
+    def __init__(self, descriptor: int) -> None:
+        self._socket = socket.socket(fileno=descriptor)
+        self._cutter = framing.Cutter()
+
+    def read(self, *, wait: bool) -> list[framing.Frame]:
+        """Return the frames that arrived; with `wait`, at least one read's worth.
+
+        Ends the process if the front is gone.
+        """
+        frames: list[framing.Frame] = []
+        flags = 0 if wait else socket.MSG_DONTWAIT
+        while True:
+            try:
+                data = self._socket.recv(1 << 20, flags)
+            except BlockingIOError:
+                return frames
+            except ConnectionError:
+                data = b""
+            if not data:
+                os._exit(0)
+            frames += self._cutter.feed(data)
+            flags = socket.MSG_DONTWAIT
+
+    def send(self, data: bytes) -> None:
+        """Write whole frames. Ends the process if the front is gone."""
+        try:
+            self._socket.sendall(data)
+        except OSError:
+            os._exit(0)
+
+    def send_json(self, request_id: int, kind: int, content: dict[str, Any]) -> None:
+        """Write one frame with a JSON payload."""
+        self.send(framing.pack(request_id, kind, json.dumps(content).encode()))
