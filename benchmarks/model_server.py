@@ -79,7 +79,7 @@ def earn_trust(port: int) -> None:
     """Ask different rows, several at a time, until the model may answer batches."""
     draw = random.Random(1)  # noqa: S311 - rows, not secrets
     url = f"http://127.0.0.1:{port}"
-    told = "\nschnitzel_batching_trusted 1\n"
+    told = '\nschnitzel_batching_state{state="on"} 1\n'
     while told not in httpx.get(f"{url}/metrics", trust_env=False).text:
         row = [draw.random() * 8 for _ in ROW]
         body = {"dataframe_split": {"columns": COLUMNS, "data": [row]}}

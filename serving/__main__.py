@@ -41,6 +41,7 @@ def main(arguments: list[str]) -> int:
     log.start(predictor.predictor)
     try:
         listening = placing.listen(predictor, os.environ)
+        admin = placing.listen_admin(predictor)
     except (OSError, BadPredictor) as error:
         sys.stderr.write(f"error: {error}\n\nhint: is another server running there?\n")
         return 1
@@ -51,7 +52,7 @@ def main(arguments: list[str]) -> int:
     # The rest is imported while the worker loads the model.
     from serving.front import server  # noqa: PLC0415
 
-    return server.run(predictor, listening, first)
+    return server.run(predictor, listening, admin, first)
 
 
 if __name__ == "__main__":

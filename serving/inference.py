@@ -8,10 +8,10 @@ import traceback
 from typing import TYPE_CHECKING, NamedTuple
 
 from serving.backends.base import Unavailable
-from serving.backends.queue import Poisonous
+from serving.backends.queue import Overloaded, Poisonous
 from serving.protocols import mlflow, oip
 from serving.protocols.answer import Answer
-from serving.telemetry import log
+from serving.telemetry import log, outcomes
 from serving.telemetry.redact import shown
 from serving.worker import framing, infer, tensors
 from serving.worker.arrange import BadInput
@@ -27,6 +27,14 @@ _JSON_KINDS = frozenset(
     # The last is what curl calls everything that it is not told the type of.
     {b"", b"application/json", b"text/json", b"application/x-www-form-urlencoded"}
 )
+
+
+class Overload(Answer):
+    """The answer to a request that there is no room for."""
+
+
+class Broke(Answer):
+    """The answer to a request that the server itself failed at."""
 
 
 class Question(NamedTuple):
@@ -81,7 +89,8 @@ class Inference:
         if isinstance(error, TimeoutError):
             seconds = min(asked or math.inf, self._predictor.timeout_seconds)
             return failed(where, 504, f"the model did not answer within {seconds:g} s")
-        return failed(where, 503, str(error))._replace(headers=RETRY)
+        answer = failed(where, 503, str(error))._replace(headers=RETRY)
+        return Overload(*answer) if isinstance(error, Overloaded) else answer
 
     async def _invocations(self, backend: Backend, _model: Loaded, question: Question) -> Answer:
         payload = mlflow.question(question.content_type, question.body)
@@ -130,6 +139,13 @@ def failed(where: str, status: int, message: str, error_id: str | None = None) -
     return Answer(status, oip.failure(message, error_id))
 
 
+def outcome(answer: Answer) -> str:
+    """Say in a word of telemetry.outcomes how a request ended that got this answer."""
+    if isinstance(answer, Overload):
+        return outcomes.OVERLOAD
+    return outcomes.FAILED if isinstance(answer, Broke) else outcomes.of_status(answer.status)
+
+
 def not_ready(where: str) -> Answer:
     """Say that there is no model to ask."""
     return failed(where, 503, "the model is not loaded")._replace(headers=RETRY)
@@ -139,7 +155,8 @@ def broke(where: str, error: Exception) -> Answer:
     """Answer for a fault of ours: what it was stands in the log, under the id that is told."""
     trace = "".join(traceback.format_exception(error))
     error_id = log.keep_traceback(f"{type(error).__name__}: {error}", trace)
-    return failed(where, 500, f"the server failed to answer (error {error_id})", error_id)
+    said = f"the server failed to answer (error {error_id})"
+    return Broke(*failed(where, 500, said, error_id))
 
 
 def _raised(where: str, frame: Frame, status: int = 500) -> Answer:

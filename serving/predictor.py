@@ -56,6 +56,8 @@ class Predictor:
     host: str
     port: int
     state_file: str
+    admin_port: int | None = None
+    """Where it answers about itself, on `host` as well, and nothing else; None: nowhere."""
     memory_bytes: int | None = None
     """Limit of the memory of the worker and its children; None: no limit."""
     max_body_bytes: int = 16 * 1024 * 1024
@@ -106,6 +108,10 @@ def read(path: str) -> Predictor:
             raise BadPredictor(f"{path}: '{name}' must be a text", f"set '{name}' in {path}")
     if not isinstance(values.get("port"), int):
         raise BadPredictor(f"{path}: 'port' must be a number", f"set 'port' in {path}")
+    admin = values.get("admin_port")
+    if admin is not None and (not isinstance(admin, int) or admin == values["port"]):
+        hint = f"set 'admin_port' in {path}, or leave it out"
+        raise BadPredictor(f"{path}: 'admin_port' must be a number, and not 'port'", hint)
     values.setdefault("environment", "")
     values["env"] = tuple(map(str, content.get("env") or ()))
     if values.get("input", "strict") not in INPUTS:

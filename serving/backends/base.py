@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Iterable
+    from collections.abc import Awaitable, Callable, Iterable, Mapping
 
     from serving.protocols.answer import Answer
     from serving.worker.framing import Frame
@@ -32,8 +32,8 @@ class Loaded(NamedTuple):
     """The version of mlflow that it is asked by; empty: by none."""
 
 
-Reading = tuple[str, str, "Callable[[], float]"]
-"""A gauge: its name, what it says, and its value now."""
+Reading = tuple[str, str, "Callable[[], float | Mapping[str, float]]"]
+"""A gauge: its name, what it says, and its value now, or one for each state."""
 
 
 class Own(NamedTuple):

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from typing import TYPE_CHECKING, NamedTuple
 
 from serving.backends.base import Unavailable
 from serving.worker import framing
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
 
     from serving.backends.queue import Ticket
     from serving.worker.framing import Frame
@@ -60,8 +61,10 @@ class Link(asyncio.Protocol):
             if frame.kind == framing.CALLING:
                 ids = framing.unpack_ids(frame.payload)
                 self.call = Call(frozenset(ids), self._loop.time()) if ids is not None else None
+                self._note_call(ids or ())
             elif frame.id == 0:
                 if frame.kind == framing.BATCH:
+                    self._note_end(framing.unpack_batch(frame.payload)[2])
                     self.call = None
                 self._on_news(frame)
             else:
@@ -117,6 +120,17 @@ class Link(asyncio.Protocol):
         """Close the socket; the worker ends."""
         if self._transport is not None:
             self._transport.close()
+
+    def _note_call(self, ids: Iterable[int]) -> None:
+        now = time.perf_counter()
+        for id_ in ids:
+            if (ticket := self._asked.get(id_)) is not None:
+                ticket.called = now
+
+    def _note_end(self, seconds: float) -> None:
+        for id_ in self.call.ids if self.call is not None else ():
+            if (ticket := self._asked.get(id_)) is not None:
+                ticket.predicted = seconds
 
     def _answered(self, frame: Frame) -> None:
         ticket = self._asked.pop(frame.id, None)

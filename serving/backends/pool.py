@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 
     from serving.backends.base import Own, Reading
     from serving.predictor import Predictor
+    from serving.telemetry.instruments import Instruments
     from serving.telemetry.state import StateFile
     from serving.worker.framing import Frame
 
@@ -58,11 +59,11 @@ class Pool:
         predictor: Predictor,
         state: StateFile,
         on_ready: Callable[[Loaded], None],
-        on_batch: Callable[[int, int, float], None],
+        instruments: Instruments,
         first: process.Process | None,
     ) -> None:
         self._predictor, self._state, self._first = predictor, state, first
-        self._on_ready, self._on_batch = on_ready, on_batch
+        self._on_ready, self._instruments = on_ready, instruments
         self._queue = Queue(HELD * predictor.max_body_bytes, predictor.batching.max_rows)
         self._process: process.Process | None = None
         self._link: Link | None = None
@@ -85,18 +86,24 @@ class Pool:
         """
         if not self.ready:
             raise WorkerGone("the model is not loaded")
+        begin = time.perf_counter()
         ticket = Ticket(kind, payload, asyncio.get_running_loop().create_future())
         self._queue.put(ticket)
         self._send()
         try:
             longest = self._predictor.timeout_seconds
             async with asyncio.timeout(min(seconds or longest, longest)):
-                return await ticket.answer
+                frame = await ticket.answer
         finally:
             if ticket.answer.cancelled():  # the time was up, or the client left: nobody needs it
                 self._queue.forget(ticket)
                 if self._link is not None:
                     self._link.forget(ticket)
+        if ticket.predicted:
+            encode = time.perf_counter() - ticket.called - ticket.predicted
+            queue = ticket.called - begin
+            self._instruments.answered_by_model(queue, ticket.predicted, encode)
+        return frame
 
     def _send(self) -> None:
         """Hand out what waits, as far as the worker has room for it."""
@@ -115,16 +122,16 @@ class Pool:
             ("schnitzel_worker_restarts_total", "Workers replaced.", lambda: self.restarts),
             ("schnitzel_worker_hangs_total", "Workers ended for a hung call.", lambda: self.hangs),
             (
-                "schnitzel_worker_resident_bytes",
+                "schnitzel_worker_resident_memory_bytes",
                 "Memory of the worker and of its children.",
                 self._resident,
             ),
             ("schnitzel_queue_requests", "Requests that wait.", lambda: len(self._queue)),
             ("schnitzel_queue_bytes", "Bytes of those.", lambda: self._queue.bytes),
             (
-                "schnitzel_batching_trusted",
-                "1 if the model answers requests that wait in one call.",
-                lambda: self._batching["state"] == "on",
+                "schnitzel_batching_state",
+                "1 for what is so: whether one call of the model answers requests that wait.",
+                lambda: {each: self._batching["state"] == each for each in ("trial", "on", "off")},
             ),
             (
                 "schnitzel_batching_rows_compared",
@@ -224,7 +231,9 @@ class Pool:
 
     def _news(self, frame: Frame) -> None:
         if frame.kind == framing.BATCH:
-            self._on_batch(*framing.unpack_batch(frame.payload))
+            self._instruments.batch(*framing.unpack_batch(frame.payload))
+        elif frame.kind == framing.ANSWERS:
+            self._instruments.told(frame.payload)
         elif frame.kind == framing.BATCHING:
             self._batching = json.loads(frame.payload)
             self._state.change(batching=self._batching["state"])
@@ -276,6 +285,7 @@ class Pool:
                 self._life.hung = loop.time() - link.call.since
                 self.ready = False
                 self.hangs += 1
+                self._instruments.windows.hung()
                 worker.tell_stacks()
                 await asyncio.sleep(STACKS_SECONDS)
                 worker.kill()

@@ -41,12 +41,16 @@ class Ticket:
     Attributes:
         answer: what waits for it; done once nobody does, or it is answered.
         deaths: how often the model's process died while it worked on this one.
+        called: when the model was asked (time.perf_counter), 0 before.
+        predicted: seconds that the model took.
     """
 
     kind: int
     payload: bytes
     answer: asyncio.Future[Frame]
     deaths: int = 0
+    called: float = 0.0
+    predicted: float = 0.0
 
 
 class Queue:

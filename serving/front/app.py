@@ -12,7 +12,17 @@ from serving.backends.base import Unavailable
 from serving.front import deadline, openapi, routes
 from serving.front.door import Refused
 from serving.front.encoding import decoded
-from serving.inference import INFER, INVOCATIONS, RETRY, Question, broke, failed, not_ready
+from serving.inference import (
+    INFER,
+    INVOCATIONS,
+    RETRY,
+    Overload,
+    Question,
+    broke,
+    failed,
+    not_ready,
+    outcome,
+)
 from serving.protocols import oip
 from serving.protocols.answer import TEXT, Answer, dumps
 
@@ -30,6 +40,8 @@ if TYPE_CHECKING:
 
 VERSION = "0.1.0"
 PROMETHEUS = b"text/plain; version=0.0.4; charset=utf-8"
+MIRRORED = b"x-schnitzel-mirrored"
+"""Set by a gateway that has no mark of its own for a request that it mirrors."""
 _POSTS = frozenset({INFER, INVOCATIONS})
 _GETS = frozenset({b"GET", b"HEAD"})
 _OWN = _GETS | {b"POST"}
@@ -75,6 +87,10 @@ class App:
         """Whether requests should be sent here."""
         return self._inference.ready and not self.draining
 
+    def look(self, where: str) -> Answer:
+        """Answer what is asked with GET, without counting it."""
+        return self._gets[where]()
+
     def answer(self, request: Request) -> Answer | Coroutine[Any, Any, Answer]:
         """Answer at once what is known here; the model's answer comes later."""
         begin = time.perf_counter()
@@ -83,7 +99,8 @@ class App:
         own = self._inference.backend.own if self._inference.backend is not None else None
         if own is not None and own.has(path):
             asked = self._own(own, path, request)
-            return self._later("own", begin, request_id, asked)
+            protocol = "own" if request.method == b"POST" else "other"
+            return self._later(protocol, begin, request_id, asked, mirrored=_mirrored(request))
         try:
             where = routes.find(path, self._model, self._version)
         except routes.NoSuchPath as error:
@@ -92,9 +109,8 @@ class App:
         protocol = where if where in _POSTS else "other"
         if where in _POSTS and request.method == b"POST":
             self.last_question = time.monotonic()
-            return self._later(
-                protocol, begin, request_id, self._predict(where, request, request_id)
-            )
+            asked = self._predict(where, request, request_id)
+            return self._later(protocol, begin, request_id, asked, mirrored=_mirrored(request))
         if where in _POSTS:
             answer = _not_allowed(where, b"POST")
         elif request.method in _GETS:
@@ -109,14 +125,20 @@ class App:
             where = routes.find(self._names.ours(path), self._model, self._version)
         except routes.NoSuchPath:
             where = "other"
-        answer = failed(where, status, message)
+        answer, reason = failed(where, status, message), ""
         if status == 503:
-            answer = answer._replace(headers=RETRY)
+            answer, reason = Overload(*answer._replace(headers=RETRY)), "front_full"
         protocol = where if where in _POSTS else "other"
-        return self._finished(protocol, time.perf_counter(), _request_id(b""), answer)
+        return self._finished(protocol, time.perf_counter(), _request_id(b""), answer, reason)
 
     async def _later(
-        self, protocol: str, begin: float, request_id: str, answer: Coroutine[Any, Any, Answer]
+        self,
+        protocol: str,
+        begin: float,
+        request_id: str,
+        answer: Coroutine[Any, Any, Answer],
+        *,
+        mirrored: bool,
     ) -> Answer:
         self.in_flight += 1
         found = Answer(499, b"")  # the client left
@@ -128,11 +150,22 @@ class App:
             found = broke(protocol, error)
         finally:
             self.in_flight -= 1
-            finished = self._finished(protocol, begin, request_id, found)
+            finished = self._finished(protocol, begin, request_id, found, mirrored=mirrored)
         return finished
 
-    def _finished(self, protocol: str, begin: float, request_id: str, answer: Answer) -> Answer:
-        self._instruments.answered(protocol, answer.status, time.perf_counter() - begin)
+    def _finished(
+        self,
+        protocol: str,
+        begin: float,
+        request_id: str,
+        answer: Answer,
+        reason: str = "",
+        *,
+        mirrored: bool = False,
+    ) -> Answer:
+        seconds, how = time.perf_counter() - begin, outcome(answer)
+        status = answer.status
+        self._instruments.answered(protocol, status, seconds, how, reason, mirrored=mirrored)
         mine = (*self._headers, (b"x-request-id", request_id.encode()))
         return answer._replace(headers=mine + answer.headers)
 
@@ -230,6 +263,17 @@ def _request_id(sent: bytes) -> str:
     text = sent.decode("latin-1")
     usable = 0 < len(text) <= 128 and text.isascii() and text.isprintable()
     return text if usable else os.urandom(16).hex()
+
+
+def _mirrored(request: Request) -> bool:
+    """Whether a gateway says that it drops the answer: Envoy's and Istio's host, or our header."""
+    for name, value in request.headers:
+        if name == b"host":
+            if value.partition(b":")[0].endswith(b"-shadow"):
+                return True
+        elif name == MIRRORED and value:
+            return True
+    return False
 
 
 def _not_allowed(where: str, methods: bytes) -> Answer:

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING
 import uvloop
 
 from serving.backends.pool import Pool
+from serving.front import admin
 from serving.front.app import App
 from serving.front.door import Door, Limits
 from serving.front.http import Connection
@@ -40,14 +41,22 @@ HELD = 8
 """Largest bodies that may wait for their answers at the same time."""
 
 
-def run(predictor: Predictor, listening: list[socket.socket], first: Process | None) -> int:
+def run(
+    predictor: Predictor,
+    listening: list[socket.socket],
+    admin_listening: list[socket.socket],
+    first: Process | None,
+) -> int:
     """Serve until stopped; return the exit code: 0, or CANNOT_LOAD of backends.base."""
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        return runner.run(_serve(predictor, listening, first))
+        return runner.run(_serve(predictor, listening, admin_listening, first))
 
 
 async def _serve(
-    predictor: Predictor, listening: list[socket.socket], first: Process | None
+    predictor: Predictor,
+    listening: list[socket.socket],
+    admin_listening: list[socket.socket],
+    first: Process | None,
 ) -> int:
     state = StateFile(predictor.state_file, predictor.termination_file)
     instruments, inference = Instruments(predictor), Inference(predictor)
@@ -56,6 +65,8 @@ async def _serve(
     inference.backend = backend
     door = Door(app, Limits(predictor.max_body_bytes, HELD * predictor.max_body_bytes), Connection)
     _watch(instruments, app, door, backend)
+    admin_door = Door(admin.Admin(app, instruments, predictor), admin.LIMITS, Connection)
+    await admin_door.open(admin_listening)
     await door.open(listening)
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
@@ -79,7 +90,9 @@ async def _serve(
     await door.close(patience if app.in_flight else 1)
     backend.stop()
     stopping.cancel()
-    return await working
+    code = await working
+    await admin_door.close(0)
+    return code
 
 
 def _watch(instruments: Instruments, app: App, door: Door, backend: Backend) -> None:
@@ -108,7 +121,7 @@ def _backend(
         inference.model = model
 
     if predictor.backend is None:
-        return Pool(predictor, state, loaded, instruments.batch, first)
+        return Pool(predictor, state, loaded, instruments, first)
     from serving.backends.tfserving import TensorFlowServing  # noqa: PLC0415 - most fronts do not need it
 
     return TensorFlowServing(predictor, predictor.backend, state, loaded, instruments.called)

@@ -68,6 +68,14 @@ def listen(found: Predictor, environ: Mapping[str, str]) -> list[socket.socket]:
     return sockets
 
 
+def listen_admin(found: Predictor) -> list[socket.socket]:
+    """Return the socket for questions about the server itself, if it is to have one.
+
+    Raises OSError, which names the address.
+    """
+    return [] if found.admin_port is None else [_listening(found.host, found.admin_port)]
+
+
 def _told(environ: Mapping[str, str]) -> dict[str, Any]:
     """The predictor file, from variables: what a server of the operator's config is told."""
     default: dict[str, Any] = {

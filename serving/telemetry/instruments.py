@@ -2,27 +2,45 @@
 
 from __future__ import annotations
 
+import time
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
-from serving.telemetry import metrics
+import orjson
+
+from serving.telemetry import metrics, outcomes
 from serving.telemetry.metrics import Counter, Gauge, Histogram, Info
+from serving.telemetry.window import Windows
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from serving.predictor import Predictor
+    from serving.telemetry.metrics import Reading
 
 
 class Instruments:
-    """The metrics of one server."""
+    """The metrics of one server.
+
+    Attributes:
+        windows: counts and sketches for whoever compares versions.
+    """
 
     def __init__(self, predictor: Predictor) -> None:
         self._requests = Counter(
             "schnitzel_requests_total", "Requests answered.", ("route", "code")
         )
+        self._rejects = Counter(
+            "schnitzel_rejected_requests_total", "Requests turned away, and why.", ("reason",)
+        )
         self._durations = Histogram(
-            "schnitzel_request_duration_seconds", "From a request's head to the end of its answer.",
+            "schnitzel_request_duration_seconds",
+            "From a request that was read whole to its answer, ready to be sent.",
             metrics.SECONDS, ("route",),
+        )  # fmt: skip
+        self._stages = Histogram(
+            "schnitzel_request_stage_duration_seconds",
+            "Of a request that the model answered: its wait for the model (queue), the model's"
+            " call (predict), and the way of its answer back to the front (encode).",
+            metrics.SECONDS, ("stage",),
         )  # fmt: skip
         self._batches = Histogram(
             "schnitzel_batch_requests", "Requests answered by one call of the model.", metrics.ROWS
@@ -33,6 +51,8 @@ class Instruments:
         self._model = Histogram(
             "schnitzel_model_duration_seconds", "Time in one call of the model.", metrics.SECONDS
         )
+        self.windows = Windows()
+        started = self.windows.started
         self._all: list[metrics.Metric] = [
             Info(
                 "schnitzel_predictor_info",
@@ -43,31 +63,77 @@ class Instruments:
                 environment=predictor.environment,
             ),
             self._requests,
+            self._rejects,
             self._durations,
+            self._stages,
             self._batches,
             self._rows,
             self._model,
+            Gauge(
+                "process_start_time_seconds",
+                "When it started, unix time.",
+                lambda: started,
+            ),
+            Gauge("process_cpu_seconds_total", "CPU time of the front.", time.process_time),
         ]
 
-    def watch(self, name: str, says: str, read: Callable[[], float]) -> None:
+    def watch(self, name: str, says: str, read: Reading) -> None:
         """Show a value that `read` returns."""
         self._all.append(Gauge(name, says, read))
 
-    def answered(self, route: str, status: int, seconds: float) -> None:
-        """Count an answer. `route` is infer, invocations, own (the backend's) or other."""
+    def answered(
+        self,
+        route: str,
+        status: int,
+        seconds: float,
+        outcome: str,
+        reason: str = "",
+        *,
+        mirrored: bool = False,
+    ) -> None:
+        """Count an answer.
+
+        Args:
+            route: infer, invocations, own (the backend's) or other.
+            status: HTTP's.
+            seconds: that it took.
+            outcome: a word of telemetry.outcomes.
+            reason: why it was turned away, where status and outcome do not say.
+            mirrored: whether it is a copy, whose answer the gateway drops.
+        """
         self._requests.add(route, str(status))
         self._durations.observe(seconds, route)
+        if status >= 400:
+            # Of what is no question to the model, a 503 is a probe's answer.
+            asked = route != "other" or status < 500
+            reason = reason or (outcomes.reason(status, outcome) if asked else "")
+            if reason:
+                self._rejects.add(reason)
+        if route != "other":
+            self.windows.answered(outcome, seconds, mirrored=mirrored)
+
+    def answered_by_model(self, queue: float, predict: float, encode: float) -> None:
+        """Note where the time of a request went that the model answered, in seconds."""
+        self._stages.observe(queue, "queue")
+        self._stages.observe(predict, "predict")
+        self._stages.observe(encode, "encode")
 
     def batch(self, requests: int, rows: int, seconds: float) -> None:
         """Count a call of the model."""
         self._batches.observe(requests)
-        self._model.observe(seconds)
+        self.called(seconds)
         if rows:
             self._rows.observe(rows)
 
     def called(self, seconds: float) -> None:
         """Count a call of a server that has the model, which may put several into one batch."""
         self._model.observe(seconds)
+        self.windows.called(seconds)
+
+    def told(self, answers: bytes) -> None:
+        """Count what the worker says of the model's answers (JSON); drop what cannot be read."""
+        with suppress(ValueError, TypeError, AttributeError):
+            self.windows.told(orjson.loads(answers))
 
     def page(self) -> bytes:
         """Return the page."""

@@ -10,9 +10,14 @@ from bisect import bisect_left
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
-SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0)
+    Reading = Callable[[], float | Mapping[str, float]]
+
+SECONDS = (
+    0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05,
+    0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0,
+)  # fmt: skip
 ROWS = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024)
 
 
@@ -42,15 +47,20 @@ class Counter:
 
 
 class Gauge:
-    """A value that is read when somebody asks; a counter if its name says so."""
+    """A value that is read when somebody asks, or one for each `state`; a counter if named so."""
 
-    def __init__(self, name: str, says: str, read: Callable[[], float]) -> None:
+    def __init__(self, name: str, says: str, read: Reading) -> None:
         self.name, self.says, self._read = name, says, read
         self.kind = "counter" if name.endswith("_total") else "gauge"
 
     def lines(self) -> Iterator[str]:
-        """Yield the sample."""
-        yield f"{self.name} {self._read():.15g}"
+        """Yield the sample, or one for each state."""
+        found = self._read()
+        if isinstance(found, float | int):
+            yield f"{self.name} {found:.15g}"
+            return
+        for state, value in found.items():
+            yield f"{self.name}{_labels(('state',), (state,))} {value:.15g}"
 
 
 class Info:

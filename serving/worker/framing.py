@@ -35,6 +35,7 @@ BATCH = 22  # one call of the model: requests, rows, seconds
 BATCHING = 23  # JSON: whether the model is trusted with batches, and on how many rows
 CALLING = 24  # the model is called for these requests; for none: a call outside of them has ended
 LEFT_OUT = 25  # this request was cancelled before the model was asked
+ANSWERS = 26  # JSON: counts of what the model answered (answers.py)
 
 
 class Frame(NamedTuple):

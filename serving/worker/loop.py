@@ -17,7 +17,7 @@ import time
 import traceback
 from typing import Any
 
-from . import batching, framing, infer, loading, rows, scoring, signature, tensors, typed
+from . import answers, batching, framing, infer, loading, rows, scoring, signature, tensors, typed
 from .arrange import BadInput
 from .link import Link
 from .values import Misfit
@@ -141,11 +141,12 @@ class Worker:
         return framing.pack(request_id, framing.ANSWER, answer)
 
     def _answer(self, group: list[batching.Waiting]) -> None:
-        for answers in self._batching.answer(group, self._call):
-            count = sum(request.rows for request, _, _ in answers)
-            batch = framing.pack_batch(len(answers), count, self._took)
+        for answered in self._batching.answer(group, self._call):
+            count = sum(request.rows for request, _, _ in answered)
+            batch = framing.pack_batch(len(answered), count, self._took)
             parts = [framing.pack(0, framing.BATCH, batch)]
-            parts += [self._rendered(*answer) for answer in answers]
+            parts += [self._rendered(*answer) for answer in answered]
+            parts.append(answers.packed(result for _, result, error in answered if error is None))
             self._link.send(b"".join(parts))
             if self._scorer.broken:
                 os._exit(BROKEN)

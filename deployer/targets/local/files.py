@@ -136,7 +136,7 @@ class PredictorFiles:
     def configure(self, definition: Definition, replica: str, artifact: Path, python: Path) -> Path:
         """Write what a replica is to be started with; returns the file.
 
-        A port that it had is kept while it is free.
+        A port that it had is kept while it is free; one for questions about itself comes with it.
         """
         state = self.state_file(replica)
         state.unlink(missing_ok=True)
@@ -144,7 +144,9 @@ class PredictorFiles:
         server = server_config(definition, definition.predictor, *where)
         file = self.config_file(replica)
         with self._lock:
-            server["port"] = self._port(self.server(replica).get("port"))
+            before, taken = self.server(replica), self._taken(replica)
+            server["port"] = port = self._port(before.get("port"), taken)
+            server["admin_port"] = self._port(before.get("admin_port"), taken | {port})
             write_atomically(file, json.dumps(server, indent=1))
         return file
 
@@ -152,8 +154,13 @@ class PredictorFiles:
         name, _, number = replica.partition(".")
         return self.folder(name) / (f"{kind}.{number}.json" if number else f"{kind}.json")
 
-    def _port(self, before: object) -> int:
-        taken = {port for known in self.all() for port in self.ports(known.predictor)} - {before}
+    def _taken(self, but: str) -> set[object]:
+        """The ports of all replicas but one, as far as they were started."""
+        others = {each for known in self.all() for each in replicas(known.predictor)} - {but}
+        servers = [self.server(each) for each in others]
+        return {server.get(kind) for server in servers for kind in ("port", "admin_port")}
+
+    def _port(self, before: object, taken: set[object]) -> int:
         start = PORTS.start + zlib.crc32(str(self._root).encode()) % len(PORTS)
         wrapped = [*range(start, PORTS.stop), *range(PORTS.start, start)]
         first = [before] if isinstance(before, int) else []
@@ -180,7 +187,7 @@ class _Named(Protocol):
 def server_config(
     about: _Named, predictor: Predictor, artifact: str, python: str, state_file: Path, listen: str
 ) -> dict[str, Any]:
-    """What a model server is started with, but for its port.
+    """What a model server is started with, but for its ports.
 
     Args:
         about: the deployment that it belongs to.

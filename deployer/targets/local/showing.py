@@ -62,7 +62,8 @@ def preview(
             prints.append([bare, program_of(name, predictor)])
             if name in new:
                 there = tuple(each or UNKNOWN for each in place)
-                server = bare | {"artifact": there[0], "python": there[1], "port": PORT}
+                ports = {"port": PORT, "admin_port": PORT}
+                server = bare | {"artifact": there[0], "python": there[1]} | ports
                 found.append(_change("Server", name, files.server(name) or None, server))
                 program = program_of(name, predictor)
                 found.append(

@@ -6,5 +6,6 @@ from support.fixtures.serving import (
     model_python,
     models,
     saved_models,
+    serve,
     tensorflow_serving,
 )

@@ -41,6 +41,11 @@ def answered(platform: PlatformHome, port: int) -> float:
     return sum(float(line.rpartition(" ")[2]) for line in lines)
 
 
+def window(platform: PlatformHome, server: dict) -> dict:
+    """What a replica tells on the listener that no gateway routes to."""
+    return platform.client.get(f"http://127.0.0.1:{server['admin_port']}/schnitzel/window").json()
+
+
 def test_replicas_share_the_requests_and_are_rolled_out_together(quick):
     quick.mlflow.stage("twins", 1, "Production", archive=True)
     seen = quick.wait_serving("twins", 1, seconds=240)
@@ -50,6 +55,10 @@ def test_replicas_share_the_requests_and_are_rolled_out_together(quick):
         assert len(set(ports)) == 2
         shares = [answered(quick, port) for port in ports]
         assert min(shares) >= 10, shares
+        windows = [window(quick, one) for one in replicas(quick)["predictor"].values()]
+        assert min(each["total"]["counts"]["ok"] for each in windows) >= 10
+        assert len({each["process"]["id"] for each in windows}) == 2
+        assert quick.client.get(f"{seen['url']}schnitzel/window").status_code == 404
         quick.mlflow.stage("twins", 2, "Production", archive=True)
         quick.wait_serving("twins", 2)
         quick.wait("twins", lambda d: len(d["predictors"]) == 1)

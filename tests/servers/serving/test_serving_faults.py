@@ -12,6 +12,7 @@ from contextlib import ExitStack, suppress
 
 import httpx
 import pytest
+from support.run.ports import free_port
 from support.run.process import lives
 from support.run.wait import wait_for
 
@@ -252,7 +253,8 @@ def test_a_model_without_a_row_for_each_row_is_answered_singly(serve):
     assert [a.json()["predictions"] for a in answers] == [[float(n)] * 3 for n in range(40)]
     wait_for(lambda: "batching is off for this model" in server.log, "a word in the log")
     wait_for(lambda: server.state["batching"] == "off", "the same in its state")
-    assert server.metric("schnitzel_batching_trusted") == 0
+    assert server.metric('schnitzel_batching_state{state="off"}') == 1
+    assert server.metric('schnitzel_batching_state{state="on"}') == 0
 
 
 # -- slow, dying and hungry models
@@ -351,7 +353,7 @@ def test_a_request_that_kills_the_model_costs_nobody_else_an_answer(serve, gate)
 
 
 def test_a_model_that_hangs_is_ended_with_its_stacks_in_the_log_and_replaced(serve, gate):
-    server = serve("actor", timeout_seconds=0.5).ready()
+    server = serve("actor", timeout_seconds=0.5, admin_port=free_port()).ready()
     first = server.state["worker_pid"]
     slow = wait_for(lambda: (a := server.act(gate.ask)) and "the model waits" in server.log and a)
     assert slow.status_code == 504
@@ -363,6 +365,10 @@ def test_a_model_that_hangs_is_ended_with_its_stacks_in_the_log_and_replaced(ser
     assert server.state["worker_pid"] != first
     assert not lives(first)
     assert server.metric("schnitzel_worker_hangs_total") == 1
+    admin = f"http://127.0.0.1:{server.predictor['admin_port']}"
+    counts = httpx.get(f"{admin}/schnitzel/window", trust_env=False).json()["total"]["counts"]
+    assert counts["hung"] == 1
+    assert counts["timeout"] >= 1
     wait_for(lambda: server.act("fine").status_code == 200, "an answer")
 
 

@@ -342,7 +342,7 @@ def test_metrics_count_requests_and_calls_of_the_model(iris):
     assert count(iris) == before + 1
     assert iris.metric("schnitzel_batch_requests_count") == calls + 1
     assert iris.metric("schnitzel_ready") == 1
-    assert iris.metric("schnitzel_worker_resident_bytes") > 2**20
+    assert iris.metric("schnitzel_worker_resident_memory_bytes") > 2**20
 
 
 def test_the_state_file_says_ready(iris):

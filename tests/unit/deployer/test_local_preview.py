@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Collection
 from dataclasses import replace
 from pathlib import Path
@@ -94,6 +95,18 @@ def test_once_it_runs_nothing_would_change_and_the_digest_is_the_same(machine, d
     after = machine.preview(deployment, running, ("/model", "/python"))
     assert (after.objects, after.unknown) == ((), ())
     assert after.digest == before.digest
+
+
+def test_a_server_that_an_earlier_release_started_is_left_alone(machine, deployment):
+    running = machine.start(deployment)
+    before = machine.preview(deployment, running, ("/model", "/python"))
+    [slot] = deployment.slots
+    file = machine.files.config_file(slot.predictor.name)
+    server = json.loads(file.read_text())
+    del server["admin_port"]
+    file.write_text(json.dumps(server))
+    after = machine.preview(deployment, running, ("/model", "/python"))
+    assert (after.objects, after.digest) == ((), before.digest)
 
 
 def test_servers_in_a_container_are_reached_by_its_name_and_listen_to_its_network(

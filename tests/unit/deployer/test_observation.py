@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import json
+from dataclasses import replace
+
 import pytest
 from support.world import World
 
@@ -12,6 +15,7 @@ from deployer.targets.local.preparation import Prepared
 from stack.supervisor import Process
 
 NOW = 1000.0
+PORTS = ("port", "admin_port")
 
 
 @pytest.fixture(scope="module")
@@ -88,8 +92,6 @@ def test_a_single_replica_speaks_for_itself(predictor):
 
 
 def with_spec(predictor, **spec):
-    from dataclasses import replace
-
     return replace(predictor, spec={**predictor.spec, **spec})
 
 
@@ -109,3 +111,39 @@ def test_each_replica_has_a_name_a_port_and_files_of_its_own(tmp_path, predictor
     files.configure(definition, names[1], tmp_path, tmp_path)
     assert files.ports(many) == ports, "a replica keeps its port"
     assert PredictorFiles(tmp_path, "here").all() == [definition]
+
+
+def test_each_replica_has_an_admin_port_beside_its_port(tmp_path, predictor):
+    many = with_spec(predictor, replicas=3)
+    names = replicas(many)
+    files = PredictorFiles(tmp_path, "here")
+    definition = files.define("angler-prod", "angler", "prod", many)
+
+    def admin_ports():
+        return [files.server(name)["admin_port"] for name in names]
+
+    for name in names:
+        files.configure(definition, name, tmp_path, tmp_path)
+    before = admin_ports()
+    assert len({*before, *files.ports(many)}) == 6
+    for name in reversed(names):
+        files.configure(definition, name, tmp_path, tmp_path)
+    assert admin_ports() == before, "it keeps that, too"
+
+
+def test_a_replica_that_an_earlier_release_started_gets_an_admin_port_with_its_next_start(
+    tmp_path, predictor
+):
+    files = PredictorFiles(tmp_path, "here")
+    definition = files.define("angler-prod", "angler", "prod", predictor)
+    file = files.configure(definition, predictor.name, tmp_path, tmp_path)
+    server = files.server(predictor.name)
+    file.write_text(json.dumps({k: v for k, v in server.items() if k != "admin_port"}))
+    [port] = files.ports(predictor)
+    other = files.define("other-prod", "other", "prod", replace(predictor, name="other"))
+    files.configure(other, "other", tmp_path, tmp_path)
+    assert port not in (files.server("other")["port"], files.server("other")["admin_port"])
+    files.configure(definition, predictor.name, tmp_path, tmp_path)
+    assert files.ports(predictor) == [port]
+    found = [files.server(name)[kind] for name in (predictor.name, "other") for kind in PORTS]
+    assert len(set(found)) == 4

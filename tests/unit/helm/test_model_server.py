@@ -108,6 +108,7 @@ def test_the_server_is_told_what_to_serve(render, one):
         "python": "/opt/other/bin/python",
         "host": "0.0.0.0",
         "port": 8080,
+        "admin_port": 8081,
         "state_file": "/tmp/state.json",
         "termination_file": "/dev/termination-log",
         "max_body_bytes": 104857600,
@@ -199,6 +200,22 @@ def test_a_service_has_an_address_of_its_own_or_not(render, one):
     assert headless == by_hand | {"clusterIP": "None"}
     [port] = headless["ports"]  # DNS leads to the pods themselves: their port is the Service's
     assert port["port"] == 8080
+
+
+@pytest.mark.parametrize("chart", ["model-server", "tfserving"])
+def test_what_a_server_tells_about_itself_is_at_a_port_that_no_service_has(render, one, chart):
+    manifests = render(chart)
+    file = json.loads(one(manifests, "ConfigMap")["data"]["predictor.json"])
+    [server] = one(manifests, "Deployment")["spec"]["template"]["spec"]["containers"]
+    ports = {port["name"]: port["containerPort"] for port in server["ports"]}
+    assert ports == {"http": file["port"], "admin": file["admin_port"]}
+    for manifest in manifests:
+        if manifest["kind"] == "Service":
+            found = [(each["port"], each["targetPort"]) for each in manifest["spec"]["ports"]]
+            assert all({"admin", file["admin_port"]}.isdisjoint(each) for each in found)
+    assert {probe["httpGet"]["port"] for name, probe in server.items() if "Probe" in name} == {
+        "http"
+    }
 
 
 def test_an_image_of_the_teams_own_does_not_fetch_the_artifact(pods):

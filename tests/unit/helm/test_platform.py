@@ -345,11 +345,13 @@ def test_monitors_find_the_deployer_and_the_model_servers(render, one):
 def test_dashboards_ask_for_metrics_that_there_are(render, one):
     found = one(render("schnitzel", "everything"), "ConfigMap", "-dashboards")
     assert found["metadata"]["labels"]["grafana_dashboard"] == "1"
-    [text] = found["data"].values()
-    panels = json.loads(text)["panels"]
+    assert set(found["data"]) == {"schnitzel.json", "model-servers.json"}
+    boards = [json.loads(text) for text in found["data"].values()]
+    assert len({board["uid"] for board in boards}) == 2
     asked = {
-        re.sub(r"_bucket$|(?<=failures)_total$", "", name)  # the client adds these
-        for panel in panels
+        re.sub(r"_bucket$|_sum$|_count$|(?<=failures)_total$", "", name)  # the client adds these
+        for board in boards
+        for panel in board["panels"]
         for target in panel["targets"]
         for name in re.findall(r"schnitzel_\w+", target["expr"])
     }

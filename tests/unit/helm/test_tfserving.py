@@ -193,7 +193,10 @@ def test_the_service_has_the_front_and_grpc(render, one, pods):
     ]
     assert ports[1]["appProtocol"] == "kubernetes.io/h2c"
     [server] = pods()["containers"]
-    assert server["ports"] == [{"name": "http", "containerPort": 8080, "protocol": "TCP"}]
+    assert [(p["name"], p["containerPort"]) for p in server["ports"]] == [
+        ("http", 8080),
+        ("admin", 8081),
+    ]
 
 
 def test_tensorflow_serving_has_started_when_its_model_is_there(sidecar):

@@ -1,0 +1,62 @@
+"""Questions about the server itself go in, from those who run it; what it is and did comes out.
+
+A listener of its own, which no gateway routes to: whatever clients do to the other one, and
+whatever they must show to be let in there, this one answers from the process's start to its end.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+from urllib.parse import parse_qsl
+
+import orjson
+
+from serving.front.door import Limits
+from serving.protocols.answer import Answer
+
+if TYPE_CHECKING:
+    from serving.front.app import App
+    from serving.front.door import Request
+    from serving.predictor import Predictor
+    from serving.telemetry.instruments import Instruments
+
+LIMITS = Limits(body=1_024, held=16_384, head=16_384, connections=100)
+WINDOW = b"/schnitzel/window"
+_OF_THE_APP = {b"/v2/health/live": "live", b"/v2/health/ready": "ready", b"/metrics": "metrics"}
+
+
+class Admin:
+    """What is answered about one server."""
+
+    def __init__(self, app: App, instruments: Instruments, predictor: Predictor) -> None:
+        self._app, self._windows = app, instruments.windows
+        self._about = {
+            "predictor": predictor.predictor,
+            "model": predictor.model,
+            "model_version": predictor.model_version,
+            "environment": predictor.environment,
+        }
+
+    def answer(self, request: Request) -> Answer:
+        """Answer at once: nothing here waits for the model."""
+        where = _OF_THE_APP.get(request.path)
+        if where is None and request.path != WINDOW:
+            there = ", ".join(path.decode() for path in (*_OF_THE_APP, WINDOW))
+            return _failed(404, f"there is nothing here but {there}")
+        if request.method not in (b"GET", b"HEAD"):
+            return _failed(405, "use GET")._replace(headers=((b"allow", b"GET"),))
+        return self._window(request.query) if where is None else self._app.look(where)
+
+    def refuse(self, path: bytes, status: int, message: str) -> Answer:  # noqa: ARG002 - a door's
+        """Say why a request is not taken."""
+        return _failed(status, message)
+
+    def _window(self, query: bytes) -> Answer:
+        since = dict(parse_qsl(query.decode("latin-1"))).get("since", "0")
+        if not (since.isascii() and since.isdecimal() and len(since) < 16):
+            return _failed(400, "'since' must be a window's number")
+        return Answer(200, orjson.dumps(self._about | self._windows.shown(int(since))))
+
+
+def _failed(status: int, message: str) -> Answer:
+    return Answer(status, orjson.dumps({"error": message}))

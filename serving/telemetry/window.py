@@ -1,0 +1,145 @@
+"""Answers and calls of the model go in; their counts, for ever and by windows of 10 s, come out.
+
+For whoever compares one version with another: what Prometheus' counters and wide buckets cannot
+say. Windows begin at multiples of WINDOW_SECONDS of unix time, the same in every server. All of it
+is bounded, whatever clients send.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections import deque
+from typing import TYPE_CHECKING, Any
+
+from serving.telemetry import outcomes
+from serving.telemetry.answers import Answers
+from serving.telemetry.sketch import Sketch
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+WINDOW_SECONDS = 10
+KEPT = 30
+FORMAT = 1
+
+
+class Tally:
+    """What happened in one span of time."""
+
+    __slots__ = ("answers", "counts", "mirrored", "model", "requests")
+
+    def __init__(self) -> None:
+        self.counts: tuple[dict[str, int], dict[str, int]] = ({}, {})
+        self.requests = Sketch()
+        self.mirrored = Sketch()
+        self.model = Sketch()
+        self.answers = Answers()
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether nothing happened."""
+        there = self.counts[0] or self.counts[1] or self.model.buckets
+        return not (there or self.answers.counts["values"])
+
+    def merge(self, other: Tally) -> None:
+        """Add what another has."""
+        for mine, more in zip(self.counts, other.counts, strict=True):
+            for outcome, count in more.items():
+                mine[outcome] = mine.get(outcome, 0) + count
+        self.requests.merge(other.requests)
+        self.mirrored.merge(other.mirrored)
+        self.model.merge(other.model)
+        self.answers.merge(other.answers)
+
+    def shown(self) -> dict[str, Any]:
+        """Return it for JSON, without parts that are empty."""
+        own, mirrored = self.counts
+        parts = {
+            "counts": own,
+            "request_seconds": self.requests.shown() if self.requests.buckets else None,
+            "mirrored_counts": mirrored,
+            "mirrored_request_seconds": self.mirrored.shown() if self.mirrored.buckets else None,
+            "model_seconds": self.model.shown() if self.model.buckets else None,
+            "answers": self.answers.shown() if self.answers.counts["values"] else None,
+        }
+        return {name: part for name, part in parts.items() if part}
+
+
+class Windows:
+    """Counts for the process's whole life, and for each of its last windows.
+
+    Args:
+        clock: seconds that only grow.
+        now: unix time, which is asked once.
+    """
+
+    def __init__(
+        self,
+        clock: Callable[[], float] = time.perf_counter,
+        now: Callable[[], float] = time.time,
+    ) -> None:
+        self._clock = clock
+        self.started = now()
+        self._offset = self.started - clock()
+        self.id = os.urandom(8).hex()
+        self._total, self._open = Tally(), Tally()
+        self._number = int(self.started // WINDOW_SECONDS)
+        self._closed: deque[tuple[int, Tally]] = deque(maxlen=KEPT)
+        self._end = (self._number + 1) * WINDOW_SECONDS - self._offset
+
+    def answered(self, outcome: str, seconds: float, *, mirrored: bool = False) -> None:
+        """Count a request for a prediction, and how it ended."""
+        tally = self._tally()
+        counts = tally.counts[mirrored]
+        counts[outcome] = counts.get(outcome, 0) + 1
+        (tally.mirrored if mirrored else tally.requests).add(seconds)
+
+    def called(self, seconds: float) -> None:
+        """Count a call of the model."""
+        self._tally().model.add(seconds)
+
+    def hung(self) -> None:
+        """Count a call of the model that never returned."""
+        counts = self._tally().counts[0]
+        counts[outcomes.HUNG] = counts.get(outcomes.HUNG, 0) + 1
+
+    def told(self, said: dict[str, Any]) -> None:
+        """Count what the worker says of the model's answers. Raises if it is malformed."""
+        self._tally().answers.add(said)
+
+    def shown(self, since: int = 0) -> dict[str, Any]:
+        """Return all of it for JSON: counts of the whole life, and windows from `since` on.
+
+        A window is shown once it has ended, and only if anything happened in it.
+        """
+        open_ = self._tally()
+        total = Tally()
+        total.merge(self._total)
+        total.merge(open_)
+        first = max(since, self._number - KEPT)
+        return {
+            "format": FORMAT,
+            "process": {"id": self.id, "started": round(self.started, 3)},
+            "at": round(self._clock() + self._offset, 3),
+            "sequence": self._number,
+            "window_seconds": WINDOW_SECONDS,
+            "total": total.shown(),
+            "windows": [
+                {"sequence": number, **tally.shown()}
+                for number, tally in self._closed
+                if number >= first
+            ],
+        }
+
+    def _tally(self) -> Tally:
+        """Return the window that is open, after closing one that is over."""
+        now = self._clock()
+        if now >= self._end:
+            if not self._open.is_empty:
+                self._closed.append((self._number, self._open))
+                self._total.merge(self._open)
+                self._open = Tally()
+            self._number = int((now + self._offset) // WINDOW_SECONDS)
+            self._end = (self._number + 1) * WINDOW_SECONDS - self._offset
+        return self._open
