@@ -2,8 +2,8 @@
 
 Runs in the worker, with the model's own mlflow, pandas and numpy. MLflow's protocol is read and
 written by mlflow itself (mlflow.pyfunc.scoring_server), so that answers and refusals are those of
-`mlflow models serve`; one thing differs: an exception of the model is a 500 here, where mlflow says
-400.
+`mlflow models serve`; two things differ: an exception of the model is a 500 here, where mlflow says
+400; and NaN is null.
 """
 
 from __future__ import annotations
