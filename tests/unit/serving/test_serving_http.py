@@ -296,7 +296,7 @@ def test_tiny_chunks_are_put_together_before_they_take_many_times_their_size():
         (chunked(end=b"zz\r\n\r\n"), 400, "not an HTTP/1.1 request"),
         (b"POST /now HTTP/1.1\r\nhost: x\r\ntransfer-encoding: chunked, gzip\r\n\r\n", 400, ""),
         (chunked(b"a").replace(b"chunked", b"gzip, chunked"), 501, "only 'Transfer-Encoding"),
-        (chunked(b"a").replace(b"chunked", b"identity"), 400, "not an HTTP/1.1 request"),
+        (chunked(b"a").replace(b"chunked", b"identity"), 400, "must be chunked"),
         (chunked(b"a").replace(b"1.1", b"1.0"), 400, "Transfer-Encoding needs HTTP/1.1"),
         (GET.replace(b"1.1", b"2.0"), 505, "HTTP/2.0 is not spoken here"),
         (b"GET /now\r\n\r\n", 505, "HTTP/0.9 is not spoken here"),
@@ -314,6 +314,18 @@ def test_what_is_not_taken_is_answered_and_closed_and_nothing_after_it_is_read(s
     assert before[0] == 200
     assert (refused[0], said in refused[1]["error"]) == (status, True), refused
     assert after == []
+
+
+def test_a_head_behind_a_body_is_bounded_as_any_other():
+    async def story(_echo, door, connect):
+        client = await connect()
+        client.say(post(b"", length=3))
+        await until(lambda: any(each._phase.name == "BODY" for each in door.connections))
+        client.say(b"abc" + GET[:-2] + b"x: " + b"y" * 2_300 + b"\r\n\r\n")
+        assert (await client.answer())[0] == 200
+        assert (await client.answer())[0] == 431
+
+    meeting(story)
 
 
 def test_more_requests_than_wait_are_refused():
