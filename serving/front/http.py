@@ -95,7 +95,7 @@ class Connection(asyncio.Protocol):
         """Parse what came, in pieces so small that no head can grow beyond its bound."""
         view = memoryview(data)
         while view and self._phase is not _Phase.DEAF:
-            room = self._limits.head // (1 if self._phase is _Phase.BODY else 8)
+            room = self._limits.head // 8  # also in a body: a head may follow it in the same piece
             piece, view = view[:room], view[room:]
             self._silent += len(piece)
             try:

@@ -1,7 +1,7 @@
 """Fixtures of nightly/serving."""
 
 from support.fixtures.serving import (
-    actor,
+    attacked,
     front,
     model_python,
     models,

@@ -7,5 +7,5 @@ from support.attacks.asking import ask_fuzzed
 
 
 @pytest.mark.timeout(1800)
-def test_nothing_of_much_that_is_nearly_valid_breaks_it(actor):
-    ask_fuzzed(actor, os.environ.get("SCHNITZEL_TEST_SEED", "0"), 10_000)
+def test_nothing_of_much_that_is_nearly_valid_breaks_it(attacked):
+    ask_fuzzed(attacked, os.environ.get("SCHNITZEL_TEST_SEED", "0"), 10_000)

@@ -2,6 +2,7 @@
 
 from support.fixtures.serving import (
     actor,
+    attacked,
     describe,
     forest,
     gate,

@@ -9,7 +9,7 @@ from support.attacks.corpus import ALL, LIVE, Attack
 from support.attacks.wire import Good, Wire, lives_of
 
 
-@pytest.fixture(scope="module", params=["actor", "describe"])
+@pytest.fixture(scope="module", params=["attacked", "describe"])
 def server(request):
     return request.getfixturevalue(request.param)
 
@@ -53,28 +53,28 @@ def answered(server, good: Good, attack: Attack) -> str | None:
     return None
 
 
-def test_a_client_that_says_no_more_still_hears_what_the_server_knows_itself(actor):
-    with Wire(actor) as wire:
+def test_a_client_that_says_no_more_still_hears_what_the_server_knows_itself(attacked):
+    with Wire(attacked) as wire:
         wire.say(LIVE + b"\r\n" + LIVE + b"\r\n")
         wire.end()
         assert [wire.status(), wire.status(), wire.status()] == [200, 200, None]
 
 
-def test_a_client_that_ends_in_the_middle_is_closed_on(actor):
+def test_a_client_that_ends_in_the_middle_is_closed_on(attacked):
     for sent in (LIVE, LIVE + b"content-length: 9\r\n\r\nabc", b"", b"\r\n"):
-        with Wire(actor) as wire:
+        with Wire(attacked) as wire:
             wire.say(sent)
             wire.end()
             assert wire.status() is None
 
 
-def test_heads_that_do_not_end_keep_nobody_waiting(actor):
-    good = Good(actor)
+def test_heads_that_do_not_end_keep_nobody_waiting(attacked):
+    good = Good(attacked)
     with ExitStack() as open_:
-        wires = [open_.enter_context(Wire(actor)) for _ in range(200)]
+        wires = [open_.enter_context(Wire(attacked)) for _ in range(200)]
         for wire in wires:
             wire.say(LIVE)
-        assert good.is_answered(open_.enter_context(Wire(actor)))
+        assert good.is_answered(open_.enter_context(Wire(attacked)))
         for wire in wires[::50]:
             wire.say(b"\r\n")
             assert wire.status() == 200

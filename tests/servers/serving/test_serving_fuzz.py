@@ -8,5 +8,5 @@ import os
 from support.attacks.asking import ask_fuzzed
 
 
-def test_nothing_that_is_nearly_valid_breaks_it(actor):
-    ask_fuzzed(actor, os.environ.get("SCHNITZEL_TEST_SEED", "0"), 1_000)
+def test_nothing_that_is_nearly_valid_breaks_it(attacked):
+    ask_fuzzed(attacked, os.environ.get("SCHNITZEL_TEST_SEED", "0"), 1_000)

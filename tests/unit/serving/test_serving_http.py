@@ -316,6 +316,18 @@ def test_what_is_not_taken_is_answered_and_closed_and_nothing_after_it_is_read(s
     assert after == []
 
 
+def test_a_head_behind_a_body_is_bounded_as_any_other():
+    async def story(_echo, door, connect):
+        client = await connect()
+        client.say(post(b"", length=3))
+        await until(lambda: any(each._phase.name == "BODY" for each in door.connections))
+        client.say(b"abc" + GET[:-2] + b"x: " + b"y" * 2_300 + b"\r\n\r\n")
+        assert (await client.answer())[0] == 200
+        assert (await client.answer())[0] == 431
+
+    meeting(story)
+
+
 def test_more_requests_than_wait_are_refused():
     async def story(echo, _door, connect):
         client = await connect()
