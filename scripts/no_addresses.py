@@ -7,7 +7,7 @@ from pathlib import Path
 
 HOSTS = re.compile(
     rb"https?://[^\s\"')]*(pypi\.org|pythonhosted\.org|registry\.npmjs|proxy\.golang|crates\.io)"
-    rb"|--(extra-)?index-url\s+(?!https?://[a-z.]*\.example|\{)\S|--find-links\s+\S"
+    rb"|--(?:(?:extra-)?index-url|find-links)[\s=]+['\"]?https?://(?![^/\s]*\.example)"
 )
 
 

@@ -73,7 +73,11 @@ def question(request: Any, signature: Signature, request_id: str) -> Question:
     parameters = request.get("parameters") or {}
     if not isinstance(parameters, dict):
         raise BadInput("'parameters' must be a JSON object")
-    params = {name: value for name, value in parameters.items() if name in signature.params}
+    params = {
+        name: value
+        for name, value in parameters.items()
+        if name in signature.params and value is not None
+    }
     head["params"] = params or None
     identifier = request.get("id")
     if identifier is not None and not isinstance(identifier, str):

@@ -16,7 +16,7 @@ import re
 from itertools import chain
 from typing import TYPE_CHECKING, Any
 
-from . import tensor_values, values
+from . import forms, tensor_values, values
 from .values import Misfit, TooLarge
 
 if TYPE_CHECKING:
@@ -82,6 +82,7 @@ class Strict:
     def _split(self, data: Any) -> Any:
         if not isinstance(data, dict) or data.keys() - {"columns", "data", "index"}:
             raise NotOurs
+        forms.whole_rows(data)
         rows, names, index = data.get("data"), data.get("columns"), data.get("index")
         if not isinstance(rows, list) or not all(isinstance(row, list) for row in rows):
             raise NotOurs
@@ -89,12 +90,8 @@ class Strict:
             names = list(range(len(rows[0])))
         if not isinstance(names, list) or len(set(map(repr, names))) < len(names):
             raise NotOurs
-        if index is not None and (not isinstance(index, list) or len(index) != len(rows)):
+        if index is not None and not isinstance(index, list):
             raise NotOurs
-        for place, row in enumerate(rows):
-            if len(row) != len(names):
-                said = f"{len(row)} values, expected {len(names)}: one for each of 'columns'"
-                raise Misfit(f"dataframe_split: row {place} has {said}")
         if self._all_double and rows and (not self._named or names == self._names):
             whole = self._whole(rows, names)
             if whole is not None:
@@ -165,14 +162,13 @@ class Strict:
 
     def table(self, text: str) -> Any:
         """Return the frame that a CSV with a header means. Raises Misfit or NotOurs."""
-        if not self._of_columns:
-            raise NotOurs
-        rows = list(_rows(text))
-        if not rows:
-            raise NotOurs
-        names, *rows = rows
+        lines = _rows(text)
+        names = next(lines, [])
         if len(set(names)) < len(names):
             raise Misfit("the header of the CSV names a column twice")
+        if not self._of_columns or not names:
+            raise NotOurs
+        rows = list(lines)
         for place, row in enumerate(rows):
             if len(row) != len(names):
                 raise Misfit(f"row {place} has {len(row)} fields, but the header has {len(names)}")
@@ -197,7 +193,10 @@ class Strict:
     # -- tensors, and models without a signature
 
     def look(self, request: dict[str, Any], body: bytes) -> None:
-        """Refuse values that mlflow would change on their way into a tensor. Raises Misfit."""
+        """Refuse what mlflow would change on its way to a model without columns. Raises Misfit."""
+        forms.whole_rows(request.get("dataframe_split"))
+        for form in ("dataframe_records", "instances", "inputs"):
+            forms.dense(form, request.get(form))
         if self._schema is not None and self._schema.is_tensor_spec():
             for name, spec, sent in tensor_values.sent(request, list(self._schema.inputs)):
                 tensor_values.check(name, spec, sent)

@@ -154,6 +154,28 @@ def test_a_csv_whose_rows_are_not_its_headers_is_refused(scoring, content):
     assert status == 400, said
 
 
+FORMLESS = [
+    {"dataframe_split": {"columns": ["a", "b"], "data": [[1, 2], [3]]}},
+    {"dataframe_split": {"data": [[1, 2], [3]]}},
+    {"dataframe_split": {"columns": ["a"], "data": [[1]], "index": [1, 2, 3]}},
+    {"instances": [{"a": 1}, {"b": 2}]},
+    {"dataframe_records": [{f"a{n}": 1} for n in range(4_000)]},
+    {"inputs": [{f"a{n}": 1} for n in range(4_000)]},
+]
+
+
+@pytest.mark.parametrize("request_", FORMLESS, ids=lambda r: json.dumps(r)[:40])
+def test_a_model_without_a_signature_gets_what_was_sent_or_nothing(scoring, request_):
+    status, said = scoring.ours(scoring.model(), text(request_))
+    assert status == 400, said
+
+
+def test_a_csv_that_names_a_column_ten_thousand_times_is_not_read(scoring):
+    content = b"a," * 10_000 + b"b\n" + b"x," * 10_000 + b"2\n"
+    status, said = scoring.ours(scoring.model(), content, "text/csv")
+    assert (status, said) == (400, "the header of the CSV names a column twice")
+
+
 def test_rows_that_do_not_fit_together_are_refused(scoring):
     two = scoring.model(scoring.column("double", "a"), scoring.column("double", "b"))
     for request in (

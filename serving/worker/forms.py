@@ -1,0 +1,44 @@
+"""Look at the form of a request before pandas fills up what it lacks. Standard library only."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from .values import Misfit
+
+SPARSE = 4
+"""How many times more cells than values records may have, of which pandas makes a table."""
+FEW = 100_000
+"""Cells that are never too many."""
+
+
+def whole_rows(split: Any) -> None:
+    """Refuse rows of other lengths than `columns`, and an `index` of another than `data`."""
+    if not isinstance(split, dict) or not isinstance(rows := split.get("data"), list):
+        return
+    names, index = split.get("columns"), split.get("index")
+    if isinstance(index, list) and len(index) != len(rows):
+        raise Misfit(f"dataframe_split: {len(rows)} rows, but 'index' has {len(index)} values")
+    lengths = [len(row) if isinstance(row, list) else -1 for row in rows]
+    expected = len(names) if isinstance(names, list) else max(lengths, default=0)
+    for place, length in enumerate(lengths):
+        if length not in (expected, -1):
+            said = f"{length} values, expected {expected}: one for each of 'columns'"
+            raise Misfit(f"dataframe_split: row {place} has {said}")
+
+
+def dense(form: str, records: Any) -> None:
+    """Refuse records of which each has other fields: a table of them would be nearly empty.
+
+    mlflow makes columns of `instances` without looking which record a value is of.
+    """
+    if not isinstance(records, list) or not all(isinstance(each, dict) for each in records):
+        return
+    fields = set().union(*records)
+    values = sum(map(len, records))
+    cells = len(fields) * len(records)
+    if form == "instances" and values < cells:
+        raise Misfit("instances: each record must have the same fields")
+    if cells > max(FEW, SPARSE * values):
+        said = f"{len(records)} records with {len(fields)} fields among them"
+        raise Misfit(f"{form}: {said} are mostly empty: send the same fields in each")
