@@ -5,7 +5,10 @@ Run in a process of its own: importing MLflow is slow.
 
 # ruff: noqa: TID253
 
+import base64
+import json
 import sys
+from copy import deepcopy
 from pathlib import Path
 
 import mlflow.pyfunc
@@ -15,6 +18,7 @@ import pandas as pd
 from mlflow.models import infer_signature
 from mlflow.models.signature import ModelSignature
 from mlflow.types import ColSpec, DataType, ParamSchema, ParamSpec, Schema, TensorSpec
+from mlflow.types.schema import Array, Map, Object, Property
 from sklearn.datasets import load_iris
 from sklearn.ensemble import RandomForestClassifier
 from sklearn.linear_model import LogisticRegression
@@ -44,6 +48,47 @@ def save_code(folder: Path, name: str, signature=None, **more) -> None:
         pip_requirements=REQUIREMENTS,
         **more,
     )
+
+
+def save_parts(folder: Path) -> None:
+    """Save the model of parts, a request to it, and what it answers where it was saved."""
+    person = Object([Property("age", DataType.long), Property("born", DataType.datetime)])
+    columns = {
+        "double": DataType.double, "float": DataType.float, "long": DataType.long,
+        "integer": DataType.integer, "boolean": DataType.boolean, "string": DataType.string,
+        "datetime": DataType.datetime, "binary": DataType.binary, "list": Array(DataType.double),
+        "person": person, "map": Map(DataType.string),
+    }  # fmt: skip
+    optional = [ColSpec(DataType.double, "maybe", False), ColSpec(DataType.string, "never", False)]
+    signature = ModelSignature(
+        inputs=Schema([*(ColSpec(kind, name) for name, kind in columns.items()), *optional]),
+        params=ParamSchema([ParamSpec("mark", DataType.string, "unmarked")]),
+    )
+    prefix = folder / "prefix.txt"
+    prefix.write_text("seen", encoding="utf-8")
+    save_code(
+        folder, "parts", signature, artifacts={"prefix": str(prefix)},
+        code_paths=[str(HERE / "wording")],
+    )  # fmt: skip
+    born = np.datetime64("1815-12-10T00:00:00", "ns")
+    row = {
+        "double": 0.1, "float": np.float32(0.5), "long": 2**62 + 1, "integer": np.int32(-7),
+        "boolean": True, "string": "NA", "datetime": pd.Timestamp("2024-03-10T02:30:00.123456"),
+        "binary": b"\x00\xff", "list": [1.5, 2.0], "person": {"age": 36, "born": born},
+        "map": {"a": "b"}, "maybe": 2.5,
+    }  # fmt: skip
+    rows = [deepcopy(row), {**row, "double": float("nan"), "string": "", "maybe": float("nan")}]
+    frame = pd.DataFrame(rows).astype({"float": "float32", "integer": "int32"})
+    told = {"mark": "marked"}
+    expected = mlflow.pyfunc.load_model(str(folder / "parts")).predict(frame, params=told)
+    sent = {
+        **row, "float": 0.5, "integer": -7, "datetime": "2024-03-10T02:30:00.123456",
+        "binary": base64.b64encode(b"\x00\xff").decode(),
+        "person": {"age": 36, "born": "1815-12-10T00:00:00"},
+    }  # fmt: skip
+    records = [sent, {**sent, "double": None, "string": "", "maybe": None}]
+    asked = {"dataframe_records": records, "params": told}
+    (folder / "parts.json").write_text(json.dumps({"asked": asked, "expected": expected}))
 
 
 def main(folder: Path) -> None:
@@ -83,6 +128,7 @@ def main(folder: Path) -> None:
     save_code(folder, "prompted", prompt)
     number = ModelSignature(inputs=Schema([ColSpec(DataType.double, "number")]))
     save_code(folder, "total", number)
+    save_parts(folder)
     for name in ("broken", "hungry", "starved", "crashing", "describe"):
         save_code(folder, name)
     for name in ("chat", "chat_agent", "responses"):  # their examples and signatures are MLflow's

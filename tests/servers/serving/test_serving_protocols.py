@@ -90,6 +90,13 @@ def test_an_answer_that_is_large_is_written_by_the_worker(actor):
     assert set(output["data"]) == {0.5}
 
 
+def test_a_model_of_parts_gets_what_it_gets_where_it_was_saved(serve, models):
+    server = serve("parts").ready()
+    told = json.loads((models / "parts.json").read_text())
+    answer = server.invoke(told["asked"])
+    assert answer.json() == {"predictions": told["expected"]}
+
+
 def test_columns_that_integers_name_are_named_in_text(serve):
     server = serve("numbered").ready()
     shown = server.client.get("/v2/models/numbered").json()
