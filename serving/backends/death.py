@@ -31,7 +31,8 @@ class Life:
         ended: when the process was gone.
         failure: what it said when it could not go on.
         over: its resident memory in bytes, when that was too much.
-        hung: how long a call of the model had taken, when that was too long.
+        hung: how long it had said nothing, when that was too long.
+        reading: whether it was at reading requests then, not in a call of the model.
     """
 
     began: float | None = None
@@ -39,6 +40,7 @@ class Life:
     failure: dict[str, Any] | None = None
     over: int = 0
     hung: float = 0.0
+    reading: bool = False
 
     def seconds(self) -> float:
         """Return how long it served."""
@@ -54,7 +56,9 @@ class Life:
             return Death("OutOfMemory" if lacking else "LoadError", message, found)
         if self.hung:
             most = f"timeout_seconds is {predictor.timeout_seconds:g}"
-            text = f"a call of the model had not returned after {self.hung:.0f} s ({most})"
+            what = "what it was asked was not read" if self.reading else None
+            what = what or "a call of the model had not returned"
+            text = f"{what} after {self.hung:.0f} s ({most})"
             return Death("Hung", f"{text}; its process was ended, its stacks are in the log")
         if self.over:
             limit = predictor.memory_bytes or 0

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from serving.backends.base import Unavailable
 from serving.worker import framing
@@ -21,13 +21,6 @@ GROUPS = 2
 
 class WorkerGone(Unavailable):
     """The worker is not there."""
-
-
-class Call(NamedTuple):
-    """A call of the model under way: its requests, and since when (the loop's clock)."""
-
-    ids: frozenset[int]
-    since: float
 
 
 class Link(asyncio.Protocol):
@@ -48,7 +41,9 @@ class Link(asyncio.Protocol):
         self._groups: list[set[int]] = []
         self._last = 0
         self._suspects = False
-        self.call: Call | None = None
+        self._heard = 0.0
+        self.call: frozenset[int] | None = None
+        """The requests of the call of the model that is under way; None: there is none."""
         self.lost = asyncio.Event()
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -57,10 +52,11 @@ class Link(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         """Hand each answer to the request that waits for it, if one still does."""
+        self._heard = self._loop.time()
         for frame in self._cutter.feed(data):
             if frame.kind == framing.CALLING:
                 ids = framing.unpack_ids(frame.payload)
-                self.call = Call(frozenset(ids), self._loop.time()) if ids is not None else None
+                self.call = frozenset(ids) if ids is not None else None
                 self._note_call(ids or ())
             elif frame.id == 0:
                 if frame.kind == framing.BATCH:
@@ -87,10 +83,17 @@ class Link(asyncio.Protocol):
         """Whether the worker has been asked nothing."""
         return not self._groups
 
+    def silent_for(self) -> float:
+        """Return how many seconds the worker has said nothing, though it has something to do."""
+        busy = self.call is not None or self._groups
+        return self._loop.time() - self._heard if busy else 0.0
+
     def send(self, group: list[Ticket]) -> None:
         """Ask the worker these requests."""
         if self._transport is None:
             raise WorkerGone("the model's process is not running")
+        if self.is_idle:
+            self._heard = self._loop.time()
         self._suspects = any(ticket.deaths for ticket in group)
         ids, parts = set(), []
         for ticket in group:
@@ -111,8 +114,11 @@ class Link(asyncio.Protocol):
             self._transport.write(framing.pack(found, framing.CANCEL))
 
     def unanswered(self) -> tuple[list[Ticket], frozenset[Ticket]]:
-        """Return what was asked and not answered, in order, and those of the call under way."""
-        ids = self.call.ids if self.call is not None else frozenset()
+        """Return what was asked and not answered, in order, and those that it may have died of.
+
+        These are the requests of the call under way; without one it was reading, any of them.
+        """
+        ids = self.call if self.call is not None else frozenset(self._asked)
         started = frozenset(ticket for id_, ticket in self._asked.items() if id_ in ids)
         return list(self._asked.values()), started
 
@@ -128,7 +134,7 @@ class Link(asyncio.Protocol):
                 ticket.called = now
 
     def _note_end(self, seconds: float) -> None:
-        for id_ in self.call.ids if self.call is not None else ():
+        for id_ in self.call or ():
             if (ticket := self._asked.get(id_)) is not None:
                 ticket.predicted = seconds
 

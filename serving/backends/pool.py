@@ -272,8 +272,7 @@ class Pool:
             self._process.kill()
 
     async def _watch(self, worker: process.Process, link: Link) -> None:
-        """End a worker that takes too much memory, or too long for a call."""
-        loop = asyncio.get_running_loop()
+        """End a worker that takes too much memory, or says nothing for too long."""
         limit, longest = self._predictor.memory_bytes, self._predictor.timeout_seconds + HANG_GRACE
         while True:
             await asyncio.sleep(WATCH_EVERY)
@@ -281,8 +280,8 @@ class Pool:
                 self._life.over = taken
                 worker.kill()
                 return
-            if link.call is not None and loop.time() - link.call.since > longest:
-                self._life.hung = loop.time() - link.call.since
+            if (silent := link.silent_for()) > longest:
+                self._life.hung, self._life.reading = silent, link.call is None
                 self.ready = False
                 self.hangs += 1
                 self._instruments.windows.hung()

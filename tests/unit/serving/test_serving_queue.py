@@ -1,6 +1,7 @@
 """Requests that wait: bounded, in order, each answered once, and none lost with a worker."""
 
 import asyncio
+from types import SimpleNamespace
 
 import pytest
 from hypothesis import given
@@ -185,11 +186,35 @@ def test_a_link_knows_whose_call_a_worker_died_in(loop):
     assert worker.link.call is None
     worker.say(1)
     worker.say(2)
-    assert worker.link.unanswered() == (sent[2:], frozenset())
+    assert worker.link.unanswered() == (sent[2:], frozenset(sent[2:]))  # one may be read now
     worker.call()
     assert worker.link.call is not None  # one that nobody waits for can hang, too
     worker.say(0, framing.CALLING, framing.pack_ids(None))
     assert worker.link.call is None
+
+
+def test_a_worker_that_has_something_to_do_and_says_nothing_is_silent(loop, monkeypatch):
+    worker, now = Worker(loop), [100.0]
+    monkeypatch.setattr(worker.link, "_loop", SimpleNamespace(time=lambda: now[0]))
+
+    def later(seconds):
+        now[0] += seconds
+        return worker.link.silent_for()
+
+    assert later(50) == 0  # it was asked nothing
+    worker.link.send([ticket(loop, b"a")])
+    assert later(3) == 3  # it reads
+    worker.call(1)
+    assert later(4) == 4  # it asks the model
+    worker.link.send([ticket(loop, b"b")])
+    assert later(1) == 5  # what comes meanwhile does not make it less silent
+    worker.say(0, framing.BATCH, framing.pack_batch(1, 1, 0.1))
+    worker.say(1)
+    assert later(2) == 2
+    worker.say(2)
+    assert later(50) == 0
+    worker.call()
+    assert later(6) == 6  # a call that nobody waits for
 
 
 @given(st.lists(st.integers(0, 2**63)) | st.none())
