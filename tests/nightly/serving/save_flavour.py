@@ -116,6 +116,13 @@ def spacy(folder):
     return asked
 
 
+def sent(value):
+    """Return a value as JSON says it; pandas' own JSON has fewer digits."""
+    if isinstance(value, pd.Timestamp):
+        return value.isoformat()
+    return None if isinstance(value, float) and np.isnan(value) else value
+
+
 def main(flavour: str, folder: Path) -> None:
     asked = globals()[flavour](folder / "model")
     if isinstance(asked, dict):
@@ -123,8 +130,8 @@ def main(flavour: str, folder: Path) -> None:
         request = {"inputs": {name: array.tolist() for name, array in asked.items()}}
     else:
         asked = asked.head(ROWS)
-        request = {"dataframe_split": json.loads(asked.to_json(orient="split", date_format="iso"))}
-        request["dataframe_split"].pop("index")
+        rows = [[sent(value) for value in row] for row in asked.itertuples(index=False)]
+        request = {"dataframe_split": {"columns": list(asked), "data": rows}}
     (folder / "asked.json").write_text(json.dumps(request))
     written = io.StringIO()
     predictions_to_json(mlflow.pyfunc.load_model(str(folder / "model")).predict(asked), written)

@@ -78,7 +78,7 @@ def test_it_ends_with_a_build_a_fetch_an_example_and_a_retirement_under_way(
         mlflow.url,
         [
             {"name": "built", "kind": "constant",
-             "requirements": [f"--index-url {silence.url}/simple", "of-no-index==1.0"]},
+             "requirements": [f"silent @ {silence.url}/silent-1.0-py3-none-any.whl"]},
             {"name": "fetched", "kind": "constant"},
             {"name": "asked", **slow},
             {"name": "leaving", **slow},

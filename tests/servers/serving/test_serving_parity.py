@@ -128,10 +128,10 @@ def mlflows_own(models, tmp_path_factory):
 def seen(answer):
     """Return what must agree: status and answer, without the stack trace: ours is in the log.
 
-    What mlflow writes for NaN is no JSON; it is null in ours.
+    What is no number of JSON, such as NaN, is compared as it is written.
     """
     try:
-        body = answer.json(parse_constant=lambda _: None)
+        body = answer.json(parse_constant=str)
     except ValueError:
         return answer.status_code, answer.text
     if isinstance(body, dict) and "message" in body:
@@ -146,7 +146,6 @@ def same(ours, theirs, content, content_type=JSON):
     mine = ours.client.post("/invocations", content=content, headers=headers)
     his = theirs.post("/invocations", content=content, headers=headers)
     assert seen(mine) == seen(his)
-    assert b"NaN" not in mine.content
     assert mine.headers["content-type"].split(";")[0] == his.headers["content-type"].split(";")[0]
 
 
