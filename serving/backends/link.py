@@ -18,6 +18,9 @@ if TYPE_CHECKING:
 GROUPS = 2
 """Groups of requests in the worker: one that it works on, and the next, so that it never waits."""
 
+LARGE = 64 * 1024
+"""Bytes from which on another write costs less than a copy."""
+
 
 class WorkerGone(Unavailable):
     """The worker is not there."""
@@ -95,14 +98,18 @@ class Link(asyncio.Protocol):
         if self.is_idle:
             self._heard = self._loop.time()
         self._suspects = any(ticket.deaths for ticket in group)
-        ids, parts = set(), []
+        ids: set[int] = set()
+        parts: list[bytes] = []
         for ticket in group:
             self._last += 1
             self._asked[self._last] = ticket
             ids.add(self._last)
-            parts.append(framing.pack(self._last, ticket.kind, ticket.payload))
+            parts += (framing.head(self._last, ticket.kind, len(ticket.payload)), ticket.payload)
         self._groups.append(ids)
-        self._transport.write(b"".join(parts))
+        if sum(map(len, parts)) < LARGE:
+            parts = [b"".join(parts)]
+        for part in parts:  # what is large is not copied once more
+            self._transport.write(part)
 
     def forget(self, ticket: Ticket) -> None:
         """Tell the worker that nobody waits for a request any longer.

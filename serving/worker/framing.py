@@ -48,7 +48,12 @@ class Frame(NamedTuple):
 
 def pack(request_id: int, kind: int, *parts: bytes) -> bytes:
     """Return the bytes of one frame; its payload is `parts`, joined."""
-    return b"".join((HEAD.pack(sum(map(len, parts)), request_id, kind), *parts))
+    return b"".join((head(request_id, kind, sum(map(len, parts))), *parts))
+
+
+def head(request_id: int, kind: int, size: int) -> bytes:
+    """Return what comes before a payload of so many bytes."""
+    return HEAD.pack(size, request_id, kind)
 
 
 class Cutter:
