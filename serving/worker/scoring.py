@@ -64,8 +64,6 @@ class Scorer:
     """One loaded pyfunc model, asked and answered in both protocols."""
 
     def __init__(self, model: Any, *, strict_input: bool = True) -> None:
-        self.np = importlib.import_module("numpy")
-        self.pd = importlib.import_module("pandas")
         self._server = importlib.import_module("mlflow.pyfunc.scoring_server")
         self._refusal = importlib.import_module("mlflow.exceptions").MlflowException
         self.model = model

@@ -1,8 +1,9 @@
 """Read a request in MLflow's protocol so that no value changes on the way to the model.
 
 For a model with a signature of columns, the forms of the protocol are read here, value by value
-(values.py). What has another form, or no such model, mlflow reads: tensors after a look at their
-values (tensor_values.py). Runs in the worker, with the model's own mlflow, pandas and numpy.
+(values.py). What has another form, or no such model, mlflow reads, after a look at its form and at
+the values of its tensors (forms.py, tensor_values.py). Runs in the worker, with the model's own
+mlflow, pandas and numpy.
 """
 
 from __future__ import annotations
@@ -138,8 +139,18 @@ class Strict:
             return self._split({"data": data})
         return self._framed([(0, data)], len(data), None)
 
-    def _framed(self, columns: Iterable[tuple[Any, Any]], rows: int, index: Any) -> Any:
-        """Return a frame of the columns that the signature names; others play no part."""
+    def _framed(
+        self,
+        columns: Iterable[tuple[Any, Any]],
+        rows: int,
+        index: Any,
+        *,
+        written: bool = False,
+    ) -> Any:
+        """Return a frame of the columns that the signature names; others play no part.
+
+        `written`: they are texts of a CSV.
+        """
         if self._named:
             specs = dict(zip(self._names, self._specs, strict=True))
             sent = {name: column for name, column in columns if name in specs}
@@ -150,7 +161,10 @@ class Strict:
             if len(listed) < len(self._specs):
                 raise NotOurs  # mlflow says how many there should be
             chosen = [(name, spec, col) for (name, col), spec in zip(listed, self._specs)]  # noqa: B905 - more columns play no part
-        read = {name: self._columns.read(spec, str(name), list(c)) for name, spec, c in chosen}
+        read = {
+            name: self._columns.read(spec, str(name), list(column), written=written)
+            for name, spec, column in chosen
+        }
         frame = self._pd.DataFrame(read, index=range(rows) if not read else None)
         return frame if index is None else frame.set_axis(index, axis=0)
 
@@ -172,23 +186,8 @@ class Strict:
         for place, row in enumerate(rows):
             if len(row) != len(names):
                 raise Misfit(f"row {place} has {len(row)} fields, but the header has {len(names)}")
-        specs = self._specs
-        if self._named:
-            known = dict(zip(self._names, specs, strict=True))
-            self._all_there(dict.fromkeys(names))
-            chosen = [
-                (place, name, known[name]) for place, name in enumerate(names) if name in known
-            ]
-        else:
-            if len(names) < len(specs):
-                raise NotOurs
-            chosen = [(place, names[place], spec) for place, spec in enumerate(specs)]
-        return self._pd.DataFrame(
-            {
-                name: self._columns.read(spec, name, [row[place] for row in rows], written=True)
-                for place, name, spec in chosen
-            }
-        )
+        columns = list(zip(*rows, strict=True)) if rows else [()] * len(names)
+        return self._framed(zip(names, columns, strict=True), len(rows), None, written=True)
 
     # -- tensors, and models without a signature
 
