@@ -98,7 +98,8 @@ class Controller:
 
     def statuses(self) -> list[Status]:
         """What is known of every deployment."""
-        return [status for _, status in sorted(self._statuses.items())]
+        now = self._statuses.copy()  # at once: a pass may add one meanwhile
+        return [status for _, status in sorted(now.items())]
 
     def status(self, deployment: str) -> Status:
         """What is known of one deployment, by its id.

@@ -141,8 +141,10 @@ class Link(asyncio.Protocol):
                 ticket.called = now
 
     def _note_end(self, seconds: float) -> None:
+        latest = time.perf_counter() - seconds  # word of the call may have been read late
         for id_ in self.call or ():
             if (ticket := self._asked.get(id_)) is not None:
+                ticket.called = min(ticket.called, latest)
                 ticket.predicted = seconds
 
     def _answered(self, frame: Frame) -> None:

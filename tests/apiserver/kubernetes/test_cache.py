@@ -115,6 +115,7 @@ class TestOnACluster:
         client.server_side_apply(config_map(namespace, a="2"))
         wait_for(lambda: seen.data() == {"a": "2"}, "the change")
         assert seen.cache.deployments() == {"angler-prod"}
+        wait_for(lambda: seen.changed == ["angler-prod"] * 3, "word of all three")
         seen.changed.clear()
         client.delete(kinds.CONFIG_MAP, namespace, "one", uid=made["metadata"]["uid"])
         wait_for(lambda: seen.names() == {"before"}, "the end")

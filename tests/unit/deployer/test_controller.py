@@ -473,6 +473,7 @@ def test_a_word_about_one_that_hangs_is_refused_and_not_waited_for(
     controller, target, several, monkeypatch
 ):
     wait_for(lambda: reason_of(controller, several[0]) == "PassHangs", "it to be told")
+    wait_for(lambda: target.observed[several[0]], "its pass to hang where it holds the record")
     monkeypatch.setattr(controller_of, "WORD_SECONDS", 0.0)
     with pytest.raises(PassHangs, match="hangs0 in prod"):
         controller.pause(several[0], "ada", "measuring")

@@ -1,6 +1,7 @@
 """Requests that wait: bounded, in order, each answered once, and none lost with a worker."""
 
 import asyncio
+import time
 from types import SimpleNamespace
 
 import pytest
@@ -191,6 +192,15 @@ def test_a_link_knows_whose_call_a_worker_died_in(loop):
     assert worker.link.call is not None  # one that nobody waits for can hang, too
     worker.say(0, framing.CALLING, framing.pack_ids(None))
     assert worker.link.call is None
+
+
+def test_a_call_whose_word_was_read_late_began_no_later_than_its_seconds_before_its_end(loop):
+    worker, one = Worker(loop), ticket(loop)
+    worker.link.send([one])
+    worker.call(1)
+    worker.say(0, framing.BATCH, framing.pack_batch(1, 1, 0.1))  # read in the same turn
+    assert one.predicted == 0.1
+    assert one.called <= time.perf_counter() - 0.1
 
 
 def test_a_worker_that_has_something_to_do_and_says_nothing_is_silent(loop, monkeypatch):

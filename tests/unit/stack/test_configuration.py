@@ -81,14 +81,14 @@ def test_what_a_shell_happens_to_hold_changes_no_component(
 
 
 def test_an_attached_mlflow_is_not_started_and_everyone_is_sent_to_it(tmp_path: Path) -> None:
-    (tmp_path / "word").write_text("pw\n")
+    (tmp_path / "word").write_text("not a word of any path\n")
     team = Service(5000, "http://team:5000", "bob", f"file:{tmp_path}/word")
     built = build(tmp_path, Settings(mlflow=team))
     assert built["mlflow"].programs == ()
     assert built["mlflow"].address.attached
     deployer = built["deployer"].programs[0].environment
     assert deployer["SCHNITZEL_MLFLOW__URL"] == "http://team:5000"
-    assert deployer["MLFLOW_TRACKING_PASSWORD"] == "pw"
+    assert deployer["MLFLOW_TRACKING_PASSWORD"] == "not a word of any path"
     airflow = built["airflow"].programs[0].environment
     assert airflow["MLFLOW_TRACKING_URI"] == "http://team:5000"
-    assert "pw" not in repr(built["mlflow"].address)
+    assert "not a word of any path" not in repr(built["mlflow"].address)
