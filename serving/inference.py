@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import json
-import math
 import traceback
 from typing import TYPE_CHECKING, NamedTuple
 
-from serving.backends.base import Unavailable
+from serving.backends.base import Late, Unavailable
 from serving.backends.queue import Overloaded, Poisonous
 from serving.protocols import mlflow, oip
 from serving.protocols.answer import Answer
@@ -76,21 +75,11 @@ class Inference:
             return await ask(self.backend, self.model, question)
         except BadInput as error:
             return failed(where, 400, str(error))
-        except (TimeoutError, Unavailable) as error:
-            return self.no_answer(where, error, question.seconds)
+        except (Late, Unavailable) as error:
+            return no_answer(where, error)
         except Poisonous:
             said = "the model's process ended each time that it worked on this request"
             return failed(where, 500, f"{said}: it is not asked again")
-
-    def no_answer(
-        self, where: str, error: TimeoutError | Unavailable, asked: float | None = None
-    ) -> Answer:
-        """Say that what has the model did not answer, within the seconds that were asked for."""
-        if isinstance(error, TimeoutError):
-            seconds = min(asked or math.inf, self._predictor.timeout_seconds)
-            return failed(where, 504, f"the model did not answer within {seconds:g} s")
-        answer = failed(where, 503, str(error))._replace(headers=RETRY)
-        return Overload(*answer) if isinstance(error, Overloaded) else answer
 
     async def _invocations(self, backend: Backend, _model: Loaded, question: Question) -> Answer:
         payload = mlflow.question(question.content_type, question.body)
@@ -107,19 +96,16 @@ class Inference:
         if kind not in _JSON_KINDS and not kind.endswith(b"+json"):
             said = f"content type {kind.decode('latin-1')[:80]!r} is not known"
             return failed(INFER, 415, f"{said}: send application/json")
-        if len(question.body) > infer.LARGE and backend.reads_bodies:
+        if len(question.body) > infer.LARGE:
             about = None
             payload = oip.unread(question.body, question.id)
             frame = await backend.ask(framing.INFER, payload, question.seconds)
         else:
             asked = oip.question(question.body, model.signature, question.id)
             about = asked.head["answer"]
-            payload = tensors.pack(asked.head, asked.buffers)
+            columns = tensors.pack(asked.head, asked.buffers)
             seconds = min(filter(None, (asked.seconds, question.seconds)), default=None)
-            try:
-                frame = await backend.ask(framing.COLUMNS, payload, seconds)
-            except TimeoutError as error:
-                return self.no_answer(INFER, error, seconds)
+            frame = await backend.ask(framing.COLUMNS, (columns,), seconds)
         if frame.kind == framing.REJECTED:
             said = json.loads(frame.payload)
             return Answer(said["status"], oip.failure(_short(said["message"])))
@@ -149,6 +135,14 @@ def outcome(answer: Answer) -> str:
 def not_ready(where: str) -> Answer:
     """Say that there is no model to ask."""
     return failed(where, 503, "the model is not loaded")._replace(headers=RETRY)
+
+
+def no_answer(where: str, error: Late | Unavailable) -> Answer:
+    """Say that what has the model did not answer."""
+    if isinstance(error, Late):
+        return failed(where, 504, str(error))
+    answer = failed(where, 503, str(error))._replace(headers=RETRY)
+    return Overload(*answer) if isinstance(error, Overloaded) else answer
 
 
 def broke(where: str, error: Exception) -> Answer:

@@ -5,13 +5,15 @@ Both take the same frames: questions in the two protocols, checked as far as the
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple, Protocol
+import asyncio
+from typing import TYPE_CHECKING, NamedTuple, Protocol, Self
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterable, Mapping
+    from types import TracebackType
 
     from serving.protocols.answer import Answer
-    from serving.worker.framing import Frame
+    from serving.worker.framing import Frame, Payload
     from serving.worker.signature import Signature
 
 CANNOT_LOAD = 64
@@ -20,6 +22,46 @@ CANNOT_LOAD = 64
 
 class Unavailable(Exception):  # noqa: N818 - named for what it is
     """What has the model is not there, or went before it answered."""
+
+
+class Late(TimeoutError):  # noqa: N818 - named for what it is
+    """The model did not answer in time."""
+
+    def __init__(self, seconds: float) -> None:
+        super().__init__(f"the model did not answer within {seconds:g} s")
+
+
+class Limit:
+    """What is inside of it may take so many seconds, or fewer once `shorten` says so.
+
+    Raises Late.
+    """
+
+    def __init__(self, seconds: float) -> None:
+        self._seconds = seconds
+        self._began = asyncio.get_running_loop().time()
+        self._timeout = asyncio.timeout(seconds)
+
+    async def __aenter__(self) -> Self:
+        await self._timeout.__aenter__()
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        try:
+            await self._timeout.__aexit__(kind, error, trace)
+        except TimeoutError as late:
+            raise Late(self._seconds) from late
+
+    def shorten(self, seconds: float) -> None:
+        """Let it take no longer than that, from its beginning; only while something is inside."""
+        if seconds < self._seconds:
+            self._seconds = seconds
+            self._timeout.reschedule(self._began + seconds)
 
 
 class Loaded(NamedTuple):
@@ -42,7 +84,7 @@ class Own(NamedTuple):
     begin: bytes
     """The path of the model in it; what belongs to it goes on with / or :."""
     ask: Callable[[str, bytes, bytes, bytes], Awaitable[Answer]]
-    """Takes method, target, content type and body. Raises TimeoutError or Unavailable."""
+    """Takes method, target, content type and body. Raises Late or Unavailable."""
 
     def has(self, path: bytes) -> bool:
         """Whether a path is the model's."""
@@ -55,16 +97,14 @@ class Backend(Protocol):
 
     ready: bool
     was_ready: bool
-    reads_bodies: bool
-    """Whether it takes INFER frames: bodies that the front has not read."""
     own: Own | None
     """The paths of its own protocol; None: it has none."""
 
-    async def ask(self, kind: int, payload: bytes, seconds: float | None = None) -> Frame:
+    async def ask(self, kind: int, payload: Payload, seconds: float | None = None) -> Frame:
         """Return the answer to an INVOKE, COLUMNS or INFER frame.
 
         `seconds` is how long whoever asks waits, if that is less than `timeout_seconds`. Raises
-        TimeoutError or Unavailable.
+        Late or Unavailable.
         """
 
     async def run(self) -> int:

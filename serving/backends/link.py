@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections import deque
 from typing import TYPE_CHECKING
 
 from serving.backends.base import Unavailable
@@ -18,8 +19,8 @@ if TYPE_CHECKING:
 GROUPS = 2
 """Groups of requests in the worker: one that it works on, and the next, so that it never waits."""
 
-LARGE = 64 * 1024
-"""Bytes from which on another write costs less than a copy."""
+PIECE = 256 * 1024
+"""Bytes that are handed to the socket at a time: the event loop goes on between two of them."""
 
 
 class WorkerGone(Unavailable):
@@ -45,6 +46,8 @@ class Link(asyncio.Protocol):
         self._last = 0
         self._suspects = False
         self._heard = 0.0
+        self._unsent: deque[bytes | memoryview] = deque()
+        self._full = False
         self.call: frozenset[int] | None = None
         """The requests of the call of the model that is under way; None: there is none."""
         self.lost = asyncio.Event()
@@ -66,8 +69,19 @@ class Link(asyncio.Protocol):
                     self._note_end(framing.unpack_batch(frame.payload)[2])
                     self.call = None
                 self._on_news(frame)
+            elif frame.kind == framing.DEADLINE:
+                self._shorten(frame)
             else:
                 self._answered(frame)
+
+    def pause_writing(self) -> None:
+        """Wait until the worker has read what it was sent."""
+        self._full = True
+
+    def resume_writing(self) -> None:
+        """Send on."""
+        self._full = False
+        self._send_on()
 
     def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002 - asyncio's signature
         """Say that no answer will come."""
@@ -104,12 +118,12 @@ class Link(asyncio.Protocol):
             self._last += 1
             self._asked[self._last] = ticket
             ids.add(self._last)
-            parts += (framing.head(self._last, ticket.kind, len(ticket.payload)), ticket.payload)
+            parts += (framing.head(self._last, ticket.kind, ticket.size), *ticket.payload)
         self._groups.append(ids)
-        if sum(map(len, parts)) < LARGE:
+        if sum(map(len, parts)) < PIECE:
             parts = [b"".join(parts)]
-        for part in parts:  # what is large is not copied once more
-            self._transport.write(part)
+        self._unsent += parts
+        self._send_on()
 
     def forget(self, ticket: Ticket) -> None:
         """Tell the worker that nobody waits for a request any longer.
@@ -118,7 +132,8 @@ class Link(asyncio.Protocol):
         """
         found = next((id_ for id_, each in self._asked.items() if each is ticket), None)
         if found is not None and self._transport is not None:
-            self._transport.write(framing.pack(found, framing.CANCEL))
+            self._unsent.append(framing.pack(found, framing.CANCEL))
+            self._send_on()
 
     def unanswered(self) -> tuple[list[Ticket], frozenset[Ticket]]:
         """Return what was asked and not answered, in order, and those that it may have died of.
@@ -128,6 +143,14 @@ class Link(asyncio.Protocol):
         ids = self.call if self.call is not None else frozenset(self._asked)
         started = frozenset(ticket for id_, ticket in self._asked.items() if id_ in ids)
         return list(self._asked.values()), started
+
+    def _send_on(self) -> None:
+        """Send what is to be sent as far as the socket takes it, and copy nothing that is large."""
+        while self._unsent and not self._full and self._transport is not None:
+            part = memoryview(self._unsent.popleft())
+            if len(part) > PIECE:
+                self._unsent.appendleft(part[PIECE:])
+            self._transport.write(part[:PIECE])
 
     def close(self) -> None:
         """Close the socket; the worker ends."""
@@ -146,6 +169,11 @@ class Link(asyncio.Protocol):
             if (ticket := self._asked.get(id_)) is not None:
                 ticket.called = min(ticket.called, latest)
                 ticket.predicted = seconds
+
+    def _shorten(self, frame: Frame) -> None:
+        ticket = self._asked.get(frame.id)
+        if ticket is not None and ticket.limit is not None and not ticket.answer.done():
+            ticket.limit.shorten(framing.unpack_seconds(frame.payload))
 
     def _answered(self, frame: Frame) -> None:
         ticket = self._asked.pop(frame.id, None)

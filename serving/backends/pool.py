@@ -16,7 +16,7 @@ from collections import deque
 from typing import TYPE_CHECKING, Any
 
 from serving.backends import process
-from serving.backends.base import CANNOT_LOAD, Loaded
+from serving.backends.base import CANNOT_LOAD, Limit, Loaded
 from serving.backends.death import Death, Life, recent_deaths
 from serving.backends.link import Link, WorkerGone
 from serving.backends.queue import Queue, Ticket
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from serving.predictor import Predictor
     from serving.telemetry.instruments import Instruments
     from serving.telemetry.state import StateFile
-    from serving.worker.framing import Frame
+    from serving.worker.framing import Frame, Payload
 
 DEATHS = 5
 WINDOW = 60.0
@@ -51,7 +51,6 @@ HELD = 4
 class Pool:
     """The worker of one predictor (one, for now). `first` is a worker that was started already."""
 
-    reads_bodies = True
     own: Own | None = None
 
     def __init__(
@@ -76,11 +75,11 @@ class Pool:
 
     # -- asking
 
-    async def ask(self, kind: int, payload: bytes, seconds: float | None = None) -> Frame:
+    async def ask(self, kind: int, payload: Payload, seconds: float | None = None) -> Frame:
         """Return the worker's answer.
 
         Raises:
-            TimeoutError: it did not come in time; the worker forgets the request.
+            Late: it did not come in time; the worker forgets the request.
             Unavailable: there is no worker, or no room for one more request that waits.
             Poisonous: the model's process dies of this request.
         """
@@ -92,7 +91,7 @@ class Pool:
         self._send()
         try:
             longest = self._predictor.timeout_seconds
-            async with asyncio.timeout(min(seconds or longest, longest)):
+            async with Limit(min(seconds or longest, longest)) as ticket.limit:
                 frame = await ticket.answer
         finally:
             if ticket.answer.cancelled():  # the time was up, or the client left: nobody needs it

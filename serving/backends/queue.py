@@ -10,12 +10,12 @@ from collections import OrderedDict, deque
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from serving.backends.base import Unavailable
+from serving.backends.base import Limit, Unavailable
 
 if TYPE_CHECKING:
     import asyncio
 
-    from serving.worker.framing import Frame
+    from serving.worker.framing import Frame, Payload
 
 MOST = 1_000
 """Requests that may wait."""
@@ -40,17 +40,24 @@ class Ticket:
 
     Attributes:
         answer: what waits for it; done once nobody does, or it is answered.
+        limit: how long it is waited for, if not for ever.
         deaths: how often the model's process died while it worked on this one.
         called: when the model was asked (time.perf_counter), 0 before.
         predicted: seconds that the model took.
     """
 
     kind: int
-    payload: bytes
+    payload: Payload
     answer: asyncio.Future[Frame]
+    limit: Limit | None = None
     deaths: int = 0
     called: float = 0.0
     predicted: float = 0.0
+
+    @property
+    def size(self) -> int:
+        """Bytes of the payload."""
+        return sum(map(len, self.payload))
 
 
 class Queue:
@@ -65,7 +72,7 @@ class Queue:
         self._most, self._most_bytes, self._group = most, most_bytes, group
         self._tickets: deque[Ticket] = deque()
         self.bytes = 0
-        self._poison: OrderedDict[bytes, None] = OrderedDict()
+        self._poison: OrderedDict[tuple[int, bytes], None] = OrderedDict()
 
     def __len__(self) -> int:
         return len(self._tickets)
@@ -84,14 +91,14 @@ class Queue:
             Overloaded: there is no room; nobody has to wait to hear that.
             Poisonous: one like it has ended the model's process twice.
         """
-        if self._poison and _name(ticket) in self._poison:
+        if self._poison and self._is_poison(ticket):
             raise Poisonous
         if len(self._tickets) >= self._most or (
-            self.bytes + len(ticket.payload) > self._most_bytes and self._tickets
+            self.bytes + ticket.size > self._most_bytes and self._tickets
         ):
             raise Overloaded(f"{len(self._tickets)} requests wait already")
         self._tickets.append(ticket)
-        self.bytes += len(ticket.payload)
+        self.bytes += ticket.size
 
     def take(self) -> list[Ticket]:
         """Remove and return what is to be asked next: some requests, or one that is suspected."""
@@ -100,10 +107,10 @@ class Queue:
         while self._tickets and len(group) < self._group:
             first = self._tickets[0]
             if not first.answer.done():
-                if group and (first.deaths or size + len(first.payload) > GROUP_BYTES):
+                if group and (first.deaths or size + first.size > GROUP_BYTES):
                     break
                 group.append(first)
-                size += len(first.payload)
+                size += first.size
             self._remove_first()
             if first.deaths and group:
                 break
@@ -115,7 +122,7 @@ class Queue:
             self._tickets.remove(ticket)
         except ValueError:
             return
-        self.bytes -= len(ticket.payload)
+        self.bytes -= ticket.size
 
     def put_back(self, tickets: list[Ticket], started: frozenset[Ticket]) -> None:
         """Take back, at the front, what a process that died has not answered.
@@ -128,13 +135,13 @@ class Queue:
                 continue
             ticket.deaths += ticket in started
             if ticket.deaths >= DEATHS:
-                self._poison[_name(ticket)] = None
+                self._poison[ticket.size, _name(ticket)] = None
                 while len(self._poison) > REMEMBERED:
                     self._poison.popitem(last=False)
                 ticket.answer.set_exception(Poisonous())
                 continue
             self._tickets.appendleft(ticket)
-            self.bytes += len(ticket.payload)
+            self.bytes += ticket.size
 
     def fail(self, error: Exception) -> None:
         """Tell everybody who waits that nothing will come."""
@@ -143,11 +150,19 @@ class Queue:
             if not ticket.answer.done():
                 ticket.answer.set_exception(error)
 
+    def _is_poison(self, ticket: Ticket) -> bool:
+        size = ticket.size
+        alike = {name for poison, name in self._poison if poison == size}
+        return bool(alike) and _name(ticket) in alike
+
     def _remove_first(self) -> Ticket:
         ticket = self._tickets.popleft()
-        self.bytes -= len(ticket.payload)
+        self.bytes -= ticket.size
         return ticket
 
 
 def _name(ticket: Ticket) -> bytes:
-    return hashlib.blake2b(ticket.payload, digest_size=16, salt=bytes([ticket.kind])).digest()
+    name = hashlib.blake2b(digest_size=16, salt=bytes([ticket.kind]))
+    for part in ticket.payload:
+        name.update(part)
+    return name.digest()

@@ -14,13 +14,14 @@ from typing import TYPE_CHECKING
 from urllib.parse import quote
 
 from serving.backends import http1
-from serving.backends.base import CANNOT_LOAD, Loaded, Own, Unavailable
+from serving.backends.aside import Aside
+from serving.backends.base import CANNOT_LOAD, Limit, Loaded, Own, Unavailable
 from serving.protocols import mlflow, tensorflow
 from serving.protocols.answer import JSON, Answer
 from serving.telemetry import log
-from serving.worker import framing
+from serving.worker import framing, infer, tensors
 from serving.worker.arrange import BadInput
-from serving.worker.framing import Frame
+from serving.worker.framing import Frame, Payload
 from serving.worker.signature import Signature
 
 if TYPE_CHECKING:
@@ -63,7 +64,7 @@ class TensorFlowServing:
         self._client = http1.Client(beside.url)
         name = f"/v1/models/{quote(beside.model, safe='')}"
         self._path = f"{name}/versions/{quote(predictor.model_version, safe='')}".encode()
-        self.reads_bodies = False
+        self._aside = Aside()
         self._signature = Signature(None, None, frozenset())
         self._stopping, self._look_now = False, asyncio.Event()
         self.own: Own | None = Own(name.encode(), self._pass_on)
@@ -100,6 +101,7 @@ class TensorFlowServing:
         self.ready, self._stopping = False, True
         self._look_now.set()
         self._client.close()
+        self._aside.close()
 
     async def _look(self) -> None:
         """See that the model is available, and if that is new, what it takes. Raises _NotThere."""
@@ -149,34 +151,52 @@ class TensorFlowServing:
 
     # -- asking
 
-    async def ask(self, kind: int, payload: bytes, seconds: float | None = None) -> Frame:
-        """Return the answer to an INVOKE or COLUMNS frame. Raises TimeoutError or Unavailable."""
+    async def ask(self, kind: int, payload: Payload, seconds: float | None = None) -> Frame:
+        """Return the answer to an INVOKE, COLUMNS or INFER frame. Raises Late or Unavailable."""
         if not self.ready:
             raise Unavailable("the model is not loaded")
-        ask = self._infer if kind == framing.COLUMNS else self._invoke
+        longest = self._predictor.timeout_seconds
         try:
-            async with asyncio.timeout(seconds):
-                return Frame(0, *await ask(payload))
+            async with Limit(min(seconds or longest, longest)) as limit:
+                if kind == framing.INVOKE:
+                    return Frame(0, *await self._invoke(payload))
+                return Frame(0, *await self._infer(kind, payload, limit))
         except tensorflow.Unreadable as error:
             said = {"message": f"TensorFlow Serving: {error}", "traceback": ""}
             return Frame(0, framing.RAISED, json.dumps(said).encode())
 
-    async def _infer(self, payload: bytes) -> tuple[int, bytes]:
+    async def _infer(self, kind: int, payload: Payload, limit: Limit) -> tuple[int, bytes]:
         inputs, outputs = self._signature.inputs, self._signature.outputs
         if inputs is None or outputs is None:
             why = f"the model has no signature '{tensorflow.DEFAULT}': ask it at /v1/models"
             return framing.REJECTED, json.dumps({"status": 400, "message": why}).encode()
-        answer = await self._predict(tensorflow.infer_body(payload, inputs))
+        if kind == framing.INFER:
+            read = tensorflow.infer_question
+            body, about, seconds = await self._aside.run(read, payload, self._signature)
+            if seconds is not None:
+                limit.shorten(seconds)
+        else:
+            head, buffers = tensors.unpack(b"".join(payload))
+            body, about = tensorflow.infer_body(head, buffers, inputs), head["answer"]
+        answer = await self._predict(body)
         if answer.status != 200:
             refused = {"status": answer.status, "message": tensorflow.said(answer.body)}
             return framing.REJECTED, json.dumps(refused).encode()
-        return framing.RESULT, tensorflow.infer_result(answer.body, outputs)
+        if kind == framing.COLUMNS and len(answer.body) <= infer.LARGE:
+            return framing.RESULT, tensors.pack(*tensorflow.infer_result(answer.body, outputs))
+        served, write = self._predictor, tensorflow.infer_answer
+        names = served.model, served.model_version
+        content = await self._aside.run(write, answer.body, outputs, *names, about)
+        return framing.ANSWER, framing.pack_answer(200, CONTENT, content)
 
-    async def _invoke(self, payload: bytes) -> tuple[int, bytes]:
-        content_type, body = framing.unpack_invoke(payload)
-        inputs = self._signature.inputs
+    async def _invoke(self, payload: Payload) -> tuple[int, bytes]:
+        content_type, body = framing.unpack_invoke(b"".join(payload))
+        question = content_type.encode("latin-1"), body, self._signature.inputs
         try:
-            asked = tensorflow.invocation_body(content_type.encode("latin-1"), body, inputs)
+            if len(body) > infer.LARGE:
+                asked = await self._aside.run(tensorflow.invocation_body, *question)
+            else:
+                asked = tensorflow.invocation_body(*question)
         except BadInput as error:
             refused = mlflow.failure(400, str(error))
             return framing.ANSWER, framing.pack_answer(400, CONTENT, refused)
@@ -194,13 +214,14 @@ class TensorFlowServing:
         return answer
 
     async def _pass_on(self, method: str, target: bytes, kind: bytes, body: bytes) -> Answer:
-        answer = await self._ask("POST" if method == "POST" else "GET", target, kind or JSON, body)
+        how = "POST" if method == "POST" else "GET"
+        async with Limit(self._predictor.timeout_seconds):
+            answer = await self._ask(how, target, kind or JSON, body)
         return Answer(answer.status, answer.body, answer.content_type or JSON)
 
     async def _ask(self, method: str, target: bytes, kind: bytes, body: bytes) -> http1.Response:
         try:
-            async with asyncio.timeout(self._predictor.timeout_seconds):
-                return await self._client.ask(method, target, body, kind)
+            return await self._client.ask(method, target, body, kind)
         except http1.Gone as error:
             self._look_now.set()
             message = "TensorFlow Serving ended before it answered"

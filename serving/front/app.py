@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import orjson
 
-from serving.backends.base import Unavailable
+from serving.backends.base import Late, Unavailable
 from serving.front import deadline, openapi, routes
 from serving.front.door import Refused
 from serving.front.encoding import decoded
@@ -20,6 +20,7 @@ from serving.inference import (
     Question,
     broke,
     failed,
+    no_answer,
     not_ready,
     outcome,
 )
@@ -189,8 +190,8 @@ class App:
         method, kind = request.method.decode(), request.header(b"content-type")
         try:
             return await own.ask(method, target, kind, await self._body(request))
-        except (TimeoutError, Unavailable) as error:
-            return self._inference.no_answer("other", error)
+        except (Late, Unavailable) as error:
+            return no_answer("other", error)
 
     async def _body(self, request: Request) -> bytes:
         encodings = [value for name, value in request.headers if name == b"content-encoding"]

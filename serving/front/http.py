@@ -241,7 +241,8 @@ class Connection(asyncio.Protocol):
         assert self._transport is not None  # noqa: S101 - the callers looked
         self._release(size)
         keep = keep and not self._door.draining
-        self._transport.write(response(answer, method, keep=keep))
+        for part in response(answer, method, keep=keep):
+            self._transport.write(part)
         self._since = self._loop.time()
         if not keep:
             self._waiting.clear()

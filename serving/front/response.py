@@ -9,16 +9,22 @@ if TYPE_CHECKING:
     from serving.protocols.answer import Answer
 
 PHRASES = {status.value: status.phrase.encode() for status in HTTPStatus}
+LARGE = 64 * 1024
+"""Bytes from which on another write costs less than a copy."""
 CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 
 
-def response(answer: Answer, method: bytes, *, keep: bool) -> bytes:
-    """Return the bytes of the answer to a `method`; `keep`: the connection goes on after it."""
+def response(answer: Answer, method: bytes, *, keep: bool) -> list[bytes | memoryview]:
+    """Return the bytes of the answer to a `method`, what is large by itself, without a copy.
+
+    `keep`: the connection goes on after it.
+    """
     lines = [b"HTTP/1.1 %d %b" % (answer.status, PHRASES.get(answer.status, b""))]
     lines += [b"%b: %b" % header for header in answer.headers]
     lines.append(b"content-type: " + answer.content_type)
     lines.append(b"content-length: %d" % len(answer.body))
     if not keep:
         lines.append(b"connection: close")
-    lines += [b"", b"" if method == b"HEAD" else answer.body]
-    return b"\r\n".join(lines)
+    lines += [b"", b""]
+    head, body = b"\r\n".join(lines), b"" if method == b"HEAD" else answer.body
+    return [head + body] if len(body) < LARGE else [head, memoryview(body)]

@@ -13,10 +13,10 @@ from serving.telemetry.redact import MESSAGE_CHARACTERS
 from serving.worker import framing
 
 if TYPE_CHECKING:
-    from serving.worker.framing import Frame
+    from serving.worker.framing import Frame, Payload
 
 
-def question(content_type: bytes, body: bytes) -> bytes:
+def question(content_type: bytes, body: bytes) -> Payload:
     """Return the payload of an INVOKE frame."""
     return framing.pack_invoke(content_type, body)
 

@@ -16,7 +16,7 @@ from serving.worker import framing, infer, tensors
 from serving.worker.arrange import BadInput
 
 if TYPE_CHECKING:
-    from serving.worker.framing import Frame
+    from serving.worker.framing import Frame, Payload
     from serving.worker.infer import Question
     from serving.worker.signature import Side, Signature
 
@@ -30,7 +30,7 @@ def question(body: bytes, signature: Signature, request_id: str) -> Question:
     return infer.question(request, signature, request_id)
 
 
-def unread(body: bytes, request_id: str) -> bytes:
+def unread(body: bytes, request_id: str) -> Payload:
     """Return the payload of an INFER frame: a body that the worker reads."""
     return framing.pack_invoke(request_id.encode(), body)
 

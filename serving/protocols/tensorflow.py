@@ -14,12 +14,14 @@ from typing import TYPE_CHECKING, Any
 
 import orjson
 
-from serving.worker import tensors
+from serving.worker import framing, infer, tensors
 from serving.worker.arrange import BadInput
 from serving.worker.signature import Side, Signature, Tensor
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
+
+    from serving.worker.framing import Payload
 
 DEFAULT = "serving_default"
 """The signature that is asked for where nobody names one."""
@@ -85,9 +87,23 @@ def _tensor(name: str, info: dict[str, Any]) -> Tensor:
 # -- Open Inference Protocol
 
 
-def infer_body(payload: bytes, inputs: Side) -> bytes:
-    """Return the body for :predict that asks what a COLUMNS frame asks."""
-    head, buffers = tensors.unpack(payload)
+def infer_question(
+    payload: Payload, signature: Signature
+) -> tuple[bytes, dict[str, Any], float | None]:
+    """Return the body for :predict that asks what an INFER frame asks.
+
+    With it come what the answer has to repeat, and the seconds that there are for it. Raises
+    BadInput.
+    """
+    request_id, body = framing.unpack_invoke(b"".join(payload))
+    asked = infer.question(infer.loads(body), signature, request_id)
+    assert signature.inputs is not None  # noqa: S101 - the caller looked
+    body = infer_body(asked.head, asked.buffers, signature.inputs)
+    return body, asked.head["answer"], asked.seconds
+
+
+def infer_body(head: dict[str, Any], buffers: list[bytes], inputs: Side) -> bytes:
+    """Return the body for :predict that asks for typed columns."""
     by_name = {tensor.name: tensor for tensor in inputs.tensors}
     names = head["names"] or [inputs.tensors[0].name]
     finite, columns = True, {}
@@ -107,8 +123,16 @@ def _nested(values: list[Any], shape: list[int]) -> list[Any]:
     return values
 
 
-def infer_result(body: bytes, outputs: Side) -> bytes:
-    """Return the payload of a RESULT frame for what :predict answered. Raises Unreadable."""
+def infer_answer(
+    body: bytes, outputs: Side, model: str, version: str, about: dict[str, Any]
+) -> bytes:
+    """Return the whole answer for what :predict answered. Raises Unreadable, and BadInput."""
+    head, buffers = infer_result(body, outputs)
+    return infer.dumps(infer.answer(head, buffers, model, version, about))
+
+
+def infer_result(body: bytes, outputs: Side) -> tuple[dict[str, Any], list[bytes]]:
+    """Return the typed columns of what :predict answered. Raises Unreadable."""
     try:
         answered = _parsed(body)["outputs"]
         single = len(outputs.tensors) == 1
@@ -120,9 +144,9 @@ def infer_result(body: bytes, outputs: Side) -> bytes:
                 values = [value["b64"] if isinstance(value, dict) else value for value in values]
             buffers.append(tensors.encode(tensor.datatype, values))
             columns.append({"name": tensor.name, "datatype": tensor.datatype, "shape": shape})
-        return tensors.pack({"columns": columns}, buffers)
     except (ValueError, TypeError, KeyError) as error:
         raise Unreadable(f"its answer cannot be read: {error!r}") from error
+    return {"columns": columns}, buffers
 
 
 def _flat(nested: Any) -> tuple[list[Any], list[int]]:

@@ -17,6 +17,7 @@ HEAD = struct.Struct("<IQB")
 _ANSWER = struct.Struct("<HB")
 _BATCH = struct.Struct("<IId")
 _ID = struct.Struct("<Q")
+_SECONDS = struct.Struct("<d")
 
 # From the front to the worker.
 INVOKE = 1  # MLflow's protocol: content type and body, untouched
@@ -36,6 +37,11 @@ BATCHING = 23  # JSON: whether the model is trusted with batches, and on how man
 CALLING = 24  # the model is called for these requests; for none: a call outside of them has ended
 LEFT_OUT = 25  # this request was cancelled before the model was asked
 ANSWERS = 26  # JSON: counts of what the model answered (answers.py)
+DEADLINE = 27  # seconds that whoever asked this request waits, as its body says
+
+
+Payload = tuple[bytes, ...]
+"""A payload in pieces: to join what is large would copy it."""
 
 
 class Frame(NamedTuple):
@@ -73,17 +79,19 @@ class Cutter:
             end = start + HEAD.size + length
             if end > size:
                 break
-            frames.append(Frame(request_id, kind, bytes(buffer[start + HEAD.size : end])))
+            with memoryview(buffer) as view:  # so that what is large is copied once
+                payload = bytes(view[start + HEAD.size : end])
+            frames.append(Frame(request_id, kind, payload))
             start = end
         if start:
             del buffer[:start]
         return frames
 
 
-def pack_invoke(content_type: bytes, body: bytes) -> bytes:
-    """Return INVOKE's payload. A content type is cut at 65,535 bytes."""
+def pack_invoke(content_type: bytes, body: bytes) -> Payload:
+    """Return INVOKE's payload. A content type is cut at 65,535 bytes; a body is not copied."""
     content_type = content_type[:0xFFFF]
-    return b"".join((len(content_type).to_bytes(2, "little"), content_type, body))
+    return len(content_type).to_bytes(2, "little") + content_type, body
 
 
 def unpack_invoke(payload: bytes) -> tuple[str, bytes]:
@@ -124,3 +132,14 @@ def unpack_batch(payload: bytes) -> tuple[int, int, float]:
     """Return requests, rows and seconds of BATCH's payload."""
     requests, rows, seconds = _BATCH.unpack(payload)
     return requests, rows, seconds
+
+
+def pack_seconds(seconds: float) -> bytes:
+    """Return DEADLINE's payload."""
+    return _SECONDS.pack(seconds)
+
+
+def unpack_seconds(payload: bytes) -> float:
+    """Return the seconds of DEADLINE's payload."""
+    (seconds,) = _SECONDS.unpack(payload)
+    return float(seconds)

@@ -5,13 +5,10 @@ Runs in the worker. Frames from the front go in; the model's answers go back as 
 
 from __future__ import annotations
 
-import contextlib
-import ctypes
 import faulthandler
 import gc
 import json
 import os
-import signal
 import sys
 import time
 import traceback
@@ -19,22 +16,13 @@ from typing import Any
 
 from . import answers, batching, framing, infer, loading, rows, scoring, signature, tensors, typed
 from .arrange import BadInput
-from .link import Link
+from .link import Link, end_with
 from .values import Misfit
 
-PR_SET_PDEATHSIG = 1  # prctl(2)
 BROKEN = 70
 """Exit status after an exception that nothing should outlive (EX_SOFTWARE of sysexits.h)."""
 LINE_CHARACTERS = 4_000
 TRACEBACK_CHARACTERS = 64_000
-
-
-def end_with(front: int) -> None:
-    """Have the kernel kill this process when the front dies, however busy the model is."""
-    with contextlib.suppress(OSError, AttributeError):
-        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
-    if os.getppid() != front:  # it died before we asked
-        os._exit(0)
 
 
 def describe(error: BaseException) -> dict[str, Any]:
@@ -125,6 +113,9 @@ class Worker:
             return tensors.unpack(frame.payload)
         request_id, body = framing.unpack_invoke(frame.payload)
         asked = infer.question(infer.loads(body), self._signature, request_id)
+        if asked.seconds is not None:
+            said = framing.pack_seconds(asked.seconds)
+            self._link.send(framing.pack(frame.id, framing.DEADLINE, said))
         return asked.head, asked.buffers
 
     def _rendered_columns(self, frame: framing.Frame, about: dict[str, Any], result: Any) -> bytes:

@@ -13,6 +13,8 @@ from support.run.ports import free_port
 from support.run.wait import wait_for
 from support.systems import tfserving as tfserving_standin
 
+from serving.worker.infer import LARGE
+
 EVERY = [
     ("count", "INT64", [2], [1, -7]),
     ("flag", "BOOL", [2], [True, False]),
@@ -112,6 +114,24 @@ def test_the_signature_is_shown_as_that_of_any_model(front, tensorflow_serving):
         name: datatype for name, datatype, *_ in EVERY
     }
     assert {each["name"]: each["shape"] for each in shown["outputs"]}["sum"] == [-1, 1]
+
+
+def test_what_is_large_is_answered_as_what_is_small_is(half):
+    values = [number / 8 for number in range(60_000)]
+    asked = tensor("x", "FP32", [len(values)], values)
+    answer = half.infer(asked)
+    assert len(answer.request.content) > LARGE < len(answer.content)
+    [output] = answer.json()["outputs"]
+    assert output == tensor("y", "FP32", [len(values)], [value / 2 + 2 for value in values])
+    frame = {"columns": ["x"], "data": [[value] for value in values]}
+    assert half.invoke({"dataframe_split": frame}).json()["predictions"] == output["data"]
+    refused = half.infer({**asked, "datatype": "FP64"})
+    assert refused.json() == {"error": "input 'x': expected FP32, got FP64"}
+    late = half.infer(asked, parameters={"timeout": 1})
+    assert (late.status_code, late.json()["error"]) == (
+        504,
+        "the model did not answer within 1e-06 s",
+    )
 
 
 def test_a_frame_is_one_matrix_to_a_model_with_one_input(front, tensorflow_serving):

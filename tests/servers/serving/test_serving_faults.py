@@ -16,6 +16,8 @@ from support.run.ports import free_port
 from support.run.process import lives
 from support.run.wait import wait_for
 
+from serving.worker.infer import LARGE
+
 IRIS = ["sepal length (cm)", "sepal width (cm)", "petal length (cm)", "petal width (cm)"]
 ROW = [5.1, 3.5, 1.4, 0.2]
 
@@ -297,6 +299,17 @@ def test_a_client_that_says_how_long_it_waits_waits_no_longer(serve, gate):
         )
         gate.open()
         assert busy.result().status_code == 200
+        rows = 40_000
+        inputs = [
+            {"name": "act", "datatype": "BYTES", "shape": [rows], "data": ["fine"] * rows},
+            {"name": "number", "datatype": "FP64", "shape": [rows], "data": [1.0] * rows},
+        ]
+        late = server.infer(*inputs, parameters={"timeout": 1})  # so large that the worker reads it
+        assert len(late.request.content) > LARGE
+        assert (late.status_code, late.json()["error"]) == (
+            504,
+            "the model did not answer within 1e-06 s",
+        )
     wrong = server.client.post("/invocations", json=row, headers={"x-request-timeout-ms": "soon"})
     assert wrong.status_code == 400
     assert "expected milliseconds" in wrong.json()["message"]

@@ -34,7 +34,7 @@ def test_a_frame_is_not_handed_over_before_it_is_whole():
 
 @given(st.binary(max_size=100), st.binary(max_size=100))
 def test_an_invocation_keeps_its_content_type_and_its_body(content_type, body):
-    payload = framing.pack_invoke(content_type, body)
+    payload = b"".join(framing.pack_invoke(content_type, body))
     assert framing.unpack_invoke(payload) == (content_type.decode("latin-1"), body)
 
 

@@ -8,8 +8,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from serving.backends import queue as queue_of
+from serving.backends.base import Late, Limit
 from serving.backends.death import recent_deaths
-from serving.backends.link import Link, WorkerGone
+from serving.backends.link import PIECE, Link, WorkerGone
 from serving.backends.queue import GROUP_BYTES, Overloaded, Poisonous, Queue, Ticket
 from serving.worker import framing
 from serving.worker.framing import Cutter, Frame
@@ -23,7 +25,7 @@ def loop():
 
 
 def ticket(loop, payload=b"x"):
-    return Ticket(framing.INVOKE, payload, loop.create_future())
+    return Ticket(framing.INVOKE, (payload,), loop.create_future())
 
 
 def queue(**more):
@@ -31,7 +33,7 @@ def queue(**more):
 
 
 def names(tickets):
-    return [each.payload for each in tickets]
+    return [each.payload[0] for each in tickets]
 
 
 def test_they_are_handed_out_in_order_and_in_groups(loop):
@@ -99,6 +101,19 @@ def test_what_killed_twice_is_refused_and_so_is_the_like_of_it(loop):
     waiting.put(ticket(loop, b"another"))
 
 
+def test_only_what_has_the_size_of_a_poison_is_compared_with_it(loop, monkeypatch):
+    waiting, named = queue(), []
+    guilty = ticket(loop, b"guilty")
+    for _ in range(2):
+        waiting.put_back([guilty], frozenset([guilty]))
+        waiting.take()
+    name = queue_of._name
+    monkeypatch.setattr(queue_of, "_name", lambda each: named.append(each.payload) or name(each))
+    waiting.put(ticket(loop, b"another"))
+    waiting.put(ticket(loop, b"guilt!"))
+    assert named == [(b"guilt!",)]
+
+
 def test_at_the_end_everybody_is_told(loop):
     waiting = queue()
     some = [ticket(loop) for _ in range(3)]
@@ -137,6 +152,49 @@ class Worker:
 
     def call(self, *ids):
         self.say(0, framing.CALLING, framing.pack_ids(ids))
+
+
+def test_what_is_large_is_sent_in_pieces_as_the_worker_reads_them(loop):
+    worker, written, write = Worker(loop), [], None
+    write = worker.write
+
+    def slow(data):
+        written.append(len(data))
+        write(data)
+        worker.link.pause_writing()
+
+    worker.write = slow
+    payload = bytes(range(256)) * (3 * PIECE // 256)
+    one, two = ticket(loop, payload), ticket(loop, b"small")
+    worker.link.send([one])
+    worker.link.send([two])
+    worker.link.forget(two)
+    assert worker.got == []
+    assert len(written) == 1
+    while len(worker.got) < 3:
+        worker.link.resume_writing()
+    assert max(written) <= PIECE
+    assert worker.got == [
+        Frame(1, framing.INVOKE, payload),
+        Frame(2, framing.INVOKE, b"small"),
+        Frame(2, framing.CANCEL, b""),
+    ]
+
+
+def test_a_request_is_waited_for_no_longer_than_its_body_says(loop):
+    worker, one = Worker(loop), ticket(loop)
+
+    async def ask(said):
+        async with Limit(600) as one.limit:
+            worker.link.send([one])
+            for seconds in said:
+                worker.say(1, framing.DEADLINE, framing.pack_seconds(seconds))
+            return await one.answer
+
+    with pytest.raises(Late, match=r"did not answer within 0\.01 s"):
+        loop.run_until_complete(ask([900, 0.01, 5]))
+    assert one.answer.cancelled()
+    worker.say(1, framing.DEADLINE, framing.pack_seconds(0.01))  # too late to matter
 
 
 def test_a_link_has_room_for_two_groups(loop):

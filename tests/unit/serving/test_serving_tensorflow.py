@@ -35,7 +35,7 @@ ONE = signature({"x": info("DT_FLOAT", -1, 2)}, {"y": info("DT_DOUBLE", -1)})
 
 def infer(known, *inputs):
     question = oip.question(json.dumps({"inputs": list(inputs)}).encode(), known, "made")
-    return tensorflow.infer_body(tensors.pack(question.head, question.buffers), known.inputs)
+    return tensorflow.infer_body(question.head, question.buffers, known.inputs)
 
 
 def tensor(name, datatype, shape, data):
@@ -103,23 +103,24 @@ def test_binary_strings_travel_as_base64_both_ways():
     assert known.inputs.tensors[0].shown()["parameters"] == {"content_type": "base64"}
     body = infer(known, tensor("image_bytes", "BYTES", [1], ["aGk="]))
     assert json.loads(body) == {"inputs": {"image_bytes": [{"b64": "aGk="}]}}
-    payload = tensorflow.infer_result(b'{"outputs": [{"b64": "aGk="}]}', known.outputs)
-    assert answered(payload) == [tensor("thumb_bytes", "BYTES", [1], ["aGk="])]
+    result = tensorflow.infer_result(b'{"outputs": [{"b64": "aGk="}]}', known.outputs)
+    assert answered(result) == [tensor("thumb_bytes", "BYTES", [1], ["aGk="])]
 
 
-def answered(payload):
-    body = oip.answer(Frame(0, RESULT, payload), "m", "3", {"id": "id", "outputs": None})
+def answered(result):
+    frame = Frame(0, RESULT, tensors.pack(*result))
+    body = oip.answer(frame, "m", "3", {"id": "id", "outputs": None})
     return json.loads(body)["outputs"]
 
 
 def test_one_output_comes_back_without_its_name():
-    payload = tensorflow.infer_result(b'{"outputs": [1.5, NaN, -Infinity]}', ONE.outputs)
-    assert answered(payload) == [tensor("y", "FP64", [3], [1.5, None, None])]
+    result = tensorflow.infer_result(b'{"outputs": [1.5, NaN, -Infinity]}', ONE.outputs)
+    assert answered(result) == [tensor("y", "FP64", [3], [1.5, None, None])]
 
 
 def test_several_outputs_come_back_by_name():
-    payload = tensorflow.infer_result(b'{"outputs": {"z": ["a"], "y": [2.0]}}', TWO.outputs)
-    assert answered(payload) == [
+    result = tensorflow.infer_result(b'{"outputs": {"z": ["a"], "y": [2.0]}}', TWO.outputs)
+    assert answered(result) == [
         tensor("y", "FP32", [1], [2.0]),
         tensor("z", "BYTES", [1], ["a"]),
     ]
@@ -146,10 +147,10 @@ def test_what_goes_there_and_comes_back_is_the_same(rows, columns, data):
     known = signature(described, described)
     sent = json.loads(infer(known, tensor("x", "FP32", [rows, columns], finite)))
     body = json.dumps({"outputs": sent["inputs"]["x"]}).encode()
-    payload = tensorflow.infer_result(body, known.outputs)
-    _, [buffer] = tensors.unpack(payload)
+    result = tensorflow.infer_result(body, known.outputs)
+    _, [buffer] = result
     assert tensors.decode("FP32", buffer) == finite
-    assert answered(payload)[0]["shape"] == [rows, columns]
+    assert answered(result)[0]["shape"] == [rows, columns]
 
 
 # -- /invocations

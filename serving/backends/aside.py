@@ -1,0 +1,55 @@
+"""Read and write what is large in a process beside this one, so that the front goes on meanwhile.
+
+Python's threads would not do: reading JSON holds the interpreter's lock to its end.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import multiprocessing
+import os
+from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from typing import TYPE_CHECKING, ParamSpec, TypeVar
+
+from serving.backends.base import Unavailable
+from serving.worker.link import end_with
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+Given = ParamSpec("Given")
+Result = TypeVar("Result")
+
+
+class Aside:
+    """One process, started when it is first needed, and another should that one end."""
+
+    def __init__(self) -> None:
+        self._pool: ProcessPoolExecutor | None = None
+
+    async def run(
+        self, work: Callable[Given, Result], *given: Given.args, **named: Given.kwargs
+    ) -> Result:
+        """Return what a function of a module returns, or raise what it raises.
+
+        Raises:
+            Unavailable: the process ended meanwhile.
+        """
+        assert not named, "run_in_executor takes none"  # noqa: S101 - for the type of `given` alone
+        if self._pool is None:
+            spawn = multiprocessing.get_context("spawn")
+            front = (os.getpid(),)
+            self._pool = ProcessPoolExecutor(1, spawn, end_with, front)
+        pool = self._pool
+        try:
+            return await asyncio.get_running_loop().run_in_executor(pool, work, *given)
+        except BrokenProcessPool as error:
+            if self._pool is pool:
+                self._pool = None
+            raise Unavailable("the process that reads what is large ended: try again") from error
+
+    def close(self) -> None:
+        """End the process."""
+        if self._pool is not None:
+            self._pool.shutdown(wait=False, cancel_futures=True)
