@@ -48,7 +48,7 @@ def main(arguments: list[str]) -> int:
     first = None
     if predictor.backend is None:
         with suppress(OSError):  # the pool tries again, and says why it cannot
-            first = process.start(predictor)
+            first = process.start(predictor, first=True)
     # The rest is imported while the worker loads the model.
     from serving.front import server  # noqa: PLC0415
 

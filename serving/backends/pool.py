@@ -204,7 +204,7 @@ class Pool:
 
     async def _live(self, started: process.Process | None) -> Death:
         try:
-            worker = started or process.start(self._predictor)
+            worker = started or process.start(self._predictor, first=False)
         except OSError as error:
             return Death("LoadError", f"the model's Python cannot be run: {error}")
         self._process, self._life, self._batching = worker, Life(), self._untried()

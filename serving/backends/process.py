@@ -70,8 +70,8 @@ class Process:
         return memory.exceeds(self.popen.pid, limit)
 
 
-def start(predictor: Predictor) -> Process:
-    """Start a worker.
+def start(predictor: Predictor, *, first: bool) -> Process:
+    """Start a worker; the first asks its model the logged rows, of which another may have died.
 
     Call it from the main thread: the kernel ends the worker with the thread that started it.
 
@@ -83,6 +83,7 @@ def start(predictor: Predictor) -> Process:
             "enabled": predictor.batching.enabled,
             "max_rows": predictor.batching.max_rows,
         },
+        "first": first,
         "input": predictor.input,
         "model": predictor.model,
         "version": predictor.model_version,

@@ -66,6 +66,7 @@ class Batching:
         enabled: false where a person said so, and once the model has shown that it cannot.
         trusted: whether enough rows were answered alike, alone and in a batch.
         said: what changed, in words for the log.
+        logged: rows to be asked where nobody else asks, to learn from.
     """
 
     enabled: bool
@@ -73,6 +74,8 @@ class Batching:
     data: Data
     trusted: bool = False
     said: list[str] = field(default_factory=list)
+    logged: list[Waiting] = field(default_factory=list)
+    _rehearsed: list[Answered] = field(default_factory=list)
     _seen: set[Hashable] = field(default_factory=set)
     _doubtful: list[Answered] = field(default_factory=list)
     _batches: int = 0
@@ -127,6 +130,17 @@ class Batching:
             yield answers[-1:]
         if tried and not self._starved:
             self._doubtful = [each for each in answers if each[2] is None]
+
+    def rehearse(self, call: Call) -> None:
+        """Ask one of the logged rows; use `examine` then, which asks several as a batch."""
+        if not self.enabled or self.trusted:  # requests have shown it meanwhile
+            self.logged.clear()
+            return
+        answered = self._alone(self.logged.pop(0), call, [], kept=True)
+        if answered[2] is None:
+            self._rehearsed.append(answered)
+        if not self.logged or len(self._rehearsed) == self.max_rows:
+            self._doubtful, self._rehearsed = self._rehearsed, []
 
     def examine(self, call: Call) -> None:
         """Ask once more what was answered, in the other way, and learn from a difference.

@@ -14,7 +14,19 @@ import time
 import traceback
 from typing import Any
 
-from . import answers, batching, framing, infer, loading, rows, scoring, signature, tensors, typed
+from . import (
+    answers,
+    batching,
+    framing,
+    infer,
+    loading,
+    logged,
+    rows,
+    scoring,
+    signature,
+    tensors,
+    typed,
+)
 from .arrange import BadInput
 from .link import Link, end_with
 from .values import Misfit
@@ -44,7 +56,12 @@ class Worker:
     """The loop: read what arrived, take what one call can answer, ask the model, answer."""
 
     def __init__(
-        self, to_front: Link, model: Any, options: dict[str, Any], parts: dict[str, Any]
+        self,
+        to_front: Link,
+        model: Any,
+        artifact: str,
+        options: dict[str, Any],
+        parts: dict[str, Any],
     ) -> None:
         self._link, self._served = to_front, (options["model"], options["version"])
         self._signature = signature.signature(parts)
@@ -60,15 +77,20 @@ class Worker:
         )
         self._waiting: list[batching.Waiting] = []
         self._took = 0.0
+        if options["batching"]["enabled"] and options["first"]:
+            self._batching.logged = logged.questions(model, artifact, self._rows)
 
     def run(self) -> None:
-        """Answer until the front is gone."""
+        """Answer until the front is gone; ask the logged rows while nobody else asks."""
         while True:
-            for frame in self._link.read(wait=not self._waiting):
+            idle = not self._waiting and not self._batching.logged
+            for frame in self._link.read(wait=idle):
                 self._take_in(frame)
             if self._waiting:
                 self._answer(self._batching.take(self._waiting))
                 self._examine()
+            elif self._batching.logged:
+                self._rehearse()
             while self._batching.said:
                 sys.stderr.write(self._batching.said.pop() + "\n")
                 self._link.send_json(0, framing.BATCHING, self._trust())
@@ -157,6 +179,11 @@ class Worker:
             self._batching.examine(self._call)
             self._link.send(framing.pack(0, framing.CALLING, framing.pack_ids(None)))
 
+    def _rehearse(self) -> None:
+        self._batching.rehearse(self._call)
+        self._batching.examine(self._call)
+        self._link.send(framing.pack(0, framing.CALLING, framing.pack_ids(None)))
+
     def _rendered(self, request: batching.Waiting, result: Any, error: Exception | None) -> bytes:
         if error is None:
             try:
@@ -189,7 +216,7 @@ def main(descriptor: int, front: int, artifact: str, options: dict[str, Any]) ->
     gc.disable()
     try:
         model, description = loading.load(artifact)
-        worker = Worker(to_front, model, options, description["signature"])
+        worker = Worker(to_front, model, artifact, options, description["signature"])
     except BaseException as error:  # noqa: BLE001 - a model's code may even call sys.exit; the front says why it failed
         to_front.send_json(0, framing.FAILED, describe(error))
         return

@@ -11,7 +11,7 @@ import itertools
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from collections.abc import Hashable
+    from collections.abc import Hashable, Iterator
 
 
 class Rows:
@@ -51,6 +51,18 @@ class Rows:
             ):
                 return parts[0][1][0], tuple((name, key) for name, (_, key) in parts)
         return 0, None
+
+    def single(self, data: Any) -> Iterator[Any]:
+        """Yield the rows of a frame or an array, each as data of its own."""
+        if isinstance(data, self._pd.DataFrame):
+            for place in range(len(data)):
+                yield data.iloc[place : place + 1].reset_index(drop=True)
+        elif isinstance(data, self._np.ndarray) and data.ndim:
+            for place in range(len(data)):
+                yield data[place : place + 1]
+        elif isinstance(data, dict) and data:
+            for parts in zip(*map(self.single, data.values()), strict=True):
+                yield dict(zip(data, parts, strict=True))
 
     def join(self, parts: list[Any]) -> Any:
         """Return data of equal keys as one.

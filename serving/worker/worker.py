@@ -2,11 +2,12 @@
 
     python -I worker.py SOCKET_FD FRONT_PID ARTIFACT OPTIONS
 
-OPTIONS is JSON: `batching` with `enabled` and `max_rows`; `input`, `strict` or `mlflow`; `model`
-and `version`, as answers name them. The worker needs the standard library, the model's packages
-(mlflow among them) and the files beside this one. It loads them as a package of its own, without a
-path that the model could find: nothing of ours can be imported by the model, and nothing of ours
-can hide one of its modules. It ends when the front does. Python 3.10 or later.
+OPTIONS is JSON: `batching` with `enabled` and `max_rows`; `first`, whether none ran before;
+`input`, `strict` or `mlflow`; `model` and `version`, as answers name them. The worker needs the
+standard library, the model's packages (mlflow among them) and the files beside this one. It loads
+them as a package of its own, without a path that the model could find: nothing of ours can be
+imported by the model, and nothing of ours can hide one of its modules. It ends when the front does.
+Python 3.10 or later.
 """
 
 from __future__ import annotations

@@ -160,7 +160,10 @@ capabilities:
 readOnlyRootFilesystem: true
 {{- end }}
 
-{{/* What the server is told, as JSON. In: the dictionary {root, artifact (folder)}. */}}
+{{/*
+What the server is told, as JSON. In: the dictionary {root, artifact (folder)}. What it tells about
+itself, on 8081, is in no list of ports: the operator counts those, and no gateway shall lead there.
+*/}}
 {{- define "seldon.file" -}}
 {{- $values := .root.Values -}}
 {{- $file := dict
@@ -175,6 +178,7 @@ readOnlyRootFilesystem: true
   "python" $values.server.python
   "host" "0.0.0.0"
   "port" 8080
+  "admin_port" 8081
   "state_file" "/tmp/state.json"
   "termination_file" "/dev/termination-log"
   "max_body_bytes" (int64 $values.server.maxBodyBytes)

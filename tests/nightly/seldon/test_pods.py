@@ -87,6 +87,9 @@ def test_our_server_as_the_container(place, start):
     [pod] = place.get("pods")
     metrics = f"http://{pod['status']['podIP']}:6000/prometheus"
     assert "schnitzel_requests_total" in httpx.get(metrics, timeout=30, trust_env=False).text
+    window = f"http://{pod['status']['podIP']}:8081/schnitzel/window"
+    counted = httpx.get(window, timeout=30, trust_env=False).json()["total"]["counts"]
+    assert counted == {"ok": 3}
 
 
 def test_our_server_under_a_name_of_the_operators_config(place, start):

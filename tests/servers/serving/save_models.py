@@ -133,6 +133,9 @@ def main(folder: Path) -> None:
         save_code(folder, name)
     for name in ("chat", "chat_agent", "responses"):  # their examples and signatures are MLflow's
         save_code(folder, name)
+    rows = pd.DataFrame({"number": [row / 3 for row in range(40)]})
+    save_code(folder, "ranked", number, input_example=rows)
+    save_code(folder, "halves", number, input_example=rows)
     save_code(folder, "numbered", input_example=pd.DataFrame([[1.0, 2.0], [3.0, 4.0]]))
 
 

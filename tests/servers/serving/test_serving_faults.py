@@ -259,6 +259,21 @@ def test_a_model_without_a_row_for_each_row_is_answered_singly(serve):
     assert server.metric('schnitzel_batching_state{state="on"}') == 0
 
 
+@pytest.mark.parametrize(("name", "shown"), [("halves", "on"), ("ranked", "off")])
+def test_rows_that_a_model_was_logged_with_show_whether_it_takes_batches(serve, name, shown):
+    server = serve(name).ready()
+    wait_for(lambda: server.state["batching"] == shown, "what its own rows show")
+    counted = server.client.get("/metrics").text
+    assert "schnitzel_batch_requests_count" not in counted, "nobody has asked"
+    content = {"dataframe_split": {"columns": ["number"], "data": [[4.0]]}}
+    [answer] = server.invoke(content).json()["predictions"]
+    assert answer == {"number": 2.0 if name == "halves" else 1.0}
+    os.kill(server.state["worker_pid"], signal.SIGKILL)
+    wait_for(lambda: server.state["restarts"] == 1 and server.state["phase"] == "ready", "another")
+    assert server.invoke(content).status_code == 200
+    assert server.state["batching"] == "trial", "the next one does not die of them, too"
+
+
 # -- slow, dying and hungry models
 
 

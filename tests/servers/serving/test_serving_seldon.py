@@ -24,9 +24,10 @@ OPERATOR = {
 
 def test_a_server_told_by_the_operator_alone(models, model_python, tmp_path):
     """As under a name of its config: no file, another port for metrics, a Unix socket."""
-    ports = [free_port(), free_port()]
+    ports = [free_port(), free_port(), free_port()]
     path = tmp_path / "s"
-    told = {"python": model_python, "host": "127.0.0.1", "state_file": str(tmp_path / "state.json")}
+    told = {"python": model_python, "host": "127.0.0.1", "admin_port": ports[2]}
+    told["state_file"] = str(tmp_path / "state.json")
     env = {
         **os.environ,
         **OPERATOR,
@@ -65,6 +66,8 @@ def test_a_server_told_by_the_operator_alone(models, model_python, tmp_path):
             page = client.get(f"http://127.0.0.1:{ports[1]}/prometheus").text
             assert 'schnitzel_requests_total{route="infer",code="200"} 1' in page
             assert beside.get("http://s/v2/health/ready").json() == {"ready": True}
+            window = client.get(f"http://127.0.0.1:{ports[2]}/schnitzel/window").json()
+            assert window["total"]["counts"] == {"ok": 1}
     finally:
         process.terminate()
         assert process.wait(60) == 0

@@ -188,6 +188,32 @@ def test_a_model_that_changes_what_it_is_given_is_compared_on_what_was_sent():
     assert batches.trusted
 
 
+def rehearsed(model, max_rows):
+    batches = batching(trusted=False, max_rows=max_rows)
+    batches.logged = [waiting(0, [row]) for row in range(EVIDENCE)]
+    while batches.logged:
+        batches.rehearse(model)
+        batches.examine(model)
+    return batches
+
+
+@pytest.mark.parametrize("max_rows", [EVIDENCE, 8, 5])
+def test_logged_rows_are_asked_alone_and_together_where_nobody_else_asks(max_rows):
+    model = Model()
+    assert rehearsed(model, max_rows).trusted
+    assert max(map(len, model.asked)) == max_rows
+    assert [asked for asked in model.asked if len(asked) == 1] == [[n] for n in range(EVIDENCE)]
+    assert not rehearsed(share_of_all, max_rows).enabled
+
+
+def test_where_requests_have_shown_it_no_logged_row_is_asked():
+    model, batches = Model(), batching(trusted=True)
+    batches.logged = [waiting(0, [row]) for row in range(EVIDENCE)]
+    batches.rehearse(model)
+    batches.examine(model)
+    assert (model.asked, batches.logged) == ([], [])
+
+
 def test_a_trusted_model_is_still_compared_now_and_then(monkeypatch):
     monkeypatch.setattr(module, "CHECK_EVERY", 3)
     batches = batching()

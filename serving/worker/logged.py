@@ -1,0 +1,51 @@
+"""The rows that a model was logged with: what shows whether it takes batches, before anyone asks.
+
+Runs in the worker.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from .batching import EVIDENCE, Waiting
+
+if TYPE_CHECKING:
+    from .rows import Rows
+
+MOST_BYTES = 1_000_000
+"""A larger example is not read: it would take the first requests' time."""
+
+
+def questions(model: Any, artifact: str, rows: Rows) -> list[Waiting]:
+    """Return different rows of the input example, each as a question of nobody's.
+
+    None where there are too few of them to show anything, or where they cannot be read.
+    """
+    try:
+        return _questions(model.metadata, Path(artifact), rows)
+    except Exception:  # noqa: BLE001 - an example is a help; what is wrong with it, nobody has to know
+        return []
+
+
+def _questions(metadata: Any, artifact: Path, rows: Rows) -> list[Waiting]:
+    about = metadata.saved_input_example_info
+    if not about or (artifact / about["artifact_path"]).stat().st_size > MOST_BYTES:
+        return []
+    example = metadata.load_input_example(str(artifact))
+    if isinstance(example, tuple):  # with params: such requests share no call
+        return []
+    found: dict[Any, Any] = {}
+    for row in rows.single(example):
+        [name] = rows.fingerprints(row)
+        found.setdefault(name, row)
+        if len(found) == EVIDENCE:
+            break
+    if len(found) < EVIDENCE:
+        return []
+    keys = [rows.count_and_key(row, None) for row in found.values()]
+    return [
+        Waiting(0, 0, row, None, count, key, lambda _: b"")
+        for row, (count, key) in zip(found.values(), keys, strict=True)
+        if count == 1 and key is not None
+    ]
