@@ -56,6 +56,18 @@ def catboost(folder):
     return FRAME
 
 
+def keras(folder):
+    import keras as package
+
+    package.utils.set_random_seed(1)
+    dense = package.layers.Dense
+    model = package.Sequential([package.Input((4,)), dense(3, activation="relu"), dense(1)])
+    array = WHOLE.to_numpy("float32")
+    signature = infer_signature(array, model.predict(array))
+    mlflow.tensorflow.save_model(model, folder, signature=signature)
+    return array
+
+
 def onnx(folder):
     from onnx import TensorProto, checker, helper, numpy_helper
 
@@ -128,6 +140,9 @@ def main(flavour: str, folder: Path) -> None:
     if isinstance(asked, dict):
         asked = {name: array[:ROWS] for name, array in asked.items()}
         request = {"inputs": {name: array.tolist() for name, array in asked.items()}}
+    elif isinstance(asked, np.ndarray):
+        asked = asked[:ROWS]
+        request = {"inputs": asked.tolist()}
     else:
         asked = asked.head(ROWS)
         rows = [[sent(value) for value in row] for row in asked.itertuples(index=False)]

@@ -21,6 +21,7 @@ PACKAGES = {
     "xgboost": ["xgboost-cpu", "scikit-learn"],
     "lightgbm": ["lightgbm", "scikit-learn"],
     "catboost": ["catboost"],
+    "keras": ["tensorflow-cpu"],
     "onnx": ["onnx", "onnxruntime"],
     "statsmodels": ["statsmodels"],
     "prophet": ["prophet"],
