@@ -1,4 +1,4 @@
-"""Under load on a cluster: promotions and evictions one after the other, and no request is lost.
+"""Under load on a cluster: promotions, evictions, a rolling restart, and no request is lost.
 
 Nightly, since the stories of the contract promote under load, too, and this takes minutes.
 """
@@ -42,12 +42,26 @@ def platform(tmp_path_factory):
         made.down()
 
 
+def serving_label(platform) -> str:
+    """What selects the objects of the version that serves."""
+    [name] = [p["name"] for p in platform.seen("busy")["predictors"] if p["weight"] == 100]
+    return f"schnitzel.dev/predictor={name}"
+
+
 def serving_pods(platform) -> list[str]:
     """The ready pods of the version that serves, by name."""
     where = platform.environment("prod")
-    [name] = [p["name"] for p in platform.seen("busy")["predictors"] if p["weight"] == 100]
-    pods = platform.cluster.ready_pods(where, "-l", f"schnitzel.dev/predictor={name}")
+    pods = platform.cluster.ready_pods(where, "-l", serving_label(platform))
     return [pod["metadata"]["name"] for pod in pods]
+
+
+def restart(platform) -> None:
+    """Have each pod of the version that serves replaced, one after the other."""
+    before = set(wait_for(lambda: len(found := serving_pods(platform)) == 2 and found, "two", 240))
+    where = "-n", platform.environment("prod")
+    words = "rollout", "restart", "deployment", "-l", serving_label(platform)
+    platform.cluster.kubectl(*words, *where)
+    wait_for(lambda: len(now := set(serving_pods(platform))) == 2 and not now & before, "new", 300)
 
 
 def evict(platform, pod: str) -> str:
@@ -72,7 +86,7 @@ def evict_one(platform) -> str:
     return pods[0]
 
 
-def test_promotions_and_evictions_lose_none_of_many_requests(platform):
+def test_promotions_evictions_and_a_restart_lose_none_of_many_requests(platform):
     name, where = platform.model("busy"), platform.environment("prod")
     platform.mlflow.stage(name, 1, "Production")
     url = platform.serving("busy", 1, seconds=600)["url"]
@@ -89,6 +103,9 @@ def test_promotions_and_evictions_lose_none_of_many_requests(platform):
             wait_for(lambda b=before: len(load.answers) >= b + EACH, "enough answers", 120)
         evicted.append(evict_one(platform))
         wait_for(lambda: len(serving_pods(platform)) == 2, "both pods", 240)
+        before = len(load.answers)
+        restart(platform)
+        wait_for(lambda: len(load.answers) >= before + EACH, "enough answers", 120)
     assert len(load.answers) >= EACH * len(PROMOTIONS)
     assert not load.failed, load.failed[:5]
     assert load.versions() == {"1", "2"}
