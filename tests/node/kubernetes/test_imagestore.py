@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import secrets
 import subprocess
@@ -10,14 +11,18 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
+from support.models import log_models
 from support.run.wait import wait_for
 from support.systems.cluster import Cluster
 from support.systems.images import as_pushed, built
+from support.systems.mlflow import API
+from support.systems.package_index import wheel
 
 from deployer.artifacts import Artifacts
 from deployer.collecting import Need, Needs, Removed
-from deployer.requirements import EnvironmentRequest
+from deployer.requirements import EnvironmentRequest, Wheel
 from deployer.smallfiles import SmallFiles
 from deployer.targets.kubernetes import buildplace
 from deployer.targets.kubernetes.buildplace import BuildPlace
@@ -50,6 +55,8 @@ class Platform:
             push=f"{real.fact('registry_push')}/{namespace}",
             pull=f"{real.fact('registry_pull')}/{namespace}",
             insecure=True,
+            server=images["model-server"],
+            tracking_uri=real.fact("mlflow_url"),
             trust_bundle=("ca", "ca.crt") if real.facts.get("ca_bundle") else None,
         )
         self.client, self.folder = client, folder
@@ -70,9 +77,9 @@ class Platform:
         self.files.close()
         self.cache.close()
 
-    def build(self, request: EnvironmentRequest) -> BuiltImage:
+    def build(self, request: EnvironmentRequest, source: str = "") -> BuiltImage:
         def ready() -> BuiltImage | None:
-            state = self.builds.ensure(request)
+            state = self.builds.ensure(request, source)
             assert state.error is None, f"{state.error}\n{self.cluster.story(self.namespace)}"
             return state.built
 
@@ -198,6 +205,33 @@ def test_an_unused_image_goes_and_what_anybody_uses_stays(real, namespace, platf
     assert "is being removed" in ours.builds.ensure(UNUSED).message
     ours.builds.release([key])
     assert ours.build(UNUSED) == again
+
+
+def test_an_image_has_the_package_that_a_model_carries(real, namespace, platform, tmp_path):
+    file = "carried-1.5-py3-none-any.whl"
+    (tmp_path / "beside/code").mkdir(parents=True)
+    content = wheel("carried", "1.5")
+    (tmp_path / "beside/code" / file).write_bytes(content)
+    url, name = real.fact("mlflow_url"), f"carries-{secrets.token_hex(4)}"
+    model = {"name": name, "kind": "constant", "beside": tmp_path / "beside"}
+    [version] = log_models(url, [model])
+    query = {"name": name, "version": version}
+    found = httpx.get(f"{url}{API}model-versions/get-download-uri", params=query, trust_env=False)
+    asked = Wheel(f"code/{file}", file, hashlib.sha256(content).hexdigest())
+    request = EnvironmentRequest("3.11.2", (f"./wheels/{file}",), wheels=(asked,))
+    image = platform().build(request, found.json()["artifact_uri"])
+    shown = pod("shows", image.image)
+    shown["spec"]["restartPolicy"] = "Never"
+    said = ["/opt/env/bin/python", "-c", "import carried; print(carried.VERSION)"]
+    shown["spec"]["containers"][0]["command"] = said
+    real.apply(shown, namespace=namespace)
+
+    def ended() -> str:
+        phase = real.get("pod", "shows", "-n", namespace)["status"]["phase"]
+        return str(phase) if phase in ("Succeeded", "Failed") else ""
+
+    wait_for(ended, "the pod to end", 120)
+    assert real.kubectl("logs", "shows", "-n", namespace) == "1.5\n"
 
 
 def test_what_runs_is_noted_as_used(real, namespace, platform):

@@ -9,6 +9,28 @@ import threading
 import zipfile
 
 
+def wheel(name: str, version: str, *, needs: str = "") -> bytes:
+    """A wheel with one module, which has VERSION."""
+    info = f"{name}-{version}.dist-info"
+    about = "Wheel-Version: 1.0\nGenerator: tests\nRoot-Is-Purelib: true\nTag: py3-none-any\n"
+    files = {
+        f"{name}.py": f"VERSION = {version!r}\n",
+        f"{info}/METADATA": _metadata(name, version, needs),
+        f"{info}/WHEEL": about,
+    }
+    record = "".join(f"{path},sha256={_digest(text)},{len(text)}\n" for path, text in files.items())
+    content = io.BytesIO()
+    with zipfile.ZipFile(content, "w") as archive:
+        for path, text in {**files, f"{info}/RECORD": f"{record}{info}/RECORD,,\n"}.items():
+            archive.writestr(path, text)
+    return content.getvalue()
+
+
+def _metadata(name: str, version: str, needs: str) -> str:
+    said = f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n"
+    return said + (f"Requires-Dist: {needs}\n" if needs else "")
+
+
 class PackageIndex:
     """Serves wheels as the simple repository API does. `hold` makes wheel downloads wait."""
 
@@ -42,33 +64,16 @@ class PackageIndex:
 
     def publish(self, name: str, version: str, *, needs: str = "") -> None:
         """Put a wheel with one module, which has VERSION, on the index."""
-        info = f"{name}-{version}.dist-info"
-        metadata = f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n"
-        if needs:
-            metadata += f"Requires-Dist: {needs}\n"
-        wheel = "Wheel-Version: 1.0\nGenerator: tests\nRoot-Is-Purelib: true\nTag: py3-none-any\n"
-        files = {
-            f"{name}.py": f"VERSION = {version!r}\n",
-            f"{info}/METADATA": metadata,
-            f"{info}/WHEEL": wheel,
-        }
-        record = "".join(
-            f"{path},sha256={_digest(text)},{len(text)}\n" for path, text in files.items()
-        )
-        content = io.BytesIO()
-        with zipfile.ZipFile(content, "w") as archive:
-            for path, text in {**files, f"{info}/RECORD": f"{record}{info}/RECORD,,\n"}.items():
-                archive.writestr(path, text)
         file = f"{name}-{version}-py3-none-any.whl"
-        self.wheels[file] = content.getvalue()
-        self.metadata[file] = metadata.encode()
+        self.wheels[file] = wheel(name, version, needs=needs)
+        self.metadata[file] = _metadata(name, version, needs).encode()
 
     def answer(self, path: str) -> tuple[int, bytes]:
         if match := re.fullmatch(r"/simple/([^/]+)/", path):
             links = "".join(
-                f'<a href="/files/{file}#sha256={hashlib.sha256(wheel).hexdigest()}" '
+                f'<a href="/files/{file}#sha256={hashlib.sha256(content).hexdigest()}" '
                 f'data-dist-info-metadata="true">{file}</a>\n'
-                for file, wheel in self.wheels.items()
+                for file, content in self.wheels.items()
                 if file.startswith(f"{match[1]}-")
             )
             return (200, f"<html><body>{links}</body></html>".encode()) if links else (404, b"")
