@@ -49,8 +49,7 @@ from deployer.targets.kubernetes.clusterrecords import ClusterRecords
 from deployer.targets.kubernetes.connection import Client, Object
 from deployer.targets.kubernetes.kinds import kind_of
 from deployer.targets.kubernetes.manifests import Manifests
-from deployer.targets.kubernetes.objects import APPLIED, digest_of
-from deployer.targets.kubernetes.ownership import Owner
+from deployer.targets.kubernetes.objects import APPLIED, Owner, digest_of
 from deployer.targets.kubernetes.render import Charts
 from deployer.targets.kubernetes.steady import Steady
 

@@ -21,6 +21,7 @@ from deployer import child, uvoutput
 from deployer.errors import EnvironmentUnbuildable
 from deployer.filelock import file_lock
 from deployer.pythons import find_python
+from deployer.redact import redact
 from deployer.requirements import EnvironmentRequest
 
 BUILD_SECONDS: Final = 3600
@@ -186,7 +187,7 @@ class Builder:
             keep=(held,),
             timeout=BUILD_SECONDS,
         )
-        log.write_text(f"$ uv {' '.join(arguments)}\n{uvoutput.redact(ended.output)}")
+        log.write_text(f"$ uv {' '.join(arguments)}\n{redact(ended.output)}")
         if ended.status == 0:
             return
         if ended.status is None:

@@ -13,8 +13,8 @@ from dataclasses import dataclass
 from typing import Any, Final, NoReturn
 from urllib.parse import SplitResult, urlsplit
 
-from deployer import uvoutput
 from deployer.errors import UnsupportedDependencies
+from deployer.redact import redact
 
 INDEXES: Final = ("--index-url", "--extra-index-url", "--find-links")
 """Options that say where packages are."""
@@ -98,7 +98,7 @@ def without_login(url: str) -> str:
 
 def has_login(url: str) -> bool:
     """Tell whether an address carries a user or a password."""
-    return uvoutput.redact(url) != url
+    return redact(url) != url
 
 
 def _split(url: str) -> SplitResult | None:
@@ -110,7 +110,7 @@ def _split(url: str) -> SplitResult | None:
 
 def _shown(token: str) -> str:
     """A word without a login; and without a query, which may hold a token."""
-    word = uvoutput.redact(token)
+    word = redact(token)
     if "://" not in word:
         return word
     place, question, rest = word.partition("?")
@@ -159,7 +159,7 @@ def _options(text: str, shown: str) -> list[tuple[str, str]]:
     except ValueError as error:
         raise UnsupportedDependencies(
             f"The line {shown!r} of the requirements cannot be read as pip reads it "
-            f"({uvoutput.redact(str(error))}).",
+            f"({redact(str(error))}).",
             "Log the model again without it, or with pip_requirements=[...].",
         ) from error
     found: list[tuple[str, str]] = getattr(values, "found", [])

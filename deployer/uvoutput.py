@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
 
+from deployer.redact import redact
+
 _MARKED: Final = re.compile(r"^\s*(?:error:|cause:|Caused by:|\u00d7|[├╰]─▶)\s*(.*)$")
 _BLAMED: Final = re.compile(
     r"(?:download and build|download|build|fetch|mismatch for|parse)[^`]*`([^`]+)`"
@@ -19,8 +21,6 @@ _UNANSWERED: Final = re.compile(
 _UNTRUSTED: Final = re.compile(r"invalid peer certificate|certificate verify failed", re.IGNORECASE)
 _FULL: Final = re.compile(r"no space left", re.IGNORECASE)
 _NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
-_LOGIN: Final = re.compile(r"://(?:[^/@\s:]*:(?!\d*(?:/|$))\S*|[^/\s]+)@")
-"""A login with its @, also one with a bare @ or / in the password, which no address may have."""
 
 
 class Cause(StrEnum):
@@ -80,11 +80,6 @@ def explain(output: str, requirements: Iterable[str]) -> Failure:
     else:
         sentence = ": ".join(marked[:2]) or _last_line(output)
     return Failure(redact(requirement), redact(sentence)[:400].rstrip(" .:"), cause)
-
-
-def redact(text: str) -> str:
-    """Take user names and passwords out of addresses."""
-    return _LOGIN.sub("://***@", text)
 
 
 def _cause(text: str) -> Cause:

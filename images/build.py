@@ -26,6 +26,7 @@ IMAGES = {
     "model-server": ("serving", "requirements/serving.txt"),
     "environment-builder": (
         "deployer/__init__.py",
+        "deployer/redact.py",
         "deployer/uvoutput.py",
         "images/environment-builder",
         "requirements/deployer.txt",

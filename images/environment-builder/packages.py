@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 from failures import Failed
 
 from deployer import uvoutput
+from deployer.redact import redact
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -98,7 +99,7 @@ class Packages:
             errors="replace",
         ) as process:
             for line in process.stdout or ():
-                lines.append(uvoutput.redact(line))
+                lines.append(redact(line))
                 sys.stderr.write(f"    {lines[-1]}")
         if process.returncode:
             raise failure("".join(lines), self._requirements, wheels_only=self._wheels_only)

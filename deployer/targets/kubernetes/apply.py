@@ -16,16 +16,8 @@ from deployer.targets.kubernetes import diff
 from deployer.targets.kubernetes.apierrors import Conflict, Exists, Immutable, Taken, Unavailable
 from deployer.targets.kubernetes.connection import Client, Object
 from deployer.targets.kubernetes.kinds import Kind, kind_of
-from deployer.targets.kubernetes.objects import APPLIED, Key, LiveObject, Packer
-from deployer.targets.kubernetes.ownership import (
-    Act,
-    Decision,
-    Owner,
-    decide,
-    in_order,
-    key_of,
-    to_prune,
-)
+from deployer.targets.kubernetes.objects import APPLIED, Key, LiveObject, Owner, Packer, key_of
+from deployer.targets.kubernetes.ownership import Act, Decision, decide, in_order, to_prune
 from deployer.targets.kubernetes.writing import Writer
 
 

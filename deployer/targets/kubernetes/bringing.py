@@ -21,11 +21,10 @@ from deployer.targets.kubernetes.apierrors import (
     Taken,
 )
 from deployer.targets.kubernetes.apply import Applier
-from deployer.targets.kubernetes.choosing import has_pods
 from deployer.targets.kubernetes.clusterrecords import ClusterRecords
 from deployer.targets.kubernetes.drifting import Drifting
-from deployer.targets.kubernetes.objects import PREDICTOR, LiveObject
-from deployer.targets.kubernetes.ownership import Decision, Owner
+from deployer.targets.kubernetes.objects import PREDICTOR, LiveObject, Owner
+from deployer.targets.kubernetes.ownership import Decision
 from deployer.targets.kubernetes.preparation import Preparation, Prepared
 from deployer.targets.kubernetes.rendering import Rendering, image_in_use
 from deployer.targets.kubernetes.steady import Steady
@@ -136,7 +135,7 @@ class Bringing:
         live: Sequence[LiveObject],
     ) -> bool:
         """Write; a new predictor that the cluster refuses keeps back nothing but itself."""
-        running = {obj.predictor for obj in live if has_pods(obj)}
+        running = {obj.predictor for obj in live if obj.has_pods}
         new = {s.predictor.name for s in deployment.slots if not s.weight} - running
         rest = [decision for decision in chosen if _predictor(decision) not in new]
         written = bool(self._applier.carry_out(rest, owner, adopt=record.adopt))

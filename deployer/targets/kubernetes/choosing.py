@@ -65,8 +65,3 @@ def seen(own: Sequence[LiveObject], prepared: Prepared | None = None) -> Seen:
         services=[obj.object() for obj in own if obj.kind == SERVICE and not obj.deleting],
         prepared=prepared,
     )
-
-
-def has_pods(obj: LiveObject) -> bool:
-    """Whether we made it, and a predictor's pods are its own: made anew, it makes them anew."""
-    return obj.kind in (DEPLOYMENT, SELDON_DEPLOYMENT) and bool(obj.applied)

@@ -19,7 +19,7 @@ from deployer.specmodel import ServingSpec
 from deployer.state import Deployment, Predictor, Role
 from deployer.targets.kubernetes import crd, route, values
 from deployer.targets.kubernetes.kinds import DEPLOYMENT, SELDON_DEPLOYMENT
-from deployer.targets.kubernetes.ownership import Owner
+from deployer.targets.kubernetes.objects import Owner
 from deployer.targets.kubernetes.render import Charts, Manifest
 from deployer.targets.kubernetes.runtimes import RUNTIMES, runtime_of
 from deployer.versions import VersionId

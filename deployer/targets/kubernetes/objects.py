@@ -16,7 +16,7 @@ from typing import Any, Final, NamedTuple
 
 import orjson
 
-from deployer.targets.kubernetes.kinds import Kind
+from deployer.targets.kubernetes.kinds import DEPLOYMENT, SELDON_DEPLOYMENT, Kind
 
 PLATFORM: Final = "schnitzel.dev/platform"
 DEPLOYMENT_ID: Final = "schnitzel.dev/deployment"
@@ -44,6 +44,15 @@ class Key(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
+class Owner:
+    """Whose objects are. `uid` is the ModelDeployment's."""
+
+    platform: str
+    deployment: str
+    uid: str
+
+
+@dataclass(frozen=True, slots=True)
 class LiveObject:
     """An object as last seen. Two with the same fingerprint differ in nothing that can be set."""
 
@@ -64,6 +73,11 @@ class LiveObject:
     """Who holds fields of it, the status apart: "schnitzel/Apply", "kubectl-edit/Update"."""
     packed: bytes = field(repr=False, compare=False)
     template: bytes = field(repr=False, compare=False)
+
+    @property
+    def has_pods(self) -> bool:
+        """Whether we made it, and a predictor's pods are its own: made anew, it makes them anew."""
+        return self.kind in (DEPLOYMENT, SELDON_DEPLOYMENT) and bool(self.applied)
 
     def object(self) -> dict[str, Any]:
         """The whole object, without managedFields; a new dictionary at each call."""
@@ -117,6 +131,12 @@ class Packer:
             packed=packed,
             template=template,
         )
+
+
+def key_of(manifest: Mapping[str, Any]) -> Key:
+    """Which object a manifest is of."""
+    meta = manifest["metadata"]
+    return Key(manifest["kind"], meta.get("namespace", ""), meta["name"])
 
 
 def digest_of(manifest: Mapping[str, Any]) -> str:

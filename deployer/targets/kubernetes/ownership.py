@@ -15,16 +15,7 @@ from typing import Any
 from deployer.fields import Change
 from deployer.targets.kubernetes.diff import drift
 from deployer.targets.kubernetes.kinds import MODEL_DEPLOYMENT, POD, kind_of, rank
-from deployer.targets.kubernetes.objects import Key, LiveObject, digest_of
-
-
-@dataclass(frozen=True, slots=True)
-class Owner:
-    """Whose objects are. `uid` is the ModelDeployment's."""
-
-    platform: str
-    deployment: str
-    uid: str
+from deployer.targets.kubernetes.objects import Key, LiveObject, Owner, digest_of, key_of
 
 
 class Act(StrEnum):
@@ -65,12 +56,6 @@ class Decision:
     cause: Cause = Cause.NONE
     changes: tuple[Change, ...] = ()
     problem: str = ""
-
-
-def key_of(manifest: Mapping[str, Any]) -> Key:
-    """Which object a manifest is of."""
-    meta = manifest["metadata"]
-    return Key(manifest["kind"], meta.get("namespace", ""), meta["name"])
 
 
 def in_order(manifests: Iterable[Mapping[str, Any]]) -> list[Mapping[str, Any]]:

@@ -16,8 +16,8 @@ from deployer.state import Deployment, Predictor
 from deployer.targets.kubernetes import ownership
 from deployer.targets.kubernetes.apierrors import ApiError, Conflict, Unavailable
 from deployer.targets.kubernetes.apply import Applier
-from deployer.targets.kubernetes.objects import Key, LiveObject
-from deployer.targets.kubernetes.ownership import Cause, Decision, Owner
+from deployer.targets.kubernetes.objects import Key, LiveObject, Owner
+from deployer.targets.kubernetes.ownership import Cause, Decision
 from deployer.targets.kubernetes.preparation import Preparation
 from deployer.targets.kubernetes.rendering import UNBUILT, Rendering, image_in_use
 

@@ -12,8 +12,7 @@ from typing import Any, Final
 from deployer.state import Deployment, Predictor
 from deployer.targets.kubernetes.kinds import DEPLOYMENT, SELDON_DEPLOYMENT
 from deployer.targets.kubernetes.manifests import IMAGE, Manifests
-from deployer.targets.kubernetes.objects import Key, LiveObject, digest_of
-from deployer.targets.kubernetes.ownership import Owner, key_of
+from deployer.targets.kubernetes.objects import Key, LiveObject, Owner, digest_of, key_of
 from deployer.targets.kubernetes.runtimes import runtime_of
 
 UNBUILT: Final = "not-built-yet"

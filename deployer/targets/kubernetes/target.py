@@ -26,7 +26,7 @@ from deployer.targets.kubernetes.apierrors import Unavailable
 from deployer.targets.kubernetes.apply import Applier
 from deployer.targets.kubernetes.bringing import Bringing
 from deployer.targets.kubernetes.cache import Cache
-from deployer.targets.kubernetes.choosing import first_ready, has_pods, instance, known, made_of
+from deployer.targets.kubernetes.choosing import first_ready, instance, known, made_of
 from deployer.targets.kubernetes.clusterrecords import ClusterRecords
 from deployer.targets.kubernetes.connection import Client
 from deployer.targets.kubernetes.doors import Doors
@@ -36,8 +36,7 @@ from deployer.targets.kubernetes.gateway import Gateway
 from deployer.targets.kubernetes.imagestore import ImageStore
 from deployer.targets.kubernetes.kinds import DEPLOYMENT, HTTP_ROUTE, POD
 from deployer.targets.kubernetes.manifests import Manifests
-from deployer.targets.kubernetes.objects import LiveObject
-from deployer.targets.kubernetes.ownership import Owner
+from deployer.targets.kubernetes.objects import LiveObject, Owner
 from deployer.targets.kubernetes.preparation import Preparation
 from deployer.targets.kubernetes.previewing import Previewing
 from deployer.targets.kubernetes.rendering import Rendering
@@ -253,7 +252,7 @@ class KubernetesTarget:
             self._parts.preparation.forget(slot.predictor)
             self._bringing.forget(name)
             for obj in live:
-                if obj.predictor == name and has_pods(obj) and not obj.deleting:
+                if obj.predictor == name and obj.has_pods and not obj.deleting:
                     self._applier.delete(obj)
 
     def _ask(self, predictor: Predictor, live: Sequence[LiveObject]) -> None:

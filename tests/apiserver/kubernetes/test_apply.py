@@ -20,8 +20,8 @@ from deployer.targets.kubernetes.apply import Applier
 from deployer.targets.kubernetes.connection import Client, Object
 from deployer.targets.kubernetes.kinds import Kind, kind_of
 from deployer.targets.kubernetes.manifests import Manifests
-from deployer.targets.kubernetes.objects import LiveObject, Packer
-from deployer.targets.kubernetes.ownership import Act, Cause, Owner
+from deployer.targets.kubernetes.objects import LiveObject, Owner, Packer
+from deployer.targets.kubernetes.ownership import Act, Cause
 from deployer.targets.kubernetes.render import Charts
 from deployer.targets.kubernetes.steady import Steady
 

@@ -23,7 +23,7 @@ from deployer.targets.kubernetes.apierrors import Taken
 from deployer.targets.kubernetes.assembly import assemble
 from deployer.targets.kubernetes.kinds import MODEL_DEPLOYMENT
 from deployer.targets.kubernetes.manifests import Manifests
-from deployer.targets.kubernetes.ownership import Owner
+from deployer.targets.kubernetes.objects import Owner
 from deployer.targets.kubernetes.render import Charts
 
 

@@ -7,9 +7,9 @@ import pytest
 
 from deployer.environments import EnvironmentRequest
 from deployer.errors import UnsupportedDependencies
+from deployer.redact import redact
 from deployer.requirementlines import address, read
 from deployer.requirements import lacking
-from deployer.uvoutput import redact
 
 INDEX = "https://packages.example/simple"
 WHEEL = "pkg-0.1-py3-none-any.whl"

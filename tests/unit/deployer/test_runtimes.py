@@ -19,7 +19,7 @@ from deployer.state import Deployment, Phase, Predictor, Role, Slot
 from deployer.targets.kubernetes.connection import Client
 from deployer.targets.kubernetes.imagebuilds import ImageBuilds
 from deployer.targets.kubernetes.manifests import Manifests
-from deployer.targets.kubernetes.ownership import Owner
+from deployer.targets.kubernetes.objects import Owner
 from deployer.targets.kubernetes.preparation import Preparation
 from deployer.targets.kubernetes.render import Charts
 from deployer.targets.local import preparation as local

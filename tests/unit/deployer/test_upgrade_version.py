@@ -13,8 +13,7 @@ from deployer.specmodel import ServingSpec
 from deployer.state import Deployment, Predictor, Role, Slot
 from deployer.targets.kubernetes.kinds import kind_of
 from deployer.targets.kubernetes.manifests import Manifests
-from deployer.targets.kubernetes.objects import LiveObject, Packer
-from deployer.targets.kubernetes.ownership import Owner
+from deployer.targets.kubernetes.objects import LiveObject, Owner, Packer
 from deployer.targets.kubernetes.render import Charts
 from deployer.targets.kubernetes.rendering import Rendered, Rendering
 from deployer.targets.kubernetes.runtimes import RUNTIMES

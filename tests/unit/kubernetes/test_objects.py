@@ -9,15 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from deployer.targets.kubernetes import kinds
-from deployer.targets.kubernetes.objects import APPLIED, LiveObject, Packer, digest_of
-from deployer.targets.kubernetes.ownership import (
-    Act,
-    Cause,
-    Owner,
-    decide,
-    in_order,
-    to_prune,
-)
+from deployer.targets.kubernetes.objects import APPLIED, LiveObject, Owner, Packer, digest_of
+from deployer.targets.kubernetes.ownership import Act, Cause, decide, in_order, to_prune
 
 OWNER = Owner("platform-1", "angler-prod", "uid-of-owner")
 LABELS = {"schnitzel.dev/platform": "platform-1", "schnitzel.dev/deployment": "angler-prod"}
