@@ -35,23 +35,33 @@ from typing import Any
 import orjson
 
 from deployer import naming
-from deployer.clusters import Cluster
-from deployer.database import Database
-from deployer.desired import predictor_digest
-from deployer.records import Records
-from deployer.spec import Limits, resolve, spec_digest
-from deployer.state import Deployment, Description, Mark, Predictor, Record, Role, Slot, VersionId
-from deployer.targets.kubernetes import crd, kinds
-from deployer.targets.kubernetes.access import ClusterAccess, Session
-from deployer.targets.kubernetes.apply import Applier
-from deployer.targets.kubernetes.cache import Cache
-from deployer.targets.kubernetes.clusterrecords import ClusterRecords
-from deployer.targets.kubernetes.connection import Client, Object
-from deployer.targets.kubernetes.kinds import kind_of
-from deployer.targets.kubernetes.manifests import Manifests
-from deployer.targets.kubernetes.objects import APPLIED, Owner, digest_of
-from deployer.targets.kubernetes.render import Charts
-from deployer.targets.kubernetes.steady import Steady
+from deployer.config.clusters import Cluster
+from deployer.desired.promotions import predictor_digest
+from deployer.spec.resolve import Limits, resolve, spec_digest
+from deployer.state.deployment import (
+    Deployment,
+    Description,
+    Mark,
+    Predictor,
+    Record,
+    Role,
+    Slot,
+    VersionId,
+)
+from deployer.store.records import Records
+from deployer.store.sqlite import Database
+from deployer.targets.kubernetes.apply.applier import Applier
+from deployer.targets.kubernetes.apply.unchanged import Steady
+from deployer.targets.kubernetes.cache.cache import Cache
+from deployer.targets.kubernetes.cache.objects import APPLIED, Owner, digest_of
+from deployer.targets.kubernetes.client import kinds
+from deployer.targets.kubernetes.client.client import Client, Object
+from deployer.targets.kubernetes.client.kinds import kind_of
+from deployer.targets.kubernetes.client.session import ClusterAccess, Session
+from deployer.targets.kubernetes.records import crd
+from deployer.targets.kubernetes.records.records import ClusterRecords
+from deployer.targets.kubernetes.render.charts import Charts
+from deployer.targets.kubernetes.render.manifests import Manifests
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "k8s"))
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))

@@ -30,10 +30,10 @@ from typing import Any
 
 import httpx
 
-from deployer.targets.kubernetes import kinds
-from deployer.targets.kubernetes.access import ClusterAccess, Session
-from deployer.targets.kubernetes.apierrors import ApiError
-from deployer.targets.kubernetes.connection import Client
+from deployer.targets.kubernetes.client import kinds
+from deployer.targets.kubernetes.client.client import Client
+from deployer.targets.kubernetes.client.errors import ApiError
+from deployer.targets.kubernetes.client.session import ClusterAccess, Session
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
 

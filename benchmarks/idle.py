@@ -25,8 +25,8 @@ import psutil
 from support.models import log_models
 from support.platform.home import PlatformHome
 
-from deployer.registry import POLL_ROWS, Registry
-from deployer.rest import API, Rest
+from deployer.registry.client import API, Rest
+from deployer.registry.snapshot import POLL_ROWS, Registry
 
 SERVED = ("one", "two", "three")
 ROUNDS = 30

@@ -3,7 +3,7 @@
 import argparse
 import sys
 
-from deployer import schemas, settings
+from deployer.config import json_schema, settings
 from deployer.errors import SchnitzelError
 
 
@@ -15,10 +15,10 @@ def main(arguments: list[str] | None = None) -> int:
     show.add_argument("--json", action="store_true", help="as one JSON object")
     commands.add_parser("run", help="compare and deploy until told to stop")
     schema = commands.add_parser("schema", help="print a JSON Schema")
-    schema.add_argument("name", choices=sorted(schemas.SCHEMAS))
+    schema.add_argument("name", choices=sorted(json_schema.SCHEMAS))
     chosen = parser.parse_args(arguments)
     if chosen.command == "schema":
-        sys.stdout.write(schemas.render(chosen.name))
+        sys.stdout.write(json_schema.render(chosen.name))
         return 0
     if chosen.command == "settings":
         return settings.main_settings(as_json=chosen.json)

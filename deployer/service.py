@@ -16,13 +16,15 @@ from typing import TYPE_CHECKING
 
 import uvicorn
 
-from deployer import api, standby, webhooks
-from deployer.controller import Controller
+from deployer.api import app as api
+from deployer.api import standby
+from deployer.config.secret_refs import resolve_secret
+from deployer.config.settings import Settings
+from deployer.controller.controller import Controller
+from deployer.controller.metrics import Metrics
 from deployer.errors import SchnitzelError, SettingsInvalid
-from deployer.metrics import Metrics
-from deployer.secretrefs import resolve_secret
-from deployer.settings import Settings
-from deployer.watch import Watch
+from deployer.registry import webhooks
+from deployer.registry.watch import Watch
 from deployer.wiring import Wiring, wire
 from stack.files import write_private
 from stack.paths import Layout

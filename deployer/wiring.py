@@ -8,28 +8,28 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from deployer import desired
-from deployer.artifacts import Artifacts
-from deployer.database import Database, Transactions
-from deployer.environments import Environments
+from deployer.artifacts.cache import Artifacts
+from deployer.config.secret_refs import credentials, resolve_secret
+from deployer.config.settings import Settings
+from deployer.controller.context import World
+from deployer.desired import promotions
 from deployer.errors import FormatUnknown
-from deployer.history import History
-from deployer.marker import Marker
-from deployer.mirror import Mirror
-from deployer.promoters import Promoters
-from deployer.reading import Reading
-from deployer.records import Records
-from deployer.recordstores import RecordStores
-from deployer.registry import Registry
-from deployer.rest import Rest
-from deployer.secretrefs import credentials, resolve_secret
-from deployer.settings import Settings
+from deployer.python_env.cache import Environments
+from deployer.registry.client import Rest
+from deployer.registry.describe import Reading
+from deployer.registry.identity import Marker
+from deployer.registry.promoters import Promoters
+from deployer.registry.snapshot import Registry
+from deployer.registry.tags import Mirror
+from deployer.store.history import History
+from deployer.store.records import Records
+from deployer.store.router import RecordStores
+from deployer.store.sqlite import Database, Transactions
 from deployer.targets.base import Target
-from deployer.world import World
 from stack.paths import Layout
 
 if TYPE_CHECKING:
-    from deployer.targets.kubernetes.assembly import Assembled
+    from deployer.targets.kubernetes.wiring import Assembled
 
 LOOPBACK = "127.0.0.1"
 
@@ -71,7 +71,7 @@ def wire(settings: Settings, layout: Layout, changed: Callable[[str], None]) -> 
     clusters = {}
     names = {e.cluster for e in settings.environments.values() if e.cluster}
     if names:
-        from deployer.targets.kubernetes.assembly import assemble  # noqa: PLC0415 - only with one
+        from deployer.targets.kubernetes.wiring import assemble  # noqa: PLC0415 - only with one
 
         for name in sorted(names):
             clusters[name] = assemble(
@@ -86,7 +86,7 @@ def wire(settings: Settings, layout: Layout, changed: Callable[[str], None]) -> 
     marker = Marker(rest, kept, settings.platform_id)
     selectors = {name: settings.selector(name) for name in settings.environments}
     registry = Registry(
-        rest, marker.check, lambda listed: desired.doubted(records.all(), listed, selectors)
+        rest, marker.check, lambda listed: promotions.doubted(records.all(), listed, selectors)
     )
     targets: dict[str, Target] = {name: made.target for name, made in on_cluster.items()}
     local = [name for name in settings.environments if name not in on_cluster]
@@ -130,7 +130,7 @@ def _local(settings: Settings, layout: Layout, artifacts: Artifacts) -> Target:
 def _database(settings: Settings, layout: Layout) -> Transactions:
     if settings.deployer.database_ref is None:
         return Database(layout.deployer_database)
-    from deployer.postgres import PostgresDatabase  # noqa: PLC0415 - an extra of its own
+    from deployer.store.postgres import PostgresDatabase  # noqa: PLC0415 - an extra of its own
 
     return PostgresDatabase(resolve_secret(settings.deployer.database_ref))
 

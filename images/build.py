@@ -27,7 +27,8 @@ IMAGES = {
     "environment-builder": (
         "deployer/__init__.py",
         "deployer/redact.py",
-        "deployer/uvoutput.py",
+        "deployer/python_env/__init__.py",
+        "deployer/python_env/uv_output.py",
         "images/environment-builder",
         "requirements/deployer.txt",
     ),

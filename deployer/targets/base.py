@@ -10,10 +10,10 @@ from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
-from deployer.collecting import Inventory, Needs
-from deployer.rendered import Node, Preview
-from deployer.state import Deployment, Observed
-from deployer.status import Status
+from deployer.plan.preview import Node, Preview
+from deployer.python_env.retention import Inventory, Needs
+from deployer.state.deployment import Deployment, Observed
+from deployer.status.verdict import Status
 
 
 @dataclass(frozen=True, slots=True)

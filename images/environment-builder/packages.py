@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 from failures import Failed
 
-from deployer import uvoutput
+from deployer.python_env import uv_output
 from deployer.redact import redact
 
 if TYPE_CHECKING:
@@ -107,7 +107,7 @@ class Packages:
 
 def failure(output: str, requirements: Sequence[str], *, wheels_only: bool) -> Failed:
     """Return why uv failed."""
-    why = uvoutput.explain(output, requirements)
+    why = uv_output.explain(output, requirements)
     blamed = f" ({why.requirement})" if why.requirement else ""
     if wheels_only and re.search(r"ha(?:s|ve) no usable wheels", why.sentence):
         return Failed(

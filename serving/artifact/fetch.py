@@ -76,7 +76,7 @@ def _look_for_saved_model(folder: Path, name: str) -> None:
 def digest_of(folder: Path) -> str:
     """Return SHA-256, in hex, over the sorted relative paths and contents of a folder's files.
 
-    The Deployer computes the same where it has the files itself (`deployer.artifacts.digest_of`).
+    The Deployer computes the same of files that it has itself (`deployer.artifacts.cache`).
     """
 
     def content(path: Path) -> str:

@@ -16,7 +16,7 @@ from typing import Any
 import psycopg
 from psycopg import sql
 
-from deployer.secretrefs import resolve_secret
+from deployer.config.secret_refs import resolve_secret
 from support.canaries import FETCH, INDEX, STORE, Canaries
 from support.systems.cluster import Cluster
 from support.systems.mlflow import MlflowServer

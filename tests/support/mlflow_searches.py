@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from deployer.errors import NotFound
-from deployer.registry import Registry
-from deployer.rest import Rest
+from deployer.registry.client import Rest
+from deployer.registry.snapshot import Registry
 
 START = 1_000_000
 """The first moment, in milliseconds."""

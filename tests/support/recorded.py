@@ -13,10 +13,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from deployer.database import Database
-from deployer.history import Event, History
-from deployer.records import Records
-from deployer.state import (
+from deployer.state.deployment import (
     Absence,
     Candidate,
     Description,
@@ -28,8 +25,11 @@ from deployer.state import (
     Record,
     Role,
 )
-from deployer.targets.kubernetes import crd
-from deployer.versions import VersionId
+from deployer.state.registry import VersionId
+from deployer.store.history import Event, History
+from deployer.store.records import Records
+from deployer.store.sqlite import Database
+from deployer.targets.kubernetes.records import crd
 from support.world import served
 
 FOLDER = Path(__file__).parents[1] / "unit" / "deployer" / "recorded"

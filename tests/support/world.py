@@ -9,10 +9,12 @@ from __future__ import annotations
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 
-from deployer import desired, plan, rollout
+from deployer.desired import promotions
 from deployer.errors import TargetUnavailable
-from deployer.spec import Limits
-from deployer.state import (
+from deployer.plan import plan
+from deployer.rollout import advance
+from deployer.spec.resolve import Limits
+from deployer.state.deployment import (
     Deployment,
     Description,
     ExampleState,
@@ -25,7 +27,13 @@ from deployer.state import (
     Record,
     Wanted,
 )
-from deployer.versions import ModelVersion, RegisteredModel, RegistrySnapshot, Selector, VersionId
+from deployer.state.registry import (
+    ModelVersion,
+    RegisteredModel,
+    RegistrySnapshot,
+    Selector,
+    VersionId,
+)
 
 MODEL, ENVIRONMENT = "angler", "prod"
 SELECTOR = Selector("Production", "champion")
@@ -140,7 +148,7 @@ class World:
         }
         return Observed(seen, self.now, self.gateway_error)
 
-    def pass_once(self, crash: str = "") -> rollout.Step:
+    def pass_once(self, crash: str = "") -> advance.Step:
         """Decide and act. `crash` stops it before the record is saved, or before it acts.
 
         Raises:
@@ -151,14 +159,14 @@ class World:
         if self.snapshot:
             live = max(observed.predictors.values(), key=lambda p: p.live_weight, default=None)
             serving = live.predictor.version if live and live.live_weight else None
-            record = desired.see(record, self.snapshot, SELECTOR, self.now, serving)
-        mark = desired.winner(record.marks)
+            record = promotions.see(record, self.snapshot, SELECTOR, self.now, serving)
+        mark = promotions.winner(record.marks)
         if mark and mark.version.key not in record.descriptions:
             described = {mark.version.key: Description("source", self.serving_file)}
             record = replace(record, descriptions={**record.descriptions, **described})
         layers = [("defaults", {}), ("overlay", self.overlay)]
-        self.wanted = desired.want(record, layers, Limits(), POLICY, self.now)
-        step = rollout.advance(self.wanted, observed, record, POLICY, self.now)
+        self.wanted = promotions.want(record, layers, Limits(), POLICY, self.now)
+        step = advance.advance(self.wanted, observed, record, POLICY, self.now)
         goal = plan.goal(self.wanted, observed, step.deployment, step.record, step.waiting)
         self.todo = plan.make(observed, goal, retiring=False)
         if crash == "before saving":

@@ -17,9 +17,9 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any, Final
 
-from deployer.targets.kubernetes.apierrors import ApiError, Exists, Unavailable
-from deployer.targets.kubernetes.connection import Client, Object
-from deployer.targets.kubernetes.kinds import LEASE
+from deployer.targets.kubernetes.client.client import Client, Object
+from deployer.targets.kubernetes.client.errors import ApiError, Exists, Unavailable
+from deployer.targets.kubernetes.client.kinds import LEASE
 
 log = logging.getLogger(__name__)
 

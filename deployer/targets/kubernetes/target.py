@@ -11,36 +11,45 @@ from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
-from deployer import example
-from deployer.background import Job
-from deployer.collecting import Inventory, Needs
+from deployer.analysis import example
+from deployer.analysis.probes import Examples
+from deployer.background.jobs import Job
+from deployer.config.settings import Settings
 from deployer.errors import GatewayUnavailable, TargetUnavailable
-from deployer.rendered import Node, Preview
-from deployer.settings import Settings
-from deployer.state import Deployment, Observed, ObservedPredictor, Phase, Predictor, Record
-from deployer.status import Status
+from deployer.plan.preview import Node, Preview
+from deployer.python_env.retention import Inventory, Needs
+from deployer.state.deployment import (
+    Deployment,
+    Observed,
+    ObservedPredictor,
+    Phase,
+    Predictor,
+    Record,
+)
+from deployer.status.verdict import Status
 from deployer.targets.base import Finding, Page
-from deployer.targets.examples import Examples
-from deployer.targets.kubernetes import choosing, observation, podlogs, tree
-from deployer.targets.kubernetes.apierrors import Unavailable
-from deployer.targets.kubernetes.apply import Applier
-from deployer.targets.kubernetes.bringing import Bringing
-from deployer.targets.kubernetes.cache import Cache
-from deployer.targets.kubernetes.choosing import first_ready, instance, known, made_of
-from deployer.targets.kubernetes.clusterrecords import ClusterRecords
-from deployer.targets.kubernetes.connection import Client
-from deployer.targets.kubernetes.doors import Doors
-from deployer.targets.kubernetes.drifting import Drifting
-from deployer.targets.kubernetes.evidence import Evidence, Witness
-from deployer.targets.kubernetes.gateway import Gateway
-from deployer.targets.kubernetes.imagestore import ImageStore
-from deployer.targets.kubernetes.kinds import DEPLOYMENT, HTTP_ROUTE, POD
-from deployer.targets.kubernetes.manifests import Manifests
-from deployer.targets.kubernetes.objects import LiveObject, Owner
-from deployer.targets.kubernetes.preparation import Preparation
-from deployer.targets.kubernetes.previewing import Previewing
-from deployer.targets.kubernetes.rendering import Rendering
-from deployer.targets.kubernetes.steady import Steady
+from deployer.targets.kubernetes.apply.applier import Applier
+from deployer.targets.kubernetes.apply.deployment import Bringing
+from deployer.targets.kubernetes.apply.drift import Drifting
+from deployer.targets.kubernetes.apply.preview import Previewing
+from deployer.targets.kubernetes.apply.unchanged import Steady
+from deployer.targets.kubernetes.cache.cache import Cache
+from deployer.targets.kubernetes.cache.objects import LiveObject, Owner
+from deployer.targets.kubernetes.client.client import Client
+from deployer.targets.kubernetes.client.errors import Unavailable
+from deployer.targets.kubernetes.client.kinds import DEPLOYMENT, HTTP_ROUTE, POD
+from deployer.targets.kubernetes.client.pod_http import Doors
+from deployer.targets.kubernetes.images.inventory import ImageStore
+from deployer.targets.kubernetes.images.preparation import Preparation
+from deployer.targets.kubernetes.observe import logs as podlogs
+from deployer.targets.kubernetes.observe import predictor as observation
+from deployer.targets.kubernetes.observe import select, tree
+from deployer.targets.kubernetes.observe.diagnostics import Evidence, Witness
+from deployer.targets.kubernetes.observe.gateway import Gateway
+from deployer.targets.kubernetes.observe.select import first_ready, instance, known, made_of
+from deployer.targets.kubernetes.records.records import ClusterRecords
+from deployer.targets.kubernetes.render.deployment import Rendering
+from deployer.targets.kubernetes.render.manifests import Manifests
 
 
 @dataclass(frozen=True, slots=True)
@@ -233,7 +242,7 @@ class KubernetesTarget:
     ) -> ObservedPredictor:
         own = [obj for obj in live if obj.predictor == predictor.name]
         refused = self._bringing.refused(predictor.name)
-        seen = choosing.seen(own, refused or self._parts.preparation.seen(predictor.name))
+        seen = select.seen(own, refused or self._parts.preparation.seen(predictor.name))
         pods = seen.pods
         verdict = self._examples.verdict(predictor.name, instance(pods))
         judged = observation.observe(predictor, seen, now, weight=weight, example=verdict)

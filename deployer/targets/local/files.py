@@ -18,7 +18,7 @@ from typing import Any, Protocol
 
 from pydantic import TypeAdapter, ValidationError
 
-from deployer.state import Predictor
+from deployer.state.deployment import Predictor
 from deployer.targets.base import Page
 from deployer.targets.local.gateway import LOOPBACK, write_atomically
 

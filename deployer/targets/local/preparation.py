@@ -7,13 +7,13 @@ from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from pathlib import Path
 
-from deployer.artifacts import Artifacts, ArtifactState
-from deployer.environments import EnvironmentRequest, Environments
+from deployer.artifacts.cache import Artifacts, ArtifactState
+from deployer.artifacts.metadata import SmallFiles
 from deployer.errors import RuntimeUnavailable, VersionFailure
-from deployer.smallfiles import SmallFiles
-from deployer.specruntimes import runtime_name
-from deployer.state import Phase, Predictor
-from deployer.targets.preparing import Preparing, Progress
+from deployer.python_env.cache import EnvironmentRequest, Environments
+from deployer.spec.runtimes import runtime_name
+from deployer.state.deployment import Phase, Predictor
+from deployer.targets.preparation import Preparing, Progress
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,20 +16,21 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from deployer import example
-from deployer.background import each
-from deployer.collecting import Inventory, Needs
+from deployer.analysis import example
+from deployer.analysis.probes import Examples
+from deployer.background.jobs import each
 from deployer.errors import GatewayUnavailable, TargetUnavailable
-from deployer.rendered import Node, Preview
-from deployer.state import Deployment, Observed, ObservedPredictor, Phase, Predictor
-from deployer.status import Status
+from deployer.plan.preview import Node, Preview
+from deployer.python_env.retention import Inventory, Needs
+from deployer.state.deployment import Deployment, Observed, ObservedPredictor, Phase, Predictor
+from deployer.status.verdict import Status
 from deployer.targets.base import Finding, Page
-from deployer.targets.examples import Examples
-from deployer.targets.local import logs, showing
-from deployer.targets.local.environmentstore import EnvironmentStore
+from deployer.targets.local import logs
+from deployer.targets.local import preview as showing
+from deployer.targets.local.environments import EnvironmentStore
 from deployer.targets.local.files import Definition, PredictorFiles, replicas
 from deployer.targets.local.gateway import LOOPBACK, Gateway
-from deployer.targets.local.observation import complete, observe_server, together
+from deployer.targets.local.observe import complete, observe_server, together
 from deployer.targets.local.preparation import Preparation
 from stack.errors import StackError
 from stack.supervisor import SERVING, Process, Program, Supervisor

@@ -5,7 +5,7 @@ import subprocess
 
 import pytest
 
-from deployer.targets.kubernetes.render import RenderError
+from deployer.targets.kubernetes.render.charts import RenderError
 
 SCALING = {"minReplicas": 2, "maxReplicas": 3, "targetCPUUtilizationPercentage": 70}
 

@@ -10,20 +10,26 @@ import pytest
 from support.faults.api_proxy import ApiProxy
 from support.systems.cluster import Cluster
 
-from deployer.clusters import Cluster as ClusterSettings
-from deployer.spec import resolve
-from deployer.speclimits import LocalLimits
-from deployer.state import Deployment, Predictor, Role, Slot, VersionId
-from deployer.targets.kubernetes import kinds
-from deployer.targets.kubernetes.apierrors import ApiError, Conflict, Immutable, Taken, Unavailable
-from deployer.targets.kubernetes.apply import Applier
-from deployer.targets.kubernetes.connection import Client, Object
-from deployer.targets.kubernetes.kinds import Kind, kind_of
-from deployer.targets.kubernetes.manifests import Manifests
-from deployer.targets.kubernetes.objects import LiveObject, Owner, Packer
-from deployer.targets.kubernetes.ownership import Act, Cause
-from deployer.targets.kubernetes.render import Charts
-from deployer.targets.kubernetes.steady import Steady
+from deployer.config.clusters import Cluster as ClusterSettings
+from deployer.spec.limits import LocalLimits
+from deployer.spec.resolve import resolve
+from deployer.state.deployment import Deployment, Predictor, Role, Slot, VersionId
+from deployer.targets.kubernetes.apply.applier import Applier
+from deployer.targets.kubernetes.apply.decide import Act, Cause
+from deployer.targets.kubernetes.apply.unchanged import Steady
+from deployer.targets.kubernetes.cache.objects import LiveObject, Owner, Packer
+from deployer.targets.kubernetes.client import kinds
+from deployer.targets.kubernetes.client.client import Client, Object
+from deployer.targets.kubernetes.client.errors import (
+    ApiError,
+    Conflict,
+    Immutable,
+    Taken,
+    Unavailable,
+)
+from deployer.targets.kubernetes.client.kinds import Kind, kind_of
+from deployer.targets.kubernetes.render.charts import Charts
+from deployer.targets.kubernetes.render.manifests import Manifests
 
 PLATFORM = "platform-1"
 LABELS = {"schnitzel.dev/platform": PLATFORM, "schnitzel.dev/deployment": "angler-prod"}

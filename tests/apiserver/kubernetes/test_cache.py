@@ -10,12 +10,12 @@ from support.faults.api_proxy import ApiProxy, drop, status
 from support.run.ports import free_port
 from support.run.wait import wait_for
 
-from deployer.targets.kubernetes import kinds
-from deployer.targets.kubernetes.access import ClusterAccess, Session
-from deployer.targets.kubernetes.apierrors import Missing, Unavailable
-from deployer.targets.kubernetes.cache import Cache
-from deployer.targets.kubernetes.connection import Client
-from deployer.targets.kubernetes.objects import LiveObject
+from deployer.targets.kubernetes.cache.cache import Cache
+from deployer.targets.kubernetes.cache.objects import LiveObject
+from deployer.targets.kubernetes.client import kinds
+from deployer.targets.kubernetes.client.client import Client
+from deployer.targets.kubernetes.client.errors import Missing, Unavailable
+from deployer.targets.kubernetes.client.session import ClusterAccess, Session
 
 KINDS = (kinds.CONFIG_MAP, kinds.MODEL_DEPLOYMENT)
 
@@ -224,7 +224,7 @@ class TestOnACluster:
     def test_a_listing_that_fails_between_its_pages_begins_anew(
         self, proxy: ApiProxy, proxied: Client, client: Client, namespace, listen, monkeypatch
     ):
-        monkeypatch.setattr("deployer.targets.kubernetes.connection.PAGE", 2)
+        monkeypatch.setattr("deployer.targets.kubernetes.client.client.PAGE", 2)
         for number in range(5):
             client.create(config_map(namespace, f"m{number}"))
         proxy.once(status(410, "Expired", "the continue token is too old"), path="continue=")
@@ -241,7 +241,7 @@ class TestOnACluster:
         seen.cache.start()
         assert seen.cache.wait(30)
         seen.names()
-        monkeypatch.setattr("deployer.targets.kubernetes.cache.STALE_SECONDS", 0.0)
+        monkeypatch.setattr("deployer.targets.kubernetes.cache.cache.STALE_SECONDS", 0.0)
         with pytest.raises(Unavailable, match="said nothing"):
             seen.names()
 

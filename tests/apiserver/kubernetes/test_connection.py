@@ -19,9 +19,9 @@ from support.run.wait import wait_for
 from support.systems.cluster import Cluster
 
 from deployer.errors import SettingsInvalid, TargetUnavailable
-from deployer.targets.kubernetes import kinds
-from deployer.targets.kubernetes.access import ClusterAccess, Session
-from deployer.targets.kubernetes.apierrors import (
+from deployer.targets.kubernetes.client import kinds
+from deployer.targets.kubernetes.client.client import Client
+from deployer.targets.kubernetes.client.errors import (
     AdmissionRefused,
     Conflict,
     Exists,
@@ -33,7 +33,7 @@ from deployer.targets.kubernetes.apierrors import (
     Unauthenticated,
     Unavailable,
 )
-from deployer.targets.kubernetes.connection import Client
+from deployer.targets.kubernetes.client.session import ClusterAccess, Session
 
 
 def config_map(namespace: str, name: str = "one", **data: str) -> dict:
@@ -112,7 +112,7 @@ class TestVerbs:
             client.get(kinds.CONFIG_MAP, namespace, "one")
 
     def test_a_listing_goes_over_pages(self, client, namespace, monkeypatch):
-        monkeypatch.setattr("deployer.targets.kubernetes.connection.PAGE", 3)
+        monkeypatch.setattr("deployer.targets.kubernetes.client.client.PAGE", 3)
         for number in range(7):
             client.create(config_map(namespace, f"m{number}"))
         pages = list(client.pages(kinds.CONFIG_MAP, namespace, labels="app=test"))

@@ -12,10 +12,8 @@ from support.faults.api_proxy import ApiProxy, lose
 from support.run.wait import wait_for
 from support.world import served
 
-from deployer.database import Database
 from deployer.errors import DeletedByHand
-from deployer.records import Records
-from deployer.state import (
+from deployer.state.deployment import (
     Absence,
     Candidate,
     Draining,
@@ -28,13 +26,16 @@ from deployer.state import (
     VersionId,
     Wanted,
 )
-from deployer.status import State, Status, Verdict
-from deployer.targets.kubernetes import crd, kinds
-from deployer.targets.kubernetes.apierrors import Conflict, Taken, Unavailable
-from deployer.targets.kubernetes.cache import Cache
-from deployer.targets.kubernetes.clusterrecords import ClusterRecords
-from deployer.targets.kubernetes.connection import Client
-from deployer.targets.kubernetes.roster import Roster
+from deployer.status.verdict import State, Status, Verdict
+from deployer.store.records import Records
+from deployer.store.sqlite import Database
+from deployer.targets.kubernetes.cache.cache import Cache
+from deployer.targets.kubernetes.client import kinds
+from deployer.targets.kubernetes.client.client import Client
+from deployer.targets.kubernetes.client.errors import Conflict, Taken, Unavailable
+from deployer.targets.kubernetes.records import crd
+from deployer.targets.kubernetes.records.deletions import Roster
+from deployer.targets.kubernetes.records.records import ClusterRecords
 
 KINDS = (kinds.MODEL_DEPLOYMENT,)
 

@@ -14,8 +14,9 @@ from support.run.process import Running
 from support.run.wait import wait_for
 from support.systems.cluster import Cluster
 
-from deployer.targets.kubernetes import kinds, lease
-from deployer.targets.kubernetes.connection import Client
+from deployer.targets.kubernetes import lease
+from deployer.targets.kubernetes.client import kinds
+from deployer.targets.kubernetes.client.client import Client
 from deployer.targets.kubernetes.lease import Lease, LeaseNotHeld
 
 ROOT = Path(__file__).parents[3]

@@ -13,18 +13,18 @@ from support.kubernetes.stage import ID, MODEL, NAME, PLATFORM, Stage, staged
 from support.run.wait import wait_for
 from support.systems.cluster import Cluster
 
-from deployer.artifacts import Artifacts
-from deployer.database import Database
-from deployer.masking import MASK
-from deployer.records import Records
-from deployer.rendered import Act, ObjectChange
-from deployer.state import Record
-from deployer.targets.kubernetes.apierrors import Taken
-from deployer.targets.kubernetes.assembly import assemble
-from deployer.targets.kubernetes.kinds import MODEL_DEPLOYMENT
-from deployer.targets.kubernetes.manifests import Manifests
-from deployer.targets.kubernetes.objects import Owner
-from deployer.targets.kubernetes.render import Charts
+from deployer.artifacts.cache import Artifacts
+from deployer.plan.preview import Act, ObjectChange
+from deployer.plan.redact import MASK
+from deployer.state.deployment import Record
+from deployer.store.records import Records
+from deployer.store.sqlite import Database
+from deployer.targets.kubernetes.cache.objects import Owner
+from deployer.targets.kubernetes.client.errors import Taken
+from deployer.targets.kubernetes.client.kinds import MODEL_DEPLOYMENT
+from deployer.targets.kubernetes.render.charts import Charts
+from deployer.targets.kubernetes.render.manifests import Manifests
+from deployer.targets.kubernetes.wiring import assemble
 
 
 @pytest.fixture

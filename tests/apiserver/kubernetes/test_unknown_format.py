@@ -12,7 +12,7 @@ from support.run.ports import free_port
 from support.run.process import Running
 from support.systems.cluster import Cluster
 
-from deployer.targets.kubernetes import crd
+from deployer.targets.kubernetes.records import crd
 from stack import credentials
 from stack.paths import Layout
 

@@ -13,8 +13,8 @@ from standins.seldon import objects, rules
 from standins.seldon.servers import configured
 from support import ROOT
 
-from deployer.state import Phase
-from deployer.targets.kubernetes.render import Charts
+from deployer.state.deployment import Phase
+from deployer.targets.kubernetes.render.charts import Charts
 
 CASES = sorted(path.stem for path in (ROOT / "tests/unit/helm/values/seldon").glob("*.yaml"))
 OURS = {"image": "localhost/server", "defaultImageVersion": "1"}

@@ -6,9 +6,9 @@ import pytest
 from standins.seldon import webhook
 from support.systems.seldon import PREFIX, namespace, standing_in
 
-from deployer.targets.kubernetes.access import ClusterAccess, Session
-from deployer.targets.kubernetes.apierrors import AdmissionRefused
-from deployer.targets.kubernetes.connection import Client
+from deployer.targets.kubernetes.client.client import Client
+from deployer.targets.kubernetes.client.errors import AdmissionRefused
+from deployer.targets.kubernetes.client.session import ClusterAccess, Session
 
 DRY = ("apply", "--server-side", "--dry-run=server", "--field-manager=tests", "-f", "-")
 MISSING = "Can't find container for Predictive Unit"

@@ -14,8 +14,8 @@ import yaml
 from support.platform.home import QUICK, PlatformHome
 
 from contract.places.base import POLICY, RECORD, REGISTRY, Place, Thing
-from deployer.database import Database
-from deployer.records import Records
+from deployer.store.records import Records
+from deployer.store.sqlite import Database
 from stack.processes import entry
 from stack.supervisor import SERVING, Supervisor, SupervisorUnavailable
 

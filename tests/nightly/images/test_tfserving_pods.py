@@ -21,7 +21,7 @@ from support.systems.cluster import Cluster
 from support.systems.images import built
 from support.systems.tfserving_image import standin_image
 
-from deployer.targets.kubernetes.render import Charts
+from deployer.targets.kubernetes.render.charts import Charts
 
 pytestmark = pytest.mark.timeout(1800)
 

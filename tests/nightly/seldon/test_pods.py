@@ -17,8 +17,8 @@ from support.systems.environment_builder import sklearn_image
 from support.systems.images import as_pushed, built
 from support.systems.mlflow import API
 
-from deployer.state import Phase
-from deployer.targets.kubernetes.render import Charts
+from deployer.state.deployment import Phase
+from deployer.targets.kubernetes.render.charts import Charts
 
 pytestmark = pytest.mark.timeout(1800)
 

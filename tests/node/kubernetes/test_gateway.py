@@ -12,10 +12,10 @@ from support.run.wait import wait_for
 from support.systems.cluster import cluster
 
 from deployer.errors import GatewayUnavailable
-from deployer.state import Deployment, Predictor, Role, Slot, VersionId
-from deployer.targets.kubernetes import route
-from deployer.targets.kubernetes.gateway import Gateway
-from deployer.targets.kubernetes.route import Labels, Parent
+from deployer.state.deployment import Deployment, Predictor, Role, Slot, VersionId
+from deployer.targets.kubernetes.observe.gateway import Gateway
+from deployer.targets.kubernetes.render import route
+from deployer.targets.kubernetes.render.route import Labels, Parent
 
 ID = "angler-prod"
 

@@ -20,18 +20,18 @@ from support.systems.images import as_pushed, built
 from support.systems.mlflow import API
 from support.systems.package_index import wheel
 
-from deployer.artifacts import Artifacts
-from deployer.collecting import Need, Needs, Removed
-from deployer.requirements import EnvironmentRequest, Wheel
-from deployer.smallfiles import SmallFiles
-from deployer.targets.kubernetes import buildplace
-from deployer.targets.kubernetes.buildplace import BuildPlace
-from deployer.targets.kubernetes.cache import Cache
-from deployer.targets.kubernetes.connection import Client
-from deployer.targets.kubernetes.imagebuilds import BuiltImage, ImageBuilds
-from deployer.targets.kubernetes.imagestore import ImageStore
-from deployer.targets.kubernetes.kinds import CONFIG_MAP
-from deployer.versions import VersionId
+from deployer.artifacts.cache import Artifacts
+from deployer.artifacts.metadata import SmallFiles
+from deployer.artifacts.requirements import EnvironmentRequest, Wheel
+from deployer.python_env.retention import Need, Needs, Removed
+from deployer.state.registry import VersionId
+from deployer.targets.kubernetes.cache.cache import Cache
+from deployer.targets.kubernetes.client.client import Client
+from deployer.targets.kubernetes.client.kinds import CONFIG_MAP
+from deployer.targets.kubernetes.images import site
+from deployer.targets.kubernetes.images.builds import BuiltImage, ImageBuilds
+from deployer.targets.kubernetes.images.inventory import ImageStore
+from deployer.targets.kubernetes.images.site import BuildPlace
 
 pytestmark = pytest.mark.timeout(1800)
 
@@ -200,7 +200,7 @@ def test_an_unused_image_goes_and_what_anybody_uses_stays(real, namespace, platf
     again = ours.build(UNUSED)  # whoever needs it after all gets the same packages
     assert again == unused
     assert there(real, again.image)
-    key = buildplace.image_key(UNUSED, ours.place)
+    key = site.image_key(UNUSED, ours.place)
     assert ours.builds.claim([key], ours.clock()) == {key}
     assert "is being removed" in ours.builds.ensure(UNUSED).message
     ours.builds.release([key])
@@ -250,30 +250,30 @@ def test_what_runs_is_noted_as_used(real, namespace, platform):
     ours.store.note_uses()
     (after,) = ours.store.inventory(Needs()).built
     assert after.used_at - before.used_at > 29 * DAY
-    known = ours.client.list(CONFIG_MAP, namespace, labels=buildplace.REQUIREMENTS)
+    known = ours.client.list(CONFIG_MAP, namespace, labels=site.REQUIREMENTS)
     version = known[0]["metadata"]["resourceVersion"]
     ours.store.note_uses()  # once a day is enough
-    known = ours.client.list(CONFIG_MAP, namespace, labels=buildplace.REQUIREMENTS)
+    known = ours.client.list(CONFIG_MAP, namespace, labels=site.REQUIREMENTS)
     assert known[0]["metadata"]["resourceVersion"] == version
 
 
 def test_a_removal_that_nobody_finished_is_waited_for_and_built_after(real, namespace, platform):
     ours = platform()
     before = ours.build(USED)
-    name = buildplace.object_name(buildplace.image_key(USED, ours.place))
+    name = site.object_name(site.image_key(USED, ours.place))
     real.apply(job("collect-begun", "sleep 600"), namespace=namespace)
-    note = f"{buildplace.REMOVAL}=collect-begun"
+    note = f"{site.REMOVAL}=collect-begun"
     real.kubectl("annotate", "configmap", name, note, "-n", namespace)
     ours.builds.close()
     ours.builds = ImageBuilds(ours.client, ours.place, 1)  # another Deployer took over
     uid = real.get("configmap", name, "-n", namespace)["metadata"]["uid"]
     assert ours.builds.ensure(USED).phase == "building"
-    assert ours.builds.building(buildplace.image_key(USED, ours.place))
+    assert ours.builds.building(site.image_key(USED, ours.place))
     real.kubectl("delete", "job", "collect-begun", "-n", namespace)
     assert ours.build(USED) == before
     found = real.get("configmap", name, "-n", namespace)
     assert found["metadata"]["uid"] != uid
-    assert buildplace.removal_of(found) == ""
+    assert site.removal_of(found) == ""
     assert json.loads(found["data"]["request.json"])["lock"]
 
 

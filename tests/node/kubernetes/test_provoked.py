@@ -18,7 +18,7 @@ from support.kubernetes.provoked import Place, trimmed
 from support.run.wait import wait_for
 from support.systems.cluster import cluster
 
-from deployer.state import ObservedPredictor, Phase
+from deployer.state.deployment import ObservedPredictor, Phase
 
 Make = Callable[..., Place]
 

@@ -11,9 +11,9 @@ from support import ROOT
 from support.load import Load
 from support.run.wait import wait_for
 
-from deployer.state import Phase
-from deployer.targets.kubernetes.render import Charts
-from deployer.targets.kubernetes.seldon import MARK
+from deployer.state.deployment import Phase
+from deployer.targets.kubernetes.observe.seldon import MARK
+from deployer.targets.kubernetes.render.charts import Charts
 
 NAME = "angler-prod-v3-1a2b3c4d"
 LABELS = {"seldon-deployment-id": NAME}

@@ -67,7 +67,9 @@ def test_the_builder_says_how_it_is_to_be_started(run):
 
 def test_the_deployer_starts_and_has_its_charts(run):
     assert "gateway.port" in run("deployer", "settings").stdout
-    looks = "import deployer.service, deployer.targets.kubernetes.render as r; print(r._own())"
+    looks = (
+        "import deployer.service, deployer.targets.kubernetes.render.charts as r; print(r._own())"
+    )
     done = run("deployer", "-c", looks, entrypoint="/opt/schnitzel/bin/python")
     assert done.stdout.strip() == "/opt/schnitzel/share/schnitzel/helm", done.stderr
     charts = run("deployer", "/opt/schnitzel/share/schnitzel/helm", entrypoint="/bin/ls").stdout

@@ -9,10 +9,10 @@ import pytest
 from support.run.wait import wait_for
 from support.systems.mlflow import MlflowServer
 
-from deployer.artifacts import Artifacts, ArtifactState, digest_of
-from deployer.artifactsources import PROXY
+from deployer.artifacts.cache import Artifacts, ArtifactState, digest_of
+from deployer.artifacts.sources import PROXY
 from deployer.errors import ArtifactMissing, ArtifactUnreachable
-from deployer.versions import VersionId
+from deployer.state.registry import VersionId
 
 VERSION = VersionId("Fraud Größe/ü", 3, 1700000000000, "m-1")
 FILES = {

@@ -12,8 +12,8 @@ import pytest
 from support.run.wait import wait_for
 from support.systems.package_index import PackageIndex
 
-from deployer.environments import EnvironmentRequest, Environments, EnvironmentState
 from deployer.errors import EnvironmentUnbuildable, PythonUnavailable
+from deployer.python_env.cache import EnvironmentRequest, Environments, EnvironmentState
 
 ROOT = Path(__file__).resolve().parents[3]
 PYTHON = ".".join(str(part) for part in sys.version_info[:3])
@@ -207,7 +207,7 @@ def test_closing_ends_a_build_and_leaves_nothing_that_looks_finished(
 BUILD = """
 import sys, time
 from pathlib import Path
-from deployer.environments import EnvironmentRequest, Environments
+from deployer.python_env.cache import EnvironmentRequest, Environments
 environments = Environments(Path(sys.argv[1]))
 wanted = EnvironmentRequest(sys.argv[2], ("leaf==1.0",))
 while (state := environments.ensure(wanted)).python is None:

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from deployer.example import Verdict, ask
+from deployer.analysis.example import Verdict, ask
 
 ROOT = Path(__file__).resolve().parents[3]
 

@@ -9,12 +9,12 @@ import pytest
 from support.run.wait import wait_for
 from support.systems.package_index import PackageIndex
 
-from deployer.artifacts import Artifacts
-from deployer.environments import Environments
-from deployer.specmodel import ServingSpec
-from deployer.state import Phase, Predictor, Role
+from deployer.artifacts.cache import Artifacts
+from deployer.python_env.cache import Environments
+from deployer.spec.model import ServingSpec
+from deployer.state.deployment import Phase, Predictor, Role
+from deployer.state.registry import VersionId
 from deployer.targets.local.preparation import Preparation, Prepared
-from deployer.versions import VersionId
 
 
 @pytest.fixture

@@ -18,10 +18,10 @@ from support.systems.postgres import running_postgres
 from deployer import __main__ as command
 from deployer import service
 from deployer.errors import DatabaseUnavailable, FormatUnknown
-from deployer.history import Event, History
-from deployer.postgres import PostgresDatabase
-from deployer.records import Records
-from deployer.state import Record
+from deployer.state.deployment import Record
+from deployer.store.history import Event, History
+from deployer.store.postgres import PostgresDatabase
+from deployer.store.records import Records
 
 
 @pytest.fixture(scope="module")

@@ -5,10 +5,10 @@ from __future__ import annotations
 import pytest
 from support.systems.mlflow import MlflowServer
 
-from deployer.promoters import Promoters
-from deployer.registry import Registry
-from deployer.rest import Rest
-from deployer.state import Mark, Record
+from deployer.registry.client import Rest
+from deployer.registry.promoters import Promoters
+from deployer.registry.snapshot import Registry
+from deployer.state.deployment import Mark, Record
 
 NOW = 1000.0
 TAG = "schnitzel.prod.promoted_by"

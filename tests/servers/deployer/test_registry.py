@@ -8,12 +8,12 @@ import pytest
 from support.faults.proxy import FaultyProxy
 from support.systems.mlflow import MlflowServer
 
-from deployer.database import Database
 from deployer.errors import RegistryFrozen, RegistryUnreachable
-from deployer.marker import Marker
-from deployer.records import Records
-from deployer.registry import Backwards, Registry
-from deployer.rest import Rest
+from deployer.registry.client import Rest
+from deployer.registry.identity import Marker
+from deployer.registry.snapshot import Backwards, Registry
+from deployer.store.records import Records
+from deployer.store.sqlite import Database
 
 VERSIONS = (
     "model-versions/search",

@@ -14,10 +14,10 @@ import pytest
 from support.mlflow_searches import Row, SimulatedMlflow, stages
 from support.systems.mlflow import MlflowServer
 
-from deployer import registry as registry_of
 from deployer.errors import NotFound
-from deployer.registry import OVERLAP_MS, POLL_ROWS, Registry
-from deployer.rest import Rest
+from deployer.registry import snapshot
+from deployer.registry.client import Rest
+from deployer.registry.snapshot import OVERLAP_MS, POLL_ROWS, Registry
 
 NOW = 1_800_000_000_000
 MODELS = ("Upper", "angler", "of 'quotes' and ü")
@@ -142,7 +142,7 @@ def test_a_late_commit_within_the_overlap_is_polled_and_later_ones_are_listed(
 
 
 def test_a_listing_of_many_pages_is_whole(mlflow, rest, monkeypatch):
-    monkeypatch.setattr(registry_of, "PAGE", 7)
+    monkeypatch.setattr(snapshot, "PAGE", 7)
     registry = Registry(rest, lambda: None)
     registry.list_all(1.0)
     assert len(stages(registry)) == len(MODELS) * EACH

@@ -6,8 +6,8 @@ import pytest
 from support.run.ports import free_port
 from support.systems.mlflow import MlflowServer
 
-from deployer import webhooks
-from deployer.rest import Rest
+from deployer.registry import webhooks
+from deployer.registry.client import Rest
 
 
 @pytest.fixture(scope="module")

@@ -7,10 +7,10 @@ import subprocess
 import sys
 from pathlib import Path
 
-from deployer.records import Records
-from deployer.targets.kubernetes import kinds
-from deployer.targets.kubernetes.objects import LiveObject, Packer
-from deployer.targets.kubernetes.steady import Steady
+from deployer.store.records import Records
+from deployer.targets.kubernetes.apply.unchanged import Steady
+from deployer.targets.kubernetes.cache.objects import LiveObject, Packer
+from deployer.targets.kubernetes.client import kinds
 
 LABELS = {"schnitzel.dev/platform": "platform-1", "schnitzel.dev/deployment": "angler-prod"}
 
@@ -48,7 +48,7 @@ def test_another_process_with_another_seed_for_hashes_knows_it_again(kept, tmp_p
     here = Path(__file__).parent
     program = (
         "import sys; from pathlib import Path; import test_steady as t\n"
-        "from deployer.database import Database\n"
+        "from deployer.store.sqlite import Database\n"
         "kept = t.Records(Database(Path(sys.argv[1])))\n"
         "assert t.Steady('tests', kept).holds('angler-prod', 'inputs', t.packed(*t.BOTH))\n"
     )

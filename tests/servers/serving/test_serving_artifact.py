@@ -24,7 +24,7 @@ from support.run.wait import wait_for
 from support.systems.mlflow import MlflowServer
 from support.systems.s3 import S3Server
 
-from deployer.artifacts import digest_of as deployers_digest
+from deployer.artifacts.cache import digest_of
 
 ROOT = Path(__file__).parents[3]
 PROXY = "/api/2.0/mlflow-artifacts/artifacts"
@@ -206,7 +206,7 @@ def test_all_files_come_from_mlflow_and_a_restart_fetches_nothing(fetch, mlflow,
     fetched = fetch(**where)
     assert fetched.status == 0, fetched.output
     assert contents(fetched.folder) == FILES
-    expected = deployers_digest(write(tmp_path / "expected", FILES))
+    expected = digest_of(write(tmp_path / "expected", FILES))
     assert fetched.said["digest"] == expected
     assert fetched.said["bytes"] == sum(map(len, FILES.values()))
 
@@ -442,7 +442,7 @@ def test_a_saved_model_that_is_to_be_served_must_be_there(fetch, mlflow):
         "The model's files have no SavedModel in the folder 'saved_model'."
     )
     write(missing.folder, {"saved_model/saved_model.pb": b"x"})
-    digest = deployers_digest(missing.folder)
+    digest = digest_of(missing.folder)
     missing.folder.with_name(".model.digest").write_text(digest)  # as if it had come so
     assert fetch(**settings, backend=backend).status == 0
 

@@ -17,7 +17,7 @@ from support.fixtures.serving import serving
 from support.run.ports import free_port
 from support.run.wait import wait_for
 
-from deployer.example import Verdict, ask
+from deployer.analysis.example import Verdict, ask
 
 IRIS = ["sepal length (cm)", "sepal width (cm)", "petal length (cm)", "petal width (cm)"]
 ROW = [5.1, 3.5, 1.4, 0.2]

@@ -13,8 +13,8 @@ from typing import Any
 import yaml
 from urllib3.exceptions import HTTPError
 
-from deployer.targets.kubernetes.access import ClusterAccess, Session
-from deployer.targets.kubernetes.apierrors import ApiError
+from deployer.targets.kubernetes.client.errors import ApiError
+from deployer.targets.kubernetes.client.session import ClusterAccess, Session
 from support.faults.proxy import FaultProxy, drop, reply
 
 __all__ = ["ApiProxy", "drop", "lose", "status"]

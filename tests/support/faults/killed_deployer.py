@@ -19,11 +19,11 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from deployer.history import History
-from deployer.records import Records
-from deployer.targets.examples import Examples
-from deployer.targets.kubernetes.connection import Client
-from deployer.targets.kubernetes.kinds import LEASE, Kind, kind_of
+from deployer.analysis.probes import Examples
+from deployer.store.history import History
+from deployer.store.records import Records
+from deployer.targets.kubernetes.client.client import Client
+from deployer.targets.kubernetes.client.kinds import LEASE, Kind, kind_of
 from deployer.targets.local import files, gateway
 from deployer.targets.local.files import PredictorFiles
 from stack import supervisor

@@ -1,6 +1,6 @@
 """Where the builds of tests without a cluster would run."""
 
-from deployer.targets.kubernetes.buildplace import BuildPlace
+from deployer.targets.kubernetes.images.site import BuildPlace
 
 PLACE = BuildPlace(
     namespace="builds",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from deployer.records import Records
+from deployer.store.records import Records
 
 
 class CountedRecords(Records):

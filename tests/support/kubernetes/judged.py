@@ -6,9 +6,9 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-from deployer.state import ObservedPredictor, Predictor, Role
-from deployer.targets.kubernetes.observation import Seen, observe
-from deployer.versions import VersionId
+from deployer.state.deployment import ObservedPredictor, Predictor, Role
+from deployer.state.registry import VersionId
+from deployer.targets.kubernetes.observe.predictor import Seen, observe
 from support import ROOT
 
 RECORDED = ROOT / "tests/unit/kubernetes/recorded"

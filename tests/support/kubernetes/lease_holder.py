@@ -11,10 +11,10 @@ import threading
 import time
 from pathlib import Path
 
-from deployer.targets.kubernetes import kinds
-from deployer.targets.kubernetes.access import ClusterAccess, Session
-from deployer.targets.kubernetes.apierrors import ApiError
-from deployer.targets.kubernetes.connection import Client
+from deployer.targets.kubernetes.client import kinds
+from deployer.targets.kubernetes.client.client import Client
+from deployer.targets.kubernetes.client.errors import ApiError
+from deployer.targets.kubernetes.client.session import ClusterAccess, Session
 from deployer.targets.kubernetes.lease import Lease, LeaseNotHeld
 
 

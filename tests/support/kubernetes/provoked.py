@@ -9,11 +9,11 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
-from deployer.targets.kubernetes.access import ClusterAccess, Session
-from deployer.targets.kubernetes.connection import Client
-from deployer.targets.kubernetes.doors import Doors
-from deployer.targets.kubernetes.evidence import Witness
-from deployer.targets.kubernetes.kinds import DEPLOYMENT, POD
+from deployer.targets.kubernetes.client.client import Client
+from deployer.targets.kubernetes.client.kinds import DEPLOYMENT, POD
+from deployer.targets.kubernetes.client.pod_http import Doors
+from deployer.targets.kubernetes.client.session import ClusterAccess, Session
+from deployer.targets.kubernetes.observe.diagnostics import Witness
 from support.kubernetes.pod_failures import DIGEST, PREDICTOR
 from support.systems.cluster import Cluster
 

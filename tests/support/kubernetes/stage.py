@@ -12,16 +12,16 @@ from typing import Any
 import pytest
 import yaml
 
-from deployer import settings as settings_of
-from deployer.artifacts import Artifacts
-from deployer.database import Database
-from deployer.records import Records
-from deployer.rendered import ObjectChange
-from deployer.settings import Settings
-from deployer.spec import resolve
-from deployer.speclimits import LocalLimits
-from deployer.state import Deployment, Observed, Predictor, Record, Role, Slot, VersionId
-from deployer.targets.kubernetes.assembly import Assembled, assemble
+from deployer.artifacts.cache import Artifacts
+from deployer.config import settings as settings_of
+from deployer.config.settings import Settings
+from deployer.plan.preview import ObjectChange
+from deployer.spec.limits import LocalLimits
+from deployer.spec.resolve import resolve
+from deployer.state.deployment import Deployment, Observed, Predictor, Record, Role, Slot, VersionId
+from deployer.store.records import Records
+from deployer.store.sqlite import Database
+from deployer.targets.kubernetes.wiring import Assembled, assemble
 from support.run.wait import wait_for
 from support.systems.cluster import Cluster
 

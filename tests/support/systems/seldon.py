@@ -14,10 +14,11 @@ from typing import Any
 
 from standins.seldon import crd
 
-from deployer.state import ObservedPredictor, Phase, Predictor, Role, VersionId
-from deployer.targets.kubernetes import choosing, observation
-from deployer.targets.kubernetes.kinds import DEPLOYMENT, POD, SELDON_DEPLOYMENT, SERVICE
-from deployer.targets.kubernetes.objects import Packer
+from deployer.state.deployment import ObservedPredictor, Phase, Predictor, Role, VersionId
+from deployer.targets.kubernetes.cache.objects import Packer
+from deployer.targets.kubernetes.client.kinds import DEPLOYMENT, POD, SELDON_DEPLOYMENT, SERVICE
+from deployer.targets.kubernetes.observe import predictor as observation
+from deployer.targets.kubernetes.observe import select
 from support import ROOT
 from support.run.process import Running
 from support.run.wait import wait_for
@@ -73,7 +74,7 @@ class Place:
         ]
         assert any(obj.kind == SELDON_DEPLOYMENT for obj in own), f"{name} has gone"
         predictor = Predictor(name, VersionId("angler", 3, 1), Role.CHAMPION, "1a", "", {})
-        return observation.observe(predictor, choosing.seen(own), time.time(), weight=weight)
+        return observation.observe(predictor, select.seen(own), time.time(), weight=weight)
 
     def wait_seen(
         self, name: str, phase: Phase, reason: str = "", weight: int = 0, seconds: float = 90

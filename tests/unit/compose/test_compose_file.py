@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 import yaml
 
-from deployer.settings import load
+from deployer.config.settings import load
 from stack import traefik
 
 ROOT = Path(__file__).parents[3]

@@ -10,8 +10,8 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
-from deployer import api
-from deployer.metrics import Metrics
+from deployer.api import app
+from deployer.controller.metrics import Metrics
 
 PINNED = Path(__file__).parents[2] / "contract" / "openapi.json"
 
@@ -19,7 +19,7 @@ PINNED = Path(__file__).parents[2] / "contract" / "openapi.json"
 def schema() -> dict[str, Any]:
     # The schema is made of the routes alone; nothing of the engine is asked.
     engine: Any = SimpleNamespace(metrics=Metrics())
-    found: dict[str, Any] = api.make(engine, Path("tokens.json"), "", ["localhost"]).openapi()
+    found: dict[str, Any] = app.make(engine, Path("tokens.json"), "", ["localhost"]).openapi()
     return found
 
 

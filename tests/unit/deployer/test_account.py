@@ -7,10 +7,10 @@ from dataclasses import replace
 import pytest
 from support.world import World
 
-from deployer import account
-from deployer.database import Database
-from deployer.history import History
-from deployer.state import Phase
+from deployer.controller import events
+from deployer.state.deployment import Phase
+from deployer.store.history import History
+from deployer.store.sqlite import Database
 
 
 class Told:
@@ -36,7 +36,7 @@ class Told:
             if fresh:
                 marks = tuple(replace(mark, by=by) for mark in self.world.record.marks)
                 self.world.record = replace(self.world.record, marks=marks)
-            account.intend(
+            events.intend(
                 self.history, before, self.world.record, self.world.wanted, self.world.now
             )
             self.world.tick()

@@ -16,13 +16,16 @@ import uvicorn
 from support.run.ports import free_port
 from support.run.wait import wait_for
 
-from deployer import api, status, views
-from deployer.environmentsection import Environment
+from deployer.api import app as api
+from deployer.api import views
+from deployer.api.web import stages
+from deployer.config.environment import Environment
+from deployer.controller.metrics import Metrics
 from deployer.errors import NotFound
-from deployer.metrics import Metrics
-from deployer.rest import Rest
-from deployer.specmodel import ServingSpec
-from deployer.state import (
+from deployer.registry.client import Rest
+from deployer.registry.watch import Health
+from deployer.spec.model import ServingSpec
+from deployer.state.deployment import (
     ExampleState,
     Observed,
     ObservedPredictor,
@@ -32,10 +35,9 @@ from deployer.state import (
     Role,
     Wanted,
 )
-from deployer.status import Status
-from deployer.versions import VersionId
-from deployer.watch import Health
-from deployer.web import journey
+from deployer.state.registry import VersionId
+from deployer.status import verdict
+from deployer.status.verdict import Status
 
 MLFLOW = Rest("http://127.0.0.1:1")  # nobody is there
 ENVIRONMENTS = {
@@ -54,7 +56,7 @@ def told(model: str = "angler", environment: str = "prod", **observed: Any) -> S
     world = Observed({predictor.name: ObservedPredictor(predictor, since=1.0, **seen)}, 2.0)
     plan = {"deployment": "angler-prod", "changes": [], "pending": False}
     return Status(
-        status.judge(record, wanted, world, ""), "InSync", record, wanted, world,
+        verdict.judge(record, wanted, world, ""), "InSync", record, wanted, world,
         "http://127.0.0.1:8000/prod/angler/", "local", 1.5, True, plan | {"unsafe": None},
     )  # fmt: skip
 
@@ -260,7 +262,7 @@ def test_the_plans_of_all_have_no_digest_for_nothing_is_rendered_for_them(pages)
 )
 def test_the_journey_marks_how_far_the_wanted_version_is(seen, stop, mark):
     settings: Any = SimpleNamespace(environments=ENVIRONMENTS)
-    stops = journey.of(views.deployment(told(**seen), settings))
+    stops = stages.of(views.deployment(told(**seen), settings))
     place = [each.name for each in stops].index(stop)
     assert stops[place].mark == mark
     assert {each.mark for each in stops[:place]} <= {"done"}

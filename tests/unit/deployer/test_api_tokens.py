@@ -26,29 +26,30 @@ from starlette.routing import Route
 from support.run.wait import wait_for
 from support.world import served
 
-from deployer import api, apiguard
-from deployer import settings as settings_of
-from deployer.collecting import Built, Inventory
-from deployer.controller import Controller
-from deployer.database import Database
-from deployer.departures import LOOK_SECONDS
-from deployer.history import History
-from deployer.marker import Marker
-from deployer.metrics import Metrics
-from deployer.mirror import Mirror
-from deployer.promoters import Promoters
-from deployer.reading import Reading
-from deployer.reconcile import Reconciler
-from deployer.records import Records
-from deployer.recordstores import RecordStores
-from deployer.registry import Registry
-from deployer.rendered import Act, Node, ObjectChange, Preview
-from deployer.rest import Rest
-from deployer.state import Absence, Description, Mark, Observed, Record
-from deployer.versions import RegistrySnapshot, VersionId
-from deployer.watch import Watch
-from deployer.web import tryit
-from deployer.world import World
+from deployer.api import app as api
+from deployer.api import guard
+from deployer.api.web import tryit
+from deployer.config import settings as settings_of
+from deployer.controller.context import World
+from deployer.controller.controller import Controller
+from deployer.controller.metrics import Metrics
+from deployer.controller.reconcile import Reconciler
+from deployer.controller.retirements import LOOK_SECONDS
+from deployer.plan.preview import Act, Node, ObjectChange, Preview
+from deployer.python_env.retention import Built, Inventory
+from deployer.registry.client import Rest
+from deployer.registry.describe import Reading
+from deployer.registry.identity import Marker
+from deployer.registry.promoters import Promoters
+from deployer.registry.snapshot import Registry
+from deployer.registry.tags import Mirror
+from deployer.registry.watch import Watch
+from deployer.state.deployment import Absence, Description, Mark, Observed, Record
+from deployer.state.registry import RegistrySnapshot, VersionId
+from deployer.store.history import History
+from deployer.store.records import Records
+from deployer.store.router import RecordStores
+from deployer.store.sqlite import Database
 
 TOKEN, SUBJECT, SECRET = "correct-horse", "ada", "hunter2"
 ID = "angler-prod"
@@ -259,7 +260,7 @@ def test_a_body_that_is_too_large_is_not_read_to_its_end(platform, path):
     headers = {"authorization": f"Bearer {TOKEN}", "hx-request": "true"}
     answer = platform.send("POST", path.format(deployment=ID), headers=headers, content=body())
     assert answer.status_code == 413
-    assert sum(read) <= apiguard.LARGEST + 2 * 2**16
+    assert sum(read) <= guard.LARGEST + 2 * 2**16
     assert platform.kept() == before
 
 

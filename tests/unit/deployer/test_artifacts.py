@@ -11,9 +11,9 @@ from pathlib import Path
 import pytest
 from support.run.wait import wait_for
 
-from deployer.artifacts import Artifacts, ArtifactState, artifact_key, digest_of
+from deployer.artifacts.cache import Artifacts, ArtifactState, artifact_key, digest_of
 from deployer.errors import ArtifactCorrupt, ArtifactMissing, ArtifactUnreachable
-from deployer.versions import VersionId
+from deployer.state.registry import VersionId
 
 VERSION = VersionId("Fraud Größe/ü", 3, 1700000000000, "m-1")
 FILES = {

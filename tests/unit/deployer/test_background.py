@@ -7,9 +7,9 @@ from queue import Queue
 import pytest
 from support.run.wait import wait_for
 
-from deployer.background import MOST_RETRY, Jobs, Stopped, each
+from deployer.background.filelock import file_lock
+from deployer.background.jobs import MOST_RETRY, Jobs, Stopped, each
 from deployer.errors import ArtifactMissing, ArtifactUnreachable
-from deployer.filelock import file_lock
 
 
 class Clock:
@@ -127,7 +127,7 @@ def test_closing_ends_waiting_and_running_work(
     for key in "abcdef":
         jobs.ensure(key, work)
     wait_for(lambda: begun.qsize() == 2, "all that work side by side")
-    monkeypatch.setattr("deployer.background.CLOSING_SECONDS", 3600.0)
+    monkeypatch.setattr("deployer.background.jobs.CLOSING_SECONDS", 3600.0)
     jobs.close()
     assert (begun.qsize(), ended.qsize()) == (2, 2)
     assert jobs.ensure("later", lambda: 1).phase == "running"

@@ -10,12 +10,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from deployer.collecting import Built, Inventory, Need, User, attribute, choose, verdicts
-from deployer.database import Database
-from deployer.history import Event, History
-from deployer.needs import previous_version
-from deployer.state import Predictor, Record, Role
-from deployer.versions import VersionId
+from deployer.controller.usage import previous_version
+from deployer.python_env.retention import Built, Inventory, Need, User, attribute, choose, verdicts
+from deployer.state.deployment import Predictor, Record, Role
+from deployer.state.registry import VersionId
+from deployer.store.history import Event, History
+from deployer.store.sqlite import Database
 
 NOW, DAY = 1_800_000_000.0, 86400.0
 GRACE = 14 * DAY

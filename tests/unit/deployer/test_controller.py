@@ -11,11 +11,16 @@ import pytest
 from support.run.ports import free_port
 from support.run.wait import wait_for
 
-from deployer import account, workers
-from deployer import controller as controller_of
-from deployer import settings as settings_of
-from deployer.controller import Controller
-from deployer.database import Database
+from deployer.api.views import deployment
+from deployer.config import settings as settings_of
+from deployer.controller import controller as controller_of
+from deployer.controller import events, workers
+from deployer.controller.context import World
+from deployer.controller.controller import Controller
+from deployer.controller.metrics import Metrics
+from deployer.controller.operator import Word
+from deployer.controller.publish import LASTS_SECONDS
+from deployer.controller.reconcile import Reconciler
 from deployer.errors import (
     DeletedByHand,
     NotFound,
@@ -24,26 +29,21 @@ from deployer.errors import (
     TargetUnavailable,
     UnsafePlan,
 )
-from deployer.history import History
-from deployer.interventions import Word
-from deployer.marker import Marker
-from deployer.metrics import Metrics
-from deployer.mirror import Mirror
-from deployer.promoters import Promoters
-from deployer.reading import Reading
-from deployer.reconcile import Reconciler
-from deployer.records import Records
-from deployer.recordstores import RecordStores
-from deployer.registry import Registry
-from deployer.rendered import Act, Node, ObjectChange, Preview
-from deployer.rest import Rest
-from deployer.state import Description, Mark, Observed, Record
-from deployer.status import Status
-from deployer.telling import LASTS_SECONDS
-from deployer.versions import ModelVersion, RegisteredModel, RegistrySnapshot, VersionId
-from deployer.views import deployment
-from deployer.watch import Watch
-from deployer.world import World
+from deployer.plan.preview import Act, Node, ObjectChange, Preview
+from deployer.registry.client import Rest
+from deployer.registry.describe import Reading
+from deployer.registry.identity import Marker
+from deployer.registry.promoters import Promoters
+from deployer.registry.snapshot import Registry
+from deployer.registry.tags import Mirror
+from deployer.registry.watch import Watch
+from deployer.state.deployment import Description, Mark, Observed, Record
+from deployer.state.registry import ModelVersion, RegisteredModel, RegistrySnapshot, VersionId
+from deployer.status.verdict import Status
+from deployer.store.history import History
+from deployer.store.records import Records
+from deployer.store.router import RecordStores
+from deployer.store.sqlite import Database
 
 
 class Target:
@@ -274,7 +274,7 @@ def test_what_may_pass_is_told_once_it_has_lasted_and_forgotten_once_it_has_pass
     reconciler = Reconciler(controller.world, threading.Event())
     first = reconciler.run("angler", "prod", None)
     accounts: list[object] = []
-    monkeypatch.setattr(account, "conclude", lambda *of: accounts.append(of))
+    monkeypatch.setattr(events, "conclude", lambda *of: accounts.append(of))
     for trouble in ("refusal", "error"):  # of what it does, of what it sees
         setattr(target, trouble, TargetUnavailable("Somebody else was faster."))
         target.told.clear()

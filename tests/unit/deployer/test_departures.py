@@ -7,9 +7,9 @@ from dataclasses import replace
 
 import pytest
 
-from deployer.departures import Departures
-from deployer.state import Absence, Policy, Predictor, Record, Role
-from deployer.versions import VersionId
+from deployer.controller.retirements import Departures
+from deployer.state.deployment import Absence, Policy, Predictor, Record, Role
+from deployer.state.registry import VersionId
 
 POLICY = Policy(max_retirements=1, max_retirement_share=0.1)
 WINDOW = 600.0

@@ -3,8 +3,8 @@ from pathlib import Path
 
 import pytest
 
-from deployer.environments import EnvironmentRequest
 from deployer.errors import EnvironmentUnbuildable, UnsupportedDependencies
+from deployer.python_env.cache import EnvironmentRequest
 
 PYTHON = ".".join(str(part) for part in sys.version_info[:3])
 

@@ -11,8 +11,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from deployer.example import Verdict, ask
-from deployer.signature import fault
+from deployer.analysis.example import Verdict, ask
+from deployer.analysis.signature import fault
 
 
 def column(kind: str, name: str | None = None, **more: Any) -> dict[str, Any]:

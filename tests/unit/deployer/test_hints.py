@@ -10,10 +10,19 @@ from dataclasses import replace
 import pytest
 from support.world import POLICY, World
 
-from deployer import plan, status
 from deployer.errors import UnsafePlan
-from deployer.state import Deployment, Failure, Observed, ObservedPredictor, Pause, Phase, Wanted
-from deployer.targets.kubernetes.observation import Seen, observe
+from deployer.plan import plan
+from deployer.state.deployment import (
+    Deployment,
+    Failure,
+    Observed,
+    ObservedPredictor,
+    Pause,
+    Phase,
+    Wanted,
+)
+from deployer.status import verdict
+from deployer.targets.kubernetes.observe.predictor import Seen, observe
 
 NAMES = ("fraud score", "it's", "a$(b)")
 
@@ -43,7 +52,7 @@ def hint_of(world: World, wanted: Wanted, **seen: object) -> str:
     serving = world.record.serving
     assert serving
     observed = {serving.name: replace(ObservedPredictor(serving, Phase.READY, 0.0), **seen)}
-    return status.judge(world.record, wanted, Observed(observed, 0.0), "").next_step
+    return verdict.judge(world.record, wanted, Observed(observed, 0.0), "").next_step
 
 
 def failed(world: World) -> str:

@@ -7,9 +7,9 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 from support.world import POLICY, World
 
-from deployer import desired
+from deployer.desired import promotions
 from deployer.errors import TargetUnavailable
-from deployer.state import ExampleState, Phase, Predictor, Record
+from deployer.state.deployment import ExampleState, Phase, Predictor, Record
 
 NUMBERS = st.integers(1, 5)
 SPECS = st.sampled_from(
@@ -233,7 +233,7 @@ class Story(Rollouts):
         world = self.world
         world.list_registry()
         self._go_on(1)
-        before = desired.winner(world.record.marks)
+        before = promotions.winner(world.record.marks)
         for _ in range(listings):
             world.list_registry(frozenset(world.registry.stages))
             self._go_on(2)
@@ -242,7 +242,7 @@ class Story(Rollouts):
             world.registry.stage(number, "Production")
         world.list_registry()
         self._go_on(1)
-        after = desired.winner(world.record.marks)
+        after = promotions.winner(world.record.marks)
         if anew:
             assert after
             assert (after.version.number, after.via) == (number, "stage Production")

@@ -11,8 +11,8 @@ from typing import Any
 import httpx
 from support.world import World
 
-from deployer import api
-from deployer.metrics import Metrics
+from deployer.api import app as api
+from deployer.controller.metrics import Metrics
 from deployer.targets.local.files import PredictorFiles, replicas
 
 

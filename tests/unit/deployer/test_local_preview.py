@@ -11,9 +11,16 @@ import pytest
 import yaml
 from support.world import World
 
-from deployer.rendered import ObjectChange, Preview
-from deployer.state import Deployment, Observed, ObservedPredictor, Phase, Predictor, Slot
-from deployer.targets.local import showing
+from deployer.plan.preview import ObjectChange, Preview
+from deployer.state.deployment import (
+    Deployment,
+    Observed,
+    ObservedPredictor,
+    Phase,
+    Predictor,
+    Slot,
+)
+from deployer.targets.local import preview as showing
 from deployer.targets.local.files import PredictorFiles, replicas
 from deployer.targets.local.gateway import Gateway
 

@@ -7,10 +7,10 @@ import time
 import pytest
 from support.world import World
 
-from deployer.artifacts import Artifacts
-from deployer.environments import Environments
+from deployer.artifacts.cache import Artifacts
 from deployer.errors import TargetUnavailable
-from deployer.state import Deployment, Observed, ObservedPredictor, Phase, Slot
+from deployer.python_env.cache import Environments
+from deployer.state.deployment import Deployment, Observed, ObservedPredictor, Phase, Slot
 from deployer.targets.local.files import PredictorFiles
 from deployer.targets.local.gateway import Gateway
 from deployer.targets.local.preparation import Preparation

@@ -13,12 +13,12 @@ from pathlib import Path
 import pytest
 from support.run.wait import wait_for
 
-from deployer.database import Database
 from deployer.errors import DatabaseUnavailable
-from deployer.mirror import Mirror, Reflection
-from deployer.records import Records
-from deployer.rest import Rest
-from deployer.state import VersionId
+from deployer.registry.client import Rest
+from deployer.registry.tags import Mirror, Reflection
+from deployer.state.deployment import VersionId
+from deployer.store.records import Records
+from deployer.store.sqlite import Database
 
 URL = "http://gateway/prod/angler/"
 REFLECTION = Reflection(VersionId("angler", 1, 1), "prod", "Serving", URL)
@@ -72,7 +72,7 @@ class Forgetful(Records):
 
 @pytest.fixture
 def registry(monkeypatch: pytest.MonkeyPatch) -> Iterator[Registry]:
-    monkeypatch.setattr("deployer.mirror.RETRY_SECONDS", 0.05)
+    monkeypatch.setattr("deployer.registry.tags.RETRY_SECONDS", 0.05)
     with closing(Registry()) as made:
         yield made
 

@@ -8,9 +8,9 @@ from dataclasses import replace
 import pytest
 from support.world import World
 
-from deployer.state import ExampleAnswer, Phase
+from deployer.state.deployment import ExampleAnswer, Phase
 from deployer.targets.local.files import PredictorFiles, replicas
-from deployer.targets.local.observation import complete, observe_server, together
+from deployer.targets.local.observe import complete, observe_server, together
 from deployer.targets.local.preparation import Prepared
 from stack.supervisor import Process
 

@@ -5,10 +5,10 @@ from dataclasses import replace
 import pytest
 from support.world import POLICY, World
 
-from deployer import plan
 from deployer.errors import TooManyRetirements
-from deployer.fields import Change
-from deployer.rendered import Act, ObjectChange, Preview
+from deployer.plan import plan
+from deployer.plan.diff import Change
+from deployer.plan.preview import Act, ObjectChange, Preview
 
 
 def digest(world: World, rendered: str = "") -> str:

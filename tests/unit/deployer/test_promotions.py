@@ -7,9 +7,9 @@ from dataclasses import replace
 import pytest
 from support.world import ENVIRONMENT, MODEL, POLICY, SELECTOR, World
 
-from deployer import desired
-from deployer.spec import Limits
-from deployer.state import Phase, Record
+from deployer.desired import promotions
+from deployer.spec.resolve import Limits
+from deployer.state.deployment import Phase, Record
 
 
 def served(*stages: str) -> World:
@@ -203,7 +203,7 @@ def test_an_edit_of_a_version_that_only_an_alias_names_is_no_touch():
 def test_the_pause_that_is_asked_for_is_longer_than_the_polls_are_apart():
     world = touched()
     slow = replace(POLICY, poll=60)
-    [losing] = desired.want(world.record, (), Limits(), slow, world.now).losing
+    [losing] = promotions.want(world.record, (), Limits(), slow, world.now).losing
     assert "wait 180 s" in losing.message
 
 
@@ -356,7 +356,7 @@ def test_the_grace_time_goes_on_only_while_the_registry_answers():
 
 def doubts(world: World, **how: frozenset[int]) -> dict[str, set[int]]:
     snapshot = world.registry.snapshot(world.now, asked=False, **how)
-    return desired.doubted([world.record], snapshot, {ENVIRONMENT: SELECTOR})
+    return promotions.doubted([world.record], snapshot, {ENVIRONMENT: SELECTOR})
 
 
 def test_the_registry_is_asked_by_name_only_where_a_listing_is_no_evidence():
@@ -369,7 +369,7 @@ def test_the_registry_is_asked_by_name_only_where_a_listing_is_no_evidence():
     assert doubts(world) == {}, "it shows what became of it"
     world.registry.stage(2, "Archived")
     assert doubts(world) == {MODEL: set()}, "a champion that nothing promotes"
-    assert desired.doubted([world.record], world.snapshot, {}) == {}, "of another's environment"
+    assert promotions.doubted([world.record], world.snapshot, {}) == {}, "of another's environment"
 
 
 def dark(world: World, listings: int = 3) -> None:
@@ -590,8 +590,8 @@ def test_a_recreated_version_of_the_same_number_is_another_one():
 
 
 def test_paused_changes_nothing_and_says_by_whom():
-    from deployer.state import Pause
-    from deployer.status import judge
+    from deployer.state.deployment import Pause
+    from deployer.status.verdict import judge
 
     world = served("Production", "None")
     world.record = replace(world.record, pause=Pause("ada", world.now, "the launch"))

@@ -15,16 +15,18 @@ import pytest
 from support import recorded
 
 from deployer import __main__ as command
-from deployer import recordformat, service
-from deployer.database import Database
+from deployer import service
 from deployer.errors import FormatUnknown
-from deployer.history import History
-from deployer.records import Records
-from deployer.state import Record
-from deployer.targets.kubernetes import crd, kinds
-from deployer.targets.kubernetes.clusterrecords import ClusterRecords
-from deployer.targets.kubernetes.crd import RecordUnreadable
-from deployer.targets.kubernetes.objects import DEPLOYMENT_ID, LiveObject, Packer
+from deployer.state.deployment import Record
+from deployer.store import recordformat
+from deployer.store.history import History
+from deployer.store.records import Records
+from deployer.store.sqlite import Database
+from deployer.targets.kubernetes.cache.objects import DEPLOYMENT_ID, LiveObject, Packer
+from deployer.targets.kubernetes.client import kinds
+from deployer.targets.kubernetes.records import crd
+from deployer.targets.kubernetes.records.crd import RecordUnreadable
+from deployer.targets.kubernetes.records.records import ClusterRecords
 
 NAMES = sorted(path.name for path in recorded.FOLDER.iterdir())
 NEWEST = "1-touched"

@@ -8,11 +8,11 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from support.world import World
 
-from deployer.database import Database
-from deployer.history import Event, History
-from deployer.records import Records
-from deployer.state import Absence, Candidate, Draining, Failure, Mark, Record
-from deployer.versions import VersionId
+from deployer.state.deployment import Absence, Candidate, Draining, Failure, Mark, Record
+from deployer.state.registry import VersionId
+from deployer.store.history import Event, History
+from deployer.store.records import Records
+from deployer.store.sqlite import Database
 
 
 def predictor():

@@ -5,11 +5,11 @@ from typing import Any
 
 import pytest
 
-from deployer.environments import EnvironmentRequest
+from deployer.artifacts.requirement_lines import address, read
+from deployer.artifacts.requirements import lacking
 from deployer.errors import UnsupportedDependencies
+from deployer.python_env.cache import EnvironmentRequest
 from deployer.redact import redact
-from deployer.requirementlines import address, read
-from deployer.requirements import lacking
 
 INDEX = "https://packages.example/simple"
 WHEEL = "pkg-0.1-py3-none-any.whl"

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from support.world import World
 
-from deployer.state import Phase
+from deployer.state.deployment import Phase
 
 STEPS = st.sets(st.integers(1, 99), max_size=3).map(lambda shares: [*sorted(shares), 100])
 LAGS = st.integers(0, 4)

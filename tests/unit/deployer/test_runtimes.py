@@ -7,23 +7,23 @@ from typing import Any
 
 import pytest
 
-from deployer.artifacts import Artifacts
-from deployer.clusters import Cluster
-from deployer.environments import Environments
+from deployer.artifacts.cache import Artifacts
+from deployer.artifacts.metadata import SmallFiles
+from deployer.config.clusters import Cluster
 from deployer.errors import SpecInvalid
-from deployer.smallfiles import SmallFiles
-from deployer.spec import resolve
-from deployer.speclimits import Limits
-from deployer.specmodel import ServingSpec
-from deployer.state import Deployment, Phase, Predictor, Role, Slot
-from deployer.targets.kubernetes.connection import Client
-from deployer.targets.kubernetes.imagebuilds import ImageBuilds
-from deployer.targets.kubernetes.manifests import Manifests
-from deployer.targets.kubernetes.objects import Owner
-from deployer.targets.kubernetes.preparation import Preparation
-from deployer.targets.kubernetes.render import Charts
-from deployer.targets.local import preparation as local
-from deployer.versions import VersionId
+from deployer.python_env.cache import Environments
+from deployer.spec.limits import Limits
+from deployer.spec.model import ServingSpec
+from deployer.spec.resolve import resolve
+from deployer.state.deployment import Deployment, Phase, Predictor, Role, Slot
+from deployer.state.registry import VersionId
+from deployer.targets.kubernetes.cache.objects import Owner
+from deployer.targets.kubernetes.client.client import Client
+from deployer.targets.kubernetes.images.builds import ImageBuilds
+from deployer.targets.kubernetes.images.preparation import Preparation
+from deployer.targets.kubernetes.render.charts import Charts
+from deployer.targets.kubernetes.render.manifests import Manifests
+from deployer.targets.local import preparation
 
 FRONT = "registry.example/team/model-server:1"
 TFSERVING = "registry.example/tensorflow/serving:2.19.1"
@@ -123,7 +123,7 @@ def test_seldon_with_tensorflow_serving_needs_no_environment_either(on_cluster):
 def test_this_machine_serves_with_our_own_server_alone(tmp_path: Path):
     nobody: Any = None
     artifacts: Artifacts = nobody
-    made = local.Preparation(artifacts, Environments(tmp_path), lambda: 1.0)
+    made = preparation.Preparation(artifacts, Environments(tmp_path), lambda: 1.0)
     prepared = made.ensure(predictor())
     assert prepared.phase is Phase.FAILED
     assert prepared.error

@@ -6,13 +6,13 @@ from pathlib import Path
 
 import pytest
 
-from deployer import schemas
+from deployer.config import json_schema
+from deployer.config.platform_id import platform_id
+from deployer.config.secret_refs import credentials, resolve_secret
+from deployer.config.services import Mlflow
+from deployer.config.settings import Settings, load, main_settings
 from deployer.errors import SettingsInvalid
-from deployer.platformid import platform_id
-from deployer.secretrefs import credentials, resolve_secret
-from deployer.services import Mlflow
-from deployer.settings import Settings, load, main_settings
-from deployer.versions import Selector
+from deployer.state.registry import Selector
 
 ROOT = Path(__file__).resolve().parents[3]
 Write = Callable[[str], Path]
@@ -253,10 +253,10 @@ def test_settings_survive_being_printed_and_read_back(
     assert "mlflow.port = 5000  (default)" in capsys.readouterr().out
 
 
-@pytest.mark.parametrize("name", schemas.SCHEMAS)
+@pytest.mark.parametrize("name", json_schema.SCHEMAS)
 def test_the_published_schema_is_current(name: str) -> None:
     path = ROOT / "docs" / "reference" / f"{name}.schema.json"
-    assert path.read_text() == schemas.render(name), (
+    assert path.read_text() == json_schema.render(name), (
         f"Run: python -m deployer schema {name} > docs/reference/{name}.schema.json"
     )
 

@@ -8,10 +8,10 @@ from typing import Any
 import jsonschema
 import pytest
 
-from deployer import yamltext
-from deployer.sections import PlatformFile
-from deployer.spec import Limits, parse_serving_file, resolve
-from deployer.specmodel import ServingSpec
+from deployer.config.sections import PlatformFile
+from deployer.schema import yaml_text
+from deployer.spec.model import ServingSpec
+from deployer.spec.resolve import Limits, parse_serving_file, resolve
 
 DOCS = Path(__file__).resolve().parents[3] / "docs"
 
@@ -40,13 +40,13 @@ def test_the_guide_shows_every_field() -> None:
 @pytest.mark.parametrize("text", SPECS)
 def test_each_example_of_the_guide_is_a_serving_file_that_its_operator_allows(text: str) -> None:
     (allowed,) = [t for info, t in blocks("guides/serving-spec.md") if "platform" in info]
-    limits = Limits.model_validate(yamltext.load(allowed).values["limits"])
+    limits = Limits.model_validate(yaml_text.load(allowed).values["limits"])
     resolve([("serving.yaml", parse_serving_file(text))], limits)
-    schema("serving").validate(yamltext.load(text).values)
+    schema("serving").validate(yaml_text.load(text).values)
 
 
 def test_the_settings_page_shows_the_defaults_and_a_whole_cluster() -> None:
-    first, second = (yamltext.load(text).values for _, text in blocks("reference/settings.md"))
+    first, second = (yaml_text.load(text).values for _, text in blocks("reference/settings.md"))
     shown = PlatformFile.model_validate(first)
     assert shown == PlatformFile()
     assert names(PlatformFile().model_dump(mode="json")) - names(first) <= {

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
+from deployer.config.settings import Settings, load, main_settings
 from deployer.errors import SettingsInvalid
-from deployer.settings import Settings, load, main_settings
-from deployer.speclimits import LocalLimits
+from deployer.spec.limits import LocalLimits
 
 Write = Callable[[str], Path]
 

@@ -6,10 +6,10 @@ from pathlib import Path
 
 from support.run.wait import wait_for
 
-from deployer.artifacts import Artifacts
-from deployer.requirements import EnvironmentRequest
-from deployer.smallfiles import SmallFiles
-from deployer.versions import VersionId
+from deployer.artifacts.cache import Artifacts
+from deployer.artifacts.metadata import SmallFiles
+from deployer.artifacts.requirements import EnvironmentRequest
+from deployer.state.registry import VersionId
 
 WHEEL = "pkg-0.1-py3-none-any.whl"
 INDEX = "https://packages.example/simple"

@@ -5,7 +5,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from deployer.errors import SpecInvalid
-from deployer.spec import (
+from deployer.schema.units import format_duration, format_quantity, parse_cpu
+from deployer.spec.resolve import (
     Limits,
     ServingSpec,
     parse_duration,
@@ -14,7 +15,6 @@ from deployer.spec import (
     resolve,
     spec_digest,
 )
-from deployer.units import format_duration, format_quantity, parse_cpu
 
 GI = 1024**3
 NO_LIMITS = Limits(

@@ -7,14 +7,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import BaseModel, Field
 
-from deployer import specmodel, specpods
-from deployer.desired import predictor_digest
-from deployer.filemodel import Frozen
-from deployer.spec import Limits, resolve, spec_digest
-from deployer.specmodel import Autoscaling, Resources, Rollout, ServingSpec
-from deployer.specpods import Kubernetes, Probes, SecretKey, Toleration
-from deployer.state import Role
-from deployer.versions import VersionId
+from deployer.desired.promotions import predictor_digest
+from deployer.schema.base import Frozen
+from deployer.spec import model as specmodel
+from deployer.spec import pods
+from deployer.spec.model import Autoscaling, Resources, Rollout, ServingSpec
+from deployer.spec.pods import Kubernetes, Probes, SecretKey, Toleration
+from deployer.spec.resolve import Limits, resolve, spec_digest
+from deployer.state.deployment import Role
+from deployer.state.registry import VersionId
 
 
 class LaterResources(Resources):
@@ -146,7 +147,7 @@ def test_a_default_never_changes() -> None:
 def test_every_field_has_a_default_or_belongs_to_a_section_that_has() -> None:
     required = {
         f"{model.__name__}.{name}"
-        for module in (specmodel, specpods)
+        for module in (specmodel, pods)
         for _, model in inspect.getmembers(module, inspect.isclass)
         if issubclass(model, BaseModel)
         for name, field in model.model_fields.items()

@@ -6,9 +6,9 @@ from typing import Any
 import pytest
 
 from deployer.errors import SpecInvalid
-from deployer.spec import Limits, notes, parse_serving_file, resolve, spec_digest
-from deployer.speclimits import LocalLimits
-from deployer.specmodel import ServingSpec
+from deployer.spec.limits import LocalLimits
+from deployer.spec.model import ServingSpec
+from deployer.spec.resolve import Limits, notes, parse_serving_file, resolve, spec_digest
 
 FILE = "serving.yaml"
 

@@ -18,13 +18,13 @@ from starlette.routing import Route
 from support.run.ports import free_port
 from support.run.wait import wait_for
 
+from deployer.api.standby import Standby, Waiting, address_of
+from deployer.config.services import Api
 from deployer.errors import DatabaseUnavailable
-from deployer.services import Api
-from deployer.standby import Standby, Waiting, address_of
-from deployer.targets.kubernetes.access import ClusterAccess, Session
-from deployer.targets.kubernetes.assembly import Assembled
-from deployer.targets.kubernetes.cache import Cache
-from deployer.targets.kubernetes.connection import Client
+from deployer.targets.kubernetes.cache.cache import Cache
+from deployer.targets.kubernetes.client.client import Client
+from deployer.targets.kubernetes.client.session import ClusterAccess, Session
+from deployer.targets.kubernetes.wiring import Assembled
 
 OWN = "http://10.0.0.9:8090"
 

@@ -11,9 +11,9 @@ from typing import get_args, get_type_hints
 
 import deployer
 from deployer.errors import SchnitzelError
-from deployer.reasons import Mirrored, Reason, Sight, State, Sync
-from deployer.state import Phase
-from deployer.targets.kubernetes.words.reasons import PodReason
+from deployer.state.deployment import Phase
+from deployer.state.reasons import Mirrored, Reason, Sight, State, Sync
+from deployer.targets.kubernetes.diagnosis.reasons import PodReason
 from stack.status import Status
 
 ROOT = Path(__file__).parents[3]

@@ -9,10 +9,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from deployer import upgrade
-from deployer.state import Candidate, Failure, Mark, Pause, Predictor, Record, Role
-from deployer.upgrade import Turn
-from deployer.versions import VersionId
+from deployer.rollout import upgrade
+from deployer.rollout.upgrade import Turn
+from deployer.state.deployment import Candidate, Failure, Mark, Pause, Predictor, Record, Role
+from deployer.state.registry import VersionId
 
 ORDER = ["staging", "prod"]
 WANTED = dict.fromkeys(ORDER, "new")

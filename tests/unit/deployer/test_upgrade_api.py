@@ -13,18 +13,18 @@ import httpx
 import pytest
 from fastapi import FastAPI
 
-from deployer import settings as settings_of
-from deployer import upgradeapi
-from deployer.database import Database
+from deployer.api import upgrade
+from deployer.config import settings
+from deployer.controller.context import upgrading
 from deployer.errors import SettingsInvalid
-from deployer.history import History
-from deployer.marker import Marker
-from deployer.records import Records
-from deployer.recordstores import RecordStores
-from deployer.rest import Rest
-from deployer.state import Failure, Mark, Pause, Predictor, Record, Role
-from deployer.versions import VersionId
-from deployer.world import upgrading
+from deployer.registry.client import Rest
+from deployer.registry.identity import Marker
+from deployer.state.deployment import Failure, Mark, Pause, Predictor, Record, Role
+from deployer.state.registry import VersionId
+from deployer.store.history import History
+from deployer.store.records import Records
+from deployer.store.router import RecordStores
+from deployer.store.sqlite import Database
 
 OLD, NEW = "0.1.0 model-server:1", "0.2.0 model-server:2"
 SETTINGS = """
@@ -93,7 +93,7 @@ def platform(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Platfo
     world = _world(database, rest)
     app = FastAPI()
     made = Platform(world, app)
-    upgradeapi.add(app, made, lambda: "ada")
+    upgrade.add(app, made, lambda: "ada")
     yield made
     rest.close()
     database.close()
@@ -102,7 +102,7 @@ def platform(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Platfo
 def _world(database: Database, rest: Rest) -> Any:
     kept = Records(database)
     return SimpleNamespace(
-        settings=settings_of.load({}),
+        settings=settings.load({}),
         records=RecordStores(kept, {}),
         marker=Marker(rest, kept, "p1"),
         history=History(database),
@@ -229,7 +229,7 @@ def test_an_operator_puts_environments_in_order_and_a_stranger_among_them_is_ref
 ):
     def order(named: str) -> list[str]:
         (tmp_path / "platform.yaml").write_text(SETTINGS.replace("0.5", f"0.5, {named}"))
-        platform.world.settings = settings_of.load({})
+        platform.world.settings = settings.load({})
         return [each["environment"] for each in platform.told()["environments"]]
 
     assert order("upgrade_order: []") == ["dev", "prod"]

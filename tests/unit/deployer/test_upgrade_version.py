@@ -8,16 +8,16 @@ from typing import Any
 
 import pytest
 
-from deployer.clusters import Cluster
-from deployer.specmodel import ServingSpec
-from deployer.state import Deployment, Predictor, Role, Slot
-from deployer.targets.kubernetes.kinds import kind_of
-from deployer.targets.kubernetes.manifests import Manifests
-from deployer.targets.kubernetes.objects import LiveObject, Owner, Packer
-from deployer.targets.kubernetes.render import Charts
-from deployer.targets.kubernetes.rendering import Rendered, Rendering
-from deployer.targets.kubernetes.runtimes import RUNTIMES
-from deployer.versions import VersionId
+from deployer.config.clusters import Cluster
+from deployer.spec.model import ServingSpec
+from deployer.state.deployment import Deployment, Predictor, Role, Slot
+from deployer.state.registry import VersionId
+from deployer.targets.kubernetes.cache.objects import LiveObject, Owner, Packer
+from deployer.targets.kubernetes.client.kinds import kind_of
+from deployer.targets.kubernetes.render.charts import Charts
+from deployer.targets.kubernetes.render.deployment import Rendered, Rendering
+from deployer.targets.kubernetes.render.manifests import Manifests
+from deployer.targets.kubernetes.render.runtimes import RUNTIMES
 
 HELM = Path(__file__).parents[3] / "helm"
 CHARTS = [runtime.chart for runtime in RUNTIMES.values()]

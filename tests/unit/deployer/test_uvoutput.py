@@ -1,7 +1,7 @@
 import pytest
 
+from deployer.python_env.uv_output import explain
 from deployer.redact import redact
-from deployer.uvoutput import explain
 
 # As printed by uv 0.13.9, and one by 0.9.
 NO_VERSION = """error: No solution found when resolving dependencies

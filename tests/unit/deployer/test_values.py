@@ -9,12 +9,12 @@ import pytest
 import yaml
 
 from deployer import naming
-from deployer.clusters import Cluster
-from deployer.spec import Limits, resolve, spec_digest
-from deployer.speclimits import LocalLimits
-from deployer.state import Predictor, Role
-from deployer.targets.kubernetes.values import Place, Source, values
-from deployer.versions import VersionId
+from deployer.config.clusters import Cluster
+from deployer.spec.limits import LocalLimits
+from deployer.spec.resolve import Limits, resolve, spec_digest
+from deployer.state.deployment import Predictor, Role
+from deployer.state.registry import VersionId
+from deployer.targets.kubernetes.render.values import Place, Source, values
 
 CHART = Path(__file__).resolve().parents[3] / "helm" / "model-server"
 IMAGE = "localhost:5000/schnitzel/environments/angler@sha256:" + "1" * 64

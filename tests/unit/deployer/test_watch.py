@@ -7,7 +7,7 @@ from itertools import pairwise
 import pytest
 
 from deployer.errors import RegistryUnreachable
-from deployer.watch import SHARE, Watch
+from deployer.registry.watch import SHARE, Watch
 
 POLL, LISTING = 1.0, 30.0
 

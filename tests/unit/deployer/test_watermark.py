@@ -9,17 +9,17 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from support.mlflow_searches import SimulatedMlflow, stages
 
-from deployer import registry as registry_of
 from deployer.errors import RegistryMalformed, RegistryUnreachable
-from deployer.registry import OVERLAP_MS, Registry
+from deployer.registry import snapshot
+from deployer.registry.snapshot import OVERLAP_MS, Registry
 
 PAGE = 3
 
 
 @pytest.fixture(autouse=True)
 def _small_pages(monkeypatch):
-    monkeypatch.setattr(registry_of, "PAGE", PAGE)
-    monkeypatch.setattr(registry_of, "POLL_ROWS", PAGE)
+    monkeypatch.setattr(snapshot, "PAGE", PAGE)
+    monkeypatch.setattr(snapshot, "POLL_ROWS", PAGE)
 
 
 @pytest.fixture

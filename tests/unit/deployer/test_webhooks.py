@@ -6,7 +6,7 @@ import socket
 
 import pytest
 
-from deployer import webhooks
+from deployer.registry import webhooks
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "localhost", "127.3.2.1", socket.gethostname()])

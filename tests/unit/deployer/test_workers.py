@@ -8,9 +8,9 @@ from collections import Counter
 import pytest
 from support.run.wait import wait_for
 
-from deployer import workers as workers_of
-from deployer.workers import HANG_SECONDS, WORKERS, Workers
-from deployer.workqueue import WorkQueue
+from deployer.controller import workers
+from deployer.controller.queue import WorkQueue
+from deployer.controller.workers import HANG_SECONDS, WORKERS, Workers
 
 
 class Site:
@@ -94,7 +94,7 @@ def test_as_many_that_hang_as_there_are_workers_do_not_keep_the_others_from_thei
 def test_threads_are_bounded_however_many_hang_and_one_that_is_done_goes_on_with_the_rest(
     site, monkeypatch
 ):
-    monkeypatch.setattr(workers_of, "MOST", WORKERS + 2)
+    monkeypatch.setattr(workers, "MOST", WORKERS + 2)
     names = site.hang(WORKERS + 2)
     for _ in range(4):
         site.now += HANG_SECONDS

@@ -4,7 +4,7 @@ import threading
 
 from support.run.wait import wait_for
 
-from deployer.workqueue import WorkQueue
+from deployer.controller.queue import WorkQueue
 
 
 def test_an_item_added_twice_comes_once_and_at_the_earlier_time():

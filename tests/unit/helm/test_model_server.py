@@ -141,7 +141,7 @@ def test_pinning_the_artifact_restarts_no_pod(render, one):
 def test_another_chart_version_restarts_no_pod(render, one, folder, tmp_path, values_of):
     from shutil import copytree
 
-    from deployer.targets.kubernetes.render import Charts
+    from deployer.targets.kubernetes.render.charts import Charts
 
     copytree(folder / "model-server", tmp_path / "model-server")
     path = tmp_path / "model-server" / "Chart.yaml"

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from deployer.settings import load
+from deployer.config.settings import load
 
 ROOT = Path(__file__).parents[3]
 
@@ -355,7 +355,11 @@ def test_dashboards_ask_for_metrics_that_there_are(render, one):
         for target in panel["targets"]
         for name in re.findall(r"schnitzel_\w+", target["expr"])
     }
-    sources = ["deployer/metrics.py", "deployer/api.py", "serving/telemetry/instruments.py"]
+    sources = [
+        "deployer/controller/metrics.py",
+        "deployer/api/app.py",
+        "serving/telemetry/instruments.py",
+    ]
     sources += ["serving/front/server.py", "serving/backends/pool.py"]
     told = "".join((ROOT / name).read_text() for name in sources)
     assert asked <= set(re.findall(r'"(schnitzel_\w+)"', told))

@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from deployer.targets.kubernetes.render import Charts, RenderError
+from deployer.targets.kubernetes.render.charts import Charts, RenderError
 
 
 @pytest.fixture

@@ -184,6 +184,7 @@ def test_the_server_is_told_what_to_serve(render, one):
         "python": "/opt/env/bin/python",
         "host": "0.0.0.0",
         "port": 8080,
+        "admin_port": 8081,
         "state_file": "/tmp/state.json",
         "termination_file": "/dev/termination-log",
         "max_body_bytes": 16777216,

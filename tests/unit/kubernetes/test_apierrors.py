@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from deployer.targets.kubernetes.apierrors import (
+from deployer.targets.kubernetes.client.errors import (
     AdmissionRefused,
     AdmissionUnavailable,
     ApiError,

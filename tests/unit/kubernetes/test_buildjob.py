@@ -8,9 +8,9 @@ from dataclasses import replace
 import pytest
 from support.kubernetes.build_place import PLACE
 
-from deployer.requirements import EnvironmentRequest, Wheel
-from deployer.targets.kubernetes.buildjob import job, removal_job, request_map
-from deployer.targets.kubernetes.buildplace import image_key
+from deployer.artifacts.requirements import EnvironmentRequest, Wheel
+from deployer.targets.kubernetes.images.job import job, removal_job, request_map
+from deployer.targets.kubernetes.images.site import image_key
 
 REQUEST = EnvironmentRequest("3.11.2", ("six==1.17.0",))
 DIGESTS = [f"sha256:{digit * 64}" for digit in "ab"]

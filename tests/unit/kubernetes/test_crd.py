@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from support.world import served
 
-from deployer.state import (
+from deployer.state.deployment import (
     Absence,
     Candidate,
     Draining,
@@ -20,9 +20,9 @@ from deployer.state import (
     VersionId,
     Wanted,
 )
-from deployer.status import State, Status, Verdict
-from deployer.targets.kubernetes import crd
-from deployer.targets.kubernetes.crd import RecordUnreadable
+from deployer.status.verdict import State, Status, Verdict
+from deployer.targets.kubernetes.records import crd
+from deployer.targets.kubernetes.records.crd import RecordUnreadable
 
 SERVED = served()
 COUNTS = st.integers(1, 2**63 - 1)

@@ -6,10 +6,10 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from deployer.fields import Change
-from deployer.masking import MASK, masked
-from deployer.targets.kubernetes.diff import difference, drift, pattern_of
-from deployer.targets.kubernetes.objects import APPLIED
+from deployer.plan.diff import Change
+from deployer.plan.redact import MASK, masked
+from deployer.targets.kubernetes.apply.diff import difference, drift, pattern_of
+from deployer.targets.kubernetes.cache.objects import APPLIED
 
 WANTED = {
     "apiVersion": "apps/v1",

@@ -7,10 +7,10 @@ from __future__ import annotations
 
 import pytest
 
-from deployer.targets.kubernetes.words.admission import refusal
-from deployer.targets.kubernetes.words.crashes import crashed
-from deployer.targets.kubernetes.words.nodes import disrupted
-from deployer.targets.kubernetes.words.trouble import brief
+from deployer.targets.kubernetes.diagnosis.admission import refusal
+from deployer.targets.kubernetes.diagnosis.crashes import crashed
+from deployer.targets.kubernetes.diagnosis.nodes import disrupted
+from deployer.targets.kubernetes.diagnosis.problem import brief
 
 
 def pod(**status: object) -> dict:

@@ -12,11 +12,11 @@ from support.run.ports import free_port
 from support.run.wait import wait_for
 
 from deployer.errors import GatewayUnavailable
-from deployer.state import Deployment, Predictor, Role, Slot, VersionId
-from deployer.targets.kubernetes import gateway as gateways
-from deployer.targets.kubernetes import route
-from deployer.targets.kubernetes.gateway import Gateway
-from deployer.targets.kubernetes.route import Labels, Parent
+from deployer.state.deployment import Deployment, Predictor, Role, Slot, VersionId
+from deployer.targets.kubernetes.observe import gateway
+from deployer.targets.kubernetes.observe.gateway import Gateway
+from deployer.targets.kubernetes.render import route
+from deployer.targets.kubernetes.render.route import Labels, Parent
 
 ID = "angler-prod"
 
@@ -65,7 +65,7 @@ def test_weights_are_live_when_the_answer_is_marked_with_them(edge: Any) -> None
     wanted = routed(one=90, two=10)
     edge.answers = [(503, route.mark(wanted))]
     assert Gateway(edge.url).live(ID, wanted) == {"one": 90, "two": 10}
-    assert len(edge.asked) == gateways.SAMPLES
+    assert len(edge.asked) == gateway.SAMPLES
 
 
 def test_before_they_are_live_the_old_ones_are_told(edge: Any) -> None:

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from support.kubernetes.build_place import PLACE
 
-from deployer.targets.kubernetes.jobresults import failure, last_words, pending
+from deployer.targets.kubernetes.images.results import failure, last_words, pending
 
 ROOT = Path(__file__).parents[3]
 BUILDS = [path for path in ROOT.glob("images/environment-builder/*.py") if path.stem != "remove"]

@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from deployer.targets.kubernetes import kinds
-from deployer.targets.kubernetes.objects import APPLIED, LiveObject, Owner, Packer, digest_of
-from deployer.targets.kubernetes.ownership import Act, Cause, decide, in_order, to_prune
+from deployer.targets.kubernetes.apply.decide import Act, Cause, decide, in_order, to_prune
+from deployer.targets.kubernetes.cache.objects import APPLIED, LiveObject, Owner, Packer, digest_of
+from deployer.targets.kubernetes.client import kinds
 
 OWNER = Owner("platform-1", "angler-prod", "uid-of-owner")
 LABELS = {"schnitzel.dev/platform": "platform-1", "schnitzel.dev/deployment": "angler-prod"}

@@ -18,10 +18,17 @@ from support.kubernetes.judged import RECORDED, judge, recorded
 from support.kubernetes.pod_failures import CASES, DIGEST
 
 from deployer.errors import EnvironmentUnbuildable
-from deployer.state import ExampleAnswer, ExampleState, ObservedPredictor, Phase, Predictor, Role
-from deployer.targets.kubernetes.observation import Seen, observe
-from deployer.targets.kubernetes.preparation import Prepared
-from deployer.versions import VersionId
+from deployer.state.deployment import (
+    ExampleAnswer,
+    ExampleState,
+    ObservedPredictor,
+    Phase,
+    Predictor,
+    Role,
+)
+from deployer.state.registry import VersionId
+from deployer.targets.kubernetes.images.preparation import Prepared
+from deployer.targets.kubernetes.observe.predictor import Seen, observe
 
 PREDICTOR = Predictor("p", VersionId("angler", 2, 1), Role.CHAMPION, "d", "s", {})
 NOW = 1_000.0

@@ -7,10 +7,10 @@ from __future__ import annotations
 
 import pytest
 
-from deployer.targets.kubernetes.words import waiting
-from deployer.targets.kubernetes.words.images import unpulled
-from deployer.targets.kubernetes.words.scheduling import unscheduled
-from deployer.targets.kubernetes.words.trouble import brief
+from deployer.targets.kubernetes.diagnosis import waiting
+from deployer.targets.kubernetes.diagnosis.images import unpulled
+from deployer.targets.kubernetes.diagnosis.problem import brief
+from deployer.targets.kubernetes.diagnosis.scheduling import unscheduled
 
 IMAGE = "registry.example:5000/env@sha256:" + "ab" * 32
 

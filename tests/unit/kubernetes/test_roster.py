@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from support.world import World, served
 
-from deployer.targets.kubernetes.roster import Roster
+from deployer.targets.kubernetes.records.deletions import Roster
 
 SERVED = served()
 RETIRED = replace(SERVED, serving=None)

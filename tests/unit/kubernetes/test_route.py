@@ -6,10 +6,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from deployer import naming
-from deployer.state import Deployment, Predictor, Role, Slot
-from deployer.targets.kubernetes import route
-from deployer.targets.kubernetes.route import Labels, Parent
-from deployer.versions import VersionId
+from deployer.state.deployment import Deployment, Predictor, Role, Slot
+from deployer.state.registry import VersionId
+from deployer.targets.kubernetes.render import route
+from deployer.targets.kubernetes.render.route import Labels, Parent
 
 LABELS = Labels("team-a")
 PARENT = Parent("gateway", "edge")

@@ -7,9 +7,10 @@ from typing import Any
 
 import pytest
 
-from deployer.specmodel import ServingSpec
-from deployer.state import ObservedPredictor, Phase, Predictor, Role, VersionId
-from deployer.targets.kubernetes import observation, seldon
+from deployer.spec.model import ServingSpec
+from deployer.state.deployment import ObservedPredictor, Phase, Predictor, Role, VersionId
+from deployer.targets.kubernetes.observe import predictor as observation
+from deployer.targets.kubernetes.observe import seldon
 
 NOW = 1_800_000_000.0
 NAME = "angler-prod-v3-1a2b3c4d"

@@ -6,11 +6,11 @@ import copy
 
 import pytest
 
-from deployer.records import Records
-from deployer.targets.kubernetes import kinds
-from deployer.targets.kubernetes.apierrors import Unavailable
-from deployer.targets.kubernetes.objects import LiveObject, Packer
-from deployer.targets.kubernetes.steady import BATCH, Steady
+from deployer.store.records import Records
+from deployer.targets.kubernetes.apply.unchanged import BATCH, Steady
+from deployer.targets.kubernetes.cache.objects import LiveObject, Packer
+from deployer.targets.kubernetes.client import kinds
+from deployer.targets.kubernetes.client.errors import Unavailable
 
 LABELS = {"schnitzel.dev/platform": "platform-1", "schnitzel.dev/deployment": "angler-prod"}
 

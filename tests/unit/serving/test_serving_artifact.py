@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from deployer.artifacts import digest_of as deployers_digest
+from deployer.artifacts.cache import digest_of
 from serving.artifact import fetch as artifact
 from serving.artifact import proxy as artifactproxy
 from serving.artifact.store import Unfetchable, safe_name
@@ -44,7 +44,7 @@ def test_pods_and_the_deployer_compute_the_same_digest(files):
     with tempfile.TemporaryDirectory() as name:
         folder = write(Path(name), {**FILES, **files} if files else {})
         (folder / "an empty folder").mkdir(exist_ok=True)
-        assert artifact.digest_of(folder) == deployers_digest(folder)
+        assert artifact.digest_of(folder) == digest_of(folder)
 
 
 @pytest.mark.parametrize("name", ["..", ".", "", "a/b", "/etc", "a\\b", "a\0b", 3, "x" * 256])

@@ -1,0 +1,1 @@
+"""Evidence about versions: their own example, their signature, and who asks a predictor."""

@@ -1,0 +1,139 @@
+"""In: HTTP requests on loopback. Out: what the controller knows, and people's words handed to it.
+
+Reading needs no token; a change needs one that names its subject. MLflow's webhooks are signed.
+"""
+
+import time
+from collections import Counter
+from pathlib import Path
+from typing import Annotated, Any
+
+from fastapi import FastAPI, Header, Request
+from fastapi.responses import JSONResponse, Response
+from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
+from starlette.middleware.trustedhost import TrustedHostMiddleware
+
+from deployer import __version__
+from deployer.api import changes, images, reads, upgrade
+from deployer.api.engine import Engine
+from deployer.api.guard import BodyLimit, TokenFirst
+from deployer.api.schema import deployments
+from deployer.api.web import pages
+from deployer.errors import (
+    NotFound,
+    PassHangs,
+    RegistryMalformed,
+    RegistryUnreachable,
+    SchnitzelError,
+    TargetUnavailable,
+    Unauthorised,
+    UnsafePlan,
+)
+from deployer.registry import webhooks
+from deployer.status.verdict import State
+
+_CODES: tuple[tuple[type[SchnitzelError], int], ...] = (
+    (NotFound, 404),
+    (Unauthorised, 401),
+    (UnsafePlan, 409),
+    (RegistryUnreachable, 503),
+    (RegistryMalformed, 502),
+    (TargetUnavailable, 503),
+    (PassHangs, 503),
+)
+
+
+def make(engine: Engine, tokens: Path, webhook_secret: str, hosts: list[str]) -> FastAPI:
+    """The API of one Deployer.
+
+    Args:
+        engine: The controller.
+        tokens: The file with the SHA-256 of each token and its subject, read at each change.
+        webhook_secret: What MLflow's deliveries are signed with.
+        hosts: The names under which it may be asked, against DNS rebinding.
+    """
+    app = FastAPI(title="MLflow Deployer", version=__version__, docs_url=None, redoc_url=None)
+    app.add_middleware(TokenFirst, file=tokens, explained=_explained)
+    app.add_middleware(BodyLimit)
+    app.add_middleware(TrustedHostMiddleware, allowed_hosts=hosts)
+    _errors(app)
+    reads.add(app, engine)
+    changes.add(app, engine, _subject)
+    upgrade.add(app, engine, _subject)
+    images.add(app, engine, _subject)
+    _machines(app, engine, webhook_secret)
+    pages.add(app, engine)
+    return app
+
+
+def _errors(app: FastAPI) -> None:
+    @app.exception_handler(SchnitzelError)
+    def explain(_: Request, error: SchnitzelError) -> JSONResponse:
+        return _explained(error)
+
+
+def _explained(error: SchnitzelError) -> JSONResponse:
+    code = next((code for kind, code in _CODES if isinstance(error, kind)), 500)
+    return JSONResponse({"error": error.message, "hint": error.hint}, code)
+
+
+def _machines(app: FastAPI, engine: Engine, webhook_secret: str) -> None:
+    def gauges() -> dict[str, float | dict[str, float]]:
+        listed = engine.health.listed_at
+        states = Counter(str(status.verdict.state) for status in engine.statuses())
+        phases = Counter(
+            str(seen.phase) for s in engine.statuses() for seen in s.observed.predictors.values()
+        )
+        age = engine.world.clock() - listed if listed is not None else float("nan")
+        return {
+            "schnitzel_queue_depth": float(engine.depth()),
+            "schnitzel_deployments": {str(s): float(states[str(s)]) for s in State},
+            "schnitzel_registry_listing_age_seconds": age,
+            "schnitzel_environment_builds": {"building": float(phases["building"])},
+        }
+
+    engine.metrics.observe(gauges)
+
+    @app.get("/healthz")
+    def alive() -> dict[str, Any]:
+        return {"status": "ok", "version": __version__}
+
+    @app.get("/readyz")
+    def ready() -> JSONResponse:
+        seen = engine.health.state != "Unseen"
+        held = "; ".join(
+            f"environment {name} is held by the platform {platform}: take it out of platform.yaml, "
+            f"or delete the tag schnitzel.claim.{name} of MLflow's experiment schnitzel"
+            for name, platform in (engine.health.held or {}).items()
+        )
+        message = held if seen else engine.health.message
+        ready = seen and not held
+        told = {"ready": ready, "message": message, "lasting": bool(held)}
+        return JSONResponse(told, 200 if ready else 503)
+
+    @app.get("/metrics")
+    def metrics() -> Response:
+        text = generate_latest(engine.metrics.registry)
+        return Response(text, media_type=CONTENT_TYPE_LATEST)
+
+    @app.get("/metrics/servers")
+    def servers() -> list[deployments.Page]:
+        """Where Prometheus finds the model servers of this machine: its `http_sd_configs`."""
+        pages = [page for target in engine.world.each_target for page in target.pages()]
+        return [{"targets": [page.address], "labels": dict(page.labels)} for page in pages]
+
+    @app.post("/webhooks/mlflow")
+    async def webhook(request: Request) -> dict[str, Any]:
+        body = await request.body()
+        webhooks.check(request.headers, body, webhook_secret, time.time())
+        engine.watch.hint(webhooks.model_of(body))
+        return {}
+
+
+def _subject(
+    request: Request,
+    authorization: Annotated[str | None, Header()] = None,  # noqa: ARG001 - said in the schema
+) -> str:
+    """Name who asks for a change, as `TokenFirst` found."""
+    found: str = request.state.subject
+    return found

@@ -1,0 +1,69 @@
+"""In: requests that change something, each with a token. Out: people's words handed on."""
+
+from collections.abc import Callable
+
+from fastapi import Depends, FastAPI
+from pydantic import BaseModel
+
+from deployer.api import views
+from deployer.api.engine import Engine
+from deployer.api.schema import deployments
+from deployer.controller.operator import Word
+from deployer.store.history import Event
+
+
+class Apply(BaseModel):
+    """What a person asks for beside a look: the plan that was reviewed, and more words.
+
+    `retry` tries a failed version again, `allow_retire` takes away what the policy would ask about,
+    `adopt` takes over what is somebody else's and stands in the way now.
+    """
+
+    plan: str | None = None
+    retry: bool = False
+    allow_retire: bool = False
+    adopt: bool = False
+
+
+class PauseRequest(BaseModel):
+    """Why nothing is to be changed."""
+
+    reason: str = ""
+
+
+def add(app: FastAPI, engine: Engine, subject: Callable[..., str]) -> None:
+    """Give an app the routes that change something; `subject` names who asks, by the token."""
+
+    def told(deployment: str) -> deployments.Deployment:
+        return views.deployment(engine.status(deployment), engine.world.settings)
+
+    @app.post("/api/v1/deployments/{deployment}/apply")
+    def apply(deployment: str, body: Apply, who: str = Depends(subject)) -> deployments.Deployment:
+        word = Word(body.plan or "", body.retry, body.allow_retire, body.adopt)
+        engine.apply(deployment, who, word)
+        return told(deployment)
+
+    @app.post("/api/v1/deployments/{deployment}/pause")
+    def pause(
+        deployment: str, body: PauseRequest, who: str = Depends(subject)
+    ) -> deployments.Deployment:
+        engine.pause(deployment, who, body.reason)
+        return told(deployment)
+
+    @app.post("/api/v1/deployments/{deployment}/resume")
+    def resume(deployment: str, who: str = Depends(subject)) -> deployments.Deployment:
+        engine.resume(deployment, who)
+        return told(deployment)
+
+    @app.post("/api/v1/registry/accept")
+    def accept(who: str = Depends(subject)) -> deployments.Accepted:
+        engine.accept_registry(who)
+        return {"accepted": True}
+
+    @app.post("/api/v1/reconcile")
+    def reconcile(who: str = Depends(subject)) -> deployments.Looking:
+        world = engine.world
+        event = Event("", "operator", "reconcile", None, None, "a person asked", who)
+        world.history.append(event, world.clock())
+        engine.look()
+        return {"looking": True, "for": who}

@@ -1,0 +1,122 @@
+"""In: requests about built environments. Out: which there are, who uses each; unused ones going.
+
+Of a cluster they are images in its registry; of this machine, folders in the cache.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+
+from fastapi import Depends, FastAPI
+from pydantic import BaseModel
+
+from deployer.api.engine import Engine
+from deployer.api.schema import images as imageanswers
+from deployer.api.views import moment
+from deployer.controller import usage
+from deployer.controller.context import World
+from deployer.errors import TargetUnavailable
+from deployer.python_env.retention import Built, Inventory, verdicts
+from deployer.store.history import Event
+from deployer.targets.base import Target
+
+PATH = "/api/v1/images"
+
+
+class Collect(BaseModel):
+    """The names of what is to go, as they were shown; of these, what is needed stays."""
+
+    names: list[str]
+
+
+def add(app: FastAPI, engine: Engine, subject: Callable[..., str]) -> None:
+    """Give an app the routes of built environments; collecting needs a token that names who."""
+
+    @app.get(PATH)
+    def images() -> imageanswers.Images:
+        """Every environment that was built, who uses it, and whether it may go."""
+        return {"places": [_place(engine.world, target) for target in engine.world.each_target]}
+
+    @app.post(f"{PATH}/collect")
+    def collect(body: Collect, who: str = Depends(subject)) -> imageanswers.Images:
+        """Begin to remove environments that nothing needs; a listing tells what came of it."""
+        world = engine.world
+        event = Event(
+            "", "operator", "collect environments", None, None, "a person asked", who,
+            ", ".join(body.names),
+        )  # fmt: skip
+        world.history.append(event, world.clock())
+        for target in world.each_target:
+            begin(world, target, body.names)
+        return images()
+
+
+def begin(world: World, target: Target, names: list[str]) -> None:
+    """Begin to remove those of a target's environments that are named, and that nothing needs."""
+    ask = partial(usage.of_target, world, target)
+    try:
+        own = {built.name for built in target.environments(ask()).built}
+    except TargetUnavailable:
+        return  # the listing says so
+    if chosen := own.intersection(names):
+        target.collect(chosen, ask, world.settings.policy.collect_after)
+
+
+def _place(world: World, target: Target) -> imageanswers.ImagePlace:
+    grace = world.settings.policy.collect_after
+    try:
+        inventory = target.environments(usage.of_target(world, target))
+        message, hint = inventory.unknown, ""
+    except TargetUnavailable as error:
+        inventory, message, hint = Inventory(""), error.message, error.hint
+    stays = verdicts(inventory, world.clock(), grace)
+    return {
+        "name": target.name,
+        "where": inventory.where,
+        "grace_seconds": grace,
+        "message": message,
+        "hint": hint,
+        "images": [_image(built, stays[built.name]) for built in inventory.built],
+        "collection": _collection(inventory),
+    }
+
+
+def _image(built: Built, stays: str) -> imageanswers.Image:
+    return {
+        "name": built.name,
+        "image": built.image,
+        "lock": built.lock,
+        "python": built.python,
+        "bytes": built.size,
+        "made_at": moment(built.made_at),
+        "used_at": moment(built.used_at or None),
+        "state": built.phase,
+        "users": [
+            {
+                "model": user.model,
+                "environment": user.environment,
+                "version": user.version,
+                "part": user.part,
+            }
+            for user in built.users
+        ],
+        "collectable": not stays,
+        "kept": stays,
+    }
+
+
+def _collection(inventory: Inventory) -> imageanswers.Collection | None:
+    job = inventory.removal
+    if job is None:
+        return None
+    removed, error = job.result, job.error
+    failure = removed or error
+    return {
+        "state": job.phase,
+        "since": moment(job.since),
+        "removed": list(removed.names) if removed else [],
+        "kept": [{"name": n, "why": why} for n, why in removed.kept.items()] if removed else [],
+        "message": failure.message if failure else "",
+        "hint": failure.hint if failure else "",
+    }

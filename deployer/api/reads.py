@@ -1,0 +1,106 @@
+"""In: requests that only read. Out: what the controller knows; no token is needed."""
+
+from typing import Annotated
+
+from fastapi import FastAPI, Query
+from fastapi.responses import PlainTextResponse
+
+from deployer import __version__
+from deployer.api import views
+from deployer.api.engine import Engine
+from deployer.api.schema import deployments as answers
+from deployer.api.schema import plans as plananswers
+from deployer.errors import NotFound
+from deployer.status.verdict import Status
+
+
+def add(app: FastAPI, engine: Engine) -> None:  # noqa: C901 - a list of routes
+    """Give an app the routes that only read."""
+
+    def told(status: Status) -> answers.Deployment:
+        return views.deployment(status, engine.world.settings)
+
+    def registry() -> answers.Registry:
+        world = engine.world
+        snapshot = world.registry.snapshot
+        models = len(snapshot.models) if snapshot else 0
+        return views.registry(engine.health, world.registry.rest.url, models, world.clock())
+
+    @app.get("/api/v1/deployments")
+    def deployments(
+        model: str | None = None, environment: str | None = None
+    ) -> answers.Deployments:
+        found = [
+            told(status)
+            for status in engine.statuses()
+            if model in (None, status.record.model)
+            and environment in (None, status.record.environment)
+        ]
+        itself: answers.Deployer = {
+            "version": __version__,
+            "platform": engine.world.settings.platform_id,
+            "queue_depth": engine.depth(),
+        }
+        return {"deployments": found, "registry": registry(), "deployer": itself}
+
+    @app.get("/api/v1/deployments/{deployment}")
+    def deployment(deployment: str) -> answers.Deployment:
+        return told(engine.status(deployment))
+
+    @app.get("/api/v1/deployments/{deployment}/plan")
+    def plan(deployment: str) -> plananswers.Plan:
+        """What would be done now; its digest covers where it leads and all that is rendered."""
+        return views.plan(engine.planned(deployment))
+
+    @app.get("/api/v1/deployments/{deployment}/diff")
+    def diff(deployment: str) -> plananswers.Diff:
+        """The objects that would change, field by field, with secrets masked."""
+        return views.diff(engine.previewed(deployment)[0])
+
+    @app.get("/api/v1/deployments/{deployment}/tree")
+    def tree(deployment: str) -> plananswers.Tree:
+        """What there is of it where it runs, and how each part is."""
+        status = engine.status(deployment)
+        return views.tree(status, engine.tree(deployment))
+
+    @app.get("/api/v1/plan")
+    def plans() -> plananswers.Plans:
+        """Of every deployment what the last pass would do; nothing is rendered for it."""
+        return {"plans": [views.outline(status) for status in engine.statuses()]}
+
+    @app.get("/api/v1/deployments/{deployment}/history")
+    def history(
+        deployment: str, limit: Annotated[int, Query(ge=1, le=10_000)] = 50
+    ) -> answers.History:
+        return {"events": views.events(engine.world.history.of(deployment, limit))}
+
+    @app.get("/api/v1/deployments/{deployment}/logs", response_class=PlainTextResponse)
+    def logs(
+        deployment: str,
+        lines: Annotated[int, Query(ge=1, le=100_000)] = 200,
+        predictor: str | None = None,
+    ) -> PlainTextResponse:
+        """The last lines of one predictor: the one on its way, else the one that serves."""
+        status = engine.status(deployment)
+        known = views.predictors_of(status)
+        if predictor is not None and predictor not in known:
+            raise NotFound(
+                f"{deployment} has no predictor {predictor!r}.", f"It has {', '.join(known)}."
+            )
+        name = predictor or next(iter(known), "")
+        text = engine.world.targets[status.record.environment].logs(name, lines) if name else ""
+        return PlainTextResponse(text, headers={"X-Schnitzel-Predictor": name})
+
+    @app.get("/api/v1/environments")
+    def environments() -> answers.Environments:
+        held = engine.health.held or {}
+        return {"environments": views.environments(engine.world.settings, held)}
+
+    @app.get("/api/v1/clusters")
+    def clusters() -> answers.Clusters:
+        """What the Deployer needs of each cluster, and whether it is there."""
+        return {"clusters": views.clusters(engine.world.each_target)}
+
+    @app.get("/api/v1/registry")
+    def registry_health() -> answers.Registry:
+        return registry()

@@ -1,0 +1,166 @@
+"""In: requests to a Deployer that stands by. Out: the answers of the one that acts.
+
+A Service spreads requests over both, and either gives the same answer. Where the one that acts is
+reached it has written down in the database that both share; nobody else can write there, so that
+no token is ever handed to a stranger.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import socket
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Final
+from urllib.parse import urlsplit
+
+import httpx
+from starlette.background import BackgroundTask
+from starlette.concurrency import run_in_threadpool
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import JSONResponse, Response, StreamingResponse
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from deployer.config.services import Api
+from deployer.errors import SchnitzelError
+
+log = logging.getLogger(__name__)
+
+PASSED_ON: Final = "x-schnitzel-passed-on"
+"""Header of a request that came by another Deployer: it is not passed on again."""
+
+OWN: Final = ("/healthz", "/metrics")
+"""What each Deployer answers for itself."""
+
+SECONDS: Final = httpx.Timeout(30.0, connect=3.0)
+UNSHARED: Final = httpx.Limits(max_keepalive_connections=0)
+"""No connection is used twice: the one that acts may be another by then."""
+
+HOP_BY_HOP: Final = frozenset({
+    "connection", "keep-alive", "proxy-authenticate", "proxy-authorization", "te", "trailer",
+    "transfer-encoding", "upgrade",
+})  # fmt: skip
+"""Headers of one connection alone (RFC 9110, 7.6.1)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Waiting:
+    """What a Deployer waits for: a cluster's Lease, and who holds it ("" if that is not known).
+
+    One that takes over holds it, and has yet to look at what there is.
+    """
+
+    cluster: str
+    holder: str
+    takes_over: bool = False
+
+
+class Standby:
+    """The API of a Deployer, answered by another one while this one stands by.
+
+    Args:
+        app: the API of this one.
+        waiting: what it waits for; None while it acts and knows what there is.
+        acting: the address of the one that acts; "" if that is not known. May ask a database.
+        own: the address of this one.
+    """
+
+    def __init__(
+        self,
+        app: ASGIApp,
+        waiting: Callable[[], Waiting | None],
+        acting: Callable[[], str],
+        own: str,
+    ) -> None:
+        self._app = app
+        self._own = urlsplit(own).netloc
+        self._waiting = waiting
+        self._acting = acting
+        self._client: httpx.AsyncClient | None = None
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request."""
+        waiting = self._waiting()
+        if waiting is None or scope["type"] != "http" or scope["path"] in OWN:
+            await self._app(scope, receive, send)
+            return
+        request = Request(scope, receive)
+        if scope["path"] == "/readyz":
+            answer: Response = _ready(waiting)
+        else:
+            answer = await self._passed_on(request, waiting)
+        with suppress(ClientDisconnect):
+            await answer(scope, receive, send)
+
+    async def _passed_on(self, request: Request, waiting: Waiting) -> Response:
+        if waiting.takes_over:  # what it does not know yet would look like nothing at all
+            return _nobody(f"This Deployer takes over on the cluster {waiting.cluster} just now.")
+        if PASSED_ON in request.headers:
+            return _nobody(f"Neither Deployer acts on the cluster {waiting.cluster} now.")
+        try:
+            address = await run_in_threadpool(self._acting)
+        except SchnitzelError as error:
+            return _nobody(error.message)
+        who = waiting.holder or "another Deployer"
+        if not address:
+            return _nobody(f"This Deployer stands by; {who} acts, at an address not known here.")
+        query = request.scope["query_string"].decode()
+        asked = httpx.Request(
+            request.method,
+            address + request.scope["raw_path"].decode() + (f"?{query}" if query else ""),
+            headers=self._headers(request, address),
+            content=await request.body(),
+            extensions={"timeout": SECONDS.as_dict()},
+        )
+        self._client = self._client or httpx.AsyncClient(trust_env=False, limits=UNSHARED)
+        try:
+            found = await self._client.send(asked, stream=True)
+        except httpx.HTTPError as error:
+            log.debug("%s at %s does not answer (%s)", who, address, type(error).__name__)
+            return _nobody(f"This Deployer stands by; {who}, which acts, does not answer.")
+        answer = StreamingResponse(
+            found.aiter_raw(), found.status_code, background=BackgroundTask(found.aclose)
+        )
+        answer.raw_headers = _of_the_message(found.headers.raw)
+        return answer
+
+    def _headers(self, request: Request, address: str) -> list[tuple[bytes, bytes]]:
+        """What came, still under the name that was asked for, which the one that acts knows too.
+
+        Our own address it does not know, only its own.
+        """
+        asked = request.headers.get("host", "")
+        host = urlsplit(address).netloc if asked == self._own else asked
+        kept = [each for each in _of_the_message(request.headers.raw) if each[0] != b"host"]
+        return [(b"host", host.encode()), (PASSED_ON.encode(), b"1"), *kept]
+
+
+def address_of(api: Api) -> str:
+    """Where another Deployer of the platform reaches this one's API."""
+    host: str = api.host
+    if host in ("0.0.0.0", "::"):  # noqa: S104 - compared with, not listened on
+        host = os.environ.get("POD_IP") or socket.gethostname()
+    return f"http://[{host}]:{api.port}" if ":" in host else f"http://{host}:{api.port}"
+
+
+def _ready(waiting: Waiting) -> Response:
+    """Ready to take over, once it is known from whom; and again once it has."""
+    if waiting.takes_over:
+        message = f"taking over on the cluster {waiting.cluster}"
+    elif waiting.holder:
+        message = f"standing by: {waiting.holder} acts on the cluster {waiting.cluster}"
+    else:
+        message = f"asking for the Lease of the cluster {waiting.cluster}"
+    ready = bool(waiting.holder) and not waiting.takes_over
+    return JSONResponse({"ready": ready, "message": message}, 200 if ready else 503)
+
+
+def _nobody(message: str) -> Response:
+    hint = "Try again: a Deployer that ended is taken over from within 15 s."
+    return JSONResponse({"error": message, "hint": hint}, 503, {"retry-after": "5"})
+
+
+def _of_the_message(headers: list[tuple[bytes, bytes]]) -> list[tuple[bytes, bytes]]:
+    return [(name, value) for name, value in headers if name.lower().decode() not in HOP_BY_HOP]

@@ -1,0 +1,158 @@
+"""In: requests about an upgrade of the platform. Out: how far it is, and a person's halt kept."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from typing import Literal
+
+from fastapi import Depends, FastAPI
+from pydantic import BaseModel
+
+from deployer import hints
+from deployer.api.engine import Engine
+from deployer.api.schema import upgrade as upgradeanswers
+from deployer.api.views import moment
+from deployer.controller.context import World, upgrading
+from deployer.registry.identity import NEXT_STEP
+from deployer.rollout import upgrade
+from deployer.rollout.upgrade import BEGUN, Move, Turn, Upgrade
+from deployer.store.history import Event
+
+PATH = "/api/v1/upgrade"
+RESUME = "schnitzel platform upgrade --resume"
+State = Literal["Done", "Progressing", "Failed", "Halted", "Frozen"]
+
+
+class Halt(BaseModel):
+    """Whether no further deployment is to begin."""
+
+    halt: bool
+
+
+def add(app: FastAPI, engine: Engine, subject: Callable[..., str]) -> None:
+    """Give an app the routes of upgrades; a change needs a token that names its subject."""
+
+    def told() -> upgradeanswers.Upgrade:
+        sentences = {status.record.id: status.verdict.message for status in engine.statuses()}
+        return tell(engine.world, sentences)
+
+    @app.get(PATH)
+    def upgrade_plan() -> upgradeanswers.Upgrade:
+        """How far an upgrade is: who moves when, and who does not, and why."""
+        return told()
+
+    @app.post(PATH)
+    def upgrade_halt(body: Halt, who: str = Depends(subject)) -> upgradeanswers.Upgrade:
+        """Let no further deployment begin, over restarts of the Deployer too; or go on."""
+        remember(engine.world, who, halt=body.halt)
+        engine.look()
+        return told()
+
+
+def remember(world: World, who: str, *, halt: bool) -> None:
+    """Keep a person's word on upgrades, and who gave it; nothing where it stands already."""
+    if halt == bool(world.records.recall(upgrade.HALT)):
+        return
+    now = world.clock()
+    action = "halt upgrade" if halt else "resume upgrade"
+    world.history.append(Event("", "operator", action, None, None, "a person asked", who), now)
+    world.records.remember(upgrade.HALT, json.dumps({"by": who, "at": now}) if halt else "")
+
+
+def tell(world: World, sentences: Mapping[str, str]) -> upgradeanswers.Upgrade:
+    """How far an upgrade is, as of now.
+
+    Args:
+        world: What is remembered and wanted.
+        sentences: By a deployment's id, what its status says.
+    """
+    found = upgrading(world)
+    halted = _halted(world)
+    state, message, next_step = _judge(found, halted, frozen=bool(world.marker.frozen))
+    return {
+        "state": state,
+        "message": message,
+        "next_step": next_step,
+        "halted": halted,
+        "environments": [
+            {"environment": name, "version": world.targets[name].server} for name in found.order
+        ],
+        "batches": found.batches,
+        "done": found.done,
+        "deployments": [_move(move, sentences) for move in found.moves],
+    }
+
+
+def _halted(world: World) -> upgradeanswers.Halted | None:
+    kept = world.records.recall(upgrade.HALT)
+    if not kept:
+        return None
+    found = json.loads(kept)
+    return {"by": found["by"], "at": moment(found["at"])}
+
+
+def _judge(
+    found: Upgrade, halted: upgradeanswers.Halted | None, *, frozen: bool
+) -> tuple[State, str, str]:
+    failed, begun, waiting = found.of(Turn.FAILED), found.of(*BEGUN), found.of(Turn.WAITING)
+    counts = f"{found.done} of {found.done + len(found.moves)} deployments are on their version"
+    under_way = f"; {len(begun)} on the way there" if begun else ""
+    if failed:
+        first = failed[0].record
+        rest = f", so that {len(waiting)} more do not begin" if waiting else ""
+        message = f"{counts}{under_way}; {len(failed)} could not be served on it{rest}."
+        step = (
+            f"Try it again: {hints.deploy('apply', first, '--retry')}; or leave it behind, so "
+            f"that the others go on: {hints.deploy('pause', first)}"
+        )
+        return "Failed", message, step
+    if halted and (begun or waiting):
+        ends = f"{len(begun)} on the way finish, and" if begun else "now"
+        message = f"{counts}. Halted by {halted['by']}: {ends} no other begins."
+        return "Halted", message, RESUME
+    if frozen and (begun or waiting):
+        return "Frozen", f"{counts}; nothing moves while the registry is not trusted.", NEXT_STEP
+    if begun or waiting:
+        wait = "schnitzel platform upgrade --wait"
+        return "Progressing", f"{counts}{under_way}; {len(waiting)} wait for their batch.", wait
+    if halted:
+        message = f"{counts}. A halt by {halted['by']} is in force: the next upgrade waits."
+        return "Done", message, RESUME
+    stays = found.of(Turn.PAUSED, Turn.INVALID)
+    step = _why(stays[0], "")[1] if stays else "schnitzel deploy list"
+    return "Done", f"{counts}.", step
+
+
+def _move(move: Move, sentences: Mapping[str, str]) -> upgradeanswers.Move:
+    record = move.record
+    why, next_step = _why(move, sentences.get(record.id, ""))
+    return {
+        "deployment": record.id,
+        "model": record.model,
+        "environment": record.environment,
+        "from": move.before,
+        "to": move.after,
+        "state": move.turn.value,
+        "batch": move.batch,
+        "why": why,
+        "next_step": next_step,
+    }
+
+
+def _why(move: Move, sentence: str) -> tuple[str, str]:
+    """Why a deployment is where it is, and what a person may do about it."""
+    record = move.record
+    if move.turn is Turn.WAITING:
+        return "", ""
+    if move.turn is Turn.FAILED:
+        failure = upgrade.failure(record)
+        again = " It is being tried again." if record.candidate else ""
+        why = f"{failure.reason}: {failure.message}{again}" if failure else sentence
+        return why, hints.deploy("apply", record, "--retry")
+    if move.turn is Turn.PAUSED and record.pause:
+        because = f": {record.pause.reason}" if record.pause.reason else ""
+        return f"paused by {record.pause.by}{because}", hints.deploy("resume", record)
+    if move.turn is Turn.UNPROMOTED:
+        return "nothing is promoted", hints.promote(record)
+    return sentence, hints.deploy("status", record)

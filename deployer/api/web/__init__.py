@@ -1,0 +1,1 @@
+"""The page: HTML of what the API says."""

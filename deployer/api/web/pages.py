@@ -1,0 +1,247 @@
+"""In: requests of a browser. Out: the overview and the page of one deployment, and their updates.
+
+Read-only, so that no forged request can change anything. An open page asks for its changing part
+every two seconds and names what it shows; if that is still so, the answer is 204 and nothing moves.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import shlex
+from collections import Counter
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Protocol
+from urllib.parse import parse_qsl, urlencode
+
+from fastapi import FastAPI, Request
+from fastapi.concurrency import run_in_threadpool
+from fastapi.responses import HTMLResponse, Response
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup
+
+from deployer import __version__
+from deployer.api import views
+from deployer.api.guard import LARGEST
+from deployer.api.web import stages, tryit
+from deployer.controller.context import World
+from deployer.errors import NotFound
+from deployer.registry.watch import Health
+from deployer.status.verdict import State, Status
+
+OVERVIEW = "overview"
+MOST_ROWS = 200
+EVENTS = 30
+LOG_LINES = 100
+STATIC = Path(__file__).parent / "static"
+_TYPES = {".js": "text/javascript", ".css": "text/css", ".svg": "image/svg+xml"}
+_HEADERS = {
+    "Content-Security-Policy": (
+        "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; "
+        "connect-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
+    ),
+    "X-Content-Type-Options": "nosniff",
+    "Referrer-Policy": "no-referrer",
+    "Cache-Control": "no-store",
+}
+STOP_POLLING = 286  # htmx's own status: take this, and ask no more
+
+
+class Engine(Protocol):
+    """What the pages ask of the controller."""
+
+    world: World
+
+    @property
+    def health(self) -> Health: ...  # noqa: D102
+    def statuses(self) -> list[Status]: ...  # noqa: D102
+    def status(self, deployment: str) -> Status: ...  # noqa: D102
+    def depth(self) -> int: ...  # noqa: D102
+
+
+def add(app: FastAPI, engine: Engine) -> None:
+    """Give the app its pages; none of them is part of the API's schema."""
+    pages = Pages(engine)
+    for path, page in (
+        ("/", pages.overview),
+        ("/deployments/{deployment}", pages.deployment),
+        ("/live/overview", pages.overview_live),
+        ("/live/deployments/{deployment}", pages.deployment_live),
+        ("/live/deployments/{deployment}/log", pages.log),
+        ("/live/deployments/{deployment}/try", pages.try_it),
+        ("/static/{name}", pages.static),
+    ):
+        app.get(path, include_in_schema=False)(page)
+    app.post("/live/deployments/{deployment}/try", include_in_schema=False)(pages.ask)
+
+
+class Pages:
+    """The pages of one Deployer."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+        self._files = {
+            path.name: path.read_bytes() for path in STATIC.iterdir() if path.suffix in _TYPES
+        }
+        stamp = hashlib.sha256(b"".join(v for _, v in sorted(self._files.items()))).hexdigest()
+        self._templates = Environment(
+            loader=PackageLoader("deployer.api.web"),
+            autoescape=True,
+            undefined=StrictUndefined,
+            trim_blocks=True,
+            lstrip_blocks=True,
+        )
+        self._templates.filters["shell"] = shlex.quote
+        self._templates.globals |= {"version": __version__, "stamp": stamp[:12]}
+
+    def overview(self, q: str = "", environment: str = "", state: str = "") -> HTMLResponse:
+        """The list of deployments."""
+        values = self._list(q, environment, state)
+        live, _ = self._live(OVERVIEW, values)
+        return self._page("overview.html", values | {"live": live})
+
+    def overview_live(
+        self, q: str = "", environment: str = "", state: str = "", seen: str = ""
+    ) -> Response:
+        """The changing part of the list; a new search also changes the page's address."""
+        answer = self._update(OVERVIEW, self._list(q, environment, state), seen)
+        chosen = {"q": q, "environment": environment, "state": state}
+        if not seen:
+            query = urlencode({name: value for name, value in chosen.items() if value})
+            answer.headers["HX-Replace-Url"] = f"/?{query}" if query else "/"
+        return answer
+
+    def deployment(self, deployment: str) -> HTMLResponse:
+        """The page of one deployment."""
+        try:
+            values = self._one(deployment)
+        except NotFound as error:
+            return self._page("gone.html", {"id": deployment, "message": error.message}, 404)
+        live, _ = self._live(f"deployments/{deployment}", values)
+        return self._page("deployment.html", values | {"live": live})
+
+    def deployment_live(self, deployment: str, seen: str = "") -> Response:
+        """The changing part of a deployment's page."""
+        try:
+            return self._update(f"deployments/{deployment}", self._one(deployment), seen)
+        except NotFound as error:
+            values = {"id": deployment, "message": error.message}
+            return self._page("gone_live.html", values, STOP_POLLING)
+
+    def try_it(self, deployment: str) -> HTMLResponse:
+        """The form to ask the model with, holding the model's own example."""
+        status = self._engine.status(deployment)
+        example = tryit.example(self._engine.world.registry.rest, status.record.serving)
+        return self._page(
+            "try.html",
+            {"each": views.deployment(status, self._engine.world.settings), "example": example},
+        )
+
+    def log(self, deployment: str) -> HTMLResponse:
+        """The last lines of the model server's log."""
+        status = self._engine.status(deployment)
+        name = next(iter(views.predictors_of(status)), "")
+        target = self._engine.world.targets[status.record.environment]
+        text = target.logs(name, LOG_LINES) if name else ""
+        return self._page("log.html", {"predictor": name, "text": text})
+
+    async def ask(self, deployment: str, request: Request) -> HTMLResponse:
+        """Send what a person typed to the model.
+
+        The header is one that a browser sends to another site's address only if that site agreed
+        to it beforehand, which this one does not.
+        """
+        if request.headers.get("hx-request") != "true":
+            return self._page("log.html", {"predictor": "", "text": "Use the page."}, 403)
+        size = int(request.headers.get("content-length") or 0)
+        if size > LARGEST:
+            answer = tryit.Answer(0, "This is more than this page sends.")
+        else:
+            form = dict(parse_qsl((await request.body()).decode("utf-8", "replace")))
+            status = self._engine.status(deployment)
+            answer = await run_in_threadpool(tryit.ask, status.url, form.get("input", ""))
+        return self._page("answer.html", {"answer": answer})
+
+    def static(self, name: str) -> Response:
+        """A file of the page; its address changes with its content."""
+        if name not in self._files:
+            raise NotFound(f"There is no file {name!r}.")
+        kind = _TYPES[Path(name).suffix]
+        headers = _HEADERS | {"Cache-Control": "public, max-age=31536000, immutable"}
+        return Response(self._files[name], media_type=kind, headers=headers)
+
+    def _list(self, q: str, environment: str, state: str) -> dict[str, Any]:
+        world = self._engine.world
+        everything = self._engine.statuses()
+        environments = list(world.settings.environments)
+        words = q.lower().split()
+        found = [
+            status
+            for status in everything
+            if environment in ("", status.record.environment)
+            and state in ("", str(status.verdict.state), status.sync)
+            and all(word in _searched(status) for word in words)
+        ]
+        counts = Counter(str(status.verdict.state) for status in everything)
+        return self._frame() | {
+            "rows": [
+                views.deployment(status, self._engine.world.settings)
+                for status in found[:MOST_ROWS]
+            ],
+            "found": len(found),
+            "total": len(everything),
+            "counts": {str(each): counts[str(each)] for each in State if counts[str(each)]},
+            "environments": environments,
+            "promote_to": "prod" if "prod" in environments else environments[-1],
+            "states": [str(each) for each in State] + ["OutOfSync", "Paused", "Frozen"],
+            "chosen": {"q": q, "environment": environment, "state": state},
+        }
+
+    def _one(self, deployment: str) -> dict[str, Any]:
+        status = self._engine.status(deployment)
+        told = views.deployment(status, self._engine.world.settings)
+        history = self._engine.world.history.of(deployment, EVENTS)
+        return self._frame() | {
+            "each": told,
+            "plan": views.outline(status),
+            "events": views.events(history)[::-1],
+            "journey": stages.of(told),
+        }
+
+    def _frame(self) -> dict[str, Any]:
+        world, health = self._engine.world, self._engine.health
+        snapshot = world.registry.snapshot
+        models = len(snapshot.models) if snapshot else 0
+        url = world.registry.rest.url
+        return {
+            "registry": views.registry(health, url, models, world.clock()),
+            "held": health.held or {},
+            "depth": self._engine.depth(),
+            "platform": world.settings.platform_id,
+        }
+
+    def _update(self, path: str, values: Mapping[str, Any], seen: str) -> Response:
+        live, digest = self._live(path, values)
+        if digest == seen:
+            return Response(status_code=204, headers=_HEADERS)
+        return HTMLResponse(live, headers=_HEADERS)
+
+    def _live(self, path: str, values: Mapping[str, Any]) -> tuple[Markup, str]:
+        """The changing part of a page, and a digest that names exactly what it shows."""
+        kind = path.partition("/")[0]
+        inner = self._render(f"{kind}_live.html", values)
+        digest = hashlib.sha256(inner.encode()).hexdigest()[:16]
+        frame = {"path": path, "seen": digest, "inner": inner}
+        return self._render("live.html", frame), digest
+
+    def _page(self, template: str, values: Mapping[str, Any], status: int = 200) -> HTMLResponse:
+        return HTMLResponse(self._render(template, values), status, _HEADERS)
+
+    def _render(self, template: str, values: Mapping[str, Any]) -> Markup:
+        # Templates escape every value; what they make is HTML.
+        return Markup(self._templates.get_template(template).render(values))  # noqa: S704
+
+
+def _searched(status: Status) -> str:
+    record, verdict = status.record, status.verdict
+    return f"{record.model}@{record.environment} {verdict.state} {verdict.reason}".lower()

@@ -1,0 +1,88 @@
+"""In: a deployment and what a person typed. Out: the model's own example, and its answer.
+
+Asks the deployment's address as everybody else does. A prediction changes nothing, but costs the
+model work: the route that calls this takes requests of our own page only.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from dataclasses import dataclass
+
+import httpx
+
+from deployer.registry.client import Rest
+from deployer.state.deployment import Predictor
+
+EXAMPLE = "serving_input_example.json"  # MLflow writes it beside MLmodel, ready for /invocations
+MOST_BYTES = 1024**2
+SECONDS = 30.0
+VERSION_HEADER = "x-schnitzel-model-version"
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What a model said: HTTP status, body, the version that gave it, and seconds. 0: nothing."""
+
+    status: int
+    body: str
+    version: str = ""
+    seconds: float = 0.0
+
+    @property
+    def ok(self) -> bool:
+        """Whether it is a prediction."""
+        return self.status == 200
+
+
+def example(rest: Rest, predictor: Predictor | None) -> str:
+    """The input that was logged with a version, as it is POSTed; empty if there is none to have.
+
+    Read through MLflow's own page of artifacts, which works with every store that MLflow can read.
+    """
+    if predictor is None:
+        return ""
+    version = predictor.version
+    where = {"name": version.model, "version": str(version.number), "path": EXAMPLE}
+    try:
+        with httpx.Client(auth=rest.auth, timeout=5, trust_env=False) as client:
+            found = client.get(f"{rest.url}/model-versions/get-artifact", params=where)
+        if found.status_code != 200 or len(found.content) > MOST_BYTES:
+            return ""
+        return json.dumps(found.json(), ensure_ascii=False)
+    except (httpx.HTTPError, ValueError):
+        return ""
+
+
+def ask(url: str, text: str) -> Answer:
+    """Send an input to a deployment's address.
+
+    Args:
+        url: The deployment's, with a slash at its end.
+        text: JSON, as /invocations takes it.
+    """
+    if len(text.encode()) > MOST_BYTES:
+        return Answer(0, "This is more than this page sends; use: schnitzel predict --input FILE")
+    try:
+        json.loads(text)
+    except ValueError as error:
+        return Answer(0, f"This is no JSON: {error}")
+    began = time.perf_counter()
+    headers = {"content-type": "application/json"}
+    try:
+        with httpx.Client(timeout=SECONDS, trust_env=False) as client:
+            said = client.post(f"{url}invocations", content=text.encode(), headers=headers)
+    except httpx.HTTPError as error:
+        return Answer(0, f"{url} does not answer ({type(error).__name__}).")
+    took = time.perf_counter() - began
+    version = said.headers.get(VERSION_HEADER, "")
+    return Answer(said.status_code, _pretty(said.text), version, took)
+
+
+def _pretty(text: str) -> str:
+    try:
+        shown = json.dumps(json.loads(text), indent=2, ensure_ascii=False)
+    except ValueError:
+        shown = text
+    return shown if len(shown) < 20_000 else f"{shown[:20_000]}\n... (cut)"

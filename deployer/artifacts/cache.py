@@ -1,0 +1,234 @@
+"""In: a model version and where its files are; out: a complete local folder of them, fetched once.
+
+CACHE/artifacts/<key>/model holds the files, CACHE/artifacts/<key>/digest their digest. The folder
+appears at once, when all is there, and is held against its digest when a process first uses it.
+"""
+
+import contextlib
+import hashlib
+import shutil
+import tempfile
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final, Literal
+from urllib.parse import urlsplit
+
+import httpx
+
+from deployer.artifacts.client import Foreign
+from deployer.artifacts.sources import Listed, Local, Proxied, Source, missing, unreachable
+from deployer.background.filelock import file_lock
+from deployer.background.jobs import Job, Jobs, Stopped, each
+from deployer.errors import ArtifactCorrupt, VersionFailure
+from deployer.state.registry import VersionId
+
+PARALLEL_FILES: Final = 6
+SMALL_FILE: Final = 1024**2
+"""Bytes that a small file such as serving.yaml may have."""
+
+
+@dataclass(frozen=True)
+class ArtifactState:
+    """How far a fetch is. `path` and `digest` are there once it is ready.
+
+    Attributes:
+        phase: where it is.
+        since: seconds since the epoch.
+        path: the folder with the MLmodel file.
+        digest: SHA-256, in hex, over the sorted paths and contents of all files.
+        error: why it failed.
+    """
+
+    phase: Literal["fetching", "ready", "failed"]
+    since: float
+    path: Path | None = None
+    digest: str = ""
+    error: VersionFailure | None = None
+
+
+class Artifacts:
+    """The cache of model versions' files.
+
+    Args:
+        cache: the cache folder; artifacts/ in it is ours.
+        tracking_url: MLflow's address.
+        auth: user name and password for it, or None.
+        parallel: versions fetched at the same time.
+    """
+
+    def __init__(
+        self,
+        cache: Path,
+        tracking_url: str,
+        auth: tuple[str, str] | None = None,
+        parallel: int = 2,
+    ) -> None:
+        self.folder = cache / "artifacts"
+        self._url = tracking_url.rstrip("/")
+        self._auth = auth
+        timeout = httpx.Timeout(10, read=30)
+        self._client = httpx.Client(base_url=self._url, auth=auth, timeout=timeout, trust_env=False)
+        self._jobs: Jobs[tuple[Path, str]] = Jobs("artifacts", parallel)
+
+    def ensure(
+        self, version: VersionId, source: str, expected_digest: str | None = None
+    ) -> ArtifactState:
+        """Start fetching what is not there yet, and say how far it is; returns at once.
+
+        Args:
+            version: whose files they are; a version made anew under the same number is another.
+            source: the artifact URI, as MLflow's get-download-uri gives it.
+            expected_digest: of the files when they were first fetched, if that is known.
+        """
+        key = artifact_key(version, source)
+        job = self._jobs.ensure(key, lambda: self._fetch(key, source, expected_digest))
+        if job.result and not job.result[0].is_dir():
+            self._jobs.forget(key)  # somebody emptied the cache
+            job = self._jobs.ensure(key, lambda: self._fetch(key, source, expected_digest))
+        if job.result and expected_digest and job.result[1] != expected_digest:
+            error = ArtifactCorrupt(
+                f"The model's files at {source} are not those that were served before: "
+                f"their digest was {expected_digest[:12]}, and is {job.result[1][:12]}.",
+                "Versions are not to be changed in place: register the files as a new version.",
+            )
+            return ArtifactState("failed", job.since, error=error)
+        return _state(job)
+
+    def forget(self, version: VersionId, source: str) -> None:
+        """Let a failed fetch be tried again, or a finished one be checked again."""
+        self._jobs.forget(artifact_key(version, source))
+
+    def read_file(self, source: str, name: str, limit: int = SMALL_FILE) -> bytes | None:
+        """Read a small file of an artifact, such as serving.yaml; None if it is not there.
+
+        Waits for the answer: some milliseconds for proxied and local artifacts.
+
+        Raises:
+            ArtifactUnreachable: the store does not answer.
+            ArtifactCorrupt: the file has more bytes than `limit`.
+        """
+        with tempfile.TemporaryDirectory(prefix="schnitzel-") as folder:
+            place = Path(folder, "file")
+            found = self._source(source, Path(folder, "all")).copy(name, place, limit)
+            return place.read_bytes() if found else None
+
+    def file_digest(self, source: str, name: str) -> str:
+        """SHA-256, in hex, of a file of an artifact, which may be large; "" if it is not there.
+
+        Raises as `read_file` does, and waits as long as the file takes to come.
+        """
+        with tempfile.TemporaryDirectory(prefix="schnitzel-") as folder:
+            place = Path(folder, "file")
+            if not self._source(source, Path(folder, "all")).copy(name, place):
+                return ""
+            with place.open("rb") as file:
+                return hashlib.file_digest(file, "sha256").hexdigest()
+
+    def close(self) -> None:
+        """End what is under way, within 5 seconds; it begins anew when next asked for."""
+        self._jobs.close()
+        self._client.close()
+
+    def _fetch(self, key: str, source: str, expected: str | None) -> tuple[Path, str]:
+        place = self.folder / key
+        stopping = self._jobs.stopping.is_set
+        self.folder.mkdir(parents=True, exist_ok=True)
+        with file_lock(self.folder / f".{key}.lock", stopping):
+            digest = _kept_digest(place, stopping)
+            if digest and (not expected or digest == expected):
+                return place / "model", digest
+            for leftover in [place, *self.folder.glob(f".{key}.*.part")]:
+                shutil.rmtree(leftover, ignore_errors=True)
+            part = Path(tempfile.mkdtemp(prefix=f".{key}.", suffix=".part", dir=self.folder))
+            try:
+                self._download(self._source(source, part / "foreign"), source, part / "model")
+                shutil.rmtree(part / "foreign", ignore_errors=True)
+                digest = digest_of(part / "model", stopping)
+                (part / "digest").write_text(digest)
+                part.chmod(0o755)
+                part.rename(place)
+            except OSError as error:
+                raise unreachable(source, f"cannot keep them in {self.folder}: {error}") from error
+            finally:
+                shutil.rmtree(part, ignore_errors=True)
+        return place / "model", digest
+
+    def _download(self, source: Source, uri: str, into: Path) -> None:
+        files = source.files()
+        if not any(file.path == "MLmodel" for file in files):
+            raise missing(uri)
+        for folder in {(into / file.path).parent for file in files}:
+            folder.mkdir(parents=True, exist_ok=True)
+
+        def copy(file: Listed) -> None:
+            place = into / file.path
+            if not source.copy(file.path, place):
+                raise ArtifactCorrupt(
+                    f"{file.path} is listed at {uri}, but is not there.", "Log the model again."
+                )
+            size = place.stat().st_size
+            if file.size is not None and size != file.size:
+                raise ArtifactCorrupt(
+                    f"{file.path} at {uri} has {size} bytes, and should have {file.size}.",
+                    "It is fetched again by itself. If that does not help, log the model again.",
+                    passing=True,
+                )
+
+        each(copy, files, PARALLEL_FILES, "artifact-files")
+
+    def _source(self, uri: str, folder: Path) -> Source:
+        stopping: Callable[[], bool] = self._jobs.stopping.is_set
+        parts = urlsplit(uri)
+        if parts.scheme == "mlflow-artifacts" and not parts.netloc:
+            return Proxied(self._client, uri, stopping)
+        if parts.scheme == "file" or (not parts.scheme and uri.startswith("/")):
+            return Local(uri, stopping)
+        variables = {"MLFLOW_TRACKING_URI": self._url}
+        if self._auth:
+            names = ("MLFLOW_TRACKING_USERNAME", "MLFLOW_TRACKING_PASSWORD")
+            variables |= dict(zip(names, self._auth, strict=True))
+        folder.mkdir(parents=True)
+        return Foreign(uri, variables, folder, stopping)
+
+
+def artifact_key(version: VersionId, source: str) -> str:
+    """Name a version's files in the cache: 32 hex digits, safe as a file name."""
+    text = f"{version.model}\0{version.key}\0{source}"
+    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:32]
+
+
+def digest_of(folder: Path, stopping: Callable[[], bool] = lambda: False) -> str:
+    """SHA-256, in hex, over the sorted relative paths, sizes and contents of a folder's files.
+
+    Raises:
+        Stopped: the process ends.
+    """
+    total = hashlib.sha256()
+    paths = {path.relative_to(folder).as_posix(): path for path in folder.rglob("*")}
+    for name in sorted(paths):
+        if not paths[name].is_file():
+            continue
+        if stopping():
+            raise Stopped
+        with paths[name].open("rb") as file:
+            content = hashlib.file_digest(file, "sha256").hexdigest()
+        total.update(f"{name}\0{content}\n".encode("utf-8", "surrogatepass"))
+    return total.hexdigest()
+
+
+def _kept_digest(place: Path, stopping: Callable[[], bool]) -> str:
+    """The digest of a cached artifact, if all is there and as it was when it came."""
+    with contextlib.suppress(OSError, UnicodeDecodeError):
+        digest = (place / "digest").read_text()
+        if digest_of(place / "model", stopping) == digest:
+            return digest
+    return ""
+
+
+def _state(job: Job[tuple[Path, str]]) -> ArtifactState:
+    if job.result:
+        return ArtifactState("ready", job.since, job.result[0], job.result[1])
+    if job.error:
+        return ArtifactState("failed", job.since, error=job.error)
+    return ArtifactState("fetching", job.since)

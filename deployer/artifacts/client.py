@@ -1,0 +1,61 @@
+"""In: an artifact URI of a store such as S3; out: its files, fetched by MLflow's own client.
+
+The client runs in a process of its own: importing MLflow takes seconds, and it may hang or leak.
+"""
+
+import os
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Final
+
+from deployer.artifacts.sources import Listed, Local, Stopping, unreachable
+from deployer.background import process
+
+
+class Foreign:
+    """Artifacts in a store that only MLflow's own client knows (S3, Azure, GCS, HDFS, ...).
+
+    Args:
+        uri: the artifact URI.
+        environment: variables for the client: the tracking server and its credentials.
+        folder: a new folder of ours, into which all is downloaded when it is first listed.
+        stopping: asked while the client works.
+    """
+
+    _SCRIPT: Final = (
+        "import sys\n"
+        "from mlflow.store.artifact import artifact_repository_registry as registry\n"
+        "repository = registry.get_artifact_repository(sys.argv[1])\n"
+        "wanted = sys.argv[3]\n"
+        "folder = wanted.rpartition('/')[0] or None\n"
+        "found = [entry.path for entry in repository.list_artifacts(folder)]\n"
+        "if wanted in found or (found and not wanted):\n"
+        "    repository.download_artifacts(wanted, sys.argv[2])\n"
+    )
+
+    def __init__(
+        self, uri: str, environment: Mapping[str, str], folder: Path, stopping: Stopping
+    ) -> None:
+        self._uri = uri
+        self._environment = environment
+        self._folder = folder
+        self._stopping = stopping
+
+    def files(self) -> list[Listed]:
+        """Download everything, and list what came."""
+        self._download("")
+        return Local(str(self._folder), self._stopping).files()
+
+    def copy(self, path: str, to: Path, limit: int | None = None) -> bool:
+        """Copy what was downloaded, or else download this one file."""
+        if not (self._folder / path).exists():
+            self._download(path)
+        return Local(str(self._folder), self._stopping).copy(path, to, limit)
+
+    def _download(self, path: str) -> None:
+        command = [sys.executable, "-c", self._SCRIPT, self._uri, str(self._folder), path]
+        ended = process.run(command, {**os.environ, **self._environment}, self._stopping)
+        if ended.status != 0:
+            lines = ended.output.strip().splitlines() or ["no message"]
+            raise unreachable(self._uri, lines[-1][:300])

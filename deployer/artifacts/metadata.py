@@ -1,0 +1,136 @@
+"""In: a model version. Out: a folder with the few of its files that the Deployer itself reads.
+
+They say which packages the model needs, what it answers, and hold its own example. The model's
+weights are fetched by its pods alone.
+"""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from collections.abc import Collection
+from pathlib import Path
+from typing import Final
+
+import yaml
+
+from deployer.artifacts.cache import Artifacts, artifact_key
+from deployer.artifacts.requirements import EnvironmentRequest, lacking
+from deployer.background.jobs import Job, Jobs
+from deployer.errors import ArtifactMissing
+from deployer.state.registry import VersionId
+
+MOST_TEXT: Final = 1024**2
+"""Bytes of a file of requirements."""
+
+NAMES: Final = ("requirements.txt", "python_env.yaml", "conda.yaml", "constraints.txt")
+MOST_EXAMPLE: Final = 16 * 1024**2
+"""Bytes of an example; a larger one is no example that anybody reads."""
+
+
+class SmallFiles:
+    """Folders of small files, one for each version, fetched in the background.
+
+    Args:
+        artifacts: reads single files of artifacts.
+        folder: where to keep them; ours alone.
+        indexes: package indexes that models' requirements may name.
+    """
+
+    def __init__(self, artifacts: Artifacts, folder: Path, indexes: Collection[str] = ()) -> None:
+        self._artifacts = artifacts
+        self._folder = folder
+        self._indexes = indexes
+        self._jobs: Jobs[Path] = Jobs("small-files", 2)
+        self._requests: Jobs[EnvironmentRequest] = Jobs("requirements", 2)
+
+    def ensure(self, version: VersionId, source: str) -> Job[Path]:
+        """Begin to fetch what is not there yet, and say how far it is; returns at once."""
+        place = self._place(version, source)
+
+        def there() -> Path | None:
+            return place if place.is_dir() else None
+
+        return self._jobs.ensure(place.name, lambda: self._fetch(source, place), there)
+
+    def request(self, version: VersionId, source: str) -> Job[EnvironmentRequest]:
+        """Begin to find out what a version asks of its environment; returns at once."""
+        place = self._place(version, source)
+
+        def read() -> EnvironmentRequest:
+            return EnvironmentRequest.read(self._fetch(source, place), self._indexes)
+
+        return self._requests.ensure(place.name, read)
+
+    def forget(self, version: VersionId, source: str) -> None:
+        """Let what failed be tried again."""
+        key = self._place(version, source).name
+        self._jobs.forget(key)
+        self._requests.forget(key)
+
+    def close(self) -> None:
+        """End what is under way."""
+        self._jobs.close()
+        self._requests.close()
+
+    def _place(self, version: VersionId, source: str) -> Path:
+        return self._folder / artifact_key(version, source)
+
+    def _fetch(self, source: str, place: Path) -> Path:
+        if place.is_dir():
+            return place
+        read = self._artifacts.read_file
+        model = read(source, "MLmodel")
+        if model is None:
+            raise ArtifactMissing(
+                f"There is no MLmodel file at {source}.",
+                "Log the model with mlflow's log_model and register that.",
+            )
+        self._folder.mkdir(parents=True, exist_ok=True)
+        part = Path(tempfile.mkdtemp(prefix=".part-", dir=self._folder))
+        try:
+            (part / "MLmodel").write_bytes(model)
+            wanted = dict.fromkeys(NAMES, MOST_TEXT) | dict.fromkeys(_examples(model), MOST_EXAMPLE)
+            for name, limit in wanted.items():
+                _keep(part / name, read(source, name, limit))
+            self._fetch_what_they_name(source, part)
+            try:
+                part.rename(place)
+            except OSError:
+                if not place.is_dir():  # else somebody else was faster
+                    raise
+        finally:
+            shutil.rmtree(part, ignore_errors=True)
+        return place
+
+    def _fetch_what_they_name(self, source: str, part: Path) -> None:
+        """Fetch more files of requirements, and the digests of wheels, until all is there."""
+        tried: set[str] = set()
+        while names := lacking(part) - tried:
+            tried |= names
+            for name in sorted(names):
+                if name.endswith(".whl"):
+                    digest = self._artifacts.file_digest(source, name)
+                    _keep(part / f"{name}.sha256", digest.encode() if digest else None)
+                else:
+                    _keep(part / name, self._artifacts.read_file(source, name, MOST_TEXT))
+
+
+def _keep(path: Path, content: bytes | None) -> None:
+    if content is not None:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(content)
+
+
+def _examples(model: bytes) -> list[str]:
+    """The names of the files that may hold the example, as MLmodel tells them; never above it."""
+    try:
+        content = yaml.safe_load(model)
+    except yaml.YAMLError:
+        return []
+    info = (content.get("saved_input_example_info") if isinstance(content, dict) else None) or {}
+    told = (info.get("serving_input_path"), info.get("artifact_path"))
+    names = [str(name) for name in told if name]
+    if info and not info.get("serving_input_path"):
+        names.append("serving_input_example.json")
+    return [name for name in names if ".." not in Path(name).parts and not name.startswith("/")]

@@ -1,0 +1,1 @@
+"""Work that no pass waits for: jobs, processes, locks between processes."""

@@ -1,0 +1,1 @@
+"""platform.yaml: read it, and say what is wrong with it."""

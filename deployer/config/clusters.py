@@ -1,0 +1,186 @@
+"""Nothing in; out: the section `clusters` of platform.yaml, as pydantic models.
+
+No secret is in it: the names of Kubernetes Secrets, and the path of a kubeconfig.
+"""
+
+import re
+from typing import Annotated, Literal, Self
+
+from pydantic import AfterValidator, Field, model_validator
+
+from deployer.config.services import File, Url
+from deployer.schema.base import Frozen
+from deployer.schema.units import Bytes, Cores, Duration
+from deployer.spec.model import Image
+from deployer.spec.pods import ObjectName
+
+
+def _place(value: str) -> str:
+    if not re.fullmatch(r"[A-Za-z0-9.-]+(:[0-9]{1,5})?(/[a-z0-9]+([._-]+[a-z0-9]+)*)*", value):
+        raise ValueError("should be HOST, HOST:PORT or HOST:PORT/PREFIX, with no scheme")
+    return value
+
+
+RegistryPlace = Annotated[str, AfterValidator(_place)]
+"""Where images are, as in a reference to one: "registry.example:5000/schnitzel"."""
+
+
+class TrustBundle(Frozen):
+    """Certificates of a private authority, in a ConfigMap of the namespace where they are used."""
+
+    config_map: ObjectName
+    """The ConfigMap."""
+
+    key: str = Field(default="ca.crt", pattern=r"^[-._a-zA-Z0-9]{1,253}$")
+    """The key in it."""
+
+
+class ClusterGateway(Frozen):
+    """The Gateway (of the Gateway API) that predictions are asked of."""
+
+    name: ObjectName
+    """The Gateway's name."""
+
+    namespace: ObjectName
+    """Its namespace."""
+
+    section: ObjectName | None = None
+    """The listener to attach to; null: all of them."""
+
+    url: Url
+    """The address that people reach it at."""
+
+    probe_url: Url | None = None
+    """The address that the Deployer reaches it at; null: the same."""
+
+    headless: bool = True
+    """Whether it finds pods behind Services without an address; false for one that cannot."""
+
+
+class ImageRegistry(Frozen):
+    """Where environment images are kept."""
+
+    push: RegistryPlace
+    """As a build in the cluster reaches it: "registry.example:5000/schnitzel"."""
+
+    pull: RegistryPlace
+    """As the nodes reach it; often the same."""
+
+    insecure: bool = False
+    """Whether it speaks plain HTTP."""
+
+    pull_secret: ObjectName | None = None
+    """The Secret (kubernetes.io/dockerconfigjson) to pull with, in each environment's namespace."""
+
+    push_secret: ObjectName | None = None
+    """The Secret (kubernetes.io/dockerconfigjson) to push with, in the builds' namespace."""
+
+    def as_pushed(self, image: str) -> str:
+        """An image that nodes pull, as a build in the cluster reaches it."""
+        host, slash, rest = image.partition("/")
+        if slash and host == self.pull.partition("/")[0]:
+            return f"{self.push.partition('/')[0]}/{rest}"
+        return image
+
+
+class Build(Frozen):
+    """How environment images are built: each by one Job, once for each lock."""
+
+    namespace: ObjectName = "schnitzel-builds"
+    """The namespace of the Jobs."""
+
+    image: Image | None = None
+    """The environment builder's image."""
+
+    timeout: Duration = Field(default=1800, ge=10, le=86400)
+    """How long one build may take."""
+
+    cpu: Cores = Field(default=1, gt=0)
+    """Cores of one build."""
+
+    memory: Bytes = Field(default=2 * 1024**3, ge=64 * 1024**2)
+    """Memory of one build."""
+
+    wheels_only: bool = True
+    """Whether only wheels are installed, so that no package's own code runs in a build."""
+
+    index_secret: ObjectName | None = None
+    """The Secret, in the builds' namespace, with uv's variables for a private package index."""
+
+    artifact_secret: ObjectName | None = None
+    """The Secret, in the builds' namespace, with MLflow's or S3's variables: a build of a model
+    that brings wheels along fetches them."""
+
+    trust_bundle: TrustBundle | None = None
+    """Certificates of a private authority, for builds."""
+
+
+class ArtifactAccess(Frozen):
+    """How pods fetch artifacts."""
+
+    tracking_uri: Url | None = None
+    """MLflow's address as pods reach it; null: as the Deployer does."""
+
+    secret: ObjectName | None = None
+    """The Secret, in each environment's namespace, with MLflow's or S3's variables."""
+
+
+class SeldonOperator(Frozen):
+    """What is to be known of Seldon's operator in a cluster."""
+
+    server: str = Field(default="SCHNITZEL_SERVER", pattern=r"^[A-Za-z][A-Za-z0-9_-]{0,62}$")
+    """What our server is called in the operator's predictor_servers, for the shape named."""
+
+    microservice_image: Image | None = None
+    """The image of Seldon's microservice, for the shape microservice; null: it is not there."""
+
+
+class Cluster(Frozen):
+    """A Kubernetes cluster that deployments run on."""
+
+    kubeconfig: File | None = None
+    """The kubeconfig; null, outside of a cluster: as kubectl finds it."""
+
+    context: str | None = Field(default=None, min_length=1)
+    """The context in it; null: the current one."""
+
+    in_cluster: bool = False
+    """Whether to use our own pod's ServiceAccount; true in a pod if nothing says otherwise."""
+
+    gateway: ClusterGateway
+    """The Gateway (of the Gateway API) that predictions are asked of."""
+
+    registry: ImageRegistry | None = None
+    """Where environment images are kept; null: versions must name an image."""
+
+    build: Build = Build()
+    """How environment images are built."""
+
+    server_image: Image
+    """The model server's image."""
+
+    tfserving_image: Image | None = None
+    """TensorFlow Serving's image; null: no version is served with it."""
+
+    seldon: SeldonOperator | None = None
+    """Seldon's operator; null: there is none."""
+
+    artifacts: ArtifactAccess = ArtifactAccess()
+    """How pods fetch artifacts."""
+
+    trust_bundle: TrustBundle | None = None
+    """Certificates of a private authority, for model servers."""
+
+    gpu_resource: str = Field(default="nvidia.com/gpu", pattern=r"^[a-z0-9.-]+/[A-Za-z0-9._-]+$")
+    """What nodes call a GPU."""
+
+    reach: Literal["direct", "proxy"] | None = None
+    """How the Deployer asks a pod: at its address, or by the API server; null: it finds out."""
+
+    @model_validator(mode="after")
+    def _one_way_in(self) -> Self:
+        if self.in_cluster and (self.kubeconfig or self.context):
+            raise ValueError("should have either in_cluster or a kubeconfig and context, not both")
+        if self.registry and not self.build.image:
+            raise ValueError("has a registry, and so needs build.image, which builds for it")
+        return self

@@ -1,0 +1,49 @@
+"""In: the pydantic models of serving.yaml and platform.yaml; out: their published JSON Schemas."""
+
+import json
+from typing import Any, Final
+
+from pydantic import BaseModel
+
+from deployer.config.sections import PlatformFile
+from deployer.spec.model import ServingSpec
+
+SCHEMAS: Final[dict[str, type[BaseModel]]] = {"platform": PlatformFile, "serving": ServingSpec}
+"""By name; each is kept in docs/reference/NAME.schema.json."""
+
+
+def render(name: str) -> str:
+    """Write a schema as it is published: JSON Schema 2020-12, ending with a line break."""
+    schema = _bounded(SCHEMAS[name].model_json_schema())
+    published = {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        **schema,
+        "title": f"{name}.yaml",
+    }
+    return json.dumps(published, indent=2, ensure_ascii=False) + "\n"
+
+
+_BOUNDS: Final = {
+    "gt": "exclusiveMinimum",
+    "ge": "minimum",
+    "lt": "exclusiveMaximum",
+    "le": "maximum",
+}
+
+
+def _bounded(schema: Any) -> Any:
+    """Say a bound of a duration or quantity where it holds: on the number, not on the text."""
+    if isinstance(schema, list):
+        return [_bounded(item) for item in schema]
+    if not isinstance(schema, dict):
+        return schema
+    plain = {key: _bounded(value) for key, value in schema.items() if key not in _BOUNDS}
+    bounds = {word: schema[key] for key, word in _BOUNDS.items() if key in schema}
+    if bounds:
+        plain["anyOf"] = [
+            choice if choice["type"] == "string" else choice | bounds for choice in plain["anyOf"]
+        ]
+        for choice in plain["anyOf"]:
+            if "exclusiveMinimum" in choice:
+                choice.pop("minimum", None)
+    return plain

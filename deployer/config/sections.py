@@ -1,0 +1,203 @@
+"""Nothing in; out: the sections and fields of platform.yaml, as pydantic models with defaults."""
+
+from fnmatch import fnmatchcase
+from typing import Any, Final, Literal, cast
+
+from pydantic import Field, ValidationInfo, field_serializer, field_validator
+
+from deployer import namespaces, naming
+from deployer.config.clusters import Cluster
+from deployer.config.environment import Environment
+from deployer.config.services import Airflow, Api, Gateway, Local, Mlflow, PackageIndex
+from deployer.errors import SettingsInvalid
+from deployer.schema.base import Frozen
+from deployer.schema.units import Duration
+from deployer.spec.limits import Limits
+from deployer.spec.model import ServingSpec
+
+
+class Registry(Frozen):
+    """How the registry is watched."""
+
+    poll: Duration = Field(default=1, ge=0.1, le=3600)
+    """How often to ask for what changed."""
+
+    listing: Duration = Field(default=30, ge=1, le=86400)
+    """How often to list everything."""
+
+    webhooks: Literal["auto", "off"] = "auto"
+    """Whether to have MLflow call us on a change, where it can."""
+
+
+class Policy(Frozen):
+    """What needs a person's word, and how a failure is tried again."""
+
+    max_retirements: int = Field(default=1, ge=0)
+    """Retirements within the window that need nobody's word, however few deployments there are."""
+
+    max_retirement_share: float = Field(default=0.1, ge=0, le=1)
+    """The share of all deployments that may retire within the window without a person's word."""
+
+    retire_window: Duration = Field(default=600, gt=0)
+    """The time within which retirements are counted together."""
+
+    retry_first: Duration = Field(default=10, gt=0)
+    """How long to wait before a failure of a passing cause is tried again, the first time."""
+
+    retry_most: Duration = Field(default=600, gt=0)
+    """The longest such wait; each is about twice the last."""
+
+    upgrade_share: float = Field(default=0.2, gt=0, le=1)
+    """The share of an environment's deployments, and at least one, that are upgraded together."""
+
+    upgrade_order: list[str] = Field(default=[])
+    """Environments in the order in which they are upgraded. Those that it does not name come after
+    them, the ones that the stage Production or the alias champion promotes to at the very end."""
+
+    collect_after: Duration = Field(default=14 * 86400, ge=3600)
+    """How long a built environment stays that nothing needs, before it may be collected."""
+
+
+class PlatformLimits(Limits):
+    """What no serving spec may pass, and how much is done at the same time."""
+
+    parallel_rollouts: int = Field(default=4, ge=1)
+    """Rollouts under way at the same time."""
+
+    parallel_builds: int = Field(default=1, ge=1)
+    """Environments being built at the same time."""
+
+    package_indexes: list[PackageIndex] = Field(default=[])
+    """Package indexes that a model's requirements may name, by their addresses; what they say of
+    others is left out."""
+
+
+class Models(Frozen):
+    """Which registered models are looked after: patterns such as "fraud-*"."""
+
+    include: list[str] = Field(default=["*"])
+    """A model must match one of these."""
+
+    exclude: list[str] = Field(default=[])
+    """And none of these."""
+
+    def serves(self, model: str) -> bool:
+        """Whether a registered model is one of those looked after. Upper and lower case differ."""
+        return any(fnmatchcase(model, pattern) for pattern in self.include) and not any(
+            fnmatchcase(model, pattern) for pattern in self.exclude
+        )
+
+
+DEFAULT_ENVIRONMENTS: Final = {
+    "staging": {"stage": "Staging", "alias": "staging"},
+    "prod": {"stage": "Production", "alias": "champion"},
+}
+"""What a platform.yaml that names no environments means."""
+
+
+class PlatformFile(Frozen):
+    """platform.yaml: the platform's settings. All is optional."""
+
+    mlflow: Mlflow = Mlflow()
+    """The MLflow tracking server and registry."""
+
+    airflow: Airflow = Airflow()
+    """The Airflow that runs the training pipelines."""
+
+    gateway: Gateway = Gateway()
+    """The gateway that predictions are asked of."""
+
+    local: Local = Local()
+    """Where the target `local` runs model servers."""
+
+    deployer: Api = Api()
+    """The MLflow Deployer's own API."""
+
+    registry: Registry = Registry()
+    """How the registry is watched."""
+
+    clusters: dict[str, Cluster] = Field(default={})
+    """The Kubernetes clusters that environments may name."""
+
+    environments: dict[str, Environment] = Field(
+        default=cast(dict[str, Environment], DEFAULT_ENVIRONMENTS),
+        validate_default=True,  # which makes them so
+        min_length=1,
+    )
+    """The places that model versions are promoted to. Naming any replaces the default ones."""
+
+    policy: Policy = Policy()
+    """What needs a person's word, and how a failure is tried again."""
+
+    limits: PlatformLimits = PlatformLimits()
+    """What no serving spec may pass, and how much is done at the same time."""
+
+    defaults: ServingSpec = ServingSpec()
+    """Fields of the serving spec for versions that do not say otherwise."""
+
+    models: Models = Models()
+    """Which registered models are looked after."""
+
+    @field_validator("clusters")
+    @classmethod
+    def _cluster_names(cls, named: dict[str, Cluster]) -> dict[str, Cluster]:
+        for name in named:
+            _check_name(name, "a cluster")
+        return named
+
+    @field_validator("environments")
+    @classmethod
+    def _names_and_selectors(cls, named: dict[str, Environment]) -> dict[str, Environment]:
+        seen: dict[tuple[str | None, str | None], str] = {}
+        for name, environment in named.items():
+            _check_name(name, "an environment")
+            selector = (environment.stage, environment.alias)
+            if selector in seen:
+                raise ValueError(
+                    f"should differ in stage or alias; {seen[selector]!r} and {name!r} do not"
+                )
+            seen[selector] = name
+        return named
+
+    @field_validator("environments")
+    @classmethod
+    def _clusters_and_namespaces(
+        cls, named: dict[str, Environment], found: ValidationInfo
+    ) -> dict[str, Environment]:
+        for name, environment in named.items():
+            clusters = found.data.get("clusters")  # not there if it is wrong itself
+            if environment.cluster and clusters is not None and environment.cluster not in clusters:
+                known = ", ".join(map(repr, clusters)) or "none"
+                raise ValueError(
+                    f"should name clusters that there are: {name}.cluster is "
+                    f"{environment.cluster!r}, and clusters has {known}"
+                )
+            try:
+                namespaces.check_environment(environment.namespace, name)
+            except ValueError as error:
+                raise ValueError(f"cannot be: {name} {error}") from error
+        return named
+
+    @field_validator("policy")
+    @classmethod
+    def _environments_there_are(cls, policy: Policy, found: ValidationInfo) -> Policy:
+        known = found.data.get("environments", policy.upgrade_order)  # not there if wrong itself
+        strangers = [name for name in policy.upgrade_order if name not in known]
+        if strangers:
+            raise ValueError(
+                f"should name environments that there are: upgrade_order has {strangers[0]!r}, "
+                f"and environments has {', '.join(map(repr, known))}"
+            )
+        return policy
+
+    @field_serializer("defaults")
+    def _what_is_set(self, defaults: ServingSpec) -> dict[str, Any]:
+        return defaults.model_dump(mode="json", exclude_unset=True)
+
+
+def _check_name(name: str, kind: str) -> None:
+    try:
+        naming.validate_environment_name(name)
+    except SettingsInvalid as error:
+        message = error.message.replace("an environment", kind)
+        raise ValueError(f"cannot be: {message} {error.hint}") from error

@@ -1,0 +1,156 @@
+"""Nothing in; out: the servers of a platform (ours or attached), as sections of platform.yaml."""
+
+import re
+from pathlib import Path
+from typing import Annotated
+from urllib.parse import urlsplit
+
+from pydantic import AfterValidator, Field
+
+from deployer.artifacts import requirement_lines
+from deployer.schema.base import Frozen
+
+
+def _web_address(value: str) -> str:
+    parts = urlsplit(value)
+    if parts.scheme not in ("http", "https") or not parts.hostname:
+        raise ValueError("should be an address such as 'http://mlflow.example:5000'")
+    if parts.username or parts.password:
+        raise ValueError("should carry no user or password; use the fields username, password_ref")
+    return value.rstrip("/")
+
+
+def _package_index(value: str) -> str:
+    if not requirement_lines.address(value) or requirement_lines.has_login(value):
+        raise ValueError(
+            "should be addresses such as 'https://packages.example/simple', with no login"
+        )
+    return value
+
+
+def _secret_reference(value: str) -> str:
+    if not re.fullmatch(r"env:[A-Za-z_][A-Za-z0-9_]*|file:/.+", value):
+        raise ValueError("should name where the secret is: 'env:NAME' or 'file:/path'")
+    return value
+
+
+def _file(value: Path) -> Path:
+    path = value.expanduser()
+    if not path.is_absolute():
+        raise ValueError("should be a whole path such as '/etc/schnitzel/tokens.json' or '~/file'")
+    return path
+
+
+def _host_pattern(value: str) -> str:
+    if not re.fullmatch(r"\*|(\*\.)?[A-Za-z0-9]([A-Za-z0-9.-]*[A-Za-z0-9])?", value):
+        raise ValueError("should be a name without port, such as 'deployer.example' or '*.example'")
+    return value
+
+
+def _listening(value: str) -> str:
+    if not re.fullmatch(r"[A-Za-z0-9]([A-Za-z0-9.-]*[A-Za-z0-9])?|[0-9A-Fa-f:]+", value):
+        raise ValueError("should be an address or a host's name, such as '127.0.0.1' or '0.0.0.0'")
+    return value
+
+
+Port = Annotated[int, Field(ge=1, le=65535)]
+Url = Annotated[str, AfterValidator(_web_address)]
+PackageIndex = Annotated[str, AfterValidator(_package_index)]
+"""An index of packages; its login, if it asks for one, is with those who build environments."""
+
+File = Annotated[Path, AfterValidator(_file)]
+"""A file; "~" is the home of who runs the Deployer."""
+
+HostPattern = Annotated[str, AfterValidator(_host_pattern)]
+SecretReference = Annotated[str, AfterValidator(_secret_reference)]
+
+
+class Service(Frozen):
+    """A server that we run, or that somebody else does."""
+
+    url: Url | None = None
+    """Where somebody else runs it; null: `schnitzel up` runs one of our own."""
+
+    username: str | None = None
+    """Who we are there, if it asks."""
+
+    password_ref: SecretReference | None = None
+    """Where the password is: "env:NAME" or "file:/path"; never the password itself."""
+
+
+class Mlflow(Service):
+    """The MLflow tracking server and registry."""
+
+    port: Port = 5000
+    """Port of our own MLflow on loopback."""
+
+
+class Airflow(Service):
+    """The Airflow that runs the training pipelines."""
+
+    port: Port = 8080
+    """Port of our own Airflow on loopback."""
+
+
+class Gateway(Frozen):
+    """The gateway that predictions are asked of."""
+
+    port: Port = 8000
+    """Port for requests, on loopback."""
+
+    api_port: Port = 8001
+    """Port of the gateway's own API, on loopback, from which live weights are read."""
+
+    url: Url | None = None
+    """The address that people reach it at, if it is not loopback and its port."""
+
+    api_url: Url | None = None
+    """The address of its API, if it is not loopback and its port."""
+
+
+class Local(Frozen):
+    """Where the target `local` runs model servers."""
+
+    host: Annotated[str, AfterValidator(_listening)] | None = None
+    """The container that runs them and their supervisord, with the home and the cache at the same
+    places; null: they are processes of this machine, on loopback."""
+
+
+class Api(Frozen):
+    """The MLflow Deployer itself, and its API."""
+
+    port: Port = 8090
+    """Port of the API."""
+
+    host: Annotated[str, AfterValidator(_listening)] = "127.0.0.1"
+    """The address that the API listens on; "0.0.0.0", every one, is for a pod."""
+
+    public_url: Url | None = None
+    """The address that others (people, MLflow's webhooks) reach the API at; null: loopback."""
+
+    allowed_hosts: list[HostPattern] = Field(default=[])
+    """More names that the API may be asked under, beside loopback's and public_url's."""
+
+    tokens_file: File | None = None
+    """The file with the hashes of API tokens; null: the one in the home."""
+
+    webhook_secret_ref: SecretReference | None = None
+    """Where the secret that signs MLflow's webhooks is; null: one is made, and kept in the home."""
+
+    database_ref: SecretReference | None = None
+    """Where the URL of a PostgreSQL is that keeps the account; null: an SQLite file in the home."""
+
+    @property
+    def url(self) -> str:
+        """The address to hand out."""
+        return self.public_url or f"http://127.0.0.1:{self.port}"
+
+    @property
+    def hosts(self) -> list[str]:
+        """The names under which the API may be asked, against DNS rebinding."""
+        found = ["127.0.0.1", "localhost", *self.allowed_hosts]
+        if self.host not in ("0.0.0.0", "::"):  # noqa: S104 - compared with, not listened on
+            found.append(self.host)
+        if self.public_url:
+            found.append(urlsplit(self.public_url).hostname or "")
+        return list(dict.fromkeys(found))

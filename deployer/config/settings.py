@@ -1,0 +1,154 @@
+"""In: platform.yaml and SCHNITZEL_* variables; out: Settings, read once, each with its origin.
+
+A variable wins over the file, and the file over the defaults. SCHNITZEL_<SECTION>__<FIELD> sets one
+field: SCHNITZEL_MLFLOW__PORT=5001, SCHNITZEL_ENVIRONMENTS__PROD__ALIAS=live.
+"""
+
+import json
+import os
+import re
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+
+from deployer import namespaces
+from deployer.config import read
+from deployer.config.clusters import Cluster
+from deployer.config.platform_id import platform_id
+from deployer.config.sections import PlatformFile
+from deployer.errors import SchnitzelError, SettingsInvalid, SpecInvalid
+from deployer.spec.limits import DEFAULTS_ORIGIN, OVERLAY_ORIGIN, Limits, LocalLimits
+from deployer.spec.resolve import resolve
+from deployer.state import deployment
+from deployer.state.registry import Selector
+from stack.paths import Layout, cache, home
+
+
+class Settings(PlatformFile):
+    """platform.yaml with the variables applied, and where this platform lives."""
+
+    home: Path
+    """The platform's state."""
+
+    cache: Path
+    """What can be fetched or built again."""
+
+    platform_id: str
+    """Names this platform on everything that it makes; made once."""
+
+    origins: dict[str, str]
+    """Dotted field -> "default", the file's name, or the variable's."""
+
+    def layers(self, environment: str) -> list[tuple[str, Mapping[str, Any]]]:
+        """The serving spec's layers that an operator wrote: the defaults, then the overlay."""
+        overlay = self.environments[environment].overlay
+        return [
+            (DEFAULTS_ORIGIN, self.defaults.model_dump(exclude_unset=True)),
+            (f"{OVERLAY_ORIGIN}{environment}", overlay.model_dump(exclude_unset=True)),
+        ]
+
+    def limits_for(self, environment: str) -> Limits:
+        """What no version may pass in an environment; only a cluster holds what is for clusters."""
+        if self.environments[environment].target == "kubernetes":
+            return self.limits
+        return LocalLimits(**{name: getattr(self.limits, name) for name in Limits.model_fields})
+
+    def cluster(self, environment: str) -> Cluster | None:
+        """The cluster that an environment's deployments run on; None: this machine."""
+        name = self.environments[environment].cluster
+        return None if name is None else self.clusters[name]
+
+    def namespace(self, environment: str, project: str) -> str:
+        """The namespace of an environment's deployments, for one project.
+
+        Args:
+            environment: its name.
+            project: the deployment's (`state.Record.project`): what the version first promoted was
+                tagged with as `schnitzel.project`, or else the model's name.
+        """
+        return namespaces.fill(self.environments[environment].namespace, environment, project)
+
+    def selector(self, environment: str) -> Selector:
+        """What promotes to an environment."""
+        chosen = self.environments[environment]
+        return Selector(stage=chosen.stage, alias=chosen.alias)
+
+    def rollout_policy(self, environment: str) -> deployment.Policy:
+        """An environment's rules for its deployments."""
+        waiting = self.environments[environment].policy
+        return deployment.Policy(
+            retire_after=waiting.retire_after,
+            retire_listings=waiting.retire_listings,
+            max_retirements=self.policy.max_retirements,
+            max_retirement_share=self.policy.max_retirement_share,
+            retry_first=self.policy.retry_first,
+            retry_most=self.policy.retry_most,
+            poll=self.registry.poll,
+        )
+
+
+def load(environ: Mapping[str, str] | None = None) -> Settings:
+    """Read the settings of the platform in SCHNITZEL_HOME.
+
+    Args:
+        environ: where SCHNITZEL_PLATFORM and SCHNITZEL_<SECTION>__<FIELD> are looked up; by
+            default the process's own variables.
+
+    Raises:
+        SettingsInvalid: names the file and line, or the variable; the field; and the remedy.
+    """
+    environ = os.environ if environ is None else environ
+    written = read.read(environ)
+    try:
+        checked = PlatformFile.model_validate(written.values)
+    except ValidationError as error:
+        raise written.refusal(error) from error
+    dumped = checked.model_dump(mode="json")
+    every = {name: written.origin(name) for name, _ in read.leaves(dumped)}
+    settings = Settings.model_construct(
+        **dict(checked),
+        home=home(),
+        cache=cache(),
+        platform_id=_platform_id(environ),
+        origins=every,
+    )
+    for name in settings.environments:
+        try:
+            resolve(settings.layers(name), settings.limits_for(name), whole=False)
+        except SpecInvalid as error:
+            raise SettingsInvalid(f"{written.path}: {error.message}", error.hint) from error
+    return settings
+
+
+def main_settings(as_json: bool) -> int:
+    """Print the settings for a person, or as one JSON object; exit status 2 if they are invalid."""
+    try:
+        settings = load()
+    except SchnitzelError as error:
+        hint = f"\n\nhint: {error.hint}" if error.hint else ""
+        sys.stderr.write(f"error: {error.message}{hint}\n")
+        return 2
+    dumped = settings.model_dump(mode="json")
+    if as_json:
+        sys.stdout.write(json.dumps(dumped, indent=2) + "\n")
+        return 0
+    for name, value in read.leaves(dumped):
+        if name in settings.origins:  # and not the origins themselves
+            sys.stdout.write(f"{name} = {json.dumps(value)}  ({settings.origins[name]})\n")
+    return 0
+
+
+def _platform_id(environ: Mapping[str, str]) -> str:
+    """This platform's id: from SCHNITZEL_PLATFORM_ID (a pod keeps no home), or the home's."""
+    given = environ.get("SCHNITZEL_PLATFORM_ID")
+    if not given:
+        return platform_id(Layout(home()).platform_id)
+    if not re.fullmatch(r"[a-z0-9]{1,40}", given):
+        raise SettingsInvalid(
+            f"SCHNITZEL_PLATFORM_ID is {given!r}, which cannot be a platform's id.",
+            "Use 1 to 40 of a-z and 0-9, and keep them for as long as the platform lives.",
+        )
+    return given

@@ -1,0 +1,1 @@
+"""The loop over deployments, and one pass over one of them."""

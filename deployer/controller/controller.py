@@ -1,0 +1,301 @@
+"""In: changes, times and people's words. Out: passes over deployments, each by itself, for ever."""
+
+from __future__ import annotations
+
+import logging
+import random
+import threading
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import replace
+
+from deployer import hints, naming
+from deployer.controller import operator
+from deployer.controller.context import World
+from deployer.controller.metrics import Metrics
+from deployer.controller.operator import Word
+from deployer.controller.queue import WorkQueue
+from deployer.controller.reconcile import Reconciler
+from deployer.controller.scope import Key, Scope
+from deployer.controller.workers import Workers
+from deployer.errors import (
+    NotFound,
+    PassFailed,
+    PassHangs,
+    PlanChanged,
+    SchnitzelError,
+    UnsafePlan,
+    may_pass,
+)
+from deployer.plan.preview import Node, ObjectChange, Preview
+from deployer.registry.snapshot import Backwards
+from deployer.registry.watch import Health, Watch
+from deployer.state.deployment import Pause, Record
+from deployer.state.reasons import Sight
+from deployer.status.verdict import Status
+from deployer.store.history import Event
+
+log = logging.getLogger(__name__)
+
+WORD_SECONDS = 5.0  # that a person's word waits for the pass that is under way
+MOVING_SECONDS = 0.1  # between looks while a rollout is under way
+STEADY_SECONDS = 2.0  # between looks at what runs, where nothing changes
+BACKOFF_SECONDS = (0.5, 30.0)  # the first and the longest, after a pass that failed
+
+
+class Controller:
+    """Keeps every deployment as the registry wants it.
+
+    Args:
+        world: What passes read from and act on.
+        watch: Looks at the registry; made by `make_watch` with the callback for changes.
+        metrics: Counts and times.
+    """
+
+    def __init__(
+        self,
+        world: World,
+        make_watch: Callable[[Callable[[set[str] | None], None]], Watch],
+        metrics: Metrics,
+    ) -> None:
+        self.world = world
+        self.metrics = metrics
+        self._closing = threading.Event()
+        self._reconciler = Reconciler(world, self._closing)
+        self._queue: WorkQueue[Key] = WorkQueue()
+        self._statuses: dict[Key, Status] = {}
+        self._tries: dict[Key, int] = {}
+        self._unseen: set[Key] = set()
+        self._scope = Scope(world, lambda: self.health.held or {})
+        self.watch = make_watch(self._changed)
+        self._watching = threading.Thread(target=self.watch.run, name="watch", daemon=True)
+        self._workers: Workers[Key] = Workers(self._queue, self._work, self._hangs)
+
+    def start(self) -> None:
+        """Begin; what is on record is looked at even before the registry is read."""
+        self._unseen = self._scope.everything()
+        self._changed(None)
+        self._watching.start()
+        self._workers.start()
+
+    def close(self, seconds: float = 3.0) -> None:
+        """Stop within so many seconds; what runs goes on running, and what hangs is left."""
+        deadline = time.monotonic() + seconds
+        self._closing.set()
+        self.watch.close()
+        self._workers.close(seconds)
+        if self._watching.is_alive():  # not where another Deployer acts, and this one stood by
+            self._watching.join(timeout=max(0.0, deadline - time.monotonic()))
+
+    def has_looked(self) -> bool:
+        """Whether everything that was there when it began has been looked at since."""
+        return not self._unseen
+
+    @property
+    def health(self) -> Health:
+        """How well the registry is seen."""
+        return self.watch.health
+
+    def statuses(self) -> list[Status]:
+        """What is known of every deployment."""
+        now = self._statuses.copy()  # at once: a pass may add one meanwhile
+        return [status for _, status in sorted(now.items())]
+
+    def status(self, deployment: str) -> Status:
+        """What is known of one deployment, by its id.
+
+        Raises:
+            NotFound: There is none of this id.
+        """
+        key = self._key(deployment)
+        status = self._statuses.get(key)
+        if status is None:
+            raise NotFound(f"There is no deployment {deployment!r}.", "schnitzel deploy list")
+        return status
+
+    def planned(self, deployment: str) -> Status:
+        """The same with its plan as of now: the registry is asked what has changed meanwhile.
+
+        Where what runs cannot be seen, it is the plan of the last pass, which has no digest.
+
+        Raises:
+            NotFound: There is none of this id.
+        """
+        with suppress(SchnitzelError):  # its state says so
+            return self.previewed(deployment)[0]
+        return self.status(deployment)
+
+    def previewed(self, deployment: str) -> tuple[Status, Preview]:
+        """The same, and what it would change where it runs.
+
+        Raises:
+            NotFound: There is none of this id.
+            SchnitzelError: What runs cannot be seen now, or not be rendered.
+        """
+        status = self.status(deployment)
+        record = status.record
+        registry = self.world.registry
+        if self.health.state is Sight.FRESH:  # else nobody shall wait for it
+            with suppress(SchnitzelError, Backwards):  # the watch sees it too, and tells
+                self._changed(registry.poll() | registry.look(record.model))
+        plan, rendered = self._reconciler.preview(record.model, record.environment)
+        return replace(status, plan=plan), rendered
+
+    def tree(self, deployment: str) -> Node:
+        """What there is of a deployment where it runs.
+
+        Raises:
+            NotFound: There is none of this id.
+            TargetUnavailable: It cannot be seen now.
+        """
+        status = self.status(deployment)
+        return self.world.targets[status.record.environment].tree(status.record.id)
+
+    def apply(self, deployment: str, who: str, word: Word) -> None:
+        """A person's word: look now, try again, let the champion go, take objects over.
+
+        Raises:
+            NotFound: There is no such deployment.
+            PlanChanged: Another plan was reviewed than the one that stands.
+            UnsafePlan: It is paused, or there is nothing to take over.
+        """
+        status = self.status(deployment)
+        if status.record.pause:
+            raise UnsafePlan(
+                f"{deployment} is paused by {status.record.pause.by}.",
+                hints.deploy("resume", status.record),
+            )
+        strangers: tuple[ObjectChange, ...] = ()
+        if word.reviewed or word.adopt:
+            status, rendered = self.previewed(deployment)
+            strangers = rendered.strangers if word.adopt else ()
+        if word.reviewed and word.reviewed != status.plan["digest"]:
+            raise PlanChanged(
+                f"The plan for {deployment} has changed since it was reviewed.",
+                f"Look again: {hints.deploy('plan', status.record)}",
+            )
+        if word.adopt and not strangers:
+            raise UnsafePlan(
+                f"Nothing stands in the way of {deployment}: there is nothing to take over.",
+                hints.deploy("diff", status.record),
+            )
+
+        def change(record: Record) -> Record:
+            return operator.keep(record, word, strangers)
+
+        self._intervene(deployment, change, "apply", who, operator.said(word, strangers))
+
+    def pause(self, deployment: str, who: str, reason: str) -> None:
+        """A person's word: change nothing."""
+        pause = Pause(who, self.world.clock(), reason)
+        self._intervene(deployment, lambda r: replace(r, pause=pause), "pause", who, reason)
+
+    def resume(self, deployment: str, who: str) -> None:
+        """A person's word: go on."""
+        self._intervene(deployment, lambda r: replace(r, pause=None), "resume", who, "")
+
+    def accept_registry(self, who: str) -> None:
+        """A person's word: this registry is the right one."""
+        event = Event("", "operator", "accept registry", None, None, "", who)
+        self.world.history.append(event, self.world.clock())  # also if it cannot be reached now
+        self.world.marker.accept()
+        self.world.registry.forget()
+        self.watch.hint(None)
+
+    def look(self) -> None:
+        """Look at everything now."""
+        self.watch.hint(None)
+        self._changed(None)
+
+    def touched(self, deployment: str) -> None:
+        """Something of a deployment changed where it runs: look at it now."""
+        with suppress(NotFound):
+            self._queue.add(self._key(deployment))
+
+    def depth(self) -> int:
+        """How many deployments are due and not yet looked at."""
+        return self._queue.depth()
+
+    def _key(self, deployment: str) -> Key:
+        for model, environment in set(self._statuses):
+            if naming.deployment_id(model, environment) == deployment:
+                return model, environment
+        raise NotFound(f"There is no deployment {deployment!r}.", "schnitzel deploy list")
+
+    def _intervene(
+        self,
+        deployment: str,
+        change: Callable[[Record], Record],
+        action: str,
+        who: str,
+        detail: str,
+    ) -> None:
+        key = self._key(deployment)
+        with self._reconciler.alone(key, WORD_SECONDS):
+            record = self.world.records.load(deployment, key[1]) or Record(deployment, *key)
+            if action == "apply":
+                self.world.records.allow(deployment, key[1])
+            self.world.records.raise_if_deleted(record)
+            event = Event(deployment, "operator", action, None, None, "a person asked", who, detail)
+            self.world.history.append(event, self.world.clock())
+            self.world.records.save(changed := change(record))
+            if known := self._statuses.get(key):
+                self._statuses[key] = replace(known, record=changed)
+        self._queue.add(key)
+
+    def _changed(self, models: set[str] | None) -> None:
+        """Have the deployments of these models looked at, or all of them."""
+        known = set(self._statuses)
+        self.world.promoters.note(self.world.registry.snapshot, self.world.clock())
+        due = known | self._scope.everything() if models is None else self._scope.of(models, known)
+        for key in due:
+            self._queue.add(key)
+
+    def _work(self, key: Key) -> float:
+        delay = self._pass(key)
+        self._unseen.discard(key)
+        return delay
+
+    def _hangs(self, key: Key) -> None:
+        """Say that the pass over a deployment does not end; nobody waits for it."""
+        error = PassHangs.of(*key)
+        log.warning("%s@%s: %s", *key, error.message)
+        self._statuses[key] = self._reconciler.hanging(*key, self._statuses.get(key), error)
+        self._unseen.discard(key)
+
+    def _pass(self, key: Key) -> float:
+        """One pass; returns the seconds until the next."""
+        if key[1] not in self._scope.environments():
+            self._statuses.pop(key, None)
+            return 30.0
+        with self.metrics.passes.time(), self._reconciler.alone(key):
+            done = self._reconciler.run(*key, self._statuses.get(key))
+            self._statuses[key] = done.told
+        if done.error:
+            pause = self._failed(key, done.error)
+            if may_pass(done.error):
+                again = self.world.clock() + pause
+                self._statuses[key] = replace(self._statuses[key], retry_at=again)
+            return pause
+        self._tries.pop(key, None)
+        if not done.told.settled:
+            return MOVING_SECONDS
+        steady = STEADY_SECONDS * random.uniform(0.9, 1.1)  # noqa: S311 - jitter, no secret
+        if done.wake_at is None:
+            return steady
+        return max(0.0, min(steady, done.wake_at - self.world.clock()))
+
+    def _failed(self, key: Key, error: SchnitzelError) -> float:
+        """Say so in the log; returns the seconds until the next pass."""
+        if self._closing.is_set():  # what it needs is being closed
+            return 0.0
+        if isinstance(error, PassFailed):
+            log.error("%s@%s: a pass failed", *key, exc_info=error.__cause__)
+        else:
+            log.warning("%s@%s: %s", *key, error.message)
+        self.metrics.failures.inc()
+        tries = self._tries[key] = self._tries.get(key, 0) + 1
+        first, most = BACKOFF_SECONDS
+        pause: float = min(most, first * 2.0 ** min(tries - 1, 20))
+        return pause * random.uniform(0.75, 1.25)  # noqa: S311 - jitter, no secret

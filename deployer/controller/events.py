@@ -1,0 +1,159 @@
+"""In: a deployment before and after a pass. Out: lines of its history, and tags on its versions."""
+
+from __future__ import annotations
+
+from deployer.desired import promotions
+from deployer.registry.tags import Mirror, Reflection
+from deployer.rollout import advance
+from deployer.state.deployment import Predictor, Record, Wanted
+from deployer.state.reasons import Mirrored, Reason, State
+from deployer.state.registry import VersionId
+from deployer.status.verdict import Status
+from deployer.store.history import DEPLOYER, UNKNOWN, Event, History
+
+
+def intend(history: History, before: Record, after: Record, wanted: Wanted, now: float) -> None:
+    """Write down what is about to be done, before it is."""
+    old = _number(before.serving)
+    shifted = _digest(before.serving) != _digest(after.serving)
+    failure = after.failures.get(_digest(before.serving))
+    fell_back = failure if shifted and failure and failure.at == now else None
+    new = _candidate(after) or after.serving
+    if (
+        new
+        and not fell_back
+        and new.digest not in (_digest(_candidate(before)), _digest(before.serving))
+    ):
+        if before.serving and before.serving.version == new.version:
+            why, who = "the serving spec of the version that serves has changed", DEPLOYER
+            if before.serving.server != new.server:
+                why = "the platform has another version of chart or server image"
+        else:
+            why, who = f"{wanted.via} names version {new.version.number}", _promoter(after)
+        history.append(Event(after.id, "intent", "rollout", old, _number(new), why, who), now)
+    if after.candidate and after.candidate.step >= 0 and _share(before, after) != _share(after):
+        new, why = after.candidate.predictor, f"{_share(after)} % of the requests go to it"
+        history.append(Event(after.id, "intent", "step", old, _number(new), why, DEPLOYER), now)
+    if not shifted:
+        return
+    if after.serving is None:
+        why = "nothing is promoted, and that has lasted"
+        history.append(Event(after.id, "intent", "retire", old, None, why, DEPLOYER), now)
+        return
+    action, why = "shift", "it is ready and answered the model's own example"
+    if fell_back:
+        action, why = "fall back", fell_back.message
+    event = Event(after.id, "intent", action, old, _number(after.serving), why, DEPLOYER)
+    history.append(event, now)
+
+
+def conclude(
+    history: History, mirror: Mirror, before: Record, told: Status, last: Status | None, now: float
+) -> None:
+    """Write down what came of it, and show it on the versions."""
+    record = told.record
+    for digest, failure in record.failures.items():
+        earlier = before.failures.get(digest)
+        if earlier is None or earlier.attempts != failure.attempts:
+            version = next(
+                (_number(p) for p in _all(before, record) if p and p.digest == digest), None
+            )
+            event = Event(
+                record.id, "outcome", "failed", None, version, failure.message, DEPLOYER,
+                failure.reason,
+            )  # fmt: skip
+            history.append(event, now)
+    if told.verdict.state is State.SERVING and _newly(told, last) and record.serving:
+        version = _number(record.serving)
+        message = told.verdict.message
+        history.append(
+            Event(record.id, "outcome", "serving", None, version, message, DEPLOYER), now
+        )
+    if told.verdict.state is State.RETIRED and before.draining and not record.draining:
+        event = Event(record.id, "outcome", "retired", None, None, told.verdict.message, DEPLOYER)
+        history.append(event, now)
+    for reflection in _farewells(told, before):
+        mirror.show(reflection)
+    if told.settled:
+        for reflection in _reflections(told):
+            mirror.show(reflection)
+
+
+def _promoter(record: Record) -> str:
+    """Who promoted the version: whoever says so, and unknown if nobody does."""
+    mark = promotions.winner(record.marks)
+    return f"{mark.by} (by the CLI)" if mark and mark.by else UNKNOWN
+
+
+def _newly(told: Status, last: Status | None) -> bool:
+    """Whether it came to serve just now; a restart of the Deployer is no event."""
+    if last is None:
+        return told.record.serving_since is not None and told.settled and _fresh(told)
+    was = last.record.serving
+    return last.verdict.state is not State.SERVING or _digest(was) != _digest(told.record.serving)
+
+
+def _fresh(told: Status) -> bool:
+    since = told.record.serving_since
+    return since is not None and told.observed.at - since < 1.0
+
+
+def _farewells(told: Status, before: Record) -> list[Reflection]:
+    """What is told of the versions that stopped serving in this pass."""
+    record = told.record
+    left = {d.predictor.version for d in before.draining}
+    left -= {p.version for p in _all(record) if p}
+    text = f"{State.RETIRED}: nothing is promoted"
+    if record.serving:
+        text = f"{Mirrored.SUPERSEDED}: version {_number(record.serving)} serves"
+    return [Reflection(version, record.environment, text, "") for version in sorted(left)]
+
+
+def _reflections(told: Status) -> list[Reflection]:
+    record, environment = told.record, told.record.environment
+    serving = record.serving.version if record.serving else None
+    shown: dict[VersionId, Reflection] = {}
+    for losing in told.wanted.losing:
+        text = f"{Mirrored.NOT_SERVED}: {losing.message}"
+        shown[losing.version] = Reflection(losing.version, environment, text, "")
+    verdict = told.verdict
+    if serving:
+        text = str(State.SERVING)
+        if serving == told.wanted.version or told.wanted.version is None:
+            settled = verdict.reason == Reason.READY
+            text = str(verdict.state) if settled else _sentence(told)
+        shown[serving] = Reflection(serving, environment, text, told.url)
+    wanted = told.wanted.version
+    if wanted and wanted != serving:
+        shown[wanted] = Reflection(wanted, environment, _sentence(told), "")
+    return list(shown.values())
+
+
+def _sentence(told: Status) -> str:
+    verdict = told.verdict
+    return f"{verdict.state} ({verdict.reason}): {verdict.message}"
+
+
+def _all(*records: Record) -> list[Predictor | None]:
+    found: list[Predictor | None] = []
+    for record in records:
+        found += [record.serving, _candidate(record), *(d.predictor for d in record.draining)]
+    return found
+
+
+def _candidate(record: Record) -> Predictor | None:
+    return record.candidate.predictor if record.candidate else None
+
+
+def _share(record: Record, of: Record | None = None) -> int:
+    """The percent that a record gives its candidate, if that is the one of the other record."""
+    same = _digest(_candidate(record)) == _digest(_candidate(of or record))
+    return advance.weight(record.candidate) if record.candidate and same else 0
+
+
+def _digest(predictor: Predictor | None) -> str:
+    return predictor.digest if predictor else ""
+
+
+def _number(predictor: Predictor | None) -> str | None:
+    return str(predictor.version.number) if predictor else None

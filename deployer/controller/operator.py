@@ -1,0 +1,48 @@
+"""In: a person's word and a record. Out: the record as it is then, and the word for the history."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from deployer.plan.preview import ObjectChange
+from deployer.state.deployment import Record
+
+
+@dataclass(frozen=True, slots=True)
+class Word:
+    """What a person asks for beside a look now.
+
+    Attributes:
+        reviewed: the digest of the plan that was reviewed; empty for whatever stands.
+        retry: try a version that failed again.
+        allow_retire: take away what the policy would ask about.
+        adopt: take over what is somebody else's and stands in the way.
+    """
+
+    reviewed: str = ""
+    retry: bool = False
+    allow_retire: bool = False
+    adopt: bool = False
+
+
+def keep(record: Record, word: Word, strangers: Sequence[ObjectChange]) -> Record:
+    """The record with a person's word in it; `strangers` are the objects to take over."""
+    if word.retry:
+        record = replace(record, failures={}, descriptions={})
+    if word.allow_retire:
+        record = replace(record, allow_retire=True)
+    if strangers:
+        record = replace(record, adopt=tuple(each.uid for each in strangers))
+    return record
+
+
+def said(word: Word, strangers: Sequence[ObjectChange]) -> str:
+    """As in "retry, adopt Service/angler-prod-v3-1a2b3c4d"."""
+    adopted = ", ".join(f"{each.kind}/{each.name}" for each in strangers)
+    parts = [
+        ("retry", word.retry),
+        ("allow retire", word.allow_retire),
+        (f"adopt {adopted}", bool(strangers)),
+    ]
+    return ", ".join(text for text, asked in parts if asked)

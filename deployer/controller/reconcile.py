@@ -1,0 +1,270 @@
+"""In: one deployment's name. Out: one pass over it: look, decide, remember, act, tell."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from typing import Any
+
+from deployer import naming
+from deployer.controller import events
+from deployer.controller.context import World, halted, upgrading
+from deployer.controller.publish import Found, Teller
+from deployer.controller.retirements import Departures
+from deployer.desired import promotions
+from deployer.errors import PassFailed, PassHangs, SchnitzelError, UnsafePlan
+from deployer.plan import plan
+from deployer.plan.preview import Preview
+from deployer.rollout import advance, upgrade
+from deployer.state.deployment import Observed, Policy, Record, Wanted
+from deployer.status import verdict
+from deployer.status.verdict import Status
+from deployer.targets.base import Target
+
+UPGRADE_SECONDS = 1.0
+"""How long a look at all records, to see who may be upgraded, is good for."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Seen:
+    """One look at a deployment, and what follows from it."""
+
+    observed: Observed
+    wanted: Wanted
+    step: advance.Step
+    todo: plan.Plan
+    refused: UnsafePlan | None
+    unusable: bool
+    """Whether the serving spec of the version that is promoted cannot be used."""
+    now: float
+
+
+@dataclass(frozen=True, slots=True)
+class Pass:
+    """What came of a pass: what to tell, when to look again at the latest, and what broke it."""
+
+    told: Status
+    wake_at: float | None = None
+    error: SchnitzelError | None = None
+
+
+class Reconciler:
+    """Passes over deployments. One deployment is never passed over twice at the same time."""
+
+    def __init__(self, world: World, closing: threading.Event) -> None:
+        self.world = world
+        self._teller = Teller(world, closing)
+        self._failing: dict[str, float] = {}
+        self._rolling: set[str] = set()
+        self._upgrading = (0.0, False, upgrade.Upgrade())
+        window = world.settings.policy.retire_window
+        self._departures = Departures(world.records.all, window)
+        self._lock = threading.Lock()
+        self._alone: dict[tuple[str, str], threading.Lock] = {}
+
+    @contextmanager
+    def alone(self, key: tuple[str, str], seconds: float = -1) -> Iterator[None]:
+        """Hold the lock of one deployment's record: for a pass, or to put in a person's word.
+
+        Raises:
+            PassHangs: It could not be had within so many seconds.
+        """
+        with self._lock:
+            lock = self._alone.setdefault(key, threading.Lock())
+        if not lock.acquire(timeout=seconds):
+            raise PassHangs.of(*key)
+        try:
+            yield
+        finally:
+            lock.release()
+
+    def run(self, model: str, environment: str, before: Status | None) -> Pass:
+        """One pass; what breaks it is in what it returns, and what runs goes on running.
+
+        Args:
+            model: The registered model.
+            environment: The environment's name.
+            before: What was told last.
+        """
+        began = self.world.clock()
+        key = naming.deployment_id(model, environment)
+        record, found = Record(key, model, environment), None
+        try:
+            record = self._record(model, environment)
+            found = self._find(record)
+            self._target(environment).apply(found.step.deployment, found.told.observed)
+            told = self._teller.tell(found, before)
+        except Exception as failure:  # noqa: BLE001 - one broken deployment must not end the others
+            error = _foreseen(failure, model, environment)
+            since = self._failing.setdefault(key, began)
+            return Pass(self._teller.tell_broken(record, found, before, error, since), error=error)
+        self._failing.pop(key, None)
+        return Pass(told, wake_at=found.step.wake_at)
+
+    def hanging(
+        self, model: str, environment: str, before: Status | None, error: PassHangs
+    ) -> Status:
+        """What to tell of a deployment whose pass does not end."""
+        now = self.world.clock()
+        nobody = Record(naming.deployment_id(model, environment), model, environment)
+        return verdict.broken(before or self._teller.unknown(nobody, now), error, now)
+
+    def preview(self, model: str, environment: str) -> tuple[dict[str, Any], Preview]:
+        """The plan as it would be now, with what is rendered for it; nothing is remembered or done.
+
+        Raises:
+            SchnitzelError: What runs cannot be seen, or not be rendered.
+        """
+        target = self._target(environment)
+        seen = self._look(self._record(model, environment), target, acts=False)
+        rendered = target.preview(seen.todo.goal)
+        return plan.reviewable(seen.todo, seen.refused, rendered), rendered
+
+    def _find(self, remembered: Record) -> Found:
+        """Look, decide, and remember what was decided."""
+        world = self.world
+        target = self._target(remembered.environment)
+        seen = self._look(remembered, target, acts=True)
+        step, now = seen.step, seen.now
+        note = world.invalid.add if seen.unusable else world.invalid.discard
+        note(remembered.id)
+        if step.record.next_sequence > remembered.next_sequence:
+            signed = world.promoters.sign(step.record, remembered.next_sequence, now)
+            step = replace(step, record=signed)
+        world.records.raise_if_deleted(step.record)  # before its account says that it is made
+        events.intend(world.history, remembered, step.record, seen.wanted, now)
+        world.records.save(step.record)
+        self._note_rolling(step.record)
+        told = Status(
+            verdict=verdict.judge(
+                step.record, seen.wanted, seen.observed, step.waiting, seen.refused
+            ),
+            sync=verdict.sync(step.record, seen.wanted, frozen=bool(world.marker.frozen)),
+            record=step.record,
+            wanted=seen.wanted,
+            observed=seen.observed,
+            url=target.url(step.record.model, step.record.environment),
+            target=target.name,
+            changed_at=now,
+            settled=step.settled,
+            plan=plan.describe(seen.todo, seen.refused),
+        )
+        return Found(remembered, step, told)
+
+    def _look(self, record: Record, target: Target, *, acts: bool) -> _Seen:
+        """Look and decide: what is wanted, the next step, where it leads, and whether it may.
+
+        Only where it `acts` on that is a retirement counted for the others.
+        """
+        world = self.world
+        policy = world.settings.rollout_policy(record.environment)
+        observed = target.observe(record.id)
+        record, wanted, unusable = self._decide(record, observed)
+        frozen = bool(world.marker.frozen)
+        now = world.clock()
+        step, todo = self._next(wanted, observed, record, now, hold=frozen)
+        refused: UnsafePlan | None = None
+        try:
+            leaving = self._retirements(todo, record, policy, now, acts=acts)
+            plan.raise_if_unsafe(todo, record, leaving, policy)
+        except UnsafePlan as error:
+            refused, wanted = error, replace(wanted, retire=False)
+            step, _ = self._next(wanted, observed, record, now, hold=True)
+        if record.pause:  # show what would be done
+            _, todo = self._next(wanted, observed, replace(record, pause=None), now)
+        return _Seen(observed, wanted, step, todo, refused, unusable, now)
+
+    def _record(self, model: str, environment: str) -> Record:
+        key = naming.deployment_id(model, environment)
+        return self.world.records.load(key, environment) or Record(key, model, environment)
+
+    def _target(self, environment: str) -> Target:
+        return self.world.targets[environment]
+
+    def _next(
+        self, wanted: Wanted, observed: Observed, record: Record, now: float, *, hold: bool = False
+    ) -> tuple[advance.Step, plan.Plan]:
+        """The next step of the rollout, and the plan that it is a step of."""
+        policy = self.world.settings.rollout_policy(record.environment)
+        may_start = self._may_start(record)
+        step = advance.advance(
+            wanted, observed, record, policy, now, may_start=may_start, hold=hold
+        )
+        retiring = wanted.retire and step.record.retired_at == now
+        goal = plan.goal(wanted, observed, step.deployment, step.record, step.waiting)
+        return step, plan.make(observed, goal, retiring=retiring)
+
+    def _decide(self, record: Record, observed: Observed) -> tuple[Record, Wanted, bool]:
+        world = self.world
+        environment = record.environment
+        snapshot = world.registry.snapshot
+        problem = None
+        now = world.clock()
+        if snapshot and not world.marker.frozen:
+            live = max(observed.predictors.values(), key=lambda p: p.live_weight, default=None)
+            serving = live.predictor.version if live and live.live_weight else None
+            selector = world.settings.selector(environment)
+            record = promotions.see(record, snapshot, selector, now, serving)
+            record, problem = world.reading.read(record, snapshot, now)
+        winner = promotions.winner(record.marks)
+        promoted = winner.version if winner else None
+        server = self._target(environment).server
+        record = upgrade.assign(record, promoted, server, self._upgrade(now))
+        layers = world.settings.layers(environment)
+        policy = world.settings.rollout_policy(environment)
+        limits = world.settings.limits_for(environment)
+        wanted = promotions.want(record, layers, limits, policy, now)
+        renewed = upgrade.renew(record, wanted.champion, server)
+        if renewed != record:
+            record, wanted = renewed, promotions.want(renewed, layers, limits, policy, now)
+        unusable = wanted.problem is not None
+        return record, replace(wanted, problem=wanted.problem or problem), unusable
+
+    def _upgrade(self, now: float) -> upgrade.Upgrade:
+        """How far an upgrade is, as of a moment ago; a halt holds at once."""
+        at, was_halted, known = self._upgrading
+        fresh = now - at < UPGRADE_SECONDS
+        if fresh and not known.moving:
+            return known
+        holds = halted(self.world)
+        if fresh and holds == was_halted:
+            return known
+        # Not under the lock, which every pass takes: two that look at once see the same.
+        known = upgrading(self.world)
+        self._upgrading = (now, holds, known)
+        return known
+
+    def _may_start(self, record: Record) -> bool:
+        with self._lock:
+            others = self._rolling - {record.id}
+            return len(others) < self.world.settings.limits.parallel_rollouts
+
+    def _note_rolling(self, record: Record) -> None:
+        with self._lock:
+            if record.candidate:
+                self._rolling.add(record.id)
+            else:
+                self._rolling.discard(record.id)
+
+    def _retirements(
+        self, todo: plan.Plan, record: Record, policy: Policy, now: float, *, acts: bool
+    ) -> plan.Retirements:
+        """How many champions are going at the same time; not counted where none is to go."""
+        if not todo.retires_champion:
+            return plan.Retirements(0, 0)
+        return self._departures.ask(record, policy, now, reserve=acts)
+
+
+def _foreseen(failure: Exception, model: str, environment: str) -> SchnitzelError:
+    """The same, or the error that stands for one that nobody foresaw."""
+    if isinstance(failure, SchnitzelError):
+        return failure
+    error = PassFailed(
+        f"The Deployer failed to look after {model} in {environment}, in a way that nobody "
+        f"foresaw ({type(failure).__name__}); what runs goes on running.",
+        "It is tried again by itself. Report the traceback that is in the Deployer's log.",
+    )
+    error.__cause__ = failure
+    return error

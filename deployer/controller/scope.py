@@ -1,0 +1,61 @@
+"""In: settings, registry, records, targets, claims. Out: the deployments to look after here."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
+
+from deployer.controller.context import World
+from deployer.desired import promotions
+from deployer.errors import SchnitzelError
+
+Key = tuple[str, str]  # model, environment
+
+
+class Scope:
+    """What is ours: all that is promoted to, on record in, or running in our environments.
+
+    Args:
+        world: What is known.
+        held: The environments that another platform holds, and its id.
+    """
+
+    def __init__(self, world: World, held: Callable[[], Mapping[str, str]]) -> None:
+        self._world = world
+        self._held = held
+
+    def environments(self) -> list[str]:
+        """The environments of this platform that no other one holds."""
+        held = self._held()
+        return [name for name in self._world.settings.environments if name not in held]
+
+    def everything(self) -> set[Key]:
+        """Every deployment of which anything is known."""
+        world = self._world
+        known = {(record.model, record.environment) for record in world.records.all()}
+        for target in world.each_target:
+            with suppress(SchnitzelError):  # its passes will say so
+                known |= target.deployments()
+        ours, snapshot = self.environments(), world.registry.snapshot
+        if snapshot:
+            for environment in ours:
+                names = promotions.promoted_models(snapshot, world.settings.selector(environment))
+                known |= {(n, environment) for n in names if world.settings.models.serves(n)}
+        return {(model, environment) for model, environment in known if environment in ours}
+
+    def of(self, models: Iterable[str], known: Iterable[Key]) -> set[Key]:
+        """The deployments of these models: those known already, and those promoted by now."""
+        world, ours = self._world, self.environments()
+        named = set(models)
+        found = {(model, where) for model, where in known if model in named and where in ours}
+        snapshot = world.registry.snapshot
+        if snapshot:
+            for environment in ours:
+                selector = world.settings.selector(environment)
+                found |= {
+                    (model, environment)
+                    for model in named
+                    if world.settings.models.serves(model)
+                    and promotions.promotions(snapshot.models.get(model), selector)
+                }
+        return found

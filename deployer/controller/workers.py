@@ -1,0 +1,115 @@
+"""In: a queue and the work on an item. Out: it is worked off, also while some of the work hangs.
+
+A worker that hangs is replaced by another, so that the others' rate stays; it ends once it is done.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Hashable
+from typing import Generic, TypeVar
+
+from deployer.controller.queue import WorkQueue
+
+Item = TypeVar("Item", bound=Hashable)
+
+WORKERS = 8
+MOST = 64  # threads, with those that hang; where more hang at once, the others wait for one of them
+HANG_SECONDS = 30.0  # of work on one item, which takes as many milliseconds where nothing is wrong
+
+
+class Workers(Generic[Item]):
+    """Threads that work off a queue.
+
+    Args:
+        queue: What is due.
+        work: Does it; returns the seconds after which the item is due again.
+        hangs: Told once of an item whose work hangs.
+        timer: Seconds since any moment.
+    """
+
+    def __init__(
+        self,
+        queue: WorkQueue[Item],
+        work: Callable[[Item], float],
+        hangs: Callable[[Item], None],
+        timer: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._queue = queue
+        self._work = work
+        self._hangs = hangs
+        self._timer = timer
+        self._lock = threading.Lock()
+        self._began: dict[threading.Thread, tuple[Item, float]] = {}
+        self._hung: set[threading.Thread] = set()
+        self._threads: set[threading.Thread] = set()
+        self._closing = threading.Event()
+        self._minder = threading.Thread(target=self._mind, name="minder", daemon=True)
+
+    def start(self) -> None:
+        """Begin."""
+        with self._lock:
+            for _ in range(WORKERS):
+                self._add()
+        self._minder.start()
+
+    def mind(self) -> None:
+        """Tell of work that has begun to hang, and have others go on in its worker's place."""
+        now, found = self._timer(), []
+        with self._lock:
+            for thread, (item, began) in self._began.items():
+                if now - began >= HANG_SECONDS and thread not in self._hung:
+                    self._hung.add(thread)
+                    found.append(item)
+            while len(self._threads - self._hung) < WORKERS and len(self._threads) < MOST:
+                self._add()
+        for item in found:
+            self._hangs(item)
+
+    def close(self, seconds: float) -> None:
+        """Let every worker go, and wait so long for those that do not hang."""
+        deadline = time.monotonic() + seconds
+        self._closing.set()
+        self._queue.close()
+        with self._lock:
+            waited = self._threads - self._hung
+        for thread in waited:
+            thread.join(timeout=max(0.0, deadline - time.monotonic()))
+
+    def count(self) -> int:
+        """How many there are, with those that hang."""
+        with self._lock:
+            return len(self._threads)
+
+    def _add(self) -> None:
+        if not self._closing.is_set():
+            thread = threading.Thread(target=self._run, name="worker", daemon=True)
+            self._threads.add(thread)
+            thread.start()
+
+    def _mind(self) -> None:
+        while not self._closing.wait(min(1.0, HANG_SECONDS)):
+            self.mind()
+
+    def _run(self) -> None:
+        own = threading.current_thread()
+        try:
+            while (item := self._queue.take()) is not None:
+                with self._lock:
+                    self._began[own] = (item, self._timer())
+                try:
+                    delay = self._work(item)
+                finally:
+                    self._queue.done(item)
+                    with self._lock:
+                        del self._began[own]
+                        hung = own in self._hung
+                        self._hung.discard(own)
+                        surplus = hung and len(self._threads - self._hung) > WORKERS
+                self._queue.add(item, delay)
+                if surplus:
+                    return
+        finally:
+            with self._lock:
+                self._threads.discard(own)

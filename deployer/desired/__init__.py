@@ -1,0 +1,1 @@
+"""Decide which version a deployment should serve, and with what spec. Pure."""

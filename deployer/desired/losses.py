@@ -1,0 +1,88 @@
+"""In: the promotions on record, and which of them won. Out: what is told of the versions that lost.
+
+A version that is moved to the stage that it is in, or out of it and back between two polls, is only
+updated, just as by Save on its description. So an update promotes nothing, and is told.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+from datetime import UTC, datetime
+
+from deployer import hints
+from deployer.state.deployment import Losing, Mark, Policy, Record
+from deployer.state.registry import RegisteredModel
+
+PAUSE_SECONDS = 10.0
+"""How long a version is to be out of its stage, at least, to be promoted when it is back there."""
+
+
+def touched(
+    marks: Sequence[Mark], won: Mark | None, model: RegisteredModel | None, *, anew: bool
+) -> tuple[Mark, ...]:
+    """Note on each promotion by stage whether its version was updated since another one won.
+
+    Args:
+        marks: The promotions that hold.
+        won: The one that began last.
+        model: What is shown of their versions.
+        anew: Whether one of them just began.
+    """
+    rows = {version.id: version for version in model.versions} if model else {}
+    began = rows[won.version].updated if won and won.version in rows else 0
+    by_alias = won is not None and won.via.startswith("alias ")  # MLflow keeps no time of that
+    found = []
+    for mark in marks:
+        row = rows.get(mark.version)
+        if won is None or row is None or not mark.via.startswith("stage "):
+            found.append(mark)
+            continue
+        wins = mark.version == won.version
+        lost_now = anew and (by_alias or row.updated <= began)
+        known = row.updated if wins or lost_now or not mark.updated else mark.updated
+        later = row.updated if row.updated > known else 0
+        found.append(replace(mark, updated=known, touched=later))
+    return tuple(found)
+
+
+def losing(record: Record, won: Mark, policy: Policy) -> Iterable[Losing]:
+    """Say of each version that is promoted and did not win why, and what serves it."""
+    pause = max(PAUSE_SECONDS, 3 * policy.poll)
+    serves = record.serving.version if record.serving else None
+    seen = {won.version}
+    for mark in sorted(record.marks, key=lambda m: -m.sequence):
+        if mark.version in seen:
+            continue
+        seen.add(mark.version)
+        number, environment = mark.version.number, record.environment
+        stands = f"is not served in {environment}: version {won.version.number} was promoted later"
+        wish = "serve"
+        if mark.version == serves:
+            stands = (
+                f"serves in {environment} only until version {won.version.number} does, which was "
+                "promoted later"
+            )
+            wish = "keep"
+        own = (one for one in record.marks if one.version == mark.version)
+        last = max(own, key=lambda one: one.touched)
+        yield Losing(
+            mark.version,
+            mark.via,
+            f"Version {number} ({mark.via}) {stands}. {_touch(last, pause)}If it is not to be "
+            "served, archive it or take its alias away. "
+            f"To {wish} it: {hints.promote(record, number)}",
+            last.touched / 1000 if last.touched else None,
+        )
+
+
+def _touch(mark: Mark, pause: float) -> str:
+    """Say, if so, that a version was touched, that this promotes nothing, and what does."""
+    if not mark.touched:
+        return ""
+    at = datetime.fromtimestamp(mark.touched / 1000, UTC)
+    return (
+        f"It was touched after that, at {at:%Y-%m-%d %H:%M:%S} UTC, which promotes nothing: nobody "
+        "can tell a second promotion from an edit of its description. To promote it by hand, take "
+        f"it out of the {mark.via}, wait {pause:g} s (longer than a poll), and put it back. "
+    )

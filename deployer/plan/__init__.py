@@ -1,0 +1,1 @@
+"""List what a pass would change, hold it to the limits, and take secrets out. Pure."""

@@ -1,0 +1,208 @@
+"""In: what is observed and the deployment it leads to. Out: ordered changes, why each, a digest.
+
+A plan is a guarded value: `raise_if_unsafe` refuses what needs a person's word, and the digest is
+of where it leads and of what is rendered for it, so that what was reviewed is what is applied,
+however far it is by then.
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, replace
+from typing import Any
+
+from deployer import hints
+from deployer.errors import TooManyRetirements, UnsafePlan, reason_of
+from deployer.plan.preview import ObjectChange, Preview, digest_of
+from deployer.state.deployment import (
+    Deployment,
+    ExampleState,
+    Observed,
+    Phase,
+    Policy,
+    Record,
+    Slot,
+    Wanted,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """One thing to do: an action on a predictor (or on the route), and why."""
+
+    action: str
+    predictor: str
+    version: str
+    why: str
+    before: dict[str, Any] | None = None
+    after: dict[str, Any] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What takes a deployment from what is observed to where it leads, in the order of doing.
+
+    Attributes:
+        deployment: The deployment's id.
+        changes: Start and restart, ask, route, then retire.
+        retires_champion: Whether nothing would be left to serve.
+        goal: Where it leads.
+    """
+
+    deployment: str
+    changes: tuple[Change, ...]
+    retires_champion: bool
+    goal: Deployment
+
+    @property
+    def pending(self) -> bool:
+        """Whether there is anything to do."""
+        return bool(self.changes)
+
+
+@dataclass(frozen=True, slots=True)
+class Retirements:
+    """How many champions are going at the same time: those absent now and those just retired."""
+
+    going: int
+    deployments: int
+
+    def excessive(self, policy: Policy) -> bool:
+        """More than the set number, and more than the set share of all deployments."""
+        share = policy.max_retirement_share * self.deployments
+        return self.going > policy.max_retirements and self.going > share
+
+
+def goal(
+    wanted: Wanted, observed: Observed, following: Deployment, record: Record, waiting: str
+) -> Deployment:
+    """The deployment that the next one leads to in the end, if all goes well.
+
+    Args:
+        wanted: What the registry asks for.
+        observed: What runs now.
+        following: The next deployment to have.
+        record: The record that goes with it.
+        waiting: What the rollout waits for; with no candidate, for its turn.
+    """
+    champion = record.candidate.predictor if record.candidate else record.serving
+    if waiting and record.candidate is None:
+        champion = wanted.champion
+    ask: frozenset[str] = frozenset()
+    if champion and champion != record.serving and champion.spec["rollout"]["example"] != "skip":
+        seen = observed.predictors.get(champion.name)
+        if seen is None or seen.example is not ExampleState.PASSED:
+            ask = frozenset({champion.name})
+    pin = record.artifacts.get(champion.version.key, "") if champion else ""
+    slots = (Slot(replace(champion, artifact=pin), 100),) if champion else ()
+    return replace(following, slots=slots, ask=ask)
+
+
+def make(observed: Observed, target: Deployment, *, retiring: bool) -> Plan:
+    """List the changes between what is observed and the deployment that it leads to.
+
+    Args:
+        observed: What runs and what the gateway serves.
+        target: What should exist in the end.
+        retiring: Whether the next step takes the champion away with no successor.
+    """
+    changes: list[Change] = []
+    wanted = {slot.predictor.name: slot for slot in target.slots}
+    for name, slot in wanted.items():
+        seen = observed.predictors.get(name)
+        version = str(slot.predictor.version.number)
+        if seen is None or seen.phase is Phase.ABSENT:
+            why = f"version {version} is to be served and does not run"
+            changes.append(Change("start", name, version, why, None, {"digest": _short(slot)}))
+        elif name in target.restart:
+            why = f"it gave up ({seen.reason}) and its backoff has passed"
+            changes.append(Change("restart", name, version, why))
+        if name in target.ask:
+            why = "it gets traffic only once it has answered the model's own example"
+            changes.append(Change("ask", name, version, why))
+    before = {n: s.live_weight for n, s in sorted(observed.predictors.items()) if s.live_weight}
+    after = {n: s.weight for n, s in sorted(wanted.items()) if s.weight}
+    if before != after and not observed.gateway_error:
+        champion = next((s for s in target.slots if s.weight), None)
+        version = str(champion.predictor.version.number) if champion else ""
+        why = f"traffic goes to version {version}" if champion else "nothing is to be served"
+        changes.append(Change("route", "", version, why, before, after))
+    for name, seen in sorted(observed.predictors.items()):
+        if name not in wanted:
+            version = str(seen.predictor.version.number)
+            why = _why_retired(target, seen.phase)
+            changes.append(Change("retire", name, version, why))
+    return Plan(target.id, tuple(changes), retiring, target)
+
+
+def raise_if_unsafe(plan: Plan, record: Record, retirements: Retirements, policy: Policy) -> None:
+    """Refuse a plan that a person has to confirm.
+
+    Raises:
+        TooManyRetirements: Too many champions would go at the same time, and nobody allowed it.
+    """
+    if plan.retires_champion and retirements.excessive(policy) and not record.allow_retire:
+        raise TooManyRetirements(
+            f"{retirements.going} of {retirements.deployments} deployments have nothing promoted "
+            f"at the same time; at most {policy.max_retirements} (or "
+            f"{policy.max_retirement_share:.0%}) are retired without a person's word.",
+            f"If this is meant: {hints.deploy('apply', record, '--allow-retire')}",
+        )
+
+
+def describe(plan: Plan, refused: UnsafePlan | None = None) -> dict[str, Any]:
+    """The plan as JSON-ready values, without what is rendered for it, and so without a digest."""
+    return {
+        "deployment": plan.deployment,
+        "changes": [asdict(change) for change in plan.changes],
+        "pending": plan.pending,
+        "unsafe": refused
+        and {"reason": reason_of(refused), "message": refused.message, "hint": refused.hint},
+    }
+
+
+def reviewable(plan: Plan, refused: UnsafePlan | None, rendered: Preview) -> dict[str, Any]:
+    """The plan with the objects that would change, and the digest that names exactly this.
+
+    Args:
+        plan: The changes.
+        refused: Why it waits for a person's word, if it does.
+        rendered: What its goal would change where it runs.
+    """
+    told = describe(plan, refused)
+    return told | {
+        "pending": plan.pending or rendered.pending,
+        "digest": digest_of([*_leads(plan.goal), rendered.digest]),
+        "objects": [_object(each) for each in rendered.objects],
+        "unknown": list(rendered.unknown),
+    }
+
+
+def _object(change: ObjectChange) -> dict[str, Any]:
+    return {
+        "action": str(change.act),
+        "kind": change.kind,
+        "name": change.name,
+        "namespace": change.namespace,
+        "why": change.why,
+        "fields": [
+            {"path": field.path, "before": field.was, "after": field.wanted}
+            for field in change.fields
+        ],
+    }
+
+
+def _short(slot: Slot) -> str:
+    return slot.predictor.digest[:12]
+
+
+def _why_retired(target: Deployment, phase: Phase) -> str:
+    if not target.slots:
+        return "nothing is promoted, and that has lasted"
+    if phase is Phase.FAILED:
+        return "it failed, and another version serves"
+    return "another version serves then, and no request reaches it any more"
+
+
+def _leads(target: Deployment) -> list[Any]:
+    shares = [[slot.predictor.digest, slot.weight] for slot in target.slots]
+    return [target.id, shares, sorted(target.restart)]

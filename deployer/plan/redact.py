@@ -1,0 +1,67 @@
+"""In: a changed field, or a value and its place. Out: the same, with nothing secret in it.
+
+A value is a secret if its name says so (a token, a password, a key), or if it is an environment
+variable of such a name; passwords in addresses are taken out wherever they stand. What only names a
+secret (a Secret's name and key) stays.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any, Final
+
+from deployer.plan.diff import Change, Path, document
+
+MASK: Final = "(secret)"
+
+_SECRET_NAME: Final = re.compile(
+    r"(?i)token|secret|passw|credential|api_?key|access_?key|private_?key|authorization|\bdsn\b"
+)
+_NAMES_ONLY: Final = re.compile(
+    r"(?i)(secret_?names?|secretkeyref|imagepullsecrets|automountserviceaccounttoken|secret)$"
+)
+_USER_INFO: Final = re.compile(r"([a-zA-Z][\w+.-]*://)[^\s/@'\"]+@")
+
+
+def masked(change: Change, kind: str = "") -> Change:
+    """The same change, fit to be shown: nothing that looks like a secret is in it."""
+    steps = tuple(re.findall(r"\[[^\]]*\]|[^.\[\]]+", change.path))
+    secret = kind == "Secret" and steps[:1] in {("data",), ("stringData",)}
+    return replace(
+        change, was=_mask(change.was, steps, secret), wanted=_mask(change.wanted, steps, secret)
+    )
+
+
+def _mask(value: Any, steps: Path, secret: bool) -> Any:
+    if isinstance(value, Mapping):
+        named = value.get("name")
+        inner = bool(isinstance(named, str) and "value" in value and _SECRET_NAME.search(named))
+        return {
+            name: _mask(item, (*steps, str(name)), secret or (inner and name == "value"))
+            for name, item in value.items()
+        }
+    if isinstance(value, list):
+        return [_mask(item, steps, secret) for item in value]
+    if value is None or isinstance(value, bool):
+        return value
+    if secret or _names_a_secret(steps):
+        return MASK
+    if not isinstance(value, str):
+        return value
+    inside = document(value)
+    return _USER_INFO.sub(r"\1(secret)@", value) if inside is None else _mask(inside, steps, secret)
+
+
+def _names_a_secret(steps: Path) -> bool:
+    """Whether the last steps of a path say that the value is a secret, and not only its name."""
+    if not steps:
+        return False
+    leaf = steps[-1].strip("[]")
+    if leaf == "value" and len(steps) > 1 and steps[-2].startswith("[name="):
+        return bool(_SECRET_NAME.search(steps[-2]))
+    above = steps[-2] if len(steps) > 1 else ""
+    if _NAMES_ONLY.search(leaf) or _NAMES_ONLY.search(above):
+        return False
+    return bool(_SECRET_NAME.search(leaf))

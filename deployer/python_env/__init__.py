@@ -1,0 +1,1 @@
+"""Python environments: lock, build, keep and remove them."""

@@ -1,0 +1,1 @@
+"""MLflow: read the registry, watch it, and write tags to it."""

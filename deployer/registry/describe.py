@@ -1,0 +1,68 @@
+"""In: the version that is to be served. Out: what it brings along, read once and remembered."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from typing import Any
+
+from deployer.desired import promotions
+from deployer.errors import NotFound, SchnitzelError, SpecInvalid, VersionFailure
+from deployer.registry.snapshot import Registry
+from deployer.spec.resolve import parse_serving_file
+from deployer.state.deployment import Description, Failure, Mark, Record
+from deployer.state.registry import ModelVersion, RegistrySnapshot
+
+ReadFile = Callable[[str, str], bytes | None]
+
+
+class Reading:
+    """Reads where a version's files are and its serving.yaml.
+
+    Args:
+        registry: Tells where a version's files are.
+        read_file: Reads one small file of an artifact, given its source and name.
+    """
+
+    def __init__(self, registry: Registry, read_file: ReadFile) -> None:
+        self._registry = registry
+        self._read_file = read_file
+
+    def read(
+        self, record: Record, snapshot: RegistrySnapshot, now: float
+    ) -> tuple[Record, Failure | None]:
+        """Remember the winner's description, and only descriptions still needed.
+
+        Returns:
+            The record, and why the description could not be read now.
+        """
+        mark = promotions.winner(record.marks)
+        keep = {m.version.key for m in record.marks}
+        known = {k: d for k, d in record.descriptions.items() if k in keep}
+        record = replace(record, descriptions=known)
+        if mark is None or mark.version.key in known:
+            return record, None
+        version = _find(snapshot, mark)
+        if version is None:
+            return record, None
+        try:
+            found = self._registry.describe(version, self._serving_file)
+        except SpecInvalid as error:
+            found = Description(version.source, None, error.message, error.hint)
+        except VersionFailure as error:
+            return record, Failure(error.reason, error.message, error.hint, now)
+        except NotFound:
+            return record, None  # deleted just now; the next look sees that
+        except SchnitzelError as error:
+            reason = type(error).__name__
+            return record, Failure(reason, error.message, error.hint, now)
+        return replace(record, descriptions={**known, mark.version.key: found}), None
+
+    def _serving_file(self, source: str) -> Mapping[str, Any] | None:
+        text = self._read_file(source, "serving.yaml")
+        return parse_serving_file(text) if text is not None else None
+
+
+def _find(snapshot: RegistrySnapshot, mark: Mark) -> ModelVersion | None:
+    model = snapshot.models.get(mark.version.model)
+    return next((v for v in model.versions if v.id == mark.version), None) if model else None

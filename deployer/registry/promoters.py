@@ -1,0 +1,86 @@
+"""In: promotions just seen. Out: who says to have made them, as far as anybody says so.
+
+MLflow does not tell who moved a stage or an alias. `schnitzel model promote` says so itself, in a
+tag that it sets on the version just before. Whoever may promote may set that tag too, so that it is
+a claim and no proof, and is shown as one. One tag stands for one promotion: it is taken away when
+it is read, and one that was there for longer is not believed. MLflow keeps no time of a tag, so its
+age is counted from the first listing that showed it, by our own clock.
+"""
+
+from __future__ import annotations
+
+import threading
+from dataclasses import replace
+
+from deployer.errors import SchnitzelError
+from deployer.registry.client import Rest
+from deployer.state.deployment import Mark, Record
+from deployer.state.registry import RegistrySnapshot, VersionId
+
+MOST_SECONDS = 60.0
+MOST_CHARACTERS = 64
+PREFIX, SUFFIX = "schnitzel.", ".promoted_by"
+
+Tag = tuple[VersionId, str]  # a version, and the tag's key
+
+
+class Promoters:
+    """Reads the tags in which promotions are signed, each once.
+
+    Args:
+        rest: MLflow's REST API.
+    """
+
+    def __init__(self, rest: Rest) -> None:
+        self._rest = rest
+        self._first: dict[Tag, tuple[str, float]] = {}
+        self._listed_at: float | None = None
+        self._lock = threading.Lock()
+
+    def note(self, snapshot: RegistrySnapshot | None, now: float) -> None:
+        """Remember since when which tag is there; those of the first listing are old already."""
+        with self._lock:
+            if snapshot is None or snapshot.listed_at == self._listed_at:
+                return
+            since = float("-inf") if self._listed_at is None else now
+            self._listed_at = snapshot.listed_at
+            found: dict[Tag, tuple[str, float]] = {}
+            for model in snapshot.models.values():
+                for version in model.versions:
+                    for key, value in version.tags.items():
+                        if key.startswith(PREFIX) and key.endswith(SUFFIX):
+                            before = self._first.get((version.id, key), ("", 0.0))
+                            known = before if before[0] == value else (value, since)
+                            found[version.id, key] = known
+            self._first = found
+
+    def sign(self, record: Record, sequence: int, now: float) -> Record:
+        """Put on the marks from `sequence` on who says to have promoted them."""
+        fresh = {mark.version for mark in record.marks if mark.sequence >= sequence}
+        said = {version: self._take(version, record.environment, now) for version in fresh}
+        for mark in record.marks:  # an alias moved, and then a stage: one promotion by one person
+            if mark.version in fresh and mark.by and now - mark.seen_at <= MOST_SECONDS:
+                said[mark.version] = said[mark.version] or mark.by
+
+        def signed(mark: Mark) -> Mark:
+            return replace(mark, by=said[mark.version]) if mark.sequence >= sequence else mark
+
+        return replace(record, marks=tuple(map(signed, record.marks)))
+
+    def _take(self, version: VersionId, environment: str, now: float) -> str:
+        """Read the tag and take it away; empty if there is none, or it is too old."""
+        name = {"name": version.model, "version": str(version.number)}
+        key = f"{PREFIX}{environment}{SUFFIX}"
+        try:
+            found = self._rest.get("model-versions/get", name).get("model_version", {})
+            tags = {tag.get("key"): tag.get("value") for tag in found.get("tags", [])}
+            if not isinstance(value := tags.get(key), str):
+                return ""
+            self._rest.delete("model-versions/delete-tag", name | {"key": key})
+        except (SchnitzelError, AttributeError, TypeError):
+            return ""  # nobody is named rather than the wrong one
+        with self._lock:
+            text, since = self._first.pop((version, key), (value, now))
+        if text == value and now - since > MOST_SECONDS:
+            return ""
+        return "".join(filter(str.isprintable, value))[:MOST_CHARACTERS].strip()

@@ -1,0 +1,134 @@
+"""In: what is settled for a version. Out: tags on it, so that MLflow's own pages tell it too.
+
+A mirror only: written when the text changes, and never read back.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass
+from functools import partial
+
+from deployer.errors import NotFound, SchnitzelError
+from deployer.registry.client import Rest
+from deployer.state.registry import VersionId
+from deployer.store.records import Records
+
+log = logging.getLogger(__name__)
+
+MOST_CHARACTERS = 1000
+RETRY_SECONDS = 5.0
+
+
+@dataclass(frozen=True, slots=True)
+class Reflection:
+    """What the tags of one version should say for one environment; no URL takes its tag away."""
+
+    version: VersionId
+    environment: str
+    status: str
+    url: str
+
+
+class Mirror:
+    """Keeps the tags, from a thread of its own, so that a slow MLflow delays nothing.
+
+    Args:
+        rest: MLflow's REST API.
+        records: Where is remembered what the tags say.
+        written: Called after tags were written.
+    """
+
+    def __init__(self, rest: Rest, records: Records, written: Callable[[], None]) -> None:
+        self._rest = rest
+        self._records = records
+        self._written = written
+        self._pending: dict[tuple[VersionId, str], Reflection] = {}
+        self._wake = threading.Condition()
+        self._closed = False
+        self._thread = threading.Thread(target=self._run, name="mirror", daemon=True)
+        self._thread.start()
+
+    def show(self, reflection: Reflection) -> None:
+        """Have the tags say this, soon."""
+        key = (reflection.version, reflection.environment)
+        with self._wake:
+            if self._records.recall(_memory(reflection)) == _text(reflection):
+                self._pending.pop(key, None)
+                return
+            self._pending[key] = reflection
+            self._wake.notify()
+
+    def close(self) -> None:
+        """Stop; what is not written yet is written after the next start."""
+        with self._wake:
+            self._closed = True
+            self._wake.notify()
+        self._thread.join(timeout=2)
+
+    def _run(self) -> None:
+        pause = 0.0
+        while True:
+            with self._wake:
+                if pause:
+                    self._wake.wait_for(lambda: self._closed, timeout=pause)
+                else:
+                    self._wake.wait_for(lambda: self._closed or bool(self._pending))
+                if self._closed:
+                    return
+                batch = list(self._pending.values())
+            written = [self._tried(partial(self._reflect, reflection)) for reflection in batch]
+            pause = 0.0 if all(written) else RETRY_SECONDS
+            if batch and all(written):
+                self._tried(self._written)  # else the next change raises the sequence number again
+
+    def _tried(self, step: Callable[[], None]) -> bool:
+        """Take a step; whether it worked."""
+        try:
+            step()
+        except SchnitzelError:
+            return False
+        except Exception:  # an end of this thread would go unseen
+            if not self._closed:
+                log.exception("tags could not be written")
+            return False
+        return True
+
+    def _reflect(self, reflection: Reflection) -> None:
+        with suppress(NotFound):  # the version is gone; so is the need for its tags
+            self._write(reflection)
+        self._done(reflection)
+
+    def _write(self, reflection: Reflection) -> None:
+        name = {"name": reflection.version.model, "version": str(reflection.version.number)}
+        prefix = f"schnitzel.{reflection.environment}"
+        status = {"key": f"{prefix}.status", "value": reflection.status[:MOST_CHARACTERS]}
+        self._rest.post("model-versions/set-tag", name | status)
+        if reflection.url:
+            url = {"key": f"{prefix}.url", "value": reflection.url}
+            self._rest.post("model-versions/set-tag", name | url)
+        elif self._had_url(reflection):
+            self._rest.delete("model-versions/delete-tag", name | {"key": f"{prefix}.url"})
+
+    def _had_url(self, reflection: Reflection) -> bool:
+        before = self._records.recall(_memory(reflection)) or ""
+        return not before.startswith("\n")
+
+    def _done(self, reflection: Reflection) -> None:
+        self._records.remember(_memory(reflection), _text(reflection))
+        key = (reflection.version, reflection.environment)
+        with self._wake:
+            if self._pending.get(key) == reflection:
+                del self._pending[key]
+
+
+def _memory(reflection: Reflection) -> str:
+    version = reflection.version
+    return f"mirror {reflection.environment} {version.key} {version.model}"
+
+
+def _text(reflection: Reflection) -> str:
+    return f"{reflection.url}\n{reflection.status}"

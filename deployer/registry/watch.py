@@ -1,0 +1,176 @@
+"""In: the registry, and hints that it changed. Out: names of models to look at, and its health."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+from deployer.errors import PassFailed, RegistryFrozen, SchnitzelError, reason_of
+from deployer.registry.identity import NEXT_STEP, Marker
+from deployer.registry.snapshot import Backwards, Registry
+from deployer.state.reasons import Sight
+
+log = logging.getLogger(__name__)
+
+SHARE = 0.05  # of the time, at most, that polls may cost the registry, and listings once more
+
+
+@dataclass(frozen=True, slots=True)
+class Health:
+    """How well the registry is seen. `held` names environments that other platforms serve."""
+
+    state: Sight = Sight.UNSEEN
+    reason: str = ""
+    message: str = "The registry has not been read yet."
+    next_step: str = ""
+    listed_at: float | None = None
+    webhooks: bool = False
+    held: dict[str, str] | None = None
+
+
+class Watch:
+    """Looks at the registry: a poll every second, a listing every half minute, a hint at once.
+
+    Args:
+        registry: What is looked at.
+        marker: Tells whether it is still the same.
+        environments: To be claimed for this platform.
+        subscribe: Asks MLflow for webhooks; False if it has none.
+        changed: Called with the models that changed; None for "look at everything".
+        poll: Seconds between polls; more, up to `listing`, while a poll costs more than its share.
+        listing: Seconds between listings; more while one costs more than its share.
+        clock: Seconds since the epoch.
+        timer: Seconds since any moment, which nobody sets back.
+    """
+
+    def __init__(
+        self,
+        registry: Registry,
+        marker: Marker,
+        environments: list[str],
+        subscribe: Callable[[], bool],
+        changed: Callable[[set[str] | None], None],
+        poll: float,
+        listing: float,
+        clock: Callable[[], float],
+        *,
+        timer: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._registry = registry
+        self._marker = marker
+        self._environments = environments
+        self._subscribe = subscribe
+        self._changed = changed
+        self._poll = poll
+        self._listing = listing
+        self._clock = clock
+        self._timer = timer
+        self._hints: set[str] = set()
+        self._list_now = True
+        self._stop = False
+        self._condition = threading.Condition()
+        self._next_listing = timer()
+        self.health = Health()
+
+    def hint(self, model: str | None) -> None:
+        """Look at one model now, or at everything."""
+        with self._condition:
+            if model is None:
+                self._list_now = True
+            else:
+                self._hints.add(model)
+            self._condition.notify()
+
+    def close(self) -> None:
+        """Stop looking."""
+        with self._condition:
+            self._stop = True
+            self._condition.notify()
+
+    def run(self) -> None:
+        """Look until closed."""
+        while not self._stop:
+            pause = self.turn()
+            with self._condition:
+                if not (self._hints or self._list_now or self._stop):
+                    self._condition.wait(pause)
+
+    def turn(self) -> float:
+        """Look once; returns the seconds until the next look, unless there is a hint before."""
+        with self._condition:
+            hints, self._hints = self._hints, set()
+            list_now, self._list_now = self._list_now, False
+        began = self._timer()
+        listed = self._look(hints, list_now=list_now or began >= self._next_listing)
+        cost = self._timer() - began
+        if listed:
+            self._next_listing = began + max(self._listing, cost / SHARE)
+            return self._poll
+        return max(self._poll, min(self._listing, cost * (1 / SHARE - 1)))
+
+    def _look(self, hints: set[str], *, list_now: bool) -> bool:
+        """Poll, or list; whether there is a new listing."""
+        try:
+            if list_now or self._registry.snapshot is None or self.health.state is not Sight.FRESH:
+                self._list()
+                return True
+            names = self._registry.poll()
+            for model in hints:
+                names |= self._registry.look(model)
+            if names:
+                self._changed(names)
+        except Backwards as evidence:
+            self._frozen(self._marker.freeze(f"MLflow's registry went back in time: {evidence}."))
+        except RegistryFrozen as error:
+            self._frozen(error)
+        except SchnitzelError as error:
+            self._stale(error)
+        except Exception as error:  # an end of this thread would go unseen
+            if self._stop:
+                return False
+            log.exception("looking at the registry failed")
+            self._stale(
+                PassFailed(
+                    "The Deployer failed to look at the registry, in a way that nobody foresaw "
+                    f"({type(error).__name__}); it decides on what it saw before.",
+                    "It is tried again by itself. Report the traceback in the Deployer's log.",
+                )
+            )
+        return False
+
+    def _list(self) -> None:
+        fresh = self._clock()
+        self._registry.list_all(fresh)
+        held = self._marker.claim(self._environments)
+        webhooks = self._subscribe()
+        if self.health.state is not Sight.FRESH:
+            log.info("the registry is read")
+        self.health = Health(Sight.FRESH, "", "", "", fresh, webhooks, held)
+        self._changed(None)
+
+    def _frozen(self, error: RegistryFrozen) -> None:
+        if self.health.state is not Sight.FROZEN:
+            log.error("%s", error.message)
+            self._changed(None)
+        self.health = replace(
+            self.health,
+            state=Sight.FROZEN,
+            reason=reason_of(error),
+            message=error.message,
+            next_step=error.hint or NEXT_STEP,
+        )
+
+    def _stale(self, error: SchnitzelError) -> None:
+        state = Sight.STALE if self._registry.snapshot else Sight.UNSEEN
+        if self.health.state is not state or self.health.message != error.message:
+            log.warning("%s", error.message)
+        self.health = replace(
+            self.health,
+            state=state,
+            reason=reason_of(error),
+            message=error.message,
+            next_step=error.hint,
+        )

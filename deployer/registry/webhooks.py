@@ -1,0 +1,131 @@
+"""In: MLflow's webhooks. Out: hints that a model has changed, checked to be from our MLflow."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import hmac
+import json
+import logging
+import socket
+from collections.abc import Mapping
+from typing import Any
+from urllib.parse import urlsplit
+
+from deployer.errors import SchnitzelError, Unauthorised
+from deployer.registry.client import Rest
+
+log = logging.getLogger(__name__)
+
+NAME = "schnitzel"
+# An alias that moves fires "created"; a stage transition fires nothing (mlflow 3.17).
+EVENTS = (
+    {"entity": "MODEL_VERSION_ALIAS", "action": "CREATED"},
+    {"entity": "MODEL_VERSION_ALIAS", "action": "DELETED"},
+    {"entity": "MODEL_VERSION", "action": "CREATED"},
+)
+TOLERANCE_SECONDS = 300
+
+
+PATH = "/webhooks/mlflow"
+
+
+class Subscription:
+    """The one webhook of this platform at an MLflow.
+
+    Args:
+        rest: MLflow's REST API.
+        url: Where MLflow reaches us; None if it cannot.
+        secret: What it signs its deliveries with.
+        platform_id: Names the webhook.
+    """
+
+    def __init__(self, rest: Rest, url: str | None, secret: str, platform_id: str) -> None:
+        self._rest = rest
+        self._url = url
+        self._secret = secret
+        self._name = f"{NAME}-{platform_id}"
+        self._made = ""
+        self._said = ""
+
+    def ensure(self) -> bool:
+        """Make the webhook anew unless it stands as this process made it; False if none can be."""
+        if self._url is None:
+            return self._cannot(
+                f"{self._rest.url} is another machine, which cannot reach this one: set "
+                "deployer.public_url"
+            )
+        try:
+            ours = [
+                webhook
+                for webhook in self._rest.pages("webhooks", "webhooks", {})
+                if webhook.get("name") == self._name
+            ]
+            if [(w.get("webhook_id"), w.get("url"), w.get("status")) for w in ours] == [
+                (self._made, self._url, "ACTIVE")
+            ]:
+                return True
+            for webhook in ours:  # of before our start, too: nobody can see which secret it has
+                self._rest.delete(f"webhooks/{webhook['webhook_id']}", {})
+            body = {"name": self._name, "url": self._url, "events": list(EVENTS)}
+            made = self._rest.post("webhooks", body | {"secret": self._secret, "status": "ACTIVE"})
+            self._made = str(made.get("webhook", {}).get("webhook_id", ""))
+        except SchnitzelError as error:
+            return self._cannot(error.message)
+        self._said = ""
+        return True
+
+    def _cannot(self, why: str) -> bool:
+        if why != self._said:
+            log.warning("MLflow sends no webhooks (%s); aliases are seen at listings", why)
+        self._said = why
+        return False
+
+
+def address(public_url: str | None, port: int, mlflow_url: str) -> str | None:
+    """Where an MLflow reaches us: at our public address, or on loopback if it is on this machine.
+
+    None if it is elsewhere and there is no public address.
+    """
+    if public_url:
+        return f"{public_url.rstrip('/')}{PATH}"
+    return f"http://127.0.0.1:{port}{PATH}" if _is_here(urlsplit(mlflow_url).hostname) else None
+
+
+def _is_here(host: str | None) -> bool:
+    """Whether a name is this machine's: a socket can be bound to its address."""
+    try:
+        for family, kind, _, _, place in socket.getaddrinfo(host, 0, type=socket.SOCK_STREAM):
+            with socket.socket(family, kind) as probe:
+                probe.bind(place)
+    except OSError:
+        return False
+    return True
+
+
+def check(headers: Mapping[str, str], body: bytes, secret: str, now: float) -> None:
+    """Check a delivery's signature: "v1," and the base64 of HMAC-SHA256 over id, time and body.
+
+    Raises:
+        Unauthorised: It is not signed with our secret, or it is older than five minutes.
+    """
+    delivery = headers.get("x-mlflow-delivery-id", "")
+    timestamp = headers.get("x-mlflow-timestamp", "")
+    signed = f"{delivery}.{timestamp}.".encode() + body
+    digest = hmac.new(secret.encode(), signed, hashlib.sha256).digest()
+    expected = b"v1," + base64.b64encode(digest)
+    if not hmac.compare_digest(expected, headers.get("x-mlflow-signature", "").encode()):
+        raise Unauthorised("This webhook is not signed with this platform's secret.")
+    if not timestamp.isdigit() or abs(now - int(timestamp)) > TOLERANCE_SECONDS:
+        raise Unauthorised("This webhook is too old.")
+
+
+def model_of(body: bytes) -> str | None:
+    """The name of the model that a delivery is about."""
+    try:
+        message: Any = json.loads(body)
+    except ValueError:
+        return None
+    data = message.get("data") if isinstance(message, dict) else None
+    name = data.get("name") if isinstance(data, dict) else None
+    return name if isinstance(name, str) else None

@@ -1,0 +1,161 @@
+"""In: a record and what is observed. Out: the record after what must be minded beside a rollout.
+
+What serves is adopted where the record was lost, retired where nothing promotes it, restarted where
+it gave up, fallen back from where its successor breaks at once, and drained before it is let go.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import replace
+
+from deployer.state.deployment import (
+    Draining,
+    Failure,
+    Observed,
+    ObservedPredictor,
+    Phase,
+    Policy,
+    Predictor,
+    Record,
+)
+
+
+def adopt(record: Record, observed: Observed) -> Record:
+    """Take over what serves where the record is lost, and mind strangers that take traffic."""
+    live = sorted(
+        (seen for seen in observed.predictors.values() if seen.live_weight > 0),
+        key=lambda seen: (-seen.live_weight, seen.predictor.name),
+    )
+    if record.serving is None and record.candidate is None and not record.draining and live:
+        record = replace(record, serving=live[0].predictor, serving_since=observed.at)
+    known = {p.name for p in _known(record)}
+    strangers = [Draining(s.predictor) for s in live if s.predictor.name not in known]
+    return replace(record, draining=(*record.draining, *strangers)) if strangers else record
+
+
+def _known(record: Record) -> list[Predictor]:
+    own = [record.serving, record.candidate.predictor if record.candidate else None]
+    return [p for p in own if p] + [d.predictor for d in record.draining]
+
+
+def retire(record: Record, now: float) -> Record:
+    """Send all that serves into draining; the memory of it stays."""
+    leaving = [p for p in (record.serving, _candidate_predictor(record)) if p]
+    if not leaving:
+        return record
+    for predictor in leaving:
+        record = send_away(record, predictor)
+    return replace(
+        record,
+        serving=None,
+        serving_since=None,
+        candidate=None,
+        retired_at=now,
+        allow_retire=False,
+    )
+
+
+def _candidate_predictor(record: Record) -> Predictor | None:
+    return record.candidate.predictor if record.candidate else None
+
+
+def fall_back(record: Record, observed: Observed, now: float) -> Record:
+    """Go back to the predictor that is still there if its successor breaks at once."""
+    serving = record.serving
+    if serving is None:
+        return record
+    seen = observed.predictors.get(serving.name)
+    if seen is None or seen.phase is not Phase.FAILED:
+        return record
+    for old in reversed(record.draining):
+        before = observed.predictors.get(old.predictor.name)
+        if before and before.phase is Phase.READY:
+            failure = Failure(seen.reason, seen.message, seen.hint, now)
+            candidate = _candidate_predictor(record)
+            same = candidate is not None and candidate.name == old.predictor.name
+            return replace(
+                send_away(take_back(record, old.predictor), serving),
+                serving=old.predictor,
+                serving_since=now,
+                candidate=None if same else record.candidate,
+                failures={**record.failures, serving.digest: failure},
+            )
+    return record
+
+
+def revive(
+    record: Record, observed: Observed, policy: Policy, now: float
+) -> tuple[Record, frozenset[str]]:
+    """Start again, with backoff, a champion that gave up; forget its trouble once it is ready."""
+    nothing: frozenset[str] = frozenset()
+    serving = record.serving
+    seen = observed.predictors.get(serving.name) if serving else None
+    if serving is None or seen is None:
+        return record, nothing
+    failure = record.failures.get(serving.digest)
+    if seen.phase is Phase.READY and failure:
+        failures = {d: f for d, f in record.failures.items() if d != serving.digest}
+        return replace(record, failures=failures), nothing
+    if seen.phase is not Phase.FAILED:
+        return record, nothing
+    if failure is None:
+        return _trouble(record, serving, seen, None, policy, now), nothing
+    if failure.retry_at is None or now >= failure.retry_at:
+        record = _trouble(record, serving, seen, failure, policy, now)
+        return record, frozenset({serving.name})
+    return record, nothing
+
+
+def _trouble(
+    record: Record,
+    serving: Predictor,
+    seen: ObservedPredictor,
+    before: Failure | None,
+    policy: Policy,
+    now: float,
+) -> Record:
+    failure = Failure(seen.reason, seen.message, seen.hint, now)
+    failure = again(before, failure, policy, serving, now)
+    return replace(record, failures={**record.failures, serving.digest: failure})
+
+
+def send_away(record: Record, predictor: Predictor) -> Record:
+    """Begin to drain a predictor, from the start if it drained before."""
+    record = take_back(record, predictor)
+    return replace(record, draining=(*record.draining, Draining(predictor)))
+
+
+def take_back(record: Record, predictor: Predictor) -> Record:
+    """Drain a predictor no longer: it gets requests again."""
+    left = tuple(d for d in record.draining if d.predictor.name != predictor.name)
+    return replace(record, draining=left)
+
+
+def drain(record: Record, observed: Observed, now: float) -> Record:
+    """Let go of a predictor once the gateway has been without it for its drain time.
+
+    An observation that shows nothing at all is no evidence that a predictor is gone.
+    """
+    left: list[Draining] = []
+    for draining in record.draining:
+        seen = observed.predictors.get(draining.predictor.name)
+        if seen is None and observed.predictors:
+            continue
+        if seen is None or observed.gateway_error or seen.live_weight > 0:
+            left.append(replace(draining, since=None))
+        elif draining.since is None:
+            left.append(replace(draining, since=now))
+        elif now - draining.since < float(draining.predictor.spec["rollout"]["drain"]):
+            left.append(draining)
+    return replace(record, draining=tuple(left))
+
+
+def again(
+    before: Failure | None, failure: Failure, policy: Policy, predictor: Predictor, now: float
+) -> Failure:
+    """Count a failure and set its backoff, with a jitter that the predictor's digest decides."""
+    attempts = before.attempts + 1 if before else 1
+    pause = min(policy.retry_most, policy.retry_first * 2.0 ** min(attempts - 1, 30))
+    jitter = 0.75 + hashlib.sha256(f"{predictor.digest}{attempts}".encode()).digest()[0] / 512
+    return replace(failure, attempts=attempts, retry_at=now + pause * jitter)

@@ -1,0 +1,1 @@
+"""serving.yaml: its fields, layers and limits. Pure."""

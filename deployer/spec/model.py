@@ -1,0 +1,151 @@
+"""Nothing in; out: the fields of serving.yaml, as pydantic models.
+
+A default never changes, and a new field's default means what was done before there was the field:
+a spec is named by the fields that differ from their defaults (`deployer.spec.resolve.spec_digest`).
+"""
+
+import re
+from typing import Annotated, Literal, Self
+
+from pydantic import AfterValidator, Field, field_validator, model_validator
+
+from deployer.schema.base import Frozen, Whole
+from deployer.schema.units import Bytes, Cores, Duration
+from deployer.spec.pods import Kubernetes
+from deployer.spec.runtimes import Runtime, Seldon, TfServing
+
+
+def _image(value: str) -> str:
+    # As distribution/reference reads it; a tag or a digest must be there, so that it stays one.
+    host = r"[A-Za-z0-9.-]+(:[0-9]+)?/"
+    path = r"[a-z0-9]+([._-]+[a-z0-9]+)*(/[a-z0-9]+([._-]+[a-z0-9]+)*)*"
+    tag = r"(:(?!latest$)\w[\w.-]{0,127})"
+    digest = r"(@sha256:[0-9a-f]{64})"
+    if not re.fullmatch(rf"({host})?{path}({tag}{digest}?|{digest})", value):
+        raise ValueError(
+            "should be an image by its tag (other than 'latest') or digest, "
+            "such as 'registry.example/team/model:1.2'"
+        )
+    return value
+
+
+Image = Annotated[str, AfterValidator(_image)]
+"""A container image by tag or digest."""
+
+
+class Autoscaling(Whole):
+    """How many copies serve, by their load."""
+
+    min: int = Field(default=1, ge=1, le=1000)
+    """The fewest copies."""
+
+    max: int = Field(ge=1, le=1000)
+    """The most copies."""
+
+    cpu_percent: int = Field(default=70, ge=1, le=100)
+    """The share of resources.cpu, in percent, that copies are to use on average."""
+
+    @model_validator(mode="after")
+    def _in_order(self) -> Self:
+        if self.max < self.min:
+            raise ValueError(f"should have a max of at least its min, {self.min}")
+        return self
+
+
+class Resources(Frozen):
+    """What one replica may use."""
+
+    cpu: Cores | None = Field(default=None, gt=0)
+    """Cores of one replica, such as 2, 0.5 or "500m"; null for as many as there are."""
+
+    memory: Bytes | None = Field(default=None, ge=16 * 1024**2)
+    """Memory of one replica, such as "2Gi"; a model that takes more is stopped. Null: no bound."""
+
+    gpu: int = Field(default=0, ge=0, le=64)
+    """GPUs of one replica, whole ones."""
+
+
+class Rollout(Frozen):
+    """How a new version takes over."""
+
+    steps: list[int] = Field(default=[100], min_length=1, max_length=20)
+    """Shares of the traffic, in percent, that the new version gets in turn; the last is 100."""
+
+    step_seconds: Duration = Field(default=0, le=86400)
+    """How long a share is kept before the next: seconds, or a duration such as "5m"."""
+
+    ready_timeout: Duration = Field(default=300, gt=0, le=86400)
+    """How long a new version may take to load before it counts as failed, such as "5m"."""
+
+    drain: Duration = Field(default=5, le=3600)
+    """How long an old version may finish its requests once no new one reaches it, such as "5s"."""
+
+    example: Literal["required", "skip"] = "required"
+    """Whether a version must answer its own logged input example before it gets traffic."""
+
+    @field_validator("steps")
+    @classmethod
+    def _steps_rise_to_100(cls, steps: list[int]) -> list[int]:
+        if steps != sorted(set(steps)) or steps[0] < 1 or steps[-1] != 100:
+            raise ValueError("should rise from at least 1 to a last step of 100")
+        return steps
+
+
+class Batching(Frozen):
+    """Whether requests that arrive together are predicted together."""
+
+    enabled: bool = True
+    """Whether requests share a call, once the model has shown that this changes no answer."""
+
+    max_rows: int = Field(default=256, ge=1, le=1_000_000)
+    """Rows in one batch, at most."""
+
+
+class ServingSpec(Frozen):
+    """serving.yaml: what to serve a model version with. It is logged beside the model, or not."""
+
+    runtime: Runtime = "mlflow"
+    """What serves it: mlflow (Schnitzel's own model server), seldon, tfserving or queue."""
+
+    replicas: int = Field(default=1, ge=1, le=1000)
+    """How many copies serve at the same time."""
+
+    autoscaling: Autoscaling | None = None
+    """How many copies serve, by their load, instead of `replicas`; null: not by load."""
+
+    resources: Resources = Resources()
+    """What one replica may use."""
+
+    rollout: Rollout = Rollout()
+    """How a new version takes over."""
+
+    batching: Batching = Batching()
+    """Whether requests that arrive together are predicted together."""
+
+    timeout_seconds: Duration = Field(default=60, gt=0, le=3600)
+    """How long one request may take: seconds, or a duration such as "2m"."""
+
+    max_body: Bytes = Field(default=16 * 1024**2, ge=1024)
+    """How large a request may be, such as "16Mi"."""
+
+    input: Literal["strict", "mlflow"] = "strict"
+    """How a request's values are read: strict (right, or refused with the column's name), or as
+    mlflow's own scoring server reads them."""
+
+    image: Image | None = None
+    """An image to serve it with on a cluster, one of `limits.images`. Null: one is built for it."""
+
+    tfserving: TfServing = TfServing()
+    """What TensorFlow Serving is told, with `runtime: tfserving`."""
+
+    seldon: Seldon = Seldon()
+    """What Seldon's operator is asked for, with `runtime: seldon`."""
+
+    kubernetes: Kubernetes = Kubernetes()
+    """Where and how replicas run on a cluster."""
+
+    @model_validator(mode="after")
+    def _one_way_to_count(self) -> Self:
+        if self.autoscaling and self.replicas != 1:
+            raise ValueError("should have either replicas or autoscaling, not both")
+        return self

@@ -1,0 +1,33 @@
+"""In: a serving spec and the kind of target; out: sentences on what that target leaves aside."""
+
+from deployer.spec.model import ServingSpec
+
+
+def notes(spec: ServingSpec, target: str) -> list[str]:
+    """Say which fields that somebody set mean nothing where a version is served.
+
+    Args:
+        spec: all layers in one.
+        target: "local" or "kubernetes"; a cluster looks at every field.
+    """
+    if target != "local":
+        return []
+    told = []
+    if spec.autoscaling:
+        low, high = spec.autoscaling.min, spec.autoscaling.max
+        told.append(f"autoscaling asks for {low} to {high} replicas; this machine runs {low}.")
+    if spec.resources.gpu:
+        told.append(
+            f"resources.gpu is {spec.resources.gpu}; this machine reserves none, and the model "
+            "sees those that there are."
+        )
+    if spec.image:
+        told.append(
+            "image is for a cluster; this machine builds the environment from the model's own "
+            "requirements."
+        )
+    cluster = sorted(spec.kubernetes.model_dump(exclude_defaults=True))
+    if cluster:
+        names = ", ".join(f"kubernetes.{name}" for name in cluster)
+        told.append(f"{names}: for a cluster, and left aside on this machine.")
+    return told

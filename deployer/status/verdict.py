@@ -1,0 +1,233 @@
+"""In: what is wanted, remembered and observed. Out: state, reason, one sentence and the next step.
+
+Every state and reason has an entry in docs/reference/states.md.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+from deployer import hints
+from deployer.errors import (
+    DeletedByHand,
+    GatewayUnavailable,
+    SchnitzelError,
+    may_pass,
+    reason_of,
+)
+from deployer.state.deployment import Failure, Observed, ObservedPredictor, Phase, Record, Wanted
+from deployer.state.reasons import Reason, State, Sync
+
+__all__ = ["State", "Status", "Sync", "Verdict", "broken", "carry", "judge", "sync"]
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """The judgement: a state, why in a word and in a sentence, and what a person may do."""
+
+    state: State
+    reason: str
+    message: str
+    next_step: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Status:
+    """Everything that is told of one deployment, as last seen."""
+
+    verdict: Verdict
+    sync: Sync
+    record: Record
+    wanted: Wanted
+    observed: Observed
+    url: str
+    target: str
+    changed_at: float
+    settled: bool
+    plan: Mapping[str, Any]
+    retry_at: float | None = None
+    """When a pass is tried again that broke for what may pass by itself."""
+
+
+def judge(
+    record: Record,
+    wanted: Wanted,
+    observed: Observed,
+    waiting: str,
+    refused: SchnitzelError | None = None,
+) -> Verdict:
+    """Say how a deployment is.
+
+    Args:
+        record: The memory after this pass.
+        wanted: What the registry asks for.
+        observed: What was seen at the start of this pass.
+        waiting: What the rollout waits for, as a clause.
+        refused: Why the plan was not carried out, if it was not.
+    """
+    serving = record.serving
+    seen = observed.predictors.get(serving.name) if serving else None
+    failure = wanted.problem or (
+        record.failures.get(wanted.champion.digest) if wanted.champion else None
+    )
+    if refused:
+        state = State.NOTHING_PROMOTED if not wanted.version else State.DEGRADED
+        return Verdict(state, reason_of(refused), refused.message, refused.hint)
+    if record.pause:
+        return _paused(record)
+    if wanted.version is None and not wanted.champion:
+        return _nothing_promoted(record)
+    if wanted.champion and serving and serving.digest == wanted.champion.digest:
+        return _serving(record, observed, seen)
+    if record.candidate:
+        return _progressing(record, observed, waiting)
+    if failure:
+        return _failed(record, wanted, failure, seen)
+    if waiting:
+        return Verdict(State.PROGRESSING, Reason.QUEUED, f"It waits: {waiting}.")
+    message = f"Version {_number(wanted)} is being read from the registry."
+    return Verdict(State.PROGRESSING, Reason.READING, message)
+
+
+def sync(record: Record, wanted: Wanted, *, frozen: bool) -> Sync:
+    """Whether what serves is what is wanted, or why nobody tries to make it so."""
+    if frozen:
+        return Sync.FROZEN
+    if record.pause:
+        return Sync.PAUSED
+    digest = wanted.champion.digest if wanted.champion else None
+    serving = record.serving.digest if record.serving else None
+    return Sync.IN_SYNC if digest == serving and not record.candidate else Sync.OUT_OF_SYNC
+
+
+def carry(status: Status, before: Status | None) -> Status:
+    """Keep the time of the last change where the verdict is the same."""
+    if before and before.verdict == status.verdict:
+        return replace(status, changed_at=before.changed_at)
+    return status
+
+
+def broken(status: Status, error: SchnitzelError, now: float) -> Status:
+    """What to tell of a deployment that could not be passed over.
+
+    Args:
+        status: What is known of it: what this pass found, if it came so far, else what was last.
+        error: Why it could not. What may pass by itself settles nothing.
+        now: Seconds since the epoch.
+    """
+    state = State.RETIRED if isinstance(error, DeletedByHand) else State.FAILED
+    verdict = Verdict(state, reason_of(error), error.message, error.hint)
+    return replace(status, verdict=verdict, settled=not may_pass(error), changed_at=now)
+
+
+def _number(wanted: Wanted) -> str:
+    return str(wanted.version.number) if wanted.version else "?"
+
+
+def _served(record: Record, seen: ObservedPredictor | None, number: str) -> str:
+    """What answers meanwhile, as the end of a sentence about the version of this number."""
+    if record.serving is None:
+        return "nothing serves meanwhile"
+    name = f"version {record.serving.version.number}"
+    if str(record.serving.version.number) == number:  # with another spec, or on another server
+        name = f"the {name} from before"
+    if seen and seen.phase is Phase.READY:
+        return f"{name} keeps serving"
+    return f"{name} is not ready either"
+
+
+def _nothing_promoted(record: Record) -> Verdict:
+    promote = hints.promote(record)
+    if record.serving is None:
+        message = f"Nothing is promoted to {record.environment}, and nothing is served."
+        return Verdict(State.RETIRED, Reason.NOTHING_PROMOTED, message, promote)
+    message = (
+        f"Nothing is promoted to {record.environment}; version {record.serving.version.number} "
+        "keeps serving until this has lasted for the grace time."
+    )
+    return Verdict(State.NOTHING_PROMOTED, Reason.GRACE_PERIOD, message, promote)
+
+
+def _serving(record: Record, observed: Observed, seen: ObservedPredictor | None) -> Verdict:
+    assert record.serving is not None  # noqa: S101 - the caller compared it
+    number = record.serving.version.number
+    logs = hints.deploy("logs", record)
+    if seen is None or seen.phase in (Phase.ABSENT, Phase.FETCHING, Phase.BUILDING, Phase.STARTING):
+        message = f"Version {number} is being started again."
+        if seen and seen.reason:
+            return Verdict(
+                State.PROGRESSING, seen.reason, f"{message} {seen.message}", seen.hint or logs
+            )
+        return Verdict(State.PROGRESSING, Reason.RESTARTING, message, logs)
+    if seen.phase in (Phase.FAILED, Phase.UNREADY):
+        # Where some of its replicas answer, so does it.
+        state = State.DEGRADED if seen.replicas_ready else State.FAILED
+        message = seen.message or f"Version {number} does not report that it is ready."
+        return Verdict(state, seen.reason or Reason.NOT_READY, message, seen.hint or logs)
+    if observed.gateway_error:
+        message = f"Version {number} is ready, but the gateway is not: {observed.gateway_error}"
+        return Verdict(State.FAILED, GatewayUnavailable.reason, message, observed.gateway_hint)
+    if seen.live_weight == 0:
+        message = f"Version {number} is ready; the gateway does not send it requests yet."
+        return Verdict(State.PROGRESSING, Reason.SHIFTING_TRAFFIC, message)
+    notes = [record.note, seen.message if seen.reason else "", *observed.drift]
+    message = " ".join([f"Version {number} serves all requests.", *(n for n in notes if n)])
+    if seen.reason and seen.reason != Reason.FEWER_REPLICAS:
+        return Verdict(State.DEGRADED, seen.reason, message, seen.hint or logs)
+    return Verdict(State.SERVING, Reason.READY, message)
+
+
+_PHASE_REASONS = {
+    Phase.ABSENT: Reason.STARTING,
+    Phase.FETCHING: Reason.FETCHING,
+    Phase.BUILDING: Reason.BUILDING_ENVIRONMENT,
+    Phase.STARTING: Reason.STARTING,
+    Phase.UNREADY: Reason.STARTING,
+}
+
+
+def _progressing(record: Record, observed: Observed, waiting: str) -> Verdict:
+    candidate = record.candidate
+    assert candidate is not None  # noqa: S101 - the caller looked
+    seen = observed.predictors.get(candidate.predictor.name)
+    serving = observed.predictors.get(record.serving.name) if record.serving else None
+    number = candidate.predictor.version.number
+    phase = seen.phase if seen else Phase.ABSENT
+    ready = Reason.SHIFTING_TRAFFIC if candidate.step >= 0 else Reason.VERIFYING
+    reason = (seen and seen.reason) or _PHASE_REASONS.get(phase, ready)
+    clause = f"; it waits for {waiting}" if waiting else ""
+    message = (
+        f"Version {number} is being rolled out{clause}; {_served(record, serving, str(number))}."
+    )
+    if seen and seen.message and phase is not Phase.READY:
+        message += f" {seen.message[0].upper()}{seen.message[1:]}"
+        message += "" if message.endswith(".") else "."
+    return Verdict(State.PROGRESSING, reason, message, seen.hint if seen else "")
+
+
+def _failed(
+    record: Record, wanted: Wanted, failure: Failure, seen: ObservedPredictor | None
+) -> Verdict:
+    ready = seen is not None and seen.phase is Phase.READY
+    state = State.DEGRADED if ready else State.FAILED
+    text = failure.message.rstrip(".")
+    number = _number(wanted)
+    message = f"Version {number} cannot be served: {text}; {_served(record, seen, number)}."
+    retry = hints.deploy("apply", record, "--retry")
+    logs = f"Its log: {hints.deploy('logs', record)}"
+    again = "It is tried again by itself, with growing pauses; at once"
+    if failure.retry_at is None:
+        again = "Mend it and register a new version, or try again"
+    hint = failure.hint or f"{logs}. {again}: {retry}"
+    return Verdict(state, failure.reason, message, hint)
+
+
+def _paused(record: Record) -> Verdict:
+    assert record.pause is not None  # noqa: S101 - the caller looked
+    because = f" ({record.pause.reason})" if record.pause.reason else ""
+    message = f"Paused by {record.pause.by}{because}; nothing is changed."
+    hint = hints.deploy("resume", record)
+    state = State.SERVING if record.serving else State.PROGRESSING
+    return Verdict(state, Reason.PAUSED, message, hint)

@@ -1,0 +1,1 @@
+"""What survives a restart: records and history, in SQLite, in PostgreSQL, on a cluster."""

@@ -1,0 +1,70 @@
+"""In: what is about to be done and what came of it. Out: an append-only account of it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+from deployer.store.sqlite import Transactions
+
+UNKNOWN = "unknown (MLflow)"
+DEPLOYER = "deployer"
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """One line of a deployment's history. `kind` is intent, outcome or operator."""
+
+    deployment: str
+    kind: str
+    action: str
+    before: str | None
+    after: str | None
+    why: str
+    who: str
+    detail: str = ""
+
+
+class History:
+    """The account of all deployments. The table itself refuses to change or lose a row."""
+
+    def __init__(self, database: Transactions) -> None:
+        self._database = database
+
+    def append(self, event: Event, at: float) -> None:
+        """Write one line; it is on disk when this returns."""
+        with self._database.transaction() as connection:
+            connection.execute(
+                "INSERT INTO history "
+                "(at, deployment, kind, action, before, after, why, who, detail) "
+                "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+                [
+                    at, event.deployment, event.kind, event.action, event.before, event.after,
+                    event.why, event.who, event.detail,
+                ],
+            )  # fmt: skip
+
+    def of(self, deployment: str, limit: int = 50) -> list[dict[str, Any]]:
+        """The newest lines of a deployment, oldest first, as the API gives them."""
+        with self._database.transaction() as connection:
+            rows = connection.execute(
+                "SELECT sequence, at, kind, action, before, after, why, who, detail FROM history "
+                "WHERE deployment = ? ORDER BY sequence DESC LIMIT ?",
+                [deployment, limit],
+            ).fetchall()
+        return [
+            {
+                "sequence": row[0],
+                "at": datetime.fromtimestamp(row[1], UTC).isoformat(timespec="milliseconds"),
+                "deployment": deployment,
+                "kind": row[2],
+                "action": row[3],
+                "from": row[4],
+                "to": row[5],
+                "why": row[6],
+                "who": row[7],
+                "detail": row[8],
+            }
+            for row in reversed(rows)
+        ]

@@ -1,0 +1,109 @@
+"""In: a PostgreSQL URL. Out: what `store.sqlite` gives, kept where several Deployers reach it.
+
+Needed where two Deployers stand by for each other: history, marks of the registry and what the
+mirror wrote must outlive the machine of either.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import psycopg
+
+from deployer.errors import DatabaseUnavailable
+from deployer.store.recordformat import raise_if_unknown
+from deployer.store.sqlite import SCHEMA, WHAT, WHICH
+
+_SCHEMA = """
+CREATE TABLE IF NOT EXISTS records (
+  id TEXT PRIMARY KEY, version INTEGER NOT NULL, body TEXT NOT NULL
+);
+CREATE TABLE IF NOT EXISTS memory (name TEXT PRIMARY KEY, value TEXT NOT NULL);
+CREATE TABLE IF NOT EXISTS history (
+  sequence BIGSERIAL PRIMARY KEY, at DOUBLE PRECISION NOT NULL, deployment TEXT NOT NULL,
+  kind TEXT NOT NULL, action TEXT NOT NULL, before TEXT, after TEXT,
+  why TEXT NOT NULL, who TEXT NOT NULL, detail TEXT NOT NULL
+);
+CREATE INDEX IF NOT EXISTS history_of ON history (deployment, sequence);
+CREATE OR REPLACE FUNCTION history_refuses() RETURNS trigger LANGUAGE plpgsql AS
+$$ BEGIN RAISE EXCEPTION 'history is append-only'; END $$;
+CREATE OR REPLACE TRIGGER history_keeps BEFORE UPDATE OR DELETE ON history
+FOR EACH ROW EXECUTE FUNCTION history_refuses();
+"""
+_LOCK = 0x5C47  # taken while tables are made, so that two first starts do not collide
+CONNECT_SECONDS = 5
+
+
+class _Connection:
+    """A connection that takes the question marks of SQLite's statements."""
+
+    def __init__(self, connection: psycopg.Connection[Any]) -> None:
+        self._connection = connection
+
+    def execute(self, statement: str, values: Sequence[Any] = ()) -> psycopg.Cursor[Any]:
+        return self._connection.execute(statement.replace("?", "%s").encode(), values)
+
+
+class PostgresDatabase:
+    """One connection, made anew when it broke.
+
+    Args:
+        url: Such as "postgresql://user:password@host:5432/name"; it is never said or logged.
+
+    Raises:
+        DatabaseUnavailable: It does not answer, or refuses us.
+        FormatUnknown: It has tables that are not known here; nothing in it is changed.
+    """
+
+    def __init__(self, url: str) -> None:
+        self._url = url
+        self._lock = threading.RLock()
+        self._connection: psycopg.Connection[Any] | None = None
+        with self._told(), self._open() as connection, connection.transaction():
+            connection.execute("SELECT pg_advisory_xact_lock(%s)", [_LOCK])
+            tables = connection.execute("SELECT to_regclass('memory')").fetchone()
+            if tables and tables[0]:
+                found = connection.execute(WHICH.encode()).fetchone()
+                raise_if_unknown(found[0] if found else SCHEMA, WHAT, SCHEMA)
+            connection.execute(_SCHEMA.encode())
+
+    @contextmanager
+    def transaction(self) -> Iterator[_Connection]:
+        """A connection for one transaction: committed at the end, rolled back on an error."""
+        with self._lock, self._told():
+            if self._connection is None or self._connection.broken or self._connection.closed:
+                self._connection = self._open()
+            with self._connection.transaction():
+                yield _Connection(self._connection)
+
+    def close(self) -> None:
+        """Close the connection."""
+        with self._lock:
+            if self._connection is not None:
+                self._connection.close()
+
+    def _open(self) -> psycopg.Connection[Any]:
+        return psycopg.connect(
+            self._url,
+            autocommit=True,
+            connect_timeout=CONNECT_SECONDS,
+            options="-c statement_timeout=10000",
+            keepalives_idle=10,
+            keepalives_interval=5,
+            keepalives_count=3,
+        )
+
+    @contextmanager
+    def _told(self) -> Iterator[None]:
+        try:
+            yield
+        except psycopg.OperationalError as error:
+            # Its text may carry the address, and never carries the password.
+            words = str(error).strip().splitlines()
+            raise DatabaseUnavailable(
+                f"The Deployer's PostgreSQL does not answer: {words[0] if words else 'no word'}.",
+                "Look at the database, and at what deployer.database_ref names.",
+            ) from error

@@ -1,0 +1,100 @@
+"""In: records. Out: the same records after a restart. One small JSON document per deployment."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+
+from deployer.errors import FormatUnknown
+from deployer.state.deployment import Record
+from deployer.store import recordformat
+from deployer.store.recordformat import FORMAT
+from deployer.store.sqlite import Transactions
+
+
+class Records:
+    """All records of one platform, in memory and on disk; what `save` returns from is on disk.
+
+    Raises:
+        FormatUnknown: One of them cannot be read; none is overwritten.
+    """
+
+    def __init__(self, database: Transactions) -> None:
+        self._database = database
+        with database.transaction() as connection:
+            rows = connection.execute("SELECT id, version, body FROM records").fetchall()
+        self._cache = {key: _read(key, form, body) for key, form, body in rows}
+
+    def load(self, key: str) -> Record | None:
+        """The record of a deployment, or None if there is none yet."""
+        return self._cache.get(key)
+
+    def save(self, record: Record) -> None:
+        """Keep a record; writes only if it changed.
+
+        Raises:
+            FormatUnknown: Another Deployer has kept it in another format since it was read.
+        """
+        if self._cache.get(record.id) == record:
+            return
+        body = json.dumps(recordformat.body(record), separators=(",", ":"))
+        with self._database.transaction() as connection:
+            kept = connection.execute(
+                "INSERT INTO records (id, version, body) VALUES (?, ?, ?) "
+                "ON CONFLICT (id) DO UPDATE SET body = excluded.body "
+                "WHERE records.version = excluded.version",
+                [record.id, FORMAT, body],
+            )
+            if not kept.rowcount:
+                raise FormatUnknown(
+                    f"The record of {record.id} in the Deployer's database has another format than "
+                    f"{FORMAT} by now.",
+                    recordformat.HINT,
+                )
+        self._cache[record.id] = record
+
+    def all(self) -> list[Record]:
+        """Every record, in no order."""
+        return list(self._cache.values())
+
+    def recall(self, name: str) -> str | None:
+        """A single remembered value of the platform."""
+        with self._database.transaction() as connection:
+            row = connection.execute("SELECT value FROM memory WHERE name = ?", [name]).fetchone()
+        return str(row[0]) if row else None
+
+    def remember(self, name: str, value: str) -> None:
+        """Keep a single value of the platform."""
+        self.remember_all({name: value})
+
+    def recall_all(self, prefix: str) -> dict[str, str]:
+        """Every remembered value whose name begins so, by its whole name."""
+        with self._database.transaction() as connection:
+            rows = connection.execute(
+                "SELECT name, value FROM memory WHERE substr(name, 1, ?) = ?", [len(prefix), prefix]
+            ).fetchall()
+        return {str(name): str(value) for name, value in rows}
+
+    def remember_all(self, values: Mapping[str, str | None]) -> None:
+        """Keep several values at once, or none of them; None forgets one."""
+        with self._database.transaction() as connection:
+            for name, value in values.items():
+                if value is None:
+                    connection.execute("DELETE FROM memory WHERE name = ?", [name])
+                    continue
+                connection.execute(
+                    "INSERT INTO memory (name, value) VALUES (?, ?) "
+                    "ON CONFLICT (name) DO UPDATE SET value = excluded.value",
+                    [name, value],
+                )
+
+
+def _read(key: str, form: int, body: str) -> Record:
+    where = f"{key} in the Deployer's database"
+    try:
+        return recordformat.record_of(json.loads(body), form, where)
+    except ValueError as error:
+        raise FormatUnknown(
+            f"The record of {where} cannot be read as format {form}.",
+            "Run the version of Schnitzel that wrote it, or bring the database back from a backup.",
+        ) from error

@@ -1,0 +1,216 @@
+"""In: what a deployment's objects shall be, and what they are. Out: the writes that make it so.
+
+A new object is created, which fails if anybody made one of its name meanwhile; one that is there
+is server-side applied as the field manager `schnitzel`, on condition that it is the very one that
+was read (uid) and unchanged since (resourceVersion). What holds already is not written.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from typing import Any
+
+from deployer.plan.diff import Change
+from deployer.plan.redact import masked
+from deployer.targets.kubernetes.apply import diff
+from deployer.targets.kubernetes.apply.decide import Act, Decision, decide, in_order, to_prune
+from deployer.targets.kubernetes.apply.preconditions import Writer
+from deployer.targets.kubernetes.cache.objects import (
+    APPLIED,
+    Key,
+    LiveObject,
+    Owner,
+    Packer,
+    key_of,
+)
+from deployer.targets.kubernetes.client.client import Client, Object
+from deployer.targets.kubernetes.client.errors import (
+    Conflict,
+    Exists,
+    Immutable,
+    Taken,
+    Unavailable,
+)
+from deployer.targets.kubernetes.client.kinds import Kind, kind_of
+
+
+class Applier:
+    """Brings objects of one cluster to what is wanted.
+
+    Args:
+        client: writes; guarded, where a lease decides who may.
+        absorb: told each object as the server answered it, so that the next look knows it.
+        going: told the uid of each object that we are about to delete.
+    """
+
+    def __init__(
+        self,
+        client: Client,
+        absorb: Callable[[Kind, Object], None] | None = None,
+        going: Callable[[str], None] | None = None,
+    ) -> None:
+        self._client = client
+        self._writer = Writer(client, self._note)
+        self._absorb = absorb
+        self._going = going
+        self._accepted: dict[Key, tuple[str, frozenset[str]]] = {}
+
+    def decide(
+        self,
+        manifests: Iterable[Mapping[str, Any]],
+        live: Iterable[LiveObject],
+        owner: Owner,
+        *,
+        adopt: Collection[str] = (),
+        ignore: Sequence[str] = (),
+    ) -> list[Decision]:
+        """What to do to each object, in the order to do it in. Reads and writes nothing.
+
+        Args:
+            manifests: as rendered.
+            live: what is there.
+            owner: whose it shall be.
+            adopt: uids of objects that are somebody else's, and may be taken over.
+            ignore: JSON pointers to what may drift.
+        """
+        there = {obj.key: obj for obj in live}
+        patterns = [diff.pattern_of(pointer) for pointer in ignore]
+        return [
+            self._decide(manifest, there.get(key_of(manifest)), owner, adopt, patterns)
+            for manifest in in_order(manifests)
+        ]
+
+    def carry_out(
+        self, decisions: Sequence[Decision], owner: Owner, *, adopt: Collection[str] = ()
+    ) -> list[Key]:
+        """Do it; returns what was written. Nothing is written if one object cannot be.
+
+        Raises:
+            Taken: an object is somebody else's, and not one of those to adopt.
+            Immutable: a field would have to change that cannot.
+            Unavailable: one of them is still being deleted.
+            Conflict: it was changed since it was read: look again.
+            ApiError: anything else that the server says.
+        """
+        for decision in decisions:
+            _raise_if_hopeless(decision)
+        return [
+            d.key for d in decisions if d.act is not Act.UNCHANGED and self._do(d, owner, adopt)
+        ]
+
+    def prune(self, live: Iterable[LiveObject], keep: Collection[Key], owner: Owner) -> list[Key]:
+        """Delete what is ours, of this deployment, and not to be kept; returns what it was.
+
+        Raises:
+            Conflict: it was changed since it was read: look again.
+        """
+        going = to_prune(live, keep, owner)
+        for obj in going:
+            self.delete(obj)
+        return [obj.key for obj in going]
+
+    def delete(self, obj: LiveObject) -> None:
+        """Delete one object as it was read; a Deployment stays in sight until its pods are gone."""
+        if self._going:
+            self._going(obj.uid)
+        self._writer.delete(obj)
+
+    def recheck(self, decision: Decision, owner: Owner, *, adopt: Collection[str] = ()) -> Decision:
+        """The same decision, unless an object of that name is there that only the server knows of.
+
+        An object without our labels is not watched: a new one may meet it. Reads, writes nothing.
+        """
+        if decision.live is not None:
+            return decision
+        kind = kind_of(decision.manifest)
+        found = self._client.find(kind, decision.key.namespace, decision.key.name)
+        if found is None:
+            return decision
+        return self._decide(decision.manifest, Packer(kind).pack(found), owner, adopt, ignore=())
+
+    def preview(self, decision: Decision) -> tuple[Change, ...]:
+        """What would change, asked of the server itself (dry run), with secrets masked.
+
+        Raises:
+            ApiError: the server would refuse it, and why.
+        """
+        if decision.act is Act.UNCHANGED:
+            return ()
+        body = _annotated(decision)
+        if decision.live is None:
+            found = diff.difference({}, self._client.create(body, dry_run=True))
+        else:
+            body["metadata"] |= {"uid": decision.live.uid}
+            after = self._client.server_side_apply(body, dry_run=True)
+            found = diff.difference(decision.live.object(), after)
+        return tuple(masked(change, decision.key.kind) for change in found)
+
+    def _decide(
+        self,
+        manifest: Mapping[str, Any],
+        live: LiveObject | None,
+        owner: Owner,
+        adopt: Collection[str],
+        ignore: Sequence[str],
+    ) -> Decision:
+        key = key_of(manifest)
+        digest, paths = self._accepted.get(key, ("", frozenset()))
+        accepted = paths if live and live.applied == digest else frozenset[str]()
+        return decide(manifest, live, owner, adopt=adopt, ignore=ignore, accepted=accepted)
+
+    def _do(self, decision: Decision, owner: Owner, adopt: Collection[str]) -> bool:
+        kind = kind_of(decision.manifest)
+        if decision.live is None:
+            try:
+                made = self._client.create(_annotated(decision))
+            except Exists:
+                return self._met(decision, kind, owner, adopt)
+        else:
+            made = self._writer.update(decision.live, _annotated(decision))
+        self._note(kind, made)
+        left = diff.drift(made, decision.manifest)
+        if left:  # the server keeps another form of it; writing it again would change nothing
+            paths = frozenset(change.path for change in left)
+            self._accepted[decision.key] = (decision.digest, paths)
+        else:
+            self._accepted.pop(decision.key, None)
+        return decision.live is None or _version(made) != decision.live.resource_version
+
+    def _met(self, decision: Decision, kind: Kind, owner: Owner, adopt: Collection[str]) -> bool:
+        """An object of this name is there after all: ours, not yet seen, or somebody else's."""
+        found = self._client.find(kind, decision.key.namespace, decision.key.name)
+        if found is None:
+            raise Conflict(f"{decision.key} came and went while it was being made.")
+        again = self._decide(decision.manifest, Packer(kind).pack(found), owner, adopt, ignore=())
+        _raise_if_hopeless(again)
+        self._note(kind, found)
+        return again.act is not Act.UNCHANGED and self._do(again, owner, adopt)
+
+    def _note(self, kind: Kind, obj: Object) -> None:
+        if self._absorb:
+            self._absorb(kind, obj)
+
+
+def _annotated(decision: Decision) -> Object:
+    meta = decision.manifest["metadata"]
+    notes = {**(meta.get("annotations") or {}), APPLIED: decision.digest}
+    return {**decision.manifest, "metadata": {**meta, "annotations": notes}}
+
+
+def _raise_if_hopeless(decision: Decision) -> None:
+    if decision.act is Act.CONFLICT:
+        raise Taken(
+            f"{decision.problem}; it is left alone.",
+            "Delete it, give it another name, or have it taken over with --adopt.",
+        )
+    if decision.act is Act.REFUSED:
+        paths = tuple(change.path for change in decision.changes)
+        raise Immutable(
+            f"{decision.problem}.", "Roll out a new predictor, which has a new name.", paths
+        )
+    if decision.act is Act.WAIT:
+        raise Unavailable(f"{decision.problem}; it is made again after that.")
+
+
+def _version(obj: Mapping[str, Any]) -> str:
+    return str(obj["metadata"]["resourceVersion"])

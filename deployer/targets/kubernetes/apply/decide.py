@@ -1,0 +1,140 @@
+"""In: a manifest, the live object of that name, and whose it shall be. Out: what to do to it.
+
+Pure. An object is ours if it carries our platform's label and the deployment's; nothing else is
+ever changed, unless a person lets us adopt it, and nothing is deleted that does not also name the
+ModelDeployment as its owner.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any
+
+from deployer.plan.diff import Change
+from deployer.targets.kubernetes.apply.diff import drift
+from deployer.targets.kubernetes.cache.objects import Key, LiveObject, Owner, digest_of, key_of
+from deployer.targets.kubernetes.client.kinds import MODEL_DEPLOYMENT, POD, kind_of, rank
+
+
+class Act(StrEnum):
+    """What a manifest asks for."""
+
+    CREATE = "create"
+    UPDATE = "update"
+    UNCHANGED = "unchanged"
+    WAIT = "wait"
+    """It is being deleted, and can be made again only after that."""
+    CONFLICT = "conflict"
+    """It is somebody else's."""
+    REFUSED = "refused"
+    """A field would change that cannot be changed in place."""
+
+
+class Cause(StrEnum):
+    """Why an object is to be written."""
+
+    NONE = ""
+    NEW = "new"
+    CHANGED = "changed"
+    """The manifest is another than the one applied last."""
+    DRIFT = "drift"
+    """The manifest is the same; somebody changed the object."""
+    ADOPTED = "adopted"
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """What to do to one object, and why. `problem` is a sentence for CONFLICT, REFUSED, WAIT."""
+
+    act: Act
+    key: Key
+    manifest: Mapping[str, Any]
+    digest: str
+    live: LiveObject | None = None
+    cause: Cause = Cause.NONE
+    changes: tuple[Change, ...] = ()
+    problem: str = ""
+
+
+def in_order(manifests: Iterable[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
+    """Manifests so that each comes after what it needs."""
+    return sorted(manifests, key=lambda m: (rank(kind_of(m)), m["metadata"]["name"]))
+
+
+def decide(
+    manifest: Mapping[str, Any],
+    live: LiveObject | None,
+    owner: Owner,
+    *,
+    adopt: Collection[str] = (),
+    ignore: Sequence[str] = (),
+    accepted: Collection[str] = (),
+) -> Decision:
+    """Compare one manifest with the object of its name.
+
+    Args:
+        manifest: as rendered, with its owner reference; without uid and resourceVersion.
+        live: what is there, or None.
+        owner: whose it shall be.
+        adopt: uids of objects that are not ours, and that a person lets us take.
+        ignore: paths whose drift does not count; see `diff.drift`.
+        accepted: paths at which the server keeps another value than the manifest's, as seen in
+            its answer to our own write.
+    """
+    digest, key = digest_of(manifest), key_of(manifest)
+    if live is None:
+        return Decision(Act.CREATE, key, manifest, digest, cause=Cause.NEW)
+    stranger = stranger_to(live, owner)
+    if stranger and live.uid not in adopt:
+        return Decision(Act.CONFLICT, key, manifest, digest, live, problem=stranger)
+    if live.deleting:
+        problem = f"{key} is being deleted"
+        return Decision(Act.WAIT, key, manifest, digest, live, problem=problem)
+    found = drift(live.object(), manifest, ignore)
+    changes = tuple(change for change in found if change.path not in accepted)
+    same = live.applied == digest
+    if same and not changes and not stranger:
+        return Decision(Act.UNCHANGED, key, manifest, digest, live)
+    for change in changes:
+        if change.was is not None and _within(change.path, live.kind.immutable):
+            problem = f"{key} cannot change {change.path} in place"
+            return Decision(
+                Act.REFUSED, key, manifest, digest, live, Cause.CHANGED, changes, problem
+            )
+    cause = Cause.ADOPTED if stranger else Cause.DRIFT if same else Cause.CHANGED
+    return Decision(Act.UPDATE, key, manifest, digest, live, cause, changes)
+
+
+def stranger_to(live: LiveObject, owner: Owner) -> str:
+    """Why an object is not ours, as a sentence; empty if it is."""
+    if not live.platform:
+        return f"{live.key} is there already, and was not made by Schnitzel"
+    if live.platform != owner.platform:
+        return f"{live.key} belongs to another platform ({live.platform})"
+    if live.deployment != owner.deployment:
+        return f"{live.key} belongs to another deployment ({live.deployment or 'none'})"
+    return ""
+
+
+def to_prune(live: Iterable[LiveObject], keep: Collection[Key], owner: Owner) -> list[LiveObject]:
+    """What is ours and wanted no more, in the order to delete it: routes before what they name.
+
+    Only what names the ModelDeployment as owner; pods go with their Deployment.
+    """
+    going = [
+        obj
+        for obj in live
+        if obj.key not in keep
+        and obj.kind not in (POD, MODEL_DEPLOYMENT)
+        and not stranger_to(obj, owner)
+        and owner.uid
+        and owner.uid in obj.owners
+        and not obj.deleting
+    ]
+    return sorted(going, key=lambda obj: (-rank(obj.kind), obj.key.name))
+
+
+def _within(path: str, fields: Iterable[str]) -> bool:
+    return any(path == field or path.startswith((f"{field}.", f"{field}[")) for field in fields)

@@ -1,0 +1,137 @@
+"""In: an object as it is and as it is wanted. Out: the fields that differ.
+
+`drift` asks whether the fields that a manifest names hold its values: what the server filled in,
+and what others added, does not count. `difference` compares two whole objects, both ways.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
+from functools import cache
+from typing import Any, Final
+
+from deployer.plan.diff import (
+    LIST_KEYS,
+    Change,
+    Path,
+    by_key,
+    change,
+    differing,
+    embedded,
+    equal,
+    left_out,
+    written,
+)
+from deployer.schema.units import parse_cpu
+from deployer.targets.kubernetes.cache.objects import APPLIED, VOLATILE
+
+_SETS: Final = frozenset({"finalizers"})
+_IDENTITY: Final = frozenset({"apiVersion", "kind", "status"})
+_SYSTEM: Final = VOLATILE | {"uid", "creationTimestamp", "deletionTimestamp"}
+_SYSTEM_ANNOTATIONS: Final = frozenset({APPLIED, "deployment.kubernetes.io/revision"})
+
+
+def drift(
+    live: Mapping[str, Any], wanted: Mapping[str, Any], ignore: Sequence[str] = ()
+) -> tuple[Change, ...]:
+    """The fields of `wanted` that `live` does not hold.
+
+    Args:
+        live: the object as read.
+        wanted: a manifest.
+        ignore: paths that do not count, with all beneath them; "*" stands for anything:
+            "spec.template.spec.containers[*].resources", "metadata.labels.team".
+    """
+    found = _lacking(_bare(live), _bare(wanted), ())
+    return tuple(each for each in found if not _ignored(each.path, ignore))
+
+
+def difference(before: Mapping[str, Any], after: Mapping[str, Any]) -> tuple[Change, ...]:
+    """Every field that differs between two whole objects, but for what the system keeps there."""
+    return tuple(differing(_bare(before), _bare(after)))
+
+
+def _lacking(live: Any, wanted: Any, path: Path) -> Iterator[Change]:
+    if isinstance(wanted, Mapping):
+        if not wanted and left_out("", live):
+            return
+        if not isinstance(live, Mapping):
+            yield change(path, live, wanted)
+            return
+        for name, value in wanted.items():
+            if name not in live and left_out(name, value):
+                continue
+            yield from _lacking(live.get(name), value, (*path, name))
+    elif isinstance(wanted, list):
+        yield from _lacking_items(live, wanted, path)
+    elif not _holds(live, wanted, path):
+        yield from embedded(live, wanted, path)
+
+
+def _lacking_items(live: Any, wanted: list[Any], path: Path) -> Iterator[Change]:
+    if not wanted and left_out("", live):
+        return
+    name = path[-1] if path else ""
+    if not isinstance(live, list):
+        yield change(path, live, wanted)
+    elif name in _SETS:
+        if not all(item in live for item in wanted):
+            yield change(path, live, wanted)
+    elif name in LIST_KEYS:
+        there = by_key(live, name)
+        for key, item in by_key(wanted, name).items():
+            yield from _lacking(there.get(key), item, (*path[:-1], f"{name}{key}"))
+    elif len(live) == len(wanted) and all(isinstance(i, Mapping) for i in (*live, *wanted)):
+        for number, (was, item) in enumerate(zip(live, wanted, strict=True)):
+            yield from _lacking(was, item, (*path[:-1], f"{name}[{number}]"))
+    elif len(live) != len(wanted) or any(
+        next(_lacking(was, item, path), None) for was, item in zip(live, wanted, strict=True)
+    ):
+        yield change(path, live, wanted)
+
+
+def _holds(live: Any, wanted: Any, path: Path) -> bool:
+    if wanted is None or equal(live, wanted):
+        return True
+    if live is None:
+        return bool(wanted == "")
+    if path[-2:-1] in {("requests",), ("limits",)} or path[-1:] == ("sizeLimit",):
+        with suppress(ValueError):
+            return parse_cpu(live) == parse_cpu(wanted)
+    return False
+
+
+def _bare(obj: Mapping[str, Any]) -> dict[str, Any]:
+    """An object without what the system keeps in it."""
+    bare = {name: value for name, value in obj.items() if name not in _IDENTITY}
+    meta = {n: v for n, v in (obj.get("metadata") or {}).items() if n not in _SYSTEM}
+    notes = meta.pop("annotations", None) or {}
+    kept = {name: value for name, value in notes.items() if name not in _SYSTEM_ANNOTATIONS}
+    return bare | {"metadata": meta | ({"annotations": kept} if kept else {})}
+
+
+def pattern_of(pointer: str) -> str:
+    """A JSON pointer (RFC 6901) as `drift` takes a path to ignore: any item where it has a number.
+
+    "/spec/replicas" -> "spec.replicas"; "/spec/template/spec/containers/0/image" ->
+    "spec.template.spec.containers[*].image".
+    """
+    text = ""
+    for part in pointer.split("/")[1:]:
+        step = part.replace("~1", "/").replace("~0", "~")
+        if step == "*" or step.isdecimal():
+            text += "[*]"
+        else:
+            text += written((step,)) if not text or "." in step else f".{step}"
+    return text
+
+
+def _ignored(path: str, patterns: Sequence[str]) -> bool:
+    return any(_pattern(pattern).fullmatch(path) for pattern in patterns)
+
+
+@cache
+def _pattern(text: str) -> re.Pattern[str]:
+    return re.compile(".*".join(re.escape(part) for part in text.split("*")) + r"([.\[].*)?")

@@ -1,0 +1,63 @@
+"""In: what would be written, and why. Out: what is to be written, as the environment has it.
+
+A field of ours that somebody else changed is put back, or only reported, or left alone.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Sequence
+
+from deployer.config.environment import Environment
+from deployer.plan.redact import masked
+from deployer.targets.kubernetes.apply.decide import Cause, Decision
+from deployer.targets.kubernetes.records.records import ClusterRecords
+
+log = logging.getLogger(__name__)
+
+
+class Drifting:
+    """Decides about drift and tells of it.
+
+    Args:
+        records: Where events on a ModelDeployment go.
+        clock: Seconds since the epoch.
+    """
+
+    def __init__(self, records: ClusterRecords, clock: Callable[[], float]) -> None:
+        self._records = records
+        self._clock = clock
+        self._found: dict[str, tuple[str, ...]] = {}
+
+    def found(self, deployment: str) -> tuple[str, ...]:
+        """The drift that is reported and not put back, a sentence for each object."""
+        return self._found.get(deployment, ())
+
+    def choose(
+        self, deployment: str, environment: Environment, decisions: Sequence[Decision]
+    ) -> list[Decision]:
+        """What to carry out."""
+        drifted = [decision for decision in decisions if decision.cause is Cause.DRIFT]
+        sentences = tuple(_sentence(decision) for decision in drifted)
+        if environment.drift == "correct":
+            self._found.pop(deployment, None)
+            for sentence in sentences:
+                self._say(deployment, "DriftCorrected", f"{sentence}; it is put back.")
+            return list(decisions)
+        if environment.drift == "report":
+            for sentence in set(sentences) - set(self.found(deployment)):
+                self._say(deployment, "Drift", f"{sentence}; it is left so.")
+            self._found[deployment] = sentences
+        return [decision for decision in decisions if decision.cause is not Cause.DRIFT]
+
+    def _say(self, deployment: str, reason: str, sentence: str) -> None:
+        log.warning("%s: %s", deployment, sentence)
+        self._records.say(deployment, reason, sentence, self._clock(), warning=True)
+
+
+def _sentence(decision: Decision) -> str:
+    fields = []
+    for change in decision.changes:
+        shown = masked(change, decision.key.kind)
+        fields.append(f"{shown.path} is {shown.was!r} and should be {shown.wanted!r}")
+    return f"Somebody changed {decision.key}: {', '.join(fields)}"

@@ -1,0 +1,162 @@
+"""In: the deployment that a plan leads to. Out: the objects that would change, field by field.
+
+Nothing is written or begun: what is not known yet, an image that would be built, is said. Each
+change is asked of the server as a dry run, so that what it would refuse is seen before.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from deployer.config.environment import Environment
+from deployer.plan.diff import Change
+from deployer.plan.preview import Act, ObjectChange, Preview, digest_of
+from deployer.plan.redact import masked
+from deployer.state.deployment import Deployment, Predictor
+from deployer.targets.kubernetes.apply import decide
+from deployer.targets.kubernetes.apply.applier import Applier
+from deployer.targets.kubernetes.apply.decide import Cause, Decision
+from deployer.targets.kubernetes.cache.objects import Key, LiveObject, Owner
+from deployer.targets.kubernetes.client.errors import ApiError, Conflict, Unavailable
+from deployer.targets.kubernetes.images.preparation import Preparation
+from deployer.targets.kubernetes.render.deployment import UNBUILT, Rendering, image_in_use
+
+_WHY = {
+    Cause.DRIFT: "somebody changed it; it is put back",
+    Cause.ADOPTED: "it was somebody else's; a person has it taken over",
+}
+
+
+class Previewing:
+    """Shows what deployments of one cluster would change.
+
+    Args:
+        rendering: makes their manifests.
+        applier: decides, and asks the server.
+        preparation: knows which images are built.
+    """
+
+    def __init__(self, rendering: Rendering, applier: Applier, preparation: Preparation) -> None:
+        self._rendering = rendering
+        self._applier = applier
+        self._preparation = preparation
+
+    def preview(
+        self,
+        deployment: Deployment,
+        environment: Environment,
+        namespace: str,
+        live: Sequence[LiveObject],
+        owner: Owner,
+        adopt: Sequence[str],
+    ) -> Preview:
+        """What would be done to get there.
+
+        Args:
+            deployment: where the plan leads.
+            environment: its settings.
+            namespace: where its objects are.
+            live: what is there of it.
+            owner: whose it is; no uid where its ModelDeployment is not there yet.
+            adopt: uids of objects that a person lets us take over.
+
+        Raises:
+            Unavailable, Conflict: it cannot be said now: ask again.
+            RenderError: the chart refuses the values.
+        """
+        unknown: list[str] = []
+
+        def image(predictor: Predictor, own: Sequence[LiveObject]) -> str:
+            known = image_in_use(own) or self._image(predictor)
+            if not own:
+                unknown.extend(_unknown(predictor, built=bool(known)))
+            return known or UNBUILT
+
+        rendered = self._rendering.of(deployment, namespace, live, owner, image)
+        decisions = [
+            self._applier.recheck(decision, owner, adopt=adopt)
+            for decision in self._applier.decide(
+                rendered.manifests, live, owner, adopt=adopt, ignore=environment.drift_ignore
+            )
+        ]
+        found = [self._shown(decision, owner, environment) for decision in decisions]
+        keep = rendered.keep | {decision.key for decision in decisions}
+        gone = [
+            ObjectChange(Act.DELETE, *_place(obj.key), "nothing needs it any more")
+            for obj in decide.to_prune(live, keep, owner)
+        ]
+        marks = [_mark(decision) for decision in decisions if _counts(decision, environment)]
+        prints = self._rendering.prints(deployment, namespace, live, owner)
+        return Preview(
+            tuple(filter(None, found)) + tuple(gone),
+            tuple(unknown),
+            digest_of([namespace, prints, marks]),
+        )
+
+    def _image(self, predictor: Predictor) -> str:
+        seen = self._preparation.seen(predictor.name)
+        return str(predictor.spec.get("image") or (seen.image if seen else ""))
+
+    def _shown(
+        self, decision: Decision, owner: Owner, environment: Environment
+    ) -> ObjectChange | None:
+        """What would be done to one object; None for nothing that can be seen."""
+        if decision.act is decide.Act.UNCHANGED:
+            return None
+        place = _place(decision.key)
+        act, why = Act(decision.act), decision.problem or _WHY.get(decision.cause, "")
+        if decision.act in (decide.Act.REFUSED, decide.Act.WAIT):
+            return ObjectChange(act, *place, why, _masked(decision))
+        if decision.cause is Cause.DRIFT and environment.drift != "correct":
+            if environment.drift == "ignore":
+                return None
+            why = "somebody changed it; it is left so (drift: report)"
+            return ObjectChange(Act.LEFT, *place, why, _masked(decision))
+        uid = ""
+        if decision.act is decide.Act.CONFLICT and decision.live:
+            uid = decision.live.uid
+            decision = decide.decide(decision.manifest, decision.live, owner, adopt=(uid,))
+        try:
+            fields = self._applier.preview(decision)
+        except (Unavailable, Conflict):
+            raise
+        except ApiError as error:
+            return ObjectChange(
+                Act.CONFLICT if uid else Act.REFUSED, *place, error.message, uid=uid
+            )
+        if not fields and act is Act.UPDATE:
+            return None
+        return ObjectChange(act, *place, why, fields, uid)
+
+
+def _place(key: Key) -> tuple[str, str, str]:
+    return key.kind, key.name, key.namespace
+
+
+def _masked(decision: Decision) -> tuple[Change, ...]:
+    return tuple(masked(change, decision.key.kind) for change in decision.changes)
+
+
+def _unknown(predictor: Predictor, *, built: bool) -> list[str]:
+    version = f"version {predictor.version.number}"
+    told = (
+        [] if built else [f"The image of {version} is not built yet; it is no part of the digest."]
+    )
+    if not predictor.artifact:
+        told.append(
+            f"The files of {version} are pinned when they are first fetched; their digest is no "
+            "part of the plan's."
+        )
+    return told
+
+
+def _counts(decision: Decision, environment: Environment) -> bool:
+    """Whether what is there, and not only what is rendered, is part of what one decides on."""
+    drifted = decision.cause is Cause.DRIFT and environment.drift != "ignore"
+    return drifted or decision.act in (decide.Act.CONFLICT, decide.Act.REFUSED)
+
+
+def _mark(decision: Decision) -> list[object]:
+    if decision.act is decide.Act.CONFLICT and decision.live:
+        return [str(decision.key), decision.live.uid]
+    return [str(decision.key), [[change.path, repr(change.was)] for change in decision.changes]]

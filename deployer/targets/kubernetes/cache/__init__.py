@@ -1,0 +1,1 @@
+"""What is ours on a cluster, kept by watches."""

@@ -1,0 +1,195 @@
+"""In: a cluster, our platform's id, namespaces. Out: all that is ours there, without asking it.
+
+A look never waits for the network. Before the first listings are complete, and when the cluster
+has not been heard of for long, it says so instead of showing nothing.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Collection, Sequence
+from typing import Final
+
+from deployer.targets.kubernetes.cache.informer import Informer
+from deployer.targets.kubernetes.cache.objects import PLATFORM, Key, LiveObject
+from deployer.targets.kubernetes.cache.store import Changed, Deleted, Store
+from deployer.targets.kubernetes.client import kinds
+from deployer.targets.kubernetes.client.client import Client, Object
+from deployer.targets.kubernetes.client.errors import ApiError, Unavailable
+from deployer.targets.kubernetes.client.kinds import Kind
+
+KINDS: Final = (
+    kinds.MODEL_DEPLOYMENT,
+    kinds.CONFIG_MAP,
+    kinds.DEPLOYMENT,
+    kinds.SERVICE,
+    kinds.DISRUPTION_BUDGET,
+    kinds.AUTOSCALER,
+    kinds.HTTP_ROUTE,
+    kinds.POD,
+)
+LISTINGS: Final = 2
+"""At once: each holds a page in memory, and the server works hard for it."""
+
+STALE_SECONDS: Final = 120.0
+"""Silence after which a look is refused; a watch is heard of at least every 45 s."""
+
+
+class Cache:
+    """Everything with our platform's label in these namespaces.
+
+    Args:
+        client: reads.
+        platform: the platform's id.
+        namespaces: where to look; `[""]` for the whole cluster, by one watch for each kind.
+        watched: the kinds.
+        changed: told a deployment's id whenever anything of it changed; must return soon.
+        deleted: told each object that went, and whether we deleted it.
+    """
+
+    def __init__(
+        self,
+        client: Client,
+        platform: str,
+        namespaces: Collection[str],
+        watched: Sequence[Kind] = KINDS,
+        changed: Changed | None = None,
+        deleted: Deleted | None = None,
+    ) -> None:
+        self.platform = platform
+        self._client = client
+        self._kinds = tuple(watched)
+        self._store = Store(changed, deleted)
+        self._informers: dict[tuple[str, str], Informer] = {}
+        self._lock = threading.Lock()
+        self._turns = threading.BoundedSemaphore(LISTINGS)
+        self._started = False
+        for namespace in namespaces:
+            self.add(namespace)
+
+    def start(self) -> None:
+        """Begin to listen; `wait` tells when everything has been listed once."""
+        self._started = True
+        for informer in self._all():
+            informer.start()
+
+    def add(self, namespace: str) -> None:
+        """Look into one more namespace; nothing if it is looked into already."""
+        with self._lock:
+            if (self._kinds[0].name, namespace) in self._informers:
+                return
+            for kind in self._kinds:
+                labels = f"{PLATFORM}={self.platform}"
+                place = (kind, namespace, labels, self._turns)
+                informer = Informer(self._client, self._store, *place)
+                self._informers[kind.name, namespace] = informer
+                if self._started:
+                    informer.start()
+
+    def watches(self, namespace: str) -> bool:
+        """Whether a namespace is looked into."""
+        kind = self._kinds[0].name
+        return (kind, namespace) in self._informers or (kind, "") in self._informers
+
+    def wait(self, seconds: float) -> bool:
+        """Wait until everything has been listed once; False if it has not been by then."""
+        deadline = time.monotonic() + seconds
+        return all(i.wait(max(0.0, deadline - time.monotonic())) for i in self._all())
+
+    def close(self, seconds: float = 2.0) -> None:
+        """Listen no more."""
+        deadline = time.monotonic() + seconds
+        for informer in self._all():
+            informer.close()
+        for informer in self._all() if self._started else ():
+            informer.join(max(0.0, deadline - time.monotonic()))
+
+    def of(self, namespace: str, deployment: str) -> tuple[LiveObject, ...]:
+        """All objects of a deployment in a namespace, pods included.
+
+        Raises:
+            Unavailable: it is not known (yet, or any more); an ApiError says why.
+        """
+        self._raise_if_blind(namespace)
+        return tuple(o for o in self._store.of(deployment) if o.key.namespace == namespace)
+
+    def get(self, kind: Kind, namespace: str, name: str) -> LiveObject | None:
+        """One object of ours; raises as `of` does."""
+        self._raise_if_blind(namespace, kind)
+        return self._store.get(Key(kind.name, namespace, name))
+
+    def find(self, kind: Kind, deployment: str) -> LiveObject | None:
+        """The object of a kind, wherever it is, that has a deployment's own name."""
+        self._raise_if_blind_anywhere(kind)
+        return next(
+            (
+                obj
+                for obj in self._store.of(deployment)
+                if obj.kind == kind and obj.key.name == deployment
+            ),
+            None,
+        )
+
+    def all(self, kind: Kind) -> list[LiveObject]:
+        """Every object of a kind, in every namespace; raises as `of` does."""
+        self._raise_if_blind_anywhere(kind)
+        return self._store.all(kind)
+
+    def deployments(self) -> set[str]:
+        """The ids of all deployments of which anything is there; raises as `of` does."""
+        self._raise_if_blind_anywhere()
+        return self._store.deployments()
+
+    def fresh(self) -> dict[tuple[str, str], float | None]:
+        """For each kind and namespace: seconds since the cluster told of it; None: never yet."""
+        return {place: informer.age for place, informer in self._informers.items()}
+
+    def problems(self) -> dict[tuple[str, str], ApiError]:
+        """For each kind and namespace that cannot be watched now: why."""
+        found = {place: informer.problem for place, informer in self._informers.items()}
+        return {place: problem for place, problem in found.items() if problem}
+
+    def absorb(self, kind: Kind, obj: Object) -> None:
+        """An object as the server answered our own write; one without our label is left out."""
+        meta = obj["metadata"]
+        if (meta.get("labels") or {}).get(PLATFORM) == self.platform:
+            for namespace in (meta.get("namespace", ""), ""):
+                informer = self._informers.get((kind.name, namespace))
+                if informer:
+                    informer.absorb(obj)
+                    return
+
+    def going(self, uid: str) -> None:
+        """We are about to delete the object of this uid."""
+        self._store.going(uid)
+
+    def _all(self) -> list[Informer]:
+        with self._lock:
+            return list(self._informers.values())
+
+    def _raise_if_blind_anywhere(self, kind: Kind | None = None) -> None:
+        for informer in self._all():
+            if kind is None or informer.kind == kind:
+                _raise_if_blind(informer, self._client.host)
+
+    def _raise_if_blind(self, namespace: str, kind: Kind | None = None) -> None:
+        for each in (kind,) if kind else self._kinds:
+            informer = self._informers.get((each.name, namespace)) or self._informers.get(
+                (each.name, "")
+            )
+            if informer is None:
+                raise Unavailable(f"{each.plural} in {namespace} are not watched.")
+            _raise_if_blind(informer, self._client.host)
+
+
+def _raise_if_blind(informer: Informer, host: str) -> None:
+    age = informer.age
+    if informer.complete and age is not None and age < STALE_SECONDS:
+        return
+    if informer.problem:
+        raise informer.problem
+    what = f"{informer.kind.plural} in {informer.namespace or 'the cluster'}"
+    if age is None:
+        raise Unavailable(f"The {what} of {host} are still being listed.")
+    raise Unavailable(f"The cluster at {host} has said nothing of {what} for {age:.0f} s.")

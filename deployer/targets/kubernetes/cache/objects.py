@@ -1,0 +1,160 @@
+"""In: an object as the API server tells it. Out: a small frozen one: who it is, whose, and how.
+
+Ten thousand deployments have some fifty thousand objects. As dictionaries they would take
+gigabytes; here each keeps its identity, a fingerprint of all that a person or we may set, and its
+text, compressed against the first object of its kind, which nearly all of the others resemble.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import zlib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from sys import intern
+from typing import Any, Final, NamedTuple
+
+import orjson
+
+from deployer.targets.kubernetes.client.kinds import DEPLOYMENT, SELDON_DEPLOYMENT, Kind
+
+PLATFORM: Final = "schnitzel.dev/platform"
+DEPLOYMENT_ID: Final = "schnitzel.dev/deployment"
+PREDICTOR: Final = "schnitzel.dev/predictor"
+APPLIED: Final = "schnitzel.dev/applied"
+"""Annotation: the SHA-256 of the manifest that we applied last."""
+
+MANAGER: Final = "schnitzel"
+WINDOW: Final = 32768
+"""Bytes of a dictionary that zlib can look back on."""
+
+VOLATILE: Final = frozenset({"managedFields", "resourceVersion", "generation", "selfLink"})
+"""Metadata that changes with every write, and tells nothing of what was set."""
+
+
+class Key(NamedTuple):
+    """Which object, in one cluster."""
+
+    kind: str
+    namespace: str
+    name: str
+
+    def __str__(self) -> str:
+        return f"{self.kind}/{self.name}"
+
+
+@dataclass(frozen=True, slots=True)
+class Owner:
+    """Whose objects are. `uid` is the ModelDeployment's."""
+
+    platform: str
+    deployment: str
+    uid: str
+
+
+@dataclass(frozen=True, slots=True)
+class LiveObject:
+    """An object as last seen. Two with the same fingerprint differ in nothing that can be set."""
+
+    key: Key
+    kind: Kind = field(repr=False)
+    uid: str
+    resource_version: str
+    generation: int
+    platform: str
+    deployment: str
+    predictor: str
+    applied: str
+    fingerprint: bytes = field(repr=False)
+    deleting: bool
+    owners: tuple[str, ...]
+    """The uids of its owners."""
+    managers: tuple[str, ...]
+    """Who holds fields of it, the status apart: "schnitzel/Apply", "kubectl-edit/Update"."""
+    packed: bytes = field(repr=False, compare=False)
+    template: bytes = field(repr=False, compare=False)
+
+    @property
+    def has_pods(self) -> bool:
+        """Whether we made it, and a predictor's pods are its own: made anew, it makes them anew."""
+        return self.kind in (DEPLOYMENT, SELDON_DEPLOYMENT) and bool(self.applied)
+
+    def object(self) -> dict[str, Any]:
+        """The whole object, without managedFields; a new dictionary at each call."""
+        unpack = zlib.decompressobj(zdict=self.template) if self.template else zlib.decompressobj()
+        whole = orjson.loads(unpack.decompress(self.packed))
+        assert isinstance(whole, dict)  # noqa: S101 - we packed one
+        return whole
+
+
+class Packer:
+    """Makes small objects; one for each kind, so that they share what they have in common."""
+
+    def __init__(self, kind: Kind) -> None:
+        self._kind = kind
+        self._template = b""
+        self._managers: dict[tuple[str, ...], tuple[str, ...]] = {}
+
+    def pack(self, obj: Mapping[str, Any]) -> LiveObject:
+        """The object, small."""
+        kind = self._kind
+        meta = dict(obj["metadata"])
+        managers = tuple(
+            f"{entry['manager']}/{entry['operation']}"
+            for entry in meta.pop("managedFields", None) or ()
+            if not entry.get("subresource")
+        )
+        labels = meta.get("labels") or {}
+        whole = {
+            **obj, "apiVersion": kind.api_version, "kind": kind.name, "metadata": meta
+        }  # fmt: skip
+        text = orjson.dumps(whole, option=orjson.OPT_SORT_KEYS)
+        template = self._template or text[:WINDOW]
+        self._template = template
+        packing = zlib.compressobj(level=6, zdict=template)
+        packed = packing.compress(text) + packing.flush()
+        deployment = intern(labels.get(DEPLOYMENT_ID, ""))
+        return LiveObject(
+            key=Key(kind.name, intern(meta.get("namespace", "")), intern(meta["name"])),
+            kind=kind,
+            uid=meta["uid"],
+            resource_version=meta["resourceVersion"],
+            generation=meta.get("generation", 0),
+            platform=intern(labels.get(PLATFORM, "")),
+            deployment=deployment,
+            predictor=intern(labels.get(PREDICTOR, "")),
+            applied=(meta.get("annotations") or {}).get(APPLIED, ""),
+            fingerprint=_fingerprint(whole),
+            deleting="deletionTimestamp" in meta,
+            owners=tuple(intern(owner["uid"]) for owner in meta.get("ownerReferences") or ()),
+            managers=self._managers.setdefault(managers, managers),
+            packed=packed,
+            template=template,
+        )
+
+
+def key_of(manifest: Mapping[str, Any]) -> Key:
+    """Which object a manifest is of."""
+    meta = manifest["metadata"]
+    return Key(manifest["kind"], meta.get("namespace", ""), meta["name"])
+
+
+def digest_of(manifest: Mapping[str, Any]) -> str:
+    """SHA-256, in hex, of a manifest: equal for equal manifests, whatever their order of keys.
+
+    Our own annotation of it is left out.
+    """
+    meta = dict(manifest["metadata"])
+    annotations = {k: v for k, v in (meta.get("annotations") or {}).items() if k != APPLIED}
+    meta.pop("annotations", None)
+    if annotations:
+        meta["annotations"] = annotations
+    text = orjson.dumps({**manifest, "metadata": meta}, option=orjson.OPT_SORT_KEYS)
+    return hashlib.sha256(text).hexdigest()
+
+
+def _fingerprint(whole: Mapping[str, Any]) -> bytes:
+    meta = {name: value for name, value in whole["metadata"].items() if name not in VOLATILE}
+    kept = {name: value for name, value in whole.items() if name != "status"} | {"metadata": meta}
+    text = orjson.dumps(kept, option=orjson.OPT_SORT_KEYS)
+    return hashlib.blake2b(text, digest_size=16).digest()

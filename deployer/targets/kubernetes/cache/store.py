@@ -1,0 +1,164 @@
+"""In: objects as they are seen, in any order. Out: the newest of each, by deployment; who is told.
+
+Thread-safe. What our own write answered goes in as well, so that the next look knows it; an older
+sight of an object never takes the place of a newer one.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections import OrderedDict, defaultdict, deque
+from collections.abc import Callable
+from typing import Final
+
+from deployer.targets.kubernetes.cache.objects import Key, LiveObject
+from deployer.targets.kubernetes.client.kinds import MODEL_DEPLOYMENT, Kind
+
+log = logging.getLogger(__name__)
+
+REMEMBERED: Final = 4096
+"""How many deletions are remembered: ours, until the watch tells of them; and those seen, so that
+a late answer to an older write does not bring the object back."""
+
+Changed = Callable[[str], None]
+Deleted = Callable[[LiveObject, bool], None]
+
+
+class Store:
+    """Live objects, indexed by deployment id.
+
+    Args:
+        changed: told the deployment id of each object that came, changed or went.
+        deleted: told each object that went, and whether we deleted it.
+    """
+
+    def __init__(self, changed: Changed | None = None, deleted: Deleted | None = None) -> None:
+        self._changed = changed
+        self._deleted = deleted
+        self._lock = threading.Lock()
+        self._kinds: defaultdict[str, dict[Key, LiveObject]] = defaultdict(dict)
+        self._of: dict[str, dict[Key, LiveObject]] = {}
+        self._going: deque[str] = deque(maxlen=REMEMBERED)
+        self._gone: OrderedDict[Key, int] = OrderedDict()
+
+    def put(self, obj: LiveObject) -> None:
+        """An object as it was seen."""
+        with self._lock:
+            before = self._kinds[obj.key.kind].get(obj.key)
+            if before is not None and version(before) >= version(obj):
+                return
+            if self._gone.get(obj.key, 0) >= version(obj):
+                return
+            replaced = before if before is not None and before.uid != obj.uid else None
+            if before is not None and before.deployment != obj.deployment:
+                self._unindex(before)
+            self._kinds[obj.key.kind][obj.key] = obj
+            self._of.setdefault(obj.deployment, {})[obj.key] = obj
+        if replaced is not None:
+            self._tell_deleted(replaced)
+        if (
+            before is None
+            or obj.kind != MODEL_DEPLOYMENT
+            or before.fingerprint != obj.fingerprint
+            or before.deleting != obj.deleting
+        ):  # the status of a ModelDeployment is ours, and nothing follows from it
+            self._tell_changed(obj)
+
+    def remove(self, key: Key, uid: str, moment: str) -> None:
+        """The object of this uid has gone, at that resourceVersion at the latest."""
+        with self._lock:
+            self._gone[key] = int(moment)
+            self._gone.move_to_end(key)
+            if len(self._gone) > REMEMBERED:
+                self._gone.popitem(last=False)
+            obj = self._kinds[key.kind].get(key)
+            if obj is None or obj.uid != uid:
+                return
+            del self._kinds[key.kind][key]
+            self._unindex(obj)
+        self._tell_deleted(obj)
+        self._tell_changed(obj)
+
+    def replace(self, kind: Kind, namespace: str, seen: set[Key], moment: str) -> None:
+        """A complete listing held exactly these; what is not among them, and not newer, has gone.
+
+        Args:
+            kind: what was listed.
+            namespace: where; empty for everywhere.
+            seen: what was there.
+            moment: the listing's resourceVersion.
+        """
+        with self._lock:
+            gone = [
+                obj
+                for key, obj in self._kinds[kind.name].items()
+                if (not namespace or key.namespace == namespace)
+                and key not in seen
+                and version(obj) <= int(moment)
+            ]
+        for obj in gone:
+            self.remove(obj.key, obj.uid, moment)
+
+    def forget(self, kind: Kind, namespace: str) -> None:
+        """What is known of a kind is worth nothing; nobody is told, for nothing has gone."""
+        with self._lock:
+            known = self._kinds[kind.name]
+            for key in [k for k in known if not namespace or k.namespace == namespace]:
+                self._unindex(known.pop(key))
+            for key in [k for k in self._gone if k.kind == kind.name]:
+                del self._gone[key]
+
+    def going(self, uid: str) -> None:
+        """We are about to delete the object of this uid."""
+        self._going.append(uid)
+
+    def get(self, key: Key) -> LiveObject | None:
+        """One object."""
+        return self._kinds[key.kind].get(key)
+
+    def of(self, deployment: str) -> tuple[LiveObject, ...]:
+        """All objects of a deployment, in every namespace."""
+        with self._lock:
+            return tuple(self._of.get(deployment, {}).values())
+
+    def deployments(self) -> set[str]:
+        """The ids of all deployments of which anything is there."""
+        with self._lock:
+            return set(self._of) - {""}
+
+    def all(self, kind: Kind) -> list[LiveObject]:
+        """Every object of a kind."""
+        with self._lock:
+            return list(self._kinds[kind.name].values())
+
+    def _unindex(self, obj: LiveObject) -> None:
+        group = self._of.get(obj.deployment, {})
+        group.pop(obj.key, None)
+        if not group:
+            self._of.pop(obj.deployment, None)
+
+    def _tell_changed(self, obj: LiveObject) -> None:
+        if self._changed and obj.deployment:
+            _call(lambda: self._changed and self._changed(obj.deployment))
+
+    def _tell_deleted(self, obj: LiveObject) -> None:
+        if self._deleted:
+            by_us = obj.uid in self._going
+            _call(lambda: self._deleted and self._deleted(obj, by_us))
+
+
+def version(obj: LiveObject) -> int:
+    """A resourceVersion as a number: of one kind, a higher one is newer.
+
+    Kubernetes documents that they can be compared since 1.35; they always were etcd's revisions.
+    """
+    return int(obj.resource_version)
+
+
+def _call(tell: Callable[[], object]) -> None:
+    """A listener's mistake must not end a watch."""
+    try:
+        tell()
+    except Exception:
+        log.exception("A listener of the cluster's changes failed.")

@@ -1,0 +1,1 @@
+"""Speak to an API server, knowing none of our nouns."""

@@ -1,0 +1,225 @@
+"""In: objects as plain dictionaries. Out: what the Kubernetes API made of them, or one error."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+from deployer.targets.kubernetes.client.errors import Asked, Missing
+from deployer.targets.kubernetes.client.kinds import Kind, kind_of
+from deployer.targets.kubernetes.client.pods import Pods
+from deployer.targets.kubernetes.client.session import Session
+from deployer.targets.kubernetes.client.stream import Stream
+from deployer.targets.kubernetes.client.transport import SECONDS, Sender
+
+MANAGER: Final = "schnitzel"
+LIST_SECONDS: Final = 60.0
+"""For one page: the server reads through all objects of the kind to find those with our label."""
+
+PAGE: Final = 100
+"""Objects of one page: a Deployment is 9 KB of text and, for a moment, 80 KB of dictionaries."""
+
+APPLY: Final = "application/apply-patch+yaml"
+JSON_PATCH: Final = "application/json-patch+json"
+MERGE_PATCH: Final = "application/merge-patch+json"
+
+Object = dict[str, Any]
+Objects = list[Object]
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """Some objects of a listing, and the moment that the whole listing shows."""
+
+    items: list[Object]
+    resource_version: str
+
+
+class Client(Pods):
+    """The Kubernetes API of one cluster. Safe to use from many threads.
+
+    Every call is bounded in time and may raise Unavailable, Forbidden or Unauthenticated; what
+    else it raises stands with it.
+    """
+
+    def __init__(self, session: Session, sender: Sender | None = None) -> None:
+        super().__init__(session, sender or Sender(session))
+
+    def guarded(self, guard: Callable[[], None]) -> Client:
+        """The same client, but `guard` is called before each try of a write and may raise."""
+        return Client(self._session, Sender(self._session, guard))
+
+    def hurried(self, seconds: float) -> Client:
+        """The same client, but a call is tried once, for so many seconds."""
+        return Client(self._session, Sender(self._session, None, seconds, tries=1))
+
+    def close(self) -> None:
+        """Let go of the connections."""
+        self._session.close()
+
+    def get(self, kind: Kind, namespace: str, name: str) -> Object:
+        """One object as it is. Raises: Missing."""
+        asked = Asked("get", kind.resource, namespace, name)
+        return self._send.json(asked, "GET", kind.path(namespace, name))
+
+    def find(self, kind: Kind, namespace: str, name: str) -> Object | None:
+        """One object as it is, or None."""
+        try:
+            return self.get(kind, namespace, name)
+        except Missing:
+            return None
+
+    def pages(
+        self, kind: Kind, namespace: str = "", *, labels: str = "", fields: str = ""
+    ) -> Iterator[Page]:
+        """All objects of a kind, page by page. Raises: Gone: begin again; Missing: no such kind."""
+        asked = Asked("list", kind.resource, namespace)
+        query = {"limit": str(PAGE)} | _selectors(labels, fields)
+        while True:
+            answer = self._send.json(
+                asked, "GET", kind.path(namespace), query, seconds=LIST_SECONDS
+            )
+            items = answer.get("items") or []
+            for item in items:
+                item.setdefault("apiVersion", kind.api_version)
+                item.setdefault("kind", kind.name)
+            yield Page(items, answer["metadata"]["resourceVersion"])
+            token = answer["metadata"].get("continue")
+            if not token:
+                return
+            query["continue"] = token
+
+    def list(
+        self, kind: Kind, namespace: str = "", *, labels: str = "", fields: str = ""
+    ) -> Objects:
+        """All objects of a kind at once; for few. Raises: as `pages`."""
+        pages = self.pages(kind, namespace, labels=labels, fields=fields)
+        return [item for page in pages for item in page.items]
+
+    def watch(
+        self,
+        kind: Kind,
+        namespace: str,
+        resource_version: str,
+        *,
+        labels: str = "",
+        fields: str = "",
+        seconds: int = 60,
+    ) -> Stream:
+        """The changes since a moment; the server ends it after so many seconds, with a bookmark.
+
+        Raises:
+            Gone: the moment is forgotten: list again. Also while it is read.
+        """
+        asked = Asked("watch", kind.resource, namespace)
+        query = {
+            "watch": "true",
+            "allowWatchBookmarks": "true",
+            "resourceVersion": resource_version,
+            "timeoutSeconds": str(seconds),
+        }
+        query |= _selectors(labels, fields)
+        return self._send.stream(asked, kind.path(namespace), query, seconds + SECONDS)
+
+    def create(self, obj: Mapping[str, Any], *, dry_run: bool = False) -> Object:
+        """Make an object that must not exist yet. Raises: Exists, Invalid, AdmissionRefused."""
+        kind, namespace, name = _place(obj)
+        asked = Asked("create", kind.resource, namespace, name)
+        return self._send.json(asked, "POST", kind.path(namespace), _writing(dry_run), obj)
+
+    def server_side_apply(
+        self, obj: Mapping[str, Any], *, force: bool = True, dry_run: bool = False
+    ) -> Object:
+        """Have an object hold these fields; those that we held before and do not name now go.
+
+        With metadata.uid and metadata.resourceVersion it changes only what was read.
+
+        Raises:
+            Conflict: it was changed or deleted since; without `force`, another manager holds a
+                field.
+            Invalid: as `create`; AdmissionRefused.
+        """
+        kind, namespace, name = _place(obj)
+        asked = Asked("patch", kind.resource, namespace, name)
+        query = {**_writing(dry_run), "force": str(force).lower()}
+        return self._send.json(asked, "PATCH", kind.path(namespace, name), query, obj, APPLY)
+
+    def json_patch(
+        self, kind: Kind, namespace: str, name: str, operations: Sequence[Mapping[str, Any]]
+    ) -> Object:
+        """Change single places of an object; one of them is metadata.resourceVersion as read.
+
+        Raises:
+            Conflict, Missing, Invalid, AdmissionRefused.
+        """
+        asked = Asked("patch", kind.resource, namespace, name)
+        path = kind.path(namespace, name)
+        return self._send.json(asked, "PATCH", path, _writing(), operations, JSON_PATCH)
+
+    def patch_status(
+        self,
+        kind: Kind,
+        namespace: str,
+        name: str,
+        status: Mapping[str, Any],
+        resource_version: str,
+    ) -> Object:
+        """Put these fields into an object's status, as it was read; None takes a field out.
+
+        A uid would not hold: the API server ignores it here (seen with 1.34). Raises: Conflict.
+        """
+        asked = Asked("patch", f"{kind.resource}/status", namespace, name)
+        body = {"metadata": {"resourceVersion": resource_version}, "status": status}
+        path = kind.path(namespace, name, "status")
+        return self._send.json(asked, "PATCH", path, _writing(), body, MERGE_PATCH)
+
+    def replace(self, obj: Mapping[str, Any]) -> Object:
+        """Put an object in the place of the one whose resourceVersion it carries.
+
+        Raises:
+            Conflict, Missing, Invalid, AdmissionRefused.
+        """
+        kind, namespace, name = _place(obj)
+        asked = Asked("update", kind.resource, namespace, name)
+        return self._send.json(asked, "PUT", kind.path(namespace, name), _writing(), obj)
+
+    def delete(
+        self,
+        kind: Kind,
+        namespace: str,
+        name: str,
+        *,
+        uid: str,
+        resource_version: str = "",
+        propagation: str = "Background",
+    ) -> None:
+        """Delete the object that was read; one that is gone already is fine.
+
+        Raises:
+            Conflict: it is another one, or was changed since.
+        """
+        asked = Asked("delete", kind.resource, namespace, name)
+        preconditions = {"uid": uid}
+        if resource_version:
+            preconditions["resourceVersion"] = resource_version
+        options = {"propagationPolicy": propagation, "preconditions": preconditions}
+        try:
+            self._send.json(asked, "DELETE", kind.path(namespace, name), None, options)
+        except Missing:
+            return
+
+
+def _place(obj: Mapping[str, Any]) -> tuple[Kind, str, str]:
+    meta = obj["metadata"]
+    return kind_of(obj), meta.get("namespace", ""), meta.get("name", "")
+
+
+def _writing(dry_run: bool = False) -> dict[str, str]:
+    query = {"fieldManager": MANAGER, "fieldValidation": "Strict"}
+    return {**query, "dryRun": "All"} if dry_run else query
+
+
+def _selectors(labels: str, fields: str) -> dict[str, str]:
+    chosen = {"labelSelector": labels, "fieldSelector": fields}
+    return {name: value for name, value in chosen.items() if value}

@@ -1,0 +1,85 @@
+"""In: a pod's name. Out: what it wrote and what it answers, through the API server."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from deployer.targets.kubernetes.client.errors import Asked, error_of
+from deployer.targets.kubernetes.client.kinds import POD
+from deployer.targets.kubernetes.client.session import Session
+from deployer.targets.kubernetes.client.stream import Stream
+from deployer.targets.kubernetes.client.transport import SECONDS, Sender
+
+
+@dataclass(frozen=True, slots=True)
+class PodAnswer:
+    """What a pod itself answered through the API server."""
+
+    status: int
+    headers: Mapping[str, str]
+    body: bytes
+
+
+class Pods:
+    """The pods of one cluster, from outside."""
+
+    def __init__(self, session: Session, sender: Sender) -> None:
+        self._session = session
+        self._send = sender
+
+    @property
+    def host(self) -> str:
+        """Host and port of the API server."""
+        return self._session.host
+
+    def logs(
+        self,
+        namespace: str,
+        pod: str,
+        container: str = "",
+        *,
+        lines: int = 100,
+        previous: bool = False,
+    ) -> str:
+        """The last lines that a container wrote; `previous`: the one before its last restart.
+
+        Raises:
+            Missing: no such pod. Invalid: the container has not started, or has no previous one.
+        """
+        asked = Asked("get", "pods/log", namespace, pod)
+        query = {"tailLines": str(lines), "previous": str(previous).lower()}
+        query |= {"container": container} if container else {}
+        answer = self._send.call(asked, "GET", POD.path(namespace, pod, "log"), query)
+        return answer.data.decode(errors="replace")
+
+    def follow_logs(self, namespace: str, pod: str, container: str, *, lines: int = 100) -> Stream:
+        """What a container writes, as it writes it: read `lines()`, end with `close()`."""
+        asked = Asked("get", "pods/log", namespace, pod)
+        query = {"tailLines": str(lines), "follow": "true", "container": container}
+        return self._send.stream(asked, POD.path(namespace, pod, "log"), query, seconds=3600)
+
+    def ask_pod(
+        self,
+        namespace: str,
+        pod: str,
+        port: int | str,
+        path: str,
+        body: bytes | None = None,
+        *,
+        seconds: float = SECONDS,
+    ) -> PodAnswer:
+        """GET (or POST, with a body) a pod's own port through the API server, once.
+
+        Raises:
+            Unavailable: the API server cannot reach the pod.
+        """
+        method, verb = ("GET", "get") if body is None else ("POST", "create")
+        place = POD.path(namespace, f"{pod}:{port}", "proxy").replace("%3A", ":")
+        url = f"{place}/{path.lstrip('/')}"
+        answer = self._session.request(method, url, None, body, seconds=seconds)
+        data = answer.data
+        if answer.status >= 400 and b'"kind":"Status"' in data and b'"metadata"' in data:
+            asked = Asked(verb, "pods/proxy", namespace, pod)
+            raise error_of(asked, answer.status, answer.headers, data, self.host)
+        return PodAnswer(answer.status, answer.headers, data)

@@ -1,0 +1,133 @@
+"""In: a request to the Kubernetes API. Out: its answer, or one error, after the tries it is worth.
+
+Trying again is sound for every request here: a write carries a precondition, so that a second try
+of one that took effect is a Conflict, never a second effect. A write asks its guard at each try.
+"""
+
+from __future__ import annotations
+
+import random
+import time
+from collections.abc import Callable, Mapping
+from typing import Any, Final
+
+import orjson
+import urllib3
+
+from deployer.targets.kubernetes.client.errors import (
+    ApiError,
+    Asked,
+    Unauthenticated,
+    Unavailable,
+    error_of,
+)
+from deployer.targets.kubernetes.client.session import Session
+from deployer.targets.kubernetes.client.stream import Stream
+
+SECONDS: Final = 10.0
+TRIES: Final = 4
+FIRST_PAUSE: Final = 0.2
+LONGEST_PAUSE: Final = 5.0
+
+_JITTER: Final = random.Random()  # noqa: S311 - no secret
+
+Query = Mapping[str, str]
+
+
+class Sender:
+    """Sends, waits, tries again, and makes an error of what is none.
+
+    Args:
+        session: the connections.
+        guard: called before each try of a write; it may raise.
+        seconds: how long one try may take.
+        tries: how often it is tried.
+    """
+
+    def __init__(
+        self,
+        session: Session,
+        guard: Callable[[], None] | None = None,
+        seconds: float = SECONDS,
+        tries: int = TRIES,
+    ) -> None:
+        self.session = session
+        self._guard = guard
+        self._seconds = seconds
+        self._tries = tries
+
+    def json(
+        self,
+        asked: Asked,
+        method: str,
+        path: str,
+        query: Query | None = None,
+        body: Any = None,
+        content_type: str = "application/json",
+        seconds: float | None = None,
+    ) -> dict[str, Any]:
+        """Send a body as JSON; the answer's object. Raises: ApiError."""
+        text = None if body is None else orjson.dumps(body)
+        data = self.call(asked, method, path, query, text, content_type, seconds).data
+        try:
+            answer = orjson.loads(data)
+        except orjson.JSONDecodeError as error:
+            raise Unavailable(f"{self.session.host} did not answer JSON ({asked}).") from error
+        if not isinstance(answer, dict):
+            raise Unavailable(f"{self.session.host} did not answer an object ({asked}).")
+        return answer
+
+    def call(
+        self,
+        asked: Asked,
+        method: str,
+        path: str,
+        query: Query | None = None,
+        body: bytes | None = None,
+        content_type: str = "application/json",
+        seconds: float | None = None,
+    ) -> urllib3.BaseHTTPResponse:
+        """Send bytes; the answer as it came, of a status below 400. Raises: ApiError."""
+        writes = method != "GET" and not (query and "dryRun" in query)
+        renewed = False
+        for number in range(self._tries):
+            if writes and self._guard:
+                self._guard()
+            try:
+                response = self.session.request(
+                    method, path, query, body, content_type, seconds or self._seconds
+                )
+                if response.status < 400:
+                    return response
+                raise self.error(asked, response)
+            except Unauthenticated:
+                if renewed:
+                    raise
+                renewed = True
+                self.session.renew()
+            except Unavailable as error:
+                pause = _pause(number, error.retry_after)
+                if number + 1 == self._tries or pause is None:
+                    raise
+                time.sleep(pause)
+        raise Unavailable(f"{self.session.host} was asked in vain ({asked}).")
+
+    def stream(self, asked: Asked, path: str, query: Query, seconds: float) -> Stream:
+        """Open an answer that goes on, silent for at most so many seconds. Raises: ApiError."""
+        response = self.session.request("GET", path, query, seconds=seconds, stream=True)
+        if response.status >= 400:
+            raise self.error(asked, response)
+        return Stream(response, asked, self.session)
+
+    def error(self, asked: Asked, response: urllib3.BaseHTTPResponse) -> ApiError:
+        """The error that an answer stands for."""
+        host = self.session.host
+        return error_of(asked, response.status, response.headers, response.data, host)
+
+
+def _pause(number: int, told: float | None) -> float | None:
+    """Seconds to wait before another try, jittered; None if that is too long to wait here."""
+    if told is not None and told > LONGEST_PAUSE:
+        return None
+    longest = min(LONGEST_PAUSE, FIRST_PAUSE * 2**number)
+    return (told or 0.0) + _JITTER.uniform(longest / 2, longest)

@@ -1,0 +1,6 @@
+"""Kubernetes' own words about pods go in; sentences for people, each with a next step, come out."""
+
+from deployer.targets.kubernetes.diagnosis.pods import leaving, troubles, waiting
+from deployer.targets.kubernetes.diagnosis.problem import Trouble
+
+__all__ = ["Trouble", "leaving", "troubles", "waiting"]

@@ -1,0 +1,240 @@
+"""In: a pod's containers that ended. Out: why, in their own words, the kernel's or the log's.
+
+Our programs write one line of JSON, {"reason", "message", "hint"}, to their termination message.
+The model server ends with 64 when trying again is useless (older ones with 65 when they kept
+crashing), the init container with 75 when it is not (sysexits.h, EX_TEMPFAIL). For others there is
+the exit code and the end of the log.
+"""
+
+from __future__ import annotations
+
+import re
+import signal
+from collections.abc import Iterable
+from dataclasses import replace
+
+from deployer.errors import ArtifactUnreachable
+from deployer.state.reasons import Reason
+from deployer.targets.kubernetes.diagnosis.problem import (
+    Object,
+    Trouble,
+    about,
+    brief,
+    describe,
+    fatal,
+    fetching,
+    moment,
+    own_words,
+    said,
+    serving,
+    spec_of,
+    status_of,
+    working,
+)
+from deployer.targets.kubernetes.diagnosis.reasons import PodReason
+
+FINAL_EXITS, PASSING_EXIT = (64, 65), 75
+_MAYBE_THE_NODES = (Reason.OUT_OF_MEMORY, Reason.CRASH_LOOP)
+_BACKING_OFF = "CrashLoopBackOff"
+_LOADING = "Loading"
+"""What a server says of itself that is only on its way (serving/front/app.py)."""
+
+_UNLOADED = re.compile(r"did not become available.*?due to error: (.*?)(?:\}, |\Z)", re.DOTALL)
+"""How TensorFlow Serving ends that was told to try once (model_servers/server_core.cc)."""
+
+_UNSTARTED = ("StartError", "ContainerCannotRun", "RunContainerError", "CreateContainerError")
+
+
+def unfetched(pod: Object) -> Trouble | None:
+    """Say why the model's files could not be fetched; None while it may still come right."""
+    status = status_of(pod, fetching(pod))
+    ended = _ended(status)
+    if not ended or ended.get("exitCode") == 0:
+        return None
+    since = moment(ended.get("finishedAt"))
+    own = own_words(ended)
+    if own.get("reason"):
+        sentence = f"{brief(str(own.get('message') or 'Its files could not be fetched'))}."
+        passing = ended.get("exitCode") == PASSING_EXIT
+        hint = str(own.get("hint") or "")
+        return fatal(str(own["reason"]), sentence, hint, since, passing=passing)
+    if ended.get("reason") in _UNSTARTED:
+        return _cannot_start(pod, str(ended.get("message")), since)
+    if ended.get("reason") == "OOMKilled":
+        limit = _limit(pod, fetching(pod))
+        sentence = f"Fetching the model's files took more memory than its limit{limit}."
+        hint = "Raise resources.memory in serving.yaml."
+        return fatal(Reason.OUT_OF_MEMORY, sentence, hint, since, passing=True)
+    sentence = f"Fetching the model's files ended with {_exit(ended)}{_words(ended, '')}."
+    return fatal(ArtifactUnreachable.reason, sentence, since=since, passing=True)
+
+
+def crashed(
+    pod: Object,
+    container: str,
+    events: Iterable[Object],
+    log: str,
+    *,
+    served: bool,
+    show: str,
+) -> Trouble | None:
+    """Say why a container ended, or cannot be started; None if it runs as far as one knows.
+
+    Args:
+        pod: The pod.
+        container: The one that serves, or what it asks; one that is not there is not missed.
+        events: Of the pod.
+        log: The last lines that the ended container wrote, "" if they were not read.
+        served: Whether this predictor was ready before: then one crash is mended by the kubelet,
+            and only a loop of them is final.
+        show: The command that shows the log.
+    """
+    status = status_of(pod, container)
+    if status.get("ready"):
+        return None
+    waiting = status.get("state", {}).get("waiting") or {}
+    if waiting.get("reason") in _UNSTARTED:
+        return _cannot_start(pod, str(waiting.get("message")), None)
+    ended = _ended(status)
+    looping = waiting.get("reason") == _BACKING_OFF
+    if not ended or (ended.get("exitCode") == 0 and not looping):
+        return None
+    again = looping or (int(status.get("restartCount") or 0) > 1 and not served)
+    trouble, known = _why(pod, container, events, ended, log, show)
+    if again or (known and not served):
+        return trouble
+    if status.get("state", {}).get("running") and served:
+        return None
+    return replace(trouble, final=False)
+
+
+def unready(pod: Object, events: Iterable[Object], answer: Object, show: str) -> Trouble | None:
+    """Say what a server that has started answers instead of being ready.
+
+    Args:
+        pod: The pod.
+        events: Of the pod.
+        answer: The JSON body of its /v2/health/ready, if somebody asked: reason and message.
+        show: The command that shows the log.
+    """
+    if not unanswering(pod) or answer.get("reason") == _LOADING:
+        return None
+    since = moment(status_of(pod, serving(pod))["state"]["running"].get("startedAt"))
+    if answer.get("reason"):
+        message = f"{brief(str(answer.get('message') or 'The model does not answer'))}."
+        if answer["reason"] == Reason.CRASH_LOOP:  # it goes on trying; nobody waits for that
+            return fatal(Reason.CRASH_LOOP, message, show, since, passing=True)
+        return Trouble(str(answer["reason"]), message, show, passing=False, since=since)
+    failed = [event for event in about(events, pod, "Unhealthy") if "Readiness" in said(event)]
+    words = f": {brief(said(failed[0]))}" if failed else ""
+    message = f"Its server runs, but does not report that it is ready{words}."
+    return Trouble(Reason.NOT_READY, message, show, passing=False, since=since)
+
+
+def unanswering(pod: Object) -> bool:
+    """Whether a server runs that has started and is not ready, so that asking it tells why."""
+    status = status_of(pod, serving(pod))
+    running = status.get("state", {}).get("running")
+    return bool(running and status.get("started") and not status.get("ready"))
+
+
+def log_wanted(pods: Iterable[Object]) -> tuple[str, str, bool] | None:
+    """Which log explains a crash: pod, container, and whether it is that of the last life.
+
+    None if no container crashed, or each said itself why.
+    """
+    for pod in pods:
+        for container in filter(None, (fetching(pod), working(pod), serving(pod))):
+            status = status_of(pod, container)
+            ended = _ended(status)
+            if status.get("ready") or not ended or ended.get("exitCode") == 0:
+                continue
+            if not own_words(ended):
+                # The kubelet keeps two: while one runs, the one that ended is the previous.
+                running = bool(status.get("state", {}).get("running"))
+                return str(pod["metadata"]["name"]), container, running
+    return None
+
+
+def _why(
+    pod: Object, container: str, events: Iterable[Object], ended: Object, log: str, show: str
+) -> tuple[Trouble, bool]:
+    """Why it ended, and whether that is known well enough not to wait for it to repeat."""
+    since = moment(ended.get("finishedAt"))
+    own = own_words(ended)
+    if ended.get("reason") == "OOMKilled":
+        sentence = f"It was stopped: it took more memory than its limit{_limit(pod, container)}."
+        hint = "Raise resources.memory in serving.yaml, or make the model smaller."
+        return fatal(Reason.OUT_OF_MEMORY, sentence, hint, since, passing=True), True
+    if own.get("reason"):
+        reason, hint = str(own["reason"]), str(own.get("hint") or show)
+        sentence = f"{brief(str(own.get('message') or 'The model server gave up'))}."
+        passing = bool(own.get("passing", reason in _MAYBE_THE_NODES))
+        final = ended.get("exitCode") in FINAL_EXITS
+        return fatal(reason, sentence, hint, since, passing=passing), final
+    if ended.get("reason") in _UNSTARTED:
+        return _cannot_start(pod, str(ended.get("message")), since), True
+    unloaded = (
+        _UNLOADED.search(str(ended.get("message") or log)) if container == working(pod) else None
+    )
+    if unloaded:
+        sentence = f"TensorFlow Serving cannot load the model: {brief(unloaded[1])}."
+        hint = "Log a SavedModel that it can load, in the folder that tfserving.saved_model names."
+        return fatal(Reason.LOAD_ERROR, sentence, hint, since), True
+    probe = _probe(pod, events)
+    if probe == "startup":
+        failed = [event for event in about(events, pod, "Unhealthy") if "Startup" in said(event)]
+        words = f"; its startup probe said: {brief(said(failed[0]))}" if failed else ""
+        sentence = f"It was stopped because it did not start in time{words}."
+        hint = "Raise kubernetes.probes.startup_seconds in serving.yaml, or see why it is so slow."
+        return fatal(Reason.NOT_READY_IN_TIME, sentence, hint, since), True
+    because = "; its liveness probe failed" if probe == "liveness" else ""
+    who = "What the model server asks" if container == working(pod) else "The model server"
+    sentence = f"{who} ended with {_exit(ended)}{because}{_words(ended, log)}."
+    return fatal(Reason.CRASH_LOOP, sentence, show, since, passing=True), False
+
+
+def _cannot_start(pod: Object, words: str, since: float | None) -> Trouble:
+    # The runtime says first what it tried, through all its layers, and last what went wrong.
+    _, _, why = words.rpartition("unable to start container process: ")
+    sentence = f"Its container cannot be started: {brief(why).removesuffix(': unknown')}."
+    return fatal(PodReason.CANNOT_START, sentence, describe(pod), since)
+
+
+def _ended(status: Object) -> Object:
+    """How a container ended: now, or before the life that it has now."""
+    last = (status.get("lastState") or {}).get("terminated") or {}
+    return (status.get("state") or {}).get("terminated") or last
+
+
+def _probe(pod: Object, events: Iterable[Object]) -> str:
+    """Which probe had the container stopped: "startup", "liveness" or "" for none."""
+    for event in about(events, pod, "Killing"):
+        for probe in ("startup", "liveness"):
+            if f"failed {probe} probe" in said(event):
+                return probe
+    return ""
+
+
+def _exit(ended: Object) -> str:
+    code = int(ended.get("exitCode") or ended.get("signal") or 0)
+    try:
+        return f"exit code {code} ({signal.Signals(code - 128).name})"
+    except ValueError:
+        return f"exit code {code}"
+
+
+def _words(ended: Object, log: str) -> str:
+    """The end of the log, as the end of a sentence: of a traceback, its last line tells enough."""
+    text = log or str(ended.get("message") or "")
+    lines = [line for line in text.splitlines() if line.strip()]
+    if not lines:
+        return ""
+    if "Traceback (most recent call last)" in text:
+        return f": {brief(lines[-1])}"
+    return f"; its last lines: {brief(' | '.join(lines[-3:]))}"
+
+
+def _limit(pod: Object, container: str) -> str:
+    limits = (spec_of(pod, container).get("resources") or {}).get("limits") or {}
+    return f" of {limits['memory']}" if limits.get("memory") else ""

@@ -1,0 +1,86 @@
+"""In: a container that waits for its image. Out: why it does not come, in the registry's words.
+
+The reasons are the kubelet's (pkg/kubelet/images/types.go); the words behind them are containerd's
+and the registry's. Which of them pass is judged by their text, for want of anything better.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+
+from deployer.targets.kubernetes.diagnosis.problem import (
+    Object,
+    Trouble,
+    about,
+    brief,
+    describe,
+    fatal,
+    said,
+    spec_of,
+)
+from deployer.targets.kubernetes.diagnosis.reasons import PodReason
+
+_PULLING = ("ErrImagePull", "ImagePullBackOff", "RegistryUnavailable")
+_PASSING = re.compile(
+    r"timeout|timed out|deadline exceeded|connection (?:refused|reset)|no such host|EOF"
+    r"|server misbehaving|unreachable|no route to host|too many requests"
+    r"|\b(?:429|50[0-9])\b|temporar|unavailable|canceled",
+    re.IGNORECASE,
+)
+_MISSING = re.compile(r"not found|manifest unknown|name unknown|does not exist", re.IGNORECASE)
+_REFUSED = re.compile(
+    r"unauthorized|denied|forbidden|authentication required|authorization failed|\b40[13]\b",
+    re.IGNORECASE,
+)
+_FRAME = re.compile(
+    r'^.*(?:desc = |ErrImagePull: )|failed to do request: |failed to [a-z ]+ "[^"]*": '
+    r'|\b(?:Head|Get) "[^"]*": ',
+    re.DOTALL,
+)
+"""What the kubelet and containerd put before the words of the registry, or of the network."""
+
+_DIGEST = re.compile(r"(@sha256:[0-9a-f]{12})[0-9a-f]{52}")
+_ENVIRONMENT = (
+    "See whether the registry still has it; schnitzel deploy apply --retry builds it anew."
+)
+
+
+def unpulled(pod: Object, status: Object, events: Iterable[Object]) -> Trouble | None:
+    """Say why a container's image is not on its node.
+
+    Args:
+        pod: The pod.
+        status: The container's status.
+        events: Of the pod; older kubelets say the cause only there.
+    """
+    waiting = status.get("state", {}).get("waiting") or {}
+    kind, text = waiting.get("reason"), str(waiting.get("message") or "")
+    image = str(spec_of(pod, str(status.get("name"))).get("image") or status.get("image"))
+    image = _DIGEST.sub(r"\1...", image)
+    if kind == "InvalidImageName":
+        sentence = f"The image's name is not one: {image}."
+        return fatal(PodReason.IMAGE_UNAVAILABLE, sentence, "Correct image in serving.yaml.")
+    if kind == "ErrImageNeverPull":
+        sentence = f"The image {image} is not on the node, and may not be pulled."
+        hint = "Load it into the node, or let it be pulled."
+        return fatal(PodReason.IMAGE_UNAVAILABLE, sentence, hint)
+    if kind == "ImageInspectError":
+        sentence = f"The node cannot read the image {image}: {brief(text)}."
+        return Trouble(PodReason.IMAGE_UNAVAILABLE, sentence, describe(pod))
+    if kind not in _PULLING:
+        return None
+    if "ErrImagePull: " not in text and kind == "ImagePullBackOff":
+        failed = about(events, pod, "Failed")
+        text = next((said(event) for event in failed if "pull" in said(event)), text)
+    words = brief(_FRAME.sub("", text), 200)
+    sentence = f"The image {image} cannot be pulled: {words}."
+    if _PASSING.search(text):
+        hint = "Is the registry up, and does the node reach it? It is tried again by itself."
+        return Trouble(PodReason.IMAGE_UNAVAILABLE, sentence, hint)
+    if _REFUSED.search(text):
+        hint = "Check the pull secret: registry.pull_secret of the cluster in platform.yaml."
+        return fatal(PodReason.IMAGE_UNAVAILABLE, sentence, hint)
+    if _MISSING.search(text):
+        return fatal(PodReason.IMAGE_UNAVAILABLE, sentence, _ENVIRONMENT)
+    return Trouble(PodReason.IMAGE_UNAVAILABLE, sentence, describe(pod))

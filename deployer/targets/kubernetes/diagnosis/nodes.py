@@ -1,0 +1,75 @@
+"""In: a pod that its node, or somebody in the cluster, has ended. Out: who, and why.
+
+Whatever ends a pod from outside passes: the Deployment makes another one. Reasons are those of the
+kubelet (pkg/kubelet/{eviction,lifecycle,nodeshutdown}) and of the DisruptionTarget condition.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from deployer.targets.kubernetes.diagnosis.problem import (
+    Object,
+    Trouble,
+    about,
+    brief,
+    condition,
+    happened,
+    moment,
+)
+from deployer.targets.kubernetes.diagnosis.reasons import PodReason
+
+_STUCK_SECONDS = 10.0
+"""How long after its time a pod may be terminating before its node counts as gone."""
+
+_ENDED = {
+    "EvictionByEvictionAPI": "A pod of it was evicted, as a drain of its node does",
+    "PreemptionByScheduler": "A pod of it gave way to one of higher priority",
+    "DeletionByPodGC": "The node of a pod of it is gone",
+    "DeletionByTaintManager": "The node of a pod of it is gone, or was given a taint",
+}
+_NEW = "A new pod is made by itself."
+
+
+def disrupted(pod: Object, events: Iterable[Object], now: float) -> Trouble | None:
+    """Say who ended a pod, or that its node is gone; None if neither is the case."""
+    status, spec = pod.get("status", {}), pod.get("spec", {})
+    reason, words = str(status.get("reason") or ""), brief(str(status.get("message") or ""))
+    node = spec.get("nodeName") or "?"
+    target = condition(pod, "DisruptionTarget")
+    since = moment(target.get("lastTransitionTime"))
+    if reason.startswith("OutOf") or reason in ("UnexpectedAdmissionError", "NodeAffinity"):
+        sentence = f"The node {node} refused a pod of it: {words or reason}."
+        hint = f"{_NEW} kubectl describe node {node}"
+        return Trouble(PodReason.UNSCHEDULABLE, sentence, hint, since=since)
+    if reason == "NodeLost" or _lost(pod, events, now):
+        sentence = f"The node {node}, where a pod of it ran, does not answer."
+        hint = f"{_NEW} Look at the node: kubectl describe node {node}"
+        return Trouble(PodReason.NODE_LOST, sentence, hint, since=since)
+    if reason in ("Terminated", "NodeShutdown", "Shutdown"):
+        sentence = f"The node {node}, where a pod of it ran, was shut down."
+        return Trouble(PodReason.NODE_LOST, sentence, _NEW, since=since)
+    if reason == "Evicted":
+        sentence = f"The node {node} evicted a pod of it: {words}."
+        hint = "State resources.memory in serving.yaml as large as the model is; kubectl top pods"
+        return Trouble(PodReason.EVICTED, sentence, hint, since=since)
+    if target.get("status") == "True":
+        because = str(target.get("reason") or "")
+        more = brief(str(target.get("message") or ""))
+        sentence = _ENDED.get(because, f"A pod of it was ended: {more or because}")
+        kind = PodReason.NODE_LOST if because.startswith("Deletion") else PodReason.EVICTED
+        return Trouble(kind, f"{sentence}.", _NEW, since=since)
+    return None
+
+
+def _lost(pod: Object, events: Iterable[Object], now: float) -> bool:
+    """Whether the node has stopped reporting: it was said, or a pod is not ended in its time."""
+    leaving = moment(pod.get("metadata", {}).get("deletionTimestamp"))
+    if leaving is not None:
+        return now > leaving + _STUCK_SECONDS
+    ready = condition(pod, "Ready")
+    said = about(events, pod, "NodeNotReady")
+    if ready.get("status") == "True" or not said:
+        return False
+    changed = moment(ready.get("lastTransitionTime")) or 0.0
+    return (happened(said[0]) or 0.0) >= changed - 1

@@ -1,0 +1,82 @@
+"""In: the pods of one predictor, and their events. Out: what is wrong, the worst first."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+
+from deployer.targets.kubernetes.diagnosis.admission import refused
+from deployer.targets.kubernetes.diagnosis.crashes import crashed, unfetched, unready
+from deployer.targets.kubernetes.diagnosis.images import unpulled
+from deployer.targets.kubernetes.diagnosis.nodes import disrupted
+from deployer.targets.kubernetes.diagnosis.problem import Object, Trouble, created, serving, working
+from deployer.targets.kubernetes.diagnosis.references import misconfigured, unmounted
+from deployer.targets.kubernetes.diagnosis.scheduling import unscheduled
+
+
+def troubles(
+    deployment: Object,
+    pods: Iterable[Object],
+    events: Sequence[Object],
+    now: float,
+    *,
+    served: bool = False,
+    log: str = "",
+    answer: Object | None = None,
+    show: str = "",
+) -> list[Trouble]:
+    """Say all that keeps pods from answering.
+
+    Args:
+        deployment: Their Deployment, which tells if pods cannot even be made.
+        pods: All of the predictor, those that are leaving or have ended too.
+        events: Of the pods.
+        now: Seconds since the epoch.
+        served: Whether the predictor was ready before; see `crashes.crashed`.
+        log: The last lines of the container that `crashes.log_wanted` named.
+        answer: What a server that is not ready answers when asked whether it is.
+        show: The command that shows the server's log.
+
+    Returns:
+        What is final comes first; then what the newest pods say.
+    """
+    ordered = sorted(pods, key=lambda pod: created(pod) or 0.0, reverse=True)
+    staying = [pod for pod in ordered if not leaving(pod)]
+    found: list[Trouble | None] = []
+    for pod in staying:
+        own = [unfetched(pod)]
+        own += [
+            crashed(pod, container, events, log, served=served, show=show)
+            for container in filter(None, (working(pod), serving(pod)))
+        ]
+        own += [unscheduled(pod, events), unmounted(pod, events)]
+        for status in _statuses(pod):
+            own += [misconfigured(pod, status), unpulled(pod, status, events)]
+        begun = created(pod)
+        found += [replace(each, since=each.since or begun) for each in own if each]
+    found.append(refused(deployment))
+    found += [disrupted(pod, events, now) for pod in ordered]
+    found += [unready(pod, events, answer or {}, show) for pod in staying]
+    return sorted(filter(None, found), key=lambda trouble: not trouble.final)
+
+
+def waiting(pod: Object) -> str:
+    """What a pod that does not run waits for, as a clause, as far as it tells itself; or ""."""
+    found = [unscheduled(pod, ())]
+    for status in _statuses(pod):
+        found += [misconfigured(pod, status), unpulled(pod, status, ())]
+    return next((trouble.message.rstrip(".") for trouble in found if trouble), "")
+
+
+def leaving(pod: Object) -> bool:
+    """Whether a pod is on its way out, or out: it will serve no more."""
+    ended = pod.get("status", {}).get("phase") in ("Failed", "Succeeded")
+    return ended or bool(pod.get("metadata", {}).get("deletionTimestamp"))
+
+
+def _statuses(pod: Object) -> list[Object]:
+    status = pod.get("status", {})
+    return [
+        *(status.get("initContainerStatuses") or ()),
+        *(status.get("containerStatuses") or ()),
+    ]

@@ -1,0 +1,81 @@
+"""In: a container that cannot be set up. Out: the secret or ConfigMap that is missing, by name.
+
+The words are the kubelet's: CreateContainerConfigError for environment variables
+(pkg/kubelet/kubelet_pods.go), FailedMount events for volumes (pkg/volume). None of these ends by
+itself, and each ends at once when somebody makes what is missing: it is waited for.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+
+from deployer.targets.kubernetes.diagnosis.problem import (
+    Object,
+    Trouble,
+    about,
+    brief,
+    fatal,
+    happened,
+    namespace,
+    said,
+)
+from deployer.targets.kubernetes.diagnosis.reasons import PodReason
+
+_ABSENT = re.compile(r'(secret|configmap) "([^"]+)" not found', re.IGNORECASE)
+_KEY = re.compile(r"couldn't find key (\S+) in (Secret|ConfigMap) \S+/(\S+)")
+_MOUNT_KEY = re.compile(r"references non-existent (?:secret|config) key: (\S+)")
+_KINDS = {"secret": "secret", "configmap": "ConfigMap"}
+
+
+def misconfigured(pod: Object, status: Object) -> Trouble | None:
+    """Say why a container's environment cannot be put together; None if that is not the matter."""
+    waiting = status.get("state", {}).get("waiting") or {}
+    if waiting.get("reason") != "CreateContainerConfigError":
+        return None
+    text = str(waiting.get("message") or "")
+    if "runAsNonRoot" in text:
+        sentence = f"Its image may not be run here: {brief(text.partition(' (pod:')[0])}."
+        hint = "Give the image a numeric user other than 0."
+        return fatal(PodReason.CANNOT_START, sentence, hint)
+    sentence = f"Its environment cannot be put together: {brief(text)}."
+    found = _missing(text, namespace(pod), None)
+    return found or Trouble(PodReason.REFERENCE_MISSING, sentence)
+
+
+def unmounted(pod: Object, events: Iterable[Object]) -> Trouble | None:
+    """Say why a volume of a pod cannot be mounted; None if all are, or nothing was said of it."""
+    failed = about(events, pod, "FailedMount")
+    if not failed or _begun(pod):
+        return None
+    text = said(failed[0])
+    first = happened(failed[-1])
+    sentence = f"A volume of it cannot be mounted: {brief(text)}."
+    found = _missing(text, namespace(pod), first)
+    return found or Trouble(PodReason.REFERENCE_MISSING, sentence, since=first)
+
+
+def _begun(pod: Object) -> bool:
+    """Whether a container of the pod has run, for which all volumes must have been mounted."""
+    status = pod.get("status", {})
+    both = (*(status.get("initContainerStatuses") or ()), *(status.get("containerStatuses") or ()))
+    return any("waiting" not in each.get("state", {"waiting": {}}) for each in both)
+
+
+def _missing(text: str, where: str, since: float | None) -> Trouble | None:
+    absent, key, mounted = _ABSENT.search(text), _KEY.search(text), _MOUNT_KEY.search(text)
+    if absent:
+        kind = _KINDS[absent[1].lower()]
+        sentence = f"The {kind} {absent[2]!r} that it needs does not exist in {where}."
+        make = "create secret generic" if kind == "secret" else "create configmap"
+        hint = f"kubectl -n {where} {make} {absent[2]} ...; it goes on by itself then."
+    elif key:
+        kind = _KINDS[key[2].lower()]
+        sentence = f"The {kind} {key[3]!r} has no key {key[1]!r}."
+        hint = f"kubectl -n {where} edit {kind.lower()} {key[3]}, or correct the key's name."
+    elif mounted:
+        sentence = f"A secret or ConfigMap that it mounts has no key {mounted[1]!r}."
+        hint = "Add the key, or correct its name; it goes on by itself then."
+    else:
+        return None
+    return Trouble(PodReason.REFERENCE_MISSING, sentence, hint, since=since)

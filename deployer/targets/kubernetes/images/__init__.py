@@ -1,0 +1,1 @@
+"""Images with Python environments: build, list and remove them."""

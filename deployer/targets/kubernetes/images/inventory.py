@@ -1,0 +1,218 @@
+"""In: what deployments need. Out: a cluster's environment images, who uses each; unused ones gone.
+
+The ConfigMap of a build is what is known of its image; the registry itself is asked by Jobs alone,
+which have its credentials. What runs is seen in the Deployments and pods of our platform.
+"""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from dataclasses import replace
+from datetime import datetime
+from typing import Final
+
+from deployer.artifacts.metadata import SmallFiles
+from deployer.background.jobs import Jobs
+from deployer.background.periodic import DAY, Noting
+from deployer.python_env.retention import (
+    Built,
+    Inventory,
+    Need,
+    Needs,
+    Removed,
+    User,
+    attribute,
+    choose,
+)
+from deployer.targets.kubernetes.cache.cache import Cache
+from deployer.targets.kubernetes.cache.objects import PREDICTOR
+from deployer.targets.kubernetes.client.client import Client, Object
+from deployer.targets.kubernetes.client.kinds import CONFIG_MAP, DEPLOYMENT, POD
+from deployer.targets.kubernetes.images import site
+from deployer.targets.kubernetes.images.builds import ImageBuilds
+from deployer.targets.kubernetes.images.removal import Removal
+from deployer.targets.kubernetes.images.site import BuildPlace
+
+REMOVAL: Final = "removal"
+
+
+class ImageStore:
+    """The environment images of one cluster.
+
+    Args:
+        client: the cluster; guarded, where a lease decides who may write.
+        cache: what runs there.
+        builds: builds images, and is told which of them are going.
+        place: where they are built; None: nowhere, and there are none.
+        files: tells what a version asks of its environment.
+        namespaces: where the platform's pods are; "" for every namespace.
+        clock: seconds since the epoch.
+    """
+
+    def __init__(
+        self,
+        client: Client,
+        cache: Cache,
+        builds: ImageBuilds,
+        place: BuildPlace | None,
+        files: SmallFiles,
+        namespaces: Sequence[str],
+        clock: Callable[[], float],
+    ) -> None:
+        self._client, self._cache, self._builds, self._files = client, cache, builds, files
+        self._place, self._namespaces, self._clock = place, namespaces, clock
+        self._jobs: Jobs[Removed] = Jobs("image-removal", 1)
+        self._noting = Noting(self.note_uses)
+
+    def inventory(self, needs: Needs, *, every_pod: bool = False) -> Inventory:
+        """Every image, and who uses it.
+
+        Args:
+            needs: of the platform's deployments on this cluster.
+            every_pod: whether to ask the cluster also for pods that are not the platform's.
+
+        Raises:
+            TargetUnavailable: the cluster cannot be seen now.
+        """
+        place, removal = self._place, self._jobs.seen(REMOVAL)
+        if place is None:
+            return Inventory("", removal=removal)
+        known = {_key(each): each for each in self._known(place)}
+        running = [*self._running(), *(self._in_any_pod() if every_pod else ())]
+        keys = {_digest(each): key for key, each in known.items() if _digest(each)}
+        there = {name for name, _ in running}
+        live: dict[str, set[str]] = {}
+        for name, digest in running:
+            if digest in keys:
+                live.setdefault(name, set()).add(keys[digest])
+        # A predictor that runs an image of its own choice needs none of ours.
+        asking = [n for n in needs.needs if n.predictor in live or n.predictor not in there]
+        users, unknown = attribute(asking, live, lambda need: self._find(need, known, place))
+        built = tuple(
+            self._built(key, each, place, users.get(key, ())) for key, each in known.items()
+        )
+        return Inventory(place.push, built, needs.unknown or unknown, removal)
+
+    def collect(self, names: Collection[str], needs: Callable[[], Needs], grace: float) -> None:
+        """Begin to remove those of these that may go; `inventory` tells what came of it.
+
+        Args:
+            names: of images, as `inventory` gives them.
+            needs: tells what is needed, once nobody can begin to use the named any more.
+            grace: seconds for which an unused one stays.
+        """
+        self._jobs.forget(REMOVAL)
+        self._jobs.ensure(REMOVAL, lambda: self._collect(names, needs, grace))
+
+    def note_uses(self) -> None:
+        """Write down, to the day, that what runs is in use.
+
+        Raises:
+            TargetUnavailable: the cluster cannot be seen, or written to, now.
+        """
+        if self._place is None:
+            return
+        now, used = self._clock(), {digest for _, digest in self._running()}
+        for known in self._known(self._place):
+            if _digest(known) in used and now - _used_at(known) > DAY:
+                self._client.replace(site.annotated(known, site.USED, str(int(now))))
+
+    def close(self) -> None:
+        """Let go; a removal that is under way ends by itself on the cluster."""
+        self._noting.close()
+        self._jobs.close()
+
+    def _collect(self, names: Collection[str], needs: Callable[[], Needs], grace: float) -> Removed:
+        if self._place is None:
+            return Removed()
+        now = self._clock()
+        claimed = self._builds.claim(names, now - grace)
+        try:
+            inventory = self.inventory(needs(), every_pod=True)
+            chosen, kept = choose(inventory, claimed, now, grace)
+            kept |= dict.fromkeys(set(names) - claimed, "it was asked for meanwhile")
+            removal = Removal(self._client, self._place, self._jobs.stopping)
+            removed = removal.run(chosen, f"collect-{secrets.token_hex(6)}")
+            return replace(removed, kept={**kept, **removed.kept})
+        finally:
+            self._builds.release(claimed)
+
+    def _known(self, place: BuildPlace) -> list[Object]:
+        owner = [f"{name}={value}" for name, value in site.owner_labels(place).items()]
+        labels = ",".join([*owner, site.REQUIREMENTS])
+        return self._client.list(CONFIG_MAP, place.namespace, labels=labels)
+
+    def _running(self) -> Iterator[tuple[str, str]]:
+        """Our predictors that are there, each with the digests of what it runs."""
+        for live in (*self._cache.all(DEPLOYMENT), *self._cache.all(POD)):
+            whole = live.object()
+            pod = whole["spec"]["template"] if live.kind == DEPLOYMENT else whole
+            yield from ((live.predictor, digest) for digest in _digests(pod))
+
+    def _in_any_pod(self) -> Iterator[tuple[str, str]]:
+        """All pods where ours are, whoever made them, each with the digests of what it runs."""
+        for namespace in self._namespaces:
+            for page in self._client.pages(POD, namespace):
+                for pod in page.items:
+                    meta = pod["metadata"]
+                    ours = (meta.get("labels") or {}).get(PREDICTOR)
+                    name = ours or f"the pod {meta['namespace']}/{meta['name']}"
+                    yield from ((name, digest) for digest in _digests(pod))
+
+    def _find(
+        self, need: Need, known: Mapping[str, Object], place: BuildPlace
+    ) -> Collection[str] | None:
+        """The image that a version would run, else those that it could be made from at once."""
+        asked = self._files.request(need.version, need.source)
+        if asked.result is None:
+            return () if asked.error and not asked.error.passing else None
+        key = site.image_key(asked.result, place)
+        if key in known:
+            return [key]
+        wanted = asked.result.key
+        return [k for k, one in known.items() if _label(one, site.REQUIREMENTS) == wanted]
+
+    def _built(self, key: str, known: Object, place: BuildPlace, users: tuple[User, ...]) -> Built:
+        data, digest = known.get("data", {}), _digest(known)
+        made = datetime.fromisoformat(known["metadata"]["creationTimestamp"]).timestamp()
+        found = Built(
+            name=key,
+            image=f"{place.pull}@{digest}" if digest else "",
+            lock=data.get("lock", ""),
+            python=data.get("python", ""),
+            size=int(data["bytes"]) if data.get("bytes") else None,
+            made_at=float(data.get("made") or made),
+            used_at=max(_used_at(known), self._builds.asked_at(key)),
+            users=users,
+        )
+        if self._builds.building(key):
+            return replace(found, phase="building")
+        if site.removal_of(known):
+            return replace(found, phase="removing")
+        return found if digest else replace(found, phase="unfinished")
+
+
+def _digests(pod: Object) -> set[str]:
+    """The digests of a pod's images, as it names them and as they were pulled."""
+    spec, status = pod["spec"], pod.get("status", {})
+    names = [each.get("image", "") for each in spec["containers"]]
+    names += [each.get("image", "") for each in spec.get("initContainers") or ()]
+    names += [each.get("imageID", "") for each in status.get("containerStatuses") or ()]
+    return {str(name).partition("@")[2] for name in names} - {""}
+
+
+def _label(known: Object, name: str) -> str:
+    return str(known["metadata"]["labels"].get(name, ""))
+
+
+def _key(known: Object) -> str:
+    return _label(known, site.KEY)
+
+
+def _digest(known: Object) -> str:
+    return str(known.get("data", {}).get("image", "")).partition("@")[2]
+
+
+def _used_at(known: Object) -> float:
+    return float((known["metadata"].get("annotations") or {}).get(site.USED, 0))

@@ -1,0 +1,124 @@
+"""In: a predictor. Out: the image that its pods run, begun and observed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection
+from dataclasses import dataclass
+from pathlib import Path
+
+from deployer.artifacts.metadata import SmallFiles
+from deployer.artifacts.requirements import EnvironmentRequest
+from deployer.background.jobs import Job
+from deployer.config.clusters import Cluster
+from deployer.errors import RuntimeUnavailable, VersionFailure
+from deployer.spec.runtimes import runtime_name
+from deployer.state.deployment import Phase, Predictor
+from deployer.targets.kubernetes.images.builds import ImageBuilds
+from deployer.targets.kubernetes.render.runtimes import RUNTIMES, runs_tensorflow
+from deployer.targets.preparation import Preparing, Progress
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared(Progress):
+    """How far a predictor is before its pods can be made. READY: `image` names what they run."""
+
+    image: str = ""
+    note: str = ""
+    message: str = ""
+    error: VersionFailure | None = None
+
+
+class Preparation(Preparing[Prepared]):
+    """Finds out what predictors need and has it built, each once, in the background.
+
+    Args:
+        cluster: Where predictors run, for its images.
+        files: Reads what a version says of its packages.
+        builds: Builds environments as images.
+        clock: Seconds since the epoch.
+        indexes: Package indexes that models' requirements may name.
+    """
+
+    def __init__(
+        self,
+        cluster: Cluster,
+        files: SmallFiles,
+        builds: ImageBuilds,
+        clock: Callable[[], float],
+        indexes: Collection[str] = (),
+    ) -> None:
+        super().__init__(clock, indexes)
+        self._cluster = cluster
+        self._files = files
+        self._builds = builds
+
+    def files(self, predictor: Predictor) -> Job[Path]:
+        """The folder with a predictor's small files, its example among them, begun and observed."""
+        return self._files.ensure(predictor.version, predictor.source)
+
+    def close(self) -> None:
+        """End what is under way here; what a cluster builds goes on."""
+        self._builds.close()
+        self._files.close()
+
+    def _retry(self, predictor: Predictor, request: EnvironmentRequest | None) -> None:
+        self._files.forget(predictor.version, predictor.source)
+        if request:
+            self._builds.forget(request)
+
+    def _look(self, predictor: Predictor) -> Prepared:
+        now = self._clock()
+        named = str(predictor.spec.get("image") or "")
+        if lacking := self._lacking(predictor, named):
+            return Prepared(Phase.FAILED, now, error=lacking)
+        if runs_tensorflow(predictor.spec):
+            return Prepared(Phase.READY, now, self._cluster.server_image)
+        return Prepared(Phase.READY, now, named) if named else self._built(predictor, now)
+
+    def _built(self, predictor: Predictor, now: float) -> Prepared:
+        """How far the image with its environment is."""
+        fetched = self._files.ensure(predictor.version, predictor.source)
+        if fetched.error:
+            return Prepared(Phase.FAILED, now, error=fetched.error)
+        if fetched.result is None:
+            return Prepared(Phase.BUILDING, now, message="its requirements are read")
+        try:
+            request = self._request(predictor, fetched.result)
+            image = self._builds.ensure(request, predictor.source)
+        except VersionFailure as error:
+            return Prepared(Phase.FAILED, now, error=error)
+        if image.error:
+            return Prepared(Phase.FAILED, now, error=self._blamed(image.error, request))
+        if image.built is None:
+            return Prepared(Phase.BUILDING, now, message=image.message)
+        note = self._note(request, image.built.python)
+        return Prepared(Phase.READY, now, image.built.image, note)
+
+    def _lacking(self, predictor: Predictor, named: str) -> VersionFailure | None:
+        """Why this cluster has nothing to serve it with; `named`: an image of the spec's own."""
+        cluster, runtime = self._cluster, runtime_name(predictor.spec)
+        if runtime not in RUNTIMES:
+            return RuntimeUnavailable(
+                f"Nothing serves the runtime {runtime} on a cluster.",
+                f"Ask for another runtime in serving.yaml: {', '.join(RUNTIMES)}.",
+            )
+        shape = predictor.spec["seldon"]["shape"] if runtime == "seldon" else ""
+        if shape == "named" and cluster.trust_bundle:
+            return RuntimeUnavailable(
+                "The cluster has a trust_bundle, which the operator's own init container, in the "
+                "shape named of Seldon, would not have.",
+                "Ask for another shape in serving.yaml: seldon.shape.",
+            )
+        what, setting = "", ""
+        if runtime == "tfserving" and not (named or cluster.tfserving_image):
+            what, setting = "image of TensorFlow Serving", "tfserving_image"
+        elif runtime == "seldon" and cluster.seldon is None:
+            what, setting = "operator of Seldon's", "seldon"
+        elif shape == "microservice" and not (cluster.seldon and cluster.seldon.microservice_image):
+            what, setting = "image of Seldon's microservice", "seldon.microservice_image"
+        if not what:
+            return None
+        return RuntimeUnavailable(
+            f"The cluster has no {what}, as far as its settings say.",
+            f"Have an operator name it: clusters.NAME.{setting} in platform.yaml.",
+        )

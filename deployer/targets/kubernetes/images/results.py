@@ -1,0 +1,90 @@
+"""In: a Job of ours and its pod. Out: whether it ended, what it said last, and why it failed."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from deployer import errors
+from deployer.errors import EnvironmentUnbuildable, VersionFailure
+from deployer.targets.kubernetes.client.client import Client
+from deployer.targets.kubernetes.client.kinds import POD
+from deployer.targets.kubernetes.diagnosis import waiting
+from deployer.targets.kubernetes.images.site import BuildPlace
+
+Object = dict[str, Any]
+
+
+def pod_of(client: Client, namespace: str, job: str) -> Object | None:
+    """The newest pod of a Job."""
+    pods = client.list(POD, namespace, labels=f"job-name={job}")
+    return max(pods, key=lambda pod: str(pod["metadata"]["creationTimestamp"]), default=None)
+
+
+def condition(job: Object, kind: str) -> Object | None:
+    """A Job's condition, such as Failed, if it holds."""
+    conditions = job.get("status", {}).get("conditions") or []
+    return next((c for c in conditions if c["type"] == kind and c["status"] == "True"), None)
+
+
+def pending(pod: Object) -> str:
+    """What a pod that has not begun to build waits for."""
+    before = pod.get("status", {}).get("initContainerStatuses") or [{}]
+    if "running" in before[0].get("state", {}):
+        return "the wheels that the model brings along are fetched"
+    return waiting(pod) or "it waits for a node"
+
+
+def ended(job: Object) -> bool:
+    """Whether a Job is over, well or not."""
+    return bool(condition(job, "Complete") or condition(job, "Failed"))
+
+
+def last_words(pod: Object | None) -> Object:
+    """What a pod left for the kubelet, as JSON; empty if it left nothing."""
+    try:
+        told = json.loads(_terminated(pod).get("message") or "{}")
+    except ValueError:
+        return {}
+    return told if isinstance(told, dict) else {}
+
+
+def failure(job: Object, pod: Object | None, place: BuildPlace) -> VersionFailure:
+    """Why a build failed, or named no image."""
+    told = last_words(pod)
+    if told.get("reason"):
+        known = getattr(errors, str(told["reason"]), EnvironmentUnbuildable)
+        if not (isinstance(known, type) and issubclass(known, VersionFailure)):
+            known = EnvironmentUnbuildable
+        passing = _terminated(pod).get("exitCode") == 75
+        message, hint = str(told.get("message", "")), str(told.get("hint", ""))
+        return known(message, hint, passing=passing)
+    failed = condition(job, "Failed")
+    if failed and failed.get("reason") == "DeadlineExceeded":
+        return EnvironmentUnbuildable(
+            f"The environment was not built within {place.timeout} s.",
+            "Raise build.timeout of the cluster in platform.yaml, or ask for fewer packages.",
+        )
+    if _terminated(pod).get("reason") == "OOMKilled":
+        return EnvironmentUnbuildable(
+            f"The build of the environment took more than its {place.memory} of memory.",
+            "Raise build.memory of the cluster in platform.yaml.",
+        )
+    why = (pod and waiting(pod)) or (failed or {}).get("message") or "its pod is gone"
+    return EnvironmentUnbuildable(
+        f"The build of the environment ended without a word: {why}.",
+        "It is tried again by itself.",
+        passing=True,
+    )
+
+
+def _terminated(pod: Object | None) -> Object:
+    """How a pod's container ended, or the one before it that failed."""
+    status = (pod or {}).get("status", {})
+    for each in status.get("initContainerStatuses") or []:
+        ended: Object = each.get("state", {}).get("terminated") or {}
+        if ended.get("exitCode"):
+            return ended
+    statuses = status.get("containerStatuses") or [{}]
+    found: Object = statuses[0].get("state", {}).get("terminated") or {}
+    return found

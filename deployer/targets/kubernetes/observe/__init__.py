@@ -1,0 +1,1 @@
+"""Read what runs: predictors, routes, logs, and why something does not start."""

@@ -1,0 +1,41 @@
+"""In: the pods of a predictor. Out: the last lines that they wrote, also before a restart."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from deployer.targets.kubernetes.cache.objects import LiveObject
+from deployer.targets.kubernetes.client.client import Client
+from deployer.targets.kubernetes.client.errors import ApiError
+from deployer.targets.kubernetes.diagnosis.problem import serving, working
+
+
+def lines_of(client: Client, pods: Sequence[LiveObject], lines: int) -> str:
+    """The last lines of each pod's model server; several logs are told apart by a heading."""
+    places = [
+        (pod, container)
+        for pod in sorted(pods, key=lambda pod: pod.key.name)
+        for container in _containers(pod)
+    ]
+    found = []
+    for pod, container in places:
+        text = _log(client, pod, container, lines)
+        found.append(f"==> {pod.key.name} {container} <==\n{text}" if len(places) > 1 else text)
+    return "\n".join(found)
+
+
+def _containers(pod: LiveObject) -> Iterator[str]:
+    """The one that serves, and before it what it asks, which starts first."""
+    whole = pod.object()
+    yield from filter(None, (working(whole), serving(whole)))
+
+
+def _log(client: Client, pod: LiveObject, container: str, lines: int) -> str:
+    place = (pod.key.namespace, pod.key.name, container)
+    try:
+        return client.logs(*place, lines=lines)
+    except ApiError:
+        try:
+            return client.logs(*place, lines=lines, previous=True)
+        except ApiError as error:
+            return f"(no log yet: {error.message})\n"

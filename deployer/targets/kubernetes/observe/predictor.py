@@ -1,0 +1,240 @@
+"""In: a predictor's Deployment, pods and events, as plain API objects. Out: one observation.
+
+A new predictor is ready when the Deployment has all the replicas that are wanted, so that a rollout
+does not shift traffic to half of them. One that was complete before, or takes traffic, is ready as
+long as one replica is: it answers, and what is wrong with the others is said beside it. That it was
+complete is not remembered here but read: the Deployment's Progressing condition stays at
+NewReplicaSetAvailable until its pod template changes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from shlex import join
+
+from deployer.state.deployment import UNASKED, ExampleAnswer, ObservedPredictor, Phase, Predictor
+from deployer.state.reasons import Reason
+from deployer.targets.kubernetes.diagnosis import Trouble, leaving, troubles
+from deployer.targets.kubernetes.diagnosis.problem import (
+    Object,
+    about,
+    condition,
+    created,
+    fetching,
+    moment,
+    name,
+    namespace,
+    own_words,
+    serving,
+    status_of,
+)
+from deployer.targets.kubernetes.diagnosis.reasons import PodReason
+from deployer.targets.kubernetes.images.preparation import Prepared
+from deployer.targets.kubernetes.observe import seldon
+
+ENVIRONMENT = "schnitzel.dev/environment"
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """What was read of one predictor from the API server.
+
+    Attributes:
+        deployment: Its Deployment; None if there is none.
+        resource: Its SeldonDeployment, of which the operator makes its Deployment; None without.
+        services: Those that may lead to its pods; looked at where there is a SeldonDeployment.
+        pods: All its pods, also those that are leaving.
+        events: Recent events of the pods.
+        prepared: How far its image is; None if nobody asked for one.
+        log: The last lines of the container that `crashes.log_wanted` named.
+        answer: The JSON body of /v2/health/ready of a server that is not ready, if it was asked.
+    """
+
+    deployment: Object | None
+    pods: Sequence[Object] = ()
+    events: Sequence[Object] = ()
+    prepared: Prepared | None = None
+    log: str = ""
+    answer: Object | None = None
+    resource: Object | None = None
+    services: Sequence[Object] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class _Counts:
+    """A Deployment's replicas: how many are wanted, ready, and ready of the newest template."""
+
+    wanted: int
+    ready: int
+    current: bool
+    """Whether all that runs is of the newest template, as far as the controller has seen it."""
+    complete: bool
+    """Whether all wanted replicas were ready once, since the template last changed."""
+    late: bool
+    """Whether the newest template's pods took longer to be ready than the Deployment allows."""
+
+
+def observe(
+    predictor: Predictor,
+    seen: Seen,
+    now: float,
+    *,
+    weight: int = 0,
+    example: ExampleAnswer = UNASKED,
+) -> ObservedPredictor:
+    """Judge where a predictor is.
+
+    Args:
+        predictor: Which one.
+        seen: What was read of it.
+        now: Seconds since the epoch.
+        weight: The percent of the traffic that the gateway sends it.
+        example: What is known of its answer to the model's own example.
+    """
+    counts = _count(seen.deployment or {})
+    phase, since, trouble = _judge(predictor, seen, counts, now, weight)
+    unreachable = trouble is not None and trouble.reason == PodReason.SELDON_UNREACHABLE
+    return ObservedPredictor(
+        predictor=predictor,
+        phase=phase,
+        since=since,
+        reason=trouble.reason if trouble else "",
+        message=trouble.message if trouble else "",
+        hint=trouble.hint if trouble else "",
+        passing=example.passing or bool(trouble and trouble.passing),
+        live_weight=weight,
+        example=example.state,
+        example_message=example.message,
+        example_hint=example.hint,
+        artifact_digest=artifact_digest(seen.pods),
+        python=seen.prepared.note if seen.prepared else "",
+        replicas=counts.wanted,
+        replicas_ready=0 if unreachable else min(counts.ready, counts.wanted),
+    )
+
+
+def artifact_digest(pods: Sequence[Object]) -> str:
+    """The digest of what the init container fetched, as it wrote itself; "" before that."""
+    for pod in pods:
+        status = status_of(pod, fetching(pod))
+        for ended in (status.get("state", {}), status.get("lastState", {})):
+            done = ended.get("terminated") or {}
+            if done and done.get("exitCode") == 0:
+                digest = own_words(done).get("digest")
+                if digest:
+                    return str(digest)
+    return ""
+
+
+def _judge(
+    predictor: Predictor, seen: Seen, counts: _Counts, now: float, weight: int
+) -> tuple[Phase, float, Trouble | None]:
+    deployment = seen.deployment
+    if seen.resource is not None:
+        made = [deployment] if deployment else []
+        held_up = seldon.held_up(seen.resource, made, seen.services, now, weight)
+        if held_up:
+            return held_up
+    if deployment is None:
+        return _before(seen.prepared, now)
+    served = counts.complete or weight > 0
+    model = predictor.version.model
+    environment = deployment.get("metadata", {}).get("annotations", {}).get(ENVIRONMENT, "")
+    show = join(
+        ["schnitzel", "deploy", "logs", model, *(["-e", environment] if environment else [])]
+    )
+    found = troubles(
+        deployment,
+        seen.pods,
+        seen.events,
+        now,
+        served=served,
+        log=seen.log,
+        answer=seen.answer,
+        show=show,
+    )
+    worst = found[0] if found else None
+    enough = counts.ready >= 1 if served else counts.current and counts.ready >= counts.wanted
+    if counts.wanted == 0:
+        asleep = "It is scaled to no replica at all, by somebody or something else."
+        scale = f"kubectl -n {namespace(deployment)} scale deployment {name(deployment)}"
+        hint = f"{scale} --replicas=1"
+        return Phase.UNREADY, now, Trouble(PodReason.SCALED_TO_ZERO, asleep, hint)
+    if enough:
+        available = condition(deployment, "Available")
+        since = moment(available.get("lastTransitionTime")) or created(deployment) or now
+        return Phase.READY, since, _partly(counts, worst)
+    if worst and worst.final:
+        return Phase.FAILED, worst.since or now, worst
+    progress, since = _progress(deployment, seen, now)
+    if worst is None:
+        return progress, since, None
+    return Phase.UNREADY if served else Phase.STARTING, worst.since or since, worst
+
+
+def _before(prepared: Prepared | None, now: float) -> tuple[Phase, float, Trouble | None]:
+    """Where a predictor is that has no Deployment yet."""
+    if prepared is None or prepared.phase is Phase.READY:
+        return Phase.ABSENT, now, None
+    error = prepared.error
+    if error:
+        trouble = Trouble(error.reason, error.message, error.hint, passing=error.passing)
+        return Phase.FAILED, prepared.since, trouble
+    note = Trouble("", prepared.message, passing=False) if prepared.message else None
+    return prepared.phase, prepared.since, note
+
+
+def _count(deployment: Object) -> _Counts:
+    spec, status = deployment.get("spec", {}), deployment.get("status", {})
+    replicas = spec.get("replicas")
+    wanted = 1 if replicas is None else int(replicas)
+    generation = deployment.get("metadata", {}).get("generation", 0)
+    fresh = int(status.get("observedGeneration") or 0) >= int(generation or 0)
+    running, updated = int(status.get("replicas") or 0), int(status.get("updatedReplicas") or 0)
+    progressing = condition(deployment, "Progressing")
+    return _Counts(
+        wanted=wanted,
+        ready=int(status.get("readyReplicas") or 0),
+        current=fresh and running == updated,
+        complete=fresh and progressing.get("reason") == "NewReplicaSetAvailable",
+        late=fresh and progressing.get("reason") == "ProgressDeadlineExceeded",
+    )
+
+
+def _partly(counts: _Counts, worst: Trouble | None) -> Trouble | None:
+    """What to say of a predictor that answers with other or fewer replicas than it should have."""
+    if counts.ready >= counts.wanted:
+        return None if counts.current else _behind(counts, worst)
+    text = f"{counts.ready} of {counts.wanted} replicas are ready"
+    if worst is None:
+        return Trouble(Reason.FEWER_REPLICAS, f"{text}; the others are on their way.")
+    return Trouble(worst.reason, f"{text}. {worst.message}", worst.hint, passing=worst.passing)
+
+
+def _behind(counts: _Counts, worst: Trouble | None) -> Trouble | None:
+    """What to say of one whose older pods answer while those of a change of it do not come up."""
+    text = "It was changed, and its pods from before answer, since the new ones do not get ready"
+    if worst:
+        return Trouble(worst.reason, f"{text}: {worst.message}", worst.hint, passing=worst.passing)
+    return Trouble(Reason.NOT_READY_IN_TIME, f"{text} in time.") if counts.late else None
+
+
+def _progress(deployment: Object, seen: Seen, now: float) -> tuple[Phase, float]:
+    """How far the pods are that nothing is wrong with: the one that is furthest behind."""
+    begun = created(deployment) or now
+    steps = [_step(pod, seen.events, begun) for pod in seen.pods if not leaving(pod)]
+    order = (Phase.FETCHING, Phase.STARTING)
+    return min(steps, key=lambda step: order.index(step[0]), default=(Phase.STARTING, begun))
+
+
+def _step(pod: Object, events: Sequence[Object], begun: float) -> tuple[Phase, float]:
+    since = created(pod) or begun
+    fetched = status_of(pod, fetching(pod)).get("state", {})
+    running = status_of(pod, serving(pod)).get("state", {}).get("running")
+    if running:
+        return Phase.STARTING, moment(running.get("startedAt")) or since
+    if "running" in fetched or about(events, pod, "Pulling"):
+        return Phase.FETCHING, since
+    done = fetched.get("terminated") or {}
+    return Phase.STARTING, moment(done.get("finishedAt")) or since

@@ -1,0 +1,67 @@
+"""In: a record, or a predictor's objects. Out: which predictors there are, and what to look at."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from deployer.state.deployment import Predictor, Record
+from deployer.targets.kubernetes.cache.objects import LiveObject
+from deployer.targets.kubernetes.client.kinds import DEPLOYMENT, POD, SELDON_DEPLOYMENT, SERVICE
+from deployer.targets.kubernetes.images.preparation import Prepared
+from deployer.targets.kubernetes.observe import seldon
+from deployer.targets.kubernetes.observe.predictor import Seen
+
+
+def known(record: Record) -> list[Predictor]:
+    """The predictors that a record names, each once."""
+    own = [record.serving, record.candidate.predictor if record.candidate else None]
+    found = [p for p in own if p] + [d.predictor for d in record.draining]
+    return list({p.name: p for p in found}.values())
+
+
+def first_ready(pods: Sequence[Mapping[str, Any]]) -> Mapping[str, Any] | None:
+    """The ready pod whose name comes first; None if no pod is ready."""
+    ready = [
+        pod
+        for pod in pods
+        if "deletionTimestamp" not in pod["metadata"]
+        and any(
+            c["type"] == "Ready" and c["status"] == "True"
+            for c in pod.get("status", {}).get("conditions") or ()
+        )
+    ]
+    return min(ready, key=lambda pod: str(pod["metadata"]["name"]), default=None)
+
+
+def instance(pods: Sequence[Mapping[str, Any]]) -> str | None:
+    """The uid of that pod, by which an answer is known to be its own."""
+    pod = first_ready(pods)
+    return str(pod["metadata"]["uid"]) if pod else None
+
+
+def made_of(own: Sequence[LiveObject]) -> tuple[LiveObject | None, LiveObject | None]:
+    """A predictor's Deployment, and its SeldonDeployment, if it is served by one.
+
+    While Seldon's operator replaces a Deployment there are two: the one of its revision counts.
+    """
+    resource = next((obj for obj in own if obj.kind == SELDON_DEPLOYMENT), None)
+    deployments = [obj for obj in own if obj.kind == DEPLOYMENT]
+    if resource:
+        whole = resource.object()
+        for obj in deployments:
+            if seldon.of_revision(whole, [obj.object()]):
+                return obj, resource
+    return (deployments[0] if deployments else None), resource
+
+
+def seen(own: Sequence[LiveObject], prepared: Prepared | None = None) -> Seen:
+    """What there is of a predictor, of all its objects, as `observation.observe` takes it."""
+    deployment, resource = made_of(own)
+    return Seen(
+        deployment.object() if deployment and not deployment.deleting else None,
+        [obj.object() for obj in own if obj.kind == POD],
+        resource=resource.object() if resource and not resource.deleting else None,
+        services=[obj.object() for obj in own if obj.kind == SERVICE and not obj.deleting],
+        prepared=prepared,
+    )

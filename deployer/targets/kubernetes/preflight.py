@@ -1,0 +1,159 @@
+"""In: a cluster's settings. Out: what is missing there, each with the command that mends it.
+
+Nothing is changed: rights are asked of the API server, and addresses are asked whether they answer.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Final, NamedTuple
+
+import httpx
+
+from deployer.config.clusters import Cluster
+from deployer.targets.base import Finding
+from deployer.targets.kubernetes.client import kinds
+from deployer.targets.kubernetes.client.client import Client
+from deployer.targets.kubernetes.client.errors import ApiError, Forbidden, Missing
+from deployer.targets.kubernetes.client.kinds import Kind
+
+SECONDS: Final = 3.0
+_KEPT: Final = ("get", "list", "watch", "create", "patch")
+_OWN: Final = (*_KEPT, "delete")
+
+
+class Right(NamedTuple):
+    """What we have to be allowed: verbs, to all objects of a kind or to the one of this name."""
+
+    group: str
+    resource: str
+    verbs: tuple[str, ...]
+    name: str = ""
+
+
+_RIGHTS: Final = (
+    Right("schnitzel.dev", "modeldeployments", _KEPT),
+    Right("schnitzel.dev", "modeldeployments/status", ("patch",)),
+    Right("", "configmaps", _OWN),
+    Right("apps", "deployments", _OWN),
+    Right("", "services", _OWN),
+    Right("autoscaling", "horizontalpodautoscalers", _OWN),
+    Right("policy", "poddisruptionbudgets", _OWN),
+    Right("gateway.networking.k8s.io", "httproutes", _OWN),
+    Right("", "pods", ("list", "watch")),
+    Right("", "pods/log", ("get",)),
+    Right("", "events", ("list", "create")),
+)
+_SELDON_RIGHTS: Final = (Right("machinelearning.seldon.io", "seldondeployments", _OWN),)
+_BUILD_RIGHTS: Final = (
+    Right("batch", "jobs", ("get", "create", "delete")),
+    Right("", "configmaps", ("get", "list", "create", "update", "delete")),
+    Right("", "pods", ("list",)),
+    Right("", "pods/log", ("get",)),
+)
+
+
+def check(
+    client: Client, cluster: Cluster, namespaces: Sequence[str], lease: tuple[str, str]
+) -> list[Finding]:
+    """Look at everything that the Deployer needs of a cluster.
+
+    Args:
+        client: the cluster; not guarded by a Lease, since a review of rights is asked by a POST.
+        cluster: its settings.
+        namespaces: of its environments; "" for all.
+        lease: the Lease's namespace and name; we need no right to any other.
+    """
+    found: list[Finding] = []
+    for namespace in namespaces:
+        found += _kinds(client, namespace)
+        found.append(_rights(client, namespace, _RIGHTS))
+        if cluster.seldon:
+            mend = "install Seldon Core 1.17.1 (its Helm chart seldon-core-operator)"
+            found.append(_kind(client, kinds.SELDON_DEPLOYMENT, namespace, mend))
+            found.append(_rights(client, namespace, _SELDON_RIGHTS, "Seldon"))
+    namespace, name = lease
+    group = kinds.LEASE.api_version.partition("/")[0]
+    rights = [
+        Right(group, kinds.LEASE.plural, ("create",)),
+        Right(group, kinds.LEASE.plural, ("get", "update"), name),
+    ]
+    found.append(_rights(client, namespace, rights, "Lease"))
+    if cluster.registry:
+        found.append(_rights(client, cluster.build.namespace, _BUILD_RIGHTS))
+        scheme = "http" if cluster.registry.insecure else "https"
+        host = cluster.registry.push.partition("/")[0]
+        found.append(_answers("registry", f"{scheme}://{host}/v2/", "registry.push"))
+    gateway = cluster.gateway
+    found.append(_answers("gateway", str(gateway.probe_url or gateway.url), "gateway.url"))
+    if cluster.artifacts.tracking_uri:
+        url = f"{str(cluster.artifacts.tracking_uri).rstrip('/')}/health"
+        found.append(_answers("artifacts", url, "artifacts.tracking_uri"))
+    return found
+
+
+def _kinds(client: Client, namespace: str) -> Iterator[Finding]:
+    mends = {
+        kinds.MODEL_DEPLOYMENT: "kubectl apply --server-side -f helm/schnitzel/crd/",
+        kinds.HTTP_ROUTE: "install the CRDs of the Gateway API, and a gateway for them",
+    }
+    for kind, mend in mends.items():
+        yield _kind(client, kind, namespace, mend)
+
+
+def _kind(client: Client, kind: Kind, namespace: str, mend: str) -> Finding:
+    where = namespace or "every namespace"
+    name = f"{kind.plural} in {where}"
+    try:
+        next(client.pages(kind, namespace))
+    except Missing:
+        return Finding(name, "fail", f"The cluster does not know {kind.resource}.", mend)
+    except Forbidden:
+        return Finding(name, "ok", "known; the rights are told below")
+    except ApiError as error:
+        return Finding(name, "fail", error.message, error.hint)
+    return Finding(name, "ok", "known")
+
+
+def _rights(
+    client: Client, namespace: str, rights: Sequence[Right], what: str = "permissions"
+) -> Finding:
+    name = f"{what} in {namespace or 'every namespace'}"
+    lacking = []
+    try:
+        for right in rights:
+            lacking += [
+                f"{verb} {right.resource}"
+                for verb in right.verbs
+                if not _may(client, namespace, right, verb)
+            ]
+    except ApiError as error:
+        return Finding(name, "fail", error.message, error.hint)
+    if not lacking:
+        return Finding(name, "ok", "all that are needed")
+    mend = "helm upgrade --reuse-values RELEASE helm/schnitzel, with the namespace in `namespaces`"
+    return Finding(name, "fail", f"Our account may not {', '.join(lacking)}.", mend)
+
+
+def _may(client: Client, namespace: str, right: Right, verb: str) -> bool:
+    resource, _, part = right.resource.partition("/")
+    attributes = {"group": right.group, "resource": resource, "subresource": part, "verb": verb}
+    attributes |= {"name": right.name} if right.name else {}
+    review = {
+        "apiVersion": kinds.ACCESS_REVIEW.api_version,
+        "kind": kinds.ACCESS_REVIEW.name,
+        "metadata": {},
+        "spec": {"resourceAttributes": attributes | {"namespace": namespace}},
+    }
+    return bool(client.create(review).get("status", {}).get("allowed"))
+
+
+def _answers(name: str, url: str, setting: str) -> Finding:
+    try:
+        answer = httpx.get(url, timeout=SECONDS, trust_env=False)
+    except httpx.HTTPError as error:
+        message = f"{url} does not answer the Deployer ({type(error).__name__})."
+        return Finding(name, "fail", message, f"correct clusters.NAME.{setting} in platform.yaml")
+    if answer.status_code >= 500:
+        return Finding(name, "fail", f"{url} answers {answer.status_code}.", "look at its log")
+    return Finding(name, "ok", f"{url} answers")

@@ -1,0 +1,1 @@
+"""Records kept on the cluster, in ModelDeployments."""

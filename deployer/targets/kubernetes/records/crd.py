@@ -1,0 +1,221 @@
+"""In: a record and what is told of a deployment. Out: its ModelDeployment; and the way back.
+
+Pure. The object holds the record (`spec.record`), shows how it goes (`status`), and owns all that
+serves the model.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import replace
+from datetime import UTC, datetime
+from functools import lru_cache
+from typing import Any, Final
+
+import orjson
+
+from deployer.errors import FormatUnknown
+from deployer.state.deployment import Phase, Predictor, Record
+from deployer.status.verdict import State, Status
+from deployer.store import recordformat
+from deployer.store.recordformat import FORMAT
+from deployer.targets.kubernetes.cache.objects import DEPLOYMENT_ID, MANAGER, PLATFORM, LiveObject
+from deployer.targets.kubernetes.client.errors import ApiError
+from deployer.targets.kubernetes.client.kinds import EVENT, MODEL_DEPLOYMENT
+
+FORMAT_NOTE: Final = "schnitzel.dev/record-format"
+MAX_MESSAGE: Final = 1024
+"""Characters of an event's message (the API's limit)."""
+
+_TYPES: Final = ("Ready", "Progressing", "Degraded")
+
+Object = dict[str, Any]
+
+
+class RecordUnreadable(ApiError):  # noqa: N818 - named for the reason that people see
+    """A ModelDeployment's record was written by another version of Schnitzel, or by hand."""
+
+    reason = "RecordUnreadable"
+    passing = False
+
+
+def manifest(record: Record, platform: str, namespace: str) -> Object:
+    """The ModelDeployment of a record, without status."""
+    labels = {
+        "app.kubernetes.io/managed-by": MANAGER,
+        "app.kubernetes.io/part-of": record.id,
+        PLATFORM: platform,
+        DEPLOYMENT_ID: record.id,
+    }
+    return {
+        "apiVersion": MODEL_DEPLOYMENT.api_version,
+        "kind": MODEL_DEPLOYMENT.name,
+        "metadata": {
+            "name": record.id,
+            "namespace": namespace,
+            "labels": labels,
+            "annotations": {FORMAT_NOTE: str(FORMAT)},
+        },
+        "spec": {
+            "model": record.model,
+            "environment": record.environment,
+            "platform": platform,
+            "record": recordformat.body(record),
+        },
+    }
+
+
+def record_of(obj: Mapping[str, Any]) -> Record:
+    """The record that a ModelDeployment holds.
+
+    Raises:
+        RecordUnreadable: it is in another format, or does not hold together.
+    """
+    meta = obj["metadata"]
+    form = (meta.get("annotations") or {}).get(FORMAT_NOTE, "1")
+    where = f"{meta.get('namespace')}/{meta['name']}"
+    try:
+        return _slim(recordformat.record_of(obj["spec"]["record"], form, where))
+    except FormatUnknown as error:
+        raise RecordUnreadable(error.message, error.hint) from error
+    except (ValueError, KeyError, TypeError) as error:
+        raise RecordUnreadable(
+            f"The record of {where} cannot be read.",
+            f"Look at spec.record: kubectl get modeldeployment {meta['name']} -o yaml",
+        ) from error
+
+
+def status_of(
+    told: Status, generation: int, ready: str, before: Mapping[str, Any], now: float
+) -> Object | None:
+    """The `status` of a ModelDeployment; None if it says already what is to be said.
+
+    Args:
+        told: what is known of the deployment.
+        generation: of the spec that this tells of.
+        ready: ready replicas of what serves, of those asked for: "1/1".
+        before: the status as it is.
+        now: seconds since the epoch.
+    """
+    verdict, record, wanted = told.verdict, told.record, told.wanted
+    status: Object = {
+        "observedGeneration": generation,
+        "wanted": str(wanted.version.number) if wanted.version else "",
+        "serving": str(record.serving.version.number) if record.serving else "",
+        "ready": ready,
+        "state": verdict.state.value,
+        "reason": verdict.reason,
+        "message": verdict.message,
+        "nextStep": verdict.next_step,
+        "url": told.url,
+    }
+    past = {c["type"]: c for c in before.get("conditions") or ()}
+    status["conditions"] = [
+        _condition(kind, told, generation, past.get(kind), now) for kind in _TYPES
+    ]
+    if all(before.get(name) == value for name, value in status.items()):
+        return None
+    return status | {"updatedAt": timestamp(now)}
+
+
+def owner_reference(name: str, uid: str) -> Object:
+    """What an object carries to be deleted with the ModelDeployment of this name and uid."""
+    return {
+        "apiVersion": MODEL_DEPLOYMENT.api_version,
+        "kind": MODEL_DEPLOYMENT.name,
+        "name": name,
+        "uid": uid,
+        "controller": True,
+        "blockOwnerDeletion": False,
+    }
+
+
+def event(live: LiveObject, reason: str, message: str, now: float, *, warning: bool) -> Object:
+    """An Event on a ModelDeployment, to be created; `kubectl describe` shows it.
+
+    Its name is the same for the same words at the same second, so that a second try makes no
+    second one.
+    """
+    words = message[:MAX_MESSAGE]
+    text = f"{live.uid} {reason} {words} {int(now)}"
+    digest = hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:16]
+    return {
+        "apiVersion": EVENT.api_version,
+        "kind": EVENT.name,
+        "metadata": {"name": f"{live.key.name}.{digest}", "namespace": live.key.namespace},
+        "involvedObject": {
+            "apiVersion": MODEL_DEPLOYMENT.api_version,
+            "kind": MODEL_DEPLOYMENT.name,
+            "name": live.key.name,
+            "namespace": live.key.namespace,
+            "uid": live.uid,
+        },
+        "type": "Warning" if warning else "Normal",
+        "reason": reason,
+        "message": words,
+        "firstTimestamp": timestamp(now),
+        "lastTimestamp": timestamp(now),
+        "count": 1,
+        "source": {"component": MANAGER},
+        "reportingComponent": MANAGER,
+    }
+
+
+def timestamp(now: float) -> str:
+    """Seconds since the epoch as the API writes times: "2025-01-31T12:00:00Z"."""
+    return datetime.fromtimestamp(int(now), UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def _slim(record: Record) -> Record:
+    """The same record. Specs that are equal are one: they are most of ten thousand records."""
+    return replace(
+        record,
+        serving=record.serving and _slim_predictor(record.serving),
+        candidate=record.candidate
+        and replace(record.candidate, predictor=_slim_predictor(record.candidate.predictor)),
+        draining=tuple(replace(d, predictor=_slim_predictor(d.predictor)) for d in record.draining),
+    )
+
+
+def _slim_predictor(predictor: Predictor) -> Predictor:
+    return replace(
+        predictor,
+        spec=_shared(orjson.dumps(predictor.spec)),
+        origins=_shared(orjson.dumps(predictor.origins)),
+    )
+
+
+@lru_cache(maxsize=1024)
+def _shared(text: bytes) -> Mapping[str, Any]:
+    found = orjson.loads(text)
+    assert isinstance(found, dict)  # noqa: S101 - a mapping was written
+    return found
+
+
+def _condition(
+    kind: str, told: Status, generation: int, past: Mapping[str, Any] | None, now: float
+) -> Object:
+    holds = {
+        "Ready": _serves(told),
+        "Progressing": told.verdict.state is State.PROGRESSING,
+        "Degraded": told.verdict.state in (State.DEGRADED, State.FAILED),
+    }[kind]
+    value = "True" if holds else "False"
+    same = past is not None and past.get("status") == value
+    return {
+        "type": kind,
+        "status": value,
+        "reason": told.verdict.reason or told.verdict.state.value,
+        "message": told.verdict.message,
+        "lastTransitionTime": past["lastTransitionTime"] if past and same else timestamp(now),
+        "observedGeneration": generation,
+    }
+
+
+def _serves(told: Status) -> bool:
+    """Whether requests are answered, by whichever version."""
+    return any(
+        seen.phase is Phase.READY and seen.live_weight > 0
+        for seen in told.observed.predictors.values()
+    )

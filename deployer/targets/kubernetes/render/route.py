@@ -1,0 +1,175 @@
+"""In: a deployment's weights. Out: its HTTPRoute, and what an HTTPRoute and an answer say of them.
+
+One rule takes the deployment's prefix off the path and splits requests over the predictors'
+Services. The rule also sets a header on every answer, which names the weights that were in force
+for it: the gateway itself then says what it serves, one request is enough to know, and nothing
+about it has to be remembered.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from deployer import naming
+from deployer.state.deployment import Deployment
+
+HEADER = "x-schnitzel-route"
+PORT = 8080
+API_VERSION = "gateway.networking.k8s.io/v1"
+GROUP = "schnitzel.dev"
+
+
+@dataclass(frozen=True, slots=True)
+class Parent:
+    """The Gateway that routes are attached to; `section` is one of its listeners, "" for all."""
+
+    name: str
+    namespace: str
+    section: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Labels:
+    """What a route carries beside what follows from its deployment.
+
+    Attributes:
+        platform: The platform's id.
+        labels: More labels.
+        annotations: More annotations.
+    """
+
+    platform: str
+    labels: Mapping[str, str] = field(default_factory=dict)
+    annotations: Mapping[str, str] = field(default_factory=dict)
+
+
+def path(model: str, environment: str) -> str:
+    """The path under which a deployment answers, with no slash at its end."""
+    return f"/{environment}/{naming.url_segment(model)}"
+
+
+def manifest(
+    deployment: Deployment, namespace: str, parent: Parent, labels: Labels
+) -> dict[str, Any] | None:
+    """The HTTPRoute of a deployment; None if no predictor takes requests.
+
+    Every field that the API server would fill in with a default is written out, so that what is
+    read back differs from this only where somebody changed it.
+    """
+    weights = {slot.predictor.name: slot.weight for slot in deployment.slots if slot.weight}
+    if not weights:
+        return None
+    reference: dict[str, Any] = {
+        "group": "gateway.networking.k8s.io",
+        "kind": "Gateway",
+        "name": parent.name,
+        "namespace": parent.namespace,
+    }
+    if parent.section:
+        reference["sectionName"] = parent.section
+    return {
+        "apiVersion": API_VERSION,
+        "kind": "HTTPRoute",
+        "metadata": {
+            "name": deployment.id,
+            "namespace": namespace,
+            "labels": {
+                **labels.labels,
+                "app.kubernetes.io/name": "model-server",
+                "app.kubernetes.io/instance": deployment.id,
+                "app.kubernetes.io/component": "route",
+                "app.kubernetes.io/part-of": deployment.id,
+                "app.kubernetes.io/managed-by": "schnitzel",
+                f"{GROUP}/platform": labels.platform,
+                f"{GROUP}/deployment": deployment.id,
+            },
+            "annotations": {
+                **labels.annotations,
+                f"{GROUP}/model": deployment.model,
+                f"{GROUP}/environment": deployment.environment,
+            },
+        },
+        "spec": {
+            "parentRefs": [reference],
+            "rules": [_rule(path(deployment.model, deployment.environment), weights)],
+        },
+    }
+
+
+def weights(route: Mapping[str, Any]) -> dict[str, int]:
+    """The weight in percent of each Service in an HTTPRoute of ours, as far as it is above 0."""
+    found: dict[str, int] = {}
+    for rule in route.get("spec", {}).get("rules") or ():
+        for backend in rule.get("backendRefs") or ():
+            weight = int(backend.get("weight", 1))
+            if weight:
+                found[str(backend.get("name"))] = weight
+    return found
+
+
+def mark(route: Mapping[str, Any]) -> str:
+    """The header's value that an HTTPRoute sets on its answers; "" if it sets none."""
+    for rule in route.get("spec", {}).get("rules") or ():
+        for filter_ in rule.get("filters") or ():
+            for header in filter_.get("responseHeaderModifier", {}).get("set") or ():
+                if str(header.get("name")).lower() == HEADER:
+                    return str(header.get("value"))
+    return ""
+
+
+def prefix(route: Mapping[str, Any]) -> str:
+    """The path that an HTTPRoute of ours takes requests for; "" if it has none."""
+    for rule in route.get("spec", {}).get("rules") or ():
+        for match in rule.get("matches") or ():
+            return str(match.get("path", {}).get("value", ""))
+    return ""
+
+
+def written(weights: Mapping[str, int]) -> str:
+    """Weights as the header carries them: "angler-prod-v1-1a2b3c4d=90, angler-prod-v2-...=10"."""
+    return ", ".join(f"{name}={weight}" for name, weight in sorted(weights.items()))
+
+
+def read(header: str) -> dict[str, int] | None:
+    """The weights that a header names; None if it is not one of ours."""
+    found = {}
+    for part in header.split(","):
+        name, _, weight = part.strip().partition("=")
+        if not name or not weight.isdecimal():
+            return None
+        found[name] = int(weight)
+    return found
+
+
+def refusal(route: Mapping[str, Any]) -> str:
+    """What the gateway has against an HTTPRoute, as it says in the route's status; "" for nothing.
+
+    Conditions of an older generation of the route do not count.
+    """
+    generation = route.get("metadata", {}).get("generation")
+    said = []
+    for parent in route.get("status", {}).get("parents") or ():
+        for condition in parent.get("conditions") or ():
+            current = condition.get("observedGeneration") in (None, generation)
+            if condition.get("status") == "False" and current:
+                message = condition.get("message") or ""
+                said.append(f"{condition.get('reason')} {message}".strip())
+    return "; ".join(said)
+
+
+def _rule(prefix: str, weights: Mapping[str, int]) -> dict[str, Any]:
+    rewrite = {"path": {"type": "ReplacePrefixMatch", "replacePrefixMatch": "/"}}
+    header = {"set": [{"name": HEADER, "value": written(weights)}]}
+    return {
+        "matches": [{"path": {"type": "PathPrefix", "value": prefix}}],
+        "filters": [
+            {"type": "URLRewrite", "urlRewrite": rewrite},
+            {"type": "ResponseHeaderModifier", "responseHeaderModifier": header},
+        ],
+        "backendRefs": [
+            {"group": "", "kind": "Service", "name": name, "port": PORT, "weight": weight}
+            for name, weight in sorted(weights.items())
+        ],
+    }

@@ -1,0 +1,236 @@
+"""In: a predictor, its cluster, its image and its artifact; out: values of its runtime's chart.
+
+Pure. What the chart may decide for itself (probe periods, sizes of folders) is left to it, so that
+it is decided in one place.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+from deployer.config.clusters import Cluster, SeldonOperator
+from deployer.schema.units import format_cpu, format_quantity
+from deployer.spec.model import ServingSpec
+from deployer.spec.pods import DisruptionBudget, SecretKey, Toleration
+from deployer.state.deployment import Predictor
+
+Values = dict[str, Any]
+
+PYTHON: Final = "/opt/env/bin/python"
+"""The interpreter of the model's exact environment, in every image that a predictor runs."""
+
+STARTUP_SECONDS: Final = 300
+"""How long a model may load, at least. A rollout may have given up on it long before; a pod that a
+node's end moved must still come up."""
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Whose predictor it is.
+
+    Attributes:
+        deployment: The deployment's id.
+        model: The registered model's name.
+        environment: The environment's name.
+        platform: The platform's id.
+    """
+
+    deployment: str
+    model: str
+    environment: str
+    platform: str
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """Where pods fetch the artifact.
+
+    Attributes:
+        uri: "mlflow-artifacts:/..." or "s3://...".
+        tracking_uri: MLflow's address as the Deployer reaches it, used where the cluster has none
+            of its own.
+    """
+
+    uri: str
+    tracking_uri: str
+
+
+def values(
+    predictor: Predictor, place: Place, cluster: Cluster, image: str, source: Source
+) -> Values:
+    """Write the values for one predictor, JSON-ready.
+
+    Args:
+        predictor: Its spec may be from an earlier release: a field that it lacks has its default.
+        place: Whose it is.
+        cluster: Where it runs.
+        image: What its pods run, as `Preparation` says, by digest.
+        source: Where its artifact is; the digest is the predictor's.
+    """
+    spec = ServingSpec.model_validate(predictor.spec)
+    common = _common(spec, predictor, place, cluster, source)
+    return common | _OF[spec.runtime](spec, common, cluster, image)
+
+
+def _mlflow(spec: ServingSpec, common: Values, _: Cluster, image: str) -> Values:
+    """Of the chart model-server: `image` of the spec takes the place of the one that is built."""
+    server = common["server"] | {"python": PYTHON, "input": spec.input}
+    scaling = {"autoscaling": _autoscaling(spec)}
+    return {"image": spec.image or image, "server": server} | scaling
+
+
+def _seldon(spec: ServingSpec, common: Values, cluster: Cluster, image: str) -> Values:
+    """Of the chart seldon; its operator sets the number of replicas, so that nothing else may."""
+    operator = cluster.seldon or SeldonOperator()
+    found = {
+        "shape": spec.seldon.shape,
+        "image": image,
+        "named": {"server": operator.server},
+        "tensorflow": {"image": "", "savedModel": spec.tfserving.saved_model},
+        "microservice": {"image": operator.microservice_image or ""},
+        "server": common["server"] | {"python": PYTHON, "input": spec.input},
+    }
+    if spec.seldon.shape == "tensorflow":
+        found["tensorflow"]["image"] = spec.image or cluster.tfserving_image or ""
+    elif spec.image:
+        found["image"] = spec.image
+    return found
+
+
+def _tfserving(spec: ServingSpec, _: Values, cluster: Cluster, image: str) -> Values:
+    """Of the chart tfserving: the front needs no model's environment."""
+    told = spec.tfserving
+    return {
+        "image": image,
+        "autoscaling": _autoscaling(spec),
+        "tfserving": {
+            "image": spec.image or cluster.tfserving_image or "",
+            "savedModel": told.saved_model,
+            "labels": list(told.labels),
+            "batching": {
+                "timeoutMicros": told.batching.timeout_micros,
+                "maxRequestRows": told.batching.max_request_rows,
+                "maxEnqueuedBatches": told.batching.max_enqueued_batches,
+                "threads": told.batching.threads,
+                "allowedBatchSizes": list(told.batching.allowed_sizes),
+            },
+        },
+    }
+
+
+_OF: Final[Mapping[str, Callable[[ServingSpec, Values, Cluster, str], Values]]] = {
+    "mlflow": _mlflow,
+    "seldon": _seldon,
+    "tfserving": _tfserving,
+}
+
+
+def _common(
+    spec: ServingSpec, predictor: Predictor, place: Place, cluster: Cluster, source: Source
+) -> Values:
+    """What every chart is told, under the same names."""
+    pods = spec.kubernetes
+    startup = pods.probes.startup_seconds or max(spec.rollout.ready_timeout, STARTUP_SECONDS)
+    found = cluster.trust_bundle
+    return {
+        "deployment": place.deployment,
+        "predictor": predictor.name,
+        "model": place.model,
+        "modelVersion": str(predictor.version.number),
+        "environment": place.environment,
+        "platform": place.platform,
+        "digest": predictor.digest,
+        "imagePullSecrets": _pull_secrets(spec, cluster),
+        "artifact": _artifact(predictor, cluster, source),
+        "server": {
+            "maxBodyBytes": spec.max_body,
+            "timeoutSeconds": _plain(spec.timeout_seconds),
+            "drainSeconds": _plain(spec.rollout.drain),
+            "batching": {"enabled": spec.batching.enabled, "maxRows": spec.batching.max_rows},
+        },
+        "service": {"headless": cluster.gateway.headless},
+        "replicas": spec.replicas,
+        "resources": {
+            "cpu": None if spec.resources.cpu is None else format_cpu(spec.resources.cpu),
+            "memory": None
+            if spec.resources.memory is None
+            else format_quantity(spec.resources.memory),
+            "gpu": spec.resources.gpu,
+            "gpuResource": cluster.gpu_resource,
+        },
+        "nodeSelector": dict(pods.node_selector),
+        "tolerations": [_toleration(one) for one in pods.tolerations],
+        "spread": pods.spread,
+        "disruptionBudget": _budget(pods.disruption_budget),
+        "env": [_variable(name, value) for name, value in sorted(pods.env.items())],
+        "probes": {"startupSeconds": math.ceil(startup)},
+        "terminationGracePeriodSeconds": None if pods.grace is None else math.ceil(pods.grace),
+        "podAnnotations": dict(pods.annotations),
+        "serviceAccountName": pods.service_account or "",
+        "trustBundle": found and {"configMap": found.config_map, "key": found.key},
+    }
+
+
+def _pull_secrets(spec: ServingSpec, cluster: Cluster) -> list[str]:
+    """The registry's own, for the platform's images, and those that the spec names."""
+    ours = cluster.registry.pull_secret if cluster.registry else None
+    return list(dict.fromkeys([*([ours] if ours else []), *spec.kubernetes.pull_secrets]))
+
+
+def _artifact(predictor: Predictor, cluster: Cluster, source: Source) -> dict[str, str]:
+    """Fetched with the platform's own image always: no team's image sees the secret."""
+    on_mlflow = source.uri.startswith("mlflow-artifacts:")
+    tracking = cluster.artifacts.tracking_uri or source.tracking_uri
+    return {
+        "uri": source.uri,
+        "digest": predictor.artifact,
+        "trackingUri": tracking if on_mlflow else "",
+        "image": cluster.server_image,
+        "secretName": cluster.artifacts.secret or "",
+    }
+
+
+def _autoscaling(spec: ServingSpec) -> Mapping[str, int] | None:
+    scaling = spec.autoscaling
+    if scaling is None:
+        return None
+    return {
+        "minReplicas": scaling.min,
+        "maxReplicas": scaling.max,
+        "targetCPUUtilizationPercentage": scaling.cpu_percent,
+    }
+
+
+def _toleration(toleration: Toleration) -> dict[str, Any]:
+    """As a pod's spec has it, without what is empty, so that it is as the API server keeps it."""
+    seconds = toleration.seconds
+    written = {
+        "key": toleration.key,
+        "operator": toleration.operator,
+        "value": toleration.value,
+        "effect": toleration.effect,
+    }
+    kept: dict[str, Any] = {name: value for name, value in written.items() if value}
+    return kept if seconds is None else kept | {"tolerationSeconds": math.ceil(seconds)}
+
+
+def _budget(budget: DisruptionBudget | None) -> dict[str, int | str] | None:
+    if budget is None:
+        return None
+    if budget.min_available is not None:
+        return {"minAvailable": budget.min_available}
+    return {"maxUnavailable": budget.max_unavailable or 0}
+
+
+def _variable(name: str, value: str | SecretKey) -> dict[str, str]:
+    if isinstance(value, SecretKey):
+        return {"name": name, "secret": value.secret, "key": value.key}
+    return {"name": name, "value": value}
+
+
+def _plain(seconds: float) -> float:
+    """60.0 as 60: written the same by everybody."""
+    return int(seconds) if seconds == int(seconds) else seconds

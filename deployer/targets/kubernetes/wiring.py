@@ -1,0 +1,183 @@
+"""In: a cluster's settings. Out: its target, its records and its Lease, put together."""
+
+from __future__ import annotations
+
+import os
+import socket
+import threading
+import time
+import uuid
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from typing import Final
+
+from deployer.artifacts.cache import Artifacts
+from deployer.artifacts.metadata import SmallFiles
+from deployer.config.clusters import Cluster
+from deployer.config.settings import Settings
+from deployer.schema.units import format_cpu, format_quantity
+from deployer.targets.kubernetes.apply.unchanged import Steady
+from deployer.targets.kubernetes.cache.cache import KINDS, Cache
+from deployer.targets.kubernetes.cache.objects import LiveObject
+from deployer.targets.kubernetes.client.client import Client
+from deployer.targets.kubernetes.client.kinds import MODEL_DEPLOYMENT, SELDON_DEPLOYMENT
+from deployer.targets.kubernetes.client.pod_http import Doors
+from deployer.targets.kubernetes.client.session import ClusterAccess, Session
+from deployer.targets.kubernetes.images.builds import ImageBuilds
+from deployer.targets.kubernetes.images.inventory import ImageStore
+from deployer.targets.kubernetes.images.preparation import Preparation
+from deployer.targets.kubernetes.images.site import BuildPlace
+from deployer.targets.kubernetes.lease import Lease
+from deployer.targets.kubernetes.observe.gateway import Gateway
+from deployer.targets.kubernetes.preflight import check
+from deployer.targets.kubernetes.records.deletions import Memory, Roster
+from deployer.targets.kubernetes.records.records import ClusterRecords
+from deployer.targets.kubernetes.render.charts import Charts
+from deployer.targets.kubernetes.render.manifests import Manifests
+from deployer.targets.kubernetes.target import KubernetesTarget, Parts
+
+ENVIRONMENTS: Final = "environments"
+"""The repository of environment images, in the registry that platform.yaml names."""
+
+
+@dataclass(frozen=True, slots=True)
+class Assembled:
+    """What stands for one cluster."""
+
+    target: KubernetesTarget
+    records: ClusterRecords
+    cache: Cache
+    lease: Lease
+
+    def start(self, seconds: float, stop: threading.Event) -> bool:
+        """Begin to watch it; True once everything has been listed, False if not by then.
+
+        Args:
+            seconds: how long the listings are waited for.
+            stop: once it is set they are waited for no longer.
+        """
+        self.cache.start()
+        deadline = time.monotonic() + seconds
+        while not self.cache.wait(0.1):
+            if stop.is_set() or time.monotonic() > deadline:
+                return False
+        return True
+
+
+def assemble(
+    name: str,
+    settings: Settings,
+    artifacts: Artifacts,
+    tracking_url: str,
+    changed: Callable[[str], None],
+    clock: Callable[[], float],
+    memory: Memory,
+) -> Assembled:
+    """Put together what serves one cluster; nothing is asked of it yet.
+
+    Args:
+        name: the cluster's, in platform.yaml.
+        settings: all of them.
+        artifacts: reads versions' small files.
+        tracking_url: MLflow's address, for pods that are given no other.
+        changed: told a deployment's id whenever anything of it changed.
+        clock: seconds since the epoch.
+        memory: keeps, over a restart, who served there and what was found as wanted.
+    """
+    cluster = settings.clusters[name]
+    session = Session(ClusterAccess(cluster.kubeconfig, cluster.context, cluster.in_cluster))
+    reading = Client(session)
+    place_of_lease = (lease_namespace(name, settings), f"schnitzel-{settings.platform_id}")
+    lease = Lease(
+        reading,
+        *place_of_lease,
+        f"{socket.gethostname()}-{os.getpid()}-{uuid.uuid4().hex[:8]}",
+    )
+    client = reading.guarded(lease.guard)
+    places: list[ClusterRecords] = []
+
+    def deleted(live: LiveObject, by_us: bool) -> None:
+        for records in places:
+            records.note_deleted(live, by_us)
+        if live.kind == MODEL_DEPLOYMENT:
+            steady.forget(live.deployment)
+
+    cache = Cache(
+        client,
+        settings.platform_id,
+        namespaces(name, settings),
+        (*KINDS, SELDON_DEPLOYMENT) if cluster.seldon else KINDS,
+        changed=changed,
+        deleted=deleted,
+    )
+    steady = Steady(name, memory, cache.deployments)
+    records = ClusterRecords(client, cache, settings.namespace, Roster(name, memory))
+    places.append(records)
+    doors = Doors(client, direct=_direct(cluster))
+    place = _place(name, settings, tracking_url)
+    builds = ImageBuilds(client, place, settings.limits.parallel_builds, clock)
+    indexes = settings.limits.package_indexes
+    files = SmallFiles(artifacts, settings.cache / "small-files", indexes)
+    parts = Parts(
+        check=partial(check, reading, cluster, namespaces(name, settings), place_of_lease),
+        client=client,
+        cache=cache,
+        records=records,
+        preparation=Preparation(cluster, files, builds, clock, indexes),
+        manifests=Manifests(Charts(), cluster, settings.platform_id, tracking_url),
+        gateway=Gateway(
+            str(cluster.gateway.url), cluster.gateway.probe_url and str(cluster.gateway.probe_url)
+        ),
+        doors=doors,
+        images=ImageStore(client, cache, builds, place, files, namespaces(name, settings), clock),
+        steady=steady,
+    )
+    return Assembled(KubernetesTarget(name, parts, settings, clock), records, cache, lease)
+
+
+def namespaces(name: str, settings: Settings) -> list[str]:
+    """Where a cluster's deployments are; all of it where projects name their own."""
+    own = [e for e in settings.environments if settings.environments[e].cluster == name]
+    if any("{project}" in settings.environments[e].namespace for e in own):
+        return [""]
+    return sorted({settings.namespace(e, "") for e in own})
+
+
+def lease_namespace(name: str, settings: Settings) -> str:
+    """Where the Lease of a cluster is, the same for every Deployer of the platform."""
+    found = namespaces(name, settings)
+    return found[0] if found and found[0] else settings.clusters[name].build.namespace
+
+
+def _direct(cluster: Cluster) -> bool:
+    return cluster.reach == "direct" or (cluster.reach is None and cluster.in_cluster)
+
+
+def _place(name: str, settings: Settings, tracking_url: str) -> BuildPlace | None:
+    cluster = settings.clusters[name]
+    registry, build = cluster.registry, cluster.build
+    if registry is None or build.image is None:
+        return None
+    bundle = build.trust_bundle
+    return BuildPlace(
+        namespace=build.namespace,
+        platform_id=settings.platform_id,
+        cluster=name,
+        builder=build.image,
+        base=registry.as_pushed(cluster.server_image),
+        push=f"{registry.push}/{ENVIRONMENTS}",
+        pull=f"{registry.pull}/{ENVIRONMENTS}",
+        insecure=registry.insecure,
+        push_secret=registry.push_secret or "",
+        pull_secret=registry.pull_secret or "",
+        index_secret=build.index_secret or "",
+        server=cluster.server_image,
+        tracking_uri=str(cluster.artifacts.tracking_uri or tracking_url),
+        artifact_secret=build.artifact_secret or "",
+        trust_bundle=(bundle.config_map, bundle.key) if bundle else None,
+        wheels_only=build.wheels_only,
+        timeout=int(build.timeout),
+        cpu=format_cpu(build.cpu),
+        memory=format_quantity(build.memory),
+    )

@@ -1,0 +1,117 @@
+"""In: what deployments need. Out: this machine's environments, who uses each; unused ones gone."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Collection
+
+from deployer.artifacts.metadata import SmallFiles
+from deployer.background.jobs import Jobs
+from deployer.background.periodic import DAY, Noting
+from deployer.python_env.cache import Environments
+from deployer.python_env.retention import Built, Inventory, Need, Needs, Removed, attribute, choose
+from deployer.targets.local.files import PredictorFiles, replicas
+
+REMOVAL = "removal"
+
+
+class EnvironmentStore:
+    """The environments of this machine, which other platforms of it may share.
+
+    Args:
+        environments: keeps and builds them.
+        files: tells what a version asks of its environment.
+        predictors: the platform's own model servers.
+        clock: seconds since the epoch.
+    """
+
+    def __init__(
+        self,
+        environments: Environments,
+        files: SmallFiles,
+        predictors: PredictorFiles,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        self._environments, self._folders = environments, environments.folders
+        self._files, self._predictors, self._clock = files, predictors, clock
+        self._jobs: Jobs[Removed] = Jobs("environment-removal", 1)
+        self._noting = Noting(self.note_uses)
+
+    def inventory(self, needs: Needs) -> Inventory:
+        """Every environment, and who uses it."""
+        live = self._live()
+        for process, name in self._folders.processes().items():
+            if not any(name in names for names in live.values()):
+                live[process] = {name}
+        asking = [need for need in needs.needs if live.get(need.predictor) != set()]
+        users, unknown = attribute(asking, live, self._find)
+        built = tuple(
+            Built(
+                name=each.path.name,
+                image=str(each.path),
+                lock=each.path.name,
+                python=each.python,
+                size=each.size,
+                made_at=each.made_at,
+                used_at=each.used_at,
+                users=users.get(each.path.name, ()),
+            )
+            for each in self._folders.all()
+        )
+        where = str(self._environments.cache / "environments")
+        return Inventory(where, built, needs.unknown or unknown, self._jobs.seen(REMOVAL))
+
+    def collect(self, names: Collection[str], needs: Callable[[], Needs], grace: float) -> None:
+        """Begin to remove those of these that may go; `inventory` tells what came of it.
+
+        Args:
+            names: of environments, as `inventory` gives them.
+            needs: tells what is needed.
+            grace: seconds for which an unused one stays.
+        """
+        self._jobs.forget(REMOVAL)
+        self._jobs.ensure(REMOVAL, lambda: self._collect(names, needs, grace))
+
+    def note_uses(self) -> None:
+        """Write down, to the day, that what runs is in use."""
+        used = {name for names in self._live().values() for name in names}
+        for each in self._folders.all():
+            if each.path.name in used and self._clock() - each.used_at > DAY:
+                self._folders.use(each.path.name)
+
+    def close(self) -> None:
+        """End what is under way."""
+        self._noting.close()
+        self._jobs.close()
+        self._files.close()
+
+    def _collect(self, names: Collection[str], needs: Callable[[], Needs], grace: float) -> Removed:
+        now = self._clock()
+        chosen, kept = choose(self.inventory(needs()), names, now, grace)
+        gone = []
+        for each in chosen:
+            stopping = self._jobs.stopping.is_set
+            why = self._folders.remove(each.name, now - grace, stopping)
+            if why:
+                kept[each.name] = why
+            else:
+                gone.append(each.name)
+        return Removed(tuple(gone), kept)
+
+    def _live(self) -> dict[str, set[str]]:
+        """Our predictors that were started, and the environments that their servers run in."""
+        found = {}
+        for definition in self._predictors.all():
+            servers = [self._predictors.server(name) for name in replicas(definition.predictor)]
+            pythons = [str(server["python"]) for server in servers if server.get("python")]
+            if pythons:
+                names = {self._folders.holding(python) for python in pythons} - {""}
+                found[definition.predictor.name] = names
+        return found
+
+    def _find(self, need: Need) -> Collection[str] | None:
+        asked = self._files.request(need.version, need.source)
+        if asked.result is None:
+            return () if asked.error and not asked.error.passing else None
+        name = self._environments.find(asked.result)
+        return [name] if name else ()
