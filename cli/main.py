@@ -8,10 +8,10 @@ from typing import Annotated, Any, NoReturn
 import typer
 
 from cli import __version__, config
-from cli.coercion import lighten
 from cli.errors import FAILED, INTERRUPTED, CommandError, UsageError
-from cli.groups import LazyGroup
-from cli.output import report, write
+from cli.shell.coercion import lighten
+from cli.shell.groups import LazyGroup
+from cli.views.output import report, write
 
 _app = typer.Typer(
     cls=LazyGroup, rich_markup_mode=None, pretty_exceptions_enable=False, no_args_is_help=False
@@ -78,7 +78,7 @@ def run(arguments: Sequence[str]) -> int:
 def main() -> NoReturn:
     """Run the command line of this process and exit."""
     if os.environ.get("_SCHNITZEL_COMPLETE") == "complete_bash":
-        from cli.bashwords import complete
+        from cli.shell.bash_words import complete
 
         complete(os.environ, lambda: run(sys.argv[1:]))
         sys.exit(0)

@@ -9,7 +9,7 @@ from airflow.sdk import BaseOperator  # noqa: TID253 - an operator is a class of
 from airflow.sdk.exceptions import AirflowSkipException  # noqa: TID253 - how a task says "skipped"
 
 from dags import places, runs
-from dags.clusters import CLUSTERS
+from dags.clusters.known import CLUSTERS
 from dags.errors import StepFailed, TrackingFailed
 from dags.process import Process
 from dags.project import Project, Step

@@ -17,14 +17,14 @@ from typing import Literal
 
 from stack import paths, ports
 from stack import settings as settings_of
-from stack.components import base_environment
+from stack.components.components import base_environment
+from stack.components.health import LISTENERS
+from stack.components.status import platform_supervisor, status
+from stack.components.traefik import binary
 from stack.errors import SettingsError, StackError
-from stack.health import LISTENERS
-from stack.listening import stranger
 from stack.paths import Layout
 from stack.settings import CODE, Settings
-from stack.status import platform_supervisor, status
-from stack.traefik import binary
+from stack.supervision.listening import stranger
 
 Level = Literal["ok", "warn", "fail"]
 GIGABYTE = 10**9

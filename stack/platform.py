@@ -7,17 +7,18 @@ from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 
-from stack import components as parts
-from stack import credentials, health, paths, ports
+from stack import credentials, paths, ports
 from stack import settings as settings_of
-from stack.components import Component
+from stack.components import components as parts
+from stack.components import health
+from stack.components.components import Component
+from stack.components.status import Status, forget, platform_supervisor, remember, status
 from stack.errors import StackError
-from stack.listening import stranger
 from stack.paths import Layout
 from stack.settings import Settings
 from stack.starting import Progress, start
-from stack.status import Status, forget, platform_supervisor, remember, status
-from stack.supervisor import SERVING, Supervisor
+from stack.supervision.listening import stranger
+from stack.supervision.supervisor import SERVING, Supervisor
 
 __all__ = ["Login", "Progress", "Status", "Up", "down", "platform_supervisor", "status", "up"]
 

@@ -7,10 +7,10 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Literal
 
-from stack.components import Component
+from stack.components.components import Component
+from stack.components.health import look
 from stack.errors import ComponentError, StackError
-from stack.health import look
-from stack.supervisor import Supervisor
+from stack.supervision.supervisor import Supervisor
 
 POLL_SECONDS = 0.1
 LOG_LINES = 12

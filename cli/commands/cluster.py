@@ -2,12 +2,12 @@
 
 import typer
 
-from cli.client import Clients
+from cli.clients.all import Clients
 from cli.config import current
 from cli.errors import FAILED
-from cli.groups import Command, group
-from cli.options import Output, chosen
-from cli.output import emit, say, table, toned
+from cli.shell.groups import Command, group
+from cli.shell.options import Output, chosen
+from cli.views.output import emit, say, table, toned
 
 SECONDS = 60.0
 

@@ -2,10 +2,10 @@
 
 from cli.config import KEYS, current
 from cli.errors import CommandError
-from cli.groups import Command, group
-from cli.options import Output, chosen
-from cli.output import emit, say, table
 from cli.settings import platform_settings
+from cli.shell.groups import Command, group
+from cli.shell.options import Output, chosen
+from cli.views.output import emit, say, table
 
 app = group()
 

@@ -4,13 +4,12 @@ from typing import Annotated
 
 import typer
 
-from cli import applying, choice, objects, views
-from cli.client import Clients
+from cli.clients.all import Clients
+from cli.clients.deployments import Deployment, label, typed
 from cli.config import current
-from cli.deployments import Deployment, label, typed
 from cli.errors import PENDING
-from cli.groups import Command, group
-from cli.options import (
+from cli.shell.groups import Command, group
+from cli.shell.options import (
     Environment,
     ExitCode,
     Model,
@@ -20,20 +19,24 @@ from cli.options import (
     Yes,
     chosen,
 )
-from cli.output import Format, emit, say, write
-from cli.waiting import wait_for
+from cli.tasks import apply as applying
+from cli.tasks import select
+from cli.tasks.wait import wait_for
+from cli.views import deployments as views
+from cli.views import objects
+from cli.views.output import Format, emit, say, write
 
 app = group()
 
 
 def _one(model: str, environment: str | None) -> tuple[Clients, Deployment]:
     clients = Clients(current())
-    return clients, choice.one(clients, model, environment)
+    return clients, select.one(clients, model, environment)
 
 
 def _several(model: str | None, environment: str | None) -> tuple[Clients, list[Deployment]]:
     clients = Clients(current())
-    return clients, choice.several(clients, model, environment)
+    return clients, select.several(clients, model, environment)
 
 
 @app.callback()
@@ -253,7 +256,7 @@ def logs(
     """
     clients, found = _one(model, environment)
     if follow:
-        from cli.following import follow as tail
+        from cli.tasks.follow import follow as tail
 
         tail(lambda: clients.deployments.logs(found["id"], lines, predictor))
     text = clients.deployments.logs(found["id"], lines, predictor).text

@@ -6,9 +6,9 @@ import typer
 
 from cli.config import current
 from cli.errors import FAILED
-from cli.groups import command
-from cli.options import Output, chosen
-from cli.output import emit, say, table, toned
+from cli.shell.groups import command
+from cli.shell.options import Output, chosen
+from cli.views.output import emit, say, table, toned
 
 
 def doctor(output: Output = None) -> None:

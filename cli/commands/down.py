@@ -5,9 +5,9 @@ from typing import Annotated
 import typer
 
 from cli.config import current
-from cli.groups import command
-from cli.options import Output, Yes, chosen
-from cli.output import confirm, emit, say
+from cli.shell.groups import command
+from cli.shell.options import Output, Yes, chosen
+from cli.views.output import confirm, emit, say
 
 
 def down(

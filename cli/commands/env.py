@@ -2,12 +2,12 @@
 
 from typing import Any
 
-from cli.client import Clients
+from cli.clients.all import Clients
 from cli.config import current
-from cli.environments import Environment, environments
-from cli.groups import Command, group
-from cli.options import Output, chosen
-from cli.output import emit, table
+from cli.shell.groups import Command, group
+from cli.shell.options import Output, chosen
+from cli.tasks.environments import Environment, environments
+from cli.views.output import emit, table
 
 app = group()
 

@@ -5,9 +5,9 @@ from typing import Annotated
 import typer
 
 from cli.errors import MEANINGS, unknown
-from cli.groups import command, load
-from cli.output import bold, table, write
-from cli.table import ENTRIES
+from cli.shell.groups import command, load
+from cli.shell.table import ENTRIES
+from cli.views.output import bold, table, write
 
 TOPICS = ("exit-codes", "environment")
 

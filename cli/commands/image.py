@@ -2,13 +2,13 @@
 
 import typer
 
-from cli import images
-from cli.client import Clients
+from cli.clients.all import Clients
 from cli.config import current
 from cli.errors import FAILED
-from cli.groups import Command, group
-from cli.options import DryRun, Output, Timeout, Yes, chosen
-from cli.output import confirm, emit, say
+from cli.shell.groups import Command, group
+from cli.shell.options import DryRun, Output, Timeout, Yes, chosen
+from cli.tasks import images
+from cli.views.output import confirm, emit, say
 
 SECONDS = 60.0
 

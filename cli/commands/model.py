@@ -6,17 +6,18 @@ from typing import Annotated, Any
 
 import typer
 
-from cli import completion, views
-from cli.client import Clients
+from cli.clients.all import Clients
+from cli.clients.mlflow import Version
 from cli.config import current
-from cli.environments import environment as find_environment
 from cli.errors import UsageError
-from cli.groups import Command, group
-from cli.options import DryRun, Output, Timeout, Yes, chosen
-from cli.output import bold, confirm, emit, fields, say, table
-from cli.promoted import await_serving, resulting_plan
-from cli.promotion import carry_out, prepare
-from cli.registry import Version
+from cli.shell import completion
+from cli.shell.groups import Command, group
+from cli.shell.options import DryRun, Output, Timeout, Yes, chosen
+from cli.tasks.environments import environment as find_environment
+from cli.tasks.promote import carry_out, prepare
+from cli.tasks.resulting import await_serving, resulting_plan
+from cli.views import deployments
+from cli.views.output import bold, confirm, emit, fields, say, table
 
 app = group()
 
@@ -189,7 +190,7 @@ def promote(
         say(f"promoted {name} version {promotion.version} to {environment['name']}")
         plan = resulting_plan(clients, promotion, waits=wait)
         data = {"promotion": promotion.data(), "plan": plan}
-        emit(data, form, lambda: views.plan(plan) if plan else "")
+        emit(data, form, lambda: deployments.plan(plan) if plan else "")
     if wait:
         await_serving(clients, promotion, timeout)
 
@@ -214,7 +215,7 @@ def _plain(version: Version) -> dict[str, Any]:
         "aliases": version["aliases"],
         "status": version.get("status", "READY"),
         "created": created,
-        "age": views.duration(max(0.0, time.time() - created)),
+        "age": deployments.duration(max(0.0, time.time() - created)),
         "run_id": version.get("run_id") or None,
         "source": version.get("source"),
         "tags": {tag["key"]: tag["value"] for tag in version.get("tags", [])},

@@ -5,13 +5,14 @@ from typing import Annotated
 
 import typer
 
-from cli import choice, completion
-from cli.client import Clients
+from cli.clients.all import Clients
 from cli.config import current
 from cli.errors import CommandError, unknown
-from cli.groups import command
-from cli.options import Environment
-from cli.output import say, write
+from cli.shell import completion
+from cli.shell.groups import command
+from cli.shell.options import Environment
+from cli.tasks import select
+from cli.views.output import say, write
 
 PAGES = {"overview": "deployer", "mlflow": "mlflow", "airflow": "airflow"}
 
@@ -62,7 +63,7 @@ def _url(clients: Clients, target: str, environment: str | None) -> str:
     except CommandError as error:
         raise unknown("page", target, known, error.hint) from error
     if any(target in (each["model"], each["id"]) or "@" in target for each in everything):
-        return str(choice.one(clients, target, environment)["url"])
+        return str(select.one(clients, target, environment)["url"])
     names = [*known, *(each["model"] for each in everything)]
     raise unknown("page or model", target, names, f"there is: {', '.join(names)}")
 

@@ -4,14 +4,14 @@ from typing import Annotated
 
 import typer
 
-from cli.client import Clients
+from cli.clients.all import Clients
 from cli.config import current
 from cli.errors import UsageError
-from cli.groups import Command, group
-from cli.options import Output, Timeout, chosen
-from cli.output import emit, say
-from cli.upgrade import shown
-from cli.upgrade import wait as wait_for
+from cli.shell.groups import Command, group
+from cli.shell.options import Output, Timeout, chosen
+from cli.tasks.upgrade import shown
+from cli.tasks.upgrade import wait as wait_for
+from cli.views.output import emit, say
 
 app = group()
 

@@ -7,15 +7,15 @@ from typing import Annotated, Any
 
 import typer
 
-from cli import choice
-from cli.client import Clients
+from cli.clients.all import Clients
+from cli.clients.deployments import Deployment, label, typed, version_of
+from cli.clients.http import Reply, Service
 from cli.config import current
-from cli.deployments import Deployment, label, typed, version_of
 from cli.errors import CommandError, UsageError
-from cli.groups import command
-from cli.http import Reply, Service
-from cli.options import Environment, Model, Output, chosen
-from cli.output import Format, emit, say
+from cli.shell.groups import command
+from cli.shell.options import Environment, Model, Output, chosen
+from cli.tasks import select
+from cli.views.output import Format, emit, say
 
 VERSION_HEADER = "x-schnitzel-model-version"
 JSON, CSV = "application/json", "text/csv"
@@ -55,7 +55,7 @@ def predict(
     config = current()
     clients = Clients(config)
     question = None if file is None else _question(file)
-    deployment = choice.one(clients, model, environment)
+    deployment = select.one(clients, model, environment)
     serving = version_of(deployment["serving"])
     if serving is None:
         raise CommandError(f"{label(deployment)} serves nothing: {deployment['message']}",

@@ -6,14 +6,14 @@ from typing import Annotated
 
 import typer
 
-from cli import completion
 from cli.config import current
 from cli.errors import CommandError
-from cli.groups import Command, group
-from cli.options import Output, Yes, chosen
-from cli.output import confirm, emit, fields, say, table
-from cli.projects import check as check_folder
-from cli.projects import project, projects, register, unregister
+from cli.shell import completion
+from cli.shell.groups import Command, group
+from cli.shell.options import Output, Yes, chosen
+from cli.tasks.projects import check as check_folder
+from cli.tasks.projects import project, projects, register, unregister
+from cli.views.output import confirm, emit, fields, say, table
 
 app = group()
 

@@ -1,11 +1,11 @@
 """Nothing in; what the Deployer knows of MLflow's registry out, and a person's word to it."""
 
-from cli.client import Clients
+from cli.clients.all import Clients
 from cli.config import current
-from cli.groups import Command, group
-from cli.options import Output, Yes, chosen
-from cli.output import confirm, emit, fields, say
-from cli.views import duration
+from cli.shell.groups import Command, group
+from cli.shell.options import Output, Yes, chosen
+from cli.views.deployments import duration
+from cli.views.output import confirm, emit, fields, say
 
 app = group()
 

@@ -5,16 +5,17 @@ from typing import Annotated, Any
 
 import typer
 
-from cli import completion, views
-from cli.client import Clients
+from cli.clients.airflow import Pipelines, Run
+from cli.clients.all import Clients
+from cli.clients.http import Refused
 from cli.config import current
 from cli.errors import UsageError, unknown
-from cli.groups import Command, group
-from cli.http import Refused
-from cli.options import Output, chosen
-from cli.output import bold, emit, fields, say, table, write
-from cli.pipelines import Pipelines, Run
-from cli.training import outcome_or_none, outcome_text, own, steps_table
+from cli.shell import completion
+from cli.shell.groups import Command, group
+from cli.shell.options import Output, chosen
+from cli.tasks.train import outcome_or_none, outcome_text, own, steps_table
+from cli.views import deployments
+from cli.views.output import bold, emit, fields, say, table, write
 
 app = group()
 
@@ -71,8 +72,8 @@ def list_(
                     (
                         f"{each['project']}/{each['run']}",
                         each["state"],
-                        f"{views.age(each['started'])} ago" if each["started"] else "",
-                        views.duration(each["seconds"]) if each["seconds"] else "",
+                        f"{deployments.age(each['started'])} ago" if each["started"] else "",
+                        deployments.duration(each["seconds"]) if each["seconds"] else "",
                     )
                     for each in found
                 ],

@@ -4,16 +4,16 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict
 from typing import Any
 
-from cli import views
-from cli.client import Clients
-from cli.components import components_table
+from cli.clients.all import Clients
 from cli.config import current
 from cli.errors import CommandError
-from cli.groups import command
-from cli.nextstep import next_step
-from cli.options import Output, chosen
-from cli.output import bold, emit, toned
-from cli.projects import projects
+from cli.shell.groups import command
+from cli.shell.options import Output, chosen
+from cli.tasks.projects import projects
+from cli.views import deployments as views
+from cli.views.components import components_table
+from cli.views.next_step import next_step
+from cli.views.output import bold, emit, toned
 
 
 def status(output: Output = None) -> None:
@@ -26,7 +26,9 @@ def status(output: Output = None) -> None:
     config = current()
     with ThreadPoolExecutor(max_workers=1) as pool:
         overview = pool.submit(_overview, Clients(config))
-        from stack.status import status as look  # its import takes longer than the answer
+        from stack.components.status import (
+            status as look,  # its import takes longer than the answer
+        )
 
         urls = {name: config[f"{name}.url"] for name in ("deployer", "mlflow", "airflow")}
         seen = look(elsewhere={name: url.rstrip("/") for name, url in urls.items() if url})

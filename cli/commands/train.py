@@ -7,17 +7,17 @@ from typing import Annotated
 
 import typer
 
-from cli import completion
-from cli.client import Clients
+from cli.clients.airflow import parameters
+from cli.clients.all import Clients
+from cli.clients.retry import patiently
 from cli.config import current
-from cli.groups import command
-from cli.options import Output, Timeout, chosen
-from cli.output import emit, say
-from cli.patience import patiently
-from cli.pipelines import parameters
-from cli.projects import check
-from cli.projects import project as find_project
-from cli.training import await_pipeline, follow, outcome_or_none, outcome_text
+from cli.shell import completion
+from cli.shell.groups import command
+from cli.shell.options import Output, Timeout, chosen
+from cli.tasks.projects import check
+from cli.tasks.projects import project as find_project
+from cli.tasks.train import await_pipeline, follow, outcome_or_none, outcome_text
+from cli.views.output import emit, say
 
 READ_SECONDS = 120.0  # Airflow looks for new files twice a minute by default
 

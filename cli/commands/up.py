@@ -4,15 +4,15 @@ import threading
 from dataclasses import asdict
 from typing import TYPE_CHECKING
 
-from cli.components import components_table
 from cli.config import current
-from cli.groups import command
-from cli.live import Board
-from cli.nextstep import after_up
-from cli.options import Output, chosen
-from cli.output import emit, say, toned
-from cli.projects import projects
-from cli.views import duration
+from cli.shell.groups import command
+from cli.shell.options import Output, chosen
+from cli.tasks.projects import projects
+from cli.views.components import components_table
+from cli.views.deployments import duration
+from cli.views.live import Board
+from cli.views.next_step import after_up
+from cli.views.output import emit, say, toned
 
 if TYPE_CHECKING:
     from stack.starting import Progress

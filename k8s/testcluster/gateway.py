@@ -4,7 +4,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from stack.traefik import IDLE_BACKEND_SECONDS, binary
+from stack.components.traefik import IDLE_BACKEND_SECONDS, binary
 from testcluster import builds
 from testcluster.facts import GATEWAY
 from testcluster.kubectl import apply, kubectl

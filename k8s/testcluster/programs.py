@@ -21,7 +21,7 @@ from urllib.error import URLError
 from urllib.request import urlopen
 
 from stack.files import write_private
-from stack.processes import boot_id, entry
+from stack.supervision.processes import boot_id, entry
 from testcluster import cgroups
 from testcluster.console import say
 from testcluster.errors import ClusterError

@@ -13,7 +13,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from stack.files import keep
-from stack.processes import boot_id
+from stack.supervision.processes import boot_id
 from testcluster import cgroups
 from testcluster.console import say
 from testcluster.errors import ClusterError

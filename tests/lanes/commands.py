@@ -19,7 +19,7 @@ from support import ROOT
 from lanes import nightly, preparing, results, running, sweeping
 from lanes.lane import LANES, NIGHTLY, SAMPLE, SETS, Lane, chosen
 from lanes.results import Row, minutes
-from stack.processes import end_all
+from stack.supervision.processes import end_all
 
 FOLDER = ROOT / ".tests"
 """Where logs and records of the last run are."""

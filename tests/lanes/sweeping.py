@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 
-from stack.processes import Entry, marked, table
+from stack.supervision.processes import Entry, marked, table
 
 MARK = "LANES_RUN"
 """In the environment of all that tests start: "<pid of the run of lanes>:".

@@ -24,7 +24,7 @@ from threading import Thread
 from stack import credentials
 from stack.files import write_private
 from stack.paths import Layout
-from stack.processes import MARKER
+from stack.supervision.processes import MARKER
 
 INDEX, MLFLOW, WEBHOOKS = "IndexPassword", "MlflowPassword", "WebhookEncryptionKey"
 FERNET, JWT, API = "AirflowFernetKey", "AirflowJwtSecret", "AirflowApiSecret"

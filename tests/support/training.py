@@ -10,7 +10,7 @@ from graphlib import TopologicalSorter
 from pathlib import Path
 
 from dags import runs
-from dags.clusters import CLUSTERS
+from dags.clusters.known import CLUSTERS
 from dags.process import run
 from dags.project import load
 from dags.tracking import Tracking

@@ -8,7 +8,7 @@ from typing import Any
 from deployer.state.deployment import ExampleAnswer, ObservedPredictor, Phase, Predictor
 from deployer.state.reasons import Reason
 from deployer.targets.local.preparation import Prepared
-from stack.supervisor import Process
+from stack.supervision.supervisor import Process
 
 _SERVER_PHASES = {
     "starting": Phase.STARTING,

@@ -33,7 +33,7 @@ from deployer.targets.local.gateway import LOOPBACK, Gateway
 from deployer.targets.local.observe import complete, observe_server, together
 from deployer.targets.local.preparation import Preparation
 from stack.errors import StackError
-from stack.supervisor import SERVING, Process, Program, Supervisor
+from stack.supervision.supervisor import SERVING, Process, Program, Supervisor
 
 PASSED_ON = ("PATH", "HOME", "LANG", "LC_ALL", "TZ", "TMPDIR", "SSL_CERT_FILE", "SSL_CERT_DIR")
 

@@ -16,8 +16,8 @@ from support.platform.home import QUICK, PlatformHome
 from contract.places.base import POLICY, RECORD, REGISTRY, Place, Thing
 from deployer.store.records import Records
 from deployer.store.sqlite import Database
-from stack.processes import entry
-from stack.supervisor import SERVING, Supervisor, SupervisorUnavailable
+from stack.supervision.processes import entry
+from stack.supervision.supervisor import SERVING, Supervisor, SupervisorUnavailable
 
 
 class Home(PlatformHome):
@@ -34,7 +34,7 @@ class LocalPlace(Place):
 
     turns: ClassVar = {
         "remembering": "Records.save",
-        "starting": "stack.supervisor.write_private",
+        "starting": "stack.supervision.supervisor.write_private",
         "routing": "deployer.targets.local.gateway.write_atomically",
         "removing": "Supervisor.remove",
     }

@@ -10,10 +10,11 @@ import pytest
 from support.run.ports import free_port
 from support.run.wait import wait_for
 
-from stack import health, platform
+from stack import platform
+from stack.components import health
 from stack.paths import Layout
-from stack.processes import table, with_descendants
 from stack.settings import Service, Settings
+from stack.supervision.processes import table, with_descendants
 
 pytestmark = pytest.mark.timeout(1200)
 PARTS = ("mlflow", "airflow", "gateway")

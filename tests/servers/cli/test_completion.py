@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from cli import completion
+from cli.shell import completion
 
 ROOT = Path(__file__).parents[3]
 HEAVY = ("mlflow", "airflow", "kubernetes", "rich", "httpx", "pydantic")

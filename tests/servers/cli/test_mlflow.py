@@ -194,8 +194,8 @@ def test_a_version_without_an_example_says_so(schnitzel, mlflow, deployer, deplo
 
 
 def test_the_run_of_a_pipeline_run_is_found_by_its_tag(mlflow_url: str) -> None:
-    from cli.http import Service
-    from cli.registry import Registry
+    from cli.clients.http import Service
+    from cli.clients.mlflow import Registry
 
     registry = Registry(Service("MLflow", mlflow_url))
     run = registry.trained_by("angler", "manual__2")

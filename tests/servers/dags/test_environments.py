@@ -3,7 +3,7 @@ import subprocess
 
 import pytest
 
-from dags import environments
+from dags import python_env
 from dags.errors import ProjectEnvironmentFailed
 
 
@@ -21,7 +21,7 @@ def log():
 def test_a_project_gets_an_interpreter_of_its_own_outside_its_folder(make_project, home, log):
     folder = make_project()
     before = sorted(folder.iterdir())
-    environment = environments.ensure(folder, log.append)
+    environment = python_env.ensure(folder, log.append)
     asked = "import sys; print(sys.prefix)"
     python = environment / "bin" / "python"
     answer = subprocess.run([python, "-c", asked], capture_output=True, text=True, check=True)
@@ -33,40 +33,40 @@ def test_a_project_gets_an_interpreter_of_its_own_outside_its_folder(make_projec
 
 def test_the_second_time_nothing_is_done(make_project, log, monkeypatch):
     folder = make_project()
-    first = environments.ensure(folder, log.append)
+    first = python_env.ensure(folder, log.append)
     log.clear()
 
     def never(*_):
         pytest.fail("uv was started for an environment that is complete")
 
-    monkeypatch.setattr(environments, "_uv", never)
-    assert environments.ensure(folder, log.append) == first
+    monkeypatch.setattr(python_env, "_uv", never)
+    assert python_env.ensure(folder, log.append) == first
     assert log == []
 
 
 def test_projects_with_the_same_pins_share_and_others_do_not(make_project, log):
     first, same = (make_project(name=name) for name in ("first", "same"))
-    assert environments.ensure(first, log.append) == environments.ensure(same, log.append)
+    assert python_env.ensure(first, log.append) == python_env.ensure(same, log.append)
     (same / "pyproject.toml").write_text('[project]\nname = "x"\nrequires-python = ">=3.11"\n')
-    assert environments.ensure(first, log.append) != environments.ensure(same, log.append)
+    assert python_env.ensure(first, log.append) != python_env.ensure(same, log.append)
 
 
 def test_an_environment_whose_building_was_cut_short_is_built_again(make_project, log):
     folder = make_project()
-    environment = environments.ensure(folder, log.append)
+    environment = python_env.ensure(folder, log.append)
     (environment / ".complete").unlink()
     (environment / "bin" / "python").unlink()
-    environments.ensure(folder, log.append)
+    python_env.ensure(folder, log.append)
     assert os.access(environment / "bin" / "python", os.X_OK)
 
 
 def test_a_project_without_pins_gets_them_resolved_once_and_stays_clean(make_project, log):
     folder = make_project()
     (folder / "requirements.txt").unlink()
-    first = environments.ensure(folder, log.append)
+    first = python_env.ensure(folder, log.append)
     assert any("resolving" in line for line in log)
     log.clear()
-    assert environments.ensure(folder, log.append) == first
+    assert python_env.ensure(folder, log.append) == first
     assert log == []
     assert sorted(path.name for path in folder.iterdir()) == ["project.yaml", "pyproject.toml"]
 
@@ -76,16 +76,16 @@ def test_a_requirement_that_cannot_be_had_is_named(make_project, log):
         requirements__txt=f"no-such-package-of-ours==1.0 --hash=sha256:{'0' * 64}\n"
     )
     with pytest.raises(ProjectEnvironmentFailed, match="no-such-package-of-ours") as caught:
-        environments.ensure(folder, log.append)
+        python_env.ensure(folder, log.append)
     assert "pyproject.toml" in caught.value.hint
 
 
 def test_a_pin_without_a_hash_is_refused(make_project, log):
     folder = make_project(requirements__txt="six==1.17.0\n")
     with pytest.raises(ProjectEnvironmentFailed, match="hash"):
-        environments.ensure(folder, log.append)
+        python_env.ensure(folder, log.append)
 
 
 def test_a_folder_without_pyproject_says_what_is_needed(tmp_path, log):
     with pytest.raises(ProjectEnvironmentFailed, match=r"pyproject\.toml"):
-        environments.ensure(tmp_path, log.append)
+        python_env.ensure(tmp_path, log.append)

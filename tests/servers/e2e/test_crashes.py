@@ -19,7 +19,7 @@ from support.run.process import lives
 from support.run.wait import wait_for
 
 from stack.platform import Layout, platform_supervisor
-from stack.processes import entry
+from stack.supervision.processes import entry
 
 pytestmark = pytest.mark.timeout(1800)
 

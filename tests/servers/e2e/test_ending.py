@@ -14,7 +14,7 @@ from support.run.wait import wait_for
 from support.systems.mlflow import MlflowServer
 
 from stack.platform import Layout, platform_supervisor
-from stack.processes import entry, table, with_descendants
+from stack.supervision.processes import entry, table, with_descendants
 
 pytestmark = pytest.mark.timeout(1800)
 

@@ -12,8 +12,8 @@ import yaml
 from support.models import log_models
 from support.run.wait import wait_for
 
-from stack.daemon import Daemon
-from stack.supervisor import SERVING
+from stack.supervision.daemon import Daemon
+from stack.supervision.supervisor import SERVING
 
 PROGRAM = """[program:theirs]
 command = {python} -S -c "import time; time.sleep(3600)"

@@ -10,7 +10,7 @@ from lanes import sweeping
 from support.run.process import lives
 from support.run.wait import wait_for
 
-from stack.processes import end_all
+from stack.supervision.processes import end_all
 
 STUBBORN = (
     "import signal, time; signal.signal(15, signal.SIG_IGN); print(flush=True); time.sleep(600)"

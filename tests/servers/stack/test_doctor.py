@@ -5,10 +5,10 @@ import pytest
 from support.run.ports import free_port
 
 from stack import doctor as doctors
+from stack.components.health import Address
+from stack.components.status import remember
 from stack.doctor import Check, doctor
-from stack.health import Address
 from stack.paths import Layout
-from stack.status import remember
 
 
 @pytest.fixture(autouse=True)

@@ -11,11 +11,12 @@ import pytest
 from support.run.ports import free_port
 from support.run.wait import wait_for
 
-from stack import health, platform
-from stack.health import Address
-from stack.listening import stranger
+from stack import platform
+from stack.components import health
+from stack.components.health import Address
 from stack.ports import is_free
-from stack.program import Process
+from stack.supervision.listening import stranger
+from stack.supervision.program import Process
 
 CHILD = """
 import http.server

@@ -10,10 +10,10 @@ from typing import Any
 import pytest
 from support.run.wait import wait_for
 
-from stack.daemon import OTHERS
 from stack.errors import StackError
-from stack.program import Program
-from stack.supervisor import Supervisor
+from stack.supervision.daemon import OTHERS
+from stack.supervision.program import Program
+from stack.supervision.supervisor import Supervisor
 
 SECTION = """[program:{name}]
 command = {python} -S -c "import time; time.sleep(600)"

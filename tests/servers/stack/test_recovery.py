@@ -19,7 +19,7 @@ from stack.errors import ComponentError, SettingsError, StackError
 from stack.paths import Layout
 from stack.platform import Progress
 from stack.settings import Service, Settings
-from stack.supervisor import Program, Supervisor
+from stack.supervision.supervisor import Program, Supervisor
 
 
 @pytest.fixture
@@ -100,7 +100,7 @@ def test_a_component_that_fails_is_named_with_its_log_and_stopped(
     broken.write_text("#!/bin/sh\necho no such option; exit 1\n")
     broken.chmod(0o755)
     with monkeypatch.context() as patch:
-        patch.setattr("stack.traefik.binary", lambda: broken)
+        patch.setattr("stack.components.traefik.binary", lambda: broken)
         with pytest.raises(ComponentError, match="no such option") as caught:
             up(layout, settings)
     assert "gateway" in caught.value.message
@@ -161,7 +161,7 @@ def test_an_attached_mlflow_that_does_not_answer_is_said_with_a_next_step(
     settings: Settings,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("stack.components.ATTACHED_SECONDS", 0.5)
+    monkeypatch.setattr("stack.components.components.ATTACHED_SECONDS", 0.5)
     url = f"http://127.0.0.1:{free_port()}"
     with pytest.raises(ComponentError, match="attached") as caught:
         platform.up(

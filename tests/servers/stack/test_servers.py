@@ -10,8 +10,8 @@ import pytest
 from support.run.process import lives
 from support.run.wait import wait_for
 
-from stack.program import Program
-from stack.supervisor import SERVING, Supervisor, SupervisorUnavailable
+from stack.supervision.program import Program
+from stack.supervision.supervisor import SERVING, Supervisor, SupervisorUnavailable
 
 
 @pytest.fixture
@@ -21,7 +21,7 @@ def container(tmp_path: Path) -> Iterator[Callable[[], subprocess.Popen[bytes]]]
 
     def start() -> subprocess.Popen[bytes]:
         process = subprocess.Popen(
-            [sys.executable, "-m", "stack.servers"],
+            [sys.executable, "-m", "stack.supervision.servers"],
             env=os.environ | {"SCHNITZEL_HOME": str(tmp_path)},
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
@@ -76,7 +76,7 @@ def test_the_container_says_whether_it_is_well(
 ) -> None:
     def check() -> int:
         return subprocess.run(
-            [sys.executable, "-m", "stack.servers", "check"],
+            [sys.executable, "-m", "stack.supervision.servers", "check"],
             env=os.environ | {"SCHNITZEL_HOME": str(tmp_path)},
             check=False,
         ).returncode

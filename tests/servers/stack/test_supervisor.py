@@ -15,9 +15,9 @@ from support.run.process import lives
 from support.run.wait import wait_for
 
 from stack.errors import ProgramError
-from stack.processes import Record, boot_id, entry
-from stack.program import Program
-from stack.supervisor import Supervisor, SupervisorUnavailable
+from stack.supervision.processes import Record, boot_id, entry
+from stack.supervision.program import Program
+from stack.supervision.supervisor import Supervisor, SupervisorUnavailable
 
 Make = Callable[..., Program]
 
@@ -446,7 +446,7 @@ def test_a_supervisord_that_a_program_started_outlives_that_program(
 ) -> None:
     code = (
         "import sys; sys.path[:0] = sys.argv[3].split(':'); from pathlib import Path;"
-        "from stack.supervisor import Program, Supervisor;"
+        "from stack.supervision.supervisor import Program, Supervisor;"
         "inner = Supervisor(Path(sys.argv[1]), 'inner'); inner.ensure();"
         "inner.put(Program('x', ('sleep', '600'), {}, Path('/'), Path(sys.argv[2])));"
         "import time; time.sleep(600)"

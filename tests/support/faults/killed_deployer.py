@@ -26,8 +26,8 @@ from deployer.targets.kubernetes.client.client import Client
 from deployer.targets.kubernetes.client.kinds import LEASE, Kind, kind_of
 from deployer.targets.local import files, gateway
 from deployer.targets.local.files import PredictorFiles
-from stack import supervisor
-from stack.supervisor import Supervisor
+from stack.supervision import supervisor
+from stack.supervision.supervisor import Supervisor
 
 EDGES: list[tuple[type | ModuleType, str]] = [
     (Records, "save"),

@@ -9,7 +9,7 @@ import pytest
 import typer
 from typer.testing import CliRunner
 
-from cli.coercion import lighten
+from cli.shell.coercion import lighten
 
 since_0_29 = pytest.mark.skipif(
     find_spec("typer._coercion") is None, reason="before 0.29 Typer's own parser is light"

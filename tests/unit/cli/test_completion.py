@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from cli import bashwords, completion
+from cli.shell import bash_words, completion
 
 
 @pytest.fixture
@@ -75,6 +75,6 @@ def test_a_model_in_several_environments_is_completed_with_them(deployer, deploy
 )
 def test_words_that_bash_broke_are_whole_again(words, current, joined, place) -> None:
     environ = {"COMP_WORDS": "\n".join(words), "COMP_CWORD": str(current)}
-    bashwords.join(environ)
+    bash_words.join(environ)
     assert environ["COMP_CWORD"] == str(place)
     assert environ["COMP_WORDS"].split("\n")[place] == joined

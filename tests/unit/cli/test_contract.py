@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 from jsonschema import Draft202012Validator
 
-from cli.http import Reply, Service
+from cli.clients.http import Reply, Service
 
 SCHEMA = json.loads((Path(__file__).parents[2] / "contract" / "openapi.json").read_text())
 

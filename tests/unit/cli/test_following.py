@@ -4,10 +4,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cli import errors, following
-from cli.deployments import Log
+from cli import errors
+from cli.clients.deployments import Log
 from cli.errors import Unreachable
-from cli.following import added
+from cli.tasks import follow as following
+from cli.tasks.follow import added
 
 LINES = st.lists(st.integers(0, 10_000).map(str), unique=True, max_size=30)
 

@@ -7,8 +7,8 @@ import pytest
 import typer
 
 from cli import errors, main
-from cli.groups import load
-from cli.table import ENTRIES, PANELS, Entry
+from cli.shell.groups import load
+from cli.shell.table import ENTRIES, PANELS, Entry
 
 ROOT = Path(__file__).parents[3]
 COMMANDS = [(entry.name,) for entry in ENTRIES.values()] + [

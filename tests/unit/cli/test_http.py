@@ -2,8 +2,8 @@
 
 import pytest
 
+from cli.clients.http import Refused, Service, segment
 from cli.errors import Unreachable
-from cli.http import Refused, Service, segment
 
 
 def test_silence_is_unreachable_with_the_way_to_start_it() -> None:

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from cli.groups import load
-from cli.table import ENTRIES
+from cli.shell.groups import load
+from cli.shell.table import ENTRIES
 
 ROOT = Path(__file__).parents[3]
 WORDS = r"schnitzel ([a-z]+(?: [^`'\"\n;)]*)?)"

@@ -6,10 +6,10 @@ from io import StringIO
 
 import pytest
 
-from cli import output
 from cli.errors import CommandError, UsageError
-from cli.live import Board
-from cli.output import Format
+from cli.views import output
+from cli.views.live import Board
+from cli.views.output import Format
 
 
 class Terminal(StringIO):

@@ -2,11 +2,12 @@
 
 import pytest
 
-from cli import patience, training
+from cli.clients import retry
+from cli.clients.airflow import Pipelines
+from cli.clients.http import Refused, Service
+from cli.clients.retry import patiently
 from cli.errors import CommandError, LoginRefused, Unreachable
-from cli.http import Refused, Service
-from cli.patience import patiently
-from cli.pipelines import Pipelines
+from cli.tasks import train
 
 
 class Script:
@@ -24,8 +25,8 @@ class Script:
 
 @pytest.fixture(autouse=True)
 def _quickly(monkeypatch):
-    monkeypatch.setattr(patience, "POLL_SECONDS", 0.001)
-    monkeypatch.setattr(training, "POLL_SECONDS", 0.001)
+    monkeypatch.setattr(retry, "POLL_SECONDS", 0.001)
+    monkeypatch.setattr(train, "POLL_SECONDS", 0.001)
 
 
 def away():
@@ -79,7 +80,7 @@ def test_training_is_followed_though_airflow_is_away_for_a_while(capsys):
         run = Script({"state": "running"}, away(), {"state": "running"}, {"state": "success"})
         steps = Script(away(), [{"task_id": "train", "state": "running"}], [])
 
-    assert training.follow(Pipelines(), "angler", "run-1", 60) == {"state": "success"}
+    assert train.follow(Pipelines(), "angler", "run-1", 60) == {"state": "success"}
     told = capsys.readouterr().err
     assert told.count("warning: Airflow does not answer: timed out; waiting") == 1
     assert "it answers again" in told

@@ -74,7 +74,7 @@ HALTED = upgrade(
 
 @pytest.fixture(autouse=True)
 def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("cli.upgrade.POLL_SECONDS", 0.01)
+    monkeypatch.setattr("cli.tasks.upgrade.POLL_SECONDS", 0.01)
 
 
 def test_the_plan_is_a_table_that_ends_with_the_next_step(schnitzel, deployer) -> None:

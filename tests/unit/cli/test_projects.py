@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from cli import errors
-from cli.pipelines import parameters
+from cli.clients.airflow import parameters
 
 
 def test_a_folder_that_is_not_there_is_a_usage_error(schnitzel, tmp_path: Path) -> None:

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cli.errors import UsageError
-from cli.promotion import prepare
+from cli.tasks.promote import prepare
 
 STAGES = ["None", "Staging", "Production", "Archived"]
 PROD = {"name": "prod", "stage": "Production", "alias": "champion"}

@@ -5,8 +5,8 @@ from dataclasses import asdict
 import pytest
 
 from cli import errors
-from cli.nextstep import next_step
-from stack.status import Status
+from cli.views.next_step import next_step
+from stack.components.status import Status
 
 WELL = [Status(name, "http://x", "healthy", "") for name in ("mlflow", "airflow")]
 FRESH = {"state": "Fresh", "next_step": "", "models": 1}

@@ -1,6 +1,6 @@
 """What a person reads of an Airflow task log."""
 
-from cli.tasklog import lines
+from cli.clients.airflow_log import lines
 
 
 def event(words: str, level: str = "info", **more: object) -> dict[str, object]:

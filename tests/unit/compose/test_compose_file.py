@@ -11,7 +11,7 @@ import pytest
 import yaml
 
 from deployer.config.settings import load
-from stack import traefik
+from stack.components import traefik
 
 ROOT = Path(__file__).parents[3]
 TEXT = (ROOT / "docker-compose.yml").read_text()

@@ -12,7 +12,7 @@ from deployer.state.deployment import ExampleAnswer, Phase
 from deployer.targets.local.files import PredictorFiles, replicas
 from deployer.targets.local.observe import complete, observe_server, together
 from deployer.targets.local.preparation import Prepared
-from stack.supervisor import Process
+from stack.supervision.supervisor import Process
 
 NOW = 1000.0
 PORTS = ("port", "admin_port")

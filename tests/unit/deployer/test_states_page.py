@@ -14,7 +14,7 @@ from deployer.errors import SchnitzelError
 from deployer.state.deployment import Phase
 from deployer.state.reasons import Mirrored, Reason, Sight, State, Sync
 from deployer.targets.kubernetes.diagnosis.reasons import PodReason
-from stack.status import Status
+from stack.components.status import Status
 
 ROOT = Path(__file__).parents[3]
 PAGE = (ROOT / "docs" / "reference" / "states.md").read_text()

@@ -5,7 +5,9 @@ from pathlib import Path
 import pytest
 import yaml
 
-from stack import airflowconfig, components, credentials, traefik
+from stack import credentials
+from stack.components import airflow as airflowconfig
+from stack.components import components, traefik
 from stack.paths import Layout
 from stack.settings import Service, Settings
 

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from stack.errors import ProgramError
-from stack.program import Program, render
+from stack.supervision.program import Program, render
 
 TEXT = st.text(st.characters(exclude_characters="\0", exclude_categories=()))
 NAMES = TEXT.filter(lambda name: name != "" and "=" not in name)

@@ -3,8 +3,8 @@ from pathlib import Path
 
 import pytest
 
-from stack import rpc
 from stack.errors import SupervisorUnavailable
+from stack.supervision import rpc
 
 
 def test_a_silent_supervisord_does_not_hang_its_caller(tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ from urllib.parse import quote
 import pytest
 from support.canaries import INDEX, MLFLOW, WEBHOOKS, Canaries
 
-from stack.processes import MARKER
+from stack.supervision.processes import MARKER
 
 
 @pytest.fixture

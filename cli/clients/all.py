@@ -1,0 +1,175 @@
+"""Settings in, clients of the platform's services out: where each is, and how to log in."""
+
+from __future__ import annotations
+
+import base64
+import json
+import os
+from collections.abc import Mapping
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from cli.clients.airflow import Pipelines
+from cli.clients.deployments import Deployments
+from cli.clients.http import Service
+from cli.clients.mlflow import Registry
+from cli.config import KEYS, Config
+from cli.errors import CommandError
+from cli.settings import customised, platform_settings, ports
+
+
+class Clients:
+    """Every service of one platform, found when first asked for.
+
+    A URL is the CLI's own setting, else what platform.yaml attaches, else our own on loopback.
+
+    Args:
+        config: the CLI's settings.
+        timeout: seconds that an answer may take; None for as long as the service may need.
+    """
+
+    def __init__(self, config: Config, timeout: float | None = None) -> None:
+        self.config = config
+        self._timeout = timeout
+
+    @cached_property
+    def deployments(self) -> Deployments:
+        """The Deployer's API, with this user's token if there is one."""
+        token = self._token()
+        headers = {"Authorization": f"Bearer {token}"} if token else {}
+        login = (
+            "the token is in HOME/token, or in SCHNITZEL_TOKEN"
+            if token
+            else f"no token in {self.config.home / 'token'}; make one with: schnitzel up"
+        )
+        return Deployments(
+            Service(
+                "the Deployer",
+                self.url("deployer"),
+                headers=headers,
+                start=self._start("deployer"),
+                login=login,
+                timeout=self._timeout or 10,
+            )
+        )
+
+    @cached_property
+    def registry(self) -> Registry:
+        """MLflow, logged in as MLFLOW_TRACKING_USERNAME or as platform.yaml says."""
+        attached = self._attached("mlflow")
+        user = os.environ.get("MLFLOW_TRACKING_USERNAME") or attached.get("username")
+        password = os.environ.get("MLFLOW_TRACKING_PASSWORD")
+        if user and password is None:
+            password = _password(attached)
+        headers = {}
+        if user:
+            pair = base64.b64encode(f"{user}:{password or ''}".encode()).decode()
+            headers["Authorization"] = f"Basic {pair}"
+        elif os.environ.get("MLFLOW_TRACKING_TOKEN"):
+            headers["Authorization"] = f"Bearer {os.environ['MLFLOW_TRACKING_TOKEN']}"
+        login = "set MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD"
+        return Registry(
+            Service(
+                "MLflow",
+                self.url("mlflow"),
+                headers=headers,
+                start=self._start("mlflow"),
+                login=login,
+                timeout=self._timeout or 30,
+            )
+        )
+
+    @cached_property
+    def pipelines(self) -> Pipelines:
+        """Airflow, as the generated admin or as the user that platform.yaml names."""
+        service = Service("Airflow", self.url("airflow"), start=self._start("airflow"), timeout=30)
+        if not self.runs_airflow:
+            attached = self._attached("airflow")
+            return Pipelines(service, attached.get("username") or "admin", _password(attached))
+        return Pipelines(service, *self.airflow_login())
+
+    def airflow_login(self) -> tuple[str, str]:
+        """Return user and password of our own Airflow.
+
+        Raises:
+            CommandError: it has none, because it was never started.
+        """
+        path = self.airflow_passwords
+        try:
+            passwords: dict[str, str] = json.loads(path.read_text())
+            return next(iter(passwords.items()))
+        except (OSError, ValueError, StopIteration):
+            raise CommandError(
+                f"there is no password of Airflow in {path}", "start it with: schnitzel up"
+            ) from None
+
+    @property
+    def airflow_passwords(self) -> Path:
+        """The file with the logins of our own Airflow."""
+        from stack.paths import Layout
+
+        return Layout(self.config.home).airflow_passwords
+
+    @property
+    def runs_airflow(self) -> bool:
+        """Whether Airflow is our own, rather than one that somebody else runs."""
+        return not (self.config["airflow.url"] or self._attached("airflow").get("url"))
+
+    def url(self, component: str) -> str:
+        """Return the URL of `deployer`, `mlflow` or `airflow`, without a slash at the end."""
+        found = self.config[f"{component}.url"] or self._attached(component).get("url")
+        return (found or f"http://127.0.0.1:{self._ports[component]}").rstrip("/")
+
+    @cached_property
+    def _ports(self) -> dict[str, int]:
+        return ports(self.config.home)
+
+    @cached_property
+    def _settings(self) -> dict[str, Any]:
+        return platform_settings(self.config.home) if customised(self.config.home) else {}
+
+    def _attached(self, component: str) -> dict[str, Any]:
+        found: dict[str, Any] = self._settings.get(component) or {}
+        return found
+
+    def _start(self, component: str) -> str:
+        if self.config[f"{component}.url"] or self._attached(component).get("url"):
+            return "somebody else runs it; check its URL with: schnitzel config show"
+        elsewhere = KEYS[f"{component}.url"].variable
+        return f"start it with: schnitzel up; or say where it runs: export {elsewhere}=https://..."
+
+    @property
+    def subject(self) -> str:
+        """Who acts: whom the API token names, else the user of the operating system."""
+        named = self._token_line.rpartition(":")[0]
+        if named:
+            return named
+        from getpass import getuser
+
+        try:
+            return getuser()
+        except (OSError, KeyError):  # a container's user without an entry
+            return f"uid-{os.getuid()}"
+
+    def _token(self) -> str | None:
+        return self._token_line.rpartition(":")[2] or None
+
+    @cached_property
+    def _token_line(self) -> str:
+        """The token as SUBJECT:TOKEN, or alone; empty if there is none."""
+        line = os.environ.get("SCHNITZEL_TOKEN")
+        if not line:
+            try:
+                line = (self.config.home / "token").read_text()
+            except OSError:
+                return ""
+        return line.strip()
+
+
+def _password(attached: Mapping[str, Any]) -> str:
+    """Read the password of an attached service from where its settings say that it is."""
+    from stack.settings import Service as Attached
+
+    reference = attached.get("password_ref")
+    return Attached(port=0, password_ref=reference).password() or ""

@@ -1,0 +1,1 @@
+"""What a command does that takes more than one request."""

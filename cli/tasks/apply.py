@@ -1,0 +1,68 @@
+"""A deployment and what a person wants done to it in; the plan shown, confirmed and applied out."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+from cli.clients.deployments import label, typed
+from cli.errors import CommandError
+from cli.views import deployments as views
+from cli.views.output import confirm, say
+
+if TYPE_CHECKING:
+    from cli.clients.deployments import Deployment, Deployments
+
+
+class Words(NamedTuple):
+    """What is asked for beside a look now."""
+
+    retry: bool
+    allow_retire: bool
+    adopt: bool
+
+
+def apply(
+    deployments: Deployments, found: Deployment, digest: str | None, words: Words, *, yes: bool
+) -> Deployment | None:
+    """Apply what was reviewed, or show the plan, ask, and apply just that.
+
+    Args:
+        deployments: the Deployer.
+        found: the deployment.
+        digest: of the plan that was reviewed; None to show the one that stands.
+        words: more of what is wanted.
+        yes: whether it is agreed to already.
+
+    Returns:
+        What the Deployer says of it then; None if there was nothing to do.
+
+    Raises:
+        UsageError: nobody is there to ask.
+        CommandError: the answer was no, or the plan cannot be confirmed now.
+    """
+    if digest is None:
+        shown = deployments.plan(found["id"])
+        say(views.plan(shown))
+        if not (shown["pending"] or any(words)):
+            say("nothing to do")
+            return None
+        confirm(_question(found, shown, words), yes=yes)
+        # A retry or a permission changes the plan itself, so it cannot be tied to the one shown.
+        if words.adopt or not (words.retry or words.allow_retire):
+            digest = shown["digest"]
+            if not digest:
+                raise CommandError(
+                    f"what {label(found)} runs on cannot be seen now, so that no plan can be "
+                    "confirmed; nothing was changed",
+                    f"see why: schnitzel deploy status {typed(found)}",
+                )
+    return deployments.apply(found["id"], digest=digest, **words._asdict())
+
+
+def _question(found: Deployment, plan: dict[str, object], words: Words) -> str:
+    objects = plan["objects"] if words.adopt else []
+    assert isinstance(objects, list)  # noqa: S101 - the schema says so
+    others = [f"{each['kind']}/{each['name']}" for each in objects if each["action"] == "conflict"]
+    if not others:
+        return f"Apply this to {label(found)}?"
+    return f"Apply this to {label(found)}, and take over {', '.join(others)}?"

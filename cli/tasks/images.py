@@ -1,0 +1,85 @@
+"""Built environments as the Deployer tells them in; text, and the end of a removal, out."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, Any
+
+from cli.clients.retry import patiently
+from cli.errors import WaitTimedOut
+from cli.views.deployments import age
+from cli.views.output import say, table
+
+if TYPE_CHECKING:
+    from cli.clients.deployments import Deployments
+
+Place = dict[str, Any]
+Image = dict[str, Any]
+
+SHORT = 12
+"""Characters of a name that are shown; enough to tell environments apart."""
+
+POLL_SECONDS = 0.5
+
+
+def shown(places: list[Place]) -> str:
+    """Draw all environments of all places, those that may go last."""
+    rows = [
+        (
+            place["name"],
+            image["name"][:SHORT],
+            image["python"],
+            size(image["bytes"]),
+            age(image["made_at"]),
+            age(image["used_at"]),
+            image["state"],
+            image["kept"] or "may be collected",
+        )
+        for place in places
+        for image in sorted(place["images"], key=lambda one: (one["collectable"], one["made_at"]))
+    ]
+    headers = ("PLACE", "IMAGE", "PYTHON", "SIZE", "MADE", "USED", "STATE", "KEPT FOR")
+    lines = [table(headers, rows)] if rows else ["no environment was built"]
+    lines += [f"{place['name']}: {place['message']}" for place in places if place["message"]]
+    return "\n".join(lines)
+
+
+def size(count: int | None) -> str:
+    """Say bytes as people do: "286 MB"; "-" where they are not known."""
+    return "-" if count is None else f"{count / 1e6:.0f} MB"
+
+
+def collectable(places: list[Place]) -> list[Image]:
+    """Name everything that may go."""
+    return [image for place in places for image in place["images"] if image["collectable"]]
+
+
+def settled(deployments: Deployments, seconds: float) -> list[Place]:
+    """List the places once it is known what every environment is kept for, or time is up."""
+    deadline = time.monotonic() + seconds
+    look = patiently(deployments.images, say)
+    while True:
+        places = look()
+        pending = [p for p in places if p["message"].startswith("it is not known yet")]
+        if not pending or time.monotonic() >= deadline:
+            return places
+        time.sleep(POLL_SECONDS)
+
+
+def wait(deployments: Deployments, seconds: float) -> list[Place]:
+    """Wait until no removal is under way.
+
+    Raises:
+        WaitTimedOut: one still is.
+    """
+    deadline = time.monotonic() + seconds
+    look = patiently(deployments.images, say, answered=True)
+    while True:
+        places = look()
+        if not any((place["collection"] or {}).get("state") == "running" for place in places):
+            return places
+        if time.monotonic() >= deadline:
+            raise WaitTimedOut(
+                f"images are still being removed after {seconds:g} s", "see: schnitzel image list"
+            )
+        time.sleep(POLL_SECONDS)

@@ -1,0 +1,114 @@
+"""A model version and an environment in; what a promotion changes in the registry out."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from cli.errors import UsageError
+
+if TYPE_CHECKING:
+    from cli.clients.mlflow import Registry, Version
+    from cli.tasks.environments import Environment
+
+
+@dataclass(frozen=True)
+class Promotion:
+    """What changes in the registry when a version is promoted.
+
+    Attributes:
+        alias: the alias that moves, or None if it is there already or the environment has none.
+        alias_from: the version that has it now.
+        stage: the stage to move to, or None likewise.
+        archived: the versions that leave that stage for Archived.
+    """
+
+    model: str
+    version: str
+    environment: str
+    alias: str | None
+    alias_from: str | None
+    stage: str | None
+    archived: tuple[str, ...]
+
+    @property
+    def pending(self) -> bool:
+        """Whether anything changes."""
+        return bool(self.alias or self.stage or self.archived)
+
+    def data(self) -> dict[str, Any]:
+        """Return the promotion as JSON data."""
+        return {
+            "model": self.model,
+            "version": self.version,
+            "environment": self.environment,
+            "alias": {"name": self.alias, "from": self.alias_from, "to": self.version}
+            if self.alias
+            else None,
+            "stage": self.stage,
+            "archived": list(self.archived),
+        }
+
+    def lines(self) -> list[str]:
+        """Say each change in a line."""
+        found = []
+        if self.alias:
+            found.append(f"alias {self.alias}: {self.alias_from or 'none'} -> {self.version}")
+        if self.stage:
+            found.append(f"stage {self.stage}: version {self.version} moves in")
+        found += [f"stage Archived: version {each} moves out of the way" for each in self.archived]
+        return found
+
+
+def prepare(versions: list[Version], version: Version, environment: Environment) -> Promotion:
+    """Work out what a promotion changes; pure.
+
+    Args:
+        versions: every version of the model.
+        version: the one to promote.
+        environment: with its selector, `alias` and `stage`; each may be None.
+
+    Raises:
+        UsageError: the version is not ready, or the environment has no selector.
+    """
+    number = version["version"]
+    alias, stage = environment.get("alias"), environment.get("stage")
+    if not (alias or stage):
+        raise UsageError(
+            f"{environment['name']} has neither a stage nor an alias",
+            "give it one in platform.yaml",
+        )
+    if version.get("status", "READY") != "READY":
+        raise UsageError(
+            f"{version['name']} version {number} is {version['status']} in the registry",
+            "promote it once its upload is done",
+        )
+    holder = next((v["version"] for v in versions if alias and alias in v["aliases"]), None)
+    others = [v["version"] for v in versions if stage and v.get("current_stage") == stage]
+    archived = tuple(sorted((v for v in others if v != number), key=int))
+    return Promotion(
+        model=version["name"],
+        version=number,
+        environment=environment["name"],
+        alias=alias if alias and holder != number else None,
+        alias_from=holder,
+        stage=stage if stage and (number not in others or archived) else None,
+        archived=archived,
+    )
+
+
+def carry_out(promotion: Promotion, registry: Registry, who: str) -> None:
+    """Write a promotion to the registry: who asked, the alias, the stage with its archiving.
+
+    MLflow does not tell who moved an alias or a stage; the tag is there before either moves, so
+    that the Deployer's history can say it.
+    """
+    tag = f"schnitzel.{promotion.environment}.promoted_by"
+    registry.set_version_tag(promotion.model, promotion.version, tag, who)
+    if promotion.alias:
+        registry.set_alias(promotion.model, promotion.alias, promotion.version)
+    if promotion.stage:
+        registry.move_to_stage(promotion.model, promotion.version, promotion.stage)
+    # Each by itself: asked to archive others by the way, MLflow 3.17 fails on PostgreSQL.
+    for other in promotion.archived:
+        registry.move_to_stage(promotion.model, other, "Archived")

@@ -1,0 +1,108 @@
+"""How far an upgrade of the platform is in; text for people out, and the wait for its end."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, Any
+
+from cli.clients.deployments import label
+from cli.clients.retry import patiently
+from cli.errors import CommandError, WaitTimedOut
+from cli.views.deployments import duration
+from cli.views.live import Board
+from cli.views.output import bold, table, toned
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+Upgrade = dict[str, Any]  # the API's own shape; the OpenAPI schema says which
+
+BEGUN = ("now", "moving")
+LEFT = ("paused", "promoted", "unpromoted", "invalid")
+TOLD = ("failed", "paused", "unpromoted", "invalid")
+POLL_SECONDS = 0.5
+
+
+def shown(found: Upgrade) -> str:
+    """Draw the plan: who moves from what to what, in which batch, who does not and why."""
+    moves = found["deployments"]
+    short = _shortener([each[key] for each in moves for key in ("from", "to")])
+    if moves:
+        headers = ("ENVIRONMENT", "DEPLOYMENT", "FROM", "TO", "STATE", "BATCH")
+        rows = [
+            (
+                each["environment"],
+                label(each),
+                short(each["from"]),
+                short(each["to"]),
+                each["state"],
+                f"{each['batch']} of {found['batches']}" if each["batch"] else "-",
+            )
+            for each in moves
+        ]
+        parts = [table(headers, rows)]
+    else:
+        versions = [each for each in found["environments"] if each["version"]]
+        if not versions:
+            return "No environment is on a cluster; what runs here is upgraded by installing it."
+        rows_of = [(each["environment"], each["version"]) for each in versions]
+        parts = [table(("ENVIRONMENT", "CHART AND SERVER IMAGE"), rows_of)]
+    parts += [""]
+    parts += [f"{label(each)}: {each['why']}" for each in moves if each["state"] in TOLD]
+    parts += [f"{toned(found['state'])}  {found['message']}"]
+    parts += [f"{bold('next')}  {found['next_step']}"]
+    return "\n".join(parts)
+
+
+def wait(look: Callable[[], Upgrade], *, until_halted: bool, seconds: float) -> Upgrade:
+    """Wait until nothing moves any more, telling how far it is as it changes.
+
+    Args:
+        look: asks the Deployer.
+        until_halted: whether what waits is not waited for, because it was just halted.
+        seconds: how long to wait.
+
+    Raises:
+        CommandError: it does not go on by itself: one failed, or a person has to say a word.
+        WaitTimedOut: the deadline passed.
+    """
+    began = time.monotonic()
+    with Board() as board:
+        look = patiently(look, lambda text: board.line("service", text))
+        while True:
+            found = look()
+            passed = time.monotonic() - began
+            board.line(
+                "upgrade", f"{toned(found['state'])}  {found['message']}", detail=duration(passed)
+            )
+            moves = [each for each in found["deployments"] if each["state"] not in LEFT]
+            begun = any(each["state"] in BEGUN for each in moves)
+            if not moves or (until_halted and not begun):
+                return found
+            if found["state"] == "Failed" or (found["state"] in ("Halted", "Frozen") and not begun):
+                raise CommandError(found["message"], found["next_step"])
+            if passed >= seconds:
+                message = f"it is not over after {seconds:g} s: {found['message']}"
+                raise WaitTimedOut(message, "see: schnitzel platform upgrade --plan")
+            time.sleep(POLL_SECONDS)
+
+
+def _shortener(versions: list[str]) -> Callable[[str], str]:
+    """Cut versions of chart and image so that they can be read and still be told apart."""
+    ways: list[Callable[[str], str]] = [_image, _digest]
+    for way in ways:
+        if len({way(version) for version in versions}) == len(set(versions)):
+            return way
+    return str
+
+
+def _digest(version: str) -> str:
+    """`0.1.0 registry.example/ml/model-server@sha256:5eedab1e`: the digest's first digits."""
+    name, found, digest = version.partition("@sha256:")
+    return f"{name}{found}{digest[:8]}"
+
+
+def _image(version: str) -> str:
+    """`0.1.0 model-server@sha256:5eedab1e`: of the image's name the last part, too."""
+    chart, _, image = _digest(version).partition(" ")
+    return f"{chart} {image.rpartition('/')[2]}".strip()

@@ -1,0 +1,65 @@
+"""A deployment to wait for in; live progress out, and on failure the log's last lines."""
+
+from __future__ import annotations
+
+import time
+from contextlib import suppress
+from typing import TYPE_CHECKING
+
+from cli.clients.deployments import Deployment, Deployments, label
+from cli.clients.retry import patiently
+from cli.errors import CommandError, WaitTimedOut
+from cli.views.deployments import duration
+from cli.views.live import Board
+from cli.views.output import say, toned
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+LAST_LINES = 20
+
+
+def wait_for(
+    deployments: Deployments,
+    find: Callable[[], Deployment | None],
+    *,
+    version: str | None,
+    seconds: float,
+) -> Deployment:
+    """Wait until a deployment serves, telling its state as it changes.
+
+    Args:
+        deployments: the Deployer.
+        find: looks the deployment up; None while there is none yet.
+        version: the version it must serve; None for whichever is wanted.
+        seconds: how long to wait.
+
+    Raises:
+        CommandError: it will not come by itself; its last log lines were shown.
+        WaitTimedOut: the deadline passed.
+    """
+    began = time.monotonic()
+    latest: list[Deployment] = []
+    with Board() as board:
+
+        def progress(seen: Deployment) -> None:
+            latest[:] = [seen]
+            text = f"{label(seen)}  {toned(seen['state'])}  {seen['message']}"
+            board.line("deployment", text, detail=duration(time.monotonic() - began))
+
+        find = patiently(find, lambda text: board.line("service", text))
+        try:
+            return deployments.wait(find, version=version, seconds=seconds, progress=progress)
+        except WaitTimedOut:
+            raise
+        except CommandError:
+            _last_lines(deployments, latest)
+            raise
+
+
+def _last_lines(deployments: Deployments, latest: list[Deployment]) -> None:
+    if latest:
+        with suppress(CommandError):
+            text = deployments.logs(latest[0]["id"], LAST_LINES).text
+            if text.strip():
+                say(f"\nlast log lines of {label(latest[0])}:\n{text.rstrip()}\n")

@@ -1,0 +1,73 @@
+"""What is seen of a platform in, the one command to type next out; pure."""
+
+from __future__ import annotations
+
+from shlex import quote
+from typing import TYPE_CHECKING, Any
+
+from cli.clients.deployments import typed
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from cli.clients.deployments import Deployment
+    from stack.components.status import Status
+
+# What to do about the first deployment in such a state, unless the Deployer says it better.
+_STATES = {
+    "Failed": "schnitzel deploy status {}",
+    "Degraded": "schnitzel deploy status {}",
+    "Progressing": "schnitzel deploy wait {}",
+    "NothingPromoted": "schnitzel deploy status {}",
+    "Serving": "schnitzel predict {} --example",
+}
+
+
+def next_step(
+    components: Sequence[Status],
+    registry: dict[str, Any] | None,
+    deployments: Sequence[Deployment],
+    projects: Sequence[str],
+) -> str:
+    """Choose the next step: the deepest trouble first, then the next stop on the golden path.
+
+    Args:
+        components: the platform's, as seen.
+        registry: what the Deployer says of MLflow; None while it does not answer.
+        deployments: every deployment.
+        projects: the names of the registered projects.
+    """
+    seen = (
+        _of_components(components),
+        (registry or {}).get("next_step"),
+        _of_deployments(deployments),
+        "schnitzel model promote NAME@VERSION --to prod" if (registry or {}).get("models") else "",
+    )
+    return next((str(step) for step in seen if step), after_up(projects))
+
+
+def _of_components(components: Sequence[Status]) -> str:
+    states = {each.health for each in components}
+    steps = {"stopped": "up", "unhealthy": "doctor", "starting": "status"}
+    return next((f"schnitzel {step}" for state, step in steps.items() if state in states), "")
+
+
+def _of_deployments(deployments: Sequence[Deployment]) -> str:
+    worst_first = sorted(deployments, key=_urgency)
+    if not worst_first or _urgency(worst_first[0]) == len(_STATES):
+        return ""
+    first = worst_first[0]
+    if first["sync"] == "Paused":
+        return f"schnitzel deploy resume {typed(first)}"
+    step: str = first["next_step"] or ""
+    return step or _STATES[first["state"]].format(typed(first))
+
+
+def _urgency(deployment: Deployment) -> int:
+    states = list(_STATES)
+    return states.index(deployment["state"]) if deployment["state"] in states else len(states)
+
+
+def after_up(projects: Sequence[str]) -> str:
+    """Choose the next step on a healthy platform that serves nothing yet."""
+    return f"schnitzel train {quote(projects[0])}" if projects else "schnitzel project add FOLDER"

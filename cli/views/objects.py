@@ -1,0 +1,151 @@
+"""Objects that would change, and trees of what there is, in; text for people out."""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING, Any
+
+from cli.clients.deployments import label, typed
+from cli.views.output import bold, style, toned
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+_SIGNS = {
+    "create": ("+", "green"),
+    "update": ("~", "yellow"),
+    "delete": ("-", "red"),
+    "conflict": ("!", "red"),
+    "refused": ("!", "red"),
+    "wait": ("~", "yellow"),
+    "left": ("=", "dim"),
+}
+_SAYS = {
+    "create": "is made",
+    "update": "changes",
+    "delete": "goes",
+    "conflict": "is somebody else's",
+    "refused": "is refused",
+    "wait": "is made again",
+    "left": "is left as it is",
+}
+_FINE = (
+    "ready", "serving", "running", "accepted", "succeeded", "progressing", "starting", "draining"
+)  # fmt: skip
+_INDENT = "    "
+
+
+def diff(found: dict[str, Any]) -> str:
+    """Draw what would change of one deployment: each object, and its fields before and after."""
+    objects = found["objects"]
+    lines = [bold(f"{label(found)}  {counted(objects)}")]
+    for each in objects:
+        lines += [_headline(each), *_fields(each)]
+    if any(each["action"] == "conflict" for each in objects):
+        lines.append(
+            f"to take over what is somebody else's: schnitzel deploy apply {typed(found)} --adopt"
+        )
+    lines += [f"not known yet: {sentence}" for sentence in found["unknown"]]
+    if objects:
+        lines.append(f"digest  {found['digest']}")
+    return "\n".join(lines)
+
+
+def counted(objects: list[dict[str, Any]]) -> str:
+    """Say how many objects would be made, changed and deleted."""
+    numbers = [
+        f"{sum(1 for each in objects if each['action'] == action)} {word}"
+        for action, word in (
+            ("create", "to make"), ("update", "to change"), ("delete", "to delete"),
+            ("conflict", "somebody else's"), ("refused", "refused"), ("wait", "to make again"),
+            ("left", "changed by hand and left so"),
+        )
+        if any(each["action"] == action for each in objects)
+    ]  # fmt: skip
+    return ", ".join(numbers) or "no object changes"
+
+
+def brief(each: dict[str, Any]) -> str:
+    """Draw one object of a plan in a line."""
+    sign, _ = _SIGNS[each["action"]]
+    return f"{sign} {each['kind']}/{each['name']}{_why(each)}"
+
+
+def tree(found: dict[str, Any]) -> str:
+    """Draw what there is of a deployment, each thing under what it belongs to."""
+    return "\n".join([bold(label(found)), *_branch(found["root"], "", "")])
+
+
+def _headline(each: dict[str, Any]) -> str:
+    sign, colour = _SIGNS[each["action"]]
+    where = f" in {each['namespace']}" if each["namespace"] else ""
+    name = bold(f"{each['kind']}/{each['name']}")
+    return f"{style(sign, colour)} {name}{where}{_why(each)}"
+
+
+def _why(each: dict[str, Any]) -> str:
+    """What is said after an object's name: a sentence about it goes on, another one is added."""
+    name, why = f"{each['kind']}/{each['name']} ", each["why"]
+    if why.startswith(name):
+        return f" {why.removeprefix(name)}"
+    return f": {why}" if why else f" {_SAYS[each['action']]}"
+
+
+def _fields(each: dict[str, Any]) -> Iterator[str]:
+    for field in each["fields"]:
+        before, after = field["before"], field["after"]
+        if not isinstance(before, (dict, list)) and not isinstance(after, (dict, list)):
+            if before is None:
+                yield f"{_INDENT}{style('+', 'green')} {field['path']}: {_plain(after)}"
+            elif after is None:
+                yield f"{_INDENT}{style('-', 'red')} {field['path']}: {_plain(before)}"
+            else:
+                yield f"{_INDENT}{field['path']}: {_plain(before)} -> {_plain(after)}"
+            continue
+        for value, sign, colour in ((before, "-", "red"), (after, "+", "green")):
+            if value is not None:
+                mark = style(sign, colour)
+                yield f"{_INDENT}{mark} {field['path']}:"
+                yield from (f"{_INDENT}{mark}   {line}" for line in _block(value))
+
+
+def _plain(value: Any) -> str:
+    """Write a single value as YAML has it, so that a text is told from a number."""
+    import yaml
+
+    text: str = yaml.safe_dump(value, allow_unicode=True, width=10**6, default_flow_style=True)
+    return text.removesuffix("\n").removesuffix("\n...")
+
+
+def _block(value: Any) -> list[str]:
+    import yaml
+
+    text: str = yaml.safe_dump(value, allow_unicode=True, width=10**6, sort_keys=True)
+    return text.rstrip("\n").splitlines()
+
+
+def _branch(node: dict[str, Any], first: str, rest: str) -> Iterator[str]:
+    yield first + _node(node)
+    lines = _trouble(node)
+    children = node["children"]
+    utf = (sys.stdout.encoding or "").lower().replace("-", "") == "utf8"
+    fork, last, pipe = ("├── ", "└── ", "│   ") if utf else ("|-- ", "`-- ", "|   ")
+    for line in lines:
+        yield f"{rest}{pipe[:2] if children else '  '}{line}"
+    for place, child in enumerate(children):
+        end = place == len(children) - 1
+        yield from _branch(child, rest + (last if end else fork), rest + (_INDENT if end else pipe))
+
+
+def _node(node: dict[str, Any]) -> str:
+    status = node["status"]
+    if status and node["trouble"] and status.lower() not in _FINE:
+        status = style(status, "red")
+    else:
+        status = toned(status)
+    words = [f"{node['kind']}/{node['name']}", node["ready"], status, node["detail"]]
+    return "  ".join(filter(None, words))
+
+
+def _trouble(node: dict[str, Any]) -> list[str]:
+    return [f"{style('!', 'red')} {node['trouble']}"] if node["trouble"] else []

@@ -1,0 +1,8 @@
+"""The clusters, by the names that a step gives them."""
+
+from collections.abc import Mapping
+
+from dags.clusters.base import Cluster
+from dags.clusters.local import LocalCluster
+
+CLUSTERS: Mapping[str, Cluster] = {"local": LocalCluster()}

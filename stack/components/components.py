@@ -1,0 +1,231 @@
+"""In: settings, ports, secrets and folders. Out: the components of the platform: what each runs.
+
+A component is one thing that a user knows by name: MLflow, Airflow, the Deployer, the gateway.
+It is one or several programs of our own, or none where somebody else's is attached.
+"""
+
+import hashlib
+import os
+import sys
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from stack.components import airflow as airflowconfig
+from stack.components import traefik
+from stack.components.health import Address
+from stack.credentials import Credentials
+from stack.files import keep
+from stack.paths import Layout
+from stack.settings import Service, Settings, code_environment
+from stack.supervision.processes import MARKER
+from stack.supervision.program import Program
+
+ATTACHED_SECONDS = 15.0  # somebody else keeps it running: there is nothing to wait long for
+NAMES = ("mlflow", "gateway", "airflow", "deployer")
+# Not inherited from the shell in which `up` is typed: each component is told its own settings,
+# and what a shell happens to hold must not change them.
+FOREIGN = ("AIRFLOW_", "MLFLOW_", "SCHNITZEL_", "SUPERVISOR_", "PYTHON", "VIRTUAL_ENV")
+
+
+@dataclass(frozen=True)
+class Component:
+    """One component, and what has to be done for it."""
+
+    address: Address
+    programs: tuple[Program, ...] = ()
+    """None if it is attached."""
+    prepare: Callable[[], None] | None = None
+    """Done before its programs are started; quick if it was done before."""
+    needs: tuple[str, ...] = ()
+    """Components that must be healthy before it is started."""
+    seconds: float = 300.0
+    """It has failed if it is not healthy after so long, on the slowest machine; one whose program
+    ends as soon as it is started has failed at once."""
+    headers: Mapping[str, str] = field(default_factory=dict, repr=False)
+    """What logs in where it is attached."""
+
+
+def base_environment() -> dict[str, str]:
+    """What the supervisord of the platform, and so each component, starts from."""
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(FOREIGN)}
+    # Airflow starts itself by name, and steps of pipelines call uv.
+    return kept | {"PATH": f"{Path(sys.executable).parent}:{os.environ.get('PATH', os.defpath)}"}
+
+
+def build(
+    layout: Layout,
+    cache: Path,
+    settings: Settings,
+    ports: Mapping[str, int],
+    credentials: Credentials,
+) -> list[Component]:
+    """The components of this platform, those first that others need; writes their files."""
+    mlflow_url = settings.mlflow.url or f"http://127.0.0.1:{ports['mlflow']}"
+    tracking = tracking_environment(mlflow_url, settings.mlflow)
+    gateway = (
+        _attached_gateway(settings.gateway_url, settings.gateway_api_url)
+        if settings.gateway_url
+        else _gateway(layout, ports["gateway"], ports["gateway_api"])
+    )
+    return [
+        _attached("mlflow", settings.mlflow, settings.mlflow.url)
+        if settings.mlflow.url
+        else _mlflow(layout, ports["mlflow"], credentials),
+        gateway,
+        _attached("airflow", settings.airflow, settings.airflow.url)
+        if settings.airflow.url
+        else _airflow(layout, cache, ports["airflow"], credentials, tracking),
+        _deployer(layout, cache, mlflow_url, gateway.address, ports["deployer"], tracking),
+    ]
+
+
+def tracking_environment(url: str, service: Service) -> dict[str, str]:
+    """What an MLflow client needs to reach the platform's MLflow."""
+    login = {"MLFLOW_TRACKING_URI": url}
+    if service.username is not None:
+        login["MLFLOW_TRACKING_USERNAME"] = service.username
+        login["MLFLOW_TRACKING_PASSWORD"] = service.password() or ""
+    return login
+
+
+def _attached(name: str, service: Service, url: str) -> Component:
+    address = Address(name, url, url, True, service.username, service.password_ref)
+    return Component(address, seconds=ATTACHED_SECONDS, headers=service.authorization())
+
+
+def _attached_gateway(url: str, api_url: str | None) -> Component:
+    return Component(
+        Address("gateway", url, api_url or url, attached=True), seconds=ATTACHED_SECONDS
+    )
+
+
+def _mlflow(layout: Layout, port: int, credentials: Credentials) -> Component:
+    url = f"http://127.0.0.1:{port}"
+    layout.mlflow_artifacts.mkdir(parents=True, exist_ok=True)
+    # Paths are relative to its folder, so that no character of the home's name matters in a URI.
+    # Its defaults allow both localhost and 127.0.0.1, on any port, as hosts and as origins.
+    command = (
+        *(sys.executable, "-P", "-m", "mlflow", "server"),
+        *("--host", "127.0.0.1", "--port", str(port), "--workers", "1"),
+        *("--backend-store-uri", f"sqlite:///{layout.mlflow_database.name}"),
+        *("--serve-artifacts", "--artifacts-destination", f"./{layout.mlflow_artifacts.name}"),
+        "--uvicorn-opts=--no-access-log",  # the Deployer asks every second
+    )
+    environment = {
+        "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",  # 0.4 GB instead of 1.8
+        "MLFLOW_DISABLE_TELEMETRY": "true",
+        "MLFLOW_WEBHOOK_SECRET_ENCRYPTION_KEY": credentials.webhook_encryption_key,
+        "MLFLOW_WEBHOOK_ALLOWED_SCHEMES": "http,https",  # to the Deployer, over loopback
+        "MLFLOW_WEBHOOK_ALLOW_PRIVATE_IPS": "true",
+    }
+    program = _program(layout, "mlflow", command, environment, layout.mlflow)
+    return Component(Address("mlflow", url, url), (program,))
+
+
+def _gateway(layout: Layout, port: int, api_port: int) -> Component:
+    layout.gateway_dynamic.mkdir(parents=True, exist_ok=True)
+    config = traefik.render(port, api_port, layout.gateway_dynamic)
+    keep(layout.gateway_config, config)
+    command = (str(traefik.binary()), f"--configfile={layout.gateway_config}")
+    program = _program(layout, "gateway", command, _digest(config), layout.gateway)
+    api_url = f"http://127.0.0.1:{api_port}"
+    url = f"http://127.0.0.1:{port}"
+    return Component(Address("gateway", url, api_url), (program,), seconds=120.0)
+
+
+def _airflow(
+    layout: Layout,
+    cache: Path,
+    port: int,
+    credentials: Credentials,
+    tracking: Mapping[str, str],
+) -> Component:
+    url = f"http://127.0.0.1:{port}"
+    config = airflowconfig.render(layout, port, credentials)
+    keep(layout.airflow / "airflow.cfg", config)
+    keep(layout.airflow_dags / "schnitzel_projects.py", airflowconfig.dag_file())
+    environment = {
+        "AIRFLOW_HOME": str(layout.airflow),
+        "SCHNITZEL_HOME": str(layout.home),
+        "SCHNITZEL_CACHE": str(cache),
+        **tracking,
+    }
+    parts = {
+        "api-server": ("api-server",),
+        # Logs of tasks are read from disk: no server for them.
+        "scheduler": ("scheduler", "--skip-serve-logs"),
+        "dag-processor": ("dag-processor",),
+    }
+    programs = tuple(
+        _program(
+            layout,
+            f"airflow-{part}",
+            (sys.executable, "-P", "-m", "airflow", *arguments),
+            environment | _digest(config),
+            layout.airflow,
+        )
+        for part, arguments in parts.items()
+    )
+    return Component(
+        Address("airflow", url, url),
+        programs,
+        prepare=lambda: airflowconfig.prepare(layout, base_environment() | environment),
+        seconds=600.0,
+    )
+
+
+def _deployer(
+    layout: Layout,
+    cache: Path,
+    mlflow_url: str,
+    gateway: Address,
+    port: int,
+    tracking: Mapping[str, str],
+) -> Component:
+    layout.deployer.mkdir(parents=True, exist_ok=True)
+    url = f"http://127.0.0.1:{port}"
+    environment = {
+        **{name: value for name, value in os.environ.items() if _is_setting(name)},
+        **code_environment(),
+        **tracking,
+        "SCHNITZEL_HOME": str(layout.home),
+        "SCHNITZEL_CACHE": str(cache),
+        "SCHNITZEL_MLFLOW__URL": mlflow_url,
+        "SCHNITZEL_GATEWAY__URL": gateway.url,
+        "SCHNITZEL_GATEWAY__API_URL": gateway.probe_url,
+        "SCHNITZEL_DEPLOYER__PORT": str(port),
+    }
+    command = (sys.executable, "-P", "-m", "deployer", "run")
+    program = _program(layout, "deployer", command, environment, layout.deployer)
+    return Component(
+        Address("deployer", url, url),
+        (program,),
+        needs=("mlflow", "gateway"),
+        seconds=180.0,
+    )
+
+
+def _is_setting(name: str) -> bool:
+    return name.startswith("SCHNITZEL_") and name != MARKER
+
+
+def _program(
+    layout: Layout,
+    name: str,
+    command: tuple[str, ...],
+    environment: Mapping[str, str],
+    directory: Path,
+) -> Program:
+    return Program(
+        name=name,
+        command=command,
+        environment=dict(environment),
+        directory=directory,
+        log=layout.logs / f"{name}.log",
+    )
+
+
+def _digest(config: str) -> dict[str, str]:
+    """A variable that makes a program's definition change when its configuration file does."""
+    return {"STACK_CONFIG_DIGEST": hashlib.sha256(config.encode()).hexdigest()}

@@ -1,0 +1,204 @@
+"""In: programs to keep running. Out: a supervisord that does, and what it says of them.
+
+supervisord does not adopt running children. So each program's pid and start time are on file,
+each process carries a marker in its environment, and what an earlier supervisord left behind is
+ended before another one starts.
+"""
+
+import os
+from collections import deque
+from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from pathlib import Path
+from typing import Any, cast
+
+from stack.errors import StackError, SupervisorUnavailable
+from stack.files import write_private
+from stack.supervision import rpc
+from stack.supervision.daemon import OTHERS, Daemon, wait_until
+from stack.supervision.processes import Entry, end, end_all, entry
+from stack.supervision.program import Process, Program, State
+
+__all__ = ["Process", "Program", "Supervisor", "SupervisorUnavailable"]
+
+SERVING = "schnitzel-serving"
+"""The supervisord of model servers."""
+ENDED = (None, "STOPPED", "EXITED", "FATAL", "UNKNOWN")
+
+
+class Supervisor:
+    """A supervisord whose files lie in one folder. Safe to use from many threads and processes.
+
+    Args:
+        root: the folder, made with mode 0700 if missing.
+        identifier: the name by which supervisord knows itself.
+        environment: what supervisord, and so every program, starts from; default: the caller's.
+        elsewhere: it runs in another container, which has the same folder: it is asked, but never
+            started from here, and its processes are not to be seen.
+    """
+
+    def __init__(
+        self,
+        root: Path,
+        identifier: str,
+        environment: Mapping[str, str] | None = None,
+        *,
+        elsewhere: bool = False,
+    ) -> None:
+        self._daemon = Daemon(root, identifier, environment, elsewhere=elsewhere)
+        self._elsewhere = elsewhere
+
+    def alive(self) -> bool:
+        """Whether it runs and answers."""
+        return self._daemon.alive()
+
+    def ensure(self, *, fresh: bool = False) -> bool:
+        """Start supervisord if it is dead; True if it had to be started.
+
+        What the dead one left behind is ended first. The programs that it knew start again,
+        unless `fresh` says that a new one shall know none.
+
+        Raises:
+            SupervisorUnavailable: it does not start; with its own words.
+        """
+        if self.alive():
+            return False
+        if self._elsewhere:
+            raise SupervisorUnavailable(
+                "The container of the model servers does not answer.",
+                "See what it says: docker compose logs models",
+            )
+        with self._daemon.lock():
+            if self.alive():
+                return False
+            self._daemon.end_strays()
+            if fresh:
+                for path in self._daemon.root.glob("programs/*.json"):
+                    path.unlink(missing_ok=True)
+            self._daemon.start()
+        return True
+
+    def put(self, program: Program) -> None:
+        """Have this program run as defined: started if new, replaced if changed, else untouched.
+
+        Raises:
+            StackError: somebody else's program has its name, and is left as it is.
+        """
+        if self._is_in_place(program):
+            return
+        with self._daemon.lock(program.name):
+            if self._is_in_place(program):  # another caller was quicker
+                return
+            if not self._daemon.is_ours(program.name) and self._state(program.name):
+                raise StackError(
+                    f"supervisord runs a program {program.name!r} that is somebody else's.",
+                    f"Give that program another name, in {self._daemon.root / OTHERS}.",
+                )
+            self._stop(program.name, program.stop_seconds)
+            with self._daemon.lock():
+                write_private(self._daemon.definition_path(program.name), program.definition())
+                self._daemon.reload(program.name)
+                self._daemon.call("addProcessGroup", program.name)
+            # It is started in the next turn of supervisord's loop: nobody shall see it STOPPED.
+            wait_until(lambda: self._state(program.name) != "STOPPED", 5.0)
+
+    def remove(self, name: str, *, grace: float) -> None:
+        """Stop a program and forget it: its process group, and whatever left that group.
+
+        Args:
+            name: a program; one that is not known, or not ours, is already removed.
+            grace: seconds from the stop signal to SIGKILL; the program's own stop_seconds
+                hold too, if they are fewer.
+        """
+        with self._daemon.lock(name):
+            if not self._daemon.is_ours(name):
+                return
+            self._stop(name, grace)
+            with self._daemon.lock():
+                self._daemon.definition_path(name).unlink(missing_ok=True)
+                self._daemon.reload(name)
+                self._daemon.record_path(name).unlink(missing_ok=True)
+
+    def restart(self, name: str) -> None:
+        """Stop a program and start it again, also when it had failed or exited."""
+        with self._daemon.lock(name):
+            self._stop(name, self._stop_seconds(name))
+            self._daemon.call("startProcess", name, False)
+
+    def processes(self) -> dict[str, Process]:
+        """Every program of ours that supervisord knows, by name; SupervisorUnavailable if dead."""
+        known = self._daemon.call("getAllProcessInfo")
+        return {i["name"]: _process(i) for i in known if self._daemon.is_ours(i["name"])}
+
+    def tail(self, name: str, lines: int) -> str:
+        """The last lines of a program's log, empty if there is none; works on a dead one too."""
+        program = self._daemon.definition(name)
+        if program is None or not program.log.exists():
+            return ""
+        with program.log.open("rb") as file:
+            file.seek(max(0, os.fstat(file.fileno()).st_size - 1024 * lines))
+            return b"".join(deque(file, lines)).decode(errors="replace")
+
+    def shutdown(self) -> None:
+        """Stop all programs at once, then supervisord; returns when no process of them is left.
+
+        Their definitions stay on file: `ensure` starts them again. The strays of a dead
+        supervisord are ended.
+        """
+        if not self._daemon.root.exists():
+            return
+        with self._daemon.lock():
+            with suppress(StackError):
+                names = list(self.processes())
+                # supervisord by itself stops one program after the other
+                with ThreadPoolExecutor(max_workers=max(1, len(names))) as pool:
+                    list(pool.map(lambda name: self._stop(name, self._stop_seconds(name)), names))
+                self._daemon.stop()
+            self._daemon.end_strays()
+            self._daemon.remove_socket()
+
+    def _state(self, name: str) -> State | None:
+        try:
+            return cast(State, self._daemon.call("getProcessInfo", name)["statename"])
+        except rpc.RemoteError as fault:
+            if fault.code == rpc.BAD_NAME:
+                return None
+            raise
+
+    def _is_in_place(self, program: Program) -> bool:
+        return self._daemon.definition(program.name) == program and self._state(
+            program.name
+        ) not in (None, "STOPPED")
+
+    def _stop(self, name: str, grace: float) -> None:
+        members = self._daemon.members(name)
+        if self._state(name) not in ENDED:
+            with suppress(rpc.RemoteError):  # it may have ended, or be stopping, by now
+                self._daemon.call("stopProcess", name, False)
+            if not wait_until(lambda: self._state(name) in ENDED, grace):
+                end(members, grace=0.0)
+                wait_until(lambda: self._state(name) in ENDED, 5.0)
+        # Those that left the group (setsid) are known from before the stop, or by their marker.
+        end_all(lambda: [*filter(_lives, members), *self._daemon.members(name)], grace=1.0)
+
+    def _stop_seconds(self, name: str) -> int:
+        program = self._daemon.definition(name)
+        return program.stop_seconds if program else 10
+
+
+def _process(info: dict[str, Any]) -> Process:
+    pid = info["pid"] or None
+    return Process(
+        name=info["name"],
+        state=info["statename"],
+        pid=pid,
+        started=float(info["start"]) if pid else None,
+        exit_status=info["exitstatus"] if not pid and info["stop"] else None,
+        message=info["spawnerr"] or info["description"],
+    )
+
+
+def _lives(process: Entry) -> bool:
+    now = entry(process.pid)
+    return now is not None and now.start == process.start
