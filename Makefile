@@ -46,7 +46,7 @@ check: $(VENV)/.dev ## style, types, layers, module length (seconds)
 	@mypy
 	@mypy --config-file tests/mypy.ini tests benchmarks
 	@lint-imports
-	@python scripts/module_length.py
+	@python scripts/size.py
 	@python scripts/no_addresses.py
 
 LANES = python tests/lanes

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from dags.errors import ProjectInvalid
-from dags.project import Project, load
+from dags.project.definition import Project, load
 
 
 def described(project: Project) -> dict[str, Any]:

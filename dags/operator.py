@@ -12,8 +12,8 @@ from dags import places, runs
 from dags.clusters.known import CLUSTERS
 from dags.errors import StepFailed, TrackingFailed
 from dags.process import Process
-from dags.project import Project, Step
-from dags.variables import StepRun, step_variables
+from dags.project.definition import Project, Step
+from dags.project.variables import StepRun, step_variables
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -39,7 +39,7 @@ class StepOperator(ProjectOperator):
     """Runs one step's command as a process with environment variables and nothing else.
 
     Args:
-        project: the validated project, see `dags.project.load`.
+        project: the validated project, see `dags.project.definition.load`.
         step: command, needs, cluster, timeout and retries; the task's id is the step's name.
         options: anything that a BaseOperator takes; they win over what the step says.
 

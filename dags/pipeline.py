@@ -8,9 +8,9 @@ from typing import Any
 from airflow.sdk import DAG, BaseOperator, Param  # noqa: TID253 - this module makes Airflow's objects
 
 from dags.errors import PipelineError
-from dags.fields import ParamValue
 from dags.operator import EndRunOperator, StartRunOperator, StepOperator
-from dags.project import Project, Step
+from dags.project.definition import Project, Step
+from dags.project.fields import ParamValue
 
 TAG = "schnitzel"
 _JSON_TYPES = {bool: "boolean", int: "integer", float: "number", str: "string"}

@@ -13,7 +13,7 @@ LAST_LINES = 20
 GRACE_SECONDS = 3.0
 """Between SIGTERM and SIGKILL; Airflow's supervisor sends its own SIGKILL 5 s after its SIGTERM."""
 
-_LEASH = Path(__file__).with_name("leash.py")
+_GUARD = Path(__file__).with_name("process_guard.py")
 
 
 @dataclass(frozen=True)
@@ -27,13 +27,13 @@ class Ended:
 
 
 class Process:
-    """A running command on its leash: it, and all it started, ends with `stop` or when we die."""
+    """A command under its guard: it, and all it started, ends with `stop` or when we die."""
 
     def __init__(
         self, command: Sequence[str], *, environment: Mapping[str, str], directory: Path
     ) -> None:
-        self._leash = subprocess.Popen(
-            [sys.executable, "-I", "-S", str(_LEASH), str(GRACE_SECONDS), *command],
+        self._guard = subprocess.Popen(
+            [sys.executable, "-I", "-S", str(_GUARD), str(GRACE_SECONDS), *command],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
@@ -49,24 +49,24 @@ class Process:
 
     def __exit__(self, *_: object) -> None:
         self.stop()
-        self._leash.wait()
-        for pipe in (self._leash.stdin, self._leash.stdout):
+        self._guard.wait()
+        for pipe in (self._guard.stdin, self._guard.stdout):
             if pipe is not None:
                 pipe.close()
 
     def follow(self, log: Callable[[str], None]) -> Ended:
         """Log each line as it comes, until the command has ended."""
         last: deque[str] = deque(maxlen=LAST_LINES)
-        for line in self._leash.stdout or ():
+        for line in self._guard.stdout or ():
             text = line.rstrip()
             last.append(text)
             log(text)
-        return Ended(self._leash.wait(), "\n".join(last))
+        return Ended(self._guard.wait(), "\n".join(last))
 
     def stop(self) -> None:
         """Ask for the end without waiting for it: a signal handler may call it, also twice."""
         with contextlib.suppress(ProcessLookupError):
-            self._leash.terminate()
+            self._guard.terminate()
 
 
 def run(

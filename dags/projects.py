@@ -15,7 +15,7 @@ from airflow.sdk import DAG  # noqa: TID253 - this module finds Airflow's object
 from dags import places
 from dags.errors import PipelineError, ProjectInvalid
 from dags.pipeline import broken_dag, build_dag
-from dags.project import FILE_NAME, Project, load
+from dags.project.definition import FILE_NAME, Project, load
 
 DAG_FILE = "dag.py"
 

@@ -13,7 +13,7 @@ from pathlib import Path
 from dags import places
 from dags.errors import ProjectEnvironmentFailed
 from dags.process import run
-from dags.variables import base_environment
+from dags.project.variables import base_environment
 
 REQUIREMENTS = "requirements.txt"
 """A project's pins with hashes, made from its pyproject.toml without index addresses."""

@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from dags.errors import PipelineError
-from dags.variables import base_environment
+from dags.project.variables import base_environment
 
 _FILE = "run.json"
 

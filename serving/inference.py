@@ -12,8 +12,9 @@ from serving.protocols import mlflow, oip
 from serving.protocols.answer import Answer
 from serving.telemetry import log, outcomes
 from serving.telemetry.redact import shown
-from serving.worker import framing, infer, tensors
-from serving.worker.arrange import BadInput
+from serving.worker import framing
+from serving.worker.oip import infer, tensors
+from serving.worker.oip.arrange import BadInput
 
 if TYPE_CHECKING:
     from serving.backends.base import Backend, Loaded

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from dags import python_env
 from dags.clusters.base import Launch
-from dags.variables import base_environment, words
+from dags.project.variables import base_environment, words
 
 
 class LocalCluster:

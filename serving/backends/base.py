@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from serving.protocols.answer import Answer
     from serving.worker.framing import Frame, Payload
-    from serving.worker.signature import Signature
+    from serving.worker.oip.signature import Signature
 
 CANNOT_LOAD = 64
 """Exit code: the model cannot be loaded, for good."""

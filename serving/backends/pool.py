@@ -22,7 +22,7 @@ from serving.backends.link import Link, WorkerGone
 from serving.backends.queue import Queue, Ticket
 from serving.telemetry import log
 from serving.worker import framing
-from serving.worker.signature import signature
+from serving.worker.oip.signature import signature
 
 if TYPE_CHECKING:
     from collections.abc import Callable

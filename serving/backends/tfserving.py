@@ -19,10 +19,11 @@ from serving.backends.base import CANNOT_LOAD, Limit, Loaded, Own, Unavailable
 from serving.protocols import mlflow, tensorflow
 from serving.protocols.answer import JSON, Answer
 from serving.telemetry import log
-from serving.worker import framing, infer, tensors
-from serving.worker.arrange import BadInput
+from serving.worker import framing
 from serving.worker.framing import Frame, Payload
-from serving.worker.signature import Signature
+from serving.worker.oip import infer, tensors
+from serving.worker.oip.arrange import BadInput
+from serving.worker.oip.signature import Signature
 
 if TYPE_CHECKING:
     from collections.abc import Callable

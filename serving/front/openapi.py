@@ -9,11 +9,11 @@ from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 
 from serving.front import routes
-from serving.worker import signature as signatures
-from serving.worker.tensors import DATATYPES
+from serving.worker.oip import signature as signatures
+from serving.worker.oip.tensors import DATATYPES
 
 if TYPE_CHECKING:
-    from serving.worker.signature import Side, Signature, Tensor
+    from serving.worker.oip.signature import Side, Signature, Tensor
 
 MOST_TENSORS = 100
 """Inputs that are described one by one; of more, only what all have in common."""

@@ -1,6 +1,6 @@
 """Open Inference Protocol, REST: bodies go in, payloads for the worker come out; and the way back.
 
-What a request means is read by serving.worker.infer: here if it is small, else in the worker.
+What a request means is read by serving.worker.oip.infer: here if it is small, else in the worker.
 https://github.com/kserve/open-inference-protocol, specification/protocol/inference_rest.md
 """
 
@@ -12,13 +12,14 @@ import orjson
 
 from serving.protocols.answer import dumps
 from serving.telemetry.redact import MESSAGE_CHARACTERS
-from serving.worker import framing, infer, tensors
-from serving.worker.arrange import BadInput
+from serving.worker import framing
+from serving.worker.oip import infer, tensors
+from serving.worker.oip.arrange import BadInput
 
 if TYPE_CHECKING:
     from serving.worker.framing import Frame, Payload
-    from serving.worker.infer import Question
-    from serving.worker.signature import Side, Signature
+    from serving.worker.oip.infer import Question
+    from serving.worker.oip.signature import Side, Signature
 
 
 def question(body: bytes, signature: Signature, request_id: str) -> Question:

@@ -14,9 +14,10 @@ from typing import TYPE_CHECKING, Any
 
 import orjson
 
-from serving.worker import framing, infer, tensors
-from serving.worker.arrange import BadInput
-from serving.worker.signature import Side, Signature, Tensor
+from serving.worker import framing
+from serving.worker.oip import infer, tensors
+from serving.worker.oip.arrange import BadInput
+from serving.worker.oip.signature import Side, Signature, Tensor
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

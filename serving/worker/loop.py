@@ -14,22 +14,13 @@ import time
 import traceback
 from typing import Any
 
-from . import (
-    answers,
-    batching,
-    framing,
-    infer,
-    loading,
-    logged,
-    rows,
-    scoring,
-    signature,
-    tensors,
-    typed,
-)
-from .arrange import BadInput
+from . import answers, framing, loading, scoring
+from .batching import batching, logged, rows
 from .link import Link, end_with
-from .values import Misfit
+from .oip import infer, signature, tensors
+from .oip.arrange import BadInput
+from .reading import typed
+from .reading.values import Misfit
 
 BROKEN = 70
 """Exit status after an exception that nothing should outlive (EX_SOFTWARE of sysexits.h)."""

@@ -14,9 +14,9 @@ import io
 import json
 from typing import Any, NamedTuple
 
-from . import strict
-from .strict import NotOurs
-from .values import Misfit
+from .reading import strict
+from .reading.strict import NotOurs
+from .reading.values import Misfit
 
 REPEATED = 4_000
 """Characters of a refusal's message that are kept at each end."""

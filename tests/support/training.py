@@ -12,9 +12,9 @@ from pathlib import Path
 from dags import runs
 from dags.clusters.known import CLUSTERS
 from dags.process import run
-from dags.project import load
+from dags.project.definition import load
+from dags.project.variables import StepRun, step_variables
 from dags.tracking import Tracking
-from dags.variables import StepRun, step_variables
 
 
 def train(project: Path, url: str, model: str, folder: Path) -> None:

@@ -13,7 +13,7 @@ from support.run.ports import free_port
 from support.run.wait import wait_for
 from support.systems import tfserving as tfserving_standin
 
-from serving.worker.infer import LARGE
+from serving.worker.oip.infer import LARGE
 
 EVERY = [
     ("count", "INT64", [2], [1, -7]),

@@ -8,7 +8,7 @@ import pytest
 from dags import places, runs
 from dags.errors import PipelineError, StepFailed
 from dags.pipeline import build_dag
-from dags.project import Step, load
+from dags.project.definition import Step, load
 
 RUN = "manual__2026-01-01T00:00:00+00:00"
 

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from mlflow.exceptions import MlflowException
 
 sys.path.insert(0, str(Path(__file__).parents[3]))
-from serving.worker.rows import Rows
+from serving.worker.batching.rows import Rows
 
 folder = Path(sys.argv[1])
 free = Rows(mlflow.pyfunc.load_model(str(folder / "describe")))

@@ -9,7 +9,7 @@ import pytest
 from serving.backends.aside import Aside
 from serving.backends.base import Unavailable
 from serving.protocols import tensorflow
-from serving.worker.arrange import BadInput
+from serving.worker.oip.arrange import BadInput
 
 
 @pytest.fixture

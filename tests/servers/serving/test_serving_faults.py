@@ -16,7 +16,7 @@ from support.run.ports import free_port
 from support.run.process import lives
 from support.run.wait import wait_for
 
-from serving.worker.infer import LARGE
+from serving.worker.oip.infer import LARGE
 
 IRIS = ["sepal length (cm)", "sepal width (cm)", "petal length (cm)", "petal width (cm)"]
 ROW = [5.1, 3.5, 1.4, 0.2]

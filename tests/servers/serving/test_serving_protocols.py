@@ -8,7 +8,7 @@ import httpx
 import pytest
 from support.run.wait import wait_for
 
-from serving.worker import infer
+from serving.worker.oip import infer
 
 IRIS = ["sepal length (cm)", "sepal width (cm)", "petal length (cm)", "petal width (cm)"]
 ROWS = [[5.1, 3.5, 1.4, 0.2], [6.0, 3.0, 5.0, 2.0]]

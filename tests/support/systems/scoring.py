@@ -19,10 +19,10 @@ from mlflow.pyfunc import PyFuncModel, scoring_server
 from mlflow.types import ColSpec, DataType, Schema, TensorSpec
 from mlflow.types.schema import Array, Map, Object, Property
 
-from serving.worker import tensors
+from serving.worker.oip import tensors
+from serving.worker.reading.typed import Typed
+from serving.worker.reading.values import Misfit
 from serving.worker.scoring import Refused, Scorer
-from serving.worker.typed import Typed
-from serving.worker.values import Misfit
 
 __all__ = ["Array", "ColSpec", "DataType", "Map", "Object", "Property", "Schema", "TensorSpec"]
 

@@ -130,7 +130,7 @@ def test_projects_of_a_folder_need_no_registration_and_break_no_other(home, make
 OWN = """
     from pathlib import Path
     from dags.pipeline import build_dag
-    from dags.project import Step, load
+    from dags.project.definition import Step, load
 
     project = load(Path(__file__).parent)
     steps = {f"train_{depth}": Step(command=f"train {depth}") for depth in (2, 4)}

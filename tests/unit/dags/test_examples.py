@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 from packaging.requirements import Requirement
 
-from dags.project import load
+from dags.project.definition import load
 
 EXAMPLES = sorted(p.parent for p in (Path(__file__).parents[3] / "examples").glob("*/project.yaml"))
 

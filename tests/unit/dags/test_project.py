@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dags.errors import ProjectInvalid
-from dags.project import Project, Step, load
+from dags.project.definition import Project, Step, load
 
 EVERYTHING = """
     name: angler

@@ -5,14 +5,16 @@ import pytest
 import yaml
 from jsonschema import Draft202012Validator, ValidationError
 
-from dags import schema
+from dags.project import schema
 
 ROOT = Path(__file__).parents[3]
 VALIDATOR = Draft202012Validator(json.loads(schema.text()))
 
 
 def test_the_published_schema_is_current():
-    assert (ROOT / schema.PUBLISHED).read_text() == schema.text(), "run: python -m dags.schema"
+    assert (ROOT / schema.PUBLISHED).read_text() == schema.text(), (
+        "run: python -m dags.project.schema"
+    )
 
 
 @pytest.mark.parametrize("project", sorted((ROOT / "examples").glob("*/project.yaml")), ids=str)

@@ -6,8 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dags import places
-from dags.project import load
-from dags.variables import StepRun, base_environment, step_variables
+from dags.project.definition import load
+from dags.project.variables import StepRun, base_environment, step_variables
 
 
 @pytest.fixture

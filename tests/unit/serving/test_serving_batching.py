@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from serving.worker import batching as module
-from serving.worker.batching import EVIDENCE, Batching, Waiting
+from serving.worker.batching import batching as module
+from serving.worker.batching.batching import EVIDENCE, Batching, Waiting
 
 
 class Lists:

@@ -13,10 +13,10 @@ from hypothesis import strategies as st
 from serving.protocols import answer, mlflow, oip
 from serving.telemetry import log
 from serving.telemetry.redact import redact, shown, shown_end
-from serving.worker import tensors
-from serving.worker.arrange import BadInput
 from serving.worker.loop import describe
-from serving.worker.signature import signature
+from serving.worker.oip import tensors
+from serving.worker.oip.arrange import BadInput
+from serving.worker.oip.signature import signature
 
 MANY = 1_000_000
 NOTHING = signature({})

@@ -4,9 +4,9 @@ import pytest
 
 from serving.front import deadline
 from serving.front.door import Refused, Request
-from serving.worker import infer
-from serving.worker.arrange import BadInput
-from serving.worker.signature import signature
+from serving.worker.oip import infer
+from serving.worker.oip.arrange import BadInput
+from serving.worker.oip.signature import signature
 
 
 def asked(**headers):

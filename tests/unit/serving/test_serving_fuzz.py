@@ -12,9 +12,9 @@ from serving.front.door import Door, Limits
 from serving.front.http import Connection
 from serving.protocols import oip
 from serving.protocols.answer import Answer
-from serving.worker import tensors
-from serving.worker.arrange import BadInput
-from serving.worker.signature import signature
+from serving.worker.oip import tensors
+from serving.worker.oip.arrange import BadInput
+from serving.worker.oip.signature import signature
 
 # -- the parser: how the bytes were cut says nothing
 

@@ -5,9 +5,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from serving.protocols import oip
-from serving.worker import framing, infer, tensors
-from serving.worker.arrange import BadInput
-from serving.worker.signature import signature
+from serving.worker import framing
+from serving.worker.oip import infer, tensors
+from serving.worker.oip.arrange import BadInput
+from serving.worker.oip.signature import signature
 
 DOUBLE = {"type": "double", "required": True}
 COLUMNS = signature(

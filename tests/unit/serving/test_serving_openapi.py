@@ -4,7 +4,7 @@ import pytest
 from jsonschema import Draft202012Validator
 
 from serving.front import openapi, routes
-from serving.worker.signature import signature
+from serving.worker.oip.signature import signature
 
 DOUBLE = {"type": "double", "required": True}
 COLUMNS = signature(

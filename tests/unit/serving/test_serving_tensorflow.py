@@ -8,9 +8,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from serving.protocols import oip, tensorflow
-from serving.worker import tensors
-from serving.worker.arrange import BadInput
 from serving.worker.framing import RESULT, Frame
+from serving.worker.oip import tensors
+from serving.worker.oip.arrange import BadInput
 
 JSON = b"application/json"
 

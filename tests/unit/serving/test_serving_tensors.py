@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from serving.worker import tensors
+from serving.worker.oip import tensors
 
 WHOLE = {
     f"{'' if signed else 'U'}INT{bits}": st.integers(

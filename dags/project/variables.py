@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from dags.fields import ParamValue
-from dags.project import Project
+from dags.project.definition import Project
+from dags.project.fields import ParamValue
 
 PASSED_ON = frozenset({
     "PATH", "HOME", "USER", "LOGNAME", "LANG", "LANGUAGE", "TZ", "TMPDIR",

@@ -8,7 +8,7 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, ValidationError, model_validator
 
 from dags.errors import ProjectInvalid
-from dags.fields import (
+from dags.project.fields import (
     ClusterName,
     Duration,
     ParamName,

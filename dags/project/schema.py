@@ -1,10 +1,10 @@
-"""The Project model in, project.yaml's JSON schema out: `python -m dags.schema [FILE]`."""
+"""The Project model in, project.yaml's JSON schema out: `python -m dags.project.schema [FILE]`."""
 
 import json
 import sys
 from pathlib import Path
 
-from dags.project import Project
+from dags.project.definition import Project
 
 PUBLISHED = Path("docs/reference/project.schema.json")
 

@@ -1,9 +1,9 @@
 """A command in, its exit code out, and no process of it left, whatever becomes of who asked.
 
-A program of its own between an Airflow task and a step: `python leash.py GRACE COMMAND...`. The
-task holds our standard input open. When it closes (the task was killed, even by SIGKILL), or when
-we get SIGTERM, the command's process group gets SIGTERM and, GRACE seconds later, SIGKILL. When the
-command ends by itself, what it left running is ended too. Needs only the standard library.
+A program of its own between an Airflow task and a step: `python process_guard.py GRACE COMMAND...`.
+The task holds our standard input open. When it closes (the task was killed, even by SIGKILL), or
+when we get SIGTERM, the command's process group gets SIGTERM and, GRACE seconds later, SIGKILL.
+When the command ends by itself, what it left running is ended too. Needs only the standard library.
 """
 
 import ctypes

@@ -1,0 +1,1 @@
+"""project.yaml: its fields, its schema, and what a step is told of it."""

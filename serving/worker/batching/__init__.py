@@ -1,0 +1,1 @@
+"""Which requests may share a call of the model."""

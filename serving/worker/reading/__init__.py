@@ -1,0 +1,1 @@
+"""What the values of a request mean, by the model's signature."""
