@@ -41,12 +41,12 @@ from deployer.spec.resolve import Limits, resolve, spec_digest
 from deployer.state.deployment import (
     Deployment,
     Description,
-    Mark,
     Predictor,
+    Promotion,
     Record,
     Role,
-    Slot,
     VersionId,
+    WeightedPredictor,
 )
 from deployer.store.records import Records
 from deployer.store.sqlite import Database
@@ -101,12 +101,14 @@ class Model:
             resolved.origins,
             artifact="0" * 64,
         )
-        self.deployment = Deployment(self.id, self.name, "prod", (Slot(predictor, 100),))
+        self.deployment = Deployment(
+            self.id, self.name, "prod", (WeightedPredictor(predictor, 100),)
+        )
         self.record = Record(
             self.id,
             self.name,
             "prod",
-            marks=(Mark(version, "stage Production", 1, 1_700_000_000.5),),
+            marks=(Promotion(version, "stage Production", 1, 1_700_000_000.5),),
             next_sequence=2,
             serving=predictor,
             serving_since=1_700_000_100.5,

@@ -123,14 +123,14 @@ class Service:
     def _close(self, controller: Controller) -> None:
         log.info("stopping")
         wiring = self._wiring
-        endings: list[Callable[[], None]] = [controller.close, wiring.world.mirror.close]
-        endings += [target.close for target in wiring.world.each_target]
+        endings: list[Callable[[], None]] = [controller.close, wiring.context.tags.close]
+        endings += [target.close for target in wiring.context.each_target]
         _all_within(3.5, endings)
         _all_within(1.0, [cluster.lease.close for cluster in wiring.clusters.values()])
         wiring.rest.close()
 
     def _control(self, secret: str) -> Controller:
-        world, settings = self._wiring.world, self._settings
+        context, settings = self._wiring.context, self._settings
         hook = webhooks.address(
             settings.deployer.public_url, settings.deployer.port, self._wiring.mlflow_url
         )
@@ -141,8 +141,8 @@ class Service:
 
         def watch(changed: Callable[[set[str] | None], None]) -> Watch:
             return Watch(
-                world.registry,
-                world.marker,
+                context.registry,
+                context.identity,
                 list(settings.environments),
                 subscribe,
                 changed,
@@ -151,7 +151,7 @@ class Service:
                 time.time,
             )
 
-        return Controller(world, watch, Metrics())
+        return Controller(context, watch, Metrics())
 
     def _lead(self, serving: threading.Thread) -> bool:
         """Wait until this Deployer acts on every cluster that is reached; False if it is to end."""
@@ -191,12 +191,12 @@ class Service:
 
     def _acting(self) -> str:
         """Where the Deployer that acts is reached, as it wrote itself."""
-        return self._wiring.world.records.recall(ACTING) or ""
+        return self._wiring.context.records.recall(ACTING) or ""
 
     def _tell_where(self) -> bool:
         """Write down for those that stand by where this Deployer is reached; False: try again."""
         try:
-            self._wiring.world.records.remember(ACTING, standby.address_of(self._settings.deployer))
+            self._wiring.context.records.remember(ACTING, standby.address_of(self._settings.deployer))
         except SchnitzelError as error:
             log.warning("where this Deployer is reached is not written down: %s", error.message)
             return False

@@ -11,16 +11,16 @@ from typing import TYPE_CHECKING
 from deployer.artifacts.cache import Artifacts
 from deployer.config.secret_refs import credentials, resolve_secret
 from deployer.config.settings import Settings
-from deployer.controller.context import World
+from deployer.controller.context import ReconcileContext
 from deployer.desired import promotions
 from deployer.errors import FormatUnknown
 from deployer.python_env.cache import Environments
 from deployer.registry.client import Rest
-from deployer.registry.describe import Reading
-from deployer.registry.identity import Marker
+from deployer.registry.describe import Descriptions
+from deployer.registry.identity import RegistryIdentity
 from deployer.registry.promoters import Promoters
 from deployer.registry.snapshot import Registry
-from deployer.registry.tags import Mirror
+from deployer.registry.tags import TagWriter
 from deployer.store.history import History
 from deployer.store.records import Records
 from deployer.store.router import RecordStores
@@ -38,7 +38,7 @@ LOOPBACK = "127.0.0.1"
 class Wiring:
     """Everything that a Deployer is made of, below its controller and its API."""
 
-    world: World
+    context: ReconcileContext
     rest: Rest
     mlflow_url: str
     database: Transactions
@@ -83,7 +83,7 @@ def wire(settings: Settings, layout: Layout, changed: Callable[[str], None]) -> 
         if environment.cluster
     }
     records = RecordStores(kept, {name: made.records for name, made in on_cluster.items()})
-    marker = Marker(rest, kept, settings.platform_id)
+    marker = RegistryIdentity(rest, kept, settings.platform_id)
     selectors = {name: settings.selector(name) for name in settings.environments}
     registry = Registry(
         rest, marker.check, lambda listed: promotions.doubted(records.all(), listed, selectors)
@@ -92,19 +92,19 @@ def wire(settings: Settings, layout: Layout, changed: Callable[[str], None]) -> 
     local = [name for name in settings.environments if name not in on_cluster]
     if local:
         targets |= dict.fromkeys(local, _local(settings, layout, artifacts))
-    world = World(
+    context = ReconcileContext(
         settings=settings,
         registry=registry,
-        reading=Reading(registry, artifacts.read_file),
-        marker=marker,
+        descriptions=Descriptions(registry, artifacts.read_file),
+        identity=marker,
         records=records,
         history=History(database),
-        mirror=Mirror(rest, kept, marker.advance),
+        tags=TagWriter(rest, kept, marker.advance),
         promoters=Promoters(rest),
         targets=targets,
         clock=time.time,
     )
-    return Wiring(world, rest, mlflow_url, database, clusters)
+    return Wiring(context, rest, mlflow_url, database, clusters)
 
 
 def _local(settings: Settings, layout: Layout, artifacts: Artifacts) -> Target:

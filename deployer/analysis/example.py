@@ -37,7 +37,7 @@ _STRINGS: Final = (
 
 
 @dataclass(frozen=True)
-class Verdict:
+class ExampleResult:
     """What came of asking.
 
     Attributes:
@@ -62,7 +62,7 @@ Raises httpx.HTTPError.
 """
 
 
-def ask(post: str | Post, artifact: Path, timeout: float = ANSWER_SECONDS) -> Verdict:
+def ask(post: str | Post, artifact: Path, timeout: float = ANSWER_SECONDS) -> ExampleResult:
     """Send the model's logged input example and hold the answer against the signature.
 
     Args:
@@ -80,7 +80,7 @@ def ask(post: str | Post, artifact: Path, timeout: float = ANSWER_SECONDS) -> Ve
     except (OSError, ValueError, yaml.YAMLError) as error:
         return _refused(f"The logged input example cannot be read: {error}.")
     if body is None:
-        return Verdict(True, message="The model was logged without an input example to ask.")
+        return ExampleResult(True, message="The model was logged without an input example to ask.")
     try:
         status, content = post(body, timeout)
     except httpx.HTTPError as error:
@@ -103,17 +103,17 @@ def ask(post: str | Post, artifact: Path, timeout: float = ANSWER_SECONDS) -> Ve
         what = "is not JSON" if unwrapped else "holds no predictions"
         return _refused(f"The model's answer to its own input example {what}.")
     if _is_agent(description):
-        return Verdict(True)
+        return ExampleResult(True)
     if outputs and (fault := signature.fault(outputs, predictions)):
         return _refused(f"The model's answer to its own example breaks its signature: {fault}.")
-    return Verdict(True, message="" if outputs else "The model declares no outputs to check.")
+    return ExampleResult(True, message="" if outputs else "The model declares no outputs to check.")
 
 
-def _refused(message: str, *, passing: bool = False, columns: str = "") -> Verdict:
+def _refused(message: str, *, passing: bool = False, columns: str = "") -> ExampleResult:
     """Refuse; `columns`: those of the example that have no string for a name."""
     named = f" Columns of its example are named by no string: {columns}." if columns else ""
     fits = "Log the model with an input_example and a signature that fit it"
-    return Verdict(
+    return ExampleResult(
         ok=False,
         reason=ExampleRefused.reason,
         message=message + named,

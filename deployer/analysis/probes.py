@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable
 
-from deployer.analysis.example import Verdict
+from deployer.analysis.example import ExampleResult
 from deployer.errors import ExampleRefused
 from deployer.state.deployment import UNASKED, ExampleAnswer, ExampleState
 
@@ -16,9 +16,9 @@ class Examples:
     """One question for each instance of a predictor; one that was started anew is asked anew."""
 
     def __init__(self) -> None:
-        self._answers: dict[Key, Verdict | None] = {}
+        self._answers: dict[Key, ExampleResult | None] = {}
 
-    def ask(self, name: str, instance: object, question: Callable[[], Verdict]) -> None:
+    def ask(self, name: str, instance: object, question: Callable[[], ExampleResult]) -> None:
         """Ask, unless this instance was asked already; a slow answer holds up no one's exit.
 
         Args:
@@ -49,9 +49,9 @@ class Examples:
         for key in [key for key in self._answers if key[0] == name]:
             del self._answers[key]
 
-    def _ask(self, key: Key, question: Callable[[], Verdict]) -> None:
+    def _ask(self, key: Key, question: Callable[[], ExampleResult]) -> None:
         try:
             self._answers[key] = question()
         except Exception as error:  # noqa: BLE001 - whatever went wrong, it was not answered
             message = f"The example could not be asked: {error}"
-            self._answers[key] = Verdict(False, ExampleRefused.reason, message)
+            self._answers[key] = ExampleResult(False, ExampleRefused.reason, message)

@@ -84,7 +84,7 @@ def _machines(app: FastAPI, engine: Engine, webhook_secret: str) -> None:
         phases = Counter(
             str(seen.phase) for s in engine.statuses() for seen in s.observed.predictors.values()
         )
-        age = engine.world.clock() - listed if listed is not None else float("nan")
+        age = engine.context.clock() - listed if listed is not None else float("nan")
         return {
             "schnitzel_queue_depth": float(engine.depth()),
             "schnitzel_deployments": {str(s): float(states[str(s)]) for s in State},
@@ -119,7 +119,7 @@ def _machines(app: FastAPI, engine: Engine, webhook_secret: str) -> None:
     @app.get("/metrics/servers")
     def servers() -> list[deployments.Page]:
         """Where Prometheus finds the model servers of this machine: its `http_sd_configs`."""
-        pages = [page for target in engine.world.each_target for page in target.pages()]
+        pages = [page for target in engine.context.each_target for page in target.pages()]
         return [{"targets": [page.address], "labels": dict(page.labels)} for page in pages]
 
     @app.post("/webhooks/mlflow")

@@ -8,7 +8,7 @@ from pydantic import BaseModel
 from deployer.api import views
 from deployer.api.engine import Engine
 from deployer.api.schema import deployments
-from deployer.controller.operator import Word
+from deployer.controller.operator import ApplyOptions
 from deployer.store.history import Event
 
 
@@ -35,11 +35,11 @@ def add(app: FastAPI, engine: Engine, subject: Callable[..., str]) -> None:
     """Give an app the routes that change something; `subject` names who asks, by the token."""
 
     def told(deployment: str) -> deployments.Deployment:
-        return views.deployment(engine.status(deployment), engine.world.settings)
+        return views.deployment(engine.status(deployment), engine.context.settings)
 
     @app.post("/api/v1/deployments/{deployment}/apply")
     def apply(deployment: str, body: Apply, who: str = Depends(subject)) -> deployments.Deployment:
-        word = Word(body.plan or "", body.retry, body.allow_retire, body.adopt)
+        word = ApplyOptions(body.plan or "", body.retry, body.allow_retire, body.adopt)
         engine.apply(deployment, who, word)
         return told(deployment)
 
@@ -62,8 +62,8 @@ def add(app: FastAPI, engine: Engine, subject: Callable[..., str]) -> None:
 
     @app.post("/api/v1/reconcile")
     def reconcile(who: str = Depends(subject)) -> deployments.Looking:
-        world = engine.world
+        context = engine.context
         event = Event("", "operator", "reconcile", None, None, "a person asked", who)
-        world.history.append(event, world.clock())
+        context.history.append(event, context.clock())
         engine.look()
         return {"looking": True, "for": who}

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Protocol
 
-from deployer.controller.context import World
+from deployer.controller.context import ReconcileContext
 from deployer.controller.metrics import Metrics
-from deployer.controller.operator import Word
+from deployer.controller.operator import ApplyOptions
 from deployer.plan.preview import Node, Preview
 from deployer.registry.watch import Health, Watch
 from deployer.status.verdict import Status
@@ -15,7 +15,7 @@ from deployer.status.verdict import Status
 class Engine(Protocol):
     """The controller, as the API sees it."""
 
-    world: World
+    context: ReconcileContext
     metrics: Metrics
     watch: Watch
 
@@ -26,7 +26,7 @@ class Engine(Protocol):
     def planned(self, deployment: str) -> Status: ...  # noqa: D102
     def previewed(self, deployment: str) -> tuple[Status, Preview]: ...  # noqa: D102
     def tree(self, deployment: str) -> Node: ...  # noqa: D102
-    def apply(self, deployment: str, who: str, word: Word) -> None: ...  # noqa: D102
+    def apply(self, deployment: str, who: str, word: ApplyOptions) -> None: ...  # noqa: D102
     def pause(self, deployment: str, who: str, reason: str) -> None: ...  # noqa: D102
     def resume(self, deployment: str, who: str) -> None: ...  # noqa: D102
     def accept_registry(self, who: str) -> None: ...  # noqa: D102

@@ -15,9 +15,9 @@ from deployer.api.engine import Engine
 from deployer.api.schema import images as imageanswers
 from deployer.api.views import moment
 from deployer.controller import usage
-from deployer.controller.context import World
+from deployer.controller.context import ReconcileContext
 from deployer.errors import TargetUnavailable
-from deployer.python_env.retention import Built, Inventory, verdicts
+from deployer.python_env.retention import Inventory, KeptEnvironment, verdicts
 from deployer.store.history import Event
 from deployer.targets.base import Target
 
@@ -36,41 +36,41 @@ def add(app: FastAPI, engine: Engine, subject: Callable[..., str]) -> None:
     @app.get(PATH)
     def images() -> imageanswers.Images:
         """Every environment that was built, who uses it, and whether it may go."""
-        return {"places": [_place(engine.world, target) for target in engine.world.each_target]}
+        return {"places": [_place(engine.context, target) for target in engine.context.each_target]}
 
     @app.post(f"{PATH}/collect")
     def collect(body: Collect, who: str = Depends(subject)) -> imageanswers.Images:
         """Begin to remove environments that nothing needs; a listing tells what came of it."""
-        world = engine.world
+        context = engine.context
         event = Event(
             "", "operator", "collect environments", None, None, "a person asked", who,
             ", ".join(body.names),
         )  # fmt: skip
-        world.history.append(event, world.clock())
-        for target in world.each_target:
-            begin(world, target, body.names)
+        context.history.append(event, context.clock())
+        for target in context.each_target:
+            begin(context, target, body.names)
         return images()
 
 
-def begin(world: World, target: Target, names: list[str]) -> None:
+def begin(context: ReconcileContext, target: Target, names: list[str]) -> None:
     """Begin to remove those of a target's environments that are named, and that nothing needs."""
-    ask = partial(usage.of_target, world, target)
+    ask = partial(usage.of_target, context, target)
     try:
         own = {built.name for built in target.environments(ask()).built}
     except TargetUnavailable:
         return  # the listing says so
     if chosen := own.intersection(names):
-        target.collect(chosen, ask, world.settings.policy.collect_after)
+        target.collect(chosen, ask, context.settings.policy.collect_after)
 
 
-def _place(world: World, target: Target) -> imageanswers.ImagePlace:
-    grace = world.settings.policy.collect_after
+def _place(context: ReconcileContext, target: Target) -> imageanswers.ImagePlace:
+    grace = context.settings.policy.collect_after
     try:
-        inventory = target.environments(usage.of_target(world, target))
+        inventory = target.environments(usage.of_target(context, target))
         message, hint = inventory.unknown, ""
     except TargetUnavailable as error:
         inventory, message, hint = Inventory(""), error.message, error.hint
-    stays = verdicts(inventory, world.clock(), grace)
+    stays = verdicts(inventory, context.clock(), grace)
     return {
         "name": target.name,
         "where": inventory.where,
@@ -82,7 +82,7 @@ def _place(world: World, target: Target) -> imageanswers.ImagePlace:
     }
 
 
-def _image(built: Built, stays: str) -> imageanswers.Image:
+def _image(built: KeptEnvironment, stays: str) -> imageanswers.Image:
     return {
         "name": built.name,
         "image": built.image,

@@ -18,13 +18,13 @@ def add(app: FastAPI, engine: Engine) -> None:  # noqa: C901 - a list of routes
     """Give an app the routes that only read."""
 
     def told(status: Status) -> answers.Deployment:
-        return views.deployment(status, engine.world.settings)
+        return views.deployment(status, engine.context.settings)
 
     def registry() -> answers.Registry:
-        world = engine.world
-        snapshot = world.registry.snapshot
+        context = engine.context
+        snapshot = context.registry.snapshot
         models = len(snapshot.models) if snapshot else 0
-        return views.registry(engine.health, world.registry.rest.url, models, world.clock())
+        return views.registry(engine.health, context.registry.rest.url, models, context.clock())
 
     @app.get("/api/v1/deployments")
     def deployments(
@@ -38,7 +38,7 @@ def add(app: FastAPI, engine: Engine) -> None:  # noqa: C901 - a list of routes
         ]
         itself: answers.Deployer = {
             "version": __version__,
-            "platform": engine.world.settings.platform_id,
+            "platform": engine.context.settings.platform_id,
             "queue_depth": engine.depth(),
         }
         return {"deployments": found, "registry": registry(), "deployer": itself}
@@ -72,7 +72,7 @@ def add(app: FastAPI, engine: Engine) -> None:  # noqa: C901 - a list of routes
     def history(
         deployment: str, limit: Annotated[int, Query(ge=1, le=10_000)] = 50
     ) -> answers.History:
-        return {"events": views.events(engine.world.history.of(deployment, limit))}
+        return {"events": views.events(engine.context.history.of(deployment, limit))}
 
     @app.get("/api/v1/deployments/{deployment}/logs", response_class=PlainTextResponse)
     def logs(
@@ -88,18 +88,18 @@ def add(app: FastAPI, engine: Engine) -> None:  # noqa: C901 - a list of routes
                 f"{deployment} has no predictor {predictor!r}.", f"It has {', '.join(known)}."
             )
         name = predictor or next(iter(known), "")
-        text = engine.world.targets[status.record.environment].logs(name, lines) if name else ""
+        text = engine.context.targets[status.record.environment].logs(name, lines) if name else ""
         return PlainTextResponse(text, headers={"X-Schnitzel-Predictor": name})
 
     @app.get("/api/v1/environments")
     def environments() -> answers.Environments:
         held = engine.health.held or {}
-        return {"environments": views.environments(engine.world.settings, held)}
+        return {"environments": views.environments(engine.context.settings, held)}
 
     @app.get("/api/v1/clusters")
     def clusters() -> answers.Clusters:
         """What the Deployer needs of each cluster, and whether it is there."""
-        return {"clusters": views.clusters(engine.world.each_target)}
+        return {"clusters": views.clusters(engine.context.each_target)}
 
     @app.get("/api/v1/registry")
     def registry_health() -> answers.Registry:

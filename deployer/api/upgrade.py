@@ -13,10 +13,10 @@ from deployer import hints
 from deployer.api.engine import Engine
 from deployer.api.schema import upgrade as upgradeanswers
 from deployer.api.views import moment
-from deployer.controller.context import World, upgrading
+from deployer.controller.context import ReconcileContext, upgrading
 from deployer.registry.identity import NEXT_STEP
 from deployer.rollout import upgrade
-from deployer.rollout.upgrade import BEGUN, Move, Turn, Upgrade
+from deployer.rollout.upgrade import BEGUN, Move, Upgrade, UpgradePhase
 from deployer.store.history import Event
 
 PATH = "/api/v1/upgrade"
@@ -35,7 +35,7 @@ def add(app: FastAPI, engine: Engine, subject: Callable[..., str]) -> None:
 
     def told() -> upgradeanswers.Upgrade:
         sentences = {status.record.id: status.verdict.message for status in engine.statuses()}
-        return tell(engine.world, sentences)
+        return tell(engine.context, sentences)
 
     @app.get(PATH)
     def upgrade_plan() -> upgradeanswers.Upgrade:
@@ -45,38 +45,38 @@ def add(app: FastAPI, engine: Engine, subject: Callable[..., str]) -> None:
     @app.post(PATH)
     def upgrade_halt(body: Halt, who: str = Depends(subject)) -> upgradeanswers.Upgrade:
         """Let no further deployment begin, over restarts of the Deployer too; or go on."""
-        remember(engine.world, who, halt=body.halt)
+        remember(engine.context, who, halt=body.halt)
         engine.look()
         return told()
 
 
-def remember(world: World, who: str, *, halt: bool) -> None:
+def remember(context: ReconcileContext, who: str, *, halt: bool) -> None:
     """Keep a person's word on upgrades, and who gave it; nothing where it stands already."""
-    if halt == bool(world.records.recall(upgrade.HALT)):
+    if halt == bool(context.records.recall(upgrade.HALT)):
         return
-    now = world.clock()
+    now = context.clock()
     action = "halt upgrade" if halt else "resume upgrade"
-    world.history.append(Event("", "operator", action, None, None, "a person asked", who), now)
-    world.records.remember(upgrade.HALT, json.dumps({"by": who, "at": now}) if halt else "")
+    context.history.append(Event("", "operator", action, None, None, "a person asked", who), now)
+    context.records.remember(upgrade.HALT, json.dumps({"by": who, "at": now}) if halt else "")
 
 
-def tell(world: World, sentences: Mapping[str, str]) -> upgradeanswers.Upgrade:
+def tell(context: ReconcileContext, sentences: Mapping[str, str]) -> upgradeanswers.Upgrade:
     """How far an upgrade is, as of now.
 
     Args:
         world: What is remembered and wanted.
         sentences: By a deployment's id, what its status says.
     """
-    found = upgrading(world)
-    halted = _halted(world)
-    state, message, next_step = _judge(found, halted, frozen=bool(world.marker.frozen))
+    found = upgrading(context)
+    halted = _halted(context)
+    state, message, next_step = _judge(found, halted, frozen=bool(context.identity.frozen))
     return {
         "state": state,
         "message": message,
         "next_step": next_step,
         "halted": halted,
         "environments": [
-            {"environment": name, "version": world.targets[name].server} for name in found.order
+            {"environment": name, "version": context.targets[name].server} for name in found.order
         ],
         "batches": found.batches,
         "done": found.done,
@@ -84,8 +84,8 @@ def tell(world: World, sentences: Mapping[str, str]) -> upgradeanswers.Upgrade:
     }
 
 
-def _halted(world: World) -> upgradeanswers.Halted | None:
-    kept = world.records.recall(upgrade.HALT)
+def _halted(context: ReconcileContext) -> upgradeanswers.Halted | None:
+    kept = context.records.recall(upgrade.HALT)
     if not kept:
         return None
     found = json.loads(kept)
@@ -95,7 +95,11 @@ def _halted(world: World) -> upgradeanswers.Halted | None:
 def _judge(
     found: Upgrade, halted: upgradeanswers.Halted | None, *, frozen: bool
 ) -> tuple[State, str, str]:
-    failed, begun, waiting = found.of(Turn.FAILED), found.of(*BEGUN), found.of(Turn.WAITING)
+    failed, begun, waiting = (
+        found.of(UpgradePhase.FAILED),
+        found.of(*BEGUN),
+        found.of(UpgradePhase.WAITING),
+    )
     counts = f"{found.done} of {found.done + len(found.moves)} deployments are on their version"
     under_way = f"; {len(begun)} on the way there" if begun else ""
     if failed:
@@ -119,7 +123,7 @@ def _judge(
     if halted:
         message = f"{counts}. A halt by {halted['by']} is in force: the next upgrade waits."
         return "Done", message, RESUME
-    stays = found.of(Turn.PAUSED, Turn.INVALID)
+    stays = found.of(UpgradePhase.PAUSED, UpgradePhase.INVALID)
     step = _why(stays[0], "")[1] if stays else "schnitzel deploy list"
     return "Done", f"{counts}.", step
 
@@ -143,16 +147,16 @@ def _move(move: Move, sentences: Mapping[str, str]) -> upgradeanswers.Move:
 def _why(move: Move, sentence: str) -> tuple[str, str]:
     """Why a deployment is where it is, and what a person may do about it."""
     record = move.record
-    if move.turn is Turn.WAITING:
+    if move.turn is UpgradePhase.WAITING:
         return "", ""
-    if move.turn is Turn.FAILED:
+    if move.turn is UpgradePhase.FAILED:
         failure = upgrade.failure(record)
         again = " It is being tried again." if record.candidate else ""
         why = f"{failure.reason}: {failure.message}{again}" if failure else sentence
         return why, hints.deploy("apply", record, "--retry")
-    if move.turn is Turn.PAUSED and record.pause:
+    if move.turn is UpgradePhase.PAUSED and record.pause:
         because = f": {record.pause.reason}" if record.pause.reason else ""
         return f"paused by {record.pause.by}{because}", hints.deploy("resume", record)
-    if move.turn is Turn.UNPROMOTED:
+    if move.turn is UpgradePhase.UNPROMOTED:
         return "nothing is promoted", hints.promote(record)
     return sentence, hints.deploy("status", record)

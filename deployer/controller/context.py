@@ -6,11 +6,11 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 from deployer.config.settings import Settings
-from deployer.registry.describe import Reading
-from deployer.registry.identity import Marker
+from deployer.registry.describe import Descriptions
+from deployer.registry.identity import RegistryIdentity
 from deployer.registry.promoters import Promoters
 from deployer.registry.snapshot import Registry
-from deployer.registry.tags import Mirror
+from deployer.registry.tags import TagWriter
 from deployer.rollout import upgrade
 from deployer.store.history import History
 from deployer.store.router import RecordStores
@@ -18,16 +18,16 @@ from deployer.targets.base import Target
 
 
 @dataclass(frozen=True, slots=True)
-class World:
+class ReconcileContext:
     """All that a pass reads from and acts on."""
 
     settings: Settings
     registry: Registry
-    reading: Reading
-    marker: Marker
+    descriptions: Descriptions
+    identity: RegistryIdentity
     records: RecordStores
     history: History
-    mirror: Mirror
+    tags: TagWriter
     promoters: Promoters
     targets: Mapping[str, Target]
     """By environment."""
@@ -41,25 +41,25 @@ class World:
         return list(dict.fromkeys(self.targets.values()))
 
 
-def upgrading(world: World) -> upgrade.Upgrade:
+def upgrading(context: ReconcileContext) -> upgrade.Upgrade:
     """How far an upgrade of chart and server is, and who may move next."""
-    settings = world.settings
-    records, unseen = world.records.survey()
+    settings = context.settings
+    records, unseen = context.records.survey()
     production = {
         name: not upgrade.PRODUCTION.isdisjoint((one.stage, one.alias))
         for name, one in settings.environments.items()
     }
     return upgrade.plan(
         records,
-        {name: target.server for name, target in world.targets.items()},
+        {name: target.server for name, target in context.targets.items()},
         upgrade.order(production, settings.policy.upgrade_order),
         settings.policy.upgrade_share,
-        halted=halted(world),
+        halted=halted(context),
         unseen=unseen,
-        invalid=frozenset(world.invalid),
+        invalid=frozenset(context.invalid),
     )
 
 
-def halted(world: World) -> bool:
+def halted(context: ReconcileContext) -> bool:
     """Whether no deployment is to begin with another version of chart and server."""
-    return bool(world.records.recall(upgrade.HALT) or world.marker.frozen)
+    return bool(context.records.recall(upgrade.HALT) or context.identity.frozen)

@@ -12,9 +12,9 @@ from dataclasses import replace
 
 from deployer import hints, naming
 from deployer.controller import operator
-from deployer.controller.context import World
+from deployer.controller.context import ReconcileContext
 from deployer.controller.metrics import Metrics
-from deployer.controller.operator import Word
+from deployer.controller.operator import ApplyOptions
 from deployer.controller.queue import WorkQueue
 from deployer.controller.reconcile import Reconciler
 from deployer.controller.scope import Key, Scope
@@ -29,10 +29,10 @@ from deployer.errors import (
     may_pass,
 )
 from deployer.plan.preview import Node, ObjectChange, Preview
-from deployer.registry.snapshot import Backwards
+from deployer.registry.snapshot import RegistryRolledBack
 from deployer.registry.watch import Health, Watch
 from deployer.state.deployment import Pause, Record
-from deployer.state.reasons import Sight
+from deployer.state.reasons import RegistryHealth
 from deployer.status.verdict import Status
 from deployer.store.history import Event
 
@@ -55,19 +55,19 @@ class Controller:
 
     def __init__(
         self,
-        world: World,
+        context: ReconcileContext,
         make_watch: Callable[[Callable[[set[str] | None], None]], Watch],
         metrics: Metrics,
     ) -> None:
-        self.world = world
+        self.context = context
         self.metrics = metrics
         self._closing = threading.Event()
-        self._reconciler = Reconciler(world, self._closing)
+        self._reconciler = Reconciler(context, self._closing)
         self._queue: WorkQueue[Key] = WorkQueue()
         self._statuses: dict[Key, Status] = {}
         self._tries: dict[Key, int] = {}
         self._unseen: set[Key] = set()
-        self._scope = Scope(world, lambda: self.health.held or {})
+        self._scope = Scope(context, lambda: self.health.held or {})
         self.watch = make_watch(self._changed)
         self._watching = threading.Thread(target=self.watch.run, name="watch", daemon=True)
         self._workers: Workers[Key] = Workers(self._queue, self._work, self._hangs)
@@ -135,9 +135,9 @@ class Controller:
         """
         status = self.status(deployment)
         record = status.record
-        registry = self.world.registry
-        if self.health.state is Sight.FRESH:  # else nobody shall wait for it
-            with suppress(SchnitzelError, Backwards):  # the watch sees it too, and tells
+        registry = self.context.registry
+        if self.health.state is RegistryHealth.FRESH:  # else nobody shall wait for it
+            with suppress(SchnitzelError, RegistryRolledBack):  # the watch sees it too, and tells
                 self._changed(registry.poll() | registry.look(record.model))
         plan, rendered = self._reconciler.preview(record.model, record.environment)
         return replace(status, plan=plan), rendered
@@ -150,9 +150,9 @@ class Controller:
             TargetUnavailable: It cannot be seen now.
         """
         status = self.status(deployment)
-        return self.world.targets[status.record.environment].tree(status.record.id)
+        return self.context.targets[status.record.environment].tree(status.record.id)
 
-    def apply(self, deployment: str, who: str, word: Word) -> None:
+    def apply(self, deployment: str, who: str, word: ApplyOptions) -> None:
         """A person's word: look now, try again, let the champion go, take objects over.
 
         Raises:
@@ -188,7 +188,7 @@ class Controller:
 
     def pause(self, deployment: str, who: str, reason: str) -> None:
         """A person's word: change nothing."""
-        pause = Pause(who, self.world.clock(), reason)
+        pause = Pause(who, self.context.clock(), reason)
         self._intervene(deployment, lambda r: replace(r, pause=pause), "pause", who, reason)
 
     def resume(self, deployment: str, who: str) -> None:
@@ -198,9 +198,9 @@ class Controller:
     def accept_registry(self, who: str) -> None:
         """A person's word: this registry is the right one."""
         event = Event("", "operator", "accept registry", None, None, "", who)
-        self.world.history.append(event, self.world.clock())  # also if it cannot be reached now
-        self.world.marker.accept()
-        self.world.registry.forget()
+        self.context.history.append(event, self.context.clock())  # also if it cannot be reached now
+        self.context.identity.accept()
+        self.context.registry.forget()
         self.watch.hint(None)
 
     def look(self) -> None:
@@ -233,13 +233,13 @@ class Controller:
     ) -> None:
         key = self._key(deployment)
         with self._reconciler.alone(key, WORD_SECONDS):
-            record = self.world.records.load(deployment, key[1]) or Record(deployment, *key)
+            record = self.context.records.load(deployment, key[1]) or Record(deployment, *key)
             if action == "apply":
-                self.world.records.allow(deployment, key[1])
-            self.world.records.raise_if_deleted(record)
+                self.context.records.allow(deployment, key[1])
+            self.context.records.raise_if_deleted(record)
             event = Event(deployment, "operator", action, None, None, "a person asked", who, detail)
-            self.world.history.append(event, self.world.clock())
-            self.world.records.save(changed := change(record))
+            self.context.history.append(event, self.context.clock())
+            self.context.records.save(changed := change(record))
             if known := self._statuses.get(key):
                 self._statuses[key] = replace(known, record=changed)
         self._queue.add(key)
@@ -247,7 +247,7 @@ class Controller:
     def _changed(self, models: set[str] | None) -> None:
         """Have the deployments of these models looked at, or all of them."""
         known = set(self._statuses)
-        self.world.promoters.note(self.world.registry.snapshot, self.world.clock())
+        self.context.promoters.note(self.context.registry.snapshot, self.context.clock())
         due = known | self._scope.everything() if models is None else self._scope.of(models, known)
         for key in due:
             self._queue.add(key)
@@ -275,7 +275,7 @@ class Controller:
         if done.error:
             pause = self._failed(key, done.error)
             if may_pass(done.error):
-                again = self.world.clock() + pause
+                again = self.context.clock() + pause
                 self._statuses[key] = replace(self._statuses[key], retry_at=again)
             return pause
         self._tries.pop(key, None)
@@ -284,7 +284,7 @@ class Controller:
         steady = STEADY_SECONDS * random.uniform(0.9, 1.1)  # noqa: S311 - jitter, no secret
         if done.wake_at is None:
             return steady
-        return max(0.0, min(steady, done.wake_at - self.world.clock()))
+        return max(0.0, min(steady, done.wake_at - self.context.clock()))
 
     def _failed(self, key: Key, error: SchnitzelError) -> float:
         """Say so in the log; returns the seconds until the next pass."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from deployer.desired import promotions
-from deployer.registry.tags import Mirror, Reflection
+from deployer.registry.tags import Reflection, TagWriter
 from deployer.rollout import advance
 from deployer.state.deployment import Predictor, Record, Wanted
 from deployer.state.reasons import Mirrored, Reason, State
@@ -48,7 +48,12 @@ def intend(history: History, before: Record, after: Record, wanted: Wanted, now:
 
 
 def conclude(
-    history: History, mirror: Mirror, before: Record, told: Status, last: Status | None, now: float
+    history: History,
+    mirror: TagWriter,
+    before: Record,
+    told: Status,
+    last: Status | None,
+    now: float,
 ) -> None:
     """Write down what came of it, and show it on the versions."""
     record = told.record

@@ -10,7 +10,7 @@ from deployer.state.deployment import Record
 
 
 @dataclass(frozen=True, slots=True)
-class Word:
+class ApplyOptions:
     """What a person asks for beside a look now.
 
     Attributes:
@@ -26,7 +26,7 @@ class Word:
     adopt: bool = False
 
 
-def keep(record: Record, word: Word, strangers: Sequence[ObjectChange]) -> Record:
+def keep(record: Record, word: ApplyOptions, strangers: Sequence[ObjectChange]) -> Record:
     """The record with a person's word in it; `strangers` are the objects to take over."""
     if word.retry:
         record = replace(record, failures={}, descriptions={})
@@ -37,7 +37,7 @@ def keep(record: Record, word: Word, strangers: Sequence[ObjectChange]) -> Recor
     return record
 
 
-def said(word: Word, strangers: Sequence[ObjectChange]) -> str:
+def said(word: ApplyOptions, strangers: Sequence[ObjectChange]) -> str:
     """As in "retry, adopt Service/angler-prod-v3-1a2b3c4d"."""
     adopted = ", ".join(f"{each.kind}/{each.name}" for each in strangers)
     parts = [

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from deployer.controller import events
-from deployer.controller.context import World
+from deployer.controller.context import ReconcileContext
 from deployer.errors import SchnitzelError, may_pass
 from deployer.plan import plan
 from deployer.rollout.advance import Step
@@ -30,7 +30,7 @@ LASTS_SECONDS: Final = 3.0
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
+class PassResult:
     """What a pass found and decided: the record before it, the next step, and what to tell of it.
 
     What is told is judged by what was seen, so that it holds whatever comes of the step.
@@ -41,7 +41,7 @@ class Found:
     told: Status
 
 
-class Teller:
+class Publisher:
     """Tells of passes.
 
     Args:
@@ -49,11 +49,11 @@ class Teller:
         closing: Set when what passes need is being closed: what breaks then is nobody's news.
     """
 
-    def __init__(self, world: World, closing: threading.Event) -> None:
-        self._world = world
+    def __init__(self, context: ReconcileContext, closing: threading.Event) -> None:
+        self._world = context
         self._closing = closing
 
-    def tell(self, found: Found, before: Status | None) -> Status:
+    def tell(self, found: PassResult, before: Status | None) -> Status:
         """Tell of a pass that did what it was to do.
 
         Raises:
@@ -67,7 +67,7 @@ class Teller:
     def tell_broken(
         self,
         record: Record,
-        found: Found | None,
+        found: PassResult | None,
         before: Status | None,
         error: SchnitzelError,
         since: float,
@@ -95,10 +95,10 @@ class Teller:
             self._show(told)
         return told
 
-    def _conclude(self, found: Found, told: Status, before: Status | None) -> None:
-        world = self._world
-        now = world.clock()
-        events.conclude(world.history, world.mirror, found.remembered, told, before, now)
+    def _conclude(self, found: PassResult, told: Status, before: Status | None) -> None:
+        context = self._world
+        now = context.clock()
+        events.conclude(context.history, context.tags, found.remembered, told, before, now)
 
     def _show(self, told: Status) -> None:
         """Show it where the deployment runs; if that fails, the next pass will."""

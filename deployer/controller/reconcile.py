@@ -10,9 +10,9 @@ from typing import Any
 
 from deployer import naming
 from deployer.controller import events
-from deployer.controller.context import World, halted, upgrading
-from deployer.controller.publish import Found, Teller
-from deployer.controller.retirements import Departures
+from deployer.controller.context import ReconcileContext, halted, upgrading
+from deployer.controller.publish import PassResult, Publisher
+from deployer.controller.retirements import RetirementBudget
 from deployer.desired import promotions
 from deployer.errors import PassFailed, PassHangs, SchnitzelError, UnsafePlan
 from deployer.plan import plan
@@ -53,14 +53,14 @@ class Pass:
 class Reconciler:
     """Passes over deployments. One deployment is never passed over twice at the same time."""
 
-    def __init__(self, world: World, closing: threading.Event) -> None:
-        self.world = world
-        self._teller = Teller(world, closing)
+    def __init__(self, context: ReconcileContext, closing: threading.Event) -> None:
+        self.context = context
+        self._teller = Publisher(context, closing)
         self._failing: dict[str, float] = {}
         self._rolling: set[str] = set()
         self._upgrading = (0.0, False, upgrade.Upgrade())
-        window = world.settings.policy.retire_window
-        self._departures = Departures(world.records.all, window)
+        window = context.settings.policy.retire_window
+        self._departures = RetirementBudget(context.records.all, window)
         self._lock = threading.Lock()
         self._alone: dict[tuple[str, str], threading.Lock] = {}
 
@@ -88,7 +88,7 @@ class Reconciler:
             environment: The environment's name.
             before: What was told last.
         """
-        began = self.world.clock()
+        began = self.context.clock()
         key = naming.deployment_id(model, environment)
         record, found = Record(key, model, environment), None
         try:
@@ -107,7 +107,7 @@ class Reconciler:
         self, model: str, environment: str, before: Status | None, error: PassHangs
     ) -> Status:
         """What to tell of a deployment whose pass does not end."""
-        now = self.world.clock()
+        now = self.context.clock()
         nobody = Record(naming.deployment_id(model, environment), model, environment)
         return verdict.broken(before or self._teller.unknown(nobody, now), error, now)
 
@@ -122,26 +122,26 @@ class Reconciler:
         rendered = target.preview(seen.todo.goal)
         return plan.reviewable(seen.todo, seen.refused, rendered), rendered
 
-    def _find(self, remembered: Record) -> Found:
+    def _find(self, remembered: Record) -> PassResult:
         """Look, decide, and remember what was decided."""
-        world = self.world
+        context = self.context
         target = self._target(remembered.environment)
         seen = self._look(remembered, target, acts=True)
         step, now = seen.step, seen.now
-        note = world.invalid.add if seen.unusable else world.invalid.discard
+        note = context.invalid.add if seen.unusable else context.invalid.discard
         note(remembered.id)
         if step.record.next_sequence > remembered.next_sequence:
-            signed = world.promoters.sign(step.record, remembered.next_sequence, now)
+            signed = context.promoters.sign(step.record, remembered.next_sequence, now)
             step = replace(step, record=signed)
-        world.records.raise_if_deleted(step.record)  # before its account says that it is made
-        events.intend(world.history, remembered, step.record, seen.wanted, now)
-        world.records.save(step.record)
+        context.records.raise_if_deleted(step.record)  # before its account says that it is made
+        events.intend(context.history, remembered, step.record, seen.wanted, now)
+        context.records.save(step.record)
         self._note_rolling(step.record)
         told = Status(
             verdict=verdict.judge(
                 step.record, seen.wanted, seen.observed, step.waiting, seen.refused
             ),
-            sync=verdict.sync(step.record, seen.wanted, frozen=bool(world.marker.frozen)),
+            sync=verdict.sync(step.record, seen.wanted, frozen=bool(context.identity.frozen)),
             record=step.record,
             wanted=seen.wanted,
             observed=seen.observed,
@@ -151,19 +151,19 @@ class Reconciler:
             settled=step.settled,
             plan=plan.describe(seen.todo, seen.refused),
         )
-        return Found(remembered, step, told)
+        return PassResult(remembered, step, told)
 
     def _look(self, record: Record, target: Target, *, acts: bool) -> _Seen:
         """Look and decide: what is wanted, the next step, where it leads, and whether it may.
 
         Only where it `acts` on that is a retirement counted for the others.
         """
-        world = self.world
-        policy = world.settings.rollout_policy(record.environment)
+        context = self.context
+        policy = context.settings.rollout_policy(record.environment)
         observed = target.observe(record.id)
         record, wanted, unusable = self._decide(record, observed)
-        frozen = bool(world.marker.frozen)
-        now = world.clock()
+        frozen = bool(context.identity.frozen)
+        now = context.clock()
         step, todo = self._next(wanted, observed, record, now, hold=frozen)
         refused: UnsafePlan | None = None
         try:
@@ -178,16 +178,16 @@ class Reconciler:
 
     def _record(self, model: str, environment: str) -> Record:
         key = naming.deployment_id(model, environment)
-        return self.world.records.load(key, environment) or Record(key, model, environment)
+        return self.context.records.load(key, environment) or Record(key, model, environment)
 
     def _target(self, environment: str) -> Target:
-        return self.world.targets[environment]
+        return self.context.targets[environment]
 
     def _next(
         self, wanted: Wanted, observed: Observed, record: Record, now: float, *, hold: bool = False
     ) -> tuple[advance.Step, plan.Plan]:
         """The next step of the rollout, and the plan that it is a step of."""
-        policy = self.world.settings.rollout_policy(record.environment)
+        policy = self.context.settings.rollout_policy(record.environment)
         may_start = self._may_start(record)
         step = advance.advance(
             wanted, observed, record, policy, now, may_start=may_start, hold=hold
@@ -197,24 +197,24 @@ class Reconciler:
         return step, plan.make(observed, goal, retiring=retiring)
 
     def _decide(self, record: Record, observed: Observed) -> tuple[Record, Wanted, bool]:
-        world = self.world
+        context = self.context
         environment = record.environment
-        snapshot = world.registry.snapshot
+        snapshot = context.registry.snapshot
         problem = None
-        now = world.clock()
-        if snapshot and not world.marker.frozen:
+        now = context.clock()
+        if snapshot and not context.identity.frozen:
             live = max(observed.predictors.values(), key=lambda p: p.live_weight, default=None)
             serving = live.predictor.version if live and live.live_weight else None
-            selector = world.settings.selector(environment)
+            selector = context.settings.selector(environment)
             record = promotions.see(record, snapshot, selector, now, serving)
-            record, problem = world.reading.read(record, snapshot, now)
+            record, problem = context.descriptions.read(record, snapshot, now)
         winner = promotions.winner(record.marks)
         promoted = winner.version if winner else None
         server = self._target(environment).server
         record = upgrade.assign(record, promoted, server, self._upgrade(now))
-        layers = world.settings.layers(environment)
-        policy = world.settings.rollout_policy(environment)
-        limits = world.settings.limits_for(environment)
+        layers = context.settings.layers(environment)
+        policy = context.settings.rollout_policy(environment)
+        limits = context.settings.limits_for(environment)
         wanted = promotions.want(record, layers, limits, policy, now)
         renewed = upgrade.renew(record, wanted.champion, server)
         if renewed != record:
@@ -228,18 +228,18 @@ class Reconciler:
         fresh = now - at < UPGRADE_SECONDS
         if fresh and not known.moving:
             return known
-        holds = halted(self.world)
+        holds = halted(self.context)
         if fresh and holds == was_halted:
             return known
         # Not under the lock, which every pass takes: two that look at once see the same.
-        known = upgrading(self.world)
+        known = upgrading(self.context)
         self._upgrading = (now, holds, known)
         return known
 
     def _may_start(self, record: Record) -> bool:
         with self._lock:
             others = self._rolling - {record.id}
-            return len(others) < self.world.settings.limits.parallel_rollouts
+            return len(others) < self.context.settings.limits.parallel_rollouts
 
     def _note_rolling(self, record: Record) -> None:
         with self._lock:

@@ -29,7 +29,7 @@ class _Look:
     deployments: int
 
 
-class Departures:
+class RetirementBudget:
     """Counts the champions that go.
 
     Args:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 
-from deployer.controller.context import World
+from deployer.controller.context import ReconcileContext
 from deployer.desired import promotions
 from deployer.errors import SchnitzelError
 
@@ -20,8 +20,8 @@ class Scope:
         held: The environments that another platform holds, and its id.
     """
 
-    def __init__(self, world: World, held: Callable[[], Mapping[str, str]]) -> None:
-        self._world = world
+    def __init__(self, context: ReconcileContext, held: Callable[[], Mapping[str, str]]) -> None:
+        self._world = context
         self._held = held
 
     def environments(self) -> list[str]:
@@ -31,31 +31,31 @@ class Scope:
 
     def everything(self) -> set[Key]:
         """Every deployment of which anything is known."""
-        world = self._world
-        known = {(record.model, record.environment) for record in world.records.all()}
-        for target in world.each_target:
+        context = self._world
+        known = {(record.model, record.environment) for record in context.records.all()}
+        for target in context.each_target:
             with suppress(SchnitzelError):  # its passes will say so
                 known |= target.deployments()
-        ours, snapshot = self.environments(), world.registry.snapshot
+        ours, snapshot = self.environments(), context.registry.snapshot
         if snapshot:
             for environment in ours:
-                names = promotions.promoted_models(snapshot, world.settings.selector(environment))
-                known |= {(n, environment) for n in names if world.settings.models.serves(n)}
+                names = promotions.promoted_models(snapshot, context.settings.selector(environment))
+                known |= {(n, environment) for n in names if context.settings.models.serves(n)}
         return {(model, environment) for model, environment in known if environment in ours}
 
     def of(self, models: Iterable[str], known: Iterable[Key]) -> set[Key]:
         """The deployments of these models: those known already, and those promoted by now."""
-        world, ours = self._world, self.environments()
+        context, ours = self._world, self.environments()
         named = set(models)
         found = {(model, where) for model, where in known if model in named and where in ours}
-        snapshot = world.registry.snapshot
+        snapshot = context.registry.snapshot
         if snapshot:
             for environment in ours:
-                selector = world.settings.selector(environment)
+                selector = context.settings.selector(environment)
                 found |= {
                     (model, environment)
                     for model in named
-                    if world.settings.models.serves(model)
+                    if context.settings.models.serves(model)
                     and promotions.promotions(snapshot.models.get(model), selector)
                 }
         return found

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from deployer.controller.context import World
+from deployer.controller.context import ReconcileContext
 from deployer.python_env.retention import Need, Needs, Part
 from deployer.state.deployment import Predictor, Record
 from deployer.state.registry import ModelVersion, RegistrySnapshot, VersionId
@@ -19,19 +19,19 @@ EVENTS = 1000
 """Of one deployment's history; a version that fails for long writes many."""
 
 
-def of_target(world: World, target: Target) -> Needs:
+def of_target(context: ReconcileContext, target: Target) -> Needs:
     """What the deployments of a target need; where that cannot be known, why."""
-    snapshot = world.registry.snapshot
+    snapshot = context.registry.snapshot
     if snapshot is None:
         return Needs(unknown="the registry was not read yet")
-    records, unseen = world.records.survey()
-    if any(world.targets[name] is target for name in unseen):
+    records, unseen = context.records.survey()
+    if any(context.targets[name] is target for name in unseen):
         return Needs(unknown="not all deployments can be seen")
     found: list[Need] = []
     for record in records:
         # Of an environment that platform.yaml has no more, nobody can say where it ran.
-        if world.targets.get(record.environment, target) is target:
-            found += _of_record(record, world.history, snapshot)
+        if context.targets.get(record.environment, target) is target:
+            found += _of_record(record, context.history, snapshot)
     return Needs(tuple(found))
 
 

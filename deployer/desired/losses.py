@@ -11,7 +11,7 @@ from dataclasses import replace
 from datetime import UTC, datetime
 
 from deployer import hints
-from deployer.state.deployment import Losing, Mark, Policy, Record
+from deployer.state.deployment import Losing, Policy, Promotion, Record
 from deployer.state.registry import RegisteredModel
 
 PAUSE_SECONDS = 10.0
@@ -19,8 +19,8 @@ PAUSE_SECONDS = 10.0
 
 
 def touched(
-    marks: Sequence[Mark], won: Mark | None, model: RegisteredModel | None, *, anew: bool
-) -> tuple[Mark, ...]:
+    marks: Sequence[Promotion], won: Promotion | None, model: RegisteredModel | None, *, anew: bool
+) -> tuple[Promotion, ...]:
     """Note on each promotion by stage whether its version was updated since another one won.
 
     Args:
@@ -46,7 +46,7 @@ def touched(
     return tuple(found)
 
 
-def losing(record: Record, won: Mark, policy: Policy) -> Iterable[Losing]:
+def losing(record: Record, won: Promotion, policy: Policy) -> Iterable[Losing]:
     """Say of each version that is promoted and did not win why, and what serves it."""
     pause = max(PAUSE_SECONDS, 3 * policy.poll)
     serves = record.serving.version if record.serving else None
@@ -76,7 +76,7 @@ def losing(record: Record, won: Mark, policy: Policy) -> Iterable[Losing]:
         )
 
 
-def _touch(mark: Mark, pause: float) -> str:
+def _touch(mark: Promotion, pause: float) -> str:
     """Say, if so, that a version was touched, that this promotes nothing, and what does."""
     if not mark.touched:
         return ""

@@ -22,9 +22,9 @@ from deployer.spec.resolve import Limits
 from deployer.state.deployment import (
     Absence,
     Failure,
-    Mark,
     Policy,
     Predictor,
+    Promotion,
     Record,
     Role,
     Wanted,
@@ -118,7 +118,7 @@ def see(
     marks = [*kept]
     sequence = record.next_sequence
     for version, via in fresh:
-        marks.append(Mark(version.id, via, sequence, now))
+        marks.append(Promotion(version.id, via, sequence, now))
         sequence += 1
     note = record.note
     if fresh:
@@ -138,7 +138,7 @@ def see(
     )
 
 
-def winner(marks: Iterable[Mark]) -> Mark | None:
+def winner(marks: Iterable[Promotion]) -> Promotion | None:
     """The promotion that began last."""
     return max(marks, key=lambda mark: mark.sequence, default=None)
 
@@ -206,7 +206,7 @@ def _kept(
     listed_at: float,
     *,
     asked: bool,
-) -> tuple[tuple[Mark, ...], tuple[Mark, ...]]:
+) -> tuple[tuple[Promotion, ...], tuple[Promotion, ...]]:
     """The marks that hold, and those that went because the registry denies the whole model."""
     lost = record.absence.lost if record.absence else ()
     numbers = {version.id.number for version in model.versions} if model else set()
@@ -229,16 +229,21 @@ def _kept(
     return tuple(kept), ()
 
 
-def _missed(mark: Mark, listed_at: float) -> Mark:
+def _missed(mark: Promotion, listed_at: float) -> Promotion:
     return mark if mark.missed_at is not None else replace(mark, missed_at=listed_at)
 
 
-def _missed_before(mark: Mark, listed_at: float) -> bool:
+def _missed_before(mark: Promotion, listed_at: float) -> bool:
     return mark.missed_at is not None and mark.missed_at < listed_at
 
 
 def _absence(
-    before: Absence | None, lost: tuple[Mark, ...], listed_at: float, now: float, *, asked: bool
+    before: Absence | None,
+    lost: tuple[Promotion, ...],
+    listed_at: float,
+    now: float,
+    *,
+    asked: bool,
 ) -> Absence:
     if before is None:
         return Absence(now, listings=0, last_listing=listed_at, lost=lost)

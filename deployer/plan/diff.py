@@ -16,7 +16,7 @@ Path = tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
-class Change:
+class FieldChange:
     """One field: where it is, what it was, what it is wanted to be (None: not there)."""
 
     path: str
@@ -50,7 +50,7 @@ _OMITTED: Final = frozenset(
 """Fields that the API leaves out when they are false or zero (`omitempty` on a plain value)."""
 
 
-def differing(before: Any, after: Any, path: Path = ()) -> Iterator[Change]:
+def differing(before: Any, after: Any, path: Path = ()) -> Iterator[FieldChange]:
     """Every field that differs, those that are new or gone as a whole."""
     if isinstance(before, Mapping) and isinstance(after, Mapping):
         for name in sorted({*before, *after}):
@@ -71,7 +71,7 @@ def differing(before: Any, after: Any, path: Path = ()) -> Iterator[Change]:
         yield from embedded(before, after, path)
 
 
-def embedded(was: Any, wanted: Any, path: Path) -> Iterator[Change]:
+def embedded(was: Any, wanted: Any, path: Path) -> Iterator[FieldChange]:
     """The fields of a text that is itself JSON, such as a ConfigMap's predictor.json."""
     inner, other = document(was), document(wanted)
     if inner is None or other is None:
@@ -116,9 +116,9 @@ def by_key(items: list[Any], name: str) -> dict[str, Any]:
     return found
 
 
-def change(path: Path, was: Any, wanted: Any) -> Change:
+def change(path: Path, was: Any, wanted: Any) -> FieldChange:
     """A change of the field at these steps."""
-    return Change(written(path), was, wanted)
+    return FieldChange(written(path), was, wanted)
 
 
 def written(path: Path) -> str:

@@ -20,8 +20,8 @@ from deployer.state.deployment import (
     Phase,
     Policy,
     Record,
-    Slot,
     Wanted,
+    WeightedPredictor,
 )
 
 
@@ -93,7 +93,7 @@ def goal(
         if seen is None or seen.example is not ExampleState.PASSED:
             ask = frozenset({champion.name})
     pin = record.artifacts.get(champion.version.key, "") if champion else ""
-    slots = (Slot(replace(champion, artifact=pin), 100),) if champion else ()
+    slots = (WeightedPredictor(replace(champion, artifact=pin), 100),) if champion else ()
     return replace(following, slots=slots, ask=ask)
 
 
@@ -191,7 +191,7 @@ def _object(change: ObjectChange) -> dict[str, Any]:
     }
 
 
-def _short(slot: Slot) -> str:
+def _short(slot: WeightedPredictor) -> str:
     return slot.predictor.digest[:12]
 
 

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
-from deployer.plan.diff import Change
+from deployer.plan.diff import FieldChange
 
 
 class Act(StrEnum):
@@ -49,7 +49,7 @@ class ObjectChange:
     name: str
     namespace: str = ""
     why: str = ""
-    fields: tuple[Change, ...] = ()
+    fields: tuple[FieldChange, ...] = ()
     uid: str = ""
 
 

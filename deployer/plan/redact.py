@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any, Final
 
-from deployer.plan.diff import Change, Path, document
+from deployer.plan.diff import FieldChange, Path, document
 
 MASK: Final = "(secret)"
 
@@ -25,7 +25,7 @@ _NAMES_ONLY: Final = re.compile(
 _USER_INFO: Final = re.compile(r"([a-zA-Z][\w+.-]*://)[^\s/@'\"]+@")
 
 
-def masked(change: Change, kind: str = "") -> Change:
+def masked(change: FieldChange, kind: str = "") -> FieldChange:
     """The same change, fit to be shown: nothing that looks like a secret is in it."""
     steps = tuple(re.findall(r"\[[^\]]*\]|[^.\[\]]+", change.path))
     secret = kind == "Secret" and steps[:1] in {("data",), ("stringData",)}

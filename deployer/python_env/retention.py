@@ -49,7 +49,7 @@ class User:
 
 
 @dataclass(frozen=True, slots=True)
-class Built:
+class KeptEnvironment:
     """An environment that was built, or is being built.
 
     Attributes:
@@ -97,7 +97,7 @@ class Inventory:
     """
 
     where: str
-    built: tuple[Built, ...] = ()
+    built: tuple[KeptEnvironment, ...] = ()
     unknown: str = ""
     removal: Job[Removed] | None = None
 
@@ -159,7 +159,7 @@ def verdicts(inventory: Inventory, now: float, grace: float) -> dict[str, str]:
 
 def choose(
     inventory: Inventory, names: Collection[str], now: float, grace: float
-) -> tuple[list[Built], dict[str, str]]:
+) -> tuple[list[KeptEnvironment], dict[str, str]]:
     """Those of the named that go, and why the others stay; arguments as of `verdicts`."""
     stays = verdicts(inventory, now, grace)
     kept = {name: stays[name] for name in names if stays.get(name)}
@@ -175,7 +175,7 @@ def choose(
     return chosen, kept
 
 
-def _verdict(built: Built, unknown: str, now: float, grace: float) -> str:
+def _verdict(built: KeptEnvironment, unknown: str, now: float, grace: float) -> str:
     if built.phase == "building":
         return "it is being built"
     if built.users:

@@ -10,13 +10,13 @@ from deployer.desired import promotions
 from deployer.errors import NotFound, SchnitzelError, SpecInvalid, VersionFailure
 from deployer.registry.snapshot import Registry
 from deployer.spec.resolve import parse_serving_file
-from deployer.state.deployment import Description, Failure, Mark, Record
+from deployer.state.deployment import Description, Failure, Promotion, Record
 from deployer.state.registry import ModelVersion, RegistrySnapshot
 
 ReadFile = Callable[[str, str], bytes | None]
 
 
-class Reading:
+class Descriptions:
     """Reads where a version's files are and its serving.yaml.
 
     Args:
@@ -63,6 +63,6 @@ class Reading:
         return parse_serving_file(text) if text is not None else None
 
 
-def _find(snapshot: RegistrySnapshot, mark: Mark) -> ModelVersion | None:
+def _find(snapshot: RegistrySnapshot, mark: Promotion) -> ModelVersion | None:
     model = snapshot.models.get(mark.version.model)
     return next((v for v in model.versions if v.id == mark.version), None) if model else None

@@ -21,7 +21,7 @@ NEXT_STEP = (
 )
 
 
-class Marker:
+class RegistryIdentity:
     """The sign that we leave in a registry, to know it again.
 
     Args:

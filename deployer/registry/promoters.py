@@ -14,7 +14,7 @@ from dataclasses import replace
 
 from deployer.errors import SchnitzelError
 from deployer.registry.client import Rest
-from deployer.state.deployment import Mark, Record
+from deployer.state.deployment import Promotion, Record
 from deployer.state.registry import RegistrySnapshot, VersionId
 
 MOST_SECONDS = 60.0
@@ -62,7 +62,7 @@ class Promoters:
             if mark.version in fresh and mark.by and now - mark.seen_at <= MOST_SECONDS:
                 said[mark.version] = said[mark.version] or mark.by
 
-        def signed(mark: Mark) -> Mark:
+        def signed(mark: Promotion) -> Promotion:
             return replace(mark, by=said[mark.version]) if mark.sequence >= sequence else mark
 
         return replace(record, marks=tuple(map(signed, record.marks)))

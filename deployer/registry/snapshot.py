@@ -37,7 +37,7 @@ Aliases = dict[str, Mapping[str, int]]
 Doubts = Callable[[RegistrySnapshot], Mapping[str, set[int]]]
 
 
-class Backwards(Exception):  # noqa: N818 - evidence, not an error of ours
+class RegistryRolledBack(Exception):  # noqa: N818 - evidence, not an error of ours
     """A version's own timestamp is older than before: this is a restored backup."""
 
 
@@ -217,7 +217,7 @@ class Registry:
         for version in versions:
             before = self._versions.get((version.id.model, version.id.number))
             if before and before.id == version.id and version.updated < before.updated:
-                raise Backwards(
+                raise RegistryRolledBack(
                     f"{version.id.model} version {version.id.number} was last updated earlier than "
                     "it was before"
                 )

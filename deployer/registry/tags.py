@@ -33,7 +33,7 @@ class Reflection:
     url: str
 
 
-class Mirror:
+class TagWriter:
     """Keeps the tags, from a thread of its own, so that a slow MLflow delays nothing.
 
     Args:

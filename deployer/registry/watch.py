@@ -9,9 +9,9 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from deployer.errors import PassFailed, RegistryFrozen, SchnitzelError, reason_of
-from deployer.registry.identity import NEXT_STEP, Marker
-from deployer.registry.snapshot import Backwards, Registry
-from deployer.state.reasons import Sight
+from deployer.registry.identity import NEXT_STEP, RegistryIdentity
+from deployer.registry.snapshot import Registry, RegistryRolledBack
+from deployer.state.reasons import RegistryHealth
 
 log = logging.getLogger(__name__)
 
@@ -22,7 +22,7 @@ SHARE = 0.05  # of the time, at most, that polls may cost the registry, and list
 class Health:
     """How well the registry is seen. `held` names environments that other platforms serve."""
 
-    state: Sight = Sight.UNSEEN
+    state: RegistryHealth = RegistryHealth.UNSEEN
     reason: str = ""
     message: str = "The registry has not been read yet."
     next_step: str = ""
@@ -49,7 +49,7 @@ class Watch:
     def __init__(
         self,
         registry: Registry,
-        marker: Marker,
+        marker: RegistryIdentity,
         environments: list[str],
         subscribe: Callable[[], bool],
         changed: Callable[[set[str] | None], None],
@@ -114,7 +114,11 @@ class Watch:
     def _look(self, hints: set[str], *, list_now: bool) -> bool:
         """Poll, or list; whether there is a new listing."""
         try:
-            if list_now or self._registry.snapshot is None or self.health.state is not Sight.FRESH:
+            if (
+                list_now
+                or self._registry.snapshot is None
+                or self.health.state is not RegistryHealth.FRESH
+            ):
                 self._list()
                 return True
             names = self._registry.poll()
@@ -122,7 +126,7 @@ class Watch:
                 names |= self._registry.look(model)
             if names:
                 self._changed(names)
-        except Backwards as evidence:
+        except RegistryRolledBack as evidence:
             self._frozen(self._marker.freeze(f"MLflow's registry went back in time: {evidence}."))
         except RegistryFrozen as error:
             self._frozen(error)
@@ -146,25 +150,25 @@ class Watch:
         self._registry.list_all(fresh)
         held = self._marker.claim(self._environments)
         webhooks = self._subscribe()
-        if self.health.state is not Sight.FRESH:
+        if self.health.state is not RegistryHealth.FRESH:
             log.info("the registry is read")
-        self.health = Health(Sight.FRESH, "", "", "", fresh, webhooks, held)
+        self.health = Health(RegistryHealth.FRESH, "", "", "", fresh, webhooks, held)
         self._changed(None)
 
     def _frozen(self, error: RegistryFrozen) -> None:
-        if self.health.state is not Sight.FROZEN:
+        if self.health.state is not RegistryHealth.FROZEN:
             log.error("%s", error.message)
             self._changed(None)
         self.health = replace(
             self.health,
-            state=Sight.FROZEN,
+            state=RegistryHealth.FROZEN,
             reason=reason_of(error),
             message=error.message,
             next_step=error.hint or NEXT_STEP,
         )
 
     def _stale(self, error: SchnitzelError) -> None:
-        state = Sight.STALE if self._registry.snapshot else Sight.UNSEEN
+        state = RegistryHealth.STALE if self._registry.snapshot else RegistryHealth.UNSEEN
         if self.health.state is not state or self.health.message != error.message:
             log.warning("%s", error.message)
         self.health = replace(

@@ -23,8 +23,8 @@ from deployer.state.deployment import (
     Policy,
     Predictor,
     Record,
-    Slot,
     Wanted,
+    WeightedPredictor,
 )
 from deployer.state.reasons import Reason
 
@@ -275,7 +275,7 @@ def _steps(predictor: Predictor) -> list[int]:
     return steps
 
 
-def _slots(record: Record) -> tuple[Slot, ...]:
+def _slots(record: Record) -> tuple[WeightedPredictor, ...]:
     shifted = weight(record.candidate) if record.candidate else 0
     shares: dict[str, tuple[Predictor, int]] = {}
     if record.serving:
@@ -287,7 +287,7 @@ def _slots(record: Record) -> tuple[Slot, ...]:
         shares.setdefault(draining.predictor.name, (draining.predictor, 0))
     pins = record.artifacts
     return tuple(
-        Slot(replace(predictor, artifact=pins.get(predictor.version.key, "")), share)
+        WeightedPredictor(replace(predictor, artifact=pins.get(predictor.version.key, "")), share)
         for predictor, share in shares.values()
     )
 

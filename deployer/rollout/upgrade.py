@@ -24,7 +24,7 @@ PRODUCTION: Final = frozenset({"Production", "champion"})
 """The stage, or the alias, that makes an environment one to be upgraded last."""
 
 
-class Turn(StrEnum):
+class UpgradePhase(StrEnum):
     """Where a deployment that is on another version is on its way to the one to have."""
 
     NOW = "now"
@@ -42,8 +42,8 @@ class Turn(StrEnum):
     """The serving spec of what is promoted cannot be used: nothing is begun until it is mended."""
 
 
-BEGUN: Final = (Turn.NOW, Turn.MOVING)
-ON_THE_WAY: Final = (Turn.NOW, Turn.MOVING, Turn.WAITING)
+BEGUN: Final = (UpgradePhase.NOW, UpgradePhase.MOVING)
+ON_THE_WAY: Final = (UpgradePhase.NOW, UpgradePhase.MOVING, UpgradePhase.WAITING)
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +56,7 @@ class Move:
     record: Record
     before: str
     after: str
-    turn: Turn
+    turn: UpgradePhase
     batch: int | None
 
 
@@ -78,19 +78,19 @@ class Upgrade:
     batches: int = 0
     done: int = 0
 
-    def of(self, *turns: Turn) -> tuple[Move, ...]:
+    def of(self, *turns: UpgradePhase) -> tuple[Move, ...]:
         """The moves that are in one of these turns."""
         return tuple(move for move in self.moves if move.turn in turns)
 
     @property
     def invalid(self) -> frozenset[str]:
         """Ids of those whose serving spec cannot be used."""
-        return frozenset(move.record.id for move in self.of(Turn.INVALID))
+        return frozenset(move.record.id for move in self.of(UpgradePhase.INVALID))
 
     @property
     def over(self) -> bool:
         """Whether nothing is left that moves by itself or waits for a person's look."""
-        return not self.of(*ON_THE_WAY, Turn.FAILED)
+        return not self.of(*ON_THE_WAY, UpgradePhase.FAILED)
 
 
 def order(production: Mapping[str, bool], named: Sequence[str]) -> list[str]:
@@ -138,13 +138,13 @@ def plan(
         for record in group
         if (turn := _turn(record, wanted[name], valid=record.id not in invalid))
     }
-    open_ = not (halted or Turn.FAILED in turns.values())
+    open_ = not (halted or UpgradePhase.FAILED in turns.values())
     batch = 0
     moves: list[Move] = []
     for environment in order:
         group = sorted(groups.get(environment, ()), key=lambda record: record.id)
         size = max(1, int(share * len(group)))
-        room = size - sum(turns.get(record.id) is Turn.MOVING for record in group)
+        room = size - sum(turns.get(record.id) is UpgradePhase.MOVING for record in group)
         open_ = open_ and environment not in unseen
         for start in range(0, len(group), size):
             batch += 1
@@ -153,10 +153,10 @@ def plan(
                 turn = turns.get(record.id)
                 if turn is None or record.serving is None:
                     continue
-                if turn is Turn.WAITING and open_ and room > 0:
-                    turn, room = Turn.NOW, room - 1
+                if turn is UpgradePhase.WAITING and open_ and room > 0:
+                    turn, room = UpgradePhase.NOW, room - 1
                 unfinished |= turn in ON_THE_WAY
-                counted = batch if turn in (*ON_THE_WAY, Turn.FAILED) else None
+                counted = batch if turn in (*ON_THE_WAY, UpgradePhase.FAILED) else None
                 moves.append(
                     Move(record, record.serving.server, wanted[environment], turn, counted)
                 )
@@ -206,20 +206,20 @@ def failure(record: Record) -> Failure | None:
     return next((f for digest, f in record.failures.items() if digest != serving), None)
 
 
-def _turn(record: Record, version: str, *, valid: bool) -> Turn | None:
+def _turn(record: Record, version: str, *, valid: bool) -> UpgradePhase | None:
     """Where a deployment is on its way; None if it is on the version to have."""
     serving = record.serving
     winner = max(record.marks, key=lambda mark: mark.sequence, default=None)
     if serving is None or serving.server == version:
         return None
     if record.pause:
-        return Turn.PAUSED
+        return UpgradePhase.PAUSED
     if winner is None:
-        return Turn.UNPROMOTED
+        return UpgradePhase.UNPROMOTED
     if not valid:
-        return Turn.INVALID
+        return UpgradePhase.INVALID
     if winner.version != serving.version:
-        return Turn.PROMOTED
+        return UpgradePhase.PROMOTED
     if record.server != version:
-        return Turn.WAITING
-    return Turn.FAILED if failure(record) else Turn.MOVING
+        return UpgradePhase.WAITING
+    return UpgradePhase.FAILED if failure(record) else UpgradePhase.MOVING

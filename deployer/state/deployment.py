@@ -78,7 +78,7 @@ class Predictor:
 
 
 @dataclass(frozen=True, slots=True)
-class Mark:
+class Promotion:
     """A promotion seen: since when a version satisfies a selector, in the order of beginning.
 
     `missed_at` is the listing with which the registry first denied the version.
@@ -154,7 +154,7 @@ class Absence:
     since: float
     listings: int
     last_listing: float
-    lost: tuple[Mark, ...] = ()
+    lost: tuple[Promotion, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -174,7 +174,7 @@ class Record:
     model: str
     environment: str
     project: str = ""
-    marks: tuple[Mark, ...] = ()
+    marks: tuple[Promotion, ...] = ()
     next_sequence: int = 1
     note: str = ""
     serving: Predictor | None = None
@@ -267,7 +267,7 @@ class Wanted:
 
 
 @dataclass(frozen=True, slots=True)
-class Slot:
+class WeightedPredictor:
     """One predictor of a deployment with its share of the traffic, in percent."""
 
     predictor: Predictor
@@ -281,7 +281,7 @@ class Deployment:
     id: str
     model: str
     environment: str
-    slots: tuple[Slot, ...]
+    slots: tuple[WeightedPredictor, ...]
     ask: frozenset[str] = frozenset()
     restart: frozenset[str] = frozenset()
 

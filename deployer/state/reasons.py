@@ -57,7 +57,7 @@ class Reason(StrEnum):
     FEWER_REPLICAS = "FewerReplicas"
 
 
-class Sight(StrEnum):
+class RegistryHealth(StrEnum):
     """How well the registry is seen."""
 
     FRESH = "Fresh"

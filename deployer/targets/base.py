@@ -17,7 +17,7 @@ from deployer.status.verdict import Status
 
 
 @dataclass(frozen=True, slots=True)
-class Finding:
+class PreflightCheck:
     """One thing that was looked at: "ok" or "fail", what was found, and the mending command."""
 
     name: str
@@ -27,7 +27,7 @@ class Finding:
 
 
 @dataclass(frozen=True, slots=True)
-class Page:
+class MetricsEndpoint:
     """Where one running server shows its metrics ("HOST:PORT", at /metrics), and whose it is."""
 
     address: str
@@ -96,11 +96,11 @@ class Target(Protocol):
         """
         ...
 
-    def check(self) -> list[Finding]:
+    def check(self) -> list[PreflightCheck]:
         """Look at what it needs; of this machine `schnitzel doctor` tells, and nothing here."""
         ...
 
-    def pages(self) -> list[Page]:
+    def pages(self) -> list[MetricsEndpoint]:
         """The metrics of the model servers here; none where Prometheus finds them by itself."""
         ...
 

@@ -19,9 +19,9 @@ from deployer.state.deployment import (
     Description,
     Draining,
     Failure,
-    Mark,
     Pause,
     Predictor,
+    Promotion,
     Record,
     Role,
 )
@@ -37,7 +37,7 @@ DATABASE, OBJECTS = "deployer.db", "modeldeployments.json"
 
 NAME = "forêt d'iris"
 OLD, NEW = (VersionId(NAME, number, 1_700_000_000_000 + number, f"m-{number}") for number in (1, 2))
-LOST = Mark(
+LOST = Promotion(
     OLD, "stage Production", 1, 1_700_000_100.25, 1_700_000_200.5, "ada",
     updated=1_700_000_100_250, touched=1_700_000_400_500,
 )  # fmt: skip
@@ -67,7 +67,7 @@ def everything() -> Record:
         model=NAME,
         environment="prod",
         project="forest",
-        marks=(LOST, Mark(NEW, "stage Production", 2, 1_700_000_300.0)),
+        marks=(LOST, Promotion(NEW, "stage Production", 2, 1_700_000_300.0)),
         next_sequence=3,
         note="The highest version serves: nobody knows the order.",
         serving=before,

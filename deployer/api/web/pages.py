@@ -24,7 +24,7 @@ from deployer import __version__
 from deployer.api import views
 from deployer.api.guard import LARGEST
 from deployer.api.web import stages, tryit
-from deployer.controller.context import World
+from deployer.controller.context import ReconcileContext
 from deployer.errors import NotFound
 from deployer.registry.watch import Health
 from deployer.status.verdict import State, Status
@@ -50,7 +50,7 @@ STOP_POLLING = 286  # htmx's own status: take this, and ask no more
 class Engine(Protocol):
     """What the pages ask of the controller."""
 
-    world: World
+    context: ReconcileContext
 
     @property
     def health(self) -> Health: ...  # noqa: D102
@@ -131,17 +131,17 @@ class Pages:
     def try_it(self, deployment: str) -> HTMLResponse:
         """The form to ask the model with, holding the model's own example."""
         status = self._engine.status(deployment)
-        example = tryit.example(self._engine.world.registry.rest, status.record.serving)
+        example = tryit.example(self._engine.context.registry.rest, status.record.serving)
         return self._page(
             "try.html",
-            {"each": views.deployment(status, self._engine.world.settings), "example": example},
+            {"each": views.deployment(status, self._engine.context.settings), "example": example},
         )
 
     def log(self, deployment: str) -> HTMLResponse:
         """The last lines of the model server's log."""
         status = self._engine.status(deployment)
         name = next(iter(views.predictors_of(status)), "")
-        target = self._engine.world.targets[status.record.environment]
+        target = self._engine.context.targets[status.record.environment]
         text = target.logs(name, LOG_LINES) if name else ""
         return self._page("log.html", {"predictor": name, "text": text})
 
@@ -171,9 +171,9 @@ class Pages:
         return Response(self._files[name], media_type=kind, headers=headers)
 
     def _list(self, q: str, environment: str, state: str) -> dict[str, Any]:
-        world = self._engine.world
+        context = self._engine.context
         everything = self._engine.statuses()
-        environments = list(world.settings.environments)
+        environments = list(context.settings.environments)
         words = q.lower().split()
         found = [
             status
@@ -185,7 +185,7 @@ class Pages:
         counts = Counter(str(status.verdict.state) for status in everything)
         return self._frame() | {
             "rows": [
-                views.deployment(status, self._engine.world.settings)
+                views.deployment(status, self._engine.context.settings)
                 for status in found[:MOST_ROWS]
             ],
             "found": len(found),
@@ -199,8 +199,8 @@ class Pages:
 
     def _one(self, deployment: str) -> dict[str, Any]:
         status = self._engine.status(deployment)
-        told = views.deployment(status, self._engine.world.settings)
-        history = self._engine.world.history.of(deployment, EVENTS)
+        told = views.deployment(status, self._engine.context.settings)
+        history = self._engine.context.history.of(deployment, EVENTS)
         return self._frame() | {
             "each": told,
             "plan": views.outline(status),
@@ -209,15 +209,15 @@ class Pages:
         }
 
     def _frame(self) -> dict[str, Any]:
-        world, health = self._engine.world, self._engine.health
-        snapshot = world.registry.snapshot
+        context, health = self._engine.context, self._engine.health
+        snapshot = context.registry.snapshot
         models = len(snapshot.models) if snapshot else 0
-        url = world.registry.rest.url
+        url = context.registry.rest.url
         return {
-            "registry": views.registry(health, url, models, world.clock()),
+            "registry": views.registry(health, url, models, context.clock()),
             "held": health.held or {},
             "depth": self._engine.depth(),
-            "platform": world.settings.platform_id,
+            "platform": context.settings.platform_id,
         }
 
     def _update(self, path: str, values: Mapping[str, Any], seen: str) -> Response:

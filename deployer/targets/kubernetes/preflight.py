@@ -11,7 +11,7 @@ from typing import Final, NamedTuple
 import httpx
 
 from deployer.config.clusters import Cluster
-from deployer.targets.base import Finding
+from deployer.targets.base import PreflightCheck
 from deployer.targets.kubernetes.client import kinds
 from deployer.targets.kubernetes.client.client import Client
 from deployer.targets.kubernetes.client.errors import ApiError, Forbidden, Missing
@@ -55,7 +55,7 @@ _BUILD_RIGHTS: Final = (
 
 def check(
     client: Client, cluster: Cluster, namespaces: Sequence[str], lease: tuple[str, str]
-) -> list[Finding]:
+) -> list[PreflightCheck]:
     """Look at everything that the Deployer needs of a cluster.
 
     Args:
@@ -64,7 +64,7 @@ def check(
         namespaces: of its environments; "" for all.
         lease: the Lease's namespace and name; we need no right to any other.
     """
-    found: list[Finding] = []
+    found: list[PreflightCheck] = []
     for namespace in namespaces:
         found += _kinds(client, namespace)
         found.append(_rights(client, namespace, _RIGHTS))
@@ -92,7 +92,7 @@ def check(
     return found
 
 
-def _kinds(client: Client, namespace: str) -> Iterator[Finding]:
+def _kinds(client: Client, namespace: str) -> Iterator[PreflightCheck]:
     mends = {
         kinds.MODEL_DEPLOYMENT: "kubectl apply --server-side -f helm/schnitzel/crd/",
         kinds.HTTP_ROUTE: "install the CRDs of the Gateway API, and a gateway for them",
@@ -101,23 +101,23 @@ def _kinds(client: Client, namespace: str) -> Iterator[Finding]:
         yield _kind(client, kind, namespace, mend)
 
 
-def _kind(client: Client, kind: Kind, namespace: str, mend: str) -> Finding:
+def _kind(client: Client, kind: Kind, namespace: str, mend: str) -> PreflightCheck:
     where = namespace or "every namespace"
     name = f"{kind.plural} in {where}"
     try:
         next(client.pages(kind, namespace))
     except Missing:
-        return Finding(name, "fail", f"The cluster does not know {kind.resource}.", mend)
+        return PreflightCheck(name, "fail", f"The cluster does not know {kind.resource}.", mend)
     except Forbidden:
-        return Finding(name, "ok", "known; the rights are told below")
+        return PreflightCheck(name, "ok", "known; the rights are told below")
     except ApiError as error:
-        return Finding(name, "fail", error.message, error.hint)
-    return Finding(name, "ok", "known")
+        return PreflightCheck(name, "fail", error.message, error.hint)
+    return PreflightCheck(name, "ok", "known")
 
 
 def _rights(
     client: Client, namespace: str, rights: Sequence[Right], what: str = "permissions"
-) -> Finding:
+) -> PreflightCheck:
     name = f"{what} in {namespace or 'every namespace'}"
     lacking = []
     try:
@@ -128,11 +128,11 @@ def _rights(
                 if not _may(client, namespace, right, verb)
             ]
     except ApiError as error:
-        return Finding(name, "fail", error.message, error.hint)
+        return PreflightCheck(name, "fail", error.message, error.hint)
     if not lacking:
-        return Finding(name, "ok", "all that are needed")
+        return PreflightCheck(name, "ok", "all that are needed")
     mend = "helm upgrade --reuse-values RELEASE helm/schnitzel, with the namespace in `namespaces`"
-    return Finding(name, "fail", f"Our account may not {', '.join(lacking)}.", mend)
+    return PreflightCheck(name, "fail", f"Our account may not {', '.join(lacking)}.", mend)
 
 
 def _may(client: Client, namespace: str, right: Right, verb: str) -> bool:
@@ -148,12 +148,16 @@ def _may(client: Client, namespace: str, right: Right, verb: str) -> bool:
     return bool(client.create(review).get("status", {}).get("allowed"))
 
 
-def _answers(name: str, url: str, setting: str) -> Finding:
+def _answers(name: str, url: str, setting: str) -> PreflightCheck:
     try:
         answer = httpx.get(url, timeout=SECONDS, trust_env=False)
     except httpx.HTTPError as error:
         message = f"{url} does not answer the Deployer ({type(error).__name__})."
-        return Finding(name, "fail", message, f"correct clusters.NAME.{setting} in platform.yaml")
+        return PreflightCheck(
+            name, "fail", message, f"correct clusters.NAME.{setting} in platform.yaml"
+        )
     if answer.status_code >= 500:
-        return Finding(name, "fail", f"{url} answers {answer.status_code}.", "look at its log")
-    return Finding(name, "ok", f"{url} answers")
+        return PreflightCheck(
+            name, "fail", f"{url} answers {answer.status_code}.", "look at its log"
+        )
+    return PreflightCheck(name, "ok", f"{url} answers")

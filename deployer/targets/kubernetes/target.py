@@ -27,7 +27,7 @@ from deployer.state.deployment import (
     Record,
 )
 from deployer.status.verdict import Status
-from deployer.targets.base import Finding, Page
+from deployer.targets.base import MetricsEndpoint, PreflightCheck
 from deployer.targets.kubernetes.apply.applier import Applier
 from deployer.targets.kubernetes.apply.deployment import Bringing
 from deployer.targets.kubernetes.apply.drift import Drifting
@@ -44,7 +44,7 @@ from deployer.targets.kubernetes.images.preparation import Preparation
 from deployer.targets.kubernetes.observe import logs as podlogs
 from deployer.targets.kubernetes.observe import predictor as observation
 from deployer.targets.kubernetes.observe import select, tree
-from deployer.targets.kubernetes.observe.diagnostics import Evidence, Witness
+from deployer.targets.kubernetes.observe.diagnostics import Diagnostics, Evidence
 from deployer.targets.kubernetes.observe.gateway import Gateway
 from deployer.targets.kubernetes.observe.select import first_ready, instance, known, made_of
 from deployer.targets.kubernetes.records.records import ClusterRecords
@@ -56,7 +56,7 @@ from deployer.targets.kubernetes.render.manifests import Manifests
 class Parts:
     """What the target is made of, for one cluster."""
 
-    check: Callable[[], list[Finding]]
+    check: Callable[[], list[PreflightCheck]]
     client: Client
     cache: Cache
     records: ClusterRecords
@@ -87,7 +87,7 @@ class KubernetesTarget:
         self._clock = clock
         self._applier = Applier(parts.client, parts.cache.absorb, parts.cache.going)
         self._examples = Examples()
-        self._witness = Witness(parts.client, parts.doors)
+        self._witness = Diagnostics(parts.client, parts.doors)
         self._drifting = Drifting(parts.records, clock)
         rendering = Rendering(parts.manifests)
         self._bringing = Bringing(
@@ -199,11 +199,11 @@ class KubernetesTarget:
         pods = [obj for obj in self._parts.cache.all(POD) if obj.predictor == predictor]
         return podlogs.lines_of(self._parts.client, pods, lines)
 
-    def check(self) -> list[Finding]:
+    def check(self) -> list[PreflightCheck]:
         """See the base class."""
         return self._parts.check()
 
-    def pages(self) -> list[Page]:
+    def pages(self) -> list[MetricsEndpoint]:
         """See the base class: pods are found by their labels."""
         return []
 

@@ -9,7 +9,15 @@ from deployer.artifacts.metadata import SmallFiles
 from deployer.background.jobs import Jobs
 from deployer.background.periodic import DAY, Noting
 from deployer.python_env.cache import Environments
-from deployer.python_env.retention import Built, Inventory, Need, Needs, Removed, attribute, choose
+from deployer.python_env.retention import (
+    Inventory,
+    KeptEnvironment,
+    Need,
+    Needs,
+    Removed,
+    attribute,
+    choose,
+)
 from deployer.targets.local.files import PredictorFiles, replicas
 
 REMOVAL = "removal"
@@ -46,7 +54,7 @@ class EnvironmentStore:
         asking = [need for need in needs.needs if live.get(need.predictor) != set()]
         users, unknown = attribute(asking, live, self._find)
         built = tuple(
-            Built(
+            KeptEnvironment(
                 name=each.path.name,
                 image=str(each.path),
                 lock=each.path.name,

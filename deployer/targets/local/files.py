@@ -19,7 +19,7 @@ from typing import Any, Protocol
 from pydantic import TypeAdapter, ValidationError
 
 from deployer.state.deployment import Predictor
-from deployer.targets.base import Page
+from deployer.targets.base import MetricsEndpoint
 from deployer.targets.local.gateway import LOOPBACK, write_atomically
 
 # Below the range from which the kernel takes ports for outgoing connections (32768 and up).
@@ -118,7 +118,7 @@ class PredictorFiles:
         ports = [self.server(replica).get("port") for replica in replicas(predictor)]
         return [port for port in ports if isinstance(port, int)]
 
-    def pages(self, host: str) -> list[Page]:
+    def pages(self, host: str) -> list[MetricsEndpoint]:
         """Where each replica that was started shows its metrics, on that host."""
         found = []
         for known in self.all():
@@ -130,7 +130,7 @@ class PredictorFiles:
                 "predictor": known.predictor.name,
             }
             ports = self.ports(known.predictor)
-            found += [Page(f"{host}:{port}", labels) for port in ports]
+            found += [MetricsEndpoint(f"{host}:{port}", labels) for port in ports]
         return found
 
     def configure(self, definition: Definition, replica: str, artifact: Path, python: Path) -> Path:

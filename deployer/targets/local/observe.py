@@ -7,7 +7,7 @@ from typing import Any
 
 from deployer.state.deployment import ExampleAnswer, ObservedPredictor, Phase, Predictor
 from deployer.state.reasons import Reason
-from deployer.targets.local.preparation import Prepared
+from deployer.targets.local.preparation import LocalPrepared
 from stack.supervision.supervisor import Process
 
 _SERVER_PHASES = {
@@ -32,7 +32,7 @@ def observe_server(
     predictor: Predictor,
     process: Process | None,
     state: Mapping[str, Any],
-    prepared: Prepared | None,
+    prepared: LocalPrepared | None,
     now: float,
 ) -> dict[str, Any]:
     """Judge where a replica is; returns fields of ObservedPredictor.
@@ -119,7 +119,7 @@ def _may_pass(state: Mapping[str, Any]) -> bool:
     return reason in (Reason.OUT_OF_MEMORY, Reason.CRASH_LOOP)
 
 
-def _preparing(prepared: Prepared | None, now: float) -> dict[str, Any]:
+def _preparing(prepared: LocalPrepared | None, now: float) -> dict[str, Any]:
     if prepared is None or prepared.phase is Phase.READY:  # all is there but the process
         return {"phase": Phase.ABSENT, "since": now}
     if prepared.error:

@@ -17,7 +17,7 @@ from deployer.targets.preparation import Preparing, Progress
 
 
 @dataclass(frozen=True, slots=True)
-class Prepared(Progress):
+class LocalPrepared(Progress):
     """How far a predictor is before its server can start. READY: all is there."""
 
     artifact: Path | None = None
@@ -27,7 +27,7 @@ class Prepared(Progress):
     error: VersionFailure | None = None
 
 
-class Preparation(Preparing[Prepared]):
+class Preparation(Preparing[LocalPrepared]):
     """Fetches and builds what predictors need, each once, in the background.
 
     Args:
@@ -65,7 +65,7 @@ class Preparation(Preparing[Prepared]):
         self.environments.close()
         fetching.join()
 
-    def _look(self, predictor: Predictor) -> Prepared:
+    def _look(self, predictor: Predictor) -> LocalPrepared:
         now = self._clock()
         runtime = runtime_name(predictor.spec)
         if runtime != "mlflow":
@@ -74,23 +74,25 @@ class Preparation(Preparing[Prepared]):
                 "Promote it to an environment on a cluster; or leave out runtime here, by the "
                 "overlay of this environment in platform.yaml.",
             )
-            return Prepared(Phase.FAILED, now, error=error)
+            return LocalPrepared(Phase.FAILED, now, error=error)
         artifact: ArtifactState = self._artifacts.ensure(
             predictor.version, predictor.source, predictor.artifact or None
         )
         if artifact.error:
-            return Prepared(Phase.FAILED, now, error=artifact.error)
+            return LocalPrepared(Phase.FAILED, now, error=artifact.error)
         if artifact.path is None:
-            return Prepared(Phase.FETCHING, now)
+            return LocalPrepared(Phase.FETCHING, now)
         try:
             request = self._request(predictor, artifact.path)
             environment = self.environments.ensure(request, artifact.path)
         except VersionFailure as error:
-            return Prepared(Phase.FAILED, now, artifact.path, artifact.digest, error=error)
+            return LocalPrepared(Phase.FAILED, now, artifact.path, artifact.digest, error=error)
         if environment.error:
             failed = self._blamed(environment.error, request)
-            return Prepared(Phase.FAILED, now, artifact.path, artifact.digest, error=failed)
+            return LocalPrepared(Phase.FAILED, now, artifact.path, artifact.digest, error=failed)
         if environment.python is None:
-            return Prepared(Phase.BUILDING, now, artifact.path, artifact.digest)
+            return LocalPrepared(Phase.BUILDING, now, artifact.path, artifact.digest)
         note = self._note(request, environment.version)
-        return Prepared(Phase.READY, now, artifact.path, artifact.digest, environment.python, note)
+        return LocalPrepared(
+            Phase.READY, now, artifact.path, artifact.digest, environment.python, note
+        )

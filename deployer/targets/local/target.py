@@ -24,7 +24,7 @@ from deployer.plan.preview import Node, Preview
 from deployer.python_env.retention import Inventory, Needs
 from deployer.state.deployment import Deployment, Observed, ObservedPredictor, Phase, Predictor
 from deployer.status.verdict import Status
-from deployer.targets.base import Finding, Page
+from deployer.targets.base import MetricsEndpoint, PreflightCheck
 from deployer.targets.local import logs
 from deployer.targets.local import preview as showing
 from deployer.targets.local.environments import EnvironmentStore
@@ -165,11 +165,11 @@ class LocalTarget:
     def tell(self, told: Status) -> None:
         """See the base class: the API tells, and the tags; there is no other place here."""
 
-    def check(self) -> list[Finding]:
+    def check(self) -> list[PreflightCheck]:
         """See the base class."""
         return []
 
-    def pages(self) -> list[Page]:
+    def pages(self) -> list[MetricsEndpoint]:
         """See the base class."""
         return self._files.pages(self._gateway.servers)
 

@@ -13,9 +13,9 @@ from support.systems.cluster import Cluster
 from deployer.config.clusters import Cluster as ClusterSettings
 from deployer.spec.limits import LocalLimits
 from deployer.spec.resolve import resolve
-from deployer.state.deployment import Deployment, Predictor, Role, Slot, VersionId
+from deployer.state.deployment import Deployment, Predictor, Role, VersionId, WeightedPredictor
 from deployer.targets.kubernetes.apply.applier import Applier
-from deployer.targets.kubernetes.apply.decide import Act, Cause
+from deployer.targets.kubernetes.apply.decide import Action, Cause
 from deployer.targets.kubernetes.apply.unchanged import Steady
 from deployer.targets.kubernetes.cache.objects import LiveObject, Owner, Packer
 from deployer.targets.kubernetes.client import kinds
@@ -107,7 +107,7 @@ def test_a_field_changed_by_hand_is_seen_named_and_restored(
     patch = '{"data": {"a": "9", "theirs": "x"}}'
     real.kubectl("patch", "configmap", "one", "-n", namespace, "--type=merge", "-p", patch)
     (decision,) = Applier(client).decide([one], read(client, one), owner)
-    assert (decision.act, decision.cause) == (Act.UPDATE, Cause.DRIFT)
+    assert (decision.act, decision.cause) == (Action.UPDATE, Cause.DRIFT)
     assert [(c.path, c.was, c.wanted) for c in decision.changes] == [("data.a", "9", "1")]
     bring(client, owner, one)
     data = client.get(kinds.CONFIG_MAP, namespace, "one")["data"]
@@ -285,7 +285,7 @@ def rendered(fields: dict, namespace: str, owner: Owner) -> list[Object]:
     predictor = Predictor(
         "angler-prod-v3-00000000", version, Role.CHAMPION, "0" * 64, "mlflow-artifacts:/1/a", spec
     )
-    deployment = Deployment("angler-prod", "angler", "prod", (Slot(predictor, 100),))
+    deployment = Deployment("angler-prod", "angler", "prod", (WeightedPredictor(predictor, 100),))
     manifests = Manifests(Charts(), CLUSTER, PLATFORM, "http://mlflow.example:5000")
     route = manifests.route(deployment, namespace, owner)
     assert route is not None
@@ -311,7 +311,7 @@ def test_what_the_chart_renders_is_in_order_and_steady_once_it_is_applied(
     live = read(client, *wanted)
     assert len(live) == len(wanted)
     for decision in Applier(client).decide(wanted, live, owner):
-        assert decision.act is Act.UNCHANGED, decision.changes
+        assert decision.act is Action.UNCHANGED, decision.changes
 
 
 def test_what_is_reported_of_an_object_meanwhile_does_not_keep_it_from_being_changed(

@@ -18,10 +18,10 @@ from deployer.state.deployment import (
     Candidate,
     Draining,
     Failure,
-    Mark,
     Observed,
     ObservedPredictor,
     Phase,
+    Promotion,
     Record,
     VersionId,
     Wanted,
@@ -45,7 +45,7 @@ COUNTS = st.integers(1, 2**63 - 1)
 VERSIONS = st.builds(VersionId, st.text(min_size=1), COUNTS, COUNTS, st.text())
 TIMES = st.floats(0, 4e9)
 PREDICTORS = st.just(SERVED.serving)
-MARKS = st.lists(st.builds(Mark, VERSIONS, st.text(), COUNTS, TIMES)).map(tuple)
+MARKS = st.lists(st.builds(Promotion, VERSIONS, st.text(), COUNTS, TIMES)).map(tuple)
 RECORDS = st.builds(
     Record,
     id=st.just("angler-prod"),

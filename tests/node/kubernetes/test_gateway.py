@@ -12,7 +12,7 @@ from support.run.wait import wait_for
 from support.systems.cluster import cluster
 
 from deployer.errors import GatewayUnavailable
-from deployer.state.deployment import Deployment, Predictor, Role, Slot, VersionId
+from deployer.state.deployment import Deployment, Predictor, Role, VersionId, WeightedPredictor
 from deployer.targets.kubernetes.observe.gateway import Gateway
 from deployer.targets.kubernetes.render import route
 from deployer.targets.kubernetes.render.route import Labels, Parent
@@ -22,7 +22,9 @@ ID = "angler-prod"
 
 def routed(namespace: str = "prod", parent: Parent = Parent("g", "e"), **weights: int) -> Any:  # noqa: B008
     slots = tuple(
-        Slot(Predictor(name, VersionId("angler", 1, 1), Role.CHAMPION, "d", "", {}), weight)
+        WeightedPredictor(
+            Predictor(name, VersionId("angler", 1, 1), Role.CHAMPION, "d", "", {}), weight
+        )
         for name, weight in weights.items()
     )
     wanted = Deployment(ID, "angler", namespace, slots)

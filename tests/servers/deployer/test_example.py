@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from deployer.analysis.example import Verdict, ask
+from deployer.analysis.example import ExampleResult, ask
 
 ROOT = Path(__file__).resolve().parents[3]
 
@@ -83,7 +83,7 @@ def test_a_real_model_is_asked_its_own_example(tmp_path: Path) -> None:
     )
     assert saved.returncode == 0, saved.stderr
     with model_server(tmp_path, tmp_path / "fits") as url:
-        assert ask(url, tmp_path / "fits") == Verdict(ok=True)
+        assert ask(url, tmp_path / "fits") == ExampleResult(ok=True)
         # The same server, held against a signature that promises something else.
         verdict = ask(url, tmp_path / "lies")
     assert not verdict.ok

@@ -14,7 +14,7 @@ from deployer.python_env.cache import Environments
 from deployer.spec.model import ServingSpec
 from deployer.state.deployment import Phase, Predictor, Role
 from deployer.state.registry import VersionId
-from deployer.targets.local.preparation import Preparation, Prepared
+from deployer.targets.local.preparation import LocalPrepared, Preparation
 
 
 @pytest.fixture
@@ -30,7 +30,7 @@ def indexes(
         yield own, other
 
 
-def prepared(folder: Path, requirements: str, allowed: list[str]) -> Prepared:
+def prepared(folder: Path, requirements: str, allowed: list[str]) -> LocalPrepared:
     model = folder / "model"
     model.mkdir(parents=True)
     (model / "MLmodel").write_text("flavors: {}")
@@ -44,7 +44,7 @@ def prepared(folder: Path, requirements: str, allowed: list[str]) -> Prepared:
         environments = stack.enter_context(closing(Environments(folder)))
         preparation = Preparation(artifacts, environments, time.time, allowed)
 
-        def settled() -> Prepared | None:
+        def settled() -> LocalPrepared | None:
             found = preparation.ensure(predictor)
             return found if found.phase in (Phase.READY, Phase.FAILED) else None
 

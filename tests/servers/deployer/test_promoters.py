@@ -8,7 +8,7 @@ from support.systems.mlflow import MlflowServer
 from deployer.registry.client import Rest
 from deployer.registry.promoters import Promoters
 from deployer.registry.snapshot import Registry
-from deployer.state.deployment import Mark, Record
+from deployer.state.deployment import Promotion, Record
 
 NOW = 1000.0
 TAG = "schnitzel.prod.promoted_by"
@@ -47,7 +47,7 @@ class Story:
         """A pass that sees a promotion; returns by whom it says that it is."""
         version = self.registry.snapshot.models["angler"].versions[number - 1].id
         sequence = len(self.record.marks) + 1
-        marks = (*self.record.marks, Mark(version, via, sequence, now))
+        marks = (*self.record.marks, Promotion(version, via, sequence, now))
         from dataclasses import replace
 
         self.record = self.promoters.sign(replace(self.record, marks=marks), sequence, now)

@@ -10,8 +10,8 @@ from support.systems.mlflow import MlflowServer
 
 from deployer.errors import RegistryFrozen, RegistryUnreachable
 from deployer.registry.client import Rest
-from deployer.registry.identity import Marker
-from deployer.registry.snapshot import Backwards, Registry
+from deployer.registry.identity import RegistryIdentity
+from deployer.registry.snapshot import Registry, RegistryRolledBack
 from deployer.store.records import Records
 from deployer.store.sqlite import Database
 
@@ -177,9 +177,9 @@ def test_a_version_whose_model_a_listing_lacks_is_not_shown_without_its_aliases(
 
 def test_platforms_claim_environments_and_only_one_holds_each(mlflow, records, tmp_path):
     rest = Rest(mlflow.url)
-    first = Marker(rest, records, "first")
+    first = RegistryIdentity(rest, records, "first")
     other_database = Database(tmp_path / "other.db")
-    second = Marker(rest, Records(other_database), "second")
+    second = RegistryIdentity(rest, Records(other_database), "second")
     first.check()
     second.check()
     assert first.claim(["prod", "staging"]) == {}
@@ -192,7 +192,7 @@ def test_platforms_claim_environments_and_only_one_holds_each(mlflow, records, t
 def test_a_lost_or_restored_registry_freezes_until_a_person_accepts(tmp_path, records):
     server = MlflowServer(tmp_path / "mlflow").start()
     rest = Rest(server.url)
-    marker = Marker(rest, records, "us")
+    marker = RegistryIdentity(rest, records, "us")
     registry = Registry(rest, marker.check)
     server.model("angler")
     server.version("angler")
@@ -212,7 +212,7 @@ def test_a_lost_or_restored_registry_freezes_until_a_person_accepts(tmp_path, re
     shutil.copytree(tmp_path / "backup", server.folder)
     server.start()
     before = registry.snapshot
-    with pytest.raises(Backwards):
+    with pytest.raises(RegistryRolledBack):
         registry.list_all(3.0)
     with pytest.raises(RegistryFrozen, match="went back from 2 to 1"):
         marker.check()

@@ -17,7 +17,7 @@ from support.fixtures.serving import serving
 from support.run.ports import free_port
 from support.run.wait import wait_for
 
-from deployer.analysis.example import Verdict, ask
+from deployer.analysis.example import ExampleResult, ask
 
 IRIS = ["sepal length (cm)", "sepal width (cm)", "petal length (cm)", "petal width (cm)"]
 ROW = [5.1, 3.5, 1.4, 0.2]
@@ -200,7 +200,7 @@ def test_a_tensor_that_is_called_as_a_chats_field_is_answered_as_mlflow_does(
 def test_what_mlflow_answers_to_a_models_own_example_passes(serve, mlflows_own, models, name):
     server = serve(name).ready()
     same(server, mlflows_own(name), (models / name / "serving_input_example.json").read_bytes())
-    assert ask(str(server.client.base_url), models / name) == Verdict(ok=True)
+    assert ask(str(server.client.base_url), models / name) == ExampleResult(ok=True)
 
 
 def test_an_exception_of_the_model_is_the_clients_fault_to_mlflow_alone(

@@ -13,7 +13,7 @@ from deployer.targets.kubernetes.client.client import Client
 from deployer.targets.kubernetes.client.kinds import DEPLOYMENT, POD
 from deployer.targets.kubernetes.client.pod_http import Doors
 from deployer.targets.kubernetes.client.session import ClusterAccess, Session
-from deployer.targets.kubernetes.observe.diagnostics import Witness
+from deployer.targets.kubernetes.observe.diagnostics import Diagnostics
 from support.kubernetes.pod_failures import DIGEST, PREDICTOR
 from support.systems.cluster import Cluster
 
@@ -25,7 +25,7 @@ class Place:
         self.namespace = namespace
         self._cluster = cluster
         self._client = Client(Session(ClusterAccess(cluster.kubeconfig)))
-        self._witness = Witness(self._client, Doors(self._client, direct=False))
+        self._witness = Diagnostics(self._client, Doors(self._client, direct=False))
 
     def provoke(self, *things: dict[str, Any]) -> None:
         self._cluster.apply(*things, namespace=self.namespace)

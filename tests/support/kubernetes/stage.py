@@ -18,7 +18,15 @@ from deployer.config.settings import Settings
 from deployer.plan.preview import ObjectChange
 from deployer.spec.limits import LocalLimits
 from deployer.spec.resolve import resolve
-from deployer.state.deployment import Deployment, Observed, Predictor, Record, Role, Slot, VersionId
+from deployer.state.deployment import (
+    Deployment,
+    Observed,
+    Predictor,
+    Record,
+    Role,
+    VersionId,
+    WeightedPredictor,
+)
 from deployer.store.records import Records
 from deployer.store.sqlite import Database
 from deployer.targets.kubernetes.wiring import Assembled, assemble
@@ -50,7 +58,7 @@ class Stage:
             "fraud-score-prod-v3-00000000", version, Role.CHAMPION, "0" * 64,
             "mlflow-artifacts:/1/a", spec, artifact="a" * 64, server=server,
         )  # fmt: skip
-        return Deployment(ID, MODEL, "prod", (Slot(predictor, 100),))
+        return Deployment(ID, MODEL, "prod", (WeightedPredictor(predictor, 100),))
 
     def bring(self, deployment: Deployment, adopt: tuple[str, ...] = ()) -> None:
         """One pass: keep the record, then act."""

@@ -72,7 +72,7 @@ class Engine:
     log: str = ""
 
     @property
-    def world(self) -> Any:
+    def context(self) -> Any:
         settings = SimpleNamespace(platform_id="p-1", environments=ENVIRONMENTS)
         registry = SimpleNamespace(snapshot=None, rest=MLFLOW)
         return SimpleNamespace(

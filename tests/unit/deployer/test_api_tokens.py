@@ -30,21 +30,21 @@ from deployer.api import app as api
 from deployer.api import guard
 from deployer.api.web import tryit
 from deployer.config import settings as settings_of
-from deployer.controller.context import World
+from deployer.controller.context import ReconcileContext
 from deployer.controller.controller import Controller
 from deployer.controller.metrics import Metrics
 from deployer.controller.reconcile import Reconciler
 from deployer.controller.retirements import LOOK_SECONDS
 from deployer.plan.preview import Act, Node, ObjectChange, Preview
-from deployer.python_env.retention import Built, Inventory
+from deployer.python_env.retention import Inventory, KeptEnvironment
 from deployer.registry.client import Rest
-from deployer.registry.describe import Reading
-from deployer.registry.identity import Marker
+from deployer.registry.describe import Descriptions
+from deployer.registry.identity import RegistryIdentity
 from deployer.registry.promoters import Promoters
 from deployer.registry.snapshot import Registry
-from deployer.registry.tags import Mirror
+from deployer.registry.tags import TagWriter
 from deployer.registry.watch import Watch
-from deployer.state.deployment import Absence, Description, Mark, Observed, Record
+from deployer.state.deployment import Absence, Description, Observed, Promotion, Record
 from deployer.state.registry import RegistrySnapshot, VersionId
 from deployer.store.history import History
 from deployer.store.records import Records
@@ -98,7 +98,7 @@ class Target:
         return Preview((self.stranger,), digest="rendered")
 
     def environments(self, _: object) -> Inventory:
-        return Inventory("here", (Built("e1", "e1", "l", "3.11", 1, 1.0, 1.0),))
+        return Inventory("here", (KeptEnvironment("e1", "e1", "l", "3.11", 1, 1.0, 1.0),))
 
     def tree(self, deployment: str) -> Node:
         return Node("ModelDeployment", deployment)
@@ -160,7 +160,7 @@ class Platform:
             )
         ]
         connection.close()
-        world = self.controller.world
+        world = self.controller.context
         return tables, list(self.target.changed), set(world.invalid), list(self.hints)
 
 
@@ -192,12 +192,12 @@ def platform(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Platfo
     kept = Records(database)
     records = RecordStores(kept, {})
     records.save(Record(ID, "angler", "prod"))
-    marker = Marker(rest, kept, settings.platform_id)
+    marker = RegistryIdentity(rest, kept, settings.platform_id)
     monkeypatch.setattr(marker, "check", lambda: None)
     registry = Registry(rest, marker.check)
-    mirror = Mirror(rest, kept, marker.advance)
-    world: Any = World(
-        settings, registry, Reading(registry, lambda *_: None), marker, records,
+    mirror = TagWriter(rest, kept, marker.advance)
+    world: Any = ReconcileContext(
+        settings, registry, Descriptions(registry, lambda *_: None), marker, records,
         History(database), mirror, Promoters(rest), {"prod": target}, time.time,  # type: ignore[dict-item]
     )  # fmt: skip
     hints: list[str | None] = []
@@ -380,9 +380,9 @@ def test_the_page_s_form_asks_the_model_and_changes_nothing_of_the_platform(plat
 def test_what_only_reads_changes_nothing(platform):
     version = VersionId("angler", 1, 1)
     spoilt = Description("models:/m", None, "serving.yaml: replicas is no number.", "Mend it.")
-    marks = (Mark(version, "stage Production", 1, 1.0),)
+    marks = (Promotion(version, "stage Production", 1, 1.0),)
     record = Record(ID, "angler", "prod", marks=marks, descriptions={version.key: spoilt})
-    platform.controller.world.records.save(record)
+    platform.controller.context.records.save(record)
     before = platform.kept()
     reads = [each for each in platform.routes if each[0] in READS]
     assert len(reads) > 20
@@ -395,7 +395,7 @@ def test_what_only_reads_changes_nothing(platform):
 def test_a_plan_that_is_looked_at_takes_nobody_s_turn_to_be_retired(platform):
     now = time.time()
     times = [now]
-    world = replace(platform.controller.world, clock=lambda: times[-1])
+    world = replace(platform.controller.context, clock=lambda: times[-1])
     reconciler = Reconciler(world, threading.Event())
     gone = Absence(now - 7200, 9, now)
     first, second = (

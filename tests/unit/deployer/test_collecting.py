@@ -11,7 +11,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from deployer.controller.usage import previous_version
-from deployer.python_env.retention import Built, Inventory, Need, User, attribute, choose, verdicts
+from deployer.python_env.retention import (
+    Inventory,
+    KeptEnvironment,
+    Need,
+    User,
+    attribute,
+    choose,
+    verdicts,
+)
 from deployer.state.deployment import Predictor, Record, Role
 from deployer.state.registry import VersionId
 from deployer.store.history import Event, History
@@ -21,9 +29,11 @@ NOW, DAY = 1_800_000_000.0, 86400.0
 GRACE = 14 * DAY
 
 
-def built(name: str, days: float = 30, used: float = 30, image: str = "", **more: Any) -> Built:
+def built(
+    name: str, days: float = 30, used: float = 30, image: str = "", **more: Any
+) -> KeptEnvironment:
     at = {"made_at": NOW - days * DAY, "used_at": NOW - used * DAY}
-    return Built(name, image or f"r/e@sha256:{name}", "l", "3.11.2", 1, **at, **more)
+    return KeptEnvironment(name, image or f"r/e@sha256:{name}", "l", "3.11.2", 1, **at, **more)
 
 
 def need(version: int, part: Any = "serving", predictor: str = "") -> Need:

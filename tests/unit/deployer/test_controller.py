@@ -15,10 +15,10 @@ from deployer.api.views import deployment
 from deployer.config import settings as settings_of
 from deployer.controller import controller as controller_of
 from deployer.controller import events, workers
-from deployer.controller.context import World
+from deployer.controller.context import ReconcileContext
 from deployer.controller.controller import Controller
 from deployer.controller.metrics import Metrics
-from deployer.controller.operator import Word
+from deployer.controller.operator import ApplyOptions
 from deployer.controller.publish import LASTS_SECONDS
 from deployer.controller.reconcile import Reconciler
 from deployer.errors import (
@@ -31,13 +31,13 @@ from deployer.errors import (
 )
 from deployer.plan.preview import Act, Node, ObjectChange, Preview
 from deployer.registry.client import Rest
-from deployer.registry.describe import Reading
-from deployer.registry.identity import Marker
+from deployer.registry.describe import Descriptions
+from deployer.registry.identity import RegistryIdentity
 from deployer.registry.promoters import Promoters
 from deployer.registry.snapshot import Registry
-from deployer.registry.tags import Mirror
+from deployer.registry.tags import TagWriter
 from deployer.registry.watch import Watch
-from deployer.state.deployment import Description, Mark, Observed, Record
+from deployer.state.deployment import Description, Observed, Promotion, Record
 from deployer.state.registry import ModelVersion, RegisteredModel, RegistrySnapshot, VersionId
 from deployer.status.verdict import Status
 from deployer.store.history import History
@@ -136,17 +136,17 @@ def controller(tmp_path, monkeypatch, target, clock):
     kept = Records(database)
     records = RecordStores(kept, {})
     records.save(Record("angler-prod", "angler", "prod"))
-    marker = Marker(rest, kept, settings.platform_id)
+    marker = RegistryIdentity(rest, kept, settings.platform_id)
     registry = Registry(rest, marker.check)
-    mirror = Mirror(rest, kept, marker.advance)
-    world = World(
+    mirror = TagWriter(rest, kept, marker.advance)
+    world = ReconcileContext(
         settings=settings,
         registry=registry,
-        reading=Reading(registry, lambda *_: None),
-        marker=marker,
+        descriptions=Descriptions(registry, lambda *_: None),
+        identity=marker,
         records=records,
         history=History(database),
-        mirror=mirror,
+        tags=mirror,
         promoters=Promoters(rest),
         targets=dict.fromkeys(settings.environments, target),
         clock=clock,
@@ -187,10 +187,10 @@ def test_a_failure_that_was_foreseen_keeps_its_own_reason(controller, target):
     assert status.verdict.reason == "TargetUnavailable"
     assert status.verdict.next_step == "schnitzel up"
     told = wait_for(
-        lambda: deployment(controller.status("angler-prod"), controller.world.settings)["retry_at"],
+        lambda: deployment(controller.status("angler-prod"), controller.context.settings)["retry_at"],
         "a time for the next try, since it may pass",
     )
-    assert datetime.fromisoformat(told).timestamp() > controller.world.clock()
+    assert datetime.fromisoformat(told).timestamp() > controller.context.clock()
 
 
 def test_a_word_of_a_person_is_told_as_soon_as_it_is_given(controller, target):
@@ -207,7 +207,7 @@ def test_what_does_not_pass_by_itself_is_not_waited_for(controller, target):
     target.error = TargetUnavailable("It is somebody else's.", "--adopt", passing=False)
     controller.start()
     [status] = wait_for(controller.statuses, "the deployment to be shown")
-    assert deployment(status, controller.world.settings)["retry_at"] is None
+    assert deployment(status, controller.context.settings)["retry_at"] is None
 
 
 def test_it_has_looked_once_each_of_those_on_record_has_a_status(controller, target):
@@ -256,7 +256,7 @@ def test_a_pass_that_may_not_act_is_told_everywhere_as_it_was_decided(controller
     controller.start()
     wait_for(controller.statuses, "the deployment to be shown")
     target.refusal = TargetUnavailable("It is somebody else's.", "--adopt", passing=False)
-    controller.world.registry._snapshot = promoted()
+    controller.context.registry._snapshot = promoted()
     controller.look()
     status = wait_for(
         lambda: (seen := controller.status("angler-prod")).verdict.state == "Failed" and seen,
@@ -265,13 +265,13 @@ def test_a_pass_that_may_not_act_is_told_everywhere_as_it_was_decided(controller
     assert status.verdict.message == "It is somebody else's."
     assert status.wanted.version.number == 1
     assert target.told[-1] == status
-    assert controller.world.records.load("angler-prod", "prod") == status.record
+    assert controller.context.records.load("angler-prod", "prod") == status.record
 
 
 def test_what_may_pass_is_told_once_it_has_lasted_and_forgotten_once_it_has_passed(
     controller, target, clock, monkeypatch
 ):
-    reconciler = Reconciler(controller.world, threading.Event())
+    reconciler = Reconciler(controller.context, threading.Event())
     first = reconciler.run("angler", "prod", None)
     accounts: list[object] = []
     monkeypatch.setattr(events, "conclude", lambda *of: accounts.append(of))
@@ -296,7 +296,7 @@ def test_what_may_pass_is_told_once_it_has_lasted_and_forgotten_once_it_has_pass
 
 def test_what_breaks_because_all_is_being_closed_is_not_told(controller, target):
     closing = threading.Event()
-    reconciler = Reconciler(controller.world, closing)
+    reconciler = Reconciler(controller.context, closing)
     first = reconciler.run("angler", "prod", None)
     target.told.clear()
     target.refusal = RuntimeError("it is closed")
@@ -325,7 +325,7 @@ def test_a_place_that_cannot_be_told_anything_keeps_nobody_from_hearing_it(
 
 
 def test_whose_spec_cannot_be_used_is_known_as_of_its_last_pass(controller):
-    world = controller.world
+    world = controller.context
     reconciler = Reconciler(world, threading.Event())
     version = VersionId("angler", 1, 1)
     spoilt = Description("models:/m", None, "serving.yaml: replicas is no number.", "Mend it.")
@@ -333,7 +333,7 @@ def test_whose_spec_cannot_be_used_is_known_as_of_its_last_pass(controller):
         "angler-prod",
         "angler",
         "prod",
-        marks=(Mark(version, "stage Production", 1, 1.0),),
+        marks=(Promotion(version, "stage Production", 1, 1.0),),
         descriptions={version.key: spoilt},
     )
     for description, invalid in ((spoilt, {"angler-prod"}), (Description("models:/m", {}), set())):
@@ -350,7 +350,7 @@ def test_a_plan_can_be_asked_for_while_the_registry_and_the_target_are_away(cont
     assert told["changes"] == []
     assert "digest" not in told
     with pytest.raises(TargetUnavailable):
-        controller.apply("angler-prod", "ada", Word(reviewed="anything"))
+        controller.apply("angler-prod", "ada", ApplyOptions(reviewed="anything"))
     with pytest.raises(NotFound):
         controller.planned("no-such")
 
@@ -364,7 +364,7 @@ def test_a_look_at_the_registry_that_breaks_is_said_and_does_not_end_the_watch(
         looked.set()
         raise KeyError("nobody thought of this")
 
-    monkeypatch.setattr(controller.world.registry, "list_all", nonsense)
+    monkeypatch.setattr(controller.context.registry, "list_all", nonsense)
     controller.start()
     health = wait_for(lambda: (h := controller.health).reason == "PassFailed" and h, "the reason")
     assert health.state == "Unseen"
@@ -381,23 +381,23 @@ def test_a_plan_that_was_reviewed_is_refused_once_what_is_rendered_for_it_is_ano
     reviewed = controller.planned("angler-prod").plan["digest"]
     target.rendered = Preview(digest="another chart")
     with pytest.raises(PlanChanged) as caught:
-        controller.apply("angler-prod", "ada", Word(reviewed=reviewed))
+        controller.apply("angler-prod", "ada", ApplyOptions(reviewed=reviewed))
     assert caught.value.hint.endswith("schnitzel deploy plan angler -e prod")
     target.rendered = Preview(digest="rendered")
-    controller.apply("angler-prod", "ada", Word(reviewed=reviewed))
+    controller.apply("angler-prod", "ada", ApplyOptions(reviewed=reviewed))
 
 
 def test_a_persons_word_to_take_over_names_the_very_objects_and_who_said_it(controller, target):
     controller.start()
     wait_for(controller.statuses, "the deployment to be shown")
     with pytest.raises(UnsafePlan, match="nothing to take over"):
-        controller.apply("angler-prod", "ada", Word(adopt=True))
+        controller.apply("angler-prod", "ada", ApplyOptions(adopt=True))
     stranger = ObjectChange(Act.CONFLICT, "Service", "angler-prod-v1", uid="u-1")
     other = ObjectChange(Act.UPDATE, "ConfigMap", "angler-prod-v1")
     target.rendered = Preview((other, stranger), digest="rendered")
-    controller.apply("angler-prod", "ada", Word(adopt=True))
-    assert controller.world.records.load("angler-prod", "prod").adopt == ("u-1",)
-    event = controller.world.history.of("angler-prod", 1)[-1]
+    controller.apply("angler-prod", "ada", ApplyOptions(adopt=True))
+    assert controller.context.records.load("angler-prod", "prod").adopt == ("u-1",)
+    event = controller.context.history.of("angler-prod", 1)[-1]
     assert (event["who"], event["action"]) == ("ada", "apply")
     assert event["detail"] == "adopt Service/angler-prod-v1"
 
@@ -413,15 +413,15 @@ def test_only_an_apply_lets_a_deployment_be_made_again_that_somebody_deleted(
         if not allowed:
             raise DeletedByHand(f"{record.id} was deleted.", "schnitzel deploy apply angler")
 
-    records = controller.world.records
+    records = controller.context.records
     monkeypatch.setattr(records, "raise_if_deleted", refuse)
     monkeypatch.setattr(records, "allow", lambda *key: allowed.append(key))
-    before = controller.world.history.of("angler-prod", 10)
+    before = controller.context.history.of("angler-prod", 10)
     for word in (controller.resume, lambda *a: controller.pause(*a, reason="")):
         with pytest.raises(DeletedByHand):
             word("angler-prod", "ada")
-    assert controller.world.history.of("angler-prod", 10) == before
-    controller.apply("angler-prod", "ada", Word())
+    assert controller.context.history.of("angler-prod", 10) == before
+    controller.apply("angler-prod", "ada", ApplyOptions())
     assert allowed == [("angler-prod", "prod")]
 
 
@@ -433,7 +433,7 @@ def several(controller, target, monkeypatch):
     monkeypatch.setattr(controller_of, "BACKOFF_SECONDS", (0.01, 0.01))
     names = [f"hangs{number}" for number in range(workers.WORKERS)]
     for name in (*names, "fails", "fast"):
-        controller.world.records.save(Record(f"{name}-prod", name, "prod"))
+        controller.context.records.save(Record(f"{name}-prod", name, "prod"))
     target.hanging = {f"{name}-prod" for name in names}
     target.broken = {"fails-prod"}
     controller.start()
@@ -481,7 +481,7 @@ def test_a_word_about_one_that_hangs_is_refused_and_not_waited_for(
     wait_for(lambda: reason_of(controller, several[0]) == "NothingPromoted", "its pass to end")
     monkeypatch.setattr(controller_of, "WORD_SECONDS", 30.0)
     controller.pause(several[0], "ada", "measuring")
-    assert controller.world.records.load(several[0], "prod").pause
+    assert controller.context.records.load(several[0], "prod").pause
 
 
 def test_an_end_does_not_wait_for_passes_that_hang(controller, target, several):

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import pytest
 
-from deployer.controller.retirements import Departures
+from deployer.controller.retirements import RetirementBudget
 from deployer.state.deployment import Absence, Policy, Predictor, Record, Role
 from deployer.state.registry import VersionId
 
@@ -23,7 +23,7 @@ class World:
         absence = Absence(NOW - 700, 9, NOW) if noted else None
         self.records = {f"m{n:03}-prod": record(n, absence) for n in range(count)}
         self.walks = 0
-        self.departures = Departures(self.walk, WINDOW)
+        self.departures = RetirementBudget(self.walk, WINDOW)
 
     def walk(self) -> list[Record]:
         self.walks += 1
@@ -81,7 +81,7 @@ def test_what_was_let_go_counts_for_the_window_and_over_a_restart():
     keys = list(world.records)
     assert [world.retire(key) for key in keys[:5]] == [True] * 4 + [False]
     assert not world.retire(keys[5], NOW + WINDOW - 1)
-    world.departures = Departures(world.walk, WINDOW)
+    world.departures = RetirementBudget(world.walk, WINDOW)
     assert not world.retire(keys[5], NOW + WINDOW - 1)
     assert world.retire(keys[5], NOW + WINDOW)
 

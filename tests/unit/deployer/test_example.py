@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from deployer.analysis.example import Verdict, ask
+from deployer.analysis.example import ExampleResult, ask
 from deployer.analysis.signature import fault
 
 
@@ -158,14 +158,14 @@ def predictor(status: int, answer: Any) -> Iterator[Predictor]:
         made.server.server_close()
 
 
-def asked(folder: Path, status: int, answer: Any) -> Verdict:
+def asked(folder: Path, status: int, answer: Any) -> ExampleResult:
     logged = artifact(folder, {"signature": SIGNATURE}, {"serving_input_example.json": EXAMPLE})
     with predictor(status, answer) as server:
         return ask(server.url, logged)
 
 
 def test_an_answer_that_fits_the_signature_is_ok(tmp_path: Path) -> None:
-    assert asked(tmp_path, 200, {"predictions": [{"p": 0.5}]}) == Verdict(ok=True)
+    assert asked(tmp_path, 200, {"predictions": [{"p": 0.5}]}) == ExampleResult(ok=True)
 
 
 @pytest.mark.parametrize(
@@ -218,7 +218,7 @@ def test_a_chats_answer_is_unwrapped_as_mlflow_gives_it(
     described = {"signature": SIGNATURE, **description}
     logged = artifact(tmp_path, described, {"serving_input_example.json": body})
     with predictor(200, answer) as server:
-        assert ask(server.url, logged) == Verdict(ok=True)
+        assert ask(server.url, logged) == ExampleResult(ok=True)
 
 
 @pytest.mark.parametrize(
@@ -305,7 +305,7 @@ def test_an_older_models_example_is_put_into_the_form_that_is_posted(
     logged = artifact(tmp_path, {"saved_input_example_info": info}, {"input_example.json": plain})
     with predictor(200, {"predictions": [1]}) as server:
         verdict = ask(server.url, logged)
-    assert verdict == Verdict(ok=True, message="The model declares no outputs to check.")
+    assert verdict == ExampleResult(ok=True, message="The model declares no outputs to check.")
     assert server.asked == [("/invocations", body)]
 
 

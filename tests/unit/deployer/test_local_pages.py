@@ -48,8 +48,8 @@ def test_every_replica_that_was_started_is_a_place_to_look_until_its_predictor_g
 def told(files: PredictorFiles) -> Any:
     here = SimpleNamespace(pages=lambda: files.pages("models"))
     cluster = SimpleNamespace(pages=list)
-    world = SimpleNamespace(each_target=[here, cluster])
-    engine: Any = SimpleNamespace(metrics=Metrics(), world=world)
+    context = SimpleNamespace(each_target=[here, cluster])
+    engine: Any = SimpleNamespace(metrics=Metrics(), context=context)
     app = api.make(engine, Path("tokens.json"), "", ["testserver"])
 
     async def read() -> httpx.Response:

@@ -18,7 +18,7 @@ from deployer.state.deployment import (
     ObservedPredictor,
     Phase,
     Predictor,
-    Slot,
+    WeightedPredictor,
 )
 from deployer.targets.local import preview as showing
 from deployer.targets.local.files import PredictorFiles, replicas
@@ -33,7 +33,7 @@ def deployment() -> Deployment:
     world.settle()
     serving = world.record.serving
     assert serving
-    return Deployment("angler-prod", "angler", "prod", (Slot(serving, 100),))
+    return Deployment("angler-prod", "angler", "prod", (WeightedPredictor(serving, 100),))
 
 
 class Machine:

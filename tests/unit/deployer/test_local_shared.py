@@ -10,7 +10,13 @@ from support.world import World
 from deployer.artifacts.cache import Artifacts
 from deployer.errors import TargetUnavailable
 from deployer.python_env.cache import Environments
-from deployer.state.deployment import Deployment, Observed, ObservedPredictor, Phase, Slot
+from deployer.state.deployment import (
+    Deployment,
+    Observed,
+    ObservedPredictor,
+    Phase,
+    WeightedPredictor,
+)
 from deployer.targets.local.files import PredictorFiles
 from deployer.targets.local.gateway import Gateway
 from deployer.targets.local.preparation import Preparation
@@ -51,7 +57,7 @@ def test_no_file_is_read_for_a_model_but_of_its_artifact(tmp_path, way):
         elsewhere=True,
     )
     seen = ObservedPredictor(predictor, Phase.READY, 1.0, port=1)
-    slots, ask = (Slot(predictor, 100),), frozenset({predictor.name})
+    slots, ask = (WeightedPredictor(predictor, 100),), frozenset({predictor.name})
     deployment = Deployment("angler-prod", "angler", "prod", slots, ask)
     with pytest.raises(TargetUnavailable, match="names files that are no artifact"):
         target.apply(deployment, Observed({predictor.name: seen}, 1.0))

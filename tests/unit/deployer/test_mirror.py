@@ -15,7 +15,7 @@ from support.run.wait import wait_for
 
 from deployer.errors import DatabaseUnavailable
 from deployer.registry.client import Rest
-from deployer.registry.tags import Mirror, Reflection
+from deployer.registry.tags import Reflection, TagWriter
 from deployer.state.deployment import VersionId
 from deployer.store.records import Records
 from deployer.store.sqlite import Database
@@ -84,13 +84,16 @@ def records(tmp_path: Path) -> Iterator[Forgetful]:
 
 
 @pytest.fixture
-def mirror(registry: Registry, records: Forgetful) -> Iterator[tuple[Mirror, threading.Event]]:
+def mirror(registry: Registry, records: Forgetful) -> Iterator[tuple[TagWriter, threading.Event]]:
     written = threading.Event()
-    with closing(Rest(registry.url)) as rest, closing(Mirror(rest, records, written.set)) as made:
+    with (
+        closing(Rest(registry.url)) as rest,
+        closing(TagWriter(rest, records, written.set)) as made,
+    ):
         yield made, written
 
 
-def shows_another(mirror: Mirror, registry: Registry) -> None:
+def shows_another(mirror: TagWriter, registry: Registry) -> None:
     """Wait for the tags of another version: by then nothing is left to write of the first."""
     mirror.show(replace(REFLECTION, version=VersionId("angler", 2, 1), status="Failed", url=""))
     wait_for(lambda: ("schnitzel.prod.status", "Failed") in registry.tags, "the next tags")

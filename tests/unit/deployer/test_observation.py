@@ -11,7 +11,7 @@ from support.world import World
 from deployer.state.deployment import ExampleAnswer, Phase
 from deployer.targets.local.files import PredictorFiles, replicas
 from deployer.targets.local.observe import complete, observe_server, together
-from deployer.targets.local.preparation import Prepared
+from deployer.targets.local.preparation import LocalPrepared
 from stack.supervision.supervisor import Process
 
 NOW = 1000.0
@@ -59,7 +59,7 @@ def test_a_server_that_never_comes_up_may_come_up_later(predictor):
 
 def test_a_prepared_predictor_without_a_process_has_yet_to_be_started(predictor):
     """Else a start that failed once would never be tried again."""
-    prepared = Prepared(Phase.READY, NOW)
+    prepared = LocalPrepared(Phase.READY, NOW)
     assert observe_server(predictor, None, {}, prepared, NOW)["phase"] is Phase.ABSENT
 
 

@@ -7,7 +7,7 @@ from support.world import POLICY, World
 
 from deployer.errors import TooManyRetirements
 from deployer.plan import plan
-from deployer.plan.diff import Change
+from deployer.plan.diff import FieldChange
 from deployer.plan.preview import Act, ObjectChange, Preview
 
 
@@ -99,7 +99,7 @@ def test_the_digest_covers_what_is_rendered():
 def test_objects_that_would_change_are_pending_and_those_only_reported_are_not():
     world = rolled_out()
     world.pass_once()
-    fields = (Change("spec.replicas", 3, 1),)
+    fields = (FieldChange("spec.replicas", 3, 1),)
     told = [
         plan.reviewable(
             world.todo, None, Preview((ObjectChange(act, "Deployment", "a", fields=fields),))

@@ -8,7 +8,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from support.world import World
 
-from deployer.state.deployment import Absence, Candidate, Draining, Failure, Mark, Record
+from deployer.state.deployment import Absence, Candidate, Draining, Failure, Promotion, Record
 from deployer.state.registry import VersionId
 from deployer.store.history import Event, History
 from deployer.store.records import Records
@@ -26,7 +26,7 @@ def predictor():
 VERSIONS = st.builds(VersionId, st.text(min_size=1), st.integers(1), st.integers(0), st.text())
 TIMES = st.floats(0, 4e9)
 PREDICTORS = st.just(predictor())
-MARKS = st.lists(st.builds(Mark, VERSIONS, st.text(), st.integers(1), TIMES)).map(tuple)
+MARKS = st.lists(st.builds(Promotion, VERSIONS, st.text(), st.integers(1), TIMES)).map(tuple)
 RECORDS = st.builds(
     Record,
     id=st.just("one"),

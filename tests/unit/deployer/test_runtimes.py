@@ -15,7 +15,7 @@ from deployer.python_env.cache import Environments
 from deployer.spec.limits import Limits
 from deployer.spec.model import ServingSpec
 from deployer.spec.resolve import resolve
-from deployer.state.deployment import Deployment, Phase, Predictor, Role, Slot
+from deployer.state.deployment import Deployment, Phase, Predictor, Role, WeightedPredictor
 from deployer.state.registry import VersionId
 from deployer.targets.kubernetes.cache.objects import Owner
 from deployer.targets.kubernetes.client.client import Client
@@ -44,7 +44,7 @@ def predictor(**spec: Any) -> Predictor:
 
 def rendered(one: Predictor, image: str = FRONT) -> dict[str, dict[str, Any]]:
     manifests = Manifests(Charts(), Cluster.model_validate(SETTINGS), "p1", "http://mlflow:5000")
-    deployment = Deployment("angler-prod", "angler", "prod", (Slot(one, 100),))
+    deployment = Deployment("angler-prod", "angler", "prod", (WeightedPredictor(one, 100),))
     owner = Owner("p1", "angler-prod", "uid")
     found = manifests.predictor(deployment, one, "prod", image, owner)
     return {each["kind"]: each for each in found}

@@ -12,13 +12,13 @@ from typing import get_args, get_type_hints
 import deployer
 from deployer.errors import SchnitzelError
 from deployer.state.deployment import Phase
-from deployer.state.reasons import Mirrored, Reason, Sight, State, Sync
+from deployer.state.reasons import Mirrored, Reason, RegistryHealth, State, Sync
 from deployer.targets.kubernetes.diagnosis.reasons import PodReason
 from stack.components.status import Status
 
 ROOT = Path(__file__).parents[3]
 PAGE = (ROOT / "docs" / "reference" / "states.md").read_text()
-WORDS = (State, Sync, Reason, Sight, Mirrored, PodReason)
+WORDS = (State, Sync, Reason, RegistryHealth, Mirrored, PodReason)
 # Where a reason is handed over, and the place of it among the arguments.
 GIVEN = {"Verdict": 1, "Failure": 0, "Health": 1, "Death": 0, "_fail": 0}
 

@@ -18,8 +18,8 @@ from deployer.config import settings
 from deployer.controller.context import upgrading
 from deployer.errors import SettingsInvalid
 from deployer.registry.client import Rest
-from deployer.registry.identity import Marker
-from deployer.state.deployment import Failure, Mark, Pause, Predictor, Record, Role
+from deployer.registry.identity import RegistryIdentity
+from deployer.state.deployment import Failure, Pause, Predictor, Promotion, Record, Role
 from deployer.state.registry import VersionId
 from deployer.store.history import History
 from deployer.store.records import Records
@@ -38,7 +38,7 @@ policy: {upgrade_share: 0.5}
 def record(model: str, environment: str, server: str = OLD, **fields: Any) -> Record:
     version = VersionId(model, 1, 1)
     serving = Predictor(f"{model}-v1", version, Role.CHAMPION, "d", "s", {}, server=server)
-    marks = (Mark(version, "alias champion", 1, 1.0),)
+    marks = (Promotion(version, "alias champion", 1, 1.0),)
     record = Record(f"{model}-{environment}", model, environment, marks=marks, serving=serving)
     return replace(record, server=server, **fields)
 
@@ -47,14 +47,14 @@ def record(model: str, environment: str, server: str = OLD, **fields: Any) -> Re
 class Platform:
     """A Deployer's world with real records and a real account, and its routes of upgrades."""
 
-    world: Any
+    context: Any
     app: FastAPI
     looks: int = 0
 
     def statuses(self) -> list[Any]:
         return [
             SimpleNamespace(record=one, verdict=SimpleNamespace(message=f"{one.model} is told of."))
-            for one in self.world.records.all()
+            for one in self.context.records.all()
         ]
 
     def look(self) -> None:
@@ -62,7 +62,7 @@ class Platform:
 
     def have(self, *records: Record) -> None:
         for one in records:
-            self.world.records.save(one)
+            self.context.records.save(one)
 
     def told(self) -> Any:
         return self._ask("GET")
@@ -90,21 +90,21 @@ def platform(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Platfo
     (tmp_path / "platform.yaml").write_text(SETTINGS)
     database = Database(tmp_path / "deployer.db")
     rest = Rest("http://127.0.0.1:1")  # nobody is there
-    world = _world(database, rest)
+    context = _context(database, rest)
     app = FastAPI()
-    made = Platform(world, app)
+    made = Platform(context, app)
     upgrade.add(app, made, lambda: "ada")
     yield made
     rest.close()
     database.close()
 
 
-def _world(database: Database, rest: Rest) -> Any:
+def _context(database: Database, rest: Rest) -> Any:
     kept = Records(database)
     return SimpleNamespace(
         settings=settings.load({}),
         records=RecordStores(kept, {}),
-        marker=Marker(rest, kept, "p1"),
+        identity=RegistryIdentity(rest, kept, "p1"),
         history=History(database),
         targets={name: SimpleNamespace(server=NEW) for name in ("dev", "prod")},
         clock=lambda: 100.0,
@@ -154,7 +154,7 @@ def test_a_halt_is_kept_over_a_restart_and_says_who_and_when(platform, tmp_path)
     assert told["next_step"] == "schnitzel platform upgrade --resume"
     assert platform.states() == {"a-prod": "waiting"}
     database, rest = Database(tmp_path / "deployer.db"), Rest("http://127.0.0.1:1")
-    again = upgrading(_world(database, rest))
+    again = upgrading(_context(database, rest))
     rest.close()
     database.close()
     assert not again.moving
@@ -167,7 +167,7 @@ def test_a_halt_is_kept_over_a_restart_and_says_who_and_when(platform, tmp_path)
 def test_the_account_has_each_word_once_and_who_said_it(platform):
     for halt in (True, True, False, False):
         platform.halt(halt)
-    events = platform.world.history.of("")
+    events = platform.context.history.of("")
     assert [(event["action"], event["who"]) for event in events] == [
         ("halt upgrade", "ada"),
         ("resume upgrade", "ada"),
@@ -184,7 +184,7 @@ def test_a_halt_with_nothing_to_move_says_that_it_is_in_force(platform):
 
 def test_nothing_moves_while_the_registry_is_frozen(platform):
     platform.have(record("a", "prod"))
-    platform.world.marker.freeze("it went back in time")
+    platform.context.identity.freeze("it went back in time")
     told = platform.told()
     assert told["state"] == "Frozen"
     assert platform.states() == {"a-prod": "waiting"}
@@ -205,7 +205,7 @@ def test_what_is_paused_or_promoted_by_nothing_is_told_and_not_waited_for(platfo
 
 def test_one_whose_spec_cannot_be_used_is_told_in_its_status_own_words_and_not_waited_for(platform):
     platform.have(replace(record("a", "prod"), server=NEW), record("b", "prod"))
-    platform.world.invalid.add("a-prod")
+    platform.context.invalid.add("a-prod")
     told = platform.told()
     first, second = told["deployments"]
     assert (first["state"], first["batch"], first["why"]) == ("invalid", None, "a is told of.")
@@ -229,7 +229,7 @@ def test_an_operator_puts_environments_in_order_and_a_stranger_among_them_is_ref
 ):
     def order(named: str) -> list[str]:
         (tmp_path / "platform.yaml").write_text(SETTINGS.replace("0.5", f"0.5, {named}"))
-        platform.world.settings = settings.load({})
+        platform.context.settings = settings.load({})
         return [each["environment"] for each in platform.told()["environments"]]
 
     assert order("upgrade_order: []") == ["dev", "prod"]

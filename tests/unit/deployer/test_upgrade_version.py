@@ -10,7 +10,7 @@ import pytest
 
 from deployer.config.clusters import Cluster
 from deployer.spec.model import ServingSpec
-from deployer.state.deployment import Deployment, Predictor, Role, Slot
+from deployer.state.deployment import Deployment, Predictor, Role, WeightedPredictor
 from deployer.state.registry import VersionId
 from deployer.targets.kubernetes.cache.objects import LiveObject, Owner, Packer
 from deployer.targets.kubernetes.client.kinds import kind_of
@@ -119,7 +119,7 @@ def test_what_an_earlier_chart_rendered_is_left_alone_as_long_as_it_is_whole(
     spec = ServingSpec.model_validate({"runtime": runtime}).model_dump(mode="json")
     model = VersionId("angler", 1, 1)
     one = Predictor("angler-prod-v1", model, Role.CHAMPION, "d", URI, spec, server="0.0.1 older")
-    wanted = Deployment("angler-prod", "angler", "prod", (Slot(one, 100),))
+    wanted = Deployment("angler-prod", "angler", "prod", (WeightedPredictor(one, 100),))
     owner = Owner("p1", "angler-prod", "uid")
 
     def render(live: list[LiveObject]) -> Rendered:

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from deployer.plan.diff import Change
+from deployer.plan.diff import FieldChange
 from deployer.plan.redact import MASK, masked
 from deployer.targets.kubernetes.apply.diff import difference, drift, pattern_of
 from deployer.targets.kubernetes.cache.objects import APPLIED
@@ -84,34 +84,34 @@ SERVER = "spec.template.spec.containers[name=server]"
 @pytest.mark.parametrize(
     ("spoil", "change"),
     [
-        (lambda o: o["spec"].update(replicas=5), Change("spec.replicas", 5, 2)),
+        (lambda o: o["spec"].update(replicas=5), FieldChange("spec.replicas", 5, 2)),
         (
             lambda o: container(o).update(image="evil"),
-            Change(f"{SERVER}.image", "evil", "registry/server:1"),
+            FieldChange(f"{SERVER}.image", "evil", "registry/server:1"),
         ),
         (
             lambda o: container(o)["env"][1].update(value="2"),
-            Change(f"{SERVER}.env[name=N].value", "2", "1"),
+            FieldChange(f"{SERVER}.env[name=N].value", "2", "1"),
         ),
         (
             lambda o: container(o)["env"].pop(),
-            Change(f"{SERVER}.env[name=N]", None, {"name": "N", "value": "1"}),
+            FieldChange(f"{SERVER}.env[name=N]", None, {"name": "N", "value": "1"}),
         ),
         (
             lambda o: container(o)["args"].append("c"),
-            Change(f"{SERVER}.args", ["a", "b", "c"], ["a", "b"]),
+            FieldChange(f"{SERVER}.args", ["a", "b", "c"], ["a", "b"]),
         ),
         (
             lambda o: container(o)["resources"]["limits"].update(memory="2Gi"),
-            Change(f"{SERVER}.resources.limits.memory", "2Gi", "1024Mi"),
+            FieldChange(f"{SERVER}.resources.limits.memory", "2Gi", "1024Mi"),
         ),
         (
             lambda o: o["spec"]["template"]["spec"].pop("automountServiceAccountToken"),
-            Change("spec.template.spec.automountServiceAccountToken", None, False),
+            FieldChange("spec.template.spec.automountServiceAccountToken", None, False),
         ),
         (
             lambda o: o["metadata"]["labels"].clear(),
-            Change("metadata.labels[app.kubernetes.io/part-of]", None, "a"),
+            FieldChange("metadata.labels[app.kubernetes.io/part-of]", None, "a"),
         ),
     ],
 )
@@ -166,9 +166,9 @@ def test_a_pointer_hides_just_what_it_names():
 def test_a_text_that_is_json_is_compared_field_by_field():
     before = {"data": {"predictor.json": '{"port": 8080, "a": {"b": 1}}'}}
     after = {"data": {"predictor.json": '{ "a": {"b": 2}, "port": 8080}'}}
-    assert drift(before, after) == (Change("data[predictor.json].a.b", 1, 2),)
+    assert drift(before, after) == (FieldChange("data[predictor.json].a.b", 1, 2),)
     added = {"data": {"predictor.json": '{"port": 8080, "a": {"b": 1}, "c": 1}'}}
-    assert drift(added, before) == (Change("data[predictor.json].c", 1, None),)
+    assert drift(added, before) == (FieldChange("data[predictor.json].c", 1, None),)
 
 
 def test_a_difference_shows_what_comes_and_what_goes():
@@ -176,9 +176,9 @@ def test_a_difference_shows_what_comes_and_what_goes():
     after["spec"]["replicas"] = 3
     container(after)["env"] = [{"name": "N", "value": "1"}, {"name": "NEW", "value": "x"}]
     assert difference(served(), after) == (
-        Change("spec.replicas", 2, 3),
-        Change(f"{SERVER}.env[name=MODE]", {"name": "MODE"}, None),
-        Change(f"{SERVER}.env[name=NEW]", None, {"name": "NEW", "value": "x"}),
+        FieldChange("spec.replicas", 2, 3),
+        FieldChange(f"{SERVER}.env[name=MODE]", {"name": "MODE"}, None),
+        FieldChange(f"{SERVER}.env[name=NEW]", None, {"name": "NEW", "value": "x"}),
     )
     assert difference(served(), served()) == ()
 
@@ -186,13 +186,13 @@ def test_a_difference_shows_what_comes_and_what_goes():
 @pytest.mark.parametrize(
     ("change", "shown"),
     [
-        (Change(f"{SERVER}.env[name=API_TOKEN].value", "a", "b"), (MASK, MASK)),
+        (FieldChange(f"{SERVER}.env[name=API_TOKEN].value", "a", "b"), (MASK, MASK)),
         (
-            Change(f"{SERVER}.env[name=API_TOKEN]", None, {"name": "API_TOKEN", "value": "x"}),
+            FieldChange(f"{SERVER}.env[name=API_TOKEN]", None, {"name": "API_TOKEN", "value": "x"}),
             (None, {"name": "API_TOKEN", "value": MASK}),
         ),
         (
-            Change(
+            FieldChange(
                 f"{SERVER}.env[name=API_TOKEN]",
                 None,
                 {"name": "API_TOKEN", "valueFrom": {"secretKeyRef": {"name": "s", "key": "k"}}},
@@ -200,16 +200,21 @@ def test_a_difference_shows_what_comes_and_what_goes():
             (None, {"name": "API_TOKEN", "valueFrom": {"secretKeyRef": {"name": "s", "key": "k"}}}),
         ),
         (
-            Change("data[predictor.json].tracking_uri", "http://me:pw@mlflow/", "http://mlflow/"),
+            FieldChange(
+                "data[predictor.json].tracking_uri", "http://me:pw@mlflow/", "http://mlflow/"
+            ),
             ("http://(secret)@mlflow/", "http://mlflow/"),
         ),
         (
-            Change(f"{SERVER}.env[name=URL].value", None, "http://me:pw@mlflow/"),
+            FieldChange(f"{SERVER}.env[name=URL].value", None, "http://me:pw@mlflow/"),
             (None, "http://(secret)@mlflow/"),
         ),
-        (Change("spec.template.spec.serviceAccountName", "a", "b"), ("a", "b")),
-        (Change("spec.template.spec.automountServiceAccountToken", None, False), (None, False)),
-        (Change("spec.template.spec.imagePullSecrets[name=pull].name", "a", "b"), ("a", "b")),
+        (FieldChange("spec.template.spec.serviceAccountName", "a", "b"), ("a", "b")),
+        (
+            FieldChange("spec.template.spec.automountServiceAccountToken", None, False),
+            (None, False),
+        ),
+        (FieldChange("spec.template.spec.imagePullSecrets[name=pull].name", "a", "b"), ("a", "b")),
     ],
 )
 def test_secrets_are_masked_and_their_names_are_not(change, shown):
@@ -219,8 +224,8 @@ def test_secrets_are_masked_and_their_names_are_not(change, shown):
 
 
 def test_all_data_of_a_secret_is_masked():
-    assert masked(Change("data.user", "YQ==", "Yg=="), "Secret").wanted == MASK
-    assert masked(Change("data", None, {"user": "Yg=="}), "Secret").wanted == {"user": MASK}
+    assert masked(FieldChange("data.user", "YQ==", "Yg=="), "Secret").wanted == MASK
+    assert masked(FieldChange("data", None, {"user": "Yg=="}), "Secret").wanted == {"user": MASK}
 
 
 NAMES = st.sampled_from(["a", "b", "c", "containers", "env", "ports", "x.y/z", "limits", "cpu"])
@@ -275,7 +280,7 @@ def test_of_a_list_without_keys_the_fields_that_differ_are_named():
         return {"metadata": {}, "spec": {"predictors": [inner]}}
 
     live, wanted = seldon("other", 1), seldon("model", 1)
-    assert drift(live, wanted) == (Change("spec.predictors[0].graph.name", "other", "model"),)
+    assert drift(live, wanted) == (FieldChange("spec.predictors[0].graph.name", "other", "model"),)
     assert drift(live, wanted, [pattern_of("/spec/predictors/0/graph")]) == ()
     [longer] = drift({**live, "spec": {"predictors": [{}, {}]}}, wanted)
     assert longer.path == "spec.predictors"

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from deployer.targets.kubernetes.apply.decide import Act, Cause, decide, in_order, to_prune
+from deployer.targets.kubernetes.apply.decide import Action, Cause, decide, in_order, to_prune
 from deployer.targets.kubernetes.cache.objects import APPLIED, LiveObject, Owner, Packer, digest_of
 from deployer.targets.kubernetes.client import kinds
 
@@ -119,21 +119,21 @@ def test_others_come_after_what_they_need():
 @pytest.mark.parametrize(
     ("change", "act", "cause"),
     [
-        (None, Act.CREATE, Cause.NEW),
-        ({}, Act.UNCHANGED, Cause.NONE),
-        ({"spec": {"replicas": 5}}, Act.UPDATE, Cause.DRIFT),
-        ({"spec": {"replicas": 2, "added": 1}, "status": {"x": 1}}, Act.UNCHANGED, Cause.NONE),
-        ({"metadata": {"annotations": {}}}, Act.UPDATE, Cause.CHANGED),
-        ({"metadata": {"deletionTimestamp": "2026-01-01T00:00:00Z"}}, Act.WAIT, Cause.NONE),
-        ({"metadata": {"labels": {}}}, Act.CONFLICT, Cause.NONE),
+        (None, Action.CREATE, Cause.NEW),
+        ({}, Action.UNCHANGED, Cause.NONE),
+        ({"spec": {"replicas": 5}}, Action.UPDATE, Cause.DRIFT),
+        ({"spec": {"replicas": 2, "added": 1}, "status": {"x": 1}}, Action.UNCHANGED, Cause.NONE),
+        ({"metadata": {"annotations": {}}}, Action.UPDATE, Cause.CHANGED),
+        ({"metadata": {"deletionTimestamp": "2026-01-01T00:00:00Z"}}, Action.WAIT, Cause.NONE),
+        ({"metadata": {"labels": {}}}, Action.CONFLICT, Cause.NONE),
         (
             {"metadata": {"labels": LABELS | {"schnitzel.dev/platform": "platform-2"}}},
-            Act.CONFLICT,
+            Action.CONFLICT,
             Cause.NONE,
         ),
         (
             {"metadata": {"labels": LABELS | {"schnitzel.dev/deployment": "other"}}},
-            Act.CONFLICT,
+            Action.CONFLICT,
             Cause.NONE,
         ),
     ],
@@ -148,30 +148,30 @@ def test_what_is_to_be_done_follows_from_what_is_there(change, act, cause):
         live = packed(obj)
     decision = decide(manifest, live, OWNER)
     assert (decision.act, decision.cause) == (act, cause)
-    assert bool(decision.problem) == (act in (Act.CONFLICT, Act.WAIT))
+    assert bool(decision.problem) == (act in (Action.CONFLICT, Action.WAIT))
 
 
 def test_somebody_elses_object_is_taken_only_if_a_person_says_so():
     manifest = wanted(replicas=2)
     theirs = packed({**served(manifest), "metadata": served(manifest)["metadata"] | {"labels": {}}})
-    assert decide(manifest, theirs, OWNER, adopt=("another",)).act is Act.CONFLICT
+    assert decide(manifest, theirs, OWNER, adopt=("another",)).act is Action.CONFLICT
     decision = decide(manifest, theirs, OWNER, adopt=(theirs.uid,))
-    assert (decision.act, decision.cause) == (Act.UPDATE, Cause.ADOPTED)
+    assert (decision.act, decision.cause) == (Action.UPDATE, Cause.ADOPTED)
 
 
 def test_a_field_that_cannot_change_in_place_is_named():
     before = wanted(selector={"matchLabels": {"a": "1"}})
     after = wanted(selector={"matchLabels": {"a": "2"}})
     decision = decide(after, packed(served(before)), OWNER)
-    assert decision.act is Act.REFUSED
+    assert decision.act is Action.REFUSED
     assert "spec.selector.matchLabels.a" in decision.problem
 
 
 def test_paths_that_are_ignored_or_that_the_server_keeps_its_own_way_do_not_count():
     manifest = wanted(replicas=2)
     live = packed({**served(manifest), "spec": {"replicas": 3}})
-    assert decide(manifest, live, OWNER, ignore=["spec.replicas"]).act is Act.UNCHANGED
-    assert decide(manifest, live, OWNER, accepted={"spec.replicas"}).act is Act.UNCHANGED
+    assert decide(manifest, live, OWNER, ignore=["spec.replicas"]).act is Action.UNCHANGED
+    assert decide(manifest, live, OWNER, accepted={"spec.replicas"}).act is Action.UNCHANGED
 
 
 def test_only_what_is_ours_and_of_this_owner_is_pruned_the_route_first():

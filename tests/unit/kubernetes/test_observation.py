@@ -27,7 +27,7 @@ from deployer.state.deployment import (
     Role,
 )
 from deployer.state.registry import VersionId
-from deployer.targets.kubernetes.images.preparation import Prepared
+from deployer.targets.kubernetes.images.preparation import ImagePrepared
 from deployer.targets.kubernetes.observe.predictor import Seen, observe
 
 PREDICTOR = Predictor("p", VersionId("angler", 2, 1), Role.CHAMPION, "d", "s", {})
@@ -188,23 +188,23 @@ def test_scaled_to_no_replica_is_not_ready_and_says_so() -> None:
 
 
 def test_without_a_deployment_the_preparation_tells() -> None:
-    def phase(prepared: Prepared | None) -> Phase:
+    def phase(prepared: ImagePrepared | None) -> Phase:
         return observe(PREDICTOR, Seen(None, prepared=prepared), NOW).phase
 
     assert phase(None) is Phase.ABSENT
-    assert phase(Prepared(Phase.READY, 1, "image")) is Phase.ABSENT
-    assert phase(Prepared(Phase.BUILDING, 1)) is Phase.BUILDING
+    assert phase(ImagePrepared(Phase.READY, 1, "image")) is Phase.ABSENT
+    assert phase(ImagePrepared(Phase.BUILDING, 1)) is Phase.BUILDING
 
 
 def test_a_build_under_way_says_what_it_does() -> None:
-    prepared = Prepared(Phase.BUILDING, 7, message="it installs scipy")
+    prepared = ImagePrepared(Phase.BUILDING, 7, message="it installs scipy")
     seen = observe(PREDICTOR, Seen(None, prepared=prepared), NOW)
     assert (seen.since, seen.message, seen.reason) == (7, "it installs scipy", "")
 
 
 def test_a_build_that_failed_fails_the_predictor_with_its_words() -> None:
     error = EnvironmentUnbuildable("No such package.", "Log it again.", passing=True)
-    seen = observe(PREDICTOR, Seen(None, prepared=Prepared(Phase.FAILED, 7, error=error)), NOW)
+    seen = observe(PREDICTOR, Seen(None, prepared=ImagePrepared(Phase.FAILED, 7, error=error)), NOW)
     assert (seen.phase, seen.reason, seen.message, seen.hint, seen.passing) == (
         Phase.FAILED,
         "EnvironmentUnbuildable",

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from deployer import naming
-from deployer.state.deployment import Deployment, Predictor, Role, Slot
+from deployer.state.deployment import Deployment, Predictor, Role, WeightedPredictor
 from deployer.state.registry import VersionId
 from deployer.targets.kubernetes.render import route
 from deployer.targets.kubernetes.render.route import Labels, Parent
@@ -15,17 +15,19 @@ LABELS = Labels("team-a")
 PARENT = Parent("gateway", "edge")
 
 
-def slot(number: int, weight: int, model: str = "angler") -> Slot:
+def slot(number: int, weight: int, model: str = "angler") -> WeightedPredictor:
     name = naming.predictor_name(model, "prod", number, f"{number:08x}")
     version = VersionId(model, number, 1)
-    return Slot(Predictor(name, version, Role.CHAMPION, f"{number:08x}", "", {}), weight)
+    return WeightedPredictor(
+        Predictor(name, version, Role.CHAMPION, f"{number:08x}", "", {}), weight
+    )
 
 
-def deployment(*slots: Slot, model: str = "angler") -> Deployment:
+def deployment(*slots: WeightedPredictor, model: str = "angler") -> Deployment:
     return Deployment(naming.deployment_id(model, "prod"), model, "prod", slots)
 
 
-def made(*slots: Slot, parent: Parent = PARENT) -> dict:
+def made(*slots: WeightedPredictor, parent: Parent = PARENT) -> dict:
     found = route.manifest(deployment(*slots), "prod", parent, LABELS)
     assert found is not None
     return found

@@ -10,10 +10,10 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from typing import Any
 
-from deployer.plan.diff import Change
+from deployer.plan.diff import FieldChange
 from deployer.plan.redact import masked
 from deployer.targets.kubernetes.apply import diff
-from deployer.targets.kubernetes.apply.decide import Act, Decision, decide, in_order, to_prune
+from deployer.targets.kubernetes.apply.decide import Action, Decision, decide, in_order, to_prune
 from deployer.targets.kubernetes.apply.preconditions import Writer
 from deployer.targets.kubernetes.cache.objects import (
     APPLIED,
@@ -95,7 +95,7 @@ class Applier:
         for decision in decisions:
             _raise_if_hopeless(decision)
         return [
-            d.key for d in decisions if d.act is not Act.UNCHANGED and self._do(d, owner, adopt)
+            d.key for d in decisions if d.act is not Action.UNCHANGED and self._do(d, owner, adopt)
         ]
 
     def prune(self, live: Iterable[LiveObject], keep: Collection[Key], owner: Owner) -> list[Key]:
@@ -128,13 +128,13 @@ class Applier:
             return decision
         return self._decide(decision.manifest, Packer(kind).pack(found), owner, adopt, ignore=())
 
-    def preview(self, decision: Decision) -> tuple[Change, ...]:
+    def preview(self, decision: Decision) -> tuple[FieldChange, ...]:
         """What would change, asked of the server itself (dry run), with secrets masked.
 
         Raises:
             ApiError: the server would refuse it, and why.
         """
-        if decision.act is Act.UNCHANGED:
+        if decision.act is Action.UNCHANGED:
             return ()
         body = _annotated(decision)
         if decision.live is None:
@@ -184,7 +184,7 @@ class Applier:
         again = self._decide(decision.manifest, Packer(kind).pack(found), owner, adopt, ignore=())
         _raise_if_hopeless(again)
         self._note(kind, found)
-        return again.act is not Act.UNCHANGED and self._do(again, owner, adopt)
+        return again.act is not Action.UNCHANGED and self._do(again, owner, adopt)
 
     def _note(self, kind: Kind, obj: Object) -> None:
         if self._absorb:
@@ -198,17 +198,17 @@ def _annotated(decision: Decision) -> Object:
 
 
 def _raise_if_hopeless(decision: Decision) -> None:
-    if decision.act is Act.CONFLICT:
+    if decision.act is Action.CONFLICT:
         raise Taken(
             f"{decision.problem}; it is left alone.",
             "Delete it, give it another name, or have it taken over with --adopt.",
         )
-    if decision.act is Act.REFUSED:
+    if decision.act is Action.REFUSED:
         paths = tuple(change.path for change in decision.changes)
         raise Immutable(
             f"{decision.problem}.", "Roll out a new predictor, which has a new name.", paths
         )
-    if decision.act is Act.WAIT:
+    if decision.act is Action.WAIT:
         raise Unavailable(f"{decision.problem}; it is made again after that.")
 
 

@@ -12,13 +12,13 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
-from deployer.plan.diff import Change
+from deployer.plan.diff import FieldChange
 from deployer.targets.kubernetes.apply.diff import drift
 from deployer.targets.kubernetes.cache.objects import Key, LiveObject, Owner, digest_of, key_of
 from deployer.targets.kubernetes.client.kinds import MODEL_DEPLOYMENT, POD, kind_of, rank
 
 
-class Act(StrEnum):
+class Action(StrEnum):
     """What a manifest asks for."""
 
     CREATE = "create"
@@ -48,13 +48,13 @@ class Cause(StrEnum):
 class Decision:
     """What to do to one object, and why. `problem` is a sentence for CONFLICT, REFUSED, WAIT."""
 
-    act: Act
+    act: Action
     key: Key
     manifest: Mapping[str, Any]
     digest: str
     live: LiveObject | None = None
     cause: Cause = Cause.NONE
-    changes: tuple[Change, ...] = ()
+    changes: tuple[FieldChange, ...] = ()
     problem: str = ""
 
 
@@ -85,26 +85,26 @@ def decide(
     """
     digest, key = digest_of(manifest), key_of(manifest)
     if live is None:
-        return Decision(Act.CREATE, key, manifest, digest, cause=Cause.NEW)
+        return Decision(Action.CREATE, key, manifest, digest, cause=Cause.NEW)
     stranger = stranger_to(live, owner)
     if stranger and live.uid not in adopt:
-        return Decision(Act.CONFLICT, key, manifest, digest, live, problem=stranger)
+        return Decision(Action.CONFLICT, key, manifest, digest, live, problem=stranger)
     if live.deleting:
         problem = f"{key} is being deleted"
-        return Decision(Act.WAIT, key, manifest, digest, live, problem=problem)
+        return Decision(Action.WAIT, key, manifest, digest, live, problem=problem)
     found = drift(live.object(), manifest, ignore)
     changes = tuple(change for change in found if change.path not in accepted)
     same = live.applied == digest
     if same and not changes and not stranger:
-        return Decision(Act.UNCHANGED, key, manifest, digest, live)
+        return Decision(Action.UNCHANGED, key, manifest, digest, live)
     for change in changes:
         if change.was is not None and _within(change.path, live.kind.immutable):
             problem = f"{key} cannot change {change.path} in place"
             return Decision(
-                Act.REFUSED, key, manifest, digest, live, Cause.CHANGED, changes, problem
+                Action.REFUSED, key, manifest, digest, live, Cause.CHANGED, changes, problem
             )
     cause = Cause.ADOPTED if stranger else Cause.DRIFT if same else Cause.CHANGED
-    return Decision(Act.UPDATE, key, manifest, digest, live, cause, changes)
+    return Decision(Action.UPDATE, key, manifest, digest, live, cause, changes)
 
 
 def stranger_to(live: LiveObject, owner: Owner) -> str:

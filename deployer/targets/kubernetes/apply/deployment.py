@@ -25,7 +25,7 @@ from deployer.targets.kubernetes.client.errors import (
     Invalid,
     Taken,
 )
-from deployer.targets.kubernetes.images.preparation import Preparation, Prepared
+from deployer.targets.kubernetes.images.preparation import ImagePrepared, Preparation
 from deployer.targets.kubernetes.records.records import ClusterRecords
 from deployer.targets.kubernetes.render.deployment import Rendering, image_in_use
 
@@ -63,9 +63,9 @@ class Bringing:
         self._settings = settings
         self._steady = steady
         self._clock = clock
-        self._refused: dict[str, Prepared] = {}
+        self._refused: dict[str, ImagePrepared] = {}
 
-    def refused(self, predictor: str) -> Prepared | None:
+    def refused(self, predictor: str) -> ImagePrepared | None:
         """What the cluster said that refuses to have a predictor; None if it does not."""
         return self._refused.get(predictor)
 
@@ -145,7 +145,7 @@ class Bringing:
             try:
                 written |= bool(self._applier.carry_out(own, owner, adopt=record.adopt))
             except (AdmissionRefused, AdmissionUnavailable, Invalid) as error:
-                self._refused[name] = Prepared(Phase.FAILED, self._clock(), error=error)
+                self._refused[name] = ImagePrepared(Phase.FAILED, self._clock(), error=error)
                 written = True  # it is not as wanted
         return written
 

@@ -14,7 +14,7 @@ from typing import Any, Final
 
 from deployer.plan.diff import (
     LIST_KEYS,
-    Change,
+    FieldChange,
     Path,
     by_key,
     change,
@@ -35,7 +35,7 @@ _SYSTEM_ANNOTATIONS: Final = frozenset({APPLIED, "deployment.kubernetes.io/revis
 
 def drift(
     live: Mapping[str, Any], wanted: Mapping[str, Any], ignore: Sequence[str] = ()
-) -> tuple[Change, ...]:
+) -> tuple[FieldChange, ...]:
     """The fields of `wanted` that `live` does not hold.
 
     Args:
@@ -48,12 +48,12 @@ def drift(
     return tuple(each for each in found if not _ignored(each.path, ignore))
 
 
-def difference(before: Mapping[str, Any], after: Mapping[str, Any]) -> tuple[Change, ...]:
+def difference(before: Mapping[str, Any], after: Mapping[str, Any]) -> tuple[FieldChange, ...]:
     """Every field that differs between two whole objects, but for what the system keeps there."""
     return tuple(differing(_bare(before), _bare(after)))
 
 
-def _lacking(live: Any, wanted: Any, path: Path) -> Iterator[Change]:
+def _lacking(live: Any, wanted: Any, path: Path) -> Iterator[FieldChange]:
     if isinstance(wanted, Mapping):
         if not wanted and left_out("", live):
             return
@@ -70,7 +70,7 @@ def _lacking(live: Any, wanted: Any, path: Path) -> Iterator[Change]:
         yield from embedded(live, wanted, path)
 
 
-def _lacking_items(live: Any, wanted: list[Any], path: Path) -> Iterator[Change]:
+def _lacking_items(live: Any, wanted: list[Any], path: Path) -> Iterator[FieldChange]:
     if not wanted and left_out("", live):
         return
     name = path[-1] if path else ""

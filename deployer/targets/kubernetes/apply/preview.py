@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from deployer.config.environment import Environment
-from deployer.plan.diff import Change
+from deployer.plan.diff import FieldChange
 from deployer.plan.preview import Act, ObjectChange, Preview, digest_of
 from deployer.plan.redact import masked
 from deployer.state.deployment import Deployment, Predictor
@@ -101,11 +101,11 @@ class Previewing:
         self, decision: Decision, owner: Owner, environment: Environment
     ) -> ObjectChange | None:
         """What would be done to one object; None for nothing that can be seen."""
-        if decision.act is decide.Act.UNCHANGED:
+        if decision.act is decide.Action.UNCHANGED:
             return None
         place = _place(decision.key)
         act, why = Act(decision.act), decision.problem or _WHY.get(decision.cause, "")
-        if decision.act in (decide.Act.REFUSED, decide.Act.WAIT):
+        if decision.act in (decide.Action.REFUSED, decide.Action.WAIT):
             return ObjectChange(act, *place, why, _masked(decision))
         if decision.cause is Cause.DRIFT and environment.drift != "correct":
             if environment.drift == "ignore":
@@ -113,7 +113,7 @@ class Previewing:
             why = "somebody changed it; it is left so (drift: report)"
             return ObjectChange(Act.LEFT, *place, why, _masked(decision))
         uid = ""
-        if decision.act is decide.Act.CONFLICT and decision.live:
+        if decision.act is decide.Action.CONFLICT and decision.live:
             uid = decision.live.uid
             decision = decide.decide(decision.manifest, decision.live, owner, adopt=(uid,))
         try:
@@ -133,7 +133,7 @@ def _place(key: Key) -> tuple[str, str, str]:
     return key.kind, key.name, key.namespace
 
 
-def _masked(decision: Decision) -> tuple[Change, ...]:
+def _masked(decision: Decision) -> tuple[FieldChange, ...]:
     return tuple(masked(change, decision.key.kind) for change in decision.changes)
 
 
@@ -153,10 +153,10 @@ def _unknown(predictor: Predictor, *, built: bool) -> list[str]:
 def _counts(decision: Decision, environment: Environment) -> bool:
     """Whether what is there, and not only what is rendered, is part of what one decides on."""
     drifted = decision.cause is Cause.DRIFT and environment.drift != "ignore"
-    return drifted or decision.act in (decide.Act.CONFLICT, decide.Act.REFUSED)
+    return drifted or decision.act in (decide.Action.CONFLICT, decide.Action.REFUSED)
 
 
 def _mark(decision: Decision) -> list[object]:
-    if decision.act is decide.Act.CONFLICT and decision.live:
+    if decision.act is decide.Action.CONFLICT and decision.live:
         return [str(decision.key), decision.live.uid]
     return [str(decision.key), [[change.path, repr(change.was)] for change in decision.changes]]

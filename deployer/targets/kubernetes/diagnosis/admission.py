@@ -10,7 +10,7 @@ import re
 
 from deployer.targets.kubernetes.diagnosis.problem import (
     Object,
-    Trouble,
+    Problem,
     brief,
     condition,
     fatal,
@@ -34,7 +34,7 @@ _ACCOUNT = re.compile(r'service account ([^/\s]+)/([^:\s]+): serviceaccount "[^"
 _PRIORITY = re.compile(r"no PriorityClass with name (\S+) was found")
 
 
-def refused(deployment: Object) -> Trouble | None:
+def refused(deployment: Object) -> Problem | None:
     """Say why a Deployment's pods cannot be made; None if they can."""
     failure = condition(deployment, "ReplicaFailure")
     if failure.get("status") != "True":
@@ -45,7 +45,7 @@ def refused(deployment: Object) -> Trouble | None:
     )
 
 
-def refusal(text: str, since: float | None = None) -> Trouble:
+def refusal(text: str, since: float | None = None) -> Problem:
     """Put an API server's refusal into one sentence.
 
     Args:
@@ -59,66 +59,66 @@ def refusal(text: str, since: float | None = None) -> Trouble:
     words = brief(text) or "no reason is given"
     hint = "kubectl get events shows the whole answer."
     sentence = f"The cluster refuses its pods: {words}."
-    return Trouble(PodReason.ADMISSION_REFUSED, sentence, hint, since=since)
+    return Problem(PodReason.ADMISSION_REFUSED, sentence, hint, since=since)
 
 
-def _quota(match: re.Match[str], since: float | None) -> Trouble:
+def _quota(match: re.Match[str], since: float | None) -> Problem:
     sentence = (
         f"The quota {match[1]!r} of its namespace is used up: it needs {brief(match[2])}; "
         f"{brief(match[3])} is taken, of {brief(match[4])}."
     )
     hint = "Ask for less in serving.yaml, free some, or have the quota raised; kubectl get quota"
-    return Trouble(PodReason.QUOTA_EXCEEDED, sentence, hint, since=since)
+    return Problem(PodReason.QUOTA_EXCEEDED, sentence, hint, since=since)
 
 
-def _must(match: re.Match[str], since: float | None) -> Trouble:
+def _must(match: re.Match[str], since: float | None) -> Problem:
     sentence = f"The quota {match[1]!r} of its namespace demands {brief(match[2])}."
     return _no(sentence, "Set resources in serving.yaml, or a LimitRange with defaults.", since)
 
 
-def _range(match: re.Match[str], since: float | None) -> Trouble:
+def _range(match: re.Match[str], since: float | None) -> Problem:
     asked = f"its {match[4]} is {match[5]}" if match[4] else f"it sets no {match[6]}"
     sentence = f"The namespace's LimitRange refuses it: {match[1]}, and {asked}."
     return _no(sentence, f"Change resources ({match[2]}) in serving.yaml.", since)
 
 
-def _security(match: re.Match[str], since: float | None) -> Trouble:
+def _security(match: re.Match[str], since: float | None) -> Problem:
     sentence = f"Its pods break the Pod Security Standard {match[1]}: {brief(match[2])}."
     hint = "Change what serving.yaml asks for, or ask who owns the namespace to allow it."
     return _no(sentence, hint, since)
 
 
-def _webhook(match: re.Match[str], since: float | None) -> Trouble:
+def _webhook(match: re.Match[str], since: float | None) -> Problem:
     words = brief(match[2] or "no reason is given")
     sentence = f"The cluster's admission webhook {match[1]!r} refuses its pods: {words}."
     return _no(sentence, "Change what it objects to, or ask who runs that webhook.", since)
 
 
-def _policy(match: re.Match[str], since: float | None) -> Trouble:
+def _policy(match: re.Match[str], since: float | None) -> Problem:
     sentence = f"The cluster's policy {match[1]!r} refuses its pods: {brief(match[2])}."
     return _no(sentence, "Change what it objects to, or ask who wrote that policy.", since)
 
 
-def _no_webhook(match: re.Match[str], since: float | None) -> Trouble:
+def _no_webhook(match: re.Match[str], since: float | None) -> Problem:
     sentence = f"The cluster's admission webhook {match[1]!r} does not answer: {brief(match[2])}."
     hint = "Ask who runs that webhook; pods are made again by themselves once it answers."
-    return Trouble(PodReason.ADMISSION_UNAVAILABLE, sentence, hint, since=since)
+    return Problem(PodReason.ADMISSION_UNAVAILABLE, sentence, hint, since=since)
 
 
-def _account(match: re.Match[str], since: float | None) -> Trouble:
+def _account(match: re.Match[str], since: float | None) -> Problem:
     sentence = f"The service account {match[2]!r} that it names does not exist."
     make = f"kubectl -n {match[1]} create serviceaccount {match[2]}"
     hint = f"{make}, or correct kubernetes.service_account."
-    return Trouble(PodReason.REFERENCE_MISSING, sentence, hint, since=since)
+    return Problem(PodReason.REFERENCE_MISSING, sentence, hint, since=since)
 
 
-def _priority(match: re.Match[str], since: float | None) -> Trouble:
+def _priority(match: re.Match[str], since: float | None) -> Problem:
     sentence = f"The priority class {match[1]!r} that it names does not exist."
     hint = "kubectl get priorityclasses shows those that exist."
-    return Trouble(PodReason.REFERENCE_MISSING, sentence, hint, since=since)
+    return Problem(PodReason.REFERENCE_MISSING, sentence, hint, since=since)
 
 
-def _no(sentence: str, hint: str, since: float | None) -> Trouble:
+def _no(sentence: str, hint: str, since: float | None) -> Problem:
     return fatal(PodReason.ADMISSION_REFUSED, sentence, hint, since)
 
 

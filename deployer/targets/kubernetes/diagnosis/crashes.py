@@ -17,7 +17,7 @@ from deployer.errors import ArtifactUnreachable
 from deployer.state.reasons import Reason
 from deployer.targets.kubernetes.diagnosis.problem import (
     Object,
-    Trouble,
+    Problem,
     about,
     brief,
     describe,
@@ -45,7 +45,7 @@ _UNLOADED = re.compile(r"did not become available.*?due to error: (.*?)(?:\}, |\
 _UNSTARTED = ("StartError", "ContainerCannotRun", "RunContainerError", "CreateContainerError")
 
 
-def unfetched(pod: Object) -> Trouble | None:
+def unfetched(pod: Object) -> Problem | None:
     """Say why the model's files could not be fetched; None while it may still come right."""
     status = status_of(pod, fetching(pod))
     ended = _ended(status)
@@ -77,7 +77,7 @@ def crashed(
     *,
     served: bool,
     show: str,
-) -> Trouble | None:
+) -> Problem | None:
     """Say why a container ended, or cannot be started; None if it runs as far as one knows.
 
     Args:
@@ -108,7 +108,7 @@ def crashed(
     return replace(trouble, final=False)
 
 
-def unready(pod: Object, events: Iterable[Object], answer: Object, show: str) -> Trouble | None:
+def unready(pod: Object, events: Iterable[Object], answer: Object, show: str) -> Problem | None:
     """Say what a server that has started answers instead of being ready.
 
     Args:
@@ -124,11 +124,11 @@ def unready(pod: Object, events: Iterable[Object], answer: Object, show: str) ->
         message = f"{brief(str(answer.get('message') or 'The model does not answer'))}."
         if answer["reason"] == Reason.CRASH_LOOP:  # it goes on trying; nobody waits for that
             return fatal(Reason.CRASH_LOOP, message, show, since, passing=True)
-        return Trouble(str(answer["reason"]), message, show, passing=False, since=since)
+        return Problem(str(answer["reason"]), message, show, passing=False, since=since)
     failed = [event for event in about(events, pod, "Unhealthy") if "Readiness" in said(event)]
     words = f": {brief(said(failed[0]))}" if failed else ""
     message = f"Its server runs, but does not report that it is ready{words}."
-    return Trouble(Reason.NOT_READY, message, show, passing=False, since=since)
+    return Problem(Reason.NOT_READY, message, show, passing=False, since=since)
 
 
 def unanswering(pod: Object) -> bool:
@@ -158,7 +158,7 @@ def log_wanted(pods: Iterable[Object]) -> tuple[str, str, bool] | None:
 
 def _why(
     pod: Object, container: str, events: Iterable[Object], ended: Object, log: str, show: str
-) -> tuple[Trouble, bool]:
+) -> tuple[Problem, bool]:
     """Why it ended, and whether that is known well enough not to wait for it to repeat."""
     since = moment(ended.get("finishedAt"))
     own = own_words(ended)
@@ -194,7 +194,7 @@ def _why(
     return fatal(Reason.CRASH_LOOP, sentence, show, since, passing=True), False
 
 
-def _cannot_start(pod: Object, words: str, since: float | None) -> Trouble:
+def _cannot_start(pod: Object, words: str, since: float | None) -> Problem:
     # The runtime says first what it tried, through all its layers, and last what went wrong.
     _, _, why = words.rpartition("unable to start container process: ")
     sentence = f"Its container cannot be started: {brief(why).removesuffix(': unknown')}."

@@ -11,7 +11,7 @@ from collections.abc import Iterable
 
 from deployer.targets.kubernetes.diagnosis.problem import (
     Object,
-    Trouble,
+    Problem,
     about,
     brief,
     describe,
@@ -46,7 +46,7 @@ _ENVIRONMENT = (
 )
 
 
-def unpulled(pod: Object, status: Object, events: Iterable[Object]) -> Trouble | None:
+def unpulled(pod: Object, status: Object, events: Iterable[Object]) -> Problem | None:
     """Say why a container's image is not on its node.
 
     Args:
@@ -67,7 +67,7 @@ def unpulled(pod: Object, status: Object, events: Iterable[Object]) -> Trouble |
         return fatal(PodReason.IMAGE_UNAVAILABLE, sentence, hint)
     if kind == "ImageInspectError":
         sentence = f"The node cannot read the image {image}: {brief(text)}."
-        return Trouble(PodReason.IMAGE_UNAVAILABLE, sentence, describe(pod))
+        return Problem(PodReason.IMAGE_UNAVAILABLE, sentence, describe(pod))
     if kind not in _PULLING:
         return None
     if "ErrImagePull: " not in text and kind == "ImagePullBackOff":
@@ -77,10 +77,10 @@ def unpulled(pod: Object, status: Object, events: Iterable[Object]) -> Trouble |
     sentence = f"The image {image} cannot be pulled: {words}."
     if _PASSING.search(text):
         hint = "Is the registry up, and does the node reach it? It is tried again by itself."
-        return Trouble(PodReason.IMAGE_UNAVAILABLE, sentence, hint)
+        return Problem(PodReason.IMAGE_UNAVAILABLE, sentence, hint)
     if _REFUSED.search(text):
         hint = "Check the pull secret: registry.pull_secret of the cluster in platform.yaml."
         return fatal(PodReason.IMAGE_UNAVAILABLE, sentence, hint)
     if _MISSING.search(text):
         return fatal(PodReason.IMAGE_UNAVAILABLE, sentence, _ENVIRONMENT)
-    return Trouble(PodReason.IMAGE_UNAVAILABLE, sentence, describe(pod))
+    return Problem(PodReason.IMAGE_UNAVAILABLE, sentence, describe(pod))

@@ -10,7 +10,7 @@ from collections.abc import Iterable
 
 from deployer.targets.kubernetes.diagnosis.problem import (
     Object,
-    Trouble,
+    Problem,
     about,
     brief,
     condition,
@@ -31,7 +31,7 @@ _ENDED = {
 _NEW = "A new pod is made by itself."
 
 
-def disrupted(pod: Object, events: Iterable[Object], now: float) -> Trouble | None:
+def disrupted(pod: Object, events: Iterable[Object], now: float) -> Problem | None:
     """Say who ended a pod, or that its node is gone; None if neither is the case."""
     status, spec = pod.get("status", {}), pod.get("spec", {})
     reason, words = str(status.get("reason") or ""), brief(str(status.get("message") or ""))
@@ -41,24 +41,24 @@ def disrupted(pod: Object, events: Iterable[Object], now: float) -> Trouble | No
     if reason.startswith("OutOf") or reason in ("UnexpectedAdmissionError", "NodeAffinity"):
         sentence = f"The node {node} refused a pod of it: {words or reason}."
         hint = f"{_NEW} kubectl describe node {node}"
-        return Trouble(PodReason.UNSCHEDULABLE, sentence, hint, since=since)
+        return Problem(PodReason.UNSCHEDULABLE, sentence, hint, since=since)
     if reason == "NodeLost" or _lost(pod, events, now):
         sentence = f"The node {node}, where a pod of it ran, does not answer."
         hint = f"{_NEW} Look at the node: kubectl describe node {node}"
-        return Trouble(PodReason.NODE_LOST, sentence, hint, since=since)
+        return Problem(PodReason.NODE_LOST, sentence, hint, since=since)
     if reason in ("Terminated", "NodeShutdown", "Shutdown"):
         sentence = f"The node {node}, where a pod of it ran, was shut down."
-        return Trouble(PodReason.NODE_LOST, sentence, _NEW, since=since)
+        return Problem(PodReason.NODE_LOST, sentence, _NEW, since=since)
     if reason == "Evicted":
         sentence = f"The node {node} evicted a pod of it: {words}."
         hint = "State resources.memory in serving.yaml as large as the model is; kubectl top pods"
-        return Trouble(PodReason.EVICTED, sentence, hint, since=since)
+        return Problem(PodReason.EVICTED, sentence, hint, since=since)
     if target.get("status") == "True":
         because = str(target.get("reason") or "")
         more = brief(str(target.get("message") or ""))
         sentence = _ENDED.get(because, f"A pod of it was ended: {more or because}")
         kind = PodReason.NODE_LOST if because.startswith("Deletion") else PodReason.EVICTED
-        return Trouble(kind, f"{sentence}.", _NEW, since=since)
+        return Problem(kind, f"{sentence}.", _NEW, since=since)
     return None
 
 

@@ -9,7 +9,7 @@ from deployer.targets.kubernetes.diagnosis.admission import refused
 from deployer.targets.kubernetes.diagnosis.crashes import crashed, unfetched, unready
 from deployer.targets.kubernetes.diagnosis.images import unpulled
 from deployer.targets.kubernetes.diagnosis.nodes import disrupted
-from deployer.targets.kubernetes.diagnosis.problem import Object, Trouble, created, serving, working
+from deployer.targets.kubernetes.diagnosis.problem import Object, Problem, created, serving, working
 from deployer.targets.kubernetes.diagnosis.references import misconfigured, unmounted
 from deployer.targets.kubernetes.diagnosis.scheduling import unscheduled
 
@@ -24,7 +24,7 @@ def troubles(
     log: str = "",
     answer: Object | None = None,
     show: str = "",
-) -> list[Trouble]:
+) -> list[Problem]:
     """Say all that keeps pods from answering.
 
     Args:
@@ -42,7 +42,7 @@ def troubles(
     """
     ordered = sorted(pods, key=lambda pod: created(pod) or 0.0, reverse=True)
     staying = [pod for pod in ordered if not leaving(pod)]
-    found: list[Trouble | None] = []
+    found: list[Problem | None] = []
     for pod in staying:
         own = [unfetched(pod)]
         own += [

@@ -39,7 +39,7 @@ _SECRETS = (
 
 
 @dataclass(frozen=True, slots=True)
-class Trouble:
+class Problem:
     """Why a predictor, or one of its pods, does not answer.
 
     Attributes:
@@ -68,9 +68,9 @@ def fatal(
     since: float | None = None,
     *,
     passing: bool = False,
-) -> Trouble:
+) -> Problem:
     """A trouble that waiting does not mend: mostly the version's own, so that it does not pass."""
-    return Trouble(reason, message, hint, final=True, passing=passing, since=since)
+    return Problem(reason, message, hint, final=True, passing=passing, since=since)
 
 
 def name(thing: Object) -> str:

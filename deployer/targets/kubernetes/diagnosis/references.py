@@ -12,7 +12,7 @@ from collections.abc import Iterable
 
 from deployer.targets.kubernetes.diagnosis.problem import (
     Object,
-    Trouble,
+    Problem,
     about,
     brief,
     fatal,
@@ -28,7 +28,7 @@ _MOUNT_KEY = re.compile(r"references non-existent (?:secret|config) key: (\S+)")
 _KINDS = {"secret": "secret", "configmap": "ConfigMap"}
 
 
-def misconfigured(pod: Object, status: Object) -> Trouble | None:
+def misconfigured(pod: Object, status: Object) -> Problem | None:
     """Say why a container's environment cannot be put together; None if that is not the matter."""
     waiting = status.get("state", {}).get("waiting") or {}
     if waiting.get("reason") != "CreateContainerConfigError":
@@ -40,10 +40,10 @@ def misconfigured(pod: Object, status: Object) -> Trouble | None:
         return fatal(PodReason.CANNOT_START, sentence, hint)
     sentence = f"Its environment cannot be put together: {brief(text)}."
     found = _missing(text, namespace(pod), None)
-    return found or Trouble(PodReason.REFERENCE_MISSING, sentence)
+    return found or Problem(PodReason.REFERENCE_MISSING, sentence)
 
 
-def unmounted(pod: Object, events: Iterable[Object]) -> Trouble | None:
+def unmounted(pod: Object, events: Iterable[Object]) -> Problem | None:
     """Say why a volume of a pod cannot be mounted; None if all are, or nothing was said of it."""
     failed = about(events, pod, "FailedMount")
     if not failed or _begun(pod):
@@ -52,7 +52,7 @@ def unmounted(pod: Object, events: Iterable[Object]) -> Trouble | None:
     first = happened(failed[-1])
     sentence = f"A volume of it cannot be mounted: {brief(text)}."
     found = _missing(text, namespace(pod), first)
-    return found or Trouble(PodReason.REFERENCE_MISSING, sentence, since=first)
+    return found or Problem(PodReason.REFERENCE_MISSING, sentence, since=first)
 
 
 def _begun(pod: Object) -> bool:
@@ -62,7 +62,7 @@ def _begun(pod: Object) -> bool:
     return any("waiting" not in each.get("state", {"waiting": {}}) for each in both)
 
 
-def _missing(text: str, where: str, since: float | None) -> Trouble | None:
+def _missing(text: str, where: str, since: float | None) -> Problem | None:
     absent, key, mounted = _ABSENT.search(text), _KEY.search(text), _MOUNT_KEY.search(text)
     if absent:
         kind = _KINDS[absent[1].lower()]
@@ -78,4 +78,4 @@ def _missing(text: str, where: str, since: float | None) -> Trouble | None:
         hint = "Add the key, or correct its name; it goes on by itself then."
     else:
         return None
-    return Trouble(PodReason.REFERENCE_MISSING, sentence, hint, since=since)
+    return Problem(PodReason.REFERENCE_MISSING, sentence, hint, since=since)

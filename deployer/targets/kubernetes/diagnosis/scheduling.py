@@ -11,7 +11,7 @@ from collections.abc import Iterable
 
 from deployer.targets.kubernetes.diagnosis.problem import (
     Object,
-    Trouble,
+    Problem,
     about,
     brief,
     condition,
@@ -28,7 +28,7 @@ _FIELDS = {name: f"resources.{name}" for name in ("cpu", "memory", "ephemeral-st
 _FREE = "kubectl describe nodes shows what is free."
 
 
-def unscheduled(pod: Object, events: Iterable[Object]) -> Trouble | None:
+def unscheduled(pod: Object, events: Iterable[Object]) -> Problem | None:
     """Say why the scheduler finds no node for a pod; None if it has one, or was not tried yet."""
     scheduled = condition(pod, "PodScheduled")
     if scheduled.get("status") == "True" or pod.get("spec", {}).get("nodeName"):
@@ -41,7 +41,7 @@ def unscheduled(pod: Object, events: Iterable[Object]) -> Trouble | None:
         return None
     since = moment(scheduled.get("lastTransitionTime")) or created(pod)
     sentence, hint = _explain(text, pod)
-    return Trouble(PodReason.UNSCHEDULABLE, sentence, hint, since=since)
+    return Problem(PodReason.UNSCHEDULABLE, sentence, hint, since=since)
 
 
 def _explain(text: str, pod: Object) -> tuple[str, str]:

@@ -16,8 +16,8 @@ from deployer.artifacts.metadata import SmallFiles
 from deployer.background.jobs import Jobs
 from deployer.background.periodic import DAY, Noting
 from deployer.python_env.retention import (
-    Built,
     Inventory,
+    KeptEnvironment,
     Need,
     Needs,
     Removed,
@@ -173,10 +173,12 @@ class ImageStore:
         wanted = asked.result.key
         return [k for k, one in known.items() if _label(one, site.REQUIREMENTS) == wanted]
 
-    def _built(self, key: str, known: Object, place: BuildPlace, users: tuple[User, ...]) -> Built:
+    def _built(
+        self, key: str, known: Object, place: BuildPlace, users: tuple[User, ...]
+    ) -> KeptEnvironment:
         data, digest = known.get("data", {}), _digest(known)
         made = datetime.fromisoformat(known["metadata"]["creationTimestamp"]).timestamp()
-        found = Built(
+        found = KeptEnvironment(
             name=key,
             image=f"{place.pull}@{digest}" if digest else "",
             lock=data.get("lock", ""),

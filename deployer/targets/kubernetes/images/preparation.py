@@ -19,7 +19,7 @@ from deployer.targets.preparation import Preparing, Progress
 
 
 @dataclass(frozen=True, slots=True)
-class Prepared(Progress):
+class ImagePrepared(Progress):
     """How far a predictor is before its pods can be made. READY: `image` names what they run."""
 
     image: str = ""
@@ -28,7 +28,7 @@ class Prepared(Progress):
     error: VersionFailure | None = None
 
 
-class Preparation(Preparing[Prepared]):
+class Preparation(Preparing[ImagePrepared]):
     """Finds out what predictors need and has it built, each once, in the background.
 
     Args:
@@ -66,33 +66,33 @@ class Preparation(Preparing[Prepared]):
         if request:
             self._builds.forget(request)
 
-    def _look(self, predictor: Predictor) -> Prepared:
+    def _look(self, predictor: Predictor) -> ImagePrepared:
         now = self._clock()
         named = str(predictor.spec.get("image") or "")
         if lacking := self._lacking(predictor, named):
-            return Prepared(Phase.FAILED, now, error=lacking)
+            return ImagePrepared(Phase.FAILED, now, error=lacking)
         if runs_tensorflow(predictor.spec):
-            return Prepared(Phase.READY, now, self._cluster.server_image)
-        return Prepared(Phase.READY, now, named) if named else self._built(predictor, now)
+            return ImagePrepared(Phase.READY, now, self._cluster.server_image)
+        return ImagePrepared(Phase.READY, now, named) if named else self._built(predictor, now)
 
-    def _built(self, predictor: Predictor, now: float) -> Prepared:
+    def _built(self, predictor: Predictor, now: float) -> ImagePrepared:
         """How far the image with its environment is."""
         fetched = self._files.ensure(predictor.version, predictor.source)
         if fetched.error:
-            return Prepared(Phase.FAILED, now, error=fetched.error)
+            return ImagePrepared(Phase.FAILED, now, error=fetched.error)
         if fetched.result is None:
-            return Prepared(Phase.BUILDING, now, message="its requirements are read")
+            return ImagePrepared(Phase.BUILDING, now, message="its requirements are read")
         try:
             request = self._request(predictor, fetched.result)
             image = self._builds.ensure(request, predictor.source)
         except VersionFailure as error:
-            return Prepared(Phase.FAILED, now, error=error)
+            return ImagePrepared(Phase.FAILED, now, error=error)
         if image.error:
-            return Prepared(Phase.FAILED, now, error=self._blamed(image.error, request))
+            return ImagePrepared(Phase.FAILED, now, error=self._blamed(image.error, request))
         if image.built is None:
-            return Prepared(Phase.BUILDING, now, message=image.message)
+            return ImagePrepared(Phase.BUILDING, now, message=image.message)
         note = self._note(request, image.built.python)
-        return Prepared(Phase.READY, now, image.built.image, note)
+        return ImagePrepared(Phase.READY, now, image.built.image, note)
 
     def _lacking(self, predictor: Predictor, named: str) -> VersionFailure | None:
         """Why this cluster has nothing to serve it with; `named`: an image of the spec's own."""

@@ -14,7 +14,7 @@ from typing import Final
 
 from deployer.background.jobs import Stopped
 from deployer.errors import TargetUnavailable, VersionFailure
-from deployer.python_env.retention import Built, Removed
+from deployer.python_env.retention import KeptEnvironment, Removed
 from deployer.targets.kubernetes.client.client import Client, Object
 from deployer.targets.kubernetes.client.errors import Conflict
 from deployer.targets.kubernetes.client.kinds import CONFIG_MAP, JOB
@@ -44,7 +44,7 @@ class Removal:
     def __init__(self, client: Client, place: BuildPlace, stopping: threading.Event) -> None:
         self._client, self._place, self._stopping = client, place, stopping
 
-    def run(self, images: Sequence[Built], name: str) -> Removed:
+    def run(self, images: Sequence[KeptEnvironment], name: str) -> Removed:
         """Remove images that nobody uses, or can begin to use.
 
         Args:
@@ -81,7 +81,7 @@ class Removal:
             return Removed(tuple(gone), kept, error.message, error.hint)
         return Removed(tuple(gone), kept)
 
-    def _mark(self, image: Built, job: str) -> Object | str:
+    def _mark(self, image: KeptEnvironment, job: str) -> Object | str:
         """Say on the cluster that an image is going; or why it is not."""
         namespace, name = self._place.namespace, site.object_name(image.name)
         known = self._client.find(CONFIG_MAP, namespace, name)

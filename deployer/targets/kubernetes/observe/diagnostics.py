@@ -33,7 +33,7 @@ class Evidence:
     answer: Object | None = None
 
 
-class Witness:
+class Diagnostics:
     """Asks a cluster about predictors that are not ready.
 
     Args:

@@ -15,7 +15,7 @@ from shlex import join
 
 from deployer.state.deployment import UNASKED, ExampleAnswer, ObservedPredictor, Phase, Predictor
 from deployer.state.reasons import Reason
-from deployer.targets.kubernetes.diagnosis import Trouble, leaving, troubles
+from deployer.targets.kubernetes.diagnosis import Problem, leaving, troubles
 from deployer.targets.kubernetes.diagnosis.problem import (
     Object,
     about,
@@ -30,7 +30,7 @@ from deployer.targets.kubernetes.diagnosis.problem import (
     status_of,
 )
 from deployer.targets.kubernetes.diagnosis.reasons import PodReason
-from deployer.targets.kubernetes.images.preparation import Prepared
+from deployer.targets.kubernetes.images.preparation import ImagePrepared
 from deployer.targets.kubernetes.observe import seldon
 
 ENVIRONMENT = "schnitzel.dev/environment"
@@ -54,7 +54,7 @@ class Seen:
     deployment: Object | None
     pods: Sequence[Object] = ()
     events: Sequence[Object] = ()
-    prepared: Prepared | None = None
+    prepared: ImagePrepared | None = None
     log: str = ""
     answer: Object | None = None
     resource: Object | None = None
@@ -129,7 +129,7 @@ def artifact_digest(pods: Sequence[Object]) -> str:
 
 def _judge(
     predictor: Predictor, seen: Seen, counts: _Counts, now: float, weight: int
-) -> tuple[Phase, float, Trouble | None]:
+) -> tuple[Phase, float, Problem | None]:
     deployment = seen.deployment
     if seen.resource is not None:
         made = [deployment] if deployment else []
@@ -160,7 +160,7 @@ def _judge(
         asleep = "It is scaled to no replica at all, by somebody or something else."
         scale = f"kubectl -n {namespace(deployment)} scale deployment {name(deployment)}"
         hint = f"{scale} --replicas=1"
-        return Phase.UNREADY, now, Trouble(PodReason.SCALED_TO_ZERO, asleep, hint)
+        return Phase.UNREADY, now, Problem(PodReason.SCALED_TO_ZERO, asleep, hint)
     if enough:
         available = condition(deployment, "Available")
         since = moment(available.get("lastTransitionTime")) or created(deployment) or now
@@ -173,15 +173,15 @@ def _judge(
     return Phase.UNREADY if served else Phase.STARTING, worst.since or since, worst
 
 
-def _before(prepared: Prepared | None, now: float) -> tuple[Phase, float, Trouble | None]:
+def _before(prepared: ImagePrepared | None, now: float) -> tuple[Phase, float, Problem | None]:
     """Where a predictor is that has no Deployment yet."""
     if prepared is None or prepared.phase is Phase.READY:
         return Phase.ABSENT, now, None
     error = prepared.error
     if error:
-        trouble = Trouble(error.reason, error.message, error.hint, passing=error.passing)
+        trouble = Problem(error.reason, error.message, error.hint, passing=error.passing)
         return Phase.FAILED, prepared.since, trouble
-    note = Trouble("", prepared.message, passing=False) if prepared.message else None
+    note = Problem("", prepared.message, passing=False) if prepared.message else None
     return prepared.phase, prepared.since, note
 
 
@@ -202,22 +202,22 @@ def _count(deployment: Object) -> _Counts:
     )
 
 
-def _partly(counts: _Counts, worst: Trouble | None) -> Trouble | None:
+def _partly(counts: _Counts, worst: Problem | None) -> Problem | None:
     """What to say of a predictor that answers with other or fewer replicas than it should have."""
     if counts.ready >= counts.wanted:
         return None if counts.current else _behind(counts, worst)
     text = f"{counts.ready} of {counts.wanted} replicas are ready"
     if worst is None:
-        return Trouble(Reason.FEWER_REPLICAS, f"{text}; the others are on their way.")
-    return Trouble(worst.reason, f"{text}. {worst.message}", worst.hint, passing=worst.passing)
+        return Problem(Reason.FEWER_REPLICAS, f"{text}; the others are on their way.")
+    return Problem(worst.reason, f"{text}. {worst.message}", worst.hint, passing=worst.passing)
 
 
-def _behind(counts: _Counts, worst: Trouble | None) -> Trouble | None:
+def _behind(counts: _Counts, worst: Problem | None) -> Problem | None:
     """What to say of one whose older pods answer while those of a change of it do not come up."""
     text = "It was changed, and its pods from before answer, since the new ones do not get ready"
     if worst:
-        return Trouble(worst.reason, f"{text}: {worst.message}", worst.hint, passing=worst.passing)
-    return Trouble(Reason.NOT_READY_IN_TIME, f"{text} in time.") if counts.late else None
+        return Problem(worst.reason, f"{text}: {worst.message}", worst.hint, passing=worst.passing)
+    return Problem(Reason.NOT_READY_IN_TIME, f"{text} in time.") if counts.late else None
 
 
 def _progress(deployment: Object, seen: Seen, now: float) -> tuple[Phase, float]:

@@ -13,7 +13,7 @@ from enum import StrEnum
 from typing import Any, Final
 
 from deployer.state.deployment import Phase
-from deployer.targets.kubernetes.diagnosis.problem import Trouble, created, fatal, name, namespace
+from deployer.targets.kubernetes.diagnosis.problem import Problem, created, fatal, name, namespace
 from deployer.targets.kubernetes.diagnosis.reasons import PodReason
 
 MARK: Final = "schnitzel.dev/revision"
@@ -58,7 +58,7 @@ def held_up(
     services: Sequence[Object],
     now: float,
     weight: int,
-) -> tuple[Phase, float, Trouble | None] | None:
+) -> tuple[Phase, float, Problem | None] | None:
     """Where a predictor is that the operator does not carry on, and since when; None if it does.
 
     Args:
@@ -78,7 +78,7 @@ def held_up(
         trouble = fatal(PodReason.SELDON_LOOPS, problem, show, since)
         return Phase.UNREADY if weight else Phase.FAILED, since, trouble
     if where is Where.UNREACHABLE:
-        trouble = Trouble(PodReason.SELDON_UNREACHABLE, problem, show, since=since)
+        trouble = Problem(PodReason.SELDON_UNREACHABLE, problem, show, since=since)
         return Phase.UNREADY if weight else Phase.STARTING, since, trouble
     if where is Where.WAITING and not (weight and deployments):  # else its older pods answer on
         return Phase.STARTING, since, _silent(now - since, show)
@@ -126,11 +126,11 @@ def _before(resource: Object, deployments: Sequence[Object]) -> tuple[Where, str
     return Where.WAITING, ""
 
 
-def _silent(waited: float, show: str) -> Trouble:
+def _silent(waited: float, show: str) -> Problem:
     if waited < SILENT_SECONDS:
-        return Trouble("", "Seldon's operator has not taken it up yet.", passing=False)
+        return Problem("", "Seldon's operator has not taken it up yet.", passing=False)
     text = "Seldon's operator does not take it up; does it run, and look after this namespace?"
-    return Trouble(PodReason.SELDON_SILENT, text, show)
+    return Problem(PodReason.SELDON_SILENT, text, show)
 
 
 def _leads(service: Object, labels: Mapping[str, Any]) -> bool:

@@ -8,7 +8,7 @@ from typing import Any
 from deployer.state.deployment import Predictor, Record
 from deployer.targets.kubernetes.cache.objects import LiveObject
 from deployer.targets.kubernetes.client.kinds import DEPLOYMENT, POD, SELDON_DEPLOYMENT, SERVICE
-from deployer.targets.kubernetes.images.preparation import Prepared
+from deployer.targets.kubernetes.images.preparation import ImagePrepared
 from deployer.targets.kubernetes.observe import seldon
 from deployer.targets.kubernetes.observe.predictor import Seen
 
@@ -55,7 +55,7 @@ def made_of(own: Sequence[LiveObject]) -> tuple[LiveObject | None, LiveObject | 
     return (deployments[0] if deployments else None), resource
 
 
-def seen(own: Sequence[LiveObject], prepared: Prepared | None = None) -> Seen:
+def seen(own: Sequence[LiveObject], prepared: ImagePrepared | None = None) -> Seen:
     """What there is of a predictor, of all its objects, as `observation.observe` takes it."""
     deployment, resource = made_of(own)
     return Seen(
