@@ -15,7 +15,7 @@
       FormatUnknown               another version of the platform wrote it: run that one
       DatabaseUnavailable         PostgreSQL does not answer: nothing is done without an account
       PassFailed                  a pass broke in a way that nobody foresaw: report it
-      PassHangs                   a pass does not end: what it waits for does not answer; passing
+      PassHangs                   a pass does not end: what it waits for does not answer; transient
       NotFound                    no such deployment, environment or predictor
       Unauthorised                no token, or a token that names nobody
       VersionFailure              what one model version (or its target) can show as its reason
@@ -26,13 +26,13 @@
         RuntimeUnavailable
         ImageMissing              of the platform: no fault of the version's
         ImageRegistryRefused
-        ImageRegistryUnreachable  passing
+        ImageRegistryUnreachable  transient
         ArtifactMissing
         ArtifactCorrupt
-        ArtifactUnreachable       passing
+        ArtifactUnreachable       transient
         ExampleRefused
-        TargetUnavailable         passing
-        GatewayUnavailable        passing
+        TargetUnavailable         transient
+        GatewayUnavailable        transient
 """
 
 # ruff: noqa: N818 - an error is named for the reason that people see, without a suffix
@@ -62,9 +62,9 @@ def reason_of(error: SchnitzelError) -> str:
     return str(getattr(error, "reason", type(error).__name__))
 
 
-def may_pass(error: SchnitzelError) -> bool:
+def is_transient(error: SchnitzelError) -> bool:
     """Whether what is wrong may go away by itself, and be tried again by itself."""
-    return bool(getattr(error, "passing", False))
+    return bool(getattr(error, "transient", False))
 
 
 class SettingsInvalid(SchnitzelError):
@@ -118,7 +118,7 @@ class PassFailed(SchnitzelError):
 class PassHangs(SchnitzelError):
     """A pass over a deployment does not end: what it waits for does not answer."""
 
-    passing: ClassVar[bool] = True
+    transient: ClassVar[bool] = True
 
     @classmethod
     def of(cls, model: str, environment: str) -> "PassHangs":
@@ -143,18 +143,18 @@ class VersionFailure(SchnitzelError):
 
     Attributes:
         reason: the CamelCase word shown as the deployment's reason; stable, documented.
-        passing: True if the cause may go away by itself (tried again with backoff); False if it
+        transient: True if the cause may go away by itself (tried again with backoff); False if it
             stays until something changes or a person asks again. A class has a default, and one
             error may differ from it.
     """
 
     reason: ClassVar[str] = "VersionFailure"
-    passing: bool = False
+    transient: bool = False
 
-    def __init__(self, message: str, hint: str = "", *, passing: bool | None = None) -> None:
+    def __init__(self, message: str, hint: str = "", *, transient: bool | None = None) -> None:
         super().__init__(message, hint)
-        if passing is not None:
-            self.passing = passing
+        if transient is not None:
+            self.transient = transient
 
 
 class SpecInvalid(VersionFailure):
@@ -203,7 +203,7 @@ class ImageRegistryUnreachable(VersionFailure):
     """The registry of images does not answer."""
 
     reason = "ImageRegistryUnreachable"
-    passing = True
+    transient = True
 
 
 class ArtifactMissing(VersionFailure):
@@ -222,7 +222,7 @@ class ArtifactUnreachable(VersionFailure):
     """The place that holds the model's files does not answer."""
 
     reason = "ArtifactUnreachable"
-    passing = True
+    transient = True
 
 
 class ExampleRefused(VersionFailure):
@@ -235,11 +235,11 @@ class TargetUnavailable(VersionFailure):
     """The target that runs predictors does not answer."""
 
     reason = "TargetUnavailable"
-    passing = True
+    transient = True
 
 
 class GatewayUnavailable(VersionFailure):
     """The gateway that routes requests does not answer."""
 
     reason = "GatewayUnavailable"
-    passing = True
+    transient = True

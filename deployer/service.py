@@ -196,7 +196,9 @@ class Service:
     def _tell_where(self) -> bool:
         """Write down for those that stand by where this Deployer is reached; False: try again."""
         try:
-            self._wiring.context.records.remember(ACTING, standby.address_of(self._settings.deployer))
+            self._wiring.context.records.remember(
+                ACTING, standby.address_of(self._settings.deployer)
+            )
         except SchnitzelError as error:
             log.warning("where this Deployer is reached is not written down: %s", error.message)
             return False

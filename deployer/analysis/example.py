@@ -45,14 +45,14 @@ class ExampleResult:
         reason: "ExampleRefused", or "" if ok.
         message: one sentence; a note where ok.
         hint: the next step.
-        passing: True if the predictor did not answer at all, which may go away.
+        transient: True if the predictor did not answer at all, which may go away.
     """
 
     ok: bool
     reason: str = ""
     message: str = ""
     hint: str = ""
-    passing: bool = False
+    transient: bool = False
 
 
 Post = Callable[[bytes, float], tuple[int, bytes]]
@@ -87,14 +87,14 @@ def ask(post: str | Post, artifact: Path, timeout: float = ANSWER_SECONDS) -> Ex
         return _refused(
             f"The model did not answer its own input example within {timeout:g} s: "
             f"{type(error).__name__}.",
-            passing=True,
+            transient=True,
         )
     if status != 200:
-        passing = status in (429, 502, 503, 504)
+        transient = status in (429, 502, 503, 504)
         return _refused(
             f"The model answers {status} to its own input example: {_said(content)}",
-            passing=passing,
-            columns="" if passing else _columns_without_names(body),
+            transient=transient,
+            columns="" if transient else _columns_without_names(body),
         )
     try:
         answer = json.loads(content)
@@ -109,7 +109,7 @@ def ask(post: str | Post, artifact: Path, timeout: float = ANSWER_SECONDS) -> Ex
     return ExampleResult(True, message="" if outputs else "The model declares no outputs to check.")
 
 
-def _refused(message: str, *, passing: bool = False, columns: str = "") -> ExampleResult:
+def _refused(message: str, *, transient: bool = False, columns: str = "") -> ExampleResult:
     """Refuse; `columns`: those of the example that have no string for a name."""
     named = f" Columns of its example are named by no string: {columns}." if columns else ""
     fits = "Log the model with an input_example and a signature that fit it"
@@ -119,7 +119,7 @@ def _refused(message: str, *, passing: bool = False, columns: str = "") -> Examp
         message=message + named,
         hint=f"{_STRINGS if columns else fits}; or set rollout.example to skip in its "
         "serving.yaml.",
-        passing=passing,
+        transient=transient,
     )
 
 

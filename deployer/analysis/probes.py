@@ -42,7 +42,7 @@ class Examples:
         if verdict is None:
             return ExampleAnswer(ExampleState.ASKED)
         state = ExampleState.PASSED if verdict.ok else ExampleState.REFUSED
-        return ExampleAnswer(state, verdict.message, verdict.passing, verdict.hint)
+        return ExampleAnswer(state, verdict.message, verdict.transient, verdict.hint)
 
     def forget(self, name: str) -> None:
         """Forget a predictor that is gone."""

@@ -172,7 +172,7 @@ class Artifacts:
                 raise ArtifactCorrupt(
                     f"{file.path} at {uri} has {size} bytes, and should have {file.size}.",
                     "It is fetched again by itself. If that does not help, log the model again.",
-                    passing=True,
+                    transient=True,
                 )
 
         each(copy, files, PARALLEL_FILES, "artifact-files")

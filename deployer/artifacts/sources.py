@@ -212,7 +212,7 @@ def _check(response: httpx.Response, uri: str) -> None:
         )
     if response.status_code >= 400:
         error = unreachable(uri, f"MLflow answers {response.status_code}")
-        error.passing = response.status_code >= 500 or response.status_code in (408, 429)
+        error.transient = response.status_code >= 500 or response.status_code in (408, 429)
         raise error
 
 

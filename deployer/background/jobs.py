@@ -1,6 +1,6 @@
 """In: pieces of long work, each under a key; out: how far each is, at once and whenever asked.
 
-Work is started and observed, never waited for. A failure is remembered: one of a passing cause is
+Work is started and observed, never waited for. A failure is remembered: one of a transient cause is
 tried again when asked for after its backoff, any other only after `forget`.
 """
 
@@ -128,13 +128,13 @@ class Jobs(Generic[Result]):
                 failure = VersionFailure(
                     f"The Deployer failed at it: {type(error).__name__}: {error}",
                     "This is a defect of the Deployer; report it.",
-                    passing=True,
+                    transient=True,
                 )
                 failure.__cause__ = error
                 ended = replace(began, phase="failed", error=failure)
             with self._change:
                 now = self._clock()
-                if ended.error and ended.error.passing:
+                if ended.error and ended.error.transient:
                     wait = min(FIRST_RETRY * 2 ** (ended.attempts - 1), MOST_RETRY)
                     # Jitter, so that what failed together does not come back together.
                     ended = replace(ended, retry_at=now + wait * random.uniform(0.8, 1.2))  # noqa: S311

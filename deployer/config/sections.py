@@ -42,7 +42,7 @@ class Policy(Frozen):
     """The time within which retirements are counted together."""
 
     retry_first: Duration = Field(default=10, gt=0)
-    """How long to wait before a failure of a passing cause is tried again, the first time."""
+    """How long to wait before a failure of a transient cause is tried again, the first time."""
 
     retry_most: Duration = Field(default=600, gt=0)
     """The longest such wait; each is about twice the last."""

@@ -26,7 +26,7 @@ from deployer.errors import (
     PlanChanged,
     SchnitzelError,
     UnsafePlan,
-    may_pass,
+    is_transient,
 )
 from deployer.plan.preview import Node, ObjectChange, Preview
 from deployer.registry.snapshot import RegistryRolledBack
@@ -274,7 +274,7 @@ class Controller:
             self._statuses[key] = done.told
         if done.error:
             pause = self._failed(key, done.error)
-            if may_pass(done.error):
+            if is_transient(done.error):
                 again = self.context.clock() + pause
                 self._statuses[key] = replace(self._statuses[key], retry_at=again)
             return pause

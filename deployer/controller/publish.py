@@ -15,7 +15,7 @@ from typing import Final
 
 from deployer.controller import events
 from deployer.controller.context import ReconcileContext
-from deployer.errors import SchnitzelError, may_pass
+from deployer.errors import SchnitzelError, is_transient
 from deployer.plan import plan
 from deployer.rollout.advance import Step
 from deployer.state.deployment import Deployment, Observed, Record, Wanted
@@ -83,7 +83,7 @@ class Publisher:
         """
         now = self._world.clock()
         known = found.told if found else before
-        young = may_pass(error) and now - since < LASTS_SECONDS
+        young = is_transient(error) and now - since < LASTS_SECONDS
         if known and (young or self._closing.is_set()):
             return verdict.carry(known, before)
         told = verdict.broken(known or self.unknown(record, now), error, now)

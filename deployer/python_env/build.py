@@ -105,7 +105,7 @@ class Builder:
             raise EnvironmentUnbuildable(
                 f"The environment cannot be kept: {error}.",
                 f"Make room, and make {self._environments.parent} writable.",
-                passing=True,
+                transient=True,
             ) from error
 
     def _lock(
@@ -195,7 +195,7 @@ class Builder:
             raise EnvironmentUnbuildable(
                 f"The environment was not built within {BUILD_SECONDS // 60} minutes.",
                 f"See {log}.",
-                passing=True,
+                transient=True,
             )
         why = uv_output.explain(ended.output, request.requirements)
         blamed = f" ({why.requirement})" if why.requirement else ""
@@ -206,7 +206,7 @@ class Builder:
         raise EnvironmentUnbuildable(
             f"The model's environment cannot be built{blamed}: {why.sentence}.",
             f"{step} See {log}.",
-            passing=why.passing,
+            transient=why.transient,
         )
 
 

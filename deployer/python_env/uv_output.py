@@ -41,7 +41,7 @@ class Failure:
     cause: Cause
 
     @property
-    def passing(self) -> bool:
+    def transient(self) -> bool:
         """Whether it may pass."""
         return self.cause is not Cause.OWN
 
@@ -58,7 +58,7 @@ class Failure:
             Cause.UNTRUSTED: trust,
             Cause.FULL: "Make room.",
         }[self.cause]
-        return f"It is tried again by itself. {step}" if self.passing else step
+        return f"It is tried again by itself. {step}" if self.transient else step
 
 
 def explain(output: str, requirements: Iterable[str]) -> Failure:

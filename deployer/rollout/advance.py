@@ -218,7 +218,7 @@ def _fail(
     predictor = candidate.predictor
     failure = maintain.again(record.failures.get(predictor.digest), failure, policy, predictor, now)
     # What broke under traffic cost requests: it waits for a person, unless it was not to blame.
-    if not seen.passing or (candidate.step >= 0 and seen.phase is Phase.FAILED):
+    if not seen.transient or (candidate.step >= 0 and seen.phase is Phase.FAILED):
         failure = replace(failure, retry_at=None)
     return replace(_abandon(record), failures={**record.failures, predictor.digest: failure})
 

@@ -49,7 +49,7 @@ class ExampleAnswer:
 
     state: ExampleState = ExampleState.UNASKED
     message: str = ""
-    passing: bool = False
+    transient: bool = False
     hint: str = ""
 
 
@@ -213,7 +213,7 @@ class ObservedPredictor:
     reason: str = ""
     message: str = ""
     hint: str = ""
-    passing: bool = False
+    transient: bool = False
     live_weight: int = 0
     example: ExampleState = ExampleState.UNASKED
     example_message: str = ""

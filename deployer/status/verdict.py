@@ -14,7 +14,7 @@ from deployer.errors import (
     DeletedByHand,
     GatewayUnavailable,
     SchnitzelError,
-    may_pass,
+    is_transient,
     reason_of,
 )
 from deployer.state.deployment import Failure, Observed, ObservedPredictor, Phase, Record, Wanted
@@ -119,7 +119,7 @@ def broken(status: Status, error: SchnitzelError, now: float) -> Status:
     """
     state = State.RETIRED if isinstance(error, DeletedByHand) else State.FAILED
     verdict = Verdict(state, reason_of(error), error.message, error.hint)
-    return replace(status, verdict=verdict, settled=not may_pass(error), changed_at=now)
+    return replace(status, verdict=verdict, settled=not is_transient(error), changed_at=now)
 
 
 def _number(wanted: Wanted) -> str:

@@ -93,7 +93,7 @@ class Preparing(ABC, Generic[P]):
         if not request.notes:
             return error
         message = " ".join((error.message, *request.notes))
-        return type(error)(message, error.hint, passing=error.passing)
+        return type(error)(message, error.hint, transient=error.transient)
 
     @abstractmethod
     def _look(self, predictor: Predictor) -> P:

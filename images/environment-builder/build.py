@@ -89,7 +89,7 @@ def build(request: dict[str, Any], work: Path) -> tuple[dict[str, Any], str]:
     made = registry.find(name)
     if made is None:
         raise Failed(
-            "ImageRegistryUnreachable", f"{name} was pushed, and is not there.", "", passing=True
+            "ImageRegistryUnreachable", f"{name} was pushed, and is not there.", "", transient=True
         )
     return _said(made, request["push"], begin), lock
 
@@ -153,7 +153,7 @@ def main(arguments: list[str]) -> int:
         why = f"The environment cannot be kept: {error.strerror or error}."
         hint = "Give the build's volumes more room, or free some on the node."
         return _failed(
-            Failed("EnvironmentUnbuildable", why, hint, passing=True), given.termination_file
+            Failed("EnvironmentUnbuildable", why, hint, transient=True), given.termination_file
         )
     sys.stdout.write(f"-----BEGIN LOCK {said['lock']}-----\n{lock}-----END LOCK-----\n")
     last_words(given.termination_file, said)
@@ -162,7 +162,7 @@ def main(arguments: list[str]) -> int:
 
 def _failed(error: Failed, termination_file: Path) -> int:
     told(error, termination_file)
-    return NOT_NOW if error.passing else 1
+    return NOT_NOW if error.transient else 1
 
 
 if __name__ == "__main__":

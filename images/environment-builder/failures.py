@@ -15,16 +15,16 @@ if TYPE_CHECKING:
 class Failed(Exception):  # noqa: N818 - it is what becomes of the build
     """The environment cannot be built, or its image cannot be kept.
 
-    `reason` is the word that the Deployer shows; `passing` says that the cause may go away by
+    `reason` is the word that the Deployer shows; `transient` says that the cause may go away by
     itself; `log` is what the program that failed printed.
     """
 
     def __init__(
-        self, reason: str, message: str, hint: str, *, passing: bool = False, log: str = ""
+        self, reason: str, message: str, hint: str, *, transient: bool = False, log: str = ""
     ) -> None:
         super().__init__(message)
         self.reason, self.message, self.hint = reason, message, hint
-        self.passing, self.log = passing, log
+        self.transient, self.log = transient, log
 
 
 def told(error: Failed, termination_file: Path) -> None:

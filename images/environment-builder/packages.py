@@ -125,7 +125,7 @@ def failure(output: str, requirements: Sequence[str], *, wheels_only: bool) -> F
             trust="Name its authority's certificates in build.trust_bundle, in platform.yaml.",
             requirements="Log the model with requirements that can be installed in this image.",
         ),
-        passing=why.passing,
+        transient=why.transient,
         log=output,
     )
 

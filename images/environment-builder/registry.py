@@ -116,7 +116,7 @@ class Registry:
         pushed = self.find(name)
         if pushed is None:  # so it may be where somebody else just removed the same
             message = f"{name} was pushed, and is not there."
-            raise Failed("ImageRegistryUnreachable", message, "It is tried again.", passing=True)
+            raise Failed("ImageRegistryUnreachable", message, "It is tried again.", transient=True)
         return pushed
 
     def assemble(self, base: Image, donor: Image, labels: Mapping[str, str], name: str) -> str:
@@ -172,7 +172,7 @@ def refusal(name: str, output: str) -> Failed:
             f"The registry {host} refuses us {name}: {said}",
             "Name a secret that may pull and push there as registry.push_secret of the cluster in "
             "platform.yaml.",
-            passing=True,  # the secret can be mended meanwhile
+            transient=True,  # the secret can be mended meanwhile
             log=output,
         )
     if "HTTP response to HTTPS client" in output:
@@ -200,7 +200,7 @@ def refusal(name: str, output: str) -> Failed:
         "ImageRegistryUnreachable",
         f"The registry {host} does not take or give {name}: {said}",
         "It is tried again by itself. Is the registry up, and can Jobs reach it?",
-        passing=True,
+        transient=True,
         log=output,
     )
 
@@ -219,7 +219,7 @@ def undeletable(name: str, error: Failed) -> Failed:
     hint = error.hint
     if _REFUSED.search(error.log):
         hint = "Give the login in registry.push_secret of the cluster the right to delete."
-    return Failed(error.reason, error.message, hint, passing=error.passing, log=error.log)
+    return Failed(error.reason, error.message, hint, transient=error.transient, log=error.log)
 
 
 def _repository(name: str) -> str:

@@ -62,7 +62,7 @@ def main(arguments: list[str]) -> int:
         remove(request)
     except Failed as error:
         told(error, given.termination_file)
-        return NOT_NOW if error.passing else 1
+        return NOT_NOW if error.transient else 1
     return 0
 
 

@@ -94,7 +94,7 @@ def _copy(
                         return
             _check(uri, file, start + got, end)
         except Unfetchable as error:
-            if pause is None or not error.passing or progress.over.wait(pause):
+            if pause is None or not error.transient or progress.over.wait(pause):
                 raise
             progress.came(-got)
             _say(f"{file.path}: {error.message} Trying again.")
@@ -106,7 +106,7 @@ def _check(uri: str, file: Listed, at: int, end: int | None) -> None:
     if at != (file.size if end is None else end) and file.size is not None:
         message = f"{file.path} at {uri} ends after {at} of {file.size} bytes."
         hint = "It is fetched again by itself. If that does not help, log the model again."
-        raise Unfetchable("ArtifactCorrupt", message, hint, passing=True)
+        raise Unfetchable("ArtifactCorrupt", message, hint, transient=True)
 
 
 class _Progress:

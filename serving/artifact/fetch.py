@@ -129,7 +129,7 @@ def store_of(uri: str, tracking_uri: str) -> Store:
         "pods fetch from mlflow-artifacts: and s3: only",
         "Let MLflow hand out its artifacts itself (mlflow server --serve-artifacts), or keep them "
         "in S3.",
-        passing=False,
+        transient=False,
     )
 
 
@@ -154,7 +154,7 @@ def main(arguments: list[str]) -> int:
         said, status = fetch(predictor), 0
     except Unfetchable as error:
         said = {"reason": error.reason, "message": error.message, "hint": error.hint}
-        status = NOT_NOW if error.passing else 1
+        status = NOT_NOW if error.transient else 1
         sys.stderr.write(f"error: {error.message}\n\nhint: {error.hint}\n")
     sys.stdout.write(json.dumps(said) + "\n")
     if predictor.termination_file:

@@ -54,13 +54,13 @@ class Proxied:
         host = server.netloc.rpartition("@")[2]
         if server.scheme not in ("http", "https") or not host:
             hint = "Set artifacts.tracking_uri of the cluster in platform.yaml, as pods reach it."
-            raise unreachable(uri, "MLflow's address is not known", hint, passing=False)
+            raise unreachable(uri, "MLflow's address is not known", hint, transient=False)
         if parts.netloc not in ("", host):
             # A version's source is written by whoever registers it: it must not send our
             # credentials anywhere else.
             why = f"it names {parts.netloc}, and our MLflow is {host}"
             hint = "Register the version again with the MLflow server that serves it."
-            raise unreachable(uri, why, hint, passing=False)
+            raise unreachable(uri, why, hint, transient=False)
         self._uri, self._root = uri, unquote(parts.path).strip("/")
         self._url = f"{server.scheme}://{host}{server.path.rstrip('/')}{PROXY}"
         self._authorization = _authorization(server.username, server.password)
@@ -124,8 +124,8 @@ class Proxied:
             return impossible(f"{path} is listed at {self._uri}, but is not there.")
         if error.code in (401, 403):
             return unreachable(self._uri, f"MLflow refuses us ({error.code})", CREDENTIALS)
-        passing = error.code >= 500 or error.code in (408, 429)
-        return unreachable(self._uri, f"MLflow answers {error.code}", passing=passing)
+        transient = error.code >= 500 or error.code in (408, 429)
+        return unreachable(self._uri, f"MLflow answers {error.code}", transient=transient)
 
 
 def _authorization(user: str | None, password: str | None) -> str:

@@ -24,12 +24,17 @@ class Unfetchable(Exception):  # noqa: N818 - it is what the Deployer shows as i
     """The artifact cannot be had: why, and the next step.
 
     `reason` is ArtifactMissing, ArtifactCorrupt or ArtifactUnreachable, as on every target;
-    `passing` says that the cause may go away by itself.
+    `transient` says that the cause may go away by itself.
     """
 
-    def __init__(self, reason: str, message: str, hint: str, *, passing: bool = False) -> None:
+    def __init__(self, reason: str, message: str, hint: str, *, transient: bool = False) -> None:
         super().__init__(message)
-        self.reason, self.message, self.hint, self.passing = reason, redact(message), hint, passing
+        self.reason, self.message, self.hint, self.transient = (
+            reason,
+            redact(message),
+            hint,
+            transient,
+        )
 
 
 @dataclass(frozen=True)
@@ -53,11 +58,11 @@ class Store(Protocol):
         """Read a file, or its bytes from `start` to before `end`, in pieces."""
 
 
-def unreachable(uri: str, why: str, hint: str = "", *, passing: bool = True) -> Unfetchable:
+def unreachable(uri: str, why: str, hint: str = "", *, transient: bool = True) -> Unfetchable:
     """The error for a store that does not give us the files now."""
     hint = hint or "It is tried again by itself. Is the artifact store up, and can pods reach it?"
     message = f"The model's files at {uri} cannot be read: {why}."
-    return Unfetchable("ArtifactUnreachable", message, hint, passing=passing)
+    return Unfetchable("ArtifactUnreachable", message, hint, transient=transient)
 
 
 def safe_name(name: object, uri: str) -> str:

@@ -70,7 +70,7 @@ def main(arguments: list[str]) -> int:
         return 2
     except Unfetchable as error:
         said = {"reason": error.reason, "message": error.message, "hint": error.hint}
-        status = NOT_NOW if error.passing else 1
+        status = NOT_NOW if error.transient else 1
         sys.stderr.write(f"error: {error.message}\n\nhint: {error.hint}\n")
     sys.stdout.write(json.dumps(said) + "\n")
     last_words(given.termination_file, said)

@@ -41,7 +41,7 @@ def main(uri: str, folder: str) -> int:
         said = {"reason": error.reason, "message": error.message, "hint": error.hint}
         sys.stderr.write(f"error: {error.message}\n\nhint: {error.hint}\n")
         last_words(TERMINATION, said)
-        return NOT_NOW if error.passing else 1
+        return NOT_NOW if error.transient else 1
     sys.stdout.write(json.dumps(said) + "\n")
     last_words(TERMINATION, said)
     return 0

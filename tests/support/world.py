@@ -206,7 +206,7 @@ class World:
                     since=self.now,
                     reason="OutOfMemory" if starves else "LoadError",
                     message="it broke",
-                    passing=starves,
+                    transient=starves,
                 )
             elif one.example is ExampleState.ASKED:
                 refuses = number in self.unanswering

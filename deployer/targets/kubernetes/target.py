@@ -233,7 +233,7 @@ class KubernetesTarget:
         owner = self._parts.records.object(deployment)
         if record is None or owner is None:
             raise TargetUnavailable(
-                f"The ModelDeployment {deployment} is not there (any more).", passing=True
+                f"The ModelDeployment {deployment} is not there (any more).", transient=True
             )
         return record, Owner(self._parts.cache.platform, deployment, owner.uid)
 

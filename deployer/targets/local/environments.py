@@ -120,6 +120,6 @@ class EnvironmentStore:
     def _find(self, need: Need) -> Collection[str] | None:
         asked = self._files.request(need.version, need.source)
         if asked.result is None:
-            return () if asked.error and not asked.error.passing else None
+            return () if asked.error and not asked.error.transient else None
         name = self._environments.find(asked.result)
         return [name] if name else ()

@@ -80,7 +80,7 @@ class Gateway:
             raise TargetUnavailable(
                 f"The route of {deployment} would overwrite {path}, which is somebody else's.",
                 f"Give that file another name: {shlex.join(['mv', str(path), str(own)])}",
-                passing=False,
+                transient=False,
             )
         if text is None:
             path.unlink(missing_ok=True)

@@ -59,7 +59,7 @@ def observe_server(
             "since": now,
             "reason": Reason.CRASH_LOOP,
             "message": f"The model server ended again and again: {process.message}.",
-            "passing": True,
+            "transient": True,
         }
     since = own.get("at") or process.started or now
     if phase is Phase.STARTING:
@@ -69,7 +69,7 @@ def observe_server(
         "since": float(since),
         "reason": str(own.get("reason") or ""),
         "message": str(own.get("message") or ""),
-        "passing": _may_pass(own),
+        "transient": _is_transient(own),
     }
 
 
@@ -97,7 +97,7 @@ def complete(
     verdict: ExampleAnswer,
 ) -> ObservedPredictor:
     """Put what the gateway and the example say beside it."""
-    fields = {**fields, "passing": verdict.passing or fields.get("passing", False)}
+    fields = {**fields, "transient": verdict.transient or fields.get("transient", False)}
     return ObservedPredictor(
         **fields,
         live_weight=weight,
@@ -108,7 +108,7 @@ def complete(
     )
 
 
-def _may_pass(state: Mapping[str, Any]) -> bool:
+def _is_transient(state: Mapping[str, Any]) -> bool:
     """Whether the machine may have been the cause: memory, or a death without a last word.
 
     A model that says why it cannot be loaded would say the same again.
@@ -129,6 +129,6 @@ def _preparing(prepared: LocalPrepared | None, now: float) -> dict[str, Any]:
             "reason": prepared.error.reason,
             "message": prepared.error.message,
             "hint": prepared.error.hint,
-            "passing": prepared.error.passing,
+            "transient": prepared.error.transient,
         }
     return {"phase": prepared.phase, "since": prepared.since}

@@ -201,7 +201,7 @@ def test_nothing_is_written_on_a_look_that_is_out_of_date(
     after = client.find(kinds.CONFIG_MAP, namespace, "one")
     with pytest.raises(ApiError) as caught:
         applier.carry_out(decisions, owner)
-    assert caught.value.passing or isinstance(caught.value, Conflict)
+    assert caught.value.transient or isinstance(caught.value, Conflict)
     if meanwhile is not delete:
         with pytest.raises(Conflict):
             applier.delete(seen[0])

@@ -90,7 +90,7 @@ class TestWithoutACluster:
             Client(session).hurried(1).get(kinds.NODE, "", "node1")
         assert isinstance(caught.value, TargetUnavailable)
         assert not caught.value.reached
-        assert caught.value.passing
+        assert caught.value.transient
         assert server.removeprefix("http://") in caught.value.message
         assert "s3cret" not in f"{caught.value} {caught.value.hint}"
 

@@ -45,7 +45,7 @@ MORE = 20
 @pytest.fixture(scope="module")
 def platform(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ClusterPlatform]:
     home = tmp_path_factory.mktemp("faults") / "home"
-    # What failed for a passing cause is not tried again while a test looks at it.
+    # What failed for a transient cause is not tried again while a test looks at it.
     settings = {"policy": {"retry_first": "5m"}}
     made = ClusterPlatform(cluster(), home, settings=settings, builds=False)
     try:

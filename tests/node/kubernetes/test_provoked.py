@@ -62,8 +62,8 @@ def test_what_is_wrong_is_said_in_one_sentence(name: str, places: dict[str, Plac
     def told() -> tuple[ObservedPredictor, dict[str, Any]] | None:
         read = place.read(name)
         seen = judge(name, read)
-        expected = (case.phase, case.reason, case.passing)
-        if (seen.phase, seen.reason, seen.passing) == expected and case.says in seen.message:
+        expected = (case.phase, case.reason, case.transient)
+        if (seen.phase, seen.reason, seen.transient) == expected and case.says in seen.message:
             return seen, read
         others.append(seen)
         return None

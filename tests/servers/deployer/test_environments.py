@@ -113,7 +113,7 @@ def test_a_missing_package_is_named_and_not_asked_for_again(
     assert "absent-thing==3" in state.error.message
     assert state.log is not None
     assert str(state.log) in state.error.hint
-    assert not state.error.passing
+    assert not state.error.transient
     asked = index.requests
     assert environments.ensure(wanted).phase == "failed"
     assert index.requests == asked
@@ -129,7 +129,7 @@ def test_an_index_that_is_down_is_a_passing_cause(
     index.close()
     state = settled(environments, request("leaf==1.0"))
     assert isinstance(state.error, EnvironmentUnbuildable)
-    assert state.error.passing
+    assert state.error.transient
     assert "the package index does not answer" in state.error.message
     assert "Is the package index up" in state.error.hint
 

@@ -31,7 +31,7 @@ def test_a_push_that_breaks_off_is_the_registrys_trouble_and_passes(part, tmp_pa
         parts.Registry(insecure=False).append(base, write, "r.example/envs:1")
     error: Any = caught.value
     assert error.reason == "ImageRegistryUnreachable"
-    assert error.passing
+    assert error.transient
 
 
 def test_the_wheels_of_a_model_are_locked_by_their_digests_and_installed(

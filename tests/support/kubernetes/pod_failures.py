@@ -44,7 +44,7 @@ class Case:
     """What the init container does."""
     beside: tuple[Mapping[str, Any], ...] = ()
     """Objects that are there before it."""
-    passing: bool = False
+    transient: bool = False
     image: str = ""
 
 
@@ -81,21 +81,21 @@ CASES: dict[str, Case] = {
         "Unschedulable",
         "It needs 900Gi of memory, and no node has that free",
         server={"resources": _BIG},
-        passing=True,
+        transient=True,
     ),
     "too-little-gpu": Case(
         "starting",
         "Unschedulable",
         "It needs 64 of CPU and 1 nvidia.com/gpu",
         server={"resources": _GPU},
-        passing=True,
+        transient=True,
     ),
     "other-node-asked-for": Case(
         "starting",
         "Unschedulable",
         "It asks for a node with other labels, disktype=ssd",
         pod={"nodeSelector": {"disktype": "ssd"}},
-        passing=True,
+        transient=True,
     ),
     "quota-used-up": Case(
         "starting",
@@ -106,7 +106,7 @@ CASES: dict[str, Case] = {
             _policy("ResourceQuota", hard={"requests.memory": "1Gi"}),
             _policy("LimitRange", limits=[{"type": "Container", "default": {"memory": "16Mi"}}]),
         ),
-        passing=True,
+        transient=True,
     ),
     "quota-demands": Case(
         "failed",
@@ -133,14 +133,14 @@ CASES: dict[str, Case] = {
         "ReferenceMissing",
         "The service account 'nobody' that it names does not exist",
         pod={"serviceAccountName": "nobody"},
-        passing=True,
+        transient=True,
     ),
     "image-unreachable": Case(
         "starting",
         "ImageUnavailable",
         "connection refused",
         image="localhost:9/env@sha256:" + "0" * 64,
-        passing=True,
+        transient=True,
     ),
     "image-missing": Case(
         "failed", "ImageUnavailable", "not found", image="REGISTRY/nothing/here:1"
@@ -151,7 +151,7 @@ CASES: dict[str, Case] = {
         "ReferenceMissing",
         "The secret 'absent' that it needs does not exist",
         server=_secret("absent", "token"),
-        passing=True,
+        transient=True,
     ),
     "no-key": Case(
         "starting",
@@ -159,7 +159,7 @@ CASES: dict[str, Case] = {
         "The secret 'shop' has no key 'token'",
         server=_secret("shop", "token"),
         beside=({"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "shop"}},),
-        passing=True,
+        transient=True,
     ),
     "no-config-map": Case(
         "starting",
@@ -167,7 +167,7 @@ CASES: dict[str, Case] = {
         "The ConfigMap 'predictor' that it needs does not exist",
         server={"volumeMounts": [{"name": "v", "mountPath": "/etc/schnitzel"}]},
         pod={"volumes": [{"name": "v", "configMap": {"name": "predictor"}}]},
-        passing=True,
+        transient=True,
     ),
     "runs-as-root": Case(
         "failed",
@@ -185,7 +185,7 @@ CASES: dict[str, Case] = {
         "CrashLoop",
         "no table at postgres://[redacted]@db.example/x",
         server=_python(TRACEBACK),
-        passing=True,
+        transient=True,
     ),
     "load-error": Case(
         "failed",
@@ -198,7 +198,7 @@ CASES: dict[str, Case] = {
         "OutOfMemory",
         "more memory than its limit of 64Mi",
         server={**_python("x = b'x' * 10**9"), "resources": _SMALL},
-        passing=True,
+        transient=True,
     ),
     "artifact-missing": Case(
         "failed",
@@ -211,7 +211,7 @@ CASES: dict[str, Case] = {
         "ArtifactUnreachable",
         "The store does not answer",
         fetch=_ends(75, "ArtifactUnreachable", "The store does not answer"),
-        passing=True,
+        transient=True,
     ),
     "fetching": Case("fetching", "", "", fetch="sleep 3600"),
     "starting": Case(

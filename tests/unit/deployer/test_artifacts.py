@@ -111,7 +111,7 @@ def test_files_that_changed_since_they_were_served_are_refused(
     assert isinstance(state.error, ArtifactCorrupt)
     assert state.path is None
     assert "000000000000" in state.error.message
-    assert not state.error.passing
+    assert not state.error.transient
     artifacts.forget(VERSION, str(folder))
     assert settled(lambda: artifacts.ensure(VERSION, str(folder))).phase == "ready"
 
@@ -143,7 +143,7 @@ def test_mlflow_that_is_down_is_a_passing_cause(artifacts: Artifacts) -> None:
     uri = "mlflow-artifacts:/0/models/m-1/artifacts"
     state = settled(lambda: artifacts.ensure(VERSION, uri))
     assert isinstance(state.error, ArtifactUnreachable)
-    assert state.error.passing
+    assert state.error.transient
     assert uri in state.error.message
     with pytest.raises(ArtifactUnreachable):
         artifacts.read_file(uri, "serving.yaml")
@@ -230,4 +230,4 @@ def test_a_download_that_breaks_off_is_not_taken_for_the_file(tmp_path: Path) ->
     ):
         state = settled(lambda: artifacts.ensure(VERSION, uri))
     assert isinstance(state.error, ArtifactUnreachable)
-    assert state.error.passing
+    assert state.error.transient

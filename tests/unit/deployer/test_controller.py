@@ -187,7 +187,9 @@ def test_a_failure_that_was_foreseen_keeps_its_own_reason(controller, target):
     assert status.verdict.reason == "TargetUnavailable"
     assert status.verdict.next_step == "schnitzel up"
     told = wait_for(
-        lambda: deployment(controller.status("angler-prod"), controller.context.settings)["retry_at"],
+        lambda: deployment(controller.status("angler-prod"), controller.context.settings)[
+            "retry_at"
+        ],
         "a time for the next try, since it may pass",
     )
     assert datetime.fromisoformat(told).timestamp() > controller.context.clock()
@@ -204,7 +206,7 @@ def test_a_word_of_a_person_is_told_as_soon_as_it_is_given(controller, target):
 
 
 def test_what_does_not_pass_by_itself_is_not_waited_for(controller, target):
-    target.error = TargetUnavailable("It is somebody else's.", "--adopt", passing=False)
+    target.error = TargetUnavailable("It is somebody else's.", "--adopt", transient=False)
     controller.start()
     [status] = wait_for(controller.statuses, "the deployment to be shown")
     assert deployment(status, controller.context.settings)["retry_at"] is None
@@ -255,7 +257,7 @@ def promoted() -> RegistrySnapshot:
 def test_a_pass_that_may_not_act_is_told_everywhere_as_it_was_decided(controller, target):
     controller.start()
     wait_for(controller.statuses, "the deployment to be shown")
-    target.refusal = TargetUnavailable("It is somebody else's.", "--adopt", passing=False)
+    target.refusal = TargetUnavailable("It is somebody else's.", "--adopt", transient=False)
     controller.context.registry._snapshot = promoted()
     controller.look()
     status = wait_for(
@@ -315,7 +317,7 @@ def test_a_place_that_cannot_be_told_anything_keeps_nobody_from_hearing_it(
         raise KeyError("status")
 
     monkeypatch.setattr(target, "tell", break_down)
-    for refusal in (RuntimeError("a bug"), TargetUnavailable("no", passing=False)):
+    for refusal in (RuntimeError("a bug"), TargetUnavailable("no", transient=False)):
         target.refusal = refusal
         controller.look()
         reason = "PassFailed" if isinstance(refusal, RuntimeError) else "TargetUnavailable"

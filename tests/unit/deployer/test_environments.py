@@ -94,7 +94,7 @@ def test_what_cannot_be_locked_is_refused_by_name(tmp_path: Path, files: Files, 
         EnvironmentRequest.read(model(tmp_path, {**python, **files}))
     assert names in caught.value.message
     assert caught.value.hint
-    assert not caught.value.passing
+    assert not caught.value.transient
 
 
 @pytest.mark.parametrize(

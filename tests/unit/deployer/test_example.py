@@ -169,7 +169,7 @@ def test_an_answer_that_fits_the_signature_is_ok(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("status", "answer", "says", "passing"),
+    ("status", "answer", "says", "transient"),
     [
         (200, {"predictions": [{"q": 0.5}]}, "breaks its signature: the output 'p'", False),
         (200, {"other": 1}, "holds no predictions", False),
@@ -188,13 +188,13 @@ def test_an_answer_that_fits_the_signature_is_ok(tmp_path: Path) -> None:
     ],
 )
 def test_another_answer_is_refused_in_one_sentence(
-    tmp_path: Path, status: int, answer: Any, says: str, passing: bool
+    tmp_path: Path, status: int, answer: Any, says: str, transient: bool
 ) -> None:
     verdict = asked(tmp_path, status, answer)
     assert not verdict.ok
     assert verdict.reason == "ExampleRefused"
     assert says in verdict.message
-    assert verdict.passing is passing
+    assert verdict.transient is transient
     assert "rollout.example" in verdict.hint
 
 
@@ -276,7 +276,7 @@ def test_a_predictor_that_is_not_there_is_a_passing_cause(tmp_path: Path) -> Non
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         verdict = ask(f"http://127.0.0.1:{free.getsockname()[1]}", logged, timeout=0.3)
-    assert (verdict.ok, verdict.passing) == (False, True)
+    assert (verdict.ok, verdict.transient) == (False, True)
     assert "within 0.3 s: ConnectError" in verdict.message
 
 

@@ -46,7 +46,7 @@ def test_somebody_elses_file_of_its_name_is_left_alone_and_told(gateway, tmp_pat
     file.write_text(text, errors="surrogateescape")
     with pytest.raises(TargetUnavailable, match="somebody else's") as told:
         gateway.route(*PLACE, SHARES)
-    assert not told.value.passing
+    assert not told.value.transient
     assert not gateway.route(*PLACE, {})
     assert file.read_text(errors="surrogateescape") == text
     command, source, goal = told.value.hint.rpartition(": ")[2].split()

@@ -36,7 +36,7 @@ def failed(**state):
 
 
 @pytest.mark.parametrize(
-    ("state", "passing"),
+    ("state", "transient"),
     [
         ({"reason": "OutOfMemory"}, True),
         ({"reason": "OutOfMemory", "traceback_id": "t1"}, True),
@@ -45,16 +45,16 @@ def failed(**state):
         ({"reason": "LoadError", "traceback_id": "t1"}, False),
     ],
 )
-def test_only_what_the_machine_may_have_caused_is_tried_again(predictor, state, passing):
+def test_only_what_the_machine_may_have_caused_is_tried_again(predictor, state, transient):
     ended = process("EXITED", None)
     seen = observe_server(predictor, ended, failed(**state), None, NOW)
     assert seen["phase"] is Phase.FAILED
-    assert seen["passing"] is passing
+    assert seen["transient"] is transient
 
 
 def test_a_server_that_never_comes_up_may_come_up_later(predictor):
     seen = observe_server(predictor, process("FATAL", None), {}, None, NOW)
-    assert (seen["phase"], seen["reason"], seen["passing"]) == (Phase.FAILED, "CrashLoop", True)
+    assert (seen["phase"], seen["reason"], seen["transient"]) == (Phase.FAILED, "CrashLoop", True)
 
 
 def test_a_prepared_predictor_without_a_process_has_yet_to_be_started(predictor):
@@ -79,9 +79,9 @@ def test_a_predictor_is_ready_when_all_its_replicas_are():
 
 
 def test_the_replica_furthest_behind_gives_the_reason():
-    broken = replica(Phase.FAILED, reason="OutOfMemory", message="too much", passing=True)
+    broken = replica(Phase.FAILED, reason="OutOfMemory", message="too much", transient=True)
     seen = together([replica(Phase.READY), replica(Phase.STARTING), broken])
-    assert (seen["phase"], seen["reason"], seen["passing"]) == (Phase.FAILED, "OutOfMemory", True)
+    assert (seen["phase"], seen["reason"], seen["transient"]) == (Phase.FAILED, "OutOfMemory", True)
     assert seen["message"] == "1 of 3 replicas are ready: too much"
 
 

@@ -524,7 +524,7 @@ def test_a_version_that_ran_out_of_memory_under_traffic_waits_for_a_person():
     assert world.record.candidate.step == 0
     name = world.record.candidate.predictor.name
     world.running[name] = replace(
-        world.running[name], phase=Phase.FAILED, reason="OutOfMemory", passing=True
+        world.running[name], phase=Phase.FAILED, reason="OutOfMemory", transient=True
     )
     world.settle(20)
     assert world.serves == 1

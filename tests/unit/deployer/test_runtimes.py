@@ -75,7 +75,7 @@ def test_a_cluster_without_its_image_says_so_and_what_to_do(on_cluster):
     assert prepared.phase is Phase.FAILED
     assert prepared.error.reason == "RuntimeUnavailable"
     assert "tfserving_image" in prepared.error.hint
-    assert not prepared.error.passing
+    assert not prepared.error.transient
 
 
 def test_an_image_of_the_version_s_own_takes_its_place(on_cluster):

@@ -118,7 +118,7 @@ def test_no_version_passes_an_operators_limit(
     assert says in caught.value.message
     assert caught.value.message.startswith("serving.yaml: ")
     assert "platform.yaml" in caught.value.hint
-    assert not caught.value.passing
+    assert not caught.value.transient
 
 
 @pytest.mark.parametrize("layer", [{}, {"resources": {"memory": None}}])

@@ -66,7 +66,7 @@ FULL = """error: Failed to install: leaf-1.0-py3-none-any.whl (leaf==1.0)
 
 
 @pytest.mark.parametrize(
-    ("output", "blamed", "says", "passing"),
+    ("output", "blamed", "says", "transient"),
     [
         (NO_VERSION, "six==99", "there is no version of six==99", False),
         (NO_VERSION_OLD, "six==99", "there is no version of six==99", False),
@@ -84,12 +84,12 @@ FULL = """error: Failed to install: leaf-1.0-py3-none-any.whl (leaf==1.0)
     ],
 )
 def test_a_complaint_becomes_a_sentence_that_blames_a_requirement(
-    output: str, blamed: str, says: str, passing: bool
+    output: str, blamed: str, says: str, transient: bool
 ) -> None:
     failure = explain(output, ["mlflow==3.17.2", "numpy-financial==1", "pandas==2.3.3", "six==99"])
     assert failure.requirement == blamed
     assert says in failure.sentence
-    assert failure.passing is passing
+    assert failure.transient is transient
     assert "s3cret" not in failure.sentence
 
 

@@ -75,14 +75,14 @@ def test_a_package_without_a_wheel_is_named_with_what_to_do(part):
     why = part("environment-builder/packages").failure(
         NO_WHEEL, ["docopt==0.6.2"], wheels_only=True
     )
-    assert (why.reason, why.passing) == ("UnsupportedDependencies", False)
+    assert (why.reason, why.transient) == ("UnsupportedDependencies", False)
     assert "(docopt==0.6.2)" in why.message
     assert "build.wheels_only" in why.hint
 
 
 def test_an_index_that_does_not_answer_passes_and_shows_no_login(part):
     why = part("environment-builder/packages").failure(NO_ANSWER, ["scipy"], wheels_only=True)
-    assert (why.reason, why.passing) == ("EnvironmentUnbuildable", True)
+    assert (why.reason, why.transient) == ("EnvironmentUnbuildable", True)
     assert "hunter2" not in why.message
     assert "tried again by itself" in why.hint
 
@@ -97,7 +97,7 @@ def test_a_python_that_the_image_does_not_have_is_named(part):
 
 
 @pytest.mark.parametrize(
-    ("said", "reason", "passing"),
+    ("said", "reason", "transient"),
     [
         (
             "Error: GET https://r.example/v2/: UNAUTHORIZED: authentication required",
@@ -112,10 +112,10 @@ def test_a_python_that_the_image_does_not_have_is_named(part):
         ("Error: unexpected status code 503 Service Unavailable", "Unreachable", True),
     ],
 )
-def test_what_a_registry_says_becomes_a_reason(part, said, reason, passing):
+def test_what_a_registry_says_becomes_a_reason(part, said, reason, transient):
     why = part("environment-builder/registry").refusal("r.example/envs:1", said)
     assert why.reason.endswith(reason)
-    assert why.passing == passing
+    assert why.transient == transient
     assert "r.example" in why.message
     assert why.hint
 

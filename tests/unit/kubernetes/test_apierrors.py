@@ -33,7 +33,7 @@ def error(code: int, message: str = "", reason: str = "", **details: object) -> 
 
 
 @pytest.mark.parametrize(
-    ("found", "kind", "passing"),
+    ("found", "kind", "transient"),
     [
         (error(401, "Unauthorized", "Unauthorized"), Unauthenticated, True),
         (
@@ -109,9 +109,9 @@ def error(code: int, message: str = "", reason: str = "", **details: object) -> 
         (error(504, "Timeout: request did not complete", "Timeout"), Unavailable, True),
     ],
 )
-def test_each_answer_is_the_error_that_one_can_act_on(found, kind, passing):
+def test_each_answer_is_the_error_that_one_can_act_on(found, kind, transient):
     assert type(found) is kind
-    assert found.passing is passing
+    assert found.transient is transient
     assert "pods" in found.message or kind is Unauthenticated
 
 

@@ -89,7 +89,12 @@ def pod(**status: object) -> dict:
 )
 def test_a_refusal_names_the_rule(text: str, reason: str, final: bool, sentence: str) -> None:
     found = refusal(text, 7)
-    assert (found.reason, found.final, found.passing, found.since) == (reason, final, not final, 7)
+    assert (found.reason, found.final, found.transient, found.since) == (
+        reason,
+        final,
+        not final,
+        7,
+    )
     assert found.message.endswith(sentence) or sentence in found.message
     assert found.hint
 
@@ -157,7 +162,7 @@ def test_a_saved_model_that_does_not_load_is_told_in_tensorflow_serving_s_words(
     crash = {"status": {"initContainerStatuses": [status | {"name": "tfserving"}]}}
     found = crashed(crash, "tfserving", [], "", served=False, show="logs")
     assert found is not None
-    assert (found.reason, found.final, found.passing) == ("LoadError", True, False)
+    assert (found.reason, found.final, found.transient) == ("LoadError", True, False)
     assert found.message == f"TensorFlow Serving cannot load the model: {told}"
     assert "tfserving.saved_model" in found.hint
 
@@ -195,7 +200,7 @@ def test_a_saved_model_that_does_not_load_is_told_in_tensorflow_serving_s_words(
 def test_a_pod_that_its_node_ended_says_why(status: dict, reason: str, says: str) -> None:
     found = disrupted(pod(**status), [], 0.0)
     assert found is not None
-    assert (found.reason, found.final, found.passing) == (reason, False, True)
+    assert (found.reason, found.final, found.transient) == (reason, False, True)
     assert says in found.message
 
 

@@ -36,22 +36,22 @@ def pod(code: int, **said: str) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize("reason", sorted(reasons()))
-@pytest.mark.parametrize(("code", "passing"), [(1, False), (75, True)])
-def test_a_build_that_failed_is_told_in_the_builders_own_words(reason, code, passing):
+@pytest.mark.parametrize(("code", "transient"), [(1, False), (75, True)])
+def test_a_build_that_failed_is_told_in_the_builders_own_words(reason, code, transient):
     told = failure({}, pod(code, reason=reason, message="So it is.", hint="Do this."), PLACE)
     assert (told.reason, told.message, told.hint) == (reason, "So it is.", "Do this.")
-    assert told.passing is passing
+    assert told.transient is transient
 
 
-@pytest.mark.parametrize(("code", "passing"), [(1, False), (75, True)])
-def test_wheels_that_could_not_be_fetched_are_why_a_build_failed(code, passing):
+@pytest.mark.parametrize(("code", "transient"), [(1, False), (75, True)])
+def test_wheels_that_could_not_be_fetched_are_why_a_build_failed(code, transient):
     said = {"reason": "ArtifactUnreachable", "message": "No answer.", "hint": "Wait."}
     before = {"state": {"terminated": {"exitCode": code, "message": json.dumps(said)}}}
     builder = {"state": {"waiting": {"reason": "PodInitializing"}}}
     ended = {"initContainerStatuses": [before], "containerStatuses": [builder]}
     told = failure({}, {"status": ended}, PLACE)
     assert (told.reason, told.message, told.hint) == tuple(said.values())
-    assert told.passing is passing
+    assert told.transient is transient
 
 
 def test_the_last_word_is_the_builders_once_the_wheels_are_there():

@@ -63,7 +63,7 @@ def incomplete(read: dict[str, Any]) -> None:
 @pytest.mark.parametrize("name", CASES)
 def test_a_recorded_case_is_told_in_one_sentence(name: str) -> None:
     case, seen = CASES[name], judge(name, recorded(name))
-    assert (seen.phase, seen.reason, seen.passing) == (case.phase, case.reason, case.passing)
+    assert (seen.phase, seen.reason, seen.transient) == (case.phase, case.reason, case.transient)
     assert case.says in seen.message
     assert "\n" not in seen.message + seen.hint
     assert seen.message.endswith(".") or not seen.message
@@ -146,13 +146,13 @@ def test_a_server_that_served_may_crash_once_and_comes_back() -> None:
 
 def test_what_ended_a_pod_from_outside_is_told_until_another_one_serves() -> None:
     seen = judge("evicted", recorded("evicted"), weight=100)
-    assert (seen.phase, seen.reason, seen.passing) == (Phase.UNREADY, "Evicted", True)
+    assert (seen.phase, seen.reason, seen.transient) == (Phase.UNREADY, "Evicted", True)
     assert "drain of its node" in seen.message
 
 
 def test_a_node_that_does_not_answer_is_named() -> None:
     seen = judge("node-lost", recorded("node-lost"))
-    assert (seen.phase, seen.reason, seen.passing) == (Phase.UNREADY, "NodeLost", True)
+    assert (seen.phase, seen.reason, seen.transient) == (Phase.UNREADY, "NodeLost", True)
     assert seen.message.startswith("The node ghost-")
 
 
@@ -169,7 +169,7 @@ def test_a_server_whose_model_keeps_dying_has_failed_though_it_goes_on_trying() 
         read["answer"] = {"ready": False, "reason": "CrashLoop", "message": "it died 5 times"}
 
     seen = changed("not-ready", change)
-    assert (seen.phase, seen.reason, seen.passing) == (Phase.FAILED, "CrashLoop", True)
+    assert (seen.phase, seen.reason, seen.transient) == (Phase.FAILED, "CrashLoop", True)
     assert seen.message == "it died 5 times."
 
 
@@ -203,9 +203,9 @@ def test_a_build_under_way_says_what_it_does() -> None:
 
 
 def test_a_build_that_failed_fails_the_predictor_with_its_words() -> None:
-    error = EnvironmentUnbuildable("No such package.", "Log it again.", passing=True)
+    error = EnvironmentUnbuildable("No such package.", "Log it again.", transient=True)
     seen = observe(PREDICTOR, Seen(None, prepared=ImagePrepared(Phase.FAILED, 7, error=error)), NOW)
-    assert (seen.phase, seen.reason, seen.message, seen.hint, seen.passing) == (
+    assert (seen.phase, seen.reason, seen.message, seen.hint, seen.transient) == (
         Phase.FAILED,
         "EnvironmentUnbuildable",
         "No such package.",
@@ -228,7 +228,7 @@ def test_what_the_gateway_and_the_example_say_stands_beside_it() -> None:
         ExampleState.REFUSED,
         "no",
     )
-    assert seen.passing
+    assert seen.transient
 
 
 NAMES = sorted(path.stem for path in RECORDED.glob("*.json"))

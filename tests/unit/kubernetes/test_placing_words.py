@@ -81,7 +81,7 @@ def pending(message: str) -> dict:
 def test_the_scheduler_is_put_into_a_sentence(message: str, sentence: str) -> None:
     found = unscheduled(pending(message), [])
     assert found is not None
-    assert (found.message, found.final, found.passing) == (sentence, False, True)
+    assert (found.message, found.final, found.transient) == (sentence, False, True)
     assert found.hint
 
 
@@ -119,7 +119,7 @@ def test_an_image_that_may_come_yet_is_waited_for(words: str, final: bool) -> No
     state = {"waiting": {"reason": "ImagePullBackOff", "message": text}}
     found = unpulled(pod(), {"name": "server", "state": state}, [])
     assert found is not None
-    assert (found.final, found.passing) == (final, not final)
+    assert (found.final, found.transient) == (final, not final)
     assert found.message.endswith(f"cannot be pulled: {brief(words)}.")
     assert "sha256:abababababab..." in found.message
 

@@ -125,7 +125,7 @@ def test_what_the_operator_has_not_taken_up_is_waited_for(status: dict[str, str]
     assert "not taken it up" in found.message
     found = seen(resource(**status), None, now=began + 30)
     assert (found.phase, found.reason) == (Phase.STARTING, "SeldonSilent")
-    assert found.passing
+    assert found.transient
 
 
 def test_a_deployment_of_another_revision_is_not_this_one() -> None:
@@ -151,7 +151,7 @@ def test_what_the_operator_cannot_make_fails_with_its_words(
     assert (found.phase, found.reason) == (Phase.FAILED, "SeldonRefused")
     assert says in found.message
     assert found.hint == f"kubectl -n prod describe seldondeployment {NAME}"
-    assert found.passing
+    assert found.transient
 
 
 @pytest.mark.parametrize(("weight", "phase"), [(0, Phase.FAILED), (100, Phase.UNREADY)])

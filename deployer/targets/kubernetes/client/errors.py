@@ -4,19 +4,19 @@
 
     TargetUnavailable
       ApiError              any of these
-        Unavailable         no answer, or "not now": wait (passing)
-        Conflict            the object is not as it was read: look again (passing)
-          Exists            a new object's name is taken (passing: look again)
+        Unavailable         no answer, or "not now": wait (transient)
+        Conflict            the object is not as it was read: look again (transient)
+          Exists            a new object's name is taken (transient: look again)
         Taken               the object is somebody else's: a person decides
-        Gone                a watch or a page is too old: list again (passing)
-          Restored          the server knows less than it once told: it was put back (passing)
+        Gone                a watch or a page is too old: list again (transient)
+          Restored          the server knows less than it once told: it was put back (transient)
         Missing             there is no such object
         Forbidden           our account may not; the hint is the command that mends it
         Unauthenticated     the credentials are refused
         Invalid             the server refuses a field, in its own sentence
           Immutable         ... because it cannot be changed in place
         AdmissionRefused    a webhook, a quota or Pod Security refuses it, in its own words
-        AdmissionUnavailable  a webhook that is to be asked does not answer (passing)
+        AdmissionUnavailable  a webhook that is to be asked does not answer (transient)
 
 No message carries a header, a request's body or a credential.
 """
@@ -79,7 +79,7 @@ class Taken(ApiError):
     """An object of this name is there, and is not ours to change."""
 
     reason = "Conflict"
-    passing = False
+    transient = False
 
 
 class Gone(ApiError):
@@ -126,7 +126,7 @@ class Invalid(ApiError):
     """The server refuses a field. `fields` are the paths that it names."""
 
     reason = "ManifestInvalid"
-    passing = False
+    transient = False
 
     def __init__(self, message: str, hint: str = "", fields: tuple[str, ...] = ()) -> None:
         super().__init__(message, hint)

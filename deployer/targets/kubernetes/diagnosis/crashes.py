@@ -33,7 +33,7 @@ from deployer.targets.kubernetes.diagnosis.problem import (
 )
 from deployer.targets.kubernetes.diagnosis.reasons import PodReason
 
-FINAL_EXITS, PASSING_EXIT = (64, 65), 75
+FINAL_EXITS, TRANSIENT_EXIT = (64, 65), 75
 _MAYBE_THE_NODES = (Reason.OUT_OF_MEMORY, Reason.CRASH_LOOP)
 _BACKING_OFF = "CrashLoopBackOff"
 _LOADING = "Loading"
@@ -55,18 +55,18 @@ def unfetched(pod: Object) -> Problem | None:
     own = own_words(ended)
     if own.get("reason"):
         sentence = f"{brief(str(own.get('message') or 'Its files could not be fetched'))}."
-        passing = ended.get("exitCode") == PASSING_EXIT
+        transient = ended.get("exitCode") == TRANSIENT_EXIT
         hint = str(own.get("hint") or "")
-        return fatal(str(own["reason"]), sentence, hint, since, passing=passing)
+        return fatal(str(own["reason"]), sentence, hint, since, transient=transient)
     if ended.get("reason") in _UNSTARTED:
         return _cannot_start(pod, str(ended.get("message")), since)
     if ended.get("reason") == "OOMKilled":
         limit = _limit(pod, fetching(pod))
         sentence = f"Fetching the model's files took more memory than its limit{limit}."
         hint = "Raise resources.memory in serving.yaml."
-        return fatal(Reason.OUT_OF_MEMORY, sentence, hint, since, passing=True)
+        return fatal(Reason.OUT_OF_MEMORY, sentence, hint, since, transient=True)
     sentence = f"Fetching the model's files ended with {_exit(ended)}{_words(ended, '')}."
-    return fatal(ArtifactUnreachable.reason, sentence, since=since, passing=True)
+    return fatal(ArtifactUnreachable.reason, sentence, since=since, transient=True)
 
 
 def crashed(
@@ -123,12 +123,12 @@ def unready(pod: Object, events: Iterable[Object], answer: Object, show: str) ->
     if answer.get("reason"):
         message = f"{brief(str(answer.get('message') or 'The model does not answer'))}."
         if answer["reason"] == Reason.CRASH_LOOP:  # it goes on trying; nobody waits for that
-            return fatal(Reason.CRASH_LOOP, message, show, since, passing=True)
-        return Problem(str(answer["reason"]), message, show, passing=False, since=since)
+            return fatal(Reason.CRASH_LOOP, message, show, since, transient=True)
+        return Problem(str(answer["reason"]), message, show, transient=False, since=since)
     failed = [event for event in about(events, pod, "Unhealthy") if "Readiness" in said(event)]
     words = f": {brief(said(failed[0]))}" if failed else ""
     message = f"Its server runs, but does not report that it is ready{words}."
-    return Problem(Reason.NOT_READY, message, show, passing=False, since=since)
+    return Problem(Reason.NOT_READY, message, show, transient=False, since=since)
 
 
 def unanswering(pod: Object) -> bool:
@@ -165,13 +165,13 @@ def _why(
     if ended.get("reason") == "OOMKilled":
         sentence = f"It was stopped: it took more memory than its limit{_limit(pod, container)}."
         hint = "Raise resources.memory in serving.yaml, or make the model smaller."
-        return fatal(Reason.OUT_OF_MEMORY, sentence, hint, since, passing=True), True
+        return fatal(Reason.OUT_OF_MEMORY, sentence, hint, since, transient=True), True
     if own.get("reason"):
         reason, hint = str(own["reason"]), str(own.get("hint") or show)
         sentence = f"{brief(str(own.get('message') or 'The model server gave up'))}."
-        passing = bool(own.get("passing", reason in _MAYBE_THE_NODES))
+        transient = bool(own.get("passing", reason in _MAYBE_THE_NODES))
         final = ended.get("exitCode") in FINAL_EXITS
-        return fatal(reason, sentence, hint, since, passing=passing), final
+        return fatal(reason, sentence, hint, since, transient=transient), final
     if ended.get("reason") in _UNSTARTED:
         return _cannot_start(pod, str(ended.get("message")), since), True
     unloaded = (
@@ -191,7 +191,7 @@ def _why(
     because = "; its liveness probe failed" if probe == "liveness" else ""
     who = "What the model server asks" if container == working(pod) else "The model server"
     sentence = f"{who} ended with {_exit(ended)}{because}{_words(ended, log)}."
-    return fatal(Reason.CRASH_LOOP, sentence, show, since, passing=True), False
+    return fatal(Reason.CRASH_LOOP, sentence, show, since, transient=True), False
 
 
 def _cannot_start(pod: Object, words: str, since: float | None) -> Problem:

@@ -48,7 +48,7 @@ class Problem:
         hint: The next step; empty for the usual one.
         final: Waiting does not help: the version is given up at once. Otherwise it is said at
             once and waited for, until the rollout's time is over.
-        passing: The cause may lie outside the version and go away, so that a version that was
+        transient: The cause may lie outside the version and go away, so that a version that was
             given up for it is tried again by itself.
         since: Since when, in seconds since the epoch, if it is known.
     """
@@ -57,7 +57,7 @@ class Problem:
     message: str
     hint: str = ""
     final: bool = False
-    passing: bool = True
+    transient: bool = True
     since: float | None = None
 
 
@@ -67,10 +67,10 @@ def fatal(
     hint: str = "",
     since: float | None = None,
     *,
-    passing: bool = False,
+    transient: bool = False,
 ) -> Problem:
     """A trouble that waiting does not mend: mostly the version's own, so that it does not pass."""
-    return Problem(reason, message, hint, final=True, passing=passing, since=since)
+    return Problem(reason, message, hint, final=True, transient=transient, since=since)
 
 
 def name(thing: Object) -> str:

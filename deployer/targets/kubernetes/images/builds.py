@@ -240,7 +240,7 @@ class ImageBuilds:
             raise EnvironmentUnbuildable(
                 "The build of the environment was taken away before it ended.",
                 "It is begun anew by itself.",
-                passing=True,
+                transient=True,
             )
         if results.ended(job):
             return job
@@ -278,7 +278,7 @@ class ImageBuilds:
         self._client.delete(JOB, namespace, name, uid=job["metadata"]["uid"])
         built = _built(changed, self._place)
         if built is None:
-            raise EnvironmentUnbuildable("The build named no image.", passing=True)
+            raise EnvironmentUnbuildable("The build named no image.", transient=True)
         return built
 
 

@@ -166,7 +166,7 @@ class ImageStore:
         """The image that a version would run, else those that it could be made from at once."""
         asked = self._files.request(need.version, need.source)
         if asked.result is None:
-            return () if asked.error and not asked.error.passing else None
+            return () if asked.error and not asked.error.transient else None
         key = site.image_key(asked.result, place)
         if key in known:
             return [key]

@@ -56,9 +56,9 @@ def failure(job: Object, pod: Object | None, place: BuildPlace) -> VersionFailur
         known = getattr(errors, str(told["reason"]), EnvironmentUnbuildable)
         if not (isinstance(known, type) and issubclass(known, VersionFailure)):
             known = EnvironmentUnbuildable
-        passing = _terminated(pod).get("exitCode") == 75
+        transient = _terminated(pod).get("exitCode") == 75
         message, hint = str(told.get("message", "")), str(told.get("hint", ""))
-        return known(message, hint, passing=passing)
+        return known(message, hint, transient=transient)
     failed = condition(job, "Failed")
     if failed and failed.get("reason") == "DeadlineExceeded":
         return EnvironmentUnbuildable(
@@ -74,7 +74,7 @@ def failure(job: Object, pod: Object | None, place: BuildPlace) -> VersionFailur
     return EnvironmentUnbuildable(
         f"The build of the environment ended without a word: {why}.",
         "It is tried again by itself.",
-        passing=True,
+        transient=True,
     )
 
 

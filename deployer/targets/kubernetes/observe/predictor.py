@@ -102,7 +102,7 @@ def observe(
         reason=trouble.reason if trouble else "",
         message=trouble.message if trouble else "",
         hint=trouble.hint if trouble else "",
-        passing=example.passing or bool(trouble and trouble.passing),
+        transient=example.transient or bool(trouble and trouble.transient),
         live_weight=weight,
         example=example.state,
         example_message=example.message,
@@ -179,9 +179,9 @@ def _before(prepared: ImagePrepared | None, now: float) -> tuple[Phase, float, P
         return Phase.ABSENT, now, None
     error = prepared.error
     if error:
-        trouble = Problem(error.reason, error.message, error.hint, passing=error.passing)
+        trouble = Problem(error.reason, error.message, error.hint, transient=error.transient)
         return Phase.FAILED, prepared.since, trouble
-    note = Problem("", prepared.message, passing=False) if prepared.message else None
+    note = Problem("", prepared.message, transient=False) if prepared.message else None
     return prepared.phase, prepared.since, note
 
 
@@ -209,14 +209,16 @@ def _partly(counts: _Counts, worst: Problem | None) -> Problem | None:
     text = f"{counts.ready} of {counts.wanted} replicas are ready"
     if worst is None:
         return Problem(Reason.FEWER_REPLICAS, f"{text}; the others are on their way.")
-    return Problem(worst.reason, f"{text}. {worst.message}", worst.hint, passing=worst.passing)
+    return Problem(worst.reason, f"{text}. {worst.message}", worst.hint, transient=worst.transient)
 
 
 def _behind(counts: _Counts, worst: Problem | None) -> Problem | None:
     """What to say of one whose older pods answer while those of a change of it do not come up."""
     text = "It was changed, and its pods from before answer, since the new ones do not get ready"
     if worst:
-        return Problem(worst.reason, f"{text}: {worst.message}", worst.hint, passing=worst.passing)
+        return Problem(
+            worst.reason, f"{text}: {worst.message}", worst.hint, transient=worst.transient
+        )
     return Problem(Reason.NOT_READY_IN_TIME, f"{text} in time.") if counts.late else None
 
 

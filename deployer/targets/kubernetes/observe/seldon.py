@@ -72,7 +72,7 @@ def held_up(
     since = created(resource) or now
     show = f"kubectl -n {namespace(resource)} describe seldondeployment {name(resource)}"
     if where is Where.REFUSED:
-        trouble = fatal(PodReason.SELDON_REFUSED, problem, show, since, passing=True)
+        trouble = fatal(PodReason.SELDON_REFUSED, problem, show, since, transient=True)
         return Phase.UNREADY if weight else Phase.FAILED, since, trouble
     if where is Where.LOOPING:
         trouble = fatal(PodReason.SELDON_LOOPS, problem, show, since)
@@ -128,7 +128,7 @@ def _before(resource: Object, deployments: Sequence[Object]) -> tuple[Where, str
 
 def _silent(waited: float, show: str) -> Problem:
     if waited < SILENT_SECONDS:
-        return Problem("", "Seldon's operator has not taken it up yet.", passing=False)
+        return Problem("", "Seldon's operator has not taken it up yet.", transient=False)
     text = "Seldon's operator does not take it up; does it run, and look after this namespace?"
     return Problem(PodReason.SELDON_SILENT, text, show)
 

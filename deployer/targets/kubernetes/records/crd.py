@@ -37,7 +37,7 @@ class RecordUnreadable(ApiError):  # noqa: N818 - named for the reason that peop
     """A ModelDeployment's record was written by another version of Schnitzel, or by hand."""
 
     reason = "RecordUnreadable"
-    passing = False
+    transient = False
 
 
 def manifest(record: Record, platform: str, namespace: str) -> Object:
