@@ -50,8 +50,8 @@ from deployer.state.deployment import (
 )
 from deployer.store.records import Records
 from deployer.store.sqlite import Database
-from deployer.targets.kubernetes.apply.applier import Applier
-from deployer.targets.kubernetes.apply.unchanged import Steady
+from deployer.targets.kubernetes.apply.applier import ObjectApplier
+from deployer.targets.kubernetes.apply.unchanged import Unchanged
 from deployer.targets.kubernetes.cache.cache import Cache
 from deployer.targets.kubernetes.cache.objects import APPLIED, Owner, digest_of
 from deployer.targets.kubernetes.client import kinds
@@ -321,7 +321,7 @@ def cold(kubeconfig: Path, client: Client, namespace: str, models: list[Model]) 
     cache.start()
     assert cache.wait(30)
     records = ClusterRecords(client, cache, lambda *_: namespace)
-    applier = Applier(client, cache.absorb, cache.going)
+    applier = ObjectApplier(client, cache.absorb, cache.going)
     manifests = renderer()
     waits = {"record": 0.0, "render": 0.0, "apply": 0.0}
     written = []
@@ -456,10 +456,10 @@ def look(kubeconfig: Path, namespace: str, memory: Path) -> None:
     listed = time.perf_counter() - began
     client = reader.guarded(count)
     records = ClusterRecords(client, cache, lambda *_: namespace)
-    applier = Applier(client, cache.absorb, cache.going)
+    applier = ObjectApplier(client, cache.absorb, cache.going)
     manifests = renderer()
     database = Database(memory)
-    steady = Steady("bench", Records(database), cache.deployments)
+    steady = Unchanged("bench", Records(database), cache.deployments)
     models = records.all()
     rendered = 0
     began = time.perf_counter()
@@ -504,7 +504,7 @@ def look(kubeconfig: Path, namespace: str, memory: Path) -> None:
 
 
 def steady_look(
-    cache: Cache, records: ClusterRecords, steady: Steady, namespace: str, deployment: str
+    cache: Cache, records: ClusterRecords, steady: Unchanged, namespace: str, deployment: str
 ) -> bool:
     """One deployment: its record, its objects unchanged, its pods and its route read."""
     record = records.load(deployment)

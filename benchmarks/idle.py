@@ -25,7 +25,7 @@ import psutil
 from support.models import log_models
 from support.platform.home import PlatformHome
 
-from deployer.registry.client import API, Rest
+from deployer.registry.client import API, RegistryClient
 from deployer.registry.snapshot import POLL_ROWS, Registry
 
 SERVED = ("one", "two", "three")
@@ -93,7 +93,7 @@ def measure(platform: PlatformHome, models: int) -> None:
 
 def reads(url: str) -> None:
     """Print what a poll and a listing take, beside a bare request for the same page."""
-    rest = Rest(url, timeout=60)
+    rest = RegistryClient(url, timeout=60)
     registry = Registry(rest, lambda: None)
     registry.list_all(time.time())
     bare = httpx.Client(base_url=url, trust_env=False, timeout=60)

@@ -16,8 +16,7 @@ from typing import TYPE_CHECKING
 
 import uvicorn
 
-from deployer.api import app as api
-from deployer.api import standby
+from deployer.api import app as api, standby
 from deployer.config.secret_refs import resolve_secret
 from deployer.config.settings import Settings
 from deployer.controller.controller import Controller
@@ -191,14 +190,12 @@ class Service:
 
     def _acting(self) -> str:
         """Where the Deployer that acts is reached, as it wrote itself."""
-        return self._wiring.context.records.recall(ACTING) or ""
+        return self._wiring.context.records.get(ACTING) or ""
 
     def _tell_where(self) -> bool:
         """Write down for those that stand by where this Deployer is reached; False: try again."""
         try:
-            self._wiring.context.records.remember(
-                ACTING, standby.address_of(self._settings.deployer)
-            )
+            self._wiring.context.records.set(ACTING, standby.address_of(self._settings.deployer))
         except SchnitzelError as error:
             log.warning("where this Deployer is reached is not written down: %s", error.message)
             return False

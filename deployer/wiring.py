@@ -15,7 +15,7 @@ from deployer.controller.context import ReconcileContext
 from deployer.desired import promotions
 from deployer.errors import FormatUnknown
 from deployer.python_env.cache import Environments
-from deployer.registry.client import Rest
+from deployer.registry.client import RegistryClient
 from deployer.registry.describe import Descriptions
 from deployer.registry.identity import RegistryIdentity
 from deployer.registry.promoters import Promoters
@@ -39,7 +39,7 @@ class Wiring:
     """Everything that a Deployer is made of, below its controller and its API."""
 
     context: ReconcileContext
-    rest: Rest
+    rest: RegistryClient
     mlflow_url: str
     database: Transactions
     clusters: dict[str, Assembled] = field(default_factory=dict)
@@ -60,7 +60,7 @@ def wire(settings: Settings, layout: Layout, changed: Callable[[str], None]) -> 
     """
     mlflow_url = settings.mlflow.url or f"http://{LOOPBACK}:{settings.mlflow.port}"
     auth = _mlflow_credentials(settings)
-    rest = Rest(mlflow_url, auth)
+    rest = RegistryClient(mlflow_url, auth)
     database = _database(settings, layout)
     try:
         kept = Records(database)
@@ -110,7 +110,7 @@ def wire(settings: Settings, layout: Layout, changed: Callable[[str], None]) -> 
 def _local(settings: Settings, layout: Layout, artifacts: Artifacts) -> Target:
     # A Deployer in a pod has neither supervisord nor Traefik.
     from deployer.targets.local.gateway import Gateway  # noqa: PLC0415
-    from deployer.targets.local.preparation import Preparation  # noqa: PLC0415
+    from deployer.targets.local.preparation import LocalPreparation  # noqa: PLC0415
     from deployer.targets.local.target import LocalTarget  # noqa: PLC0415
 
     environments = Environments(settings.cache, settings.limits.parallel_builds)
@@ -120,7 +120,7 @@ def _local(settings: Settings, layout: Layout, artifacts: Artifacts) -> Target:
         layout.serving,
         layout.logs / "serving",
         settings.platform_id,
-        Preparation(artifacts, environments, time.time, settings.limits.package_indexes),
+        LocalPreparation(artifacts, environments, time.time, settings.limits.package_indexes),
         Gateway(layout.gateway_dynamic, url, api_url, settings.local.host or LOOPBACK),
         time.time,
         elsewhere=settings.local.host is not None,

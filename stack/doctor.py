@@ -15,8 +15,7 @@ from importlib import metadata, util
 from pathlib import Path
 from typing import Literal
 
-from stack import paths, ports
-from stack import settings as settings_of
+from stack import paths, ports, settings as settings_of
 from stack.components.components import base_environment
 from stack.components.health import LISTENERS
 from stack.components.status import platform_supervisor, status

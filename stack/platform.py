@@ -7,10 +7,8 @@ from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 
-from stack import credentials, paths, ports
-from stack import settings as settings_of
-from stack.components import components as parts
-from stack.components import health
+from stack import credentials, paths, ports, settings as settings_of
+from stack.components import components as parts, health
 from stack.components.components import Component
 from stack.components.status import Status, forget, platform_supervisor, remember, status
 from stack.errors import StackError

@@ -19,11 +19,9 @@ from cli.shell.options import (
     Yes,
     chosen,
 )
-from cli.tasks import apply as applying
-from cli.tasks import select
+from cli.tasks import apply as applying, select
 from cli.tasks.wait import wait_for
-from cli.views import deployments as views
-from cli.views import objects
+from cli.views import deployments as views, objects
 from cli.views.output import Format, emit, say, write
 
 app = group()

@@ -9,8 +9,7 @@ from cli.config import current
 from cli.errors import UsageError
 from cli.shell.groups import Command, group
 from cli.shell.options import Output, Timeout, chosen
-from cli.tasks.upgrade import shown
-from cli.tasks.upgrade import wait as wait_for
+from cli.tasks.upgrade import shown, wait as wait_for
 from cli.views.output import emit, say
 
 app = group()

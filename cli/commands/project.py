@@ -11,8 +11,7 @@ from cli.errors import CommandError
 from cli.shell import completion
 from cli.shell.groups import Command, group
 from cli.shell.options import Output, Yes, chosen
-from cli.tasks.projects import check as check_folder
-from cli.tasks.projects import project, projects, register, unregister
+from cli.tasks.projects import check as check_folder, project, projects, register, unregister
 from cli.views.output import confirm, emit, fields, say, table
 
 app = group()

@@ -14,8 +14,7 @@ from cli.config import current
 from cli.shell import completion
 from cli.shell.groups import command
 from cli.shell.options import Output, Timeout, chosen
-from cli.tasks.projects import check
-from cli.tasks.projects import project as find_project
+from cli.tasks.projects import check, project as find_project
 from cli.tasks.train import await_pipeline, follow, outcome_or_none, outcome_text
 from cli.views.output import emit, say
 

@@ -39,8 +39,8 @@ def add(app: FastAPI, engine: Engine, subject: Callable[..., str]) -> None:
 
     @app.post("/api/v1/deployments/{deployment}/apply")
     def apply(deployment: str, body: Apply, who: str = Depends(subject)) -> deployments.Deployment:
-        word = ApplyOptions(body.plan or "", body.retry, body.allow_retire, body.adopt)
-        engine.apply(deployment, who, word)
+        options = ApplyOptions(body.plan or "", body.retry, body.allow_retire, body.adopt)
+        engine.apply(deployment, who, options)
         return told(deployment)
 
     @app.post("/api/v1/deployments/{deployment}/pause")

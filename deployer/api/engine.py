@@ -26,7 +26,7 @@ class Engine(Protocol):
     def planned(self, deployment: str) -> Status: ...  # noqa: D102
     def previewed(self, deployment: str) -> tuple[Status, Preview]: ...  # noqa: D102
     def tree(self, deployment: str) -> Node: ...  # noqa: D102
-    def apply(self, deployment: str, who: str, word: ApplyOptions) -> None: ...  # noqa: D102
+    def apply(self, deployment: str, who: str, options: ApplyOptions) -> None: ...  # noqa: D102
     def pause(self, deployment: str, who: str, reason: str) -> None: ...  # noqa: D102
     def resume(self, deployment: str, who: str) -> None: ...  # noqa: D102
     def accept_registry(self, who: str) -> None: ...  # noqa: D102

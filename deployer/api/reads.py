@@ -8,8 +8,7 @@ from fastapi.responses import PlainTextResponse
 from deployer import __version__
 from deployer.api import views
 from deployer.api.engine import Engine
-from deployer.api.schema import deployments as answers
-from deployer.api.schema import plans as plananswers
+from deployer.api.schema import deployments as answers, plans as plananswers
 from deployer.errors import NotFound
 from deployer.status.verdict import Status
 

@@ -52,19 +52,19 @@ def add(app: FastAPI, engine: Engine, subject: Callable[..., str]) -> None:
 
 def remember(context: ReconcileContext, who: str, *, halt: bool) -> None:
     """Keep a person's word on upgrades, and who gave it; nothing where it stands already."""
-    if halt == bool(context.records.recall(upgrade.HALT)):
+    if halt == bool(context.records.get(upgrade.HALT)):
         return
     now = context.clock()
     action = "halt upgrade" if halt else "resume upgrade"
     context.history.append(Event("", "operator", action, None, None, "a person asked", who), now)
-    context.records.remember(upgrade.HALT, json.dumps({"by": who, "at": now}) if halt else "")
+    context.records.set(upgrade.HALT, json.dumps({"by": who, "at": now}) if halt else "")
 
 
 def tell(context: ReconcileContext, sentences: Mapping[str, str]) -> upgradeanswers.Upgrade:
     """How far an upgrade is, as of now.
 
     Args:
-        world: What is remembered and wanted.
+        context: What is remembered and wanted.
         sentences: By a deployment's id, what its status says.
     """
     found = upgrading(context)
@@ -85,7 +85,7 @@ def tell(context: ReconcileContext, sentences: Mapping[str, str]) -> upgradeansw
 
 
 def _halted(context: ReconcileContext) -> upgradeanswers.Halted | None:
-    kept = context.records.recall(upgrade.HALT)
+    kept = context.records.get(upgrade.HALT)
     if not kept:
         return None
     found = json.loads(kept)

@@ -18,7 +18,7 @@ EVERY: Final = 3600.0
 """Seconds between looks."""
 
 
-class Noting:
+class Periodic:
     """Takes a look every hour, the first after an hour.
 
     Args:

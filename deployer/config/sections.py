@@ -182,10 +182,10 @@ class PlatformFile(Frozen):
     @classmethod
     def _environments_there_are(cls, policy: Policy, found: ValidationInfo) -> Policy:
         known = found.data.get("environments", policy.upgrade_order)  # not there if wrong itself
-        strangers = [name for name in policy.upgrade_order if name not in known]
-        if strangers:
+        foreign = [name for name in policy.upgrade_order if name not in known]
+        if foreign:
             raise ValueError(
-                f"should name environments that there are: upgrade_order has {strangers[0]!r}, "
+                f"should name environments that there are: upgrade_order has {foreign[0]!r}, "
                 f"and environments has {', '.join(map(repr, known))}"
             )
         return policy

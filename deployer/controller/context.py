@@ -62,4 +62,4 @@ def upgrading(context: ReconcileContext) -> upgrade.Upgrade:
 
 def halted(context: ReconcileContext) -> bool:
     """Whether no deployment is to begin with another version of chart and server."""
-    return bool(context.records.recall(upgrade.HALT) or context.identity.frozen)
+    return bool(context.records.get(upgrade.HALT) or context.identity.frozen)

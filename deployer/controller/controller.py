@@ -48,7 +48,7 @@ class Controller:
     """Keeps every deployment as the registry wants it.
 
     Args:
-        world: What passes read from and act on.
+        context: What passes read from and act on.
         watch: Looks at the registry; made by `make_watch` with the callback for changes.
         metrics: Counts and times.
     """
@@ -99,8 +99,7 @@ class Controller:
 
     def statuses(self) -> list[Status]:
         """What is known of every deployment."""
-        now = self._statuses.copy()  # at once: a pass may add one meanwhile
-        return [status for _, status in sorted(now.items())]
+        return [told for _, told in sorted(self._statuses.copy().items())]  # a pass may add one
 
     def status(self, deployment: str) -> Status:
         """What is known of one deployment, by its id.
@@ -152,7 +151,7 @@ class Controller:
         status = self.status(deployment)
         return self.context.targets[status.record.environment].tree(status.record.id)
 
-    def apply(self, deployment: str, who: str, word: ApplyOptions) -> None:
+    def apply(self, deployment: str, who: str, options: ApplyOptions) -> None:
         """A person's word: look now, try again, let the champion go, take objects over.
 
         Raises:
@@ -166,25 +165,25 @@ class Controller:
                 f"{deployment} is paused by {status.record.pause.by}.",
                 hints.deploy("resume", status.record),
             )
-        strangers: tuple[ObjectChange, ...] = ()
-        if word.reviewed or word.adopt:
+        foreign: tuple[ObjectChange, ...] = ()
+        if options.reviewed or options.adopt:
             status, rendered = self.previewed(deployment)
-            strangers = rendered.strangers if word.adopt else ()
-        if word.reviewed and word.reviewed != status.plan["digest"]:
+            foreign = rendered.foreign if options.adopt else ()
+        if options.reviewed and options.reviewed != status.plan["digest"]:
             raise PlanChanged(
                 f"The plan for {deployment} has changed since it was reviewed.",
                 f"Look again: {hints.deploy('plan', status.record)}",
             )
-        if word.adopt and not strangers:
+        if options.adopt and not foreign:
             raise UnsafePlan(
                 f"Nothing stands in the way of {deployment}: there is nothing to take over.",
                 hints.deploy("diff", status.record),
             )
 
         def change(record: Record) -> Record:
-            return operator.keep(record, word, strangers)
+            return operator.keep(record, options, foreign)
 
-        self._intervene(deployment, change, "apply", who, operator.said(word, strangers))
+        self._intervene(deployment, change, "apply", who, operator.said(options, foreign))
 
     def pause(self, deployment: str, who: str, reason: str) -> None:
         """A person's word: change nothing."""

@@ -12,7 +12,9 @@ from deployer.status.verdict import Status
 from deployer.store.history import DEPLOYER, UNKNOWN, Event, History
 
 
-def intend(history: History, before: Record, after: Record, wanted: Wanted, now: float) -> None:
+def record_intent(
+    history: History, before: Record, after: Record, wanted: Wanted, now: float
+) -> None:
     """Write down what is about to be done, before it is."""
     old = _number(before.serving)
     shifted = _digest(before.serving) != _digest(after.serving)
@@ -47,7 +49,7 @@ def intend(history: History, before: Record, after: Record, wanted: Wanted, now:
     history.append(event, now)
 
 
-def conclude(
+def record_outcome(
     history: History,
     mirror: TagWriter,
     before: Record,

@@ -26,23 +26,23 @@ class ApplyOptions:
     adopt: bool = False
 
 
-def keep(record: Record, word: ApplyOptions, strangers: Sequence[ObjectChange]) -> Record:
+def keep(record: Record, options: ApplyOptions, foreign: Sequence[ObjectChange]) -> Record:
     """The record with a person's word in it; `strangers` are the objects to take over."""
-    if word.retry:
+    if options.retry:
         record = replace(record, failures={}, descriptions={})
-    if word.allow_retire:
+    if options.allow_retire:
         record = replace(record, allow_retire=True)
-    if strangers:
-        record = replace(record, adopt=tuple(each.uid for each in strangers))
+    if foreign:
+        record = replace(record, adopt=tuple(each.uid for each in foreign))
     return record
 
 
-def said(word: ApplyOptions, strangers: Sequence[ObjectChange]) -> str:
+def said(options: ApplyOptions, foreign: Sequence[ObjectChange]) -> str:
     """As in "retry, adopt Service/angler-prod-v3-1a2b3c4d"."""
-    adopted = ", ".join(f"{each.kind}/{each.name}" for each in strangers)
+    adopted = ", ".join(f"{each.kind}/{each.name}" for each in foreign)
     parts = [
-        ("retry", word.retry),
-        ("allow retire", word.allow_retire),
-        (f"adopt {adopted}", bool(strangers)),
+        ("retry", options.retry),
+        ("allow retire", options.allow_retire),
+        (f"adopt {adopted}", bool(foreign)),
     ]
     return ", ".join(text for text, asked in parts if asked)

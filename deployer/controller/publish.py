@@ -45,15 +45,15 @@ class Publisher:
     """Tells of passes.
 
     Args:
-        world: History, tags and targets to tell it to.
+        context: History, tags and targets to tell it to.
         closing: Set when what passes need is being closed: what breaks then is nobody's news.
     """
 
     def __init__(self, context: ReconcileContext, closing: threading.Event) -> None:
-        self._world = context
+        self._context = context
         self._closing = closing
 
-    def tell(self, found: PassResult, before: Status | None) -> Status:
+    def publish(self, found: PassResult, before: Status | None) -> Status:
         """Tell of a pass that did what it was to do.
 
         Raises:
@@ -64,7 +64,7 @@ class Publisher:
         self._show(told)
         return told
 
-    def tell_broken(
+    def publish_failure(
         self,
         record: Record,
         found: PassResult | None,
@@ -81,7 +81,7 @@ class Publisher:
             error: What broke it.
             since: When the first of the passes began that broke one after the other.
         """
-        now = self._world.clock()
+        now = self._context.clock()
         known = found.told if found else before
         young = is_transient(error) and now - since < LASTS_SECONDS
         if known and (young or self._closing.is_set()):
@@ -96,14 +96,14 @@ class Publisher:
         return told
 
     def _conclude(self, found: PassResult, told: Status, before: Status | None) -> None:
-        context = self._world
+        context = self._context
         now = context.clock()
-        events.conclude(context.history, context.tags, found.remembered, told, before, now)
+        events.record_outcome(context.history, context.tags, found.remembered, told, before, now)
 
     def _show(self, told: Status) -> None:
         """Show it where the deployment runs; if that fails, the next pass will."""
         with self._at_best("its state where it runs", told):
-            self._world.targets[told.record.environment].tell(told)
+            self._context.targets[told.record.environment].tell(told)
 
     @contextmanager
     def _at_best(self, what: str, told: Status) -> Iterator[None]:
@@ -127,7 +127,7 @@ class Publisher:
             wanted=Wanted(None),
             observed=observed,
             url="",
-            target=self._world.settings.environments[record.environment].target,
+            target=self._context.settings.environments[record.environment].target,
             changed_at=now,
             settled=False,
             plan=plan.describe(plan.make(observed, there, retiring=False)),

@@ -55,7 +55,7 @@ class Reconciler:
 
     def __init__(self, context: ReconcileContext, closing: threading.Event) -> None:
         self.context = context
-        self._teller = Publisher(context, closing)
+        self._publisher = Publisher(context, closing)
         self._failing: dict[str, float] = {}
         self._rolling: set[str] = set()
         self._upgrading = (0.0, False, upgrade.Upgrade())
@@ -95,11 +95,13 @@ class Reconciler:
             record = self._record(model, environment)
             found = self._find(record)
             self._target(environment).apply(found.step.deployment, found.told.observed)
-            told = self._teller.tell(found, before)
+            told = self._publisher.publish(found, before)
         except Exception as failure:  # noqa: BLE001 - one broken deployment must not end the others
             error = _foreseen(failure, model, environment)
             since = self._failing.setdefault(key, began)
-            return Pass(self._teller.tell_broken(record, found, before, error, since), error=error)
+            return Pass(
+                self._publisher.publish_failure(record, found, before, error, since), error=error
+            )
         self._failing.pop(key, None)
         return Pass(told, wake_at=found.step.wake_at)
 
@@ -109,7 +111,7 @@ class Reconciler:
         """What to tell of a deployment whose pass does not end."""
         now = self.context.clock()
         nobody = Record(naming.deployment_id(model, environment), model, environment)
-        return verdict.broken(before or self._teller.unknown(nobody, now), error, now)
+        return verdict.broken(before or self._publisher.unknown(nobody, now), error, now)
 
     def preview(self, model: str, environment: str) -> tuple[dict[str, Any], Preview]:
         """The plan as it would be now, with what is rendered for it; nothing is remembered or done.
@@ -134,7 +136,7 @@ class Reconciler:
             signed = context.promoters.sign(step.record, remembered.next_sequence, now)
             step = replace(step, record=signed)
         context.records.raise_if_deleted(step.record)  # before its account says that it is made
-        events.intend(context.history, remembered, step.record, seen.wanted, now)
+        events.record_intent(context.history, remembered, step.record, seen.wanted, now)
         context.records.save(step.record)
         self._note_rolling(step.record)
         told = Status(

@@ -16,22 +16,22 @@ class Scope:
     """What is ours: all that is promoted to, on record in, or running in our environments.
 
     Args:
-        world: What is known.
+        context: What is known.
         held: The environments that another platform holds, and its id.
     """
 
     def __init__(self, context: ReconcileContext, held: Callable[[], Mapping[str, str]]) -> None:
-        self._world = context
+        self._context = context
         self._held = held
 
     def environments(self) -> list[str]:
         """The environments of this platform that no other one holds."""
         held = self._held()
-        return [name for name in self._world.settings.environments if name not in held]
+        return [name for name in self._context.settings.environments if name not in held]
 
     def everything(self) -> set[Key]:
         """Every deployment of which anything is known."""
-        context = self._world
+        context = self._context
         known = {(record.model, record.environment) for record in context.records.all()}
         for target in context.each_target:
             with suppress(SchnitzelError):  # its passes will say so
@@ -45,7 +45,7 @@ class Scope:
 
     def of(self, models: Iterable[str], known: Iterable[Key]) -> set[Key]:
         """The deployments of these models: those known already, and those promoted by now."""
-        context, ours = self._world, self.environments()
+        context, ours = self._context, self.environments()
         named = set(models)
         found = {(model, where) for model, where in known if model in named and where in ours}
         snapshot = context.registry.snapshot

@@ -75,7 +75,7 @@ class Preview:
         return any(each.act is not Act.LEFT for each in self.objects)
 
     @property
-    def strangers(self) -> tuple[ObjectChange, ...]:
+    def foreign(self) -> tuple[ObjectChange, ...]:
         """The objects that are somebody else's."""
         return tuple(each for each in self.objects if each.act is Act.CONFLICT)
 

@@ -12,7 +12,7 @@ from deployer.errors import NotFound, RegistryMalformed, RegistryUnreachable
 API = "/api/2.0/mlflow/"
 
 
-class Rest:
+class RegistryClient:
     """MLflow's REST API at one address.
 
     Args:

@@ -11,7 +11,7 @@ import threading
 from collections.abc import Iterable, Mapping
 
 from deployer.errors import ClaimRefused, NotFound, RegistryFrozen, RegistryMalformed
-from deployer.registry.client import Rest
+from deployer.registry.client import RegistryClient
 from deployer.store.records import Records
 
 EXPERIMENT = "schnitzel"
@@ -30,7 +30,7 @@ class RegistryIdentity:
         platform_id: Who we are.
     """
 
-    def __init__(self, rest: Rest, records: Records, platform_id: str) -> None:
+    def __init__(self, rest: RegistryClient, records: Records, platform_id: str) -> None:
         self._rest = rest
         self._records = records
         self._platform_id = platform_id
@@ -40,18 +40,18 @@ class RegistryIdentity:
     @property
     def frozen(self) -> str:
         """Why everything is frozen, in one sentence; empty if it is not."""
-        return self._records.recall("frozen") or ""
+        return self._records.get("frozen") or ""
 
     def freeze(self, why: str) -> RegistryFrozen:
         """Remember that the registry is not trusted any more; returns the error to raise."""
-        self._records.remember("frozen", why)
+        self._records.set("frozen", why)
         return RegistryFrozen(why, NEXT_STEP)
 
     def accept(self) -> None:
         """A person's word that this registry is the right one; leaves a new marker in it."""
         with self._lock:
-            self._records.remember("marker", "")
-            self._records.remember("frozen", "")
+            self._records.set("marker", "")
+            self._records.set("frozen", "")
         self.check()
 
     def check(self) -> None:
@@ -64,7 +64,7 @@ class RegistryIdentity:
         with self._lock:
             if why := self.frozen:
                 raise RegistryFrozen(why, NEXT_STEP)
-            remembered = self._records.recall("marker")
+            remembered = self._records.get("marker")
             if not remembered:
                 self._leave()
                 return
@@ -85,7 +85,7 @@ class RegistryIdentity:
     def advance(self) -> None:
         """Raise the sequence number, so that an older copy of the registry can be told."""
         with self._lock:
-            remembered = self._records.recall("marker")
+            remembered = self._records.get("marker")
             if not remembered or self.frozen:
                 return
             experiment, sequence = remembered.split(":")
@@ -98,7 +98,7 @@ class RegistryIdentity:
             Of those that another platform holds: the environment and that platform's id.
         """
         with self._lock:
-            remembered = self._records.recall("marker")
+            remembered = self._records.get("marker")
             if not remembered:
                 raise ClaimRefused("The registry has no marker yet.", "Wait until it is read.")
             experiment = remembered.split(":")[0]
@@ -133,7 +133,7 @@ class RegistryIdentity:
 
     def _mark(self, experiment: str, sequence: int) -> None:
         self._set(experiment, self._sequence_tag, str(sequence))
-        self._records.remember("marker", f"{experiment}:{sequence}")
+        self._records.set("marker", f"{experiment}:{sequence}")
 
     def _tags(self, experiment: str) -> Mapping[str, str] | None:
         try:

@@ -13,7 +13,7 @@ import threading
 from dataclasses import replace
 
 from deployer.errors import SchnitzelError
-from deployer.registry.client import Rest
+from deployer.registry.client import RegistryClient
 from deployer.state.deployment import Promotion, Record
 from deployer.state.registry import RegistrySnapshot, VersionId
 
@@ -31,7 +31,7 @@ class Promoters:
         rest: MLflow's REST API.
     """
 
-    def __init__(self, rest: Rest) -> None:
+    def __init__(self, rest: RegistryClient) -> None:
         self._rest = rest
         self._first: dict[Tag, tuple[str, float]] = {}
         self._listed_at: float | None = None

@@ -18,7 +18,7 @@ from typing import Any
 
 from deployer.errors import NotFound, RegistryMalformed, SchnitzelError
 from deployer.registry import rows
-from deployer.registry.client import Rest
+from deployer.registry.client import RegistryClient
 from deployer.state.deployment import Description
 from deployer.state.registry import ModelVersion, RegisteredModel, RegistrySnapshot
 
@@ -51,7 +51,7 @@ class Registry:
     """
 
     def __init__(
-        self, rest: Rest, trusted: Callable[[], None], doubts: Doubts = lambda _: {}
+        self, rest: RegistryClient, trusted: Callable[[], None], doubts: Doubts = lambda _: {}
     ) -> None:
         self.rest = rest
         self._trusted = trusted

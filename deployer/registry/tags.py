@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from functools import partial
 
 from deployer.errors import NotFound, SchnitzelError
-from deployer.registry.client import Rest
+from deployer.registry.client import RegistryClient
 from deployer.state.registry import VersionId
 from deployer.store.records import Records
 
@@ -42,7 +42,7 @@ class TagWriter:
         written: Called after tags were written.
     """
 
-    def __init__(self, rest: Rest, records: Records, written: Callable[[], None]) -> None:
+    def __init__(self, rest: RegistryClient, records: Records, written: Callable[[], None]) -> None:
         self._rest = rest
         self._records = records
         self._written = written
@@ -56,7 +56,7 @@ class TagWriter:
         """Have the tags say this, soon."""
         key = (reflection.version, reflection.environment)
         with self._wake:
-            if self._records.recall(_memory(reflection)) == _text(reflection):
+            if self._records.get(_memory(reflection)) == _text(reflection):
                 self._pending.pop(key, None)
                 return
             self._pending[key] = reflection
@@ -114,11 +114,11 @@ class TagWriter:
             self._rest.delete("model-versions/delete-tag", name | {"key": f"{prefix}.url"})
 
     def _had_url(self, reflection: Reflection) -> bool:
-        before = self._records.recall(_memory(reflection)) or ""
+        before = self._records.get(_memory(reflection)) or ""
         return not before.startswith("\n")
 
     def _done(self, reflection: Reflection) -> None:
-        self._records.remember(_memory(reflection), _text(reflection))
+        self._records.set(_memory(reflection), _text(reflection))
         key = (reflection.version, reflection.environment)
         with self._wake:
             if self._pending.get(key) == reflection:

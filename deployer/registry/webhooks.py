@@ -13,7 +13,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from deployer.errors import SchnitzelError, Unauthorised
-from deployer.registry.client import Rest
+from deployer.registry.client import RegistryClient
 
 log = logging.getLogger(__name__)
 
@@ -40,7 +40,9 @@ class Subscription:
         platform_id: Names the webhook.
     """
 
-    def __init__(self, rest: Rest, url: str | None, secret: str, platform_id: str) -> None:
+    def __init__(
+        self, rest: RegistryClient, url: str | None, secret: str, platform_id: str
+    ) -> None:
         self._rest = rest
         self._url = url
         self._secret = secret

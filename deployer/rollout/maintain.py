@@ -30,8 +30,8 @@ def adopt(record: Record, observed: Observed) -> Record:
     if record.serving is None and record.candidate is None and not record.draining and live:
         record = replace(record, serving=live[0].predictor, serving_since=observed.at)
     known = {p.name for p in _known(record)}
-    strangers = [Draining(s.predictor) for s in live if s.predictor.name not in known]
-    return replace(record, draining=(*record.draining, *strangers)) if strangers else record
+    foreign = [Draining(s.predictor) for s in live if s.predictor.name not in known]
+    return replace(record, draining=(*record.draining, *foreign)) if foreign else record
 
 
 def _known(record: Record) -> list[Predictor]:

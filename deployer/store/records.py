@@ -57,17 +57,17 @@ class Records:
         """Every record, in no order."""
         return list(self._cache.values())
 
-    def recall(self, name: str) -> str | None:
+    def get(self, name: str) -> str | None:
         """A single remembered value of the platform."""
         with self._database.transaction() as connection:
             row = connection.execute("SELECT value FROM memory WHERE name = ?", [name]).fetchone()
         return str(row[0]) if row else None
 
-    def remember(self, name: str, value: str) -> None:
+    def set(self, name: str, value: str) -> None:
         """Keep a single value of the platform."""
-        self.remember_all({name: value})
+        self.set_all({name: value})
 
-    def recall_all(self, prefix: str) -> dict[str, str]:
+    def get_all(self, prefix: str) -> dict[str, str]:
         """Every remembered value whose name begins so, by its whole name."""
         with self._database.transaction() as connection:
             rows = connection.execute(
@@ -75,7 +75,7 @@ class Records:
             ).fetchall()
         return {str(name): str(value) for name, value in rows}
 
-    def remember_all(self, values: Mapping[str, str | None]) -> None:
+    def set_all(self, values: Mapping[str, str | None]) -> None:
         """Keep several values at once, or none of them; None forgets one."""
         with self._database.transaction() as connection:
             for name, value in values.items():

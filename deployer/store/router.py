@@ -102,10 +102,10 @@ class RecordStores:
         if cluster:
             cluster.allow(key)
 
-    def recall(self, name: str) -> str | None:
+    def get(self, name: str) -> str | None:
         """A single remembered value of the platform."""
-        return self._database.recall(name)
+        return self._database.get(name)
 
-    def remember(self, name: str, value: str) -> None:
+    def set(self, name: str, value: str) -> None:
         """Keep a single value of the platform."""
-        self._database.remember(name, value)
+        self._database.set(name, value)

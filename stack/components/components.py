@@ -11,8 +11,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from stack.components import airflow as airflowconfig
-from stack.components import traefik
+from stack.components import airflow as airflowconfig, traefik
 from stack.components.health import Address
 from stack.credentials import Credentials
 from stack.files import keep

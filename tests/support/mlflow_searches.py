@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from deployer.errors import NotFound
-from deployer.registry.client import Rest
+from deployer.registry.client import RegistryClient
 from deployer.registry.snapshot import Registry
 
 START = 1_000_000
@@ -42,7 +42,7 @@ class Row:
         }
 
 
-class SimulatedMlflow(Rest):
+class SimulatedMlflow(RegistryClient):
     """MLflow's searches as 3.17.2 does them: sorted, ties by name and version, pages by offset."""
 
     def __init__(self) -> None:

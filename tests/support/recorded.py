@@ -105,7 +105,7 @@ def write(folder: Path) -> None:
     kept, history = Records(database), History(database)
     for record in records():
         kept.save(record)
-    kept.remember_all(MEMORY)
+    kept.set_all(MEMORY)
     for number, event in enumerate(EVENTS):
         history.append(event, 1_700_000_000.125 + number)
     database.close()

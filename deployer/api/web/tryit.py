@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 import httpx
 
-from deployer.registry.client import Rest
+from deployer.registry.client import RegistryClient
 from deployer.state.deployment import Predictor
 
 EXAMPLE = "serving_input_example.json"  # MLflow writes it beside MLmodel, ready for /invocations
@@ -36,7 +36,7 @@ class Answer:
         return self.status == 200
 
 
-def example(rest: Rest, predictor: Predictor | None) -> str:
+def example(rest: RegistryClient, predictor: Predictor | None) -> str:
     """The input that was logged with a version, as it is POSTed; empty if there is none to have.
 
     Read through MLflow's own page of artifacts, which works with every store that MLflow can read.

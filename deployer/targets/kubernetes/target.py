@@ -28,27 +28,30 @@ from deployer.state.deployment import (
 )
 from deployer.status.verdict import Status
 from deployer.targets.base import MetricsEndpoint, PreflightCheck
-from deployer.targets.kubernetes.apply.applier import Applier
-from deployer.targets.kubernetes.apply.deployment import Bringing
-from deployer.targets.kubernetes.apply.drift import Drifting
-from deployer.targets.kubernetes.apply.preview import Previewing
-from deployer.targets.kubernetes.apply.unchanged import Steady
+from deployer.targets.kubernetes.apply.applier import ObjectApplier
+from deployer.targets.kubernetes.apply.deployment import DeploymentApplier
+from deployer.targets.kubernetes.apply.drift import DriftFilter
+from deployer.targets.kubernetes.apply.preview import Previewer
+from deployer.targets.kubernetes.apply.unchanged import Unchanged
 from deployer.targets.kubernetes.cache.cache import Cache
 from deployer.targets.kubernetes.cache.objects import LiveObject, Owner
 from deployer.targets.kubernetes.client.client import Client
 from deployer.targets.kubernetes.client.errors import Unavailable
 from deployer.targets.kubernetes.client.kinds import DEPLOYMENT, HTTP_ROUTE, POD
-from deployer.targets.kubernetes.client.pod_http import Doors
+from deployer.targets.kubernetes.client.pod_http import PodHttp
 from deployer.targets.kubernetes.images.inventory import ImageStore
-from deployer.targets.kubernetes.images.preparation import Preparation
-from deployer.targets.kubernetes.observe import logs as podlogs
-from deployer.targets.kubernetes.observe import predictor as observation
-from deployer.targets.kubernetes.observe import select, tree
+from deployer.targets.kubernetes.images.preparation import ImagePreparation
+from deployer.targets.kubernetes.observe import (
+    logs as podlogs,
+    predictor as observation,
+    select,
+    tree,
+)
 from deployer.targets.kubernetes.observe.diagnostics import Diagnostics, Evidence
 from deployer.targets.kubernetes.observe.gateway import Gateway
 from deployer.targets.kubernetes.observe.select import first_ready, instance, known, made_of
 from deployer.targets.kubernetes.records.records import ClusterRecords
-from deployer.targets.kubernetes.render.deployment import Rendering
+from deployer.targets.kubernetes.render.deployment import DeploymentRenderer
 from deployer.targets.kubernetes.render.manifests import Manifests
 
 
@@ -60,12 +63,12 @@ class Parts:
     client: Client
     cache: Cache
     records: ClusterRecords
-    preparation: Preparation
+    preparation: ImagePreparation
     manifests: Manifests
     gateway: Gateway
-    doors: Doors
+    doors: PodHttp
     images: ImageStore
-    steady: Steady
+    steady: Unchanged
 
 
 class KubernetesTarget:
@@ -85,12 +88,12 @@ class KubernetesTarget:
         self._parts = parts
         self._settings = settings
         self._clock = clock
-        self._applier = Applier(parts.client, parts.cache.absorb, parts.cache.going)
+        self._applier = ObjectApplier(parts.client, parts.cache.absorb, parts.cache.going)
         self._examples = Examples()
         self._witness = Diagnostics(parts.client, parts.doors)
-        self._drifting = Drifting(parts.records, clock)
-        rendering = Rendering(parts.manifests)
-        self._bringing = Bringing(
+        self._drifting = DriftFilter(parts.records, clock)
+        rendering = DeploymentRenderer(parts.manifests)
+        self._bringing = DeploymentApplier(
             rendering,
             self._applier,
             parts.preparation,
@@ -100,7 +103,7 @@ class KubernetesTarget:
             parts.steady,
             clock,
         )
-        self._previewing = Previewing(rendering, self._applier, parts.preparation)
+        self._previewing = Previewer(rendering, self._applier, parts.preparation)
 
     @property
     def server(self) -> str:

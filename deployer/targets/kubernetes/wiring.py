@@ -17,21 +17,21 @@ from deployer.artifacts.metadata import SmallFiles
 from deployer.config.clusters import Cluster
 from deployer.config.settings import Settings
 from deployer.schema.units import format_cpu, format_quantity
-from deployer.targets.kubernetes.apply.unchanged import Steady
+from deployer.targets.kubernetes.apply.unchanged import Unchanged
 from deployer.targets.kubernetes.cache.cache import KINDS, Cache
 from deployer.targets.kubernetes.cache.objects import LiveObject
 from deployer.targets.kubernetes.client.client import Client
 from deployer.targets.kubernetes.client.kinds import MODEL_DEPLOYMENT, SELDON_DEPLOYMENT
-from deployer.targets.kubernetes.client.pod_http import Doors
+from deployer.targets.kubernetes.client.pod_http import PodHttp
 from deployer.targets.kubernetes.client.session import ClusterAccess, Session
 from deployer.targets.kubernetes.images.builds import ImageBuilds
 from deployer.targets.kubernetes.images.inventory import ImageStore
-from deployer.targets.kubernetes.images.preparation import Preparation
-from deployer.targets.kubernetes.images.site import BuildPlace
+from deployer.targets.kubernetes.images.preparation import ImagePreparation
+from deployer.targets.kubernetes.images.site import BuildSite
 from deployer.targets.kubernetes.lease import Lease
 from deployer.targets.kubernetes.observe.gateway import Gateway
 from deployer.targets.kubernetes.preflight import check
-from deployer.targets.kubernetes.records.deletions import Memory, Roster
+from deployer.targets.kubernetes.records.deletions import DeletionLedger, Memory
 from deployer.targets.kubernetes.records.records import ClusterRecords
 from deployer.targets.kubernetes.render.charts import Charts
 from deployer.targets.kubernetes.render.manifests import Manifests
@@ -111,10 +111,10 @@ def assemble(
         changed=changed,
         deleted=deleted,
     )
-    steady = Steady(name, memory, cache.deployments)
-    records = ClusterRecords(client, cache, settings.namespace, Roster(name, memory))
+    steady = Unchanged(name, memory, cache.deployments)
+    records = ClusterRecords(client, cache, settings.namespace, DeletionLedger(name, memory))
     places.append(records)
-    doors = Doors(client, direct=_direct(cluster))
+    doors = PodHttp(client, direct=_direct(cluster))
     place = _place(name, settings, tracking_url)
     builds = ImageBuilds(client, place, settings.limits.parallel_builds, clock)
     indexes = settings.limits.package_indexes
@@ -124,7 +124,7 @@ def assemble(
         client=client,
         cache=cache,
         records=records,
-        preparation=Preparation(cluster, files, builds, clock, indexes),
+        preparation=ImagePreparation(cluster, files, builds, clock, indexes),
         manifests=Manifests(Charts(), cluster, settings.platform_id, tracking_url),
         gateway=Gateway(
             str(cluster.gateway.url), cluster.gateway.probe_url and str(cluster.gateway.probe_url)
@@ -154,13 +154,13 @@ def _direct(cluster: Cluster) -> bool:
     return cluster.reach == "direct" or (cluster.reach is None and cluster.in_cluster)
 
 
-def _place(name: str, settings: Settings, tracking_url: str) -> BuildPlace | None:
+def _place(name: str, settings: Settings, tracking_url: str) -> BuildSite | None:
     cluster = settings.clusters[name]
     registry, build = cluster.registry, cluster.build
     if registry is None or build.image is None:
         return None
     bundle = build.trust_bundle
-    return BuildPlace(
+    return BuildSite(
         namespace=build.namespace,
         platform_id=settings.platform_id,
         cluster=name,

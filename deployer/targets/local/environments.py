@@ -7,7 +7,7 @@ from collections.abc import Callable, Collection
 
 from deployer.artifacts.metadata import SmallFiles
 from deployer.background.jobs import Jobs
-from deployer.background.periodic import DAY, Noting
+from deployer.background.periodic import DAY, Periodic
 from deployer.python_env.cache import Environments
 from deployer.python_env.retention import (
     Inventory,
@@ -43,7 +43,7 @@ class EnvironmentStore:
         self._environments, self._folders = environments, environments.folders
         self._files, self._predictors, self._clock = files, predictors, clock
         self._jobs: Jobs[Removed] = Jobs("environment-removal", 1)
-        self._noting = Noting(self.note_uses)
+        self._noting = Periodic(self.note_uses)
 
     def inventory(self, needs: Needs) -> Inventory:
         """Every environment, and who uses it."""

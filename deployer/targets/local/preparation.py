@@ -27,7 +27,7 @@ class LocalPrepared(Progress):
     error: VersionFailure | None = None
 
 
-class Preparation(Preparing[LocalPrepared]):
+class LocalPreparation(Preparing[LocalPrepared]):
     """Fetches and builds what predictors need, each once, in the background.
 
     Args:

@@ -25,13 +25,12 @@ from deployer.python_env.retention import Inventory, Needs
 from deployer.state.deployment import Deployment, Observed, ObservedPredictor, Phase, Predictor
 from deployer.status.verdict import Status
 from deployer.targets.base import MetricsEndpoint, PreflightCheck
-from deployer.targets.local import logs
-from deployer.targets.local import preview as showing
+from deployer.targets.local import logs, preview as showing
 from deployer.targets.local.environments import EnvironmentStore
 from deployer.targets.local.files import Definition, PredictorFiles, replicas
 from deployer.targets.local.gateway import LOOPBACK, Gateway
 from deployer.targets.local.observe import complete, observe_server, together
-from deployer.targets.local.preparation import Preparation
+from deployer.targets.local.preparation import LocalPreparation
 from stack.errors import StackError
 from stack.supervision.supervisor import SERVING, Process, Program, Supervisor
 
@@ -60,7 +59,7 @@ class LocalTarget:
         root: Path,
         logs: Path,
         platform_id: str,
-        preparation: Preparation,
+        preparation: LocalPreparation,
         gateway: Gateway,
         clock: Callable[[], float],
         *,

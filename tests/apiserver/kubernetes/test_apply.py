@@ -14,9 +14,9 @@ from deployer.config.clusters import Cluster as ClusterSettings
 from deployer.spec.limits import LocalLimits
 from deployer.spec.resolve import resolve
 from deployer.state.deployment import Deployment, Predictor, Role, VersionId, WeightedPredictor
-from deployer.targets.kubernetes.apply.applier import Applier
+from deployer.targets.kubernetes.apply.applier import ObjectApplier
 from deployer.targets.kubernetes.apply.decide import Action, Cause
-from deployer.targets.kubernetes.apply.unchanged import Steady
+from deployer.targets.kubernetes.apply.unchanged import Unchanged
 from deployer.targets.kubernetes.cache.objects import LiveObject, Owner, Packer
 from deployer.targets.kubernetes.client import kinds
 from deployer.targets.kubernetes.client.client import Client, Object
@@ -76,7 +76,7 @@ def bring(
     client: Client, owner: Owner, *manifests: Object, adopt: Collection[str] = ()
 ) -> list[str]:
     """One pass: read, decide, do; what was written."""
-    applier = Applier(client)
+    applier = ObjectApplier(client)
     decisions = applier.decide(manifests, read(client, *manifests), owner, adopt=adopt)
     return [key.kind for key in applier.carry_out(decisions, owner, adopt=adopt)]
 
@@ -106,7 +106,7 @@ def test_a_field_changed_by_hand_is_seen_named_and_restored(
     bring(client, owner, one)
     patch = '{"data": {"a": "9", "theirs": "x"}}'
     real.kubectl("patch", "configmap", "one", "-n", namespace, "--type=merge", "-p", patch)
-    (decision,) = Applier(client).decide([one], read(client, one), owner)
+    (decision,) = ObjectApplier(client).decide([one], read(client, one), owner)
     assert (decision.act, decision.cause) == (Action.UPDATE, Cause.DRIFT)
     assert [(c.path, c.was, c.wanted) for c in decision.changes] == [("data.a", "9", "1")]
     bring(client, owner, one)
@@ -117,7 +117,7 @@ def test_a_field_changed_by_hand_is_seen_named_and_restored(
 
 def test_a_preview_is_what_the_server_would_do(client: Client, namespace: str, owner: Owner):
     one = owned(config_map(namespace, a="1", b="1"), owner)
-    applier = Applier(client)
+    applier = ObjectApplier(client)
     (new,) = applier.decide([one], [], owner)
     assert ("data", None, {"a": "1", "b": "1"}) in [
         (c.path, c.was, c.wanted) for c in applier.preview(new)
@@ -155,7 +155,7 @@ def test_an_object_made_after_the_look_is_looked_at_before_anything_is_done(
     client: Client, namespace: str, owner: Owner, whose: str
 ):
     one = owned(config_map(namespace, a="1"), owner)
-    applier = Applier(client)
+    applier = ObjectApplier(client)
     decisions = applier.decide([one], [], owner)
     if whose == "ours":
         bring(client, owner, one)
@@ -195,7 +195,7 @@ def test_nothing_is_written_on_a_look_that_is_out_of_date(
         bring(client, owner, owned(config_map(namespace, a=str(number)), owner))
     other = owned(config_map(namespace, a="9"), owner)
     seen = read(client, other)
-    applier = Applier(client)
+    applier = ObjectApplier(client)
     decisions = applier.decide([other], seen, owner)
     meanwhile(client, namespace)
     after = client.find(kinds.CONFIG_MAP, namespace, "one")
@@ -246,7 +246,7 @@ def test_what_is_pruned_is_exactly_what_is_ours_and_not_wanted(
     bring(client, stranger, theirs)
     live = [Packer(kinds.CONFIG_MAP).pack(o) for o in client.list(kinds.CONFIG_MAP, namespace)]
     keep = {obj.key for obj in live if obj.key.name == "two"}
-    pruned = Applier(client).prune(live, keep, owner)
+    pruned = ObjectApplier(client).prune(live, keep, owner)
     assert {key.name for key in pruned} == {"one", "three"}
     left = {o["metadata"]["name"] for o in client.list(kinds.CONFIG_MAP, namespace)}
     assert left - {"kube-root-ca.crt"} == {"two", "nobodys", "theirs"}
@@ -310,7 +310,7 @@ def test_what_the_chart_renders_is_in_order_and_steady_once_it_is_applied(
     assert proxy.writes() == []
     live = read(client, *wanted)
     assert len(live) == len(wanted)
-    for decision in Applier(client).decide(wanted, live, owner):
+    for decision in ObjectApplier(client).decide(wanted, live, owner):
         assert decision.act is Action.UNCHANGED, decision.changes
 
 
@@ -322,7 +322,7 @@ def test_what_is_reported_of_an_object_meanwhile_does_not_keep_it_from_being_cha
     seen = read(client, *wanted)
     changed = copy.deepcopy(wanted)
     changed[0]["metadata"]["labels"]["step"] = "2"
-    applier = Applier(client)
+    applier = ObjectApplier(client)
     decisions = applier.decide(changed, seen, owner)
     name = wanted[0]["metadata"]["name"]
 
@@ -358,7 +358,7 @@ def test_a_deployment_that_was_found_as_wanted_is_known_again_until_anything_cha
 ):
     wanted = rendered({}, namespace, owner)
     bring(client, owner, *wanted)
-    steady = Steady()
+    steady = Unchanged()
     assert not steady.holds("angler-prod", "inputs", read(client, *wanted))
     steady.note("angler-prod", "inputs", read(client, *wanted))
     assert steady.holds("angler-prod", "inputs", read(client, *wanted))
@@ -378,7 +378,7 @@ def test_what_is_written_is_told_so_that_the_next_look_knows_it(
     told: list[tuple[Kind, str]] = []
     gone: list[str] = []
     one = owned(config_map(namespace, a="1"), owner)
-    applier = Applier(
+    applier = ObjectApplier(
         client,
         lambda kind, obj: told.append((kind, obj["metadata"]["resourceVersion"])),
         gone.append,

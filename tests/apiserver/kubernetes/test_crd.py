@@ -6,8 +6,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 import pytest
-from hypothesis import HealthCheck, given, settings
-from hypothesis import strategies as st
+from hypothesis import HealthCheck, given, settings, strategies as st
 from support.faults.api_proxy import ApiProxy, lose
 from support.run.wait import wait_for
 from support.world import served
@@ -34,7 +33,7 @@ from deployer.targets.kubernetes.client import kinds
 from deployer.targets.kubernetes.client.client import Client
 from deployer.targets.kubernetes.client.errors import Conflict, Taken, Unavailable
 from deployer.targets.kubernetes.records import crd
-from deployer.targets.kubernetes.records.deletions import Roster
+from deployer.targets.kubernetes.records.deletions import DeletionLedger
 from deployer.targets.kubernetes.records.records import ClusterRecords
 
 KINDS = (kinds.MODEL_DEPLOYMENT,)
@@ -200,7 +199,7 @@ class TestOnACluster:
             seen = Cache(client, "p1", [namespace], KINDS)
             seen.start()
             assert seen.wait(30)
-            roster = Roster("tests", Records(database))
+            roster = DeletionLedger("tests", Records(database))
             return seen, ClusterRecords(client, seen, lambda *_: namespace, roster)
 
         def delete(*names: str) -> None:

@@ -158,7 +158,7 @@ def test_somebody_elses_object_is_a_conflict_until_a_person_has_that_very_one_ta
     deployment = stage.deployment()
     theirs = stage.stranger("ConfigMap", NAME, data={"theirs": "x", "password": "hunter2"})
     before = stage.assembled.target.preview(deployment)
-    [stranger] = before.strangers
+    [stranger] = before.foreign
     assert (stranger.name, stranger.uid) == (NAME, theirs["metadata"]["uid"])
     assert "was not made by Schnitzel" in stranger.why
     assert "data[predictor.json]" in {field.path for field in stranger.fields}

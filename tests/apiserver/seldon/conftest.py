@@ -3,11 +3,11 @@
 from support.fixtures.seldon import (
     container,
     image,
+    kube_without_node as kube,
+    played as place,
     resource,
     seldon_crd,
     stand_in,
     stand_in_without_webhook,
     unguarded,
 )
-from support.fixtures.seldon import kube_without_node as kube
-from support.fixtures.seldon import played as place

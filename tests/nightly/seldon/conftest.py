@@ -1,4 +1,11 @@
 """Fixtures of nightly/seldon."""
 
-from support.fixtures.seldon import container, kube, place, resource, seldon_crd, stand_in
-from support.fixtures.seldon import image_on_node as image
+from support.fixtures.seldon import (
+    container,
+    image_on_node as image,
+    kube,
+    place,
+    resource,
+    seldon_crd,
+    stand_in,
+)

@@ -31,7 +31,7 @@ from deployer.targets.kubernetes.client.kinds import CONFIG_MAP
 from deployer.targets.kubernetes.images import site
 from deployer.targets.kubernetes.images.builds import BuiltImage, ImageBuilds
 from deployer.targets.kubernetes.images.inventory import ImageStore
-from deployer.targets.kubernetes.images.site import BuildPlace
+from deployer.targets.kubernetes.images.site import BuildSite
 
 pytestmark = pytest.mark.timeout(1800)
 
@@ -46,7 +46,7 @@ class Platform:
     def __init__(self, real: Cluster, namespace: str, client: Client, folder: Path) -> None:
         self.cluster, self.namespace, self.ahead = real, namespace, 0.0
         images = built(real, "model-server", "environment-builder")
-        self.place = BuildPlace(
+        self.place = BuildSite(
             namespace=namespace,
             platform_id=f"t{secrets.token_hex(4)}",
             cluster="tests",

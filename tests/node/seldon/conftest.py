@@ -1,4 +1,3 @@
 """Fixtures of node/seldon."""
 
-from support.fixtures.seldon import image_on_node as image
-from support.fixtures.seldon import kube, place, seldon_crd, stand_in
+from support.fixtures.seldon import image_on_node as image, kube, place, seldon_crd, stand_in

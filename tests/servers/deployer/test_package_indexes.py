@@ -14,7 +14,7 @@ from deployer.python_env.cache import Environments
 from deployer.spec.model import ServingSpec
 from deployer.state.deployment import Phase, Predictor, Role
 from deployer.state.registry import VersionId
-from deployer.targets.local.preparation import LocalPrepared, Preparation
+from deployer.targets.local.preparation import LocalPreparation, LocalPrepared
 
 
 @pytest.fixture
@@ -42,7 +42,7 @@ def prepared(folder: Path, requirements: str, allowed: list[str]) -> LocalPrepar
     with ExitStack() as stack:
         artifacts = stack.enter_context(closing(Artifacts(folder, "http://127.0.0.1:9")))
         environments = stack.enter_context(closing(Environments(folder)))
-        preparation = Preparation(artifacts, environments, time.time, allowed)
+        preparation = LocalPreparation(artifacts, environments, time.time, allowed)
 
         def settled() -> LocalPrepared | None:
             found = preparation.ensure(predictor)

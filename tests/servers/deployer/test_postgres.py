@@ -15,8 +15,7 @@ from support import recorded
 from support.run.ports import free_port
 from support.systems.postgres import running_postgres
 
-from deployer import __main__ as command
-from deployer import service
+from deployer import __main__ as command, service
 from deployer.errors import DatabaseUnavailable, FormatUnknown
 from deployer.state.deployment import Record
 from deployer.store.history import Event, History
@@ -34,9 +33,9 @@ def test_records_and_memory_are_the_same_for_another_deployer(url):
     first, second = PostgresDatabase(url), PostgresDatabase(url)
     record = Record("calm-prod", "calm", "prod", note="what? 100 % so")
     Records(first).save(record)
-    Records(first).remember("marker", "1:2")
+    Records(first).set("marker", "1:2")
     assert Records(second).load("calm-prod") == record
-    assert Records(second).recall("marker") == "1:2"
+    assert Records(second).get("marker") == "1:2"
     first.close()
     second.close()
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from support.systems.mlflow import MlflowServer
 
-from deployer.registry.client import Rest
+from deployer.registry.client import RegistryClient
 from deployer.registry.promoters import Promoters
 from deployer.registry.snapshot import Registry
 from deployer.state.deployment import Promotion, Record
@@ -29,7 +29,7 @@ class Story:
 
     def __init__(self, mlflow: MlflowServer) -> None:
         self.mlflow = mlflow
-        self.rest = Rest(mlflow.url)
+        self.rest = RegistryClient(mlflow.url)
         self.registry = Registry(self.rest, lambda: None)
         self.promoters = Promoters(self.rest)
         self.record = Record("angler-prod", "angler", "prod")

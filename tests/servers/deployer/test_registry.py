@@ -9,7 +9,7 @@ from support.faults.proxy import FaultyProxy
 from support.systems.mlflow import MlflowServer
 
 from deployer.errors import RegistryFrozen, RegistryUnreachable
-from deployer.registry.client import Rest
+from deployer.registry.client import RegistryClient
 from deployer.registry.identity import RegistryIdentity
 from deployer.registry.snapshot import Registry, RegistryRolledBack
 from deployer.store.records import Records
@@ -38,7 +38,7 @@ def records(tmp_path):
 
 @pytest.fixture
 def registry(mlflow):
-    rest = Rest(mlflow.url)
+    rest = RegistryClient(mlflow.url)
     yield Registry(rest, lambda: None)
     rest.close()
 
@@ -127,7 +127,7 @@ def doubts():
 
 @pytest.fixture
 def doubting(proxy, doubts):
-    rest = Rest(proxy.url)
+    rest = RegistryClient(proxy.url)
     yield Registry(rest, lambda: None, lambda _: doubts)
     rest.close()
 
@@ -176,7 +176,7 @@ def test_a_version_whose_model_a_listing_lacks_is_not_shown_without_its_aliases(
 
 
 def test_platforms_claim_environments_and_only_one_holds_each(mlflow, records, tmp_path):
-    rest = Rest(mlflow.url)
+    rest = RegistryClient(mlflow.url)
     first = RegistryIdentity(rest, records, "first")
     other_database = Database(tmp_path / "other.db")
     second = RegistryIdentity(rest, Records(other_database), "second")
@@ -191,7 +191,7 @@ def test_platforms_claim_environments_and_only_one_holds_each(mlflow, records, t
 
 def test_a_lost_or_restored_registry_freezes_until_a_person_accepts(tmp_path, records):
     server = MlflowServer(tmp_path / "mlflow").start()
-    rest = Rest(server.url)
+    rest = RegistryClient(server.url)
     marker = RegistryIdentity(rest, records, "us")
     registry = Registry(rest, marker.check)
     server.model("angler")

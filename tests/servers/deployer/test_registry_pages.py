@@ -16,7 +16,7 @@ from support.systems.mlflow import MlflowServer
 
 from deployer.errors import NotFound
 from deployer.registry import snapshot
-from deployer.registry.client import Rest
+from deployer.registry.client import RegistryClient
 from deployer.registry.snapshot import OVERLAP_MS, POLL_ROWS, Registry
 
 NOW = 1_800_000_000_000
@@ -52,14 +52,14 @@ def mlflow(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Timed]:
 
 
 @pytest.fixture
-def rest(mlflow: Timed) -> Iterator[Rest]:
+def rest(mlflow: Timed) -> Iterator[RegistryClient]:
     mlflow.set_times(NOW, *MODELS)
-    with closing(Rest(mlflow.url)) as made:
+    with closing(RegistryClient(mlflow.url)) as made:
         yield made
 
 
 @pytest.fixture
-def simulated(rest: Rest) -> SimulatedMlflow:
+def simulated(rest: RegistryClient) -> SimulatedMlflow:
     """The same versions in memory."""
     found = SimulatedMlflow()
     for row in rest.pages("model-versions/search", "model_versions", {"max_results": 1000}):
@@ -79,7 +79,7 @@ def test_the_simulated_searches_answer_as_the_real_ones(
             row.updated = NOW + 1
     query = {"max_results": rows_a_page, "order_by": order}
 
-    def read(of: Rest) -> list[tuple[str, str, int]]:
+    def read(of: RegistryClient) -> list[tuple[str, str, int]]:
         found = of.pages("model-versions/search", "model_versions", query)
         return [(row["name"], row["version"], row["last_updated_timestamp"]) for row in found]
 
@@ -88,7 +88,7 @@ def test_the_simulated_searches_answer_as_the_real_ones(
 
 
 def test_the_simulated_models_have_the_fields_that_the_real_ones_have(rest, simulated):
-    def asked(of: Rest, path: str, **query: Any) -> Any:
+    def asked(of: RegistryClient, path: str, **query: Any) -> Any:
         with suppress(NotFound):
             return of.get(path, query)
         return None

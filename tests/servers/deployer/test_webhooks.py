@@ -7,7 +7,7 @@ from support.run.ports import free_port
 from support.systems.mlflow import MlflowServer
 
 from deployer.registry import webhooks
-from deployer.registry.client import Rest
+from deployer.registry.client import RegistryClient
 
 
 @pytest.fixture(scope="module")
@@ -19,7 +19,7 @@ def mlflow(tmp_path_factory):
 
 @pytest.fixture
 def rest(mlflow):
-    made = Rest(mlflow.url)
+    made = RegistryClient(mlflow.url)
     yield made
     made.close()
 
@@ -53,7 +53,7 @@ def test_there_is_one_webhook_of_each_platform_and_it_stays(mlflow, rest):
 
 def test_where_it_cannot_be_the_reason_is_said_once(mlflow, rest, caplog):
     unreachable = webhooks.Subscription(rest, None, "secret", "far")
-    nobody = Rest(f"http://127.0.0.1:{free_port()}")
+    nobody = RegistryClient(f"http://127.0.0.1:{free_port()}")
     away = webhooks.Subscription(nobody, "http://127.0.0.1:1/", "secret", "far")
     for _ in range(3):
         assert not unreachable.ensure()

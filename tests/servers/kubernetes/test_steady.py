@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 
 from deployer.store.records import Records
-from deployer.targets.kubernetes.apply.unchanged import Steady
+from deployer.targets.kubernetes.apply.unchanged import Unchanged
 from deployer.targets.kubernetes.cache.objects import LiveObject, Packer
 from deployer.targets.kubernetes.client import kinds
 
@@ -35,8 +35,8 @@ def packed(*objects: dict) -> list[LiveObject]:
 BOTH = (whole("Deployment"), whole("Service"))
 
 
-def noted(kept: Records | None, *deployments: str) -> Steady:
-    found = Steady("tests", kept)
+def noted(kept: Records | None, *deployments: str) -> Unchanged:
+    found = Unchanged("tests", kept)
     for deployment in deployments:
         found.note(deployment, "inputs", packed(*BOTH))
     found.close()

@@ -11,8 +11,7 @@ from pathlib import Path
 import mlflow.pyfunc
 import numpy as np
 import pandas as pd
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from hypothesis import given, settings, strategies as st
 from mlflow.exceptions import MlflowException
 
 sys.path.insert(0, str(Path(__file__).parents[3]))

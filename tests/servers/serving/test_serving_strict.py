@@ -10,8 +10,7 @@ import json
 from datetime import UTC, datetime, timedelta, timezone
 
 import pytest
-from hypothesis import assume, given, settings
-from hypothesis import strategies as st
+from hypothesis import assume, given, settings, strategies as st
 
 pytestmark = pytest.mark.filterwarnings("ignore")  # MLflow's own, of its types and numpy's
 FORMS = ("dataframe_split", "dataframe_records", "instances", "inputs", "columns")

@@ -1,8 +1,8 @@
 """Where the builds of tests without a cluster would run."""
 
-from deployer.targets.kubernetes.images.site import BuildPlace
+from deployer.targets.kubernetes.images.site import BuildSite
 
-PLACE = BuildPlace(
+PLACE = BuildSite(
     namespace="builds",
     platform_id="team1",
     cluster="main",

@@ -13,13 +13,13 @@ class CountedRecords(Records):
     writes = 0
     broken = False
 
-    def recall_all(self, prefix: str) -> dict[str, str]:
+    def get_all(self, prefix: str) -> dict[str, str]:
         if self.broken:
             raise OSError("the disk is gone")
-        return super().recall_all(prefix)
+        return super().get_all(prefix)
 
-    def remember_all(self, values: Mapping[str, str | None]) -> None:
+    def set_all(self, values: Mapping[str, str | None]) -> None:
         if self.broken:
             raise OSError("the disk is full")
         self.writes += 1
-        super().remember_all(values)
+        super().set_all(values)

@@ -11,7 +11,7 @@ from typing import Any
 
 from deployer.targets.kubernetes.client.client import Client
 from deployer.targets.kubernetes.client.kinds import DEPLOYMENT, POD
-from deployer.targets.kubernetes.client.pod_http import Doors
+from deployer.targets.kubernetes.client.pod_http import PodHttp
 from deployer.targets.kubernetes.client.session import ClusterAccess, Session
 from deployer.targets.kubernetes.observe.diagnostics import Diagnostics
 from support.kubernetes.pod_failures import DIGEST, PREDICTOR
@@ -25,7 +25,7 @@ class Place:
         self.namespace = namespace
         self._cluster = cluster
         self._client = Client(Session(ClusterAccess(cluster.kubeconfig)))
-        self._witness = Diagnostics(self._client, Doors(self._client, direct=False))
+        self._witness = Diagnostics(self._client, PodHttp(self._client, direct=False))
 
     def provoke(self, *things: dict[str, Any]) -> None:
         self._cluster.apply(*things, namespace=self.namespace)

@@ -17,8 +17,7 @@ from standins.seldon import crd
 from deployer.state.deployment import ObservedPredictor, Phase, Predictor, Role, VersionId
 from deployer.targets.kubernetes.cache.objects import Packer
 from deployer.targets.kubernetes.client.kinds import DEPLOYMENT, POD, SELDON_DEPLOYMENT, SERVICE
-from deployer.targets.kubernetes.observe import predictor as observation
-from deployer.targets.kubernetes.observe import select
+from deployer.targets.kubernetes.observe import predictor as observation, select
 from support import ROOT
 from support.run.process import Running
 from support.run.wait import wait_for

@@ -1,8 +1,7 @@
 """`deploy logs --follow`: each line once, over rotations, rollouts and restarts of the Deployer."""
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 
 from cli import errors
 from cli.clients.deployments import Log

@@ -36,7 +36,7 @@ class Told:
             if fresh:
                 marks = tuple(replace(mark, by=by) for mark in self.world.record.marks)
                 self.world.record = replace(self.world.record, marks=marks)
-            events.intend(
+            events.record_intent(
                 self.history, before, self.world.record, self.world.wanted, self.world.now
             )
             self.world.tick()

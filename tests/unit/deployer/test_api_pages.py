@@ -16,13 +16,12 @@ import uvicorn
 from support.run.ports import free_port
 from support.run.wait import wait_for
 
-from deployer.api import app as api
-from deployer.api import views
+from deployer.api import app as api, views
 from deployer.api.web import stages
 from deployer.config.environment import Environment
 from deployer.controller.metrics import Metrics
 from deployer.errors import NotFound
-from deployer.registry.client import Rest
+from deployer.registry.client import RegistryClient
 from deployer.registry.watch import Health
 from deployer.spec.model import ServingSpec
 from deployer.state.deployment import (
@@ -39,7 +38,7 @@ from deployer.state.registry import VersionId
 from deployer.status import verdict
 from deployer.status.verdict import Status
 
-MLFLOW = Rest("http://127.0.0.1:1")  # nobody is there
+MLFLOW = RegistryClient("http://127.0.0.1:1")  # nobody is there
 ENVIRONMENTS = {
     "staging": Environment(stage="Staging"),
     "prod": Environment(stage="Production"),

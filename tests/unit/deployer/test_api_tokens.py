@@ -26,8 +26,7 @@ from starlette.routing import Route
 from support.run.wait import wait_for
 from support.world import served
 
-from deployer.api import app as api
-from deployer.api import guard
+from deployer.api import app as api, guard
 from deployer.api.web import tryit
 from deployer.config import settings as settings_of
 from deployer.controller.context import ReconcileContext
@@ -37,7 +36,7 @@ from deployer.controller.reconcile import Reconciler
 from deployer.controller.retirements import LOOK_SECONDS
 from deployer.plan.preview import Act, Node, ObjectChange, Preview
 from deployer.python_env.retention import Inventory, KeptEnvironment
-from deployer.registry.client import Rest
+from deployer.registry.client import RegistryClient
 from deployer.registry.describe import Descriptions
 from deployer.registry.identity import RegistryIdentity
 from deployer.registry.promoters import Promoters
@@ -186,7 +185,7 @@ def platform(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Platfo
     settings = settings_of.load({})
     database, rest, target = (
         Database(tmp_path / "deployer.db"),
-        Rest("http://127.0.0.1:1"),
+        RegistryClient("http://127.0.0.1:1"),
         Target(),
     )
     kept = Records(database)

@@ -13,8 +13,7 @@ from support.run.wait import wait_for
 
 from deployer.api.views import deployment
 from deployer.config import settings as settings_of
-from deployer.controller import controller as controller_of
-from deployer.controller import events, workers
+from deployer.controller import controller as controller_of, events, workers
 from deployer.controller.context import ReconcileContext
 from deployer.controller.controller import Controller
 from deployer.controller.metrics import Metrics
@@ -30,7 +29,7 @@ from deployer.errors import (
     UnsafePlan,
 )
 from deployer.plan.preview import Act, Node, ObjectChange, Preview
-from deployer.registry.client import Rest
+from deployer.registry.client import RegistryClient
 from deployer.registry.describe import Descriptions
 from deployer.registry.identity import RegistryIdentity
 from deployer.registry.promoters import Promoters
@@ -132,7 +131,7 @@ def controller(tmp_path, monkeypatch, target, clock):
     monkeypatch.setenv("SCHNITZEL_HOME", str(tmp_path))
     settings = settings_of.load({})
     database = Database(tmp_path / "deployer.db")
-    rest = Rest(f"http://127.0.0.1:{free_port()}")
+    rest = RegistryClient(f"http://127.0.0.1:{free_port()}")
     kept = Records(database)
     records = RecordStores(kept, {})
     records.save(Record("angler-prod", "angler", "prod"))
@@ -276,7 +275,7 @@ def test_what_may_pass_is_told_once_it_has_lasted_and_forgotten_once_it_has_pass
     reconciler = Reconciler(controller.context, threading.Event())
     first = reconciler.run("angler", "prod", None)
     accounts: list[object] = []
-    monkeypatch.setattr(events, "conclude", lambda *of: accounts.append(of))
+    monkeypatch.setattr(events, "record_outcome", lambda *of: accounts.append(of))
     for trouble in ("refusal", "error"):  # of what it does, of what it sees
         setattr(target, trouble, TargetUnavailable("Somebody else was faster."))
         target.told.clear()

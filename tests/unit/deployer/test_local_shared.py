@@ -19,7 +19,7 @@ from deployer.state.deployment import (
 )
 from deployer.targets.local.files import PredictorFiles
 from deployer.targets.local.gateway import Gateway
-from deployer.targets.local.preparation import Preparation
+from deployer.targets.local.preparation import LocalPreparation
 from deployer.targets.local.target import LocalTarget
 
 
@@ -47,7 +47,7 @@ def test_no_file_is_read_for_a_model_but_of_its_artifact(tmp_path, way):
         tmp_path / "serving",
         tmp_path / "logs",
         "here",
-        Preparation(
+        LocalPreparation(
             Artifacts(tmp_path / "cache", "http://127.0.0.1:1"),
             Environments(tmp_path / "cache", 1),
             time.time,

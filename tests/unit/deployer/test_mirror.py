@@ -14,7 +14,7 @@ import pytest
 from support.run.wait import wait_for
 
 from deployer.errors import DatabaseUnavailable
-from deployer.registry.client import Rest
+from deployer.registry.client import RegistryClient
 from deployer.registry.tags import Reflection, TagWriter
 from deployer.state.deployment import VersionId
 from deployer.store.records import Records
@@ -63,11 +63,11 @@ class Forgetful(Records):
 
     error: Exception | None = None
 
-    def remember(self, name: str, value: str) -> None:
+    def set(self, name: str, value: str) -> None:
         error, self.error = self.error, None
         if error:
             raise error
-        super().remember(name, value)
+        super().set(name, value)
 
 
 @pytest.fixture
@@ -87,7 +87,7 @@ def records(tmp_path: Path) -> Iterator[Forgetful]:
 def mirror(registry: Registry, records: Forgetful) -> Iterator[tuple[TagWriter, threading.Event]]:
     written = threading.Event()
     with (
-        closing(Rest(registry.url)) as rest,
+        closing(RegistryClient(registry.url)) as rest,
         closing(TagWriter(rest, records, written.set)) as made,
     ):
         yield made, written

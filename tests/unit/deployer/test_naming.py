@@ -2,8 +2,7 @@ import re
 import string
 
 import pytest
-from hypothesis import example, given
-from hypothesis import strategies as st
+from hypothesis import example, given, strategies as st
 
 from deployer.errors import SettingsInvalid
 from deployer.naming import (

@@ -14,8 +14,7 @@ from typing import Any
 import pytest
 from support import recorded
 
-from deployer import __main__ as command
-from deployer import service
+from deployer import __main__ as command, service
 from deployer.errors import FormatUnknown
 from deployer.state.deployment import Record
 from deployer.store import recordformat
@@ -88,7 +87,7 @@ def test_every_recorded_database_is_read_whole_and_nothing_of_it_is_written_agai
         assert lost(json.loads(body), whole(record)) == []
         records.save(record)
     for name, value in before["memory"]:
-        assert records.recall(name) == value
+        assert records.get(name) == value
     told = [event for key in {row[2] for row in before["history"]} for event in history.of(key)]
     assert sorted(event["sequence"] for event in told) == [row[0] for row in before["history"]]
     assert {e["why"] for e in told} == {row[7] for row in before["history"]}

@@ -4,8 +4,7 @@ import json
 import sqlite3
 
 import pytest
-from hypothesis import HealthCheck, given, settings
-from hypothesis import strategies as st
+from hypothesis import HealthCheck, given, settings, strategies as st
 from support.world import World
 
 from deployer.state.deployment import Absence, Candidate, Draining, Failure, Promotion, Record

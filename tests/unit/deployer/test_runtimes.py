@@ -20,7 +20,7 @@ from deployer.state.registry import VersionId
 from deployer.targets.kubernetes.cache.objects import Owner
 from deployer.targets.kubernetes.client.client import Client
 from deployer.targets.kubernetes.images.builds import ImageBuilds
-from deployer.targets.kubernetes.images.preparation import Preparation
+from deployer.targets.kubernetes.images.preparation import ImagePreparation
 from deployer.targets.kubernetes.render.charts import Charts
 from deployer.targets.kubernetes.render.manifests import Manifests
 from deployer.targets.local import preparation
@@ -52,7 +52,7 @@ def rendered(one: Predictor, image: str = FRONT) -> dict[str, dict[str, Any]]:
 
 @pytest.fixture
 def on_cluster(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    def make(**changed: Any) -> Preparation:
+    def make(**changed: Any) -> ImagePreparation:
         cluster = Cluster.model_validate(SETTINGS | changed)
         nobody: Any = None  # nothing of it may be asked
         artifacts: Artifacts = nobody
@@ -60,7 +60,7 @@ def on_cluster(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
         files = SmallFiles(artifacts, tmp_path)
         builds = ImageBuilds(client, None, 1)
         monkeypatch.setattr(files, "ensure", lambda *_: pytest.fail("its files were asked for"))
-        return Preparation(cluster, files, builds, lambda: 1.0)
+        return ImagePreparation(cluster, files, builds, lambda: 1.0)
 
     return make
 
@@ -123,7 +123,7 @@ def test_seldon_with_tensorflow_serving_needs_no_environment_either(on_cluster):
 def test_this_machine_serves_with_our_own_server_alone(tmp_path: Path):
     nobody: Any = None
     artifacts: Artifacts = nobody
-    made = preparation.Preparation(artifacts, Environments(tmp_path), lambda: 1.0)
+    made = preparation.LocalPreparation(artifacts, Environments(tmp_path), lambda: 1.0)
     prepared = made.ensure(predictor())
     assert prepared.phase is Phase.FAILED
     assert prepared.error

@@ -1,8 +1,7 @@
 from typing import Any
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 
 from deployer.errors import SpecInvalid
 from deployer.schema.units import format_duration, format_quantity, parse_cpu

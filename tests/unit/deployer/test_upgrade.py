@@ -6,8 +6,7 @@ from collections.abc import Collection
 from dataclasses import replace
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 
 from deployer.rollout import upgrade
 from deployer.rollout.upgrade import UpgradePhase

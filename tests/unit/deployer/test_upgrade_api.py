@@ -17,7 +17,7 @@ from deployer.api import upgrade
 from deployer.config import settings
 from deployer.controller.context import upgrading
 from deployer.errors import SettingsInvalid
-from deployer.registry.client import Rest
+from deployer.registry.client import RegistryClient
 from deployer.registry.identity import RegistryIdentity
 from deployer.state.deployment import Failure, Pause, Predictor, Promotion, Record, Role
 from deployer.state.registry import VersionId
@@ -89,7 +89,7 @@ def platform(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Platfo
     monkeypatch.setenv("SCHNITZEL_HOME", str(tmp_path))
     (tmp_path / "platform.yaml").write_text(SETTINGS)
     database = Database(tmp_path / "deployer.db")
-    rest = Rest("http://127.0.0.1:1")  # nobody is there
+    rest = RegistryClient("http://127.0.0.1:1")  # nobody is there
     context = _context(database, rest)
     app = FastAPI()
     made = Platform(context, app)
@@ -99,7 +99,7 @@ def platform(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Platfo
     database.close()
 
 
-def _context(database: Database, rest: Rest) -> Any:
+def _context(database: Database, rest: RegistryClient) -> Any:
     kept = Records(database)
     return SimpleNamespace(
         settings=settings.load({}),
@@ -153,7 +153,7 @@ def test_a_halt_is_kept_over_a_restart_and_says_who_and_when(platform, tmp_path)
     assert told["halted"] == {"by": "ada", "at": "1970-01-01T00:01:40.000+00:00"}
     assert told["next_step"] == "schnitzel platform upgrade --resume"
     assert platform.states() == {"a-prod": "waiting"}
-    database, rest = Database(tmp_path / "deployer.db"), Rest("http://127.0.0.1:1")
+    database, rest = Database(tmp_path / "deployer.db"), RegistryClient("http://127.0.0.1:1")
     again = upgrading(_context(database, rest))
     rest.close()
     database.close()

@@ -15,7 +15,7 @@ from deployer.state.registry import VersionId
 from deployer.targets.kubernetes.cache.objects import LiveObject, Owner, Packer
 from deployer.targets.kubernetes.client.kinds import kind_of
 from deployer.targets.kubernetes.render.charts import Charts
-from deployer.targets.kubernetes.render.deployment import Rendered, Rendering
+from deployer.targets.kubernetes.render.deployment import DeploymentRenderer, Rendered
 from deployer.targets.kubernetes.render.manifests import Manifests
 from deployer.targets.kubernetes.render.runtimes import RUNTIMES
 
@@ -115,7 +115,9 @@ def test_whatever_changes_any_manifest_makes_another_origin(tmp_path: Path, char
 def test_what_an_earlier_chart_rendered_is_left_alone_as_long_as_it_is_whole(
     gone: str | None, runtime: str
 ):
-    rendering = Rendering(made(tfserving_image="registry.example/tensorflow/serving:2.19.1"))
+    rendering = DeploymentRenderer(
+        made(tfserving_image="registry.example/tensorflow/serving:2.19.1")
+    )
     spec = ServingSpec.model_validate({"runtime": runtime}).model_dump(mode="json")
     model = VersionId("angler", 1, 1)
     one = Predictor("angler-prod-v1", model, Role.CHAMPION, "d", URI, spec, server="0.0.1 older")

@@ -3,8 +3,7 @@ from __future__ import annotations
 import copy
 
 import pytest
-from hypothesis import example, given
-from hypothesis import strategies as st
+from hypothesis import example, given, strategies as st
 
 from deployer.plan.diff import FieldChange
 from deployer.plan.redact import MASK, masked

@@ -5,8 +5,7 @@ from __future__ import annotations
 import copy
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 
 from deployer.targets.kubernetes.apply.decide import Action, Cause, decide, in_order, to_prune
 from deployer.targets.kubernetes.cache.objects import APPLIED, LiveObject, Owner, Packer, digest_of

@@ -12,8 +12,7 @@ from copy import deepcopy
 from typing import Any
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 from support.kubernetes.judged import RECORDED, judge, recorded
 from support.kubernetes.pod_failures import CASES, DIGEST
 

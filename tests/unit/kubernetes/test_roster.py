@@ -6,25 +6,25 @@ from dataclasses import replace
 
 from support.world import World, served
 
-from deployer.targets.kubernetes.records.deletions import Roster
+from deployer.targets.kubernetes.records.deletions import DeletionLedger
 
 SERVED = served()
 RETIRED = replace(SERVED, serving=None)
 
 
 def test_who_serves_is_known_after_a_restart_and_who_was_retired_is_not(kept):
-    first = Roster("tests", kept)
+    first = DeletionLedger("tests", kept)
     first.note([(SERVED, "prod"), (replace(SERVED, id="other-prod"), "prod")])
     first.note([(replace(RETIRED, id="other-prod"), "prod")])
-    again = Roster("tests", kept)
+    again = DeletionLedger("tests", kept)
     assert again.namespace("angler-prod") == "prod"
     assert again.namespace("other-prod") is None
     assert again.count("prod") == 1
-    assert Roster("tests-2", kept).namespace("angler-prod") is None
+    assert DeletionLedger("tests-2", kept).namespace("angler-prod") is None
 
 
 def test_only_a_change_is_written(kept):
-    roster = Roster("tests", kept)
+    roster = DeletionLedger("tests", kept)
     everybody = [(replace(SERVED, id=f"m{n}-prod"), "prod") for n in range(50)]
     roster.note(everybody)
     roster.note(everybody)
@@ -33,17 +33,17 @@ def test_only_a_change_is_written(kept):
     assert kept.writes == 1
     roster.strike("m7-prod")
     assert kept.writes == 2
-    assert Roster("tests", kept).count("prod") == 49
+    assert DeletionLedger("tests", kept).count("prod") == 49
 
 
 def test_one_that_stood_by_finds_what_the_other_wrote(kept):
-    waiting = Roster("tests", kept)
-    Roster("tests", kept).note([(SERVED, "prod")])
+    waiting = DeletionLedger("tests", kept)
+    DeletionLedger("tests", kept).note([(SERVED, "prod")])
     assert waiting.namespace("angler-prod") == "prod"
 
 
 def test_a_record_that_begins_to_serve_is_missed_and_one_without_anything_is_not(kept):
-    roster = Roster("tests", kept)
+    roster = DeletionLedger("tests", kept)
     world = World()
     roster.note([(world.record, "prod")])
     assert roster.count("prod") == 0

@@ -9,8 +9,7 @@ import pytest
 
 from deployer.spec.model import ServingSpec
 from deployer.state.deployment import ObservedPredictor, Phase, Predictor, Role, VersionId
-from deployer.targets.kubernetes.observe import predictor as observation
-from deployer.targets.kubernetes.observe import seldon
+from deployer.targets.kubernetes.observe import predictor as observation, seldon
 
 NOW = 1_800_000_000.0
 NAME = "angler-prod-v3-1a2b3c4d"

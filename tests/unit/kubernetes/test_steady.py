@@ -7,7 +7,7 @@ import copy
 import pytest
 
 from deployer.store.records import Records
-from deployer.targets.kubernetes.apply.unchanged import BATCH, Steady
+from deployer.targets.kubernetes.apply.unchanged import BATCH, Unchanged
 from deployer.targets.kubernetes.cache.objects import LiveObject, Packer
 from deployer.targets.kubernetes.client import kinds
 from deployer.targets.kubernetes.client.errors import Unavailable
@@ -35,8 +35,8 @@ def packed(*objects: dict) -> list[LiveObject]:
 BOTH = (whole("Deployment"), whole("Service"))
 
 
-def noted(kept: Records | None, *deployments: str) -> Steady:
-    found = Steady("tests", kept)
+def noted(kept: Records | None, *deployments: str) -> Unchanged:
+    found = Unchanged("tests", kept)
     for deployment in deployments:
         found.note(deployment, "inputs", packed(*BOTH))
     found.close()
@@ -45,12 +45,12 @@ def noted(kept: Records | None, *deployments: str) -> Steady:
 
 def test_after_a_restart_what_is_unchanged_is_known_again(kept):
     noted(kept, "angler-prod")
-    again = Steady("tests", kept)
+    again = Unchanged("tests", kept)
     assert again.holds("angler-prod", "inputs", packed(*BOTH))
     assert again.holds("angler-prod", "inputs", packed(*reversed(BOTH)))
     assert not again.holds("angler-prod", "other inputs", packed(*BOTH))
     assert not again.holds("other-prod", "inputs", packed(*BOTH))
-    assert not Steady("other", kept).holds("angler-prod", "inputs", packed(*BOTH))
+    assert not Unchanged("other", kept).holds("angler-prod", "inputs", packed(*BOTH))
 
 
 def changed() -> dict[str, list[dict]]:
@@ -77,7 +77,7 @@ def changed() -> dict[str, list[dict]]:
 @pytest.mark.parametrize("what", changed())
 def test_what_changed_while_no_deployer_ran_is_seen(kept, what):
     noted(kept, "angler-prod")
-    assert not Steady("tests", kept).holds("angler-prod", "inputs", packed(*changed()[what]))
+    assert not Unchanged("tests", kept).holds("angler-prod", "inputs", packed(*changed()[what]))
 
 
 def test_what_is_only_reported_of_an_object_is_no_change(kept):
@@ -85,7 +85,7 @@ def test_what_is_only_reported_of_an_object_is_no_change(kept):
     meta = {"resourceVersion": "9", "generation": 2, "managedFields": []}
     told = [whole(one["kind"], **meta) | {"status": {}} for one in BOTH]
     ours = [whole("Pod"), whole("ModelDeployment")]
-    assert Steady("tests", kept).holds("angler-prod", "inputs", packed(*told, *ours))
+    assert Unchanged("tests", kept).holds("angler-prod", "inputs", packed(*told, *ours))
 
 
 def test_many_notes_are_few_writes_and_no_change_is_none(kept):
@@ -96,7 +96,7 @@ def test_many_notes_are_few_writes_and_no_change_is_none(kept):
         steady.note(name, "inputs", packed(*BOTH))
     steady.close()
     assert kept.writes == 3
-    again = Steady("tests", kept)
+    again = Unchanged("tests", kept)
     assert all(again.holds(name, "inputs", packed(*BOTH)) for name in names)
 
 
@@ -105,15 +105,15 @@ def test_what_went_is_forgotten(kept):
     steady.forget("angler-prod")
     assert not steady.holds("angler-prod", "inputs", packed(*BOTH))
     steady.close()
-    assert list(kept.recall_all("steady/")) == ["steady/tests/other-prod"]
+    assert list(kept.get_all("steady/")) == ["steady/tests/other-prod"]
 
 
 def test_what_went_while_no_deployer_ran_is_forgotten(kept):
     noted(kept, "angler-prod", "other-prod")
-    again = Steady("tests", kept, lambda: {"angler-prod"})
+    again = Unchanged("tests", kept, lambda: {"angler-prod"})
     assert again.holds("angler-prod", "inputs", packed(*BOTH))
     again.close()
-    assert list(kept.recall_all("steady/")) == ["steady/tests/angler-prod"]
+    assert list(kept.get_all("steady/")) == ["steady/tests/angler-prod"]
 
 
 def test_nothing_is_forgotten_while_the_cluster_cannot_be_seen(kept):
@@ -121,14 +121,14 @@ def test_nothing_is_forgotten_while_the_cluster_cannot_be_seen(kept):
         raise Unavailable("It is still being listed.")
 
     noted(kept, "angler-prod")
-    again = Steady("tests", kept, blind)
+    again = Unchanged("tests", kept, blind)
     assert again.holds("angler-prod", "inputs", packed(*BOTH))
     again.close()
-    assert list(kept.recall_all("steady/")) == ["steady/tests/angler-prod"]
+    assert list(kept.get_all("steady/")) == ["steady/tests/angler-prod"]
 
 
 def test_one_that_stood_by_finds_what_the_other_wrote(kept):
-    waiting = Steady("tests", kept)
+    waiting = Unchanged("tests", kept)
     waiting.forget("gone-prod")
     noted(kept, "angler-prod")
     assert waiting.holds("angler-prod", "inputs", packed(*BOTH))
@@ -141,4 +141,4 @@ def test_a_database_that_fails_fails_no_pass_and_the_process_remembers(kept):
     kept.broken = False
     steady.note("other-prod", "inputs", packed(*BOTH))
     steady.close()
-    assert list(kept.recall_all("steady/")) == ["steady/tests/other-prod"]
+    assert list(kept.get_all("steady/")) == ["steady/tests/other-prod"]

@@ -7,12 +7,10 @@ import os
 from pathlib import Path
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 
 from deployer.artifacts.cache import digest_of
-from serving.artifact import fetch as artifact
-from serving.artifact import proxy as artifactproxy
+from serving.artifact import fetch as artifact, proxy as artifactproxy
 from serving.artifact.store import Unfetchable, safe_name
 
 PROXY = "/api/2.0/mlflow-artifacts/artifacts"

@@ -3,8 +3,7 @@
 from itertools import chain
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 
 from serving.worker.batching import batching as module
 from serving.worker.batching.batching import EVIDENCE, Batching, Waiting

@@ -7,8 +7,7 @@ import re
 import threading
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 
 from serving.protocols import answer, mlflow, oip
 from serving.telemetry import log

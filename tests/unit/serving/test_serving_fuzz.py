@@ -5,8 +5,7 @@ import copy
 import json
 from itertools import pairwise
 
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from hypothesis import given, settings, strategies as st
 
 from serving.front.door import Door, Limits
 from serving.front.http import Connection

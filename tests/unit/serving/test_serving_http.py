@@ -7,8 +7,7 @@ import socket
 import struct
 
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from hypothesis import given, settings, strategies as st
 
 from serving.front.door import Door, Limits
 from serving.front.http import PARTS, TURNED_AWAY, Connection

@@ -5,8 +5,7 @@ import time
 from types import SimpleNamespace
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 
 from serving.backends import queue as queue_of
 from serving.backends.base import Late, Limit

@@ -6,8 +6,7 @@ import pytest
 import yaml
 
 from stack import credentials
-from stack.components import airflow as airflowconfig
-from stack.components import components, traefik
+from stack.components import airflow as airflowconfig, components, traefik
 from stack.paths import Layout
 from stack.settings import Service, Settings
 

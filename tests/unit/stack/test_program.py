@@ -2,8 +2,7 @@ import configparser
 from pathlib import Path
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 
 from stack.errors import ProgramError
 from stack.supervision.program import Program, render

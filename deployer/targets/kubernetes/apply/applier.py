@@ -14,7 +14,7 @@ from deployer.plan.diff import FieldChange
 from deployer.plan.redact import masked
 from deployer.targets.kubernetes.apply import diff
 from deployer.targets.kubernetes.apply.decide import Action, Decision, decide, in_order, to_prune
-from deployer.targets.kubernetes.apply.preconditions import Writer
+from deployer.targets.kubernetes.apply.preconditions import ConditionalWriter
 from deployer.targets.kubernetes.cache.objects import (
     APPLIED,
     Key,
@@ -34,7 +34,7 @@ from deployer.targets.kubernetes.client.errors import (
 from deployer.targets.kubernetes.client.kinds import Kind, kind_of
 
 
-class Applier:
+class ObjectApplier:
     """Brings objects of one cluster to what is wanted.
 
     Args:
@@ -50,7 +50,7 @@ class Applier:
         going: Callable[[str], None] | None = None,
     ) -> None:
         self._client = client
-        self._writer = Writer(client, self._note)
+        self._writer = ConditionalWriter(client, self._note)
         self._absorb = absorb
         self._going = going
         self._accepted: dict[Key, tuple[str, frozenset[str]]] = {}

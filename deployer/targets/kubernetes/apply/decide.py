@@ -86,16 +86,16 @@ def decide(
     digest, key = digest_of(manifest), key_of(manifest)
     if live is None:
         return Decision(Action.CREATE, key, manifest, digest, cause=Cause.NEW)
-    stranger = stranger_to(live, owner)
-    if stranger and live.uid not in adopt:
-        return Decision(Action.CONFLICT, key, manifest, digest, live, problem=stranger)
+    foreign = foreign_owner(live, owner)
+    if foreign and live.uid not in adopt:
+        return Decision(Action.CONFLICT, key, manifest, digest, live, problem=foreign)
     if live.deleting:
         problem = f"{key} is being deleted"
         return Decision(Action.WAIT, key, manifest, digest, live, problem=problem)
     found = drift(live.object(), manifest, ignore)
     changes = tuple(change for change in found if change.path not in accepted)
     same = live.applied == digest
-    if same and not changes and not stranger:
+    if same and not changes and not foreign:
         return Decision(Action.UNCHANGED, key, manifest, digest, live)
     for change in changes:
         if change.was is not None and _within(change.path, live.kind.immutable):
@@ -103,11 +103,11 @@ def decide(
             return Decision(
                 Action.REFUSED, key, manifest, digest, live, Cause.CHANGED, changes, problem
             )
-    cause = Cause.ADOPTED if stranger else Cause.DRIFT if same else Cause.CHANGED
+    cause = Cause.ADOPTED if foreign else Cause.DRIFT if same else Cause.CHANGED
     return Decision(Action.UPDATE, key, manifest, digest, live, cause, changes)
 
 
-def stranger_to(live: LiveObject, owner: Owner) -> str:
+def foreign_owner(live: LiveObject, owner: Owner) -> str:
     """Why an object is not ours, as a sentence; empty if it is."""
     if not live.platform:
         return f"{live.key} is there already, and was not made by Schnitzel"
@@ -128,7 +128,7 @@ def to_prune(live: Iterable[LiveObject], keep: Collection[Key], owner: Owner) ->
         for obj in live
         if obj.key not in keep
         and obj.kind not in (POD, MODEL_DEPLOYMENT)
-        and not stranger_to(obj, owner)
+        and not foreign_owner(obj, owner)
         and owner.uid
         and owner.uid in obj.owners
         and not obj.deleting

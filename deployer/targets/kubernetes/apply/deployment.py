@@ -14,10 +14,10 @@ from dataclasses import replace
 from deployer import hints
 from deployer.config.settings import Settings
 from deployer.state.deployment import Deployment, Phase, Predictor, Record
-from deployer.targets.kubernetes.apply.applier import Applier
+from deployer.targets.kubernetes.apply.applier import ObjectApplier
 from deployer.targets.kubernetes.apply.decide import Decision
-from deployer.targets.kubernetes.apply.drift import Drifting
-from deployer.targets.kubernetes.apply.unchanged import Steady
+from deployer.targets.kubernetes.apply.drift import DriftFilter
+from deployer.targets.kubernetes.apply.unchanged import Unchanged
 from deployer.targets.kubernetes.cache.objects import PREDICTOR, LiveObject, Owner
 from deployer.targets.kubernetes.client.errors import (
     AdmissionRefused,
@@ -25,12 +25,12 @@ from deployer.targets.kubernetes.client.errors import (
     Invalid,
     Taken,
 )
-from deployer.targets.kubernetes.images.preparation import ImagePrepared, Preparation
+from deployer.targets.kubernetes.images.preparation import ImagePreparation, ImagePrepared
 from deployer.targets.kubernetes.records.records import ClusterRecords
-from deployer.targets.kubernetes.render.deployment import Rendering, image_in_use
+from deployer.targets.kubernetes.render.deployment import DeploymentRenderer, image_in_use
 
 
-class Bringing:
+class DeploymentApplier:
     """Brings deployments of one cluster to what is wanted.
 
     Args:
@@ -46,13 +46,13 @@ class Bringing:
 
     def __init__(
         self,
-        rendering: Rendering,
-        applier: Applier,
-        preparation: Preparation,
+        rendering: DeploymentRenderer,
+        applier: ObjectApplier,
+        preparation: ImagePreparation,
         records: ClusterRecords,
-        drifting: Drifting,
+        drifting: DriftFilter,
         settings: Settings,
-        steady: Steady,
+        steady: Unchanged,
         clock: Callable[[], float],
     ) -> None:
         self._rendering = rendering

@@ -16,7 +16,7 @@ from deployer.targets.kubernetes.records.records import ClusterRecords
 log = logging.getLogger(__name__)
 
 
-class Drifting:
+class DriftFilter:
     """Decides about drift and tells of it.
 
     Args:

@@ -25,7 +25,7 @@ _WITH_PODS: Final = (DEPLOYMENT, SELDON_DEPLOYMENT)
 Done = TypeVar("Done")
 
 
-class Writer:
+class ConditionalWriter:
     """Changes and deletes objects of one cluster.
 
     Args:

@@ -14,12 +14,12 @@ from deployer.plan.preview import Act, ObjectChange, Preview, digest_of
 from deployer.plan.redact import masked
 from deployer.state.deployment import Deployment, Predictor
 from deployer.targets.kubernetes.apply import decide
-from deployer.targets.kubernetes.apply.applier import Applier
+from deployer.targets.kubernetes.apply.applier import ObjectApplier
 from deployer.targets.kubernetes.apply.decide import Cause, Decision
 from deployer.targets.kubernetes.cache.objects import Key, LiveObject, Owner
 from deployer.targets.kubernetes.client.errors import ApiError, Conflict, Unavailable
-from deployer.targets.kubernetes.images.preparation import Preparation
-from deployer.targets.kubernetes.render.deployment import UNBUILT, Rendering, image_in_use
+from deployer.targets.kubernetes.images.preparation import ImagePreparation
+from deployer.targets.kubernetes.render.deployment import UNBUILT, DeploymentRenderer, image_in_use
 
 _WHY = {
     Cause.DRIFT: "somebody changed it; it is put back",
@@ -27,7 +27,7 @@ _WHY = {
 }
 
 
-class Previewing:
+class Previewer:
     """Shows what deployments of one cluster would change.
 
     Args:
@@ -36,7 +36,9 @@ class Previewing:
         preparation: knows which images are built.
     """
 
-    def __init__(self, rendering: Rendering, applier: Applier, preparation: Preparation) -> None:
+    def __init__(
+        self, rendering: DeploymentRenderer, applier: ObjectApplier, preparation: ImagePreparation
+    ) -> None:
         self._rendering = rendering
         self._applier = applier
         self._preparation = preparation

@@ -29,7 +29,7 @@ WAIT_SECONDS: Final = 5.0
 """How long a note may wait for others."""
 
 
-class Steady:
+class Unchanged:
     """Remembers what was found as wanted, so that a look at ten thousand deployments is quick.
 
     Args:
@@ -95,7 +95,7 @@ class Steady:
     def _all(self) -> dict[str, str]:
         if self._known is None:
             try:
-                kept = self._memory.recall_all(self._prefix) if self._memory else {}
+                kept = self._memory.get_all(self._prefix) if self._memory else {}
             except Exception:
                 log.warning("Every deployment is rendered once, to be compared.", exc_info=True)
                 kept = {}
@@ -127,7 +127,7 @@ class Steady:
         changes, self._unkept = self._unkept, {}
         if self._memory and changes:
             try:
-                self._memory.remember_all({self._prefix + key: to for key, to in changes.items()})
+                self._memory.set_all({self._prefix + key: to for key, to in changes.items()})
             except Exception:
                 log.warning("%d notes of what is as wanted are lost.", len(changes), exc_info=True)
 

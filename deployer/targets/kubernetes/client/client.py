@@ -11,7 +11,7 @@ from deployer.targets.kubernetes.client.kinds import Kind, kind_of
 from deployer.targets.kubernetes.client.pods import Pods
 from deployer.targets.kubernetes.client.session import Session
 from deployer.targets.kubernetes.client.stream import Stream
-from deployer.targets.kubernetes.client.transport import SECONDS, Sender
+from deployer.targets.kubernetes.client.transport import SECONDS, Transport
 
 MANAGER: Final = "schnitzel"
 LIST_SECONDS: Final = 60.0
@@ -43,16 +43,16 @@ class Client(Pods):
     else it raises stands with it.
     """
 
-    def __init__(self, session: Session, sender: Sender | None = None) -> None:
-        super().__init__(session, sender or Sender(session))
+    def __init__(self, session: Session, sender: Transport | None = None) -> None:
+        super().__init__(session, sender or Transport(session))
 
     def guarded(self, guard: Callable[[], None]) -> Client:
         """The same client, but `guard` is called before each try of a write and may raise."""
-        return Client(self._session, Sender(self._session, guard))
+        return Client(self._session, Transport(self._session, guard))
 
     def hurried(self, seconds: float) -> Client:
         """The same client, but a call is tried once, for so many seconds."""
-        return Client(self._session, Sender(self._session, None, seconds, tries=1))
+        return Client(self._session, Transport(self._session, None, seconds, tries=1))
 
     def close(self) -> None:
         """Let go of the connections."""

@@ -21,7 +21,7 @@ SECONDS: Final = 2.0
 Object = Mapping[str, Any]
 
 
-class Doors:
+class PodHttp:
     """Ways to the pods of one cluster.
 
     Args:

@@ -9,7 +9,7 @@ from deployer.targets.kubernetes.client.errors import Asked, error_of
 from deployer.targets.kubernetes.client.kinds import POD
 from deployer.targets.kubernetes.client.session import Session
 from deployer.targets.kubernetes.client.stream import Stream
-from deployer.targets.kubernetes.client.transport import SECONDS, Sender
+from deployer.targets.kubernetes.client.transport import SECONDS, Transport
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,7 +24,7 @@ class PodAnswer:
 class Pods:
     """The pods of one cluster, from outside."""
 
-    def __init__(self, session: Session, sender: Sender) -> None:
+    def __init__(self, session: Session, sender: Transport) -> None:
         self._session = session
         self._send = sender
 

@@ -34,7 +34,7 @@ _JITTER: Final = random.Random()  # noqa: S311 - no secret
 Query = Mapping[str, str]
 
 
-class Sender:
+class Transport:
     """Sends, waits, tries again, and makes an error of what is none.
 
     Args:

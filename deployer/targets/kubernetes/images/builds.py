@@ -21,9 +21,8 @@ from deployer.errors import EnvironmentUnbuildable, VersionFailure
 from deployer.targets.kubernetes.client.client import Client
 from deployer.targets.kubernetes.client.errors import Exists, Missing
 from deployer.targets.kubernetes.client.kinds import CONFIG_MAP, JOB
-from deployer.targets.kubernetes.images import job as buildjob
-from deployer.targets.kubernetes.images import results, site
-from deployer.targets.kubernetes.images.site import BuildPlace
+from deployer.targets.kubernetes.images import job as buildjob, results, site
+from deployer.targets.kubernetes.images.site import BuildSite
 
 LOOK_SECONDS: Final = 1.0
 LOG_LINES: Final = 20
@@ -73,7 +72,7 @@ class ImageBuilds:
     def __init__(
         self,
         client: Client,
-        place: BuildPlace | None,
+        place: BuildSite | None,
         parallel: int,
         clock: Callable[[], float] = time.time,
     ) -> None:
@@ -88,7 +87,7 @@ class ImageBuilds:
         self._wake = threading.Event()
 
     @property
-    def _place(self) -> BuildPlace:
+    def _place(self) -> BuildSite:
         if self._maybe is None:
             raise EnvironmentUnbuildable(
                 "This cluster has no registry to keep environment images in.",
@@ -282,7 +281,7 @@ class ImageBuilds:
         return built
 
 
-def _built(known: dict[str, Any], place: BuildPlace) -> BuiltImage | None:
+def _built(known: dict[str, Any], place: BuildSite) -> BuiltImage | None:
     data = known.get("data", {})
     _, _, digest = str(data.get("image", "")).partition("@")
     if not re.fullmatch(r"sha256:[0-9a-f]{64}", digest):

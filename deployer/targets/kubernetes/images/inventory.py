@@ -14,7 +14,7 @@ from typing import Final
 
 from deployer.artifacts.metadata import SmallFiles
 from deployer.background.jobs import Jobs
-from deployer.background.periodic import DAY, Noting
+from deployer.background.periodic import DAY, Periodic
 from deployer.python_env.retention import (
     Inventory,
     KeptEnvironment,
@@ -32,7 +32,7 @@ from deployer.targets.kubernetes.client.kinds import CONFIG_MAP, DEPLOYMENT, POD
 from deployer.targets.kubernetes.images import site
 from deployer.targets.kubernetes.images.builds import ImageBuilds
 from deployer.targets.kubernetes.images.removal import Removal
-from deployer.targets.kubernetes.images.site import BuildPlace
+from deployer.targets.kubernetes.images.site import BuildSite
 
 REMOVAL: Final = "removal"
 
@@ -55,7 +55,7 @@ class ImageStore:
         client: Client,
         cache: Cache,
         builds: ImageBuilds,
-        place: BuildPlace | None,
+        place: BuildSite | None,
         files: SmallFiles,
         namespaces: Sequence[str],
         clock: Callable[[], float],
@@ -63,7 +63,7 @@ class ImageStore:
         self._client, self._cache, self._builds, self._files = client, cache, builds, files
         self._place, self._namespaces, self._clock = place, namespaces, clock
         self._jobs: Jobs[Removed] = Jobs("image-removal", 1)
-        self._noting = Noting(self.note_uses)
+        self._noting = Periodic(self.note_uses)
 
     def inventory(self, needs: Needs, *, every_pod: bool = False) -> Inventory:
         """Every image, and who uses it.
@@ -138,7 +138,7 @@ class ImageStore:
         finally:
             self._builds.release(claimed)
 
-    def _known(self, place: BuildPlace) -> list[Object]:
+    def _known(self, place: BuildSite) -> list[Object]:
         owner = [f"{name}={value}" for name, value in site.owner_labels(place).items()]
         labels = ",".join([*owner, site.REQUIREMENTS])
         return self._client.list(CONFIG_MAP, place.namespace, labels=labels)
@@ -161,7 +161,7 @@ class ImageStore:
                     yield from ((name, digest) for digest in _digests(pod))
 
     def _find(
-        self, need: Need, known: Mapping[str, Object], place: BuildPlace
+        self, need: Need, known: Mapping[str, Object], place: BuildSite
     ) -> Collection[str] | None:
         """The image that a version would run, else those that it could be made from at once."""
         asked = self._files.request(need.version, need.source)
@@ -174,7 +174,7 @@ class ImageStore:
         return [k for k, one in known.items() if _label(one, site.REQUIREMENTS) == wanted]
 
     def _built(
-        self, key: str, known: Object, place: BuildPlace, users: tuple[User, ...]
+        self, key: str, known: Object, place: BuildSite, users: tuple[User, ...]
     ) -> KeptEnvironment:
         data, digest = known.get("data", {}), _digest(known)
         made = datetime.fromisoformat(known["metadata"]["creationTimestamp"]).timestamp()

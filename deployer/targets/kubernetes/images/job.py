@@ -15,7 +15,7 @@ from deployer.artifacts.requirements import EnvironmentRequest
 from deployer.targets.kubernetes.images.site import (
     KEY,
     REQUIREMENTS,
-    BuildPlace,
+    BuildSite,
     image_key,
     lock_name,
     object_name,
@@ -31,7 +31,7 @@ REMOVAL_SECONDS: Final = 600
 
 
 def request_map(
-    request: EnvironmentRequest, place: BuildPlace, lock: str, before: str = ""
+    request: EnvironmentRequest, place: BuildSite, lock: str, before: str = ""
 ) -> Object:
     """The ConfigMap that a build reads, and that tells afterwards what came of it.
 
@@ -69,7 +69,7 @@ def request_map(
     }
 
 
-def lock_map(request: EnvironmentRequest, place: BuildPlace, lock: str) -> Object:
+def lock_map(request: EnvironmentRequest, place: BuildSite, lock: str) -> Object:
     """The ConfigMap that keeps a lock: the same requirements get the same packages ever after."""
     return {
         "apiVersion": "v1",
@@ -80,7 +80,7 @@ def lock_map(request: EnvironmentRequest, place: BuildPlace, lock: str) -> Objec
     }
 
 
-def job(request: EnvironmentRequest, place: BuildPlace, source: str = "") -> Object:
+def job(request: EnvironmentRequest, place: BuildSite, source: str = "") -> Object:
     """The Job that builds an environment, tried once: who asks for it decides on another try.
 
     Args:
@@ -112,7 +112,7 @@ def job(request: EnvironmentRequest, place: BuildPlace, source: str = "") -> Obj
     return made
 
 
-def _fetcher(request: EnvironmentRequest, place: BuildPlace, source: str, mount: Object) -> Object:
+def _fetcher(request: EnvironmentRequest, place: BuildSite, source: str, mount: Object) -> Object:
     """The container that fetches wheels: it alone has the artifact store's login, and no other."""
     asked = {
         "artifact_uri": source,
@@ -131,7 +131,7 @@ def _fetcher(request: EnvironmentRequest, place: BuildPlace, source: str, mount:
     return container
 
 
-def removal_job(name: str, digests: Sequence[str], place: BuildPlace) -> Object:
+def removal_job(name: str, digests: Sequence[str], place: BuildSite) -> Object:
     """The Job that takes images of ours out of the registry, with the credentials of a build."""
     asked = {
         "repository": place.push,
@@ -150,7 +150,7 @@ def removal_job(name: str, digests: Sequence[str], place: BuildPlace) -> Object:
 
 
 def _job(
-    metadata: Object, place: BuildPlace, container: Object, volumes: list[Object], seconds: int
+    metadata: Object, place: BuildSite, container: Object, volumes: list[Object], seconds: int
 ) -> Object:
     secrets = [{"name": place.pull_secret}] if place.pull_secret else []
     pod = {
@@ -181,7 +181,7 @@ def _job(
     }
 
 
-def _container(place: BuildPlace, runs: Object) -> Object:
+def _container(place: BuildSite, runs: Object) -> Object:
     env = [{"name": "HOME", "value": "/tmp"}, {"name": "UV_LINK_MODE", "value": "copy"}]  # noqa: S108
     mounts: list[Object] = [{"name": "tmp", "mountPath": "/tmp"}]  # noqa: S108 - its own
     if place.trust_bundle:
@@ -212,7 +212,7 @@ def _container(place: BuildPlace, runs: Object) -> Object:
     }
 
 
-def _volumes(place: BuildPlace) -> list[Object]:
+def _volumes(place: BuildSite) -> list[Object]:
     volumes: list[Object] = [{"name": "tmp", "emptyDir": {"sizeLimit": place.scratch}}]
     if place.trust_bundle:
         bundle, key = place.trust_bundle
@@ -225,7 +225,7 @@ def _volumes(place: BuildPlace) -> list[Object]:
     return volumes
 
 
-def _metadata(name: str, key: str, place: BuildPlace) -> Object:
+def _metadata(name: str, key: str, place: BuildSite) -> Object:
     return {
         "name": name,
         "namespace": place.namespace,

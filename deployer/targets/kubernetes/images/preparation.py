@@ -28,7 +28,7 @@ class ImagePrepared(Progress):
     error: VersionFailure | None = None
 
 
-class Preparation(Preparing[ImagePrepared]):
+class ImagePreparation(Preparing[ImagePrepared]):
     """Finds out what predictors need and has it built, each once, in the background.
 
     Args:

@@ -19,10 +19,8 @@ from deployer.targets.kubernetes.client.client import Client, Object
 from deployer.targets.kubernetes.client.errors import Conflict
 from deployer.targets.kubernetes.client.kinds import CONFIG_MAP, JOB
 from deployer.targets.kubernetes.diagnosis import waiting
-from deployer.targets.kubernetes.images import job as buildjob
-from deployer.targets.kubernetes.images import results as jobresults
-from deployer.targets.kubernetes.images import site
-from deployer.targets.kubernetes.images.site import BuildPlace
+from deployer.targets.kubernetes.images import job as buildjob, results as jobresults, site
+from deployer.targets.kubernetes.images.site import BuildSite
 
 LOOK_SECONDS: Final = 0.5
 MOST: Final = 500
@@ -41,7 +39,7 @@ class Removal:
         stopping: set when the process ends; the Job goes on.
     """
 
-    def __init__(self, client: Client, place: BuildPlace, stopping: threading.Event) -> None:
+    def __init__(self, client: Client, place: BuildSite, stopping: threading.Event) -> None:
         self._client, self._place, self._stopping = client, place, stopping
 
     def run(self, images: Sequence[KeptEnvironment], name: str) -> Removed:

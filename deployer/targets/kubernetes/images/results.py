@@ -10,7 +10,7 @@ from deployer.errors import EnvironmentUnbuildable, VersionFailure
 from deployer.targets.kubernetes.client.client import Client
 from deployer.targets.kubernetes.client.kinds import POD
 from deployer.targets.kubernetes.diagnosis import waiting
-from deployer.targets.kubernetes.images.site import BuildPlace
+from deployer.targets.kubernetes.images.site import BuildSite
 
 Object = dict[str, Any]
 
@@ -49,7 +49,7 @@ def last_words(pod: Object | None) -> Object:
     return told if isinstance(told, dict) else {}
 
 
-def failure(job: Object, pod: Object | None, place: BuildPlace) -> VersionFailure:
+def failure(job: Object, pod: Object | None, place: BuildSite) -> VersionFailure:
     """Why a build failed, or named no image."""
     told = last_words(pod)
     if told.get("reason"):

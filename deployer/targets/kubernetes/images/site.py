@@ -27,7 +27,7 @@ NAME_DIGITS: Final = 20
 
 
 @dataclass(frozen=True, slots=True)
-class BuildPlace:
+class BuildSite:
     """Where and with what environments are built.
 
     Attributes:
@@ -75,7 +75,7 @@ class BuildPlace:
     scratch: str = "20Gi"
 
 
-def image_key(request: EnvironmentRequest, place: BuildPlace) -> str:
+def image_key(request: EnvironmentRequest, place: BuildSite) -> str:
     """The same for what gets the same image in the same repository: 32 hex digits.
 
     No two platforms, and no two clusters of one, have an image in common: each can tell of its own
@@ -110,6 +110,6 @@ def lock_name(request: EnvironmentRequest) -> str:
     return f"lock-{request.key[:NAME_DIGITS]}"
 
 
-def owner_labels(place: BuildPlace) -> dict[str, str]:
+def owner_labels(place: BuildSite) -> dict[str, str]:
     """Whose an image is, as its own labels say."""
     return {PLATFORM: place.platform_id, CLUSTER: place.cluster}

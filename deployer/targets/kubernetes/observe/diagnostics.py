@@ -15,7 +15,7 @@ from typing import Any, Final
 from deployer.targets.kubernetes.client.client import Client
 from deployer.targets.kubernetes.client.errors import ApiError
 from deployer.targets.kubernetes.client.kinds import EVENT
-from deployer.targets.kubernetes.client.pod_http import Doors
+from deployer.targets.kubernetes.client.pod_http import PodHttp
 from deployer.targets.kubernetes.diagnosis.crashes import log_wanted, unanswering
 
 FRESH_SECONDS: Final = 2.0
@@ -41,7 +41,7 @@ class Diagnostics:
         doors: ways to the pods.
     """
 
-    def __init__(self, client: Client, doors: Doors) -> None:
+    def __init__(self, client: Client, doors: PodHttp) -> None:
         self._client = client
         self._doors = doors
         self._found: dict[str, tuple[float, Evidence]] = {}

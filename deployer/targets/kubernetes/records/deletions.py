@@ -16,16 +16,16 @@ from deployer.state.deployment import Record
 class Memory(Protocol):
     """Single values that outlive the process."""
 
-    def recall_all(self, prefix: str) -> dict[str, str]:
+    def get_all(self, prefix: str) -> dict[str, str]:
         """Every value whose name begins so, by its whole name."""
         ...
 
-    def remember_all(self, values: Mapping[str, str | None]) -> None:
+    def set_all(self, values: Mapping[str, str | None]) -> None:
         """Keep several values at once; None forgets one."""
         ...
 
 
-class Roster:
+class DeletionLedger:
     """Who serves in one cluster, and in which namespace. Writes on change alone.
 
     It is read when it is first needed: a Deployer that stood by finds what the other one wrote.
@@ -77,14 +77,14 @@ class Roster:
 
     def _all(self) -> dict[str, str]:
         if self._known is None:
-            kept = self._memory.recall_all(self._prefix) if self._memory else {}
+            kept = self._memory.get_all(self._prefix) if self._memory else {}
             self._known = {name.removeprefix(self._prefix): where for name, where in kept.items()}
         return self._known
 
     def _change(self, changes: Mapping[str, str | None]) -> None:
         known = self._all()
         if self._memory and changes:
-            self._memory.remember_all({self._prefix + key: to for key, to in changes.items()})
+            self._memory.set_all({self._prefix + key: to for key, to in changes.items()})
         for key, to in changes.items():
             if to is None:
                 known.pop(key, None)

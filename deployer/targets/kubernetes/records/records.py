@@ -25,7 +25,7 @@ from deployer.targets.kubernetes.client.errors import ApiError, Conflict, Exists
 from deployer.targets.kubernetes.client.kinds import MODEL_DEPLOYMENT
 from deployer.targets.kubernetes.records import crd
 from deployer.targets.kubernetes.records.crd import RecordUnreadable
-from deployer.targets.kubernetes.records.deletions import Roster
+from deployer.targets.kubernetes.records.deletions import DeletionLedger
 
 log = logging.getLogger(__name__)
 
@@ -48,14 +48,14 @@ class ClusterRecords:
         client: Client,
         cache: Cache,
         namespace_of: Callable[[str, str], str],
-        roster: Roster | None = None,
+        roster: DeletionLedger | None = None,
     ) -> None:
         self._client = client
         self._cache = cache
         self._namespace_of = namespace_of
         self._lock = threading.Lock()
         self._read: dict[str, tuple[bytes, Record]] = {}
-        self._roster = roster or Roster("")
+        self._roster = roster or DeletionLedger("")
         self._emptied: dict[str, tuple[float, int]] = {}
 
     def load(self, key: str) -> Record | None:

@@ -39,7 +39,7 @@ class Rendered:
     missing: tuple[Predictor, ...]
 
 
-class Rendering:
+class DeploymentRenderer:
     """Renders whole deployments of one cluster."""
 
     def __init__(self, manifests: Manifests) -> None:
