@@ -1,4 +1,4 @@
-"""MLflow's searches in memory; tests/servers/deployer/test_registry_pages.py holds them true."""
+"""MLflow's searches in memory; tests/servers/deployer/registry/test_pages.py holds them true."""
 
 from __future__ import annotations
 

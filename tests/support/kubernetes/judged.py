@@ -11,7 +11,7 @@ from deployer.state.registry import VersionId
 from deployer.targets.kubernetes.observe.predictor import Seen, observe
 from support import ROOT
 
-RECORDED = ROOT / "tests/unit/kubernetes/recorded"
+RECORDED = ROOT / "tests/unit/deployer/targets/kubernetes/recorded"
 """Made by tests/node/kubernetes/test_provoked.py on a real node."""
 
 

@@ -1,0 +1,10 @@
+"""Fixtures of apiserver/deployer/targets/kubernetes: what needs no pod, on a control plane without a node."""
+
+from support.fixtures.kubernetes import (
+    client,
+    control_plane as real,
+    namespace,
+    now,
+    proxied,
+    proxy,
+)

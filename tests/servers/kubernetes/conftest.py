@@ -1,3 +1,0 @@
-"""Fixtures of servers/kubernetes."""
-
-from support.fixtures.kubernetes import kept, namespace, real

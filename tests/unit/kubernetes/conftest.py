@@ -1,3 +1,0 @@
-"""Fixtures of unit/kubernetes."""
-
-from support.fixtures.kubernetes import kept, namespace, now, real
