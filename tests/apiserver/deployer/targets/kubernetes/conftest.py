@@ -1,4 +1,4 @@
-"""Fixtures of apiserver/deployer/targets/kubernetes: what needs no pod, on a control plane without a node."""
+"""Fixtures of this room: what needs no pod, on a control plane without a node."""
 
 from support.fixtures.kubernetes import (
     client,

@@ -47,10 +47,10 @@ def test_another_process_with_another_seed_for_hashes_knows_it_again(kept, tmp_p
     noted(kept, "angler-prod")
     here = Path(__file__).parent
     program = (
-        "import sys; from pathlib import Path; import test_steady as t\n"
+        "import sys; from pathlib import Path; import test_unchanged as t\n"
         "from deployer.store.sqlite import Database\n"
         "kept = t.Records(Database(Path(sys.argv[1])))\n"
-        "assert t.Steady('tests', kept).holds('angler-prod', 'inputs', t.packed(*t.BOTH))\n"
+        "assert t.Unchanged('tests', kept).holds('angler-prod', 'inputs', t.packed(*t.BOTH))\n"
     )
     command = [sys.executable, "-c", program, str(tmp_path / "deployer.db")]
     environment = os.environ | {"PYTHONHASHSEED": "7", "PYTHONPATH": f"{here}:{here.parents[4]}"}
