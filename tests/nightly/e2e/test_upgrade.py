@@ -1,6 +1,6 @@
 """An upgrade of the platform on a cluster with traffic on: halted, back, and failing.
 
-What it decides: tests/unit/deployer/rollout/test_upgrade.py; by batches: test_upgrade_in_batches.py.
+What it decides: tests/unit/deployer/rollout/test_upgrade.py; batches: test_upgrade_in_batches.py.
 """
 
 from __future__ import annotations
