@@ -7,7 +7,7 @@
       RegistryUnreachable         MLflow does not answer: wait, or mend the connection
       RegistryMalformed           MLflow answers nonsense: nothing is decided on it
       RegistryFrozen              the registry looks like another one: a person decides
-      ClaimRefused                another platform serves this environment
+      ClaimRefused                the environments could not be claimed for this platform
       UnsafePlan                  the plan needs a person's word
         TooManyRetirements
         PlanChanged
@@ -84,7 +84,7 @@ class RegistryFrozen(SchnitzelError):
 
 
 class ClaimRefused(SchnitzelError):
-    """Another platform has claimed this environment in the same registry."""
+    """The environments could not be claimed for this platform in the registry."""
 
 
 class UnsafePlan(SchnitzelError):
@@ -151,6 +151,11 @@ class VersionFailure(SchnitzelError):
     reason: ClassVar[str] = "VersionFailure"
     transient: bool = False
 
+    def __init_subclass__(cls) -> None:
+        """Name the reason that people see after the class, where it names none itself."""
+        if VersionFailure in cls.__bases__ and "reason" not in vars(cls):
+            cls.reason = cls.__name__
+
     def __init__(self, message: str, hint: str = "", *, transient: bool | None = None) -> None:
         super().__init__(message, hint)
         if transient is not None:
@@ -160,86 +165,62 @@ class VersionFailure(SchnitzelError):
 class SpecInvalid(VersionFailure):
     """The serving spec names an unknown field, a wrong value, or passes an operator's limit."""
 
-    reason = "SpecInvalid"
-
 
 class PythonUnavailable(VersionFailure):
     """This machine has no interpreter of the Python minor that the model was logged with."""
-
-    reason = "PythonUnavailable"
 
 
 class UnsupportedDependencies(VersionFailure):
     """The model asks for packages that only conda has, or for sources that cannot be locked."""
 
-    reason = "UnsupportedDependencies"
-
 
 class EnvironmentUnbuildable(VersionFailure):
     """The model's requirements could not be locked or installed."""
-
-    reason = "EnvironmentUnbuildable"
 
 
 class RuntimeUnavailable(VersionFailure):
     """What the version is to be served with cannot be had where it is to be served."""
 
-    reason = "RuntimeUnavailable"
-
 
 class ImageMissing(VersionFailure):
     """The platform's own image, which the model's environment is put on, is not in its registry."""
-
-    reason = "ImageMissing"
 
 
 class ImageRegistryRefused(VersionFailure):
     """The registry of images wants another login, is not trusted, or speaks plain HTTP."""
 
-    reason = "ImageRegistryRefused"
-
 
 class ImageRegistryUnreachable(VersionFailure):
     """The registry of images does not answer."""
 
-    reason = "ImageRegistryUnreachable"
     transient = True
 
 
 class ArtifactMissing(VersionFailure):
     """There is nothing where the registry says that the model's files are."""
 
-    reason = "ArtifactMissing"
-
 
 class ArtifactCorrupt(VersionFailure):
     """The model's files are incomplete, or differ from those that were served before."""
-
-    reason = "ArtifactCorrupt"
 
 
 class ArtifactUnreachable(VersionFailure):
     """The place that holds the model's files does not answer."""
 
-    reason = "ArtifactUnreachable"
     transient = True
 
 
 class ExampleRefused(VersionFailure):
     """The model refuses its own logged input example, or its answer breaks its signature."""
 
-    reason = "ExampleRefused"
-
 
 class TargetUnavailable(VersionFailure):
     """The target that runs predictors does not answer."""
 
-    reason = "TargetUnavailable"
     transient = True
 
 
 class GatewayUnavailable(VersionFailure):
     """The gateway that routes requests does not answer."""
 
-    reason = "GatewayUnavailable"
     transient = True

@@ -20,7 +20,6 @@ Run = dict[str, Any]
 Step = dict[str, Any]
 
 ENDED = ("success", "failed")
-STEP_ENDED = ("success", "failed", "skipped", "upstream_failed", "removed")
 
 
 class Pipelines:

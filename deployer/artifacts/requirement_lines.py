@@ -14,7 +14,7 @@ from typing import Any, Final, NoReturn
 from urllib.parse import SplitResult, urlsplit
 
 from deployer.errors import UnsupportedDependencies
-from deployer.redact import redact
+from deployer.redact import GONE, redact, redact_logins
 
 INDEXES: Final = ("--index-url", "--extra-index-url", "--find-links")
 """Options that say where packages are."""
@@ -98,7 +98,7 @@ def without_login(url: str) -> str:
 
 def has_login(url: str) -> bool:
     """Tell whether an address carries a user or a password."""
-    return redact(url) != url
+    return redact_logins(url) != url
 
 
 def _split(url: str) -> SplitResult | None:
@@ -115,7 +115,7 @@ def _shown(token: str) -> str:
         return word
     place, question, rest = word.partition("?")
     _, hash_, fragment = rest.partition("#")
-    return f"{place}{question}{'***' if question else ''}{hash_}{fragment}"
+    return f"{place}{question}{GONE if question else ''}{hash_}{fragment}"
 
 
 def _joined(text: str) -> Iterator[str]:

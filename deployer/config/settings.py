@@ -16,7 +16,6 @@ from pydantic import ValidationError
 
 from deployer import namespaces
 from deployer.config import read
-from deployer.config.clusters import Cluster
 from deployer.config.platform_id import platform_id
 from deployer.config.sections import PlatformFile
 from deployer.errors import SchnitzelError, SettingsInvalid, SpecInvalid
@@ -55,11 +54,6 @@ class Settings(PlatformFile):
         if self.environments[environment].target == "kubernetes":
             return self.limits
         return LocalLimits(**{name: getattr(self.limits, name) for name in Limits.model_fields})
-
-    def cluster(self, environment: str) -> Cluster | None:
-        """The cluster that an environment's deployments run on; None: this machine."""
-        name = self.environments[environment].cluster
-        return None if name is None else self.clusters[name]
 
     def namespace(self, environment: str, project: str) -> str:
         """The namespace of an environment's deployments, for one project.

@@ -13,8 +13,7 @@ from dataclasses import replace
 from typing import Any, Final
 
 from deployer.plan.diff import FieldChange, Path, document
-
-MASK: Final = "(secret)"
+from deployer.redact import GONE, redact_logins
 
 _SECRET_NAME: Final = re.compile(
     r"(?i)token|secret|passw|credential|api_?key|access_?key|private_?key|authorization|\bdsn\b"
@@ -22,7 +21,6 @@ _SECRET_NAME: Final = re.compile(
 _NAMES_ONLY: Final = re.compile(
     r"(?i)(secret_?names?|secretkeyref|imagepullsecrets|automountserviceaccounttoken|secret)$"
 )
-_USER_INFO: Final = re.compile(r"([a-zA-Z][\w+.-]*://)[^\s/@'\"]+@")
 
 
 def masked(change: FieldChange, kind: str = "") -> FieldChange:
@@ -47,11 +45,11 @@ def _mask(value: Any, steps: Path, secret: bool) -> Any:
     if value is None or isinstance(value, bool):
         return value
     if secret or _names_a_secret(steps):
-        return MASK
+        return GONE
     if not isinstance(value, str):
         return value
     inside = document(value)
-    return _USER_INFO.sub(r"\1(secret)@", value) if inside is None else _mask(inside, steps, secret)
+    return redact_logins(value) if inside is None else _mask(inside, steps, secret)
 
 
 def _names_a_secret(steps: Path) -> bool:

@@ -9,8 +9,9 @@ from typing import Annotated, Any, Union, get_args, get_origin
 
 from pydantic import BaseModel, ValidationError
 
+from deployer.redact import redact_logins
+
 _SECRET = re.compile(r"password|secret|token|credential|(api|access|private)_?key", re.IGNORECASE)
-_LOGIN = re.compile(r"//[^/\s]*@")
 _WORDS = {
     "missing": "is missing",
     "int_parsing": "should be a whole number",
@@ -72,7 +73,7 @@ def shown(name: str, value: object) -> str:
     """Write a value for a message: short, and not at all where the field may hold a secret."""
     if _SECRET.search(name):
         return "what is there (not shown)"
-    text = _LOGIN.sub("//***@", repr(value))
+    text = redact_logins(repr(value))
     return text if len(text) <= 60 else f"{text[:57]}..."
 
 

@@ -14,25 +14,9 @@ from typing import Any
 import psycopg
 
 from deployer.errors import DatabaseUnavailable
+from deployer.store import tables
 from deployer.store.recordformat import raise_if_unknown
-from deployer.store.sqlite import SCHEMA, WHAT, WHICH
 
-_SCHEMA = """
-CREATE TABLE IF NOT EXISTS records (
-  id TEXT PRIMARY KEY, version INTEGER NOT NULL, body TEXT NOT NULL
-);
-CREATE TABLE IF NOT EXISTS memory (name TEXT PRIMARY KEY, value TEXT NOT NULL);
-CREATE TABLE IF NOT EXISTS history (
-  sequence BIGSERIAL PRIMARY KEY, at DOUBLE PRECISION NOT NULL, deployment TEXT NOT NULL,
-  kind TEXT NOT NULL, action TEXT NOT NULL, before TEXT, after TEXT,
-  why TEXT NOT NULL, who TEXT NOT NULL, detail TEXT NOT NULL
-);
-CREATE INDEX IF NOT EXISTS history_of ON history (deployment, sequence);
-CREATE OR REPLACE FUNCTION history_refuses() RETURNS trigger LANGUAGE plpgsql AS
-$$ BEGIN RAISE EXCEPTION 'history is append-only'; END $$;
-CREATE OR REPLACE TRIGGER history_keeps BEFORE UPDATE OR DELETE ON history
-FOR EACH ROW EXECUTE FUNCTION history_refuses();
-"""
 _LOCK = 0x5C47  # taken while tables are made, so that two first starts do not collide
 CONNECT_SECONDS = 5
 
@@ -64,11 +48,12 @@ class PostgresDatabase:
         self._connection: psycopg.Connection[Any] | None = None
         with self._told(), self._open() as connection, connection.transaction():
             connection.execute("SELECT pg_advisory_xact_lock(%s)", [_LOCK])
-            tables = connection.execute("SELECT to_regclass('memory')").fetchone()
-            if tables and tables[0]:
-                found = connection.execute(WHICH.encode()).fetchone()
-                raise_if_unknown(found[0] if found else SCHEMA, WHAT, SCHEMA)
-            connection.execute(_SCHEMA.encode())
+            known = connection.execute("SELECT to_regclass('memory')").fetchone()
+            if known and known[0]:
+                found = connection.execute(tables.WHICH.encode()).fetchone()
+                schema = found[0] if found else tables.SCHEMA
+                raise_if_unknown(schema, tables.WHAT, tables.SCHEMA)
+            connection.execute(tables.POSTGRES.encode())
 
     @contextmanager
     def transaction(self) -> Iterator[_Connection]:

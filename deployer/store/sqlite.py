@@ -7,32 +7,10 @@ import threading
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
-from typing import Any, Final, Protocol
+from typing import Any, Protocol
 
+from deployer.store import tables
 from deployer.store.recordformat import raise_if_unknown
-
-SCHEMA: Final = 1
-"""Which tables these are. Others say so in `memory`; where nothing is said it is these."""
-
-WHICH: Final = "SELECT value FROM memory WHERE name = 'schema'"
-WHAT: Final = "The Deployer's database"
-
-_SCHEMA = """
-CREATE TABLE IF NOT EXISTS records (
-  id TEXT PRIMARY KEY, version INTEGER NOT NULL, body TEXT NOT NULL
-);
-CREATE TABLE IF NOT EXISTS memory (name TEXT PRIMARY KEY, value TEXT NOT NULL);
-CREATE TABLE IF NOT EXISTS history (
-  sequence INTEGER PRIMARY KEY AUTOINCREMENT, at REAL NOT NULL, deployment TEXT NOT NULL,
-  kind TEXT NOT NULL, action TEXT NOT NULL, before TEXT, after TEXT,
-  why TEXT NOT NULL, who TEXT NOT NULL, detail TEXT NOT NULL
-);
-CREATE INDEX IF NOT EXISTS history_of ON history (deployment, sequence);
-CREATE TRIGGER IF NOT EXISTS history_keeps BEFORE UPDATE ON history
-BEGIN SELECT RAISE(ABORT, 'history is append-only'); END;
-CREATE TRIGGER IF NOT EXISTS history_stays BEFORE DELETE ON history
-BEGIN SELECT RAISE(ABORT, 'history is append-only'); END;
-"""
 
 
 class Transactions(Protocol):
@@ -65,7 +43,7 @@ class Database:
             raise
         self._connection.execute("PRAGMA journal_mode=WAL")
         self._connection.execute("PRAGMA synchronous=FULL")
-        self._connection.executescript(_SCHEMA)
+        self._connection.executescript(tables.SQLITE)
         path.chmod(0o600)
 
     @contextmanager
@@ -80,7 +58,7 @@ class Database:
             self._connection.close()
 
     def _raise_if_unknown(self) -> None:
-        tables = "SELECT name FROM sqlite_master WHERE name = 'memory'"
-        if self._connection.execute(tables).fetchone():
-            found = self._connection.execute(WHICH).fetchone()
-            raise_if_unknown(found[0] if found else SCHEMA, WHAT, SCHEMA)
+        known = "SELECT name FROM sqlite_master WHERE name = 'memory'"
+        if self._connection.execute(known).fetchone():
+            found = self._connection.execute(tables.WHICH).fetchone()
+            raise_if_unknown(found[0] if found else tables.SCHEMA, tables.WHAT, tables.SCHEMA)

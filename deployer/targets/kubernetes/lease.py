@@ -13,7 +13,6 @@ import logging
 import random
 import threading
 import time
-from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any, Final
 
@@ -54,8 +53,6 @@ class Lease:
         namespace: where the Lease is.
         name: the Lease's name.
         identity: who we are; no two processes have the same.
-        gained: called when we come to hold it; in the Lease's own thread.
-        lost: called when we no longer do; in the Lease's own thread.
     """
 
     def __init__(
@@ -64,12 +61,9 @@ class Lease:
         namespace: str,
         name: str,
         identity: str,
-        gained: Callable[[], None] | None = None,
-        lost: Callable[[], None] | None = None,
     ) -> None:
         self._client = client.hurried(TIMEOUT)
         self._namespace, self._name, self.identity = namespace, name, identity
-        self._gained, self._lost = gained, lost
         self._renewed_at: float | None = None
         self._seen: tuple[str, float] = ("", 0.0)
         self._told = self._moved = False
@@ -182,12 +176,6 @@ class Lease:
         if held != self._told:
             self._told = held
             log.info("The Lease %s is %s.", self._name, "ours" if held else "not ours")
-            tell = self._gained if held else self._lost
-            if tell:
-                try:
-                    tell()
-                except Exception:
-                    log.exception("A listener of the Lease failed.")
 
     def _spec(self, turns: int) -> dict[str, Any]:
         return {

@@ -24,18 +24,22 @@ def say(word: str) -> None:
     sys.stdout.flush()
 
 
+def watch(lease: Lease) -> None:
+    """Say each gain and loss."""
+    held = False
+    while True:
+        if lease.held() != held:
+            held = not held
+            say("gained" if held else "lost")
+        time.sleep(0.005)
+
+
 def main() -> None:
     """Try for ever."""
     kubeconfig, namespace, name, identity = sys.argv[1:]
     client = Client(Session(ClusterAccess(Path(kubeconfig))))
-    lease = Lease(
-        client,
-        namespace,
-        name,
-        identity,
-        gained=lambda: say("gained"),
-        lost=lambda: say("lost"),
-    )
+    lease = Lease(client, namespace, name, identity)
+    threading.Thread(target=watch, args=(lease,), daemon=True).start()
     guarded = client.guarded(lease.guard)
     lease.start()
     to_stop = threading.Event()

@@ -141,10 +141,6 @@ class Cache:
         self._raise_if_blind_anywhere()
         return self._store.deployments()
 
-    def fresh(self) -> dict[tuple[str, str], float | None]:
-        """For each kind and namespace: seconds since the cluster told of it; None: never yet."""
-        return {place: informer.age for place, informer in self._informers.items()}
-
     def problems(self) -> dict[tuple[str, str], ApiError]:
         """For each kind and namespace that cannot be watched now: why."""
         found = {place: informer.problem for place, informer in self._informers.items()}

@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from deployer.targets.kubernetes.client.errors import Asked, error_of
 from deployer.targets.kubernetes.client.kinds import POD
 from deployer.targets.kubernetes.client.session import Session
-from deployer.targets.kubernetes.client.stream import Stream
 from deployer.targets.kubernetes.client.transport import SECONDS, Transport
 
 
@@ -52,12 +51,6 @@ class Pods:
         query |= {"container": container} if container else {}
         answer = self._send.call(asked, "GET", POD.path(namespace, pod, "log"), query)
         return answer.data.decode(errors="replace")
-
-    def follow_logs(self, namespace: str, pod: str, container: str, *, lines: int = 100) -> Stream:
-        """What a container writes, as it writes it: read `lines()`, end with `close()`."""
-        asked = Asked("get", "pods/log", namespace, pod)
-        query = {"tailLines": str(lines), "follow": "true", "container": container}
-        return self._send.stream(asked, POD.path(namespace, pod, "log"), query, seconds=3600)
 
     def ask_pod(
         self,

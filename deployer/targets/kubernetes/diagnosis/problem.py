@@ -7,11 +7,12 @@ reads as empty, as the API leaves out what is empty.
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
+
+from deployer.redact import redact
 
 Object = Mapping[str, Any]
 
@@ -22,20 +23,6 @@ SERVING = ("server", "oip", "model")
 """What the container is called that serves; inside Seldon it stands beside another, or alone."""
 
 TFSERVING = "tfserving"
-
-_SECRETS = (
-    (re.compile(r"([a-z][a-z0-9+.-]*://)[^\s/@'\"]+@", re.IGNORECASE), r"\1[redacted]@"),
-    (re.compile(r"\b(bearer|basic)\s+[a-z0-9+/=._~-]{6,}", re.IGNORECASE), r"\1 [redacted]"),
-    (
-        re.compile(
-            r"((?:password|passwd|passphrase|pwd|token|secret|api[_-]?key|access[_-]?key)"
-            r"[\"']?\s*[=:]\s*|key[\"']?\s*=\s*)(?!\[redacted\])"
-            r"(\"[^\"]*\"|'[^']*'|[^\s\"',;&)}\]]+)",
-            re.IGNORECASE,
-        ),
-        r"\1[redacted]",
-    ),
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -194,9 +181,7 @@ def own_words(ended: Object) -> Object:
 
 def brief(text: str, length: int = 300) -> str:
     """Put somebody else's words on one line, without secrets, and not too long."""
-    for pattern, instead in _SECRETS:
-        text = pattern.sub(instead, text)
-    line = " ".join(text.split()).rstrip(" .:")
+    line = " ".join(redact(text).split()).rstrip(" .:")
     return line if len(line) <= length else f"{line[: length - 3].rstrip()}..."
 
 

@@ -9,7 +9,6 @@ from deployer.artifacts.requirement_lines import address, read
 from deployer.artifacts.requirements import lacking
 from deployer.errors import UnsupportedDependencies
 from deployer.python_env.cache import EnvironmentRequest
-from deployer.redact import redact
 
 INDEX = "https://packages.example/simple"
 WHEEL = "pkg-0.1-py3-none-any.whl"
@@ -156,16 +155,6 @@ def test_a_login_goes_nowhere(tmp_path: Path, line: str, login: str) -> None:
         assert found.notes
     assert "packages.example" in said
     assert "cret" not in said.lower()
-
-
-def test_an_address_without_a_login_is_shown_whole() -> None:
-    for text in (
-        "git+https://code.example/pkg.git@v1",
-        "https://h:8080/a@b",
-        "https://h/p and mail@x.example",
-    ):
-        assert redact(text) == text
-    assert redact("https://ann:a@b:c/d@h/p") == "https://***@h/p"
 
 
 def test_a_token_in_a_query_is_not_shown(tmp_path: Path) -> None:

@@ -83,9 +83,10 @@ def write(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Write:
 def test_a_cluster_needs_a_gateway_and_a_server_image_and_has_defaults(write: Write) -> None:
     write(CLUSTER + ENVIRONMENTS)
     settings = load()
-    cluster = settings.cluster("prod")
-    assert cluster is not None
-    assert settings.cluster("laptop") is None
+    name = settings.environments["prod"].cluster
+    assert name is not None
+    cluster = settings.clusters[name]
+    assert settings.environments["laptop"].cluster is None
     assert cluster.gateway.url == "http://models.example"
     assert cluster.registry is None
     assert cluster.build.namespace == "schnitzel-builds"

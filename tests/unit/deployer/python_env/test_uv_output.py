@@ -1,7 +1,6 @@
 import pytest
 
 from deployer.python_env.uv_output import explain
-from deployer.redact import redact
 
 # As printed by uv 0.13.9, and one by 0.9.
 NO_VERSION = """error: No solution found when resolving dependencies
@@ -106,7 +105,3 @@ def test_the_next_step_is_about_what_was_wrong(output: str, step: str) -> None:
     found = explain(output, ["six==99"]).next_step(trust="Trust it.", requirements="Log less.")
     assert step in found
     assert found.startswith("It is tried again") is (output != CONFLICT)
-
-
-def test_logins_are_taken_out_of_addresses() -> None:
-    assert redact("at https://ann:s3cret@index.example/x") == "at https://***@index.example/x"

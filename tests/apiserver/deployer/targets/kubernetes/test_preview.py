@@ -15,7 +15,7 @@ from support.systems.cluster import Cluster
 
 from deployer.artifacts.cache import Artifacts
 from deployer.plan.preview import Act, ObjectChange
-from deployer.plan.redact import MASK
+from deployer.redact import GONE
 from deployer.state.deployment import Record
 from deployer.store.records import Records
 from deployer.store.sqlite import Database
@@ -81,10 +81,10 @@ def test_a_field_changed_by_hand_is_shown_masked_and_no_part_of_what_was_reviewe
     fields = {field.path: (field.was, field.wanted) for o in found.objects for field in o.fields}
     server = "spec.template.spec.containers[name=server]"
     assert fields[f"{server}.env[name=SITE].value"] == (
-        "https://(secret)@two.example", "https://one.example",
+        "https://[redacted]@two.example", "https://one.example",
     )  # fmt: skip
     assert fields[f"{server}.image"] == ("registry.example/other:6", "registry.example/none:1")
-    assert fields["data[predictor.json].api_token"] == (MASK, None)
+    assert fields["data[predictor.json].api_token"] == (GONE, None)
     assert "hunter2" not in str(found)
     assert found.digest != reviewed
     stage.settle(deployment)

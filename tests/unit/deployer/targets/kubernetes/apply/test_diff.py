@@ -6,7 +6,8 @@ import pytest
 from hypothesis import example, given, strategies as st
 
 from deployer.plan.diff import FieldChange
-from deployer.plan.redact import MASK, masked
+from deployer.plan.redact import masked
+from deployer.redact import GONE
 from deployer.targets.kubernetes.apply.diff import difference, drift, pattern_of
 from deployer.targets.kubernetes.cache.objects import APPLIED
 
@@ -185,10 +186,10 @@ def test_a_difference_shows_what_comes_and_what_goes():
 @pytest.mark.parametrize(
     ("change", "shown"),
     [
-        (FieldChange(f"{SERVER}.env[name=API_TOKEN].value", "a", "b"), (MASK, MASK)),
+        (FieldChange(f"{SERVER}.env[name=API_TOKEN].value", "a", "b"), (GONE, GONE)),
         (
             FieldChange(f"{SERVER}.env[name=API_TOKEN]", None, {"name": "API_TOKEN", "value": "x"}),
-            (None, {"name": "API_TOKEN", "value": MASK}),
+            (None, {"name": "API_TOKEN", "value": GONE}),
         ),
         (
             FieldChange(
@@ -202,11 +203,11 @@ def test_a_difference_shows_what_comes_and_what_goes():
             FieldChange(
                 "data[predictor.json].tracking_uri", "http://me:pw@mlflow/", "http://mlflow/"
             ),
-            ("http://(secret)@mlflow/", "http://mlflow/"),
+            ("http://[redacted]@mlflow/", "http://mlflow/"),
         ),
         (
             FieldChange(f"{SERVER}.env[name=URL].value", None, "http://me:pw@mlflow/"),
-            (None, "http://(secret)@mlflow/"),
+            (None, "http://[redacted]@mlflow/"),
         ),
         (FieldChange("spec.template.spec.serviceAccountName", "a", "b"), ("a", "b")),
         (
@@ -223,8 +224,8 @@ def test_secrets_are_masked_and_their_names_are_not(change, shown):
 
 
 def test_all_data_of_a_secret_is_masked():
-    assert masked(FieldChange("data.user", "YQ==", "Yg=="), "Secret").wanted == MASK
-    assert masked(FieldChange("data", None, {"user": "Yg=="}), "Secret").wanted == {"user": MASK}
+    assert masked(FieldChange("data.user", "YQ==", "Yg=="), "Secret").wanted == GONE
+    assert masked(FieldChange("data", None, {"user": "Yg=="}), "Secret").wanted == {"user": GONE}
 
 
 NAMES = st.sampled_from(["a", "b", "c", "containers", "env", "ports", "x.y/z", "limits", "cpu"])
