@@ -1,8 +1,8 @@
-"""In: a deployment. Out: commands about it that can be pasted into a shell, whatever its name."""
+"""Build commands about a deployment that can be pasted into a shell, whatever its name."""
 
 from __future__ import annotations
 
-from shlex import join, quote
+from shlex import join
 from typing import Protocol
 
 
@@ -15,12 +15,17 @@ class Named(Protocol):
     def environment(self) -> str: ...  # noqa: D102
 
 
+def command(verb: str, name: str, *flags: str) -> str:
+    """Build `schnitzel VERB NAME FLAGS`; a name that looks like a flag comes last, after `--`."""
+    words = ["schnitzel", *verb.split()]
+    return join([*words, *flags, "--", name] if name.startswith("-") else [*words, name, *flags])
+
+
 def deploy(verb: str, about: Named, *flags: str) -> str:
-    """As in "schnitzel deploy logs 'fraud score' -e prod"."""
-    return join(["schnitzel", "deploy", verb, about.model, "-e", about.environment, *flags])
+    """Build "schnitzel deploy logs 'fraud score' -e prod"."""
+    return command(f"deploy {verb}", about.model, "-e", about.environment, *flags)
 
 
 def promote(about: Named, number: int | str = "VERSION") -> str:
-    """As in "schnitzel model promote angler@2 --to prod"; VERSION is for the reader to put in."""
-    version = quote(f"{about.model}@{number}")
-    return f"schnitzel model promote {version} --to {quote(about.environment)}"
+    """Build "schnitzel model promote angler@2 --to prod"; the reader puts in VERSION."""
+    return command("model promote", f"{about.model}@{number}", "--to", about.environment)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from shlex import quote
+from shlex import join
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from cli.clients.http import Service, segment
@@ -208,7 +208,7 @@ class Deployments:
                     f"{label(seen)} is still {seen['state']} after {seconds:g} s: {seen['message']}"
                     if seen
                     else f"nothing was deployed within {seconds:g} s",
-                    f"see: schnitzel deploy status {typed(seen)}" if seen else "schnitzel status",
+                    f"see: {about('deploy status', seen)}" if seen else "schnitzel status",
                 )
             time.sleep(POLL_SECONDS)
 
@@ -223,9 +223,15 @@ def label(deployment: Deployment) -> str:
     return f"{deployment['model']}@{deployment['environment']}"
 
 
-def typed(deployment: Deployment) -> str:
-    """Name a deployment as it has to be typed in a shell: `'fraud score@prod'`."""
-    return quote(label(deployment))
+def command(verb: str, name: str, *flags: str) -> str:
+    """Build `schnitzel VERB NAME FLAGS`; a name that looks like a flag comes last, after `--`."""
+    words = ["schnitzel", *verb.split()]
+    return join([*words, *flags, "--", name] if name.startswith("-") else [*words, name, *flags])
+
+
+def about(verb: str, deployment: Deployment, *flags: str) -> str:
+    """Build a command about a deployment: `schnitzel deploy wait 'fraud score@prod'`."""
+    return command(verb, label(deployment), *flags)
 
 
 def version_of(part: dict[str, Any] | None) -> str | None:

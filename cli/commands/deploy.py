@@ -5,7 +5,7 @@ from typing import Annotated
 import typer
 
 from cli.clients.all import Clients
-from cli.clients.deployments import Deployment, label, typed
+from cli.clients.deployments import Deployment, about, label
 from cli.config import current
 from cli.errors import PENDING
 from cli.shell.groups import Command, group
@@ -68,18 +68,14 @@ def list_(environment: Environment = None, output: Output = None) -> None:
 def status(
     model: OptionalModel = None, environment: Environment = None, output: Output = None
 ) -> None:
-    """Show a deployment's state, reason, predictors and next step.
+    """Show a deployment's state, reason, predictors and next step; without MODEL, of all.
 
     Examples:
     schnitzel deploy status angler
     schnitzel deploy status angler@prod -o yaml
     """
     clients, found = _several(model, environment)
-    emit(
-        {"deployments": found},
-        chosen(output, clients.config),
-        lambda: "\n\n".join(views.deployment(each) for each in found) or "nothing is deployed",
-    )
+    emit({"deployments": found}, chosen(output, clients.config), lambda: views.pages(found))
 
 
 @app.command(cls=Command)
@@ -211,7 +207,7 @@ def apply(
         emit(found, chosen(output, clients.config), str)
         return
     _changed(after, "reconciling", output, clients)
-    say(f"next: schnitzel deploy wait {typed(after)}")
+    say(f"next: {about('deploy wait', after)}")
 
 
 @app.command(cls=Command)
@@ -279,7 +275,7 @@ def pause(
     clients, found = _one(model, environment)
     after = clients.deployments.pause(found["id"], reason)
     _changed(after, "paused", output, clients)
-    say(f"next: schnitzel deploy resume {typed(after)}")
+    say(f"next: {about('deploy resume', after)}")
 
 
 @app.command(cls=Command)
@@ -291,7 +287,7 @@ def resume(model: Model, environment: Environment = None, output: Output = None)
     """
     clients, found = _one(model, environment)
     _changed(clients.deployments.resume(found["id"]), "resumed", output, clients)
-    say(f"next: schnitzel deploy status {typed(found)}")
+    say(f"next: {about('deploy status', found)}")
 
 
 def _changed(deployment: Deployment, what: str, output: Format | None, clients: Clients) -> None:

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from cli.clients.all import Clients
-from cli.clients.deployments import Deployment, label, typed, version_of
+from cli.clients.deployments import Deployment, about, label, version_of
 from cli.clients.http import Reply, Service
 from cli.config import current
 from cli.errors import CommandError, UsageError
@@ -98,7 +98,7 @@ def _ask(deployment: Deployment, kind: str, body: bytes, timeout: float) -> Repl
     gateway = Service(
         label(deployment),
         deployment["url"].rstrip("/"),
-        start=f"see: schnitzel deploy status {typed(deployment)}",
+        start=f"see: {about('deploy status', deployment)}",
         timeout=timeout,
     )
     return gateway.send("POST", "/invocations", raw=body, headers={"Content-Type": kind})

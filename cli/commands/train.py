@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from cli.clients import deployments
 from cli.clients.airflow import parameters
 from cli.clients.all import Clients
 from cli.clients.retry import patiently
@@ -68,8 +69,8 @@ def train(
         lambda: outcome_text(found),
     )
     for version in found["versions"]:
-        which = quote(f"{version['name']}@{version['version']}")
-        say(f"next: schnitzel model promote {which} --to prod")
+        which = f"{version['name']}@{version['version']}"
+        say(f"next: {deployments.command('model promote', which, '--to', 'prod')}")
 
 
 app = command(train)

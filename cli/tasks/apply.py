@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
-from cli.clients.deployments import label, typed
+from cli.clients.deployments import about, label
 from cli.errors import CommandError
 from cli.views import deployments as views
 from cli.views.output import confirm, say
@@ -54,7 +54,7 @@ def apply(
                 raise CommandError(
                     f"what {label(found)} runs on cannot be seen now, so that no plan can be "
                     "confirmed; nothing was changed",
-                    f"see why: schnitzel deploy status {typed(found)}",
+                    f"see why: {about('deploy status', found)}",
                 )
     return deployments.apply(found["id"], digest=digest, **words._asdict())
 

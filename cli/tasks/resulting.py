@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING
 
-from cli.clients.deployments import explain, label, typed, version_of
+from cli.clients.deployments import about, explain, label, version_of
 from cli.errors import Unreachable
 from cli.tasks.wait import wait_for
 from cli.views.output import say
@@ -37,7 +37,7 @@ def resulting_plan(clients: Clients, promotion: Promotion, *, waits: bool) -> Pl
     else:
         say(f"{label(seen)} {explain(seen)}")
         if not waits:
-            say(f"next: schnitzel deploy wait {typed(seen)}")
+            say(f"next: {about('deploy wait', seen)}")
     return plan
 
 
@@ -55,7 +55,7 @@ def await_serving(clients: Clients, promotion: Promotion, seconds: float) -> Non
 
     served = wait_for(clients.deployments, find, version=promotion.version, seconds=seconds)
     say(f"{label(served)} serves version {promotion.version} at {served['url']}")
-    say(f"next: schnitzel predict {typed(served)} --example")
+    say(f"next: {about('predict', served, '--example')}")
 
 
 def _seen(clients: Clients, promotion: Promotion) -> Deployment | None:

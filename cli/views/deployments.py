@@ -13,6 +13,8 @@ from cli.views.output import bold, fields, style, table, toned
 if TYPE_CHECKING:
     from cli.clients.deployments import Deployment, Plan
 
+MOST_PAGES = 5
+"""Deployments that are drawn one below the other; more are a table."""
 _VERBS = {"start": "green", "route": "cyan", "retire": "red", "wait": "yellow", "keep": "dim"}
 
 
@@ -106,6 +108,16 @@ def deployment(found: Deployment) -> str:
     parts += [f"note: {note}" for note in found["notes"]]
     parts += [f"version {each['version']}: {each['message']}" for each in found["losing"]]
     return "\n".join(parts)
+
+
+def pages(found: list[Deployment]) -> str:
+    """Draw each deployment; of many, those that failed, and a table of all."""
+    if len(found) <= MOST_PAGES:
+        return "\n\n".join(map(deployment, found)) or "nothing is deployed"
+    wrong = [each for each in found if each["state"] in ("Failed", "Degraded")]
+    shown = [deployment(each) for each in wrong[:MOST_PAGES]]
+    more = "more about one of them: schnitzel deploy status MODEL@ENV"
+    return "\n\n".join([*shown, deployments(found), more])
 
 
 def plan(found: Plan) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from shlex import quote
 from typing import TYPE_CHECKING, Any
 
-from cli.clients.deployments import typed
+from cli.clients.deployments import about, label
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -15,11 +15,11 @@ if TYPE_CHECKING:
 
 # What to do about the first deployment in such a state, unless the Deployer says it better.
 _STATES = {
-    "Failed": "schnitzel deploy status {}",
-    "Degraded": "schnitzel deploy status {}",
-    "Progressing": "schnitzel deploy wait {}",
-    "NothingPromoted": "schnitzel deploy status {}",
-    "Serving": "schnitzel predict {} --example",
+    "Failed": ("deploy status",),
+    "Degraded": ("deploy status",),
+    "Progressing": ("deploy wait",),
+    "NothingPromoted": ("deploy status",),
+    "Serving": ("predict", "--example"),
 }
 
 
@@ -58,9 +58,12 @@ def _of_deployments(deployments: Sequence[Deployment]) -> str:
         return ""
     first = worst_first[0]
     if first["sync"] == "Paused":
-        return f"schnitzel deploy resume {typed(first)}"
+        return about("deploy resume", first)
     step: str = first["next_step"] or ""
-    return step or _STATES[first["state"]].format(typed(first))
+    verb, *flags = _STATES[first["state"]]
+    if not step:
+        return about(verb, first, *flags)
+    return step if first["model"] in step else f"{label(first)}: {step}"
 
 
 def _urgency(deployment: Deployment) -> int:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from typing import TYPE_CHECKING, Any
 
-from cli.clients.deployments import label, typed
+from cli.clients.deployments import about, label
 from cli.views.output import bold, style, toned
 
 if TYPE_CHECKING:
@@ -43,7 +43,7 @@ def diff(found: dict[str, Any]) -> str:
         lines += [_headline(each), *_fields(each)]
     if any(each["action"] == "conflict" for each in objects):
         lines.append(
-            f"to take over what is somebody else's: schnitzel deploy apply {typed(found)} --adopt"
+            f"to take over what is somebody else's: {about('deploy apply', found, '--adopt')}"
         )
     lines += [f"not known yet: {sentence}" for sentence in found["unknown"]]
     if objects:

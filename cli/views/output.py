@@ -24,6 +24,8 @@ _TONES = {
     ),
     "red": ("failed", "frozen", "unhealthy", "fatal", "stopped", "upstream_failed", "fail"),
 }  # fmt: skip
+WIDEST = 60
+"""Characters of a cell: a model's name may have 256."""
 _TONE_OF = {word: tone for tone, words in _TONES.items() for word in words}
 
 
@@ -95,8 +97,12 @@ def emit(value: Any, form: Format, table: Callable[[], str]) -> None:
 
 
 def table(headers: Sequence[str], rows: Sequence[Sequence[Any]]) -> str:
-    """Align rows under headers; `None` is an empty cell; state words are coloured."""
+    """Align rows under headers; `None` is an empty cell; state words are coloured.
+
+    A cell that is longer than WIDEST loses its middle, unless it is the last of its row.
+    """
     cells = [["" if cell is None else " ".join(str(cell).split()) for cell in row] for row in rows]
+    cells = [[*map(_cut, row[:-1]), *row[-1:]] for row in cells]
     widths = [max(map(len, column)) for column in zip(headers, *cells, strict=True)]
     lines = [bold(_aligned(headers, widths))]
     lines += [_aligned(row, widths, toned) for row in cells]
@@ -108,6 +114,11 @@ def fields(pairs: Sequence[tuple[str, Any]]) -> str:
     shown = [(name, str(value)) for name, value in pairs if value not in (None, "")]
     width = max((len(name) for name, _ in shown), default=0)
     return "\n".join(f"{name:<{width}}  {toned(value)}" for name, value in shown)
+
+
+def _cut(cell: str) -> str:
+    half = WIDEST // 2
+    return cell if len(cell) <= WIDEST else f"{cell[: half - 1]}…{cell[-half:]}"
 
 
 def _aligned(

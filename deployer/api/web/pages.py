@@ -7,7 +7,6 @@ every two seconds and names what it shows; if that is still so, the answer is 20
 from __future__ import annotations
 
 import hashlib
-import shlex
 from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
@@ -20,7 +19,7 @@ from fastapi.responses import HTMLResponse, Response
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
-from deployer import __version__
+from deployer import __version__, hints
 from deployer.api import views
 from deployer.api.guard import LARGEST
 from deployer.api.web import stages, tryit
@@ -91,8 +90,11 @@ class Pages:
             trim_blocks=True,
             lstrip_blocks=True,
         )
-        self._templates.filters["shell"] = shlex.quote
-        self._templates.globals |= {"version": __version__, "stamp": stamp[:12]}
+        self._templates.globals |= {
+            "hint": hints.command,
+            "version": __version__,
+            "stamp": stamp[:12],
+        }
 
     def overview(self, q: str = "", environment: str = "", state: str = "") -> HTMLResponse:
         """The list of deployments."""

@@ -329,3 +329,30 @@ def test_a_hint_can_be_pasted_whatever_the_model_s_name(schnitzel, deployer, dep
     done = schnitzel("deploy", "pause", "fraud score@prod")
     assert done.err.startswith("fraud score@prod: paused\n")
     assert done.err.endswith("next: schnitzel deploy resume 'fraud score@prod'\n")
+
+
+def test_status_of_many_is_a_table_and_the_pages_of_those_that_failed(
+    schnitzel, deployer, deployment
+) -> None:
+    many = [deployment(model=f"m{number}", id=f"m{number}-prod") for number in range(90)]
+    many[7] |= {"state": "Degraded", "message": "no module named lightgbm"}
+    deployer.answer("GET", "/api/v1/deployments", {"deployments": many, "registry": {}})
+    shown = schnitzel("deploy", "status").out
+    assert len(shown.splitlines()) < 120
+    assert shown.count("no module named lightgbm") == 1
+    assert "m89@prod" in shown
+    assert schnitzel("deploy", "status", "-o", "json").json == {"deployments": many}
+
+
+def test_a_long_name_does_not_make_the_table_wide(schnitzel, deployer, deployment) -> None:
+    long = deployment(model="x" * 125 + "y" * 125)
+    deployer.answer("GET", "/api/v1/deployments", {"deployments": [long], "registry": {}})
+    _, row = schnitzel("deploy", "list").out.splitlines()
+    assert row.split()[0] == "x" * 29 + "…" + "y" * 25 + "@prod"
+
+
+def test_a_name_that_looks_like_a_flag_is_taken_after_two_dashes(schnitzel, deployer, deployment):
+    dash = deployment(model="-dash", next_step="")
+    deployer.answer("GET", "/api/v1/deployments", {"deployments": [dash], "registry": {}})
+    shown = schnitzel("deploy", "status", "-e", "prod", "--", "-dash")
+    assert shown.out.startswith("-dash@prod")

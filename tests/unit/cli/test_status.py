@@ -56,11 +56,24 @@ def test_a_component_s_trouble_comes_first(deployment, health: str) -> None:
 
 def test_the_worst_deployment_comes_next(deployment) -> None:
     serving, failed = deployment(), deployment(state="Failed", next_step="mend it")
-    assert next_step(WELL, FRESH, [serving, failed], []) == "mend it"
+    assert next_step(WELL, FRESH, [serving, failed], []) == "angler@prod: mend it"
     rolling = deployment(state="Progressing")
     assert next_step(WELL, FRESH, [serving, rolling], []) == "schnitzel deploy wait angler@prod"
     paused = deployment(sync="Paused")
     assert next_step(WELL, FRESH, [paused], []) == "schnitzel deploy resume angler@prod"
+
+
+def test_a_sentence_of_the_deployers_names_its_deployment(deployment) -> None:
+    broken = deployment(state="Failed", next_step="Log the model with its signature")
+    said = "angler@prod: Log the model with its signature"
+    assert next_step(WELL, FRESH, [broken], []) == said
+    named = deployment(state="Failed", next_step="schnitzel deploy apply angler -e prod --retry")
+    assert next_step(WELL, FRESH, [named], []) == named["next_step"]
+
+
+def test_a_name_that_looks_like_a_flag_comes_after_two_dashes(deployment) -> None:
+    dash = deployment(model="-dash")
+    assert next_step(WELL, FRESH, [dash], []) == "schnitzel predict --example -- -dash@prod"
 
 
 def test_then_the_golden_path(deployment) -> None:

@@ -8,12 +8,12 @@ roster, so that it holds for what was deleted while no Deployer ran.
 from __future__ import annotations
 
 import logging
-import shlex
 import threading
 import time
 from collections.abc import Callable
 from typing import Final
 
+from deployer import hints
 from deployer.errors import DeletedByHand, FormatUnknown
 from deployer.state.deployment import Record
 from deployer.status.verdict import Status
@@ -194,8 +194,7 @@ class ClusterRecords:
         raise DeletedByHand(
             f"{gone}. {record.model} is retired from {record.environment}, and not made again by "
             "itself.",
-            f"To serve it again: schnitzel deploy apply {shlex.quote(record.model)} "
-            f"-e {record.environment}",
+            f"To serve it again: {hints.deploy('apply', record)}",
         )
 
     def allow(self, key: str) -> None:

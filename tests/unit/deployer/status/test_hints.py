@@ -24,7 +24,7 @@ from deployer.state.deployment import (
 from deployer.status import verdict
 from deployer.targets.kubernetes.observe.predictor import Seen, observe
 
-NAMES = ("fraud score", "it's", "a$(b)")
+NAMES = ("fraud score", "it's", "a$(b)", "-dash")
 
 
 @pytest.fixture(params=NAMES)
@@ -46,6 +46,15 @@ def world(request: pytest.FixtureRequest) -> World:
 def commands(text: str) -> list[list[str]]:
     """The commands that a hint names, as a shell would take them apart."""
     return [shlex.split(found.rstrip(".")) for found in re.split(r"(?=\bschnitzel )", text)[1:]]
+
+
+def placed(form: list[str], model: str) -> list[str]:
+    """A command with the model's name in its place, or at the end if it looks like a flag."""
+    words = [word.format(model) for word in form]
+    if not model.startswith("-"):
+        return words
+    named = next(word for word in words if word.startswith(model))
+    return [*(word for word in words if word != named), "--", named]
 
 
 def hint_of(world: World, wanted: Wanted, **seen: object) -> str:
@@ -108,8 +117,8 @@ CASES: dict[str, tuple[Callable[[World], str], list[list[str]]]] = {
 def test_a_next_step_names_the_model_so_that_it_can_be_pasted(world: World, case: str):
     hint, expected = CASES[case]
     told = hint(world)
-    found = [words[1 : 1 + len(form)] for words, form in zip(commands(told), expected, strict=True)]
-    named = [[word.format(world.record.model) for word in form] for form in expected]
+    named = [placed(form, world.record.model) for form in expected]
+    found = [words[1 : 1 + len(form)] for words, form in zip(commands(told), named, strict=True)]
     assert [[w.rstrip(".") for w in words] for words in found] == named
 
 
@@ -127,4 +136,5 @@ def test_what_a_crashed_pod_says_shows_its_log(world: World):
            "status": {"phase": "Running", "containerStatuses": [state]}}  # fmt: skip
     seen = observe(predictor, Seen(deployment, [pod]), 1.0)
     [words] = commands(seen.hint)
-    assert words[:6] == ["schnitzel", "deploy", "logs", world.record.model, "-e", "prod"]
+    expected = placed(["schnitzel", "deploy", "logs", "{}", "-e", "prod"], world.record.model)
+    assert words[: len(expected)] == expected
