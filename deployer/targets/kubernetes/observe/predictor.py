@@ -11,8 +11,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from shlex import join
 
+from deployer import hints
 from deployer.state.deployment import UNASKED, ExampleAnswer, ObservedPredictor, Phase, Predictor
 from deployer.state.reasons import Reason
 from deployer.targets.kubernetes.diagnosis import Problem, leaving, troubles
@@ -141,9 +141,7 @@ def _judge(
     served = counts.complete or weight > 0
     model = predictor.version.model
     environment = deployment.get("metadata", {}).get("annotations", {}).get(ENVIRONMENT, "")
-    show = join(
-        ["schnitzel", "deploy", "logs", model, *(["-e", environment] if environment else [])]
-    )
+    show = hints.command("deploy logs", model, *(("-e", environment) if environment else ()))
     found = troubles(
         deployment,
         seen.pods,
