@@ -11,7 +11,7 @@ from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Protocol
-from urllib.parse import parse_qsl, urlencode
+from urllib.parse import parse_qsl, urlencode, urlsplit
 
 from fastapi import FastAPI, Request
 from fastapi.concurrency import run_in_threadpool
@@ -90,6 +90,7 @@ class Pages:
             trim_blocks=True,
             lstrip_blocks=True,
         )
+        self._templates.filters["path"] = _path
         self._templates.globals |= {
             "hint": hints.command,
             "version": __version__,
@@ -247,3 +248,8 @@ class Pages:
 def _searched(status: Status) -> str:
     record, verdict = status.record, status.verdict
     return f"{record.model}@{record.environment} {verdict.state} {verdict.reason}".lower()
+
+
+def _path(url: str) -> str:
+    """The path of an address, which tells one deployment from another; all of it without one."""
+    return urlsplit(url).path or url
