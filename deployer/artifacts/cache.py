@@ -16,6 +16,7 @@ from urllib.parse import urlsplit
 
 import httpx
 
+from deployer.artifacts.bucket import Bucket
 from deployer.artifacts.client import Foreign
 from deployer.artifacts.sources import Listed, Local, Proxied, Source, missing, unreachable
 from deployer.background.filelock import file_lock
@@ -184,6 +185,8 @@ class Artifacts:
             return Proxied(self._client, uri, stopping)
         if parts.scheme == "file" or (not parts.scheme and uri.startswith("/")):
             return Local(uri, stopping)
+        if parts.scheme == "s3" and parts.netloc:
+            return Bucket(uri, stopping)
         variables = {"MLFLOW_TRACKING_URI": self._url}
         if self._auth:
             names = ("MLFLOW_TRACKING_USERNAME", "MLFLOW_TRACKING_PASSWORD")

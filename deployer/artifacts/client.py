@@ -14,7 +14,7 @@ from deployer.background import process
 
 
 class Foreign:
-    """Artifacts in a store that only MLflow's own client knows (S3, Azure, GCS, HDFS, ...).
+    """Artifacts in a store that only MLflow's own client knows (Azure, GCS, HDFS, ...).
 
     Args:
         uri: the artifact URI.
