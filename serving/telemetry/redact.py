@@ -22,7 +22,7 @@ _SPACE = re.compile(r"\s+\S*\Z")
 
 
 def redact(text: str) -> str:
-    """Return `text` without values named password, token, secret or key, and logins in URLs."""
+    """Remove values named password, token, secret or key, and logins in URLs, from `text`."""
     text = _without_logins(text)
     text = _HEADER.sub(rf"\1 {_GONE}", text)
     return _NAMED.sub(rf"\1{_GONE}", text)
