@@ -1,7 +1,7 @@
-"""Questions in both protocols go in; what TensorFlow Serving, on loopback, answers comes out.
+"""Ask TensorFlow Serving, on loopback, the questions of both protocols.
 
-It says by itself what it has (its model's status) and what that takes (its metadata); this only
-looks, again and again: what does not answer is not ready, and is ready again once it answers.
+TensorFlow Serving publishes its model's status and signature (metadata); the front polls them. A
+server that does not answer is not ready, and is ready again once it answers.
 """
 
 from __future__ import annotations
@@ -33,16 +33,16 @@ if TYPE_CHECKING:
     from serving.telemetry.state import StateFile
 
 LOOK_EVERY = 1.0
-"""Seconds between two looks while it is ready."""
+"""Seconds between two polls while the model is ready."""
 LOOK_AGAIN = 0.1
-"""While it is not."""
+"""Seconds between two polls while it is not."""
 LOOK_SECONDS = 5.0
-"""How long it may take to say what it has."""
+"""Time limit of one poll, in seconds."""
 CONTENT = "application/json"
 
 
 class _NotThere(Exception):  # noqa: N818 - named for what it is
-    """The model is not available; `final` if it will never be."""
+    """The model is not available; `final` if it never will be."""
 
     def __init__(self, message: str, *, final: bool = False) -> None:
         super().__init__(message)
@@ -50,7 +50,7 @@ class _NotThere(Exception):  # noqa: N818 - named for what it is
 
 
 class TensorFlowServing:
-    """The one model version that TensorFlow Serving has for this front."""
+    """The model version that TensorFlow Serving serves for this front."""
 
     def __init__(
         self,
@@ -73,14 +73,14 @@ class TensorFlowServing:
         self.losses = 0
 
     def readings(self) -> list[Reading]:
-        """Return how often it went."""
+        """Return the count of losses."""
         says = "How often TensorFlow Serving went, after it was ready."
         return [("schnitzel_worker_restarts_total", says, lambda: self.losses)]
 
     # -- watching
 
     async def run(self) -> int:
-        """Watch it until `stop`; return the exit code: 0, or CANNOT_LOAD."""
+        """Poll TensorFlow Serving until `stop`; return the exit code: 0, or CANNOT_LOAD."""
         while not self._stopping:
             try:
                 await self._look()
@@ -98,14 +98,18 @@ class TensorFlowServing:
         return 0
 
     def stop(self) -> None:
-        """Watch no longer."""
+        """Stop polling."""
         self.ready, self._stopping = False, True
         self._look_now.set()
         self._client.close()
         self._aside.close()
 
     async def _look(self) -> None:
-        """See that the model is available, and if that is new, what it takes. Raises _NotThere."""
+        """Check that the model is available, and read the signature of a newly available model.
+
+        Raises:
+            _NotThere: the model is not available.
+        """
         status = await self._get(self._path)
         if status.status != 200:
             raise _NotThere(tensorflow.said(status.body))
@@ -153,7 +157,12 @@ class TensorFlowServing:
     # -- asking
 
     async def ask(self, kind: int, payload: Payload, seconds: float | None = None) -> Frame:
-        """Return the answer to an INVOKE, COLUMNS or INFER frame. Raises Late or Unavailable."""
+        """Return the answer to an INVOKE, COLUMNS or INFER frame.
+
+        Raises:
+            Late: TensorFlow Serving did not answer in time.
+            Unavailable: the model is not loaded, or TensorFlow Serving ended before it answered.
+        """
         if not self.ready:
             raise Unavailable("the model is not loaded")
         longest = self._predictor.timeout_seconds
