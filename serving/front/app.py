@@ -147,7 +147,7 @@ class App:
             found = await answer
         except Refused as error:
             found = failed(protocol, error.status, str(error))
-        except Exception as error:  # noqa: BLE001 - the client gets an answer with an id in any case
+        except Exception as error:  # noqa: BLE001 - the client always gets an answer with an id
             found = broke(protocol, error)
         finally:
             self.in_flight -= 1
