@@ -57,12 +57,12 @@ def platform_settings(home: Path) -> Settings:
         CommandError: they are invalid; the message is the Deployer's and names the field.
     """
     kept = home / "run" / "settings.json"
-    key = _key(home)
+    key = _cache_key(home)
     with suppress(OSError, ValueError, KeyError):
         found = json.loads(kept.read_text())
         if found["key"] == key:
             return found["settings"]  # type: ignore[no-any-return]
-    settings = _ask()
+    settings = _resolve()
     if home.is_dir():
         with suppress(OSError):
             kept.parent.mkdir(mode=0o700, exist_ok=True)
@@ -72,14 +72,14 @@ def platform_settings(home: Path) -> Settings:
     return settings
 
 
-def _key(home: Path) -> str:
+def _cache_key(home: Path) -> str:
     found = sorted(item for item in os.environ.items() if item[0].startswith("SCHNITZEL_"))
     file = settings_file(home)
     text = file.read_bytes() if file.is_file() else b""
     return hashlib.sha256(repr((sys.executable, found)).encode() + text).hexdigest()
 
 
-def _ask() -> Settings:
+def _resolve() -> Settings:
     from stack.settings import code_environment
 
     done = subprocess.run(

@@ -60,7 +60,7 @@ class Deployments:
             UsageError: there is none; the hint is the closest name.
         """
         everything = self.find()
-        found = [each for each in everything if _means(each, name, environment)]
+        found = [each for each in everything if _matches(each, name, environment)]
         if found:
             return found
         model, _, _ = name.rpartition("@")
@@ -197,7 +197,7 @@ class Deployments:
             seen = find()
             if seen is not None:
                 progress(seen)
-                if _arrived(seen, version):
+                if _is_served(seen, version):
                     return seen
                 if stuck(seen, version):
                     raise CommandError(
@@ -248,14 +248,14 @@ def stuck(deployment: Deployment, version: str | None) -> bool:
     return about_this and deployment["state"] in STUCK and not coming and not again
 
 
-def _arrived(deployment: Deployment, version: str | None) -> bool:
+def _is_served(deployment: Deployment, version: str | None) -> bool:
     wanted, serving = version_of(deployment["wanted"]), version_of(deployment["serving"])
     if version is not None:
         return serving == version and deployment["state"] == "Serving"
     return deployment["state"] == "Serving" and wanted == serving
 
 
-def _means(deployment: Deployment, name: str, environment: str | None) -> bool:
+def _matches(deployment: Deployment, name: str, environment: str | None) -> bool:
     if environment is not None and deployment["environment"] != environment:
         return False
     return name in (deployment["model"], deployment["id"], label(deployment))

@@ -124,7 +124,7 @@ class Service:
         except (OSError, HTTPException) as error:
             why = getattr(error, "reason", None) or error
             raise Unreachable(
-                f"{self.name} does not answer at {self.base}: {_plainly(why)}", self.start
+                f"{self.name} does not answer at {self.base}: {_reason(why)}", self.start
             ) from None
 
     def get(self, path: str, params: Mapping[str, Any] | None = None) -> Any:
@@ -164,7 +164,7 @@ def segment(name: str) -> str:
     return quote(name, safe="")
 
 
-def _plainly(why: Any) -> str:
+def _reason(why: Any) -> str:
     if isinstance(why, TimeoutError):
         return "timed out"
     return (getattr(why, "strerror", None) or str(why) or type(why).__name__).lower()

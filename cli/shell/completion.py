@@ -25,17 +25,17 @@ WAIT_SECONDS = 1.0
 
 def deployments(incomplete: str) -> list[str]:
     """Complete MODEL of a deployment; MODEL@ENV where one model has several deployments."""
-    found = _kept("deployments", lambda clients: _labels(clients.deployments.find()))
+    found = _cached("deployments", lambda clients: _labels(clients.deployments.find()))
     labels = [name for name in found if name.startswith(incomplete)]
     models = {name.rpartition("@")[0] for name in labels}
     if "@" in incomplete or (len(models) == 1 and len(labels) > 1):
-        return _begun(labels, incomplete)
-    return _begun(sorted(models), incomplete)
+        return _matching(labels, incomplete)
+    return _matching(sorted(models), incomplete)
 
 
 def pages(incomplete: str) -> list[str]:
     """Complete the arguments of `schnitzel open`."""
-    return [*_begun(["overview", "mlflow", "airflow"], incomplete), *deployments(incomplete)]
+    return [*_matching(["overview", "mlflow", "airflow"], incomplete), *deployments(incomplete)]
 
 
 def environments(incomplete: str) -> list[str]:
@@ -44,17 +44,17 @@ def environments(incomplete: str) -> list[str]:
     def names(clients: Clients) -> list[str]:
         return [each["name"] for each in clients.deployments.environments()]
 
-    return _begun(_kept("environments", names), incomplete)
+    return _matching(_cached("environments", names), incomplete)
 
 
 def versions(incomplete: str) -> list[str]:
     """Complete NAME; once a single model matches, NAME@ with its versions and aliases."""
     name, at, _ = incomplete.rpartition("@")
     if not at:
-        found = _kept("models", lambda clients: _names(clients.registry.models()))
+        found = _cached("models", lambda clients: _names(clients.registry.models()))
         models = [each for each in found if each.startswith(incomplete)]
         if len(models) != 1:
-            return _begun(models, incomplete)
+            return _matching(models, incomplete)
         name = models[0]
 
     def numbers(clients: Clients) -> list[str]:
@@ -62,7 +62,7 @@ def versions(incomplete: str) -> list[str]:
         aliases = [alias for each in found for alias in each["aliases"]]
         return [f"{name}@{each}" for each in (*(v["version"] for v in found), *aliases, "latest")]
 
-    return _begun(_kept(f"versions of {name}", numbers), incomplete)
+    return _matching(_cached(f"versions of {name}", numbers), incomplete)
 
 
 def projects(incomplete: str) -> list[str]:
@@ -71,12 +71,12 @@ def projects(incomplete: str) -> list[str]:
         from cli.config import current
         from cli.tasks.projects import projects as registered
 
-        return _begun(_names(registered(current().home)), incomplete)
+        return _matching(_names(registered(current().home)), incomplete)
     except Exception:  # noqa: BLE001  # a shell's prompt is no place for an error
         return []
 
 
-def _begun(names: list[str], incomplete: str) -> list[str]:
+def _matching(names: list[str], incomplete: str) -> list[str]:
     return [name for name in dict.fromkeys(names) if name.startswith(incomplete)]
 
 
@@ -90,7 +90,7 @@ def _labels(found: list[dict[str, Any]]) -> list[str]:
     return sorted(label(each) for each in found)
 
 
-def _kept(what: str, ask: Callable[[Clients], list[str]]) -> list[str]:
+def _cached(what: str, ask: Callable[[Clients], list[str]]) -> list[str]:
     """Return names from the cache in the home, or ask the service if they are old."""
     try:
         from cli.config import current

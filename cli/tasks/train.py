@@ -33,7 +33,7 @@ def await_pipeline(pipelines: Pipelines, name: str, seconds: float) -> None:
         WaitTimedOut: the deadline passed.
     """
     deadline = time.monotonic() + seconds
-    told = False
+    announced = False
     look, problems_of = patiently(pipelines.pipeline, say), patiently(pipelines.import_errors, say)
     while True:
         pipeline = look(name)
@@ -53,9 +53,9 @@ def await_pipeline(pipelines: Pipelines, name: str, seconds: float) -> None:
                 f"Airflow has not read the pipeline of {name} within {seconds:g} s",
                 "see whether Airflow is healthy: schnitzel status",
             )
-        if not told:
+        if not announced:
             say(f"Airflow has not read the pipeline of {name} yet; waiting")
-            told = True
+            announced = True
         time.sleep(POLL_SECONDS)
 
 

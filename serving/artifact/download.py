@@ -116,15 +116,15 @@ class _Progress:
 
     def __init__(self, total: int) -> None:
         self.bytes, self.over = 0, threading.Event()
-        self._total, self._said, self._lock = total, time.monotonic(), threading.Lock()
+        self._total, self._reported_at, self._lock = total, time.monotonic(), threading.Lock()
 
     def came(self, count: int) -> None:
         """Count bytes; a negative count takes back the bytes of a failed attempt."""
         with self._lock:
             self.bytes += count
             now = time.monotonic()
-            if now - self._said >= REPORT_EVERY:
-                self._said = now
+            if now - self._reported_at >= REPORT_EVERY:
+                self._reported_at = now
                 _say(f"{_mib(self.bytes)} of {_mib(self._total)}")
 
 

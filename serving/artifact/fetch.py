@@ -56,18 +56,18 @@ def fetch(predictor: Predictor) -> dict[str, Any]:
     kept = predictor.artifact_digest in ("", digest) and digest == digest_of(folder)
     if not kept:
         try:
-            digest, came = _anew(predictor, folder, beside)
+            digest, came = _fetch_new(predictor, folder, beside)
         except OSError as error:
             why = f"they cannot be kept in {folder.parent} ({error.strerror or error})"
             if error.errno in (errno.ENOSPC, errno.EDQUOT):
                 why = f"there is no room left in {folder.parent}"
             raise unreachable(predictor.artifact_uri, why, ROOM) from error
     if predictor.backend is not None:
-        _look_for_saved_model(folder, predictor.backend.saved_model)
+        _require_saved_model(folder, predictor.backend.saved_model)
     return {"digest": digest, "bytes": came, "seconds": round(time.monotonic() - begin, 2)}
 
 
-def _look_for_saved_model(folder: Path, name: str) -> None:
+def _require_saved_model(folder: Path, name: str) -> None:
     """Raise Unfetchable if there is no SavedModel: TensorFlow Serving would not report that."""
     if not any((folder / name / f"saved_model.{kind}").is_file() for kind in ("pb", "pbtxt")):
         raise Unfetchable(
@@ -96,7 +96,7 @@ def digest_of(folder: Path) -> str:
     return total.hexdigest()
 
 
-def _anew(predictor: Predictor, folder: Path, beside: Path) -> tuple[str, int]:
+def _fetch_new(predictor: Predictor, folder: Path, beside: Path) -> tuple[str, int]:
     """Fetch into a temporary folder, check the digest, and rename the folder only then."""
     for leftover in (folder, *folder.parent.glob(f".{folder.name}.*.part")):
         shutil.rmtree(leftover, ignore_errors=True)

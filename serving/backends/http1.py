@@ -33,9 +33,9 @@ class _Connection(asyncio.Protocol):
     def __init__(self) -> None:
         self._transport: asyncio.Transport | None = None
         self._waiting: asyncio.Future[Response] | None = None
-        self._anew()
+        self._reset()
 
-    def _anew(self) -> None:
+    def _reset(self) -> None:
         self._parser = httptools.HttpResponseParser(self)
         self._type, self._parts = b"", list[bytes]()
         self.untouched = True
@@ -54,7 +54,7 @@ class _Connection(asyncio.Protocol):
         """
         if self._transport is None:
             raise Gone("the connection is closed")
-        self._anew()
+        self._reset()
         self._waiting = asyncio.get_running_loop().create_future()
         self._transport.write(request)
         try:
@@ -144,7 +144,7 @@ class Client:
             head += [b"content-type: " + kind, b"content-length: %d" % len(body)]
         request = b"\r\n".join([*head, b"", body])
         while True:
-            kept = self._kept()
+            kept = self._reuse()
             connection = kept or await self._connect()
             try:
                 response = await connection.exchange(request)
@@ -163,7 +163,7 @@ class Client:
         while self._idle:
             self._idle.pop().abort()
 
-    def _kept(self) -> _Connection | None:
+    def _reuse(self) -> _Connection | None:
         while self._idle:
             connection = self._idle.pop()
             if connection.usable:

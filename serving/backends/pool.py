@@ -68,7 +68,7 @@ class Pool:
         self._process: process.Process | None = None
         self._link: Link | None = None
         self._life = Life()
-        self._batching = self._untried()
+        self._batching = self._initial_batching()
         self._stopping = asyncio.Event()
         self.ready = False
         self.was_ready = False
@@ -140,7 +140,7 @@ class Pool:
             ),
         ]
 
-    def _untried(self) -> dict[str, Any]:
+    def _initial_batching(self) -> dict[str, Any]:
         state = "trial" if self._predictor.batching.enabled else "off"
         return {"state": state, "rows_compared": 0}
 
@@ -208,7 +208,7 @@ class Pool:
             worker = started or process.start(self._predictor, first=False)
         except OSError as error:
             return Death("LoadError", f"the model's Python cannot be run: {error}")
-        self._process, self._life, self._batching = worker, Life(), self._untried()
+        self._process, self._life, self._batching = worker, Life(), self._initial_batching()
         self._state.change(worker_pid=worker.pid, restarts=self.restarts)
         loop = asyncio.get_running_loop()
         link = Link(self._news, self._send)
@@ -244,7 +244,7 @@ class Pool:
                 description = json.loads(frame.payload)
                 known = signature(description["signature"])
             except Exception as error:  # noqa: BLE001 - an exception in data_received would end the worker
-                self._unreadable(error)
+                self._reject_signature(error)
                 return
             self._on_ready(Loaded(known, "mlflow_pyfunc", str(description["mlflow"])))
             self.ready = self.was_ready = True
@@ -261,7 +261,7 @@ class Pool:
             )
             self._send()
 
-    def _unreadable(self, error: Exception) -> None:
+    def _reject_signature(self, error: Exception) -> None:
         """End a worker whose model has an unreadable signature, and record the reason."""
         self._life.failure = {
             "message": f"the model's signature cannot be read: {type(error).__name__}: {error}",

@@ -67,7 +67,7 @@ class TensorFlowServing:
         self._path = f"{name}/versions/{quote(predictor.model_version, safe='')}".encode()
         self._aside = Aside()
         self._signature = Signature(None, None, frozenset())
-        self._stopping, self._look_now = False, asyncio.Event()
+        self._stopping, self._poll_now = False, asyncio.Event()
         self.own: Own | None = Own(name.encode(), self._pass_on)
         self.ready = self.was_ready = False
         self.losses = 0
@@ -83,16 +83,16 @@ class TensorFlowServing:
         """Poll TensorFlow Serving until `stop`; return the exit code: 0, or CANNOT_LOAD."""
         while not self._stopping:
             try:
-                await self._look()
+                await self._poll()
             except _NotThere as error:
-                self._not_there(error)
+                self._lost(error)
                 if error.final and not self.was_ready:
                     self._state.change(phase="failed", reason="LoadError", message=str(error))
                     return CANNOT_LOAD
-            self._look_now.clear()
+            self._poll_now.clear()
             try:
                 async with asyncio.timeout(LOOK_EVERY if self.ready else LOOK_AGAIN):
-                    await self._look_now.wait()
+                    await self._poll_now.wait()
             except TimeoutError:
                 continue
         return 0
@@ -100,11 +100,11 @@ class TensorFlowServing:
     def stop(self) -> None:
         """Stop polling."""
         self.ready, self._stopping = False, True
-        self._look_now.set()
+        self._poll_now.set()
         self._client.close()
         self._aside.close()
 
-    async def _look(self) -> None:
+    async def _poll(self) -> None:
         """Check that the model is available, and read the signature of a newly available model.
 
         Raises:
@@ -143,7 +143,7 @@ class TensorFlowServing:
         except TimeoutError as error:
             raise _NotThere(f"it did not say what it has within {LOOK_SECONDS:g} s") from error
 
-    def _not_there(self, error: _NotThere) -> None:
+    def _lost(self, error: _NotThere) -> None:
         if not self.ready:
             return
         self.ready = False
@@ -233,6 +233,6 @@ class TensorFlowServing:
         try:
             return await self._client.ask(method, target, body, kind)
         except http1.Gone as error:
-            self._look_now.set()
+            self._poll_now.set()
             message = "TensorFlow Serving ended before it answered"
             raise Unavailable(f"{message}: {error}") from error

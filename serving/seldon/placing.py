@@ -44,12 +44,12 @@ def predictor(path: str, environ: Mapping[str, str]) -> Predictor:
         import tempfile  # noqa: PLC0415 - 10 ms, and the model's process starts after this
 
         with tempfile.NamedTemporaryFile("w", suffix=".json") as file:
-            file.write(json.dumps(_told(environ)))
+            file.write(json.dumps(_content(environ)))
             file.flush()
             found = read(file.name)
     if not operated:
         return found
-    port = _number(HTTP_PORT, environ, found.port)
+    port = _port(HTTP_PORT, environ, found.port)
     return replace(found, port=port, artifact=environ.get(MODEL_FOLDER, found.artifact))
 
 
@@ -61,7 +61,7 @@ def listen(found: Predictor, environ: Mapping[str, str]) -> list[socket.socket]:
     """
     places: list[tuple[str, int]] = [(found.host, found.port)]
     if UNIT in environ:
-        metrics = _number(METRICS_PORT, environ, found.port)
+        metrics = _port(METRICS_PORT, environ, found.port)
         if metrics != found.port:
             places.append((found.host, metrics))
     sockets = [_listening(*place) for place in places]
@@ -79,7 +79,7 @@ def listen_admin(found: Predictor) -> list[socket.socket]:
     return [] if found.admin_port is None else [_listening(found.host, found.admin_port)]
 
 
-def _told(environ: Mapping[str, str]) -> dict[str, Any]:
+def _content(environ: Mapping[str, str]) -> dict[str, Any]:
     """Build the predictor file from variables, for a server of the operator's config."""
     default: dict[str, Any] = {
         "predictor": environ.get("PREDICTOR_ID", "model"),
@@ -101,7 +101,7 @@ def _told(environ: Mapping[str, str]) -> dict[str, Any]:
     return default | given
 
 
-def _number(name: str, environ: Mapping[str, str], otherwise: int) -> int:
+def _port(name: str, environ: Mapping[str, str], otherwise: int) -> int:
     text = environ.get(name, str(otherwise))
     if not text.isdecimal():
         raise BadPredictor(f"{name} is {text!r}, and must be a number", f"unset {name}")

@@ -61,13 +61,13 @@ class Patient(logging.handlers.QueueHandler):
         super().close()
 
     def _write(self) -> None:
-        told = 0
+        reported = 0
         while True:
             record = self._lines.get()
             lines = [self._pattern.format(record)]
-            if (dropped := self.dropped) > told:
-                lines.append(f"{dropped - told} lines were dropped: the log is read too slowly")
-                told = dropped
+            if (dropped := self.dropped) > reported:
+                lines.append(f"{dropped - reported} lines were dropped: the log is read too slowly")
+                reported = dropped
             with suppress(OSError, ValueError):  # the reader of stderr has gone
                 self._stream.write("".join(f"{line}\n" for line in lines))
                 self._stream.flush()

@@ -5,7 +5,7 @@ Runs in the worker.
 The time of a start was measured with a scikit-learn model, mlflow 3.17.2, Python 3.11, two cores:
 3.6 s as `load_model` does it, 1.6 s as done here. Three things make the difference: no check of
 every installed package against the model's requirements (0.4-0.7 s; the Python environment was
-built from them), no garbage collection meanwhile (worker.py; 0.7-1.0 s), and parts of mlflow that
+built from them), no garbage collection meanwhile (loop.py; 0.7-1.0 s), and parts of mlflow that
 serving never touches are imported when first used (0.2 s). Importing in threads gained nothing.
 """
 

@@ -76,7 +76,7 @@ class Worker:
         while True:
             idle = not self._waiting and not self._batching.logged
             for frame in self._link.read(wait=idle):
-                self._take_in(frame)
+                self._accept(frame)
             if self._waiting:
                 self._answer(self._batching.take(self._waiting))
                 self._examine()
@@ -84,14 +84,14 @@ class Worker:
                 self._rehearse()
             while self._batching.said:
                 sys.stderr.write(self._batching.said.pop() + "\n")
-                self._link.send_json(0, framing.BATCHING, self._trust())
+                self._link.send_json(0, framing.BATCHING, self._batching_state())
 
-    def _trust(self) -> dict[str, Any]:
+    def _batching_state(self) -> dict[str, Any]:
         batching = self._batching
         state = "on" if batching.trusted else "trial" if batching.enabled else "off"
         return {"state": state, "rows_compared": batching.compared}
 
-    def _take_in(self, frame: framing.Frame) -> None:
+    def _accept(self, frame: framing.Frame) -> None:
         if frame.kind == framing.CANCEL:
             left = [each for each in self._waiting if each.id != frame.id]
             if len(left) < len(self._waiting):
@@ -99,11 +99,11 @@ class Worker:
                 self._link.send(framing.pack(frame.id, framing.LEFT_OUT))
             return
         try:
-            self._waiting.append(self._understood(frame))
+            self._waiting.append(self._parsed(frame))
         except Exception as error:  # noqa: BLE001 - one bad request must not end the others' worker
             self._link.send(self._refusal(frame.id, frame.kind, error))
 
-    def _understood(self, frame: framing.Frame) -> batching.Waiting:
+    def _parsed(self, frame: framing.Frame) -> batching.Waiting:
         if frame.kind == framing.INVOKE:
             read = self._scorer.read_invoke(*framing.unpack_invoke(frame.payload))
             about: dict[str, Any] = {}

@@ -24,7 +24,7 @@ def questions(model: Any, artifact: str, rows: Rows) -> list[Waiting]:
     """
     try:
         return _questions(model.metadata, Path(artifact), rows)
-    except Exception:  # noqa: BLE001 - an example is a help; what is wrong with it, nobody has to know
+    except Exception:  # noqa: BLE001 - an example is optional: a broken one is ignored
         return []
 
 

@@ -42,7 +42,10 @@ def arrange(sent: list[Sent], inputs: Side | None) -> Arranged:
         flat = all(len(each.shape) == 1 or each.shape[1:] == [1] for each in sent)
         form = "array" if len(sent) == 1 else "frame" if flat else "dict"
         return _head(
-            form, [each.name for each in sent], _level(sent) if form == "frame" else sent, set()
+            form,
+            [each.name for each in sent],
+            _equal_length(sent) if form == "frame" else sent,
+            set(),
         )
     for tensor in inputs.tensors:
         if tensor.unsupported:
@@ -78,13 +81,13 @@ def _as_columns(sent: list[Sent], inputs: Side) -> Arranged:
     matched = _matched(sent, inputs.tensors)
     for each, tensor in matched:
         _check(each, tensor, widened=True)
-    chosen = _level([each for each, _ in matched])
+    chosen = _equal_length([each for each, _ in matched])
     encoded = {tensor.name for _, tensor in matched if tensor.base64}
     shown = [each.name for each in chosen] if inputs.named else None
     return _head("frame", shown, chosen, encoded)
 
 
-def _level(sent: list[Sent]) -> list[Sent]:
+def _equal_length(sent: list[Sent]) -> list[Sent]:
     """Return columns of one length, each of one dimension."""
     rows = sent[0].shape[0]
     for each in sent:

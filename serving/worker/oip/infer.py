@@ -75,8 +75,8 @@ def question(request: Any, signature: Signature, request_id: str) -> Question:
     inputs = request.get("inputs")
     if not isinstance(inputs, list) or not inputs:
         raise BadInput("'inputs' must be a list of at least one tensor")
-    _few_and_different(inputs, signature)
-    sent = [_sent(each) for each in inputs]
+    _check_names(inputs, signature)
+    sent = [_checked(each) for each in inputs]
     head, buffers = arrange(sent, signature.inputs)
     parameters = request.get("parameters") or {}
     if not isinstance(parameters, dict):
@@ -90,7 +90,7 @@ def question(request: Any, signature: Signature, request_id: str) -> Question:
     identifier = request.get("id")
     if identifier is not None and not isinstance(identifier, str):
         raise BadInput("'id' must be a text")
-    outputs = _asked_for(request.get("outputs"))
+    outputs = _requested_outputs(request.get("outputs"))
     known = signature.outputs
     if known is not None and known.named:
         check_outputs(outputs, [tensor.name for tensor in known.tensors])
@@ -99,7 +99,7 @@ def question(request: Any, signature: Signature, request_id: str) -> Question:
     return Question(head, buffers, identifier or request_id, outputs, seconds)
 
 
-def _few_and_different(inputs: list[Any], signature: Signature) -> None:
+def _check_names(inputs: list[Any], signature: Signature) -> None:
     """Check the names and their number before the costly checks."""
     expected = len(signature.inputs.tensors) if signature.inputs is not None else 0
     if len(inputs) > (most := max(MOST_INPUTS, expected)):
@@ -119,7 +119,7 @@ def _seconds(timeout: Any) -> float | None:
     return timeout / 1e6 if timeout else None
 
 
-def _asked_for(outputs: Any) -> list[str] | None:
+def _requested_outputs(outputs: Any) -> list[str] | None:
     if not outputs:
         return None
     if not isinstance(outputs, list) or not all(
@@ -141,7 +141,7 @@ def check_outputs(asked: list[str] | None, names: list[str]) -> None:
             raise BadInput(f"output '{name}' is not one of the model's outputs: {', '.join(names)}")
 
 
-def _sent(tensor: dict[str, Any]) -> Sent:
+def _checked(tensor: dict[str, Any]) -> Sent:
     name, datatype = tensor["name"], tensor.get("datatype")
     if datatype not in tensors.DATATYPES:
         expected = ", ".join(tensors.DATATYPES)

@@ -128,7 +128,7 @@ class Strict:
                 raise NotOurs
             if self._as_one_row:
                 return self._records([data])
-            return self._framed(*_levelled(data))
+            return self._framed(*_broadcast(data))
         if self._named:
             if len(self._names) != 1 or not isinstance(data, list):
                 raise NotOurs
@@ -154,7 +154,7 @@ class Strict:
         if self._named:
             specs = dict(zip(self._names, self._specs, strict=True))
             sent = {name: column for name, column in columns if name in specs}
-            self._all_there(sent)
+            self._require_columns(sent)
             chosen = [(name, specs[name], sent[name]) for name in self._names if name in sent]
         else:
             listed = list(columns)
@@ -168,7 +168,7 @@ class Strict:
         frame = self._pd.DataFrame(read, index=range(rows) if not read else None)
         return frame if index is None else frame.set_axis(index, axis=0)
 
-    def _all_there(self, sent: dict[str, Any]) -> None:
+    def _require_columns(self, sent: dict[str, Any]) -> None:
         if any(spec.required and spec.name not in sent for spec in self._specs):
             raise NotOurs  # mlflow names the missing columns
 
@@ -232,7 +232,7 @@ def _flat(data: list[Any]) -> list[Any]:
     return data
 
 
-def _levelled(data: dict[str, Any]) -> tuple[list[tuple[str, list[Any]]], int, None]:
+def _broadcast(data: dict[str, Any]) -> tuple[list[tuple[str, list[Any]]], int, None]:
     """Return columns of one length; a single value is repeated for each row, as in pandas."""
     lengths = {len(column) for column in data.values() if isinstance(column, list)}
     if len(lengths) > 1:

@@ -101,7 +101,7 @@ class Columns:
             return [self._nested(spec.type, name, n, value) for n, value in enumerate(values)]
         kind = spec.type.name
         if written:
-            values = _unwritten(kind, name, values, required=spec.required)
+            values = _with_missing(kind, name, values, required=spec.required)
         dtype = spec.type.to_numpy()
         if kind == "double" and not set(map(type, values)) - _NUMBERS:
             try:
@@ -260,7 +260,7 @@ def _bytes(value: Any) -> bytes:
         raise ValueError(value) from error
 
 
-def _unwritten(kind: str, name: str, texts: list[str], *, required: bool) -> list[Any]:
+def _with_missing(kind: str, name: str, texts: list[str], *, required: bool) -> list[Any]:
     """Return the texts of a CSV, with None for each spelling of a missing value."""
     if kind in ("string", "binary"):
         return texts if required else [text or None for text in texts]
