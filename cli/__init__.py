@@ -1,4 +1,4 @@
-"""The `schnitzel` command: arguments in, calls to the platform's HTTP APIs out.
+"""Provide the `schnitzel` command, a client of the platform's HTTP APIs.
 
 Speaks HTTP to MLflow, Airflow and the Deployer, and imports none of them.
 """

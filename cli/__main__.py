@@ -1,4 +1,4 @@
-"""`python -m cli`: the same as `schnitzel`."""
+"""Run `python -m cli`, the same as `schnitzel`."""
 
 from cli.main import main
 

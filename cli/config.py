@@ -1,8 +1,8 @@
-"""Flags, variables and files in; each of the CLI's settings with its origin out.
+"""Resolve the CLI's settings from flags, variables and files, each with its origin.
 
-A flag wins over a SCHNITZEL_* variable, that over `schnitzel.toml` (in this folder or one above),
-that over `~/.config/schnitzel/config.toml`, and that over the default. Secrets are no settings: a
-token or a password comes from a variable or from a file that only its owner can read.
+A flag wins over a SCHNITZEL_* variable, that over `schnitzel.toml` (in the current folder or one
+above), that over `~/.config/schnitzel/config.toml`, and that over the default. Secrets are no
+settings: a token or a password comes from a variable or from a file that only its owner can read.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Key:
-    """A setting that exists: its name in files, its variable, its default and what it does."""
+    """A known setting: its name in files, its variable, its default and its meaning."""
 
     name: str
     variable: str
@@ -43,7 +43,7 @@ KEYS = {
 
 @dataclass(frozen=True)
 class Setting:
-    """A setting's value and where it came from, as in "schnitzel.toml" or "default"."""
+    """A setting's value and its origin, as in "schnitzel.toml" or "default"."""
 
     value: str | None
     origin: str
@@ -58,7 +58,7 @@ class Config:
         flags: settings given on the command line, by name.
 
     Raises:
-        CommandError: a file cannot be read, or names a setting that does not exist.
+        CommandError: a file cannot be read, or names an unknown setting.
     """
 
     def __init__(
@@ -80,11 +80,11 @@ class Config:
         return Path(os.path.abspath(Path(self["home"] or "").expanduser()))  # noqa: PTH100  # links are kept
 
 
-FLAGS: dict[str, str] = {}  # of this invocation; the root command fills it
+FLAGS: dict[str, str] = {}  # of this invocation; the root command sets them
 
 
 def current() -> Config:
-    """Resolve the settings of this process, and pass the home on to what it starts."""
+    """Resolve the settings of this process, and export the home to child processes."""
     config = Config(os.environ, Path.cwd(), FLAGS)
     os.environ["SCHNITZEL_HOME"] = str(config.home)
     return config

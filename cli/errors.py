@@ -1,10 +1,10 @@
-"""What can go wrong for a person at a terminal -> an exit code, a sentence and the next step.
+"""Define the errors of a command, each with an exit code, a message and the next step.
 
 CommandError      1   the command failed
-├─ UsageError     2   the command was asked for something that makes no sense
-├─ WaitTimedOut   4   what was waited for did not happen in time
-└─ Unreachable    5   a service does not answer, or does not let us in
-   └─ LoginRefused    it does not let us in
+├─ UsageError     2   the command line makes no sense
+├─ WaitTimedOut   4   the awaited state was not reached in time
+└─ Unreachable    5   a service does not answer, or refuses the login
+   └─ LoginRefused    the service refuses the login
 """
 
 from __future__ import annotations
@@ -49,30 +49,30 @@ class UsageError(CommandError):
     exit_code = USAGE
 
 
-class WaitTimedOut(CommandError):  # noqa: N818  # a state that people know by this name
-    """The deadline passed before the awaited state was seen."""
+class WaitTimedOut(CommandError):  # noqa: N818  # named for the state that users see
+    """The deadline passed before the awaited state was reached."""
 
     exit_code = TIMED_OUT
 
 
-class Unreachable(CommandError):  # noqa: N818  # a state that people know by this name
-    """A service does not answer, or refuses the credentials it was shown."""
+class Unreachable(CommandError):  # noqa: N818  # named for the state that users see
+    """A service does not answer, or refuses the credentials."""
 
     exit_code = UNREACHABLE
 
 
 class LoginRefused(Unreachable):
-    """A service answers, and refuses the credentials it was shown."""
+    """A service answers, and refuses the credentials."""
 
 
 def unknown(kind: str, name: str, known: Iterable[str], otherwise: str) -> UsageError:
-    """An error for a name that does not exist, with the closest one that does as the hint.
+    """Build the error for a name that does not exist; the hint is the closest existing name.
 
     Args:
-        kind: what it was meant to be, as in "model".
-        name: what was typed.
-        known: the names that exist.
-        otherwise: the hint when none of them is close.
+        kind: the kind of thing that the name was meant for, as in "model".
+        name: the name that the user typed.
+        known: the existing names.
+        otherwise: the hint when no existing name is close.
     """
     from difflib import get_close_matches
 

@@ -1,4 +1,4 @@
-"""Command-line arguments in, an exit code out; the entry point of `schnitzel`."""
+"""Run a command line of `schnitzel`, and return its exit code."""
 
 import os
 import sys
@@ -18,8 +18,8 @@ _app = typer.Typer(
 )
 
 
-# Typer vendors Click and exports only its leaves; this is the root of what a command line may get
-# wrong. A test holds it to that.
+# Typer vendors Click and exports only the leaves of its errors; this is their root, the base of all
+# errors of a command line. A test checks that.
 _CLICK_ERROR: Any = typer.BadParameter.__mro__[2]
 
 
@@ -48,7 +48,7 @@ def _root(
 
 
 def run(arguments: Sequence[str]) -> int:
-    """Run one command line and return its exit code; errors are printed, not raised."""
+    """Run one command line, and return its exit code; errors are printed, not raised."""
     config.FLAGS.clear()
     root: Any = lighten(typer.main.get_command(_app))
     try:
@@ -64,10 +64,10 @@ def run(arguments: Sequence[str]) -> int:
     except (KeyboardInterrupt, typer.Abort):
         return INTERRUPTED
     except BrokenPipeError:
-        sys.stdout = open(os.devnull, "w", encoding="utf-8")  # noqa: PTH123, SIM115  # kept open until exit, so that closing says nothing
+        sys.stdout = open(os.devnull, "w", encoding="utf-8")  # noqa: PTH123, SIM115  # kept open until exit, so that closing raises no error
         return 0
     except Exception as error:
-        hint = getattr(error, "hint", None)  # the stack's errors have one, too: meant for people
+        hint = getattr(error, "hint", None)  # the stack's errors have a hint, too
         if hint is None:
             raise
         report(CommandError(str(error), hint))
@@ -76,7 +76,7 @@ def run(arguments: Sequence[str]) -> int:
 
 
 def main() -> NoReturn:
-    """Run the command line of this process and exit."""
+    """Run the command line of this process, and exit."""
     if os.environ.get("_SCHNITZEL_COMPLETE") == "complete_bash":
         from cli.shell.bash_words import complete
 

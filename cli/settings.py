@@ -1,8 +1,8 @@
-"""A home in, the platform's settings out, as the Deployer resolves them.
+"""Read the platform's settings, as the Deployer resolves them.
 
-The Deployer is asked in a process of its own, because the CLI never imports it. That takes a good
-part of a second, so the answer is kept in the home until platform.yaml or a variable changes.
-It holds no secret: credentials are named by reference.
+The CLI asks the Deployer in a child process, because the CLI never imports it. That takes a good
+part of a second, so the settings are cached in the home until platform.yaml or a variable changes.
+The cache holds no secret: settings name credentials by reference.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ DEFAULT_PORTS = {
 
 
 def ports(home: Path) -> dict[str, int]:
-    """Return the port of each component: what `up` recorded, else the default."""
+    """Return the port of each component: as `up` recorded, else the default."""
     try:
         recorded = json.loads((home / "ports.json").read_text())
     except (OSError, ValueError):
@@ -39,12 +39,12 @@ def ports(home: Path) -> dict[str, int]:
 
 
 def settings_file(home: Path) -> Path:
-    """Return where platform.yaml is, or would be."""
+    """Return the path of platform.yaml, whether or not it exists."""
     return Path(os.environ.get("SCHNITZEL_PLATFORM") or home / "platform.yaml")
 
 
 def customised(home: Path) -> bool:
-    """Tell whether anything sets the platform apart from its defaults."""
+    """Return whether platform.yaml or a variable changes the platform's defaults."""
     return settings_file(home).is_file() or any(
         name.startswith("SCHNITZEL_") and "__" in name for name in os.environ
     )
@@ -54,15 +54,15 @@ def platform_settings(home: Path) -> Settings:
     """Return the resolved settings of platform.yaml and SCHNITZEL_*.
 
     Raises:
-        CommandError: they are invalid; the words are the Deployer's and name the field.
+        CommandError: they are invalid; the message is the Deployer's and names the field.
     """
     kept = home / "run" / "settings.json"
-    key = _key(home)
+    key = _cache_key(home)
     with suppress(OSError, ValueError, KeyError):
         found = json.loads(kept.read_text())
         if found["key"] == key:
             return found["settings"]  # type: ignore[no-any-return]
-    settings = _ask()
+    settings = _resolve()
     if home.is_dir():
         with suppress(OSError):
             kept.parent.mkdir(mode=0o700, exist_ok=True)
@@ -72,14 +72,14 @@ def platform_settings(home: Path) -> Settings:
     return settings
 
 
-def _key(home: Path) -> str:
+def _cache_key(home: Path) -> str:
     found = sorted(item for item in os.environ.items() if item[0].startswith("SCHNITZEL_"))
     file = settings_file(home)
     text = file.read_bytes() if file.is_file() else b""
     return hashlib.sha256(repr((sys.executable, found)).encode() + text).hexdigest()
 
 
-def _ask() -> Settings:
+def _resolve() -> Settings:
     from stack.settings import code_environment
 
     done = subprocess.run(

@@ -1,1 +1,1 @@
-"""A predictor file goes in; a process that answers for one model version comes out."""
+"""Serve one model version, as a predictor file describes it."""

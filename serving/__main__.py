@@ -1,10 +1,10 @@
-"""A predictor file goes in; its model is served until SIGTERM.
+"""Serve the model of a predictor file until SIGTERM.
 
     python -m serving PREDICTOR_JSON
     python -m serving URI FOLDER      (only fetches a model: serving/seldon/initializer.py)
 
-Exit codes: 0 asked to stop; 2 wrong use; 64 the model cannot be loaded, for good; else a
-crash.
+Exit codes: 0 stopped by a signal; 2 wrong use; 64 the model can never be loaded; any other code is
+a crash.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from serving.telemetry import log
 
 
 def main(arguments: list[str]) -> int:
-    """Serve the predictor that the only argument names; return the exit code."""
+    """Serve the predictor of the only argument, and return the exit code."""
     if len(arguments) == 2:
         from serving.seldon import initializer  # noqa: PLC0415 - it brings a store's client along
 
@@ -36,7 +36,7 @@ def main(arguments: list[str]) -> int:
     except BadPredictor as error:
         sys.stderr.write(f"error: {error}\n\nhint: {error.hint}\n")
         return 2
-    # As a container's first process it would not hear a signal that it has no handler for.
+    # The kernel ignores signals to a container's first process that has no handler for them.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     log.start(predictor.predictor)
     try:
@@ -47,9 +47,9 @@ def main(arguments: list[str]) -> int:
         return 1
     first = None
     if predictor.backend is None:
-        with suppress(OSError):  # the pool tries again, and says why it cannot
+        with suppress(OSError):  # the pool starts a worker again, and reports why it cannot
             first = process.start(predictor, first=True)
-    # The rest is imported while the worker loads the model.
+    # The front's other modules are imported while the worker loads the model.
     from serving.front import server  # noqa: PLC0415
 
     return server.run(predictor, listening, admin, first)

@@ -1,4 +1,7 @@
-"""Answer questions in any protocol with the model. HTTP is one door to this room."""
+"""Answer questions in any protocol with the model.
+
+Independent of the transport: HTTP (serving/front) is one caller.
+"""
 
 from __future__ import annotations
 
@@ -24,26 +27,26 @@ if TYPE_CHECKING:
 INFER, INVOCATIONS = "infer", "invocations"
 RETRY = ((b"retry-after", b"1"),)
 _JSON_KINDS = frozenset(
-    # The last is what curl calls everything that it is not told the type of.
+    # curl sends the last type when the caller sets no Content-Type.
     {b"", b"application/json", b"text/json", b"application/x-www-form-urlencoded"}
 )
 
 
 class Overload(Answer):
-    """The answer to a request that there is no room for."""
+    """The answer to a request that the server has no room for."""
 
 
 class Broke(Answer):
-    """The answer to a request that the server itself failed at."""
+    """The answer to a request that failed through a fault of the server."""
 
 
 class Question(NamedTuple):
-    """What somebody asks the model.
+    """A client's question to the model.
 
     Attributes:
         protocol: INFER (Open Inference Protocol) or INVOCATIONS (MLflow's).
-        id: the request's own, or one that was made for it.
-        seconds: how long its client waits; None: it does not say.
+        id: the request's own id, or a generated id.
+        seconds: how long the client waits; None if the client sets no limit.
     """
 
     protocol: str
@@ -54,7 +57,7 @@ class Question(NamedTuple):
 
 
 class Inference:
-    """A backend and what is known of its model; both come while the server already listens."""
+    """A backend and the description of its model; both arrive while the server already listens."""
 
     def __init__(self, predictor: Predictor) -> None:
         self._predictor = predictor
@@ -67,7 +70,7 @@ class Inference:
         return self.backend is not None and self.backend.ready
 
     async def answer(self, question: Question) -> Answer:
-        """Answer a question, in its own protocol, whatever comes of it."""
+        """Answer a question in its own protocol, errors included."""
         where = question.protocol
         if self.backend is None or self.model is None or not self.backend.ready:
             return not_ready(where)
@@ -86,7 +89,7 @@ class Inference:
         payload = mlflow.question(question.content_type, question.body)
         frame = await backend.ask(framing.INVOKE, payload, question.seconds)
         if frame.kind != framing.ANSWER:
-            # mlflow blames the request for whatever its model raised.
+            # mlflow answers 400 for every exception of its model.
             status = 400 if self._predictor.input == "mlflow" else 500
             return _raised(INVOCATIONS, frame, status)
         status, content_type, answer = mlflow.answer(frame)
@@ -110,7 +113,7 @@ class Inference:
         if frame.kind == framing.REJECTED:
             said = json.loads(frame.payload)
             return Answer(said["status"], oip.failure(_short(said["message"])))
-        if frame.kind == framing.ANSWER:  # large, and written where it was made
+        if frame.kind == framing.ANSWER:  # large: the worker has written the body
             status, content_type, answer = framing.unpack_answer(frame.payload)
             return Answer(status, answer, content_type)
         if frame.kind != framing.RESULT or about is None:
@@ -120,26 +123,26 @@ class Inference:
 
 
 def failed(where: str, status: int, message: str, error_id: str | None = None) -> Answer:
-    """Say in the protocol of `where` what went wrong."""
+    """Build the error answer in the protocol of `where`."""
     if where == INVOCATIONS:
         return Answer(status, mlflow.failure(status, message, error_id))
     return Answer(status, oip.failure(message, error_id))
 
 
 def outcome(answer: Answer) -> str:
-    """Say in a word of telemetry.outcomes how a request ended that got this answer."""
+    """Return the outcome (telemetry.outcomes) of a request that got this answer."""
     if isinstance(answer, Overload):
         return outcomes.OVERLOAD
     return outcomes.FAILED if isinstance(answer, Broke) else outcomes.of_status(answer.status)
 
 
 def not_ready(where: str) -> Answer:
-    """Say that there is no model to ask."""
+    """Build the answer of a server whose model is not loaded."""
     return failed(where, 503, "the model is not loaded")._replace(headers=RETRY)
 
 
 def no_answer(where: str, error: Late | Unavailable) -> Answer:
-    """Say that what has the model did not answer."""
+    """Build the answer for a backend that did not answer."""
     if isinstance(error, Late):
         return failed(where, 504, str(error))
     answer = failed(where, 503, str(error))._replace(headers=RETRY)
@@ -147,7 +150,7 @@ def no_answer(where: str, error: Late | Unavailable) -> Answer:
 
 
 def broke(where: str, error: Exception) -> Answer:
-    """Answer for a fault of ours: what it was stands in the log, under the id that is told."""
+    """Answer for a fault of the server; the log keeps the fault under the id in the answer."""
     trace = "".join(traceback.format_exception(error))
     error_id = log.keep_traceback(f"{type(error).__name__}: {error}", trace)
     said = f"the server failed to answer (error {error_id})"
@@ -162,5 +165,5 @@ def _raised(where: str, frame: Frame, status: int = 500) -> Answer:
 
 
 def _short(message: str) -> str:
-    """Return mlflow's reason without the data it repeats."""
+    """Return mlflow's reason without the data that mlflow repeats before it."""
     return message.rpartition("Error: ")[2] if "Failed to enforce schema" in message else message

@@ -1,4 +1,4 @@
-"""A predictor file (JSON) goes in; what to serve, and how, comes out."""
+"""Read a predictor file (JSON): the model version to serve, and how to serve it."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from typing import Any
 from urllib.parse import urlsplit
 
 INPUTS = ("strict", "mlflow")
-"""How values of a request are read."""
+"""How the values of a request are read."""
 
 
 class BadPredictor(Exception):  # noqa: N818 - named for what is wrong
-    """The predictor file cannot be used; `hint` says what to do."""
+    """The predictor file cannot be used; `hint` names the next step."""
 
     def __init__(self, message: str, hint: str) -> None:
         super().__init__(message)
@@ -22,7 +22,7 @@ class BadPredictor(Exception):  # noqa: N818 - named for what is wrong
 
 @dataclass(frozen=True)
 class Batching:
-    """Whether waiting requests share a call of the model, and up to how many rows."""
+    """Whether waiting requests share a call of the model, and the most rows in one call."""
 
     enabled: bool = True
     max_rows: int = 256
@@ -30,20 +30,20 @@ class Batching:
 
 @dataclass(frozen=True)
 class Beside:
-    """A server in the same pod that has the model, and is asked in place of a worker."""
+    """A model server in the same pod that the front asks instead of a worker."""
 
     kind: str
-    """What it is: tfserving."""
+    """The kind of server: tfserving."""
     url: str
     model: str
-    """What it calls the model."""
+    """The model's name on that server."""
     saved_model: str = "saved_model"
-    """Folder inside `artifact` that it serves."""
+    """The folder inside `artifact` that the server serves."""
 
 
 @dataclass(frozen=True)
 class Predictor:
-    """One model version to serve."""
+    """A model version to serve."""
 
     predictor: str
     model: str
@@ -52,35 +52,38 @@ class Predictor:
     artifact: str
     """Folder with the MLmodel file."""
     python: str
-    """Interpreter of the model's exact environment; empty with a `backend`."""
+    """Interpreter of the model's exact Python environment; empty with a `backend`."""
     host: str
     port: int
     state_file: str
     admin_port: int | None = None
-    """Where it answers about itself, on `host` as well, and nothing else; None: nowhere."""
+    """Port, on `host` as well, that answers questions about the server and nothing else; None: no
+    such port."""
     memory_bytes: int | None = None
-    """Limit of the memory of the worker and its children; None: no limit."""
+    """Memory limit of the worker and its children; None: no limit."""
     max_body_bytes: int = 16 * 1024 * 1024
     timeout_seconds: float = 60
     drain_seconds: float = 5
-    """How long it answers after SIGTERM: at most, or exactly if `drain_whole`."""
+    """How long the server answers after SIGTERM: at most, or exactly with `drain_whole`."""
     drain_whole: bool = False
-    """For a cluster, which takes routes away after SIGTERM, not before: however quiet it is, it
-    answers for all of `drain_seconds`; what is in flight then has `timeout_seconds` to end."""
+    """For a cluster, which removes routes after SIGTERM, not before: the server answers for all of
+    `drain_seconds`, even without traffic; requests then in flight have `timeout_seconds` to end."""
     batching: Batching = Batching()
     env: tuple[str, ...] = ()
-    """Variables that were set for the model: it gets them, whatever they are called."""
+    """Variables that were set for the model: the model's process gets them, whatever their
+    names."""
     input: str = "strict"
     """`mlflow`: values are read as `mlflow models serve` reads them, and a model's exception is a
     400."""
     backend: Beside | None = None
-    """None: a worker of our own."""
+    """None: the front runs its own worker."""
     termination_file: str | None = None
     """Where a kubelet reads why a container ended (`/dev/termination-log`)."""
     artifact_uri: str = ""
     """Where serving.artifact fetches `artifact` from: mlflow-artifacts:/... or s3://..."""
     artifact_digest: str = ""
-    """What it must be (serving.artifact.fetch.digest_of), in hex; empty: not known yet."""
+    """Expected digest of `artifact` (serving.artifact.fetch.digest_of), in hex; empty: not known
+    yet."""
     tracking_uri: str = ""
     """MLflow's address, for mlflow-artifacts:."""
 
@@ -88,7 +91,10 @@ class Predictor:
 def read(path: str) -> Predictor:
     """Return the predictor in the file `path`.
 
-    Fields that are not known are left alone; BadPredictor names what is wrong.
+    Unknown fields are ignored.
+
+    Raises:
+        BadPredictor: the file cannot be used; the message names the field.
     """
     try:
         content: Any = json.loads(Path(path).read_bytes())

@@ -1,1 +1,1 @@
-"""The services that the command line asks, over HTTP."""
+"""Call the platform's services over HTTP."""

@@ -1,4 +1,4 @@
-"""Airflow's REST API v2 in, plain data out: pipelines (DAGs), their runs, steps and logs.
+"""Call Airflow's REST API v2: pipelines (DAGs), their runs, steps and logs.
 
 Paths and shapes: https://airflow.apache.org/docs/apache-airflow/stable/stable-rest-api-ref.html
 """
@@ -23,12 +23,12 @@ ENDED = ("success", "failed")
 
 
 class Pipelines:
-    """An Airflow and what it runs, as one of its users.
+    """Airflow's pipelines and runs, as one of its users sees them.
 
     Args:
-        service: where its API server is.
-        user: a user's name.
-        password: and password; exchanged for a token at the first call.
+        service: Airflow's API server.
+        user: the user's name.
+        password: the user's password; exchanged for a token at the first call.
     """
 
     def __init__(self, service: Service, user: str, password: str) -> None:
@@ -46,7 +46,7 @@ class Pipelines:
         return self._signed_in
 
     def pipeline(self, name: str) -> dict[str, Any] | None:
-        """Return a pipeline as Airflow has it, or None if it has not read it (yet)."""
+        """Return a pipeline, or None if Airflow has not read it (yet)."""
         try:
             found: dict[str, Any] = self._service.get(f"/api/v2/dags/{segment(name)}")
         except Refused as error:
@@ -56,14 +56,14 @@ class Pipelines:
         return found
 
     def import_errors(self) -> list[str]:
-        """List what Airflow could not read of the pipelines, as its own stack traces."""
+        """List Airflow's errors of reading pipelines, as its own stack traces."""
         errors = self._service.get("/api/v2/importErrors")["import_errors"]
         return [each["stack_trace"] for each in errors]
 
     def trigger(self, name: str, run_id: str, conf: dict[str, Any]) -> Run:
         """Start a run; a pipeline that was never unpaused is unpaused first.
 
-        It may be asked again: a run of this id that is there already is the one.
+        Idempotent: if a run of this id exists already, that run is returned.
         """
         pipeline = self.pipeline(name)
         if pipeline is not None and pipeline.get("is_paused"):
@@ -96,7 +96,7 @@ class Pipelines:
         return found
 
     def steps(self, name: str, run_id: str) -> list[Step]:
-        """List a run's steps in the order they run, each with state, try and duration."""
+        """List a run's steps in the order in which they run, each with state, try and duration."""
         found: list[Step] = self._service.get(f"{_run_path(name, run_id)}/taskInstances")[
             "task_instances"
         ]
@@ -111,7 +111,7 @@ class Pipelines:
         yield from lines(reply.json().get("content", []))
 
     def _order(self, name: str) -> list[str]:
-        """Sort a pipeline's tasks so that each comes after what it needs."""
+        """Sort a pipeline's tasks so that each comes after the tasks that it needs."""
         tasks = self._service.get(f"/api/v2/dags/{segment(name)}/tasks")["tasks"]
         after = {task["task_id"]: task.get("downstream_task_ids") or [] for task in tasks}
         order: list[str] = []
@@ -130,7 +130,7 @@ class Pipelines:
 
 
 def parameters(pairs: list[str]) -> dict[str, Any]:
-    """Read `key=value` pairs; a value that is JSON (a number, true, a list) is taken as that.
+    """Parse `key=value` pairs; a value that is JSON (a number, true, a list) is parsed as JSON.
 
     Raises:
         UsageError: a pair has no `=`.

@@ -1,4 +1,4 @@
-"""The content of an Airflow task log in, the lines that a person wants to read out; pure."""
+"""Extract a step's own lines from an Airflow task log; pure."""
 
 from __future__ import annotations
 
@@ -7,16 +7,16 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-# What Airflow 3.3 says around a task's own words, and folds away in its UI.
+# Groups of lines that Airflow 3.3 adds around a task's own output, and folds away in its UI.
 FOLDED = ("Log message source details", "Pre Execute", "Post Execute")
 LOUD = ("WARNING", "ERROR", "CRITICAL")
 
 
 def lines(content: str | Iterable[Any]) -> Iterator[str]:
-    """Yield a log's lines, without what Airflow folds away; warnings and errors always.
+    """Yield a log's lines, without the groups that Airflow folds; warnings and errors always.
 
     Args:
-        content: as `.../logs/N` answers: a text, or a list of texts or of structured events.
+        content: the answer of `.../logs/N`: a text, or a list of texts or of structured events.
     """
     folded = False
     for said in content.splitlines() if isinstance(content, str) else content:

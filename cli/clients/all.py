@@ -1,4 +1,4 @@
-"""Settings in, clients of the platform's services out: where each is, and how to log in."""
+"""Create the clients of the platform's services: their URLs and credentials."""
 
 from __future__ import annotations
 
@@ -20,13 +20,14 @@ from cli.settings import customised, platform_settings, ports
 
 
 class Clients:
-    """Every service of one platform, found when first asked for.
+    """Every service of one platform, created at its first use.
 
-    A URL is the CLI's own setting, else what platform.yaml attaches, else our own on loopback.
+    A URL is the CLI's own setting, else that of a service attached in platform.yaml, else our own
+    service's on loopback.
 
     Args:
         config: the CLI's settings.
-        timeout: seconds that an answer may take; None for as long as the service may need.
+        timeout: seconds that an answer may take; None for each service's own default.
     """
 
     def __init__(self, config: Config, timeout: float | None = None) -> None:
@@ -56,7 +57,7 @@ class Clients:
 
     @cached_property
     def registry(self) -> Registry:
-        """MLflow, logged in as MLFLOW_TRACKING_USERNAME or as platform.yaml says."""
+        """MLflow, logged in as MLFLOW_TRACKING_USERNAME or as the user in platform.yaml."""
         attached = self._attached("mlflow")
         user = os.environ.get("MLFLOW_TRACKING_USERNAME") or attached.get("username")
         password = os.environ.get("MLFLOW_TRACKING_PASSWORD")
@@ -82,7 +83,7 @@ class Clients:
 
     @cached_property
     def pipelines(self) -> Pipelines:
-        """Airflow, as the generated admin or as the user that platform.yaml names."""
+        """Airflow, as the generated admin or as the user in platform.yaml."""
         service = Service("Airflow", self.url("airflow"), start=self._start("airflow"), timeout=30)
         if not self.runs_airflow:
             attached = self._attached("airflow")
@@ -113,7 +114,7 @@ class Clients:
 
     @property
     def runs_airflow(self) -> bool:
-        """Whether Airflow is our own, rather than one that somebody else runs."""
+        """Whether Airflow is our own, rather than an attached one."""
         return not (self.config["airflow.url"] or self._attached("airflow").get("url"))
 
     def url(self, component: str) -> str:
@@ -141,7 +142,7 @@ class Clients:
 
     @property
     def subject(self) -> str:
-        """Who acts: whom the API token names, else the user of the operating system."""
+        """The acting subject: that of the API token, else the user of the operating system."""
         named = self._token_line.rpartition(":")[0]
         if named:
             return named
@@ -168,7 +169,7 @@ class Clients:
 
 
 def _password(attached: Mapping[str, Any]) -> str:
-    """Read the password of an attached service from where its settings say that it is."""
+    """Read the password of an attached service from its reference in the settings."""
     from stack.settings import Service as Attached
 
     reference = attached.get("password_ref")

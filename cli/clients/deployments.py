@@ -1,4 +1,4 @@
-"""The Deployer's HTTP API in, plain data out: deployments, plans and a person's commands."""
+"""Call the Deployer's HTTP API: deployments, plans and operator commands."""
 
 from __future__ import annotations
 
@@ -23,24 +23,24 @@ PREDICTOR_HEADER = "x-schnitzel-predictor"
 
 
 class Log(NamedTuple):
-    """Lines of a log, and the predictor that wrote them (empty where the Deployer is older)."""
+    """Lines of a log, and the predictor that wrote them (empty from an older Deployer)."""
 
     predictor: str
     text: str
 
 
 class Deployments:
-    """What is deployed, by the Deployer's word."""
+    """The deployments, as the Deployer reports them."""
 
     def __init__(self, service: Service) -> None:
         self._service = service
 
     def find(self, model: str | None = None, environment: str | None = None) -> list[Deployment]:
-        """List the deployments, of one model or environment if it is named."""
+        """List the deployments, filtered by model and environment where given."""
         return self.overview(model, environment)["deployments"]  # type: ignore[no-any-return]
 
     def overview(self, model: str | None = None, environment: str | None = None) -> dict[str, Any]:
-        """Return the deployments and what the Deployer knows of the registry."""
+        """Return the deployments, and the Deployer's view of the registry."""
         params = {"model": model, "environment": environment}
         found: dict[str, Any] = self._service.get("/api/v1/deployments", params)
         return found
@@ -50,17 +50,17 @@ class Deployments:
         return self._service.get("/api/v1/environments")["environments"]  # type: ignore[no-any-return]
 
     def clusters(self) -> list[dict[str, Any]]:
-        """Have the Deployer look at each cluster, now."""
+        """Have the Deployer check each cluster now."""
         return self._service.get("/api/v1/clusters")["clusters"]  # type: ignore[no-any-return]
 
     def named(self, name: str, environment: str | None = None) -> list[Deployment]:
-        """Find the deployments that MODEL, MODEL@ENV or an id means.
+        """Find the deployments of MODEL, MODEL@ENV or an id.
 
         Raises:
             UsageError: there is none; the hint is the closest name.
         """
         everything = self.find()
-        found = [each for each in everything if _means(each, name, environment)]
+        found = [each for each in everything if _matches(each, name, environment)]
         if found:
             return found
         model, _, _ = name.rpartition("@")
@@ -76,7 +76,7 @@ class Deployments:
         raise unknown("deployment", name, names, "see what there is: schnitzel deploy list")
 
     def one(self, name: str, environment: str | None = None) -> Deployment:
-        """Find the one deployment that MODEL, MODEL@ENV or an id means.
+        """Find the single deployment of MODEL, MODEL@ENV or an id.
 
         Raises:
             UsageError: there is none, or more than one.
@@ -93,7 +93,7 @@ class Deployments:
         return found
 
     def plan(self, deployment: str) -> Plan:
-        """Return what would change for one deployment, and why."""
+        """Return the changes planned for one deployment, and why."""
         found: Plan = self._service.get(f"/api/v1/deployments/{segment(deployment)}/plan")
         return found
 
@@ -103,7 +103,7 @@ class Deployments:
         return found
 
     def tree(self, deployment: str) -> dict[str, Any]:
-        """Return what there is of a deployment where it runs, and how each part is."""
+        """Return the objects of a deployment where it runs, and the state of each."""
         found: dict[str, Any] = self._service.get(f"/api/v1/deployments/{segment(deployment)}/tree")
         return found
 
@@ -116,12 +116,12 @@ class Deployments:
         allow_retire: bool = False,
         adopt: bool = False,
     ) -> Deployment:
-        """Reconcile now: only the plan with this digest, if one is given."""
+        """Reconcile now; with a digest, only the plan of that digest."""
         words = {"retry": retry, "allow_retire": allow_retire, "adopt": adopt}
         return self._post(deployment, "apply", {"plan": digest, **words})
 
     def pause(self, deployment: str, reason: str) -> Deployment:
-        """Stop reconciling one deployment; what serves keeps serving."""
+        """Stop reconciling one deployment; the serving version keeps serving."""
         return self._post(deployment, "pause", {"reason": reason})
 
     def resume(self, deployment: str) -> Deployment:
@@ -129,41 +129,41 @@ class Deployments:
         return self._post(deployment, "resume", {})
 
     def registry(self) -> dict[str, Any]:
-        """Return what the Deployer knows of the registry, and how fresh that is."""
+        """Return the Deployer's view of the registry, and its age."""
         found: dict[str, Any] = self._service.get("/api/v1/registry")
         return found
 
     def accept_registry(self) -> None:
-        """Give a person's word that a changed registry is right after a freeze."""
+        """Confirm, as the operator, that a changed registry is right after a freeze."""
         self._service.post("/api/v1/registry/accept", {})
 
     def upgrade(self) -> dict[str, Any]:
-        """Return how far the deployments are on their way to the platform's version."""
+        """Return the progress of the deployments towards the platform's version."""
         return self._service.get("/api/v1/upgrade")  # type: ignore[no-any-return]
 
     def halt_upgrade(self, *, halt: bool) -> dict[str, Any]:
-        """Let no further deployment begin an upgrade, or go on; returns how far it is."""
+        """Halt or resume the upgrade of further deployments, and return its progress."""
         return self._service.post("/api/v1/upgrade", {"halt": halt})  # type: ignore[no-any-return]
 
     def images(self) -> list[dict[str, Any]]:
-        """List the environments that were built, for each place."""
+        """List the Python environments that were built, for each place."""
         return self._service.get("/api/v1/images")["places"]  # type: ignore[no-any-return]
 
     def collect_images(self, names: list[str]) -> None:
-        """Begin to remove those of these environments that nothing needs."""
+        """Begin to remove those of these Python environments that nothing needs."""
         self._service.post("/api/v1/images/collect", {"names": names})
 
     def look(self) -> None:
-        """Ask the Deployer to look now, rather than at its next poll."""
+        """Have the Deployer reconcile now, rather than at its next poll."""
         self._service.post("/api/v1/reconcile", {})
 
     def history(self, deployment: str, limit: int) -> list[dict[str, Any]]:
-        """Return the newest events, oldest of them first."""
+        """Return the newest events, in chronological order."""
         path = f"/api/v1/deployments/{segment(deployment)}/history"
         return self._service.get(path, {"limit": limit})["events"]  # type: ignore[no-any-return]
 
     def logs(self, deployment: str, lines: int, predictor: str | None = None) -> Log:
-        """Return the last log lines of one model server: the one on its way, else what serves."""
+        """Return the last log lines of a predictor: the candidate, else the serving predictor."""
         reply = self._service.send(
             "GET",
             f"/api/v1/deployments/{segment(deployment)}/logs",
@@ -180,16 +180,16 @@ class Deployments:
         seconds: float,
         progress: Callable[[Deployment], None],
     ) -> Deployment:
-        """Poll until a deployment serves what is wanted.
+        """Poll until a deployment serves the wanted version.
 
         Args:
             find: looks the deployment up; None while there is none yet.
-            version: the version it must serve; None for whichever is wanted.
+            version: the version it must serve; None for the wanted version, whichever it is.
             seconds: how long to wait.
             progress: called with each observation.
 
         Raises:
-            CommandError: the Deployer says that it will not come by itself.
+            CommandError: the deployment is stuck.
             WaitTimedOut: the deadline passed.
         """
         deadline = time.monotonic() + seconds
@@ -197,7 +197,7 @@ class Deployments:
             seen = find()
             if seen is not None:
                 progress(seen)
-                if _arrived(seen, version):
+                if _is_served(seen, version):
                     return seen
                 if stuck(seen, version):
                     raise CommandError(
@@ -219,7 +219,7 @@ class Deployments:
 
 
 def label(deployment: Deployment) -> str:
-    """Name a deployment as people do: `angler@prod`."""
+    """Name a deployment for output: `angler@prod`."""
     return f"{deployment['model']}@{deployment['environment']}"
 
 
@@ -240,12 +240,12 @@ def version_of(part: dict[str, Any] | None) -> str | None:
 
 
 def explain(deployment: Deployment) -> str:
-    """Say in one clause what state a deployment is in, and why."""
+    """Describe the state of a deployment and its reason in one clause."""
     return f"is {deployment['state']}: {deployment['message'] or deployment['reason']}"
 
 
 def stuck(deployment: Deployment, version: str | None) -> bool:
-    """Tell whether a deployment will not get further by itself with the version in question."""
+    """Return whether a deployment makes no further progress with the version in question."""
     if deployment["sync"] in HELD:
         return True
     about_this = version is None or version_of(deployment["wanted"]) == version
@@ -254,14 +254,14 @@ def stuck(deployment: Deployment, version: str | None) -> bool:
     return about_this and deployment["state"] in STUCK and not coming and not again
 
 
-def _arrived(deployment: Deployment, version: str | None) -> bool:
+def _is_served(deployment: Deployment, version: str | None) -> bool:
     wanted, serving = version_of(deployment["wanted"]), version_of(deployment["serving"])
     if version is not None:
         return serving == version and deployment["state"] == "Serving"
     return deployment["state"] == "Serving" and wanted == serving
 
 
-def _means(deployment: Deployment, name: str, environment: str | None) -> bool:
+def _matches(deployment: Deployment, name: str, environment: str | None) -> bool:
     if environment is not None and deployment["environment"] != environment:
         return False
     return name in (deployment["model"], deployment["id"], label(deployment))

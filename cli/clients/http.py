@@ -1,8 +1,8 @@
-"""A request to one HTTP service in, its answer or an error with a next step out.
+"""Send requests to an HTTP service, and turn failures into errors with a next step.
 
 On the standard library: importing httpx takes 80 to 120 ms and brings rich along (measured, httpx
 0.28), urllib 20. Redirects are not followed, so that credentials never travel to another host, and
-loopback is asked directly whatever proxy the environment names.
+loopback is asked directly, whatever proxy the variables name.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 _LOOPBACK = ("127.0.0.1", "localhost", "::1")
 
 
-class Refused(CommandError):  # noqa: N818  # it says what the service did
+class Refused(CommandError):  # noqa: N818  # named for the service's answer
     """A service answered with an error: HTTP's `status` and, if it has one, its own `code`."""
 
     def __init__(self, message: str, hint: str, status: int, code: str) -> None:
@@ -35,12 +35,12 @@ class Refused(CommandError):  # noqa: N818  # it says what the service did
 
 class _NoRedirect(urllib.request.HTTPRedirectHandler):
     def redirect_request(self, *_: Any) -> None:
-        """Let the redirect's own status come back as an error."""
+        """Return no request, so that the redirect's own status comes back as an error."""
 
 
 @dataclass(frozen=True)
 class Reply:
-    """What a service answered: status, headers (any case) and body."""
+    """A service's answer: status, headers (any case) and body."""
 
     status: int
     headers: Message
@@ -58,10 +58,10 @@ class Reply:
 
 @dataclass(frozen=True)
 class Service:
-    """One HTTP service.
+    """An HTTP service.
 
     Attributes:
-        name: what people call it, for errors.
+        name: its common name, for errors.
         base: its URL, without a slash at the end.
         headers: sent with each request.
         start: the hint when it does not answer.
@@ -86,10 +86,10 @@ class Service:
         raw: bytes | None = None,
         headers: Mapping[str, str] | None = None,
     ) -> Reply:
-        """Send one request and return its answer.
+        """Send one request, and return the answer.
 
         Args:
-            method: HTTP's.
+            method: the HTTP method.
             path: begins with a slash; percent-encoded already.
             params: the query; `None` values are left out, lists repeat their name.
             body: JSON data to send.
@@ -124,15 +124,15 @@ class Service:
         except (OSError, HTTPException) as error:
             why = getattr(error, "reason", None) or error
             raise Unreachable(
-                f"{self.name} does not answer at {self.base}: {_plainly(why)}", self.start
+                f"{self.name} does not answer at {self.base}: {_reason(why)}", self.start
             ) from None
 
     def get(self, path: str, params: Mapping[str, Any] | None = None) -> Any:
-        """GET and parse JSON."""
+        """Send a GET, and parse the answer's JSON."""
         return self.send("GET", path, params=params).json()
 
     def post(self, path: str, body: Any) -> Any:
-        """POST JSON and parse the answer."""
+        """Send a POST of JSON, and parse the answer's JSON."""
         reply = self.send("POST", path, body=body)
         return reply.json() if reply.body.strip() else None
 
@@ -164,7 +164,7 @@ def segment(name: str) -> str:
     return quote(name, safe="")
 
 
-def _plainly(why: Any) -> str:
+def _reason(why: Any) -> str:
     if isinstance(why, TimeoutError):
         return "timed out"
     return (getattr(why, "strerror", None) or str(why) or type(why).__name__).lower()

@@ -1,4 +1,4 @@
-"""MLflow's REST API in, plain data out: registered models, their versions, runs and artifacts.
+"""Call MLflow's REST API: registered models, their versions, runs and artifacts.
 
 Paths and shapes: https://mlflow.org/docs/latest/rest-api.html. `get-artifact` is the call that
 MLflow's own UI makes; it works with any artifact store that the server can read.
@@ -78,12 +78,12 @@ class Registry:
         raise unknown(f"version of {name}", which, known, f"it has: {there}")
 
     def registered_by(self, dag_run: str) -> list[Version]:
-        """Find the versions that a training run registered, by the tag its last step sets."""
+        """Find the versions that a training run registered, by the tag that its last step sets."""
         params = {"filter": f"tags.`schnitzel.dag_run` = '{dag_run}'"}
         return list(self._pages("model-versions/search", "model_versions", params))
 
     def trained_by(self, project: str, dag_run: str) -> dict[str, Any] | None:
-        """Find the MLflow run that a project's pipeline run wrote to, as `run` returns it."""
+        """Find the MLflow run of a project's pipeline run, in the form of `run`."""
         try:
             found = self._service.get(
                 f"{API}/experiments/get-by-name", {"experiment_name": project}
@@ -115,7 +115,7 @@ class Registry:
         self._service.post(f"{API}/model-versions/set-tag", body)
 
     def move_to_stage(self, name: str, version: str, stage: str) -> None:
-        """Move a version to a stage; others that are in it stay there."""
+        """Move a version to a stage; other versions in the stage stay there."""
         body = {
             "name": name,
             "version": version,

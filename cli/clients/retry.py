@@ -1,4 +1,4 @@
-"""A service asked again and again -> it may be away for a while once it has answered."""
+"""Repeat requests while a service that has answered before is away."""
 
 from __future__ import annotations
 
@@ -25,16 +25,16 @@ def patiently(
     *,
     answered: bool = False,
 ) -> Callable[Question, Answer]:
-    """Wrap a question so that it is repeated while its service, seen before, does not answer.
+    """Wrap a request so that it is repeated while a service that answered before does not.
 
-    What is waited for goes on at the service, so a restart or a busy minute of it must not end
-    the wait; an answer of 500 or more is such a minute, too. A service that never answered, or
-    refuses the login, is an error at once.
+    The awaited work goes on at the service, so a restart or a busy minute of the service must not
+    end the wait; an answer of 500 or more counts as such a minute. A service that never answered,
+    or refuses the login, is an error at once.
 
     Args:
-        ask: sends the question.
+        ask: sends the request.
         tell: gets a warning when the service goes away, and a line when it is back.
-        seconds: how long it may be away; the last error is raised after that.
+        seconds: how long the service may be away; after that the last error is raised.
         answered: whether the service has answered before.
     """
 

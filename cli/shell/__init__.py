@@ -1,1 +1,1 @@
-"""The command line itself: groups, options, completion."""
+"""Provide the command line itself: groups, options, completion."""

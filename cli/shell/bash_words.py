@@ -1,7 +1,8 @@
-"""The words that bash hands to a completion in; what bash can insert out.
+"""Join the words that bash splits at `@`, and quote the completions for bash.
 
-Bash breaks words at each `@` (COMP_WORDBREAKS), so that `angler@pr` arrives as three; it replaces
-`@pr` by a completion (`@` is a special prefix of readline), and quotes nothing that it inserts.
+Bash breaks words at each `@` (COMP_WORDBREAKS), so that `angler@pr` arrives as three words; it
+replaces `@pr` by a completion (`@` is a special prefix of readline), and quotes no completion that
+it inserts.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ def complete(environ: MutableMapping[str, str], run: Callable[[], object]) -> No
     """Complete for bash.
 
     Args:
-        environ: COMP_WORDS (a line each) and COMP_CWORD; changed to what Typer reads there.
+        environ: COMP_WORDS (a line each) and COMP_CWORD; changed to the form that Typer reads.
         run: prints a completion on each line, and may exit.
     """
     behind = join(environ)
@@ -34,7 +35,7 @@ def complete(environ: MutableMapping[str, str], run: Callable[[], object]) -> No
 
 
 def join(environ: MutableMapping[str, str]) -> int:
-    """Put words that bash broke at an `@` together again.
+    """Join the words that bash broke at an `@`.
 
     Returns:
         How many characters of a completion are there already, in front of the last `@`.

@@ -1,9 +1,9 @@
-"""A Typer command in, the same command out, its plain parameters parsed without pydantic.
+"""Parse plain parameters of Typer commands without pydantic.
 
-Since 0.29 Typer turns every value of every option into its type with a pydantic adapter, which
-adds about 100 ms to a command that takes 60 (measured: a hello world with one string option). Our
-parameters are strings, numbers, paths, choices and lists of strings; those need no adapter.
-Whatever else a parameter is, Typer handles as it would have.
+Since 0.29 Typer converts every value of every option with a pydantic adapter, which adds about 100
+ms to a command that takes 60 (measured: a hello world with one string option). Our parameters are
+strings, numbers, paths, choices and lists of strings, which need no adapter. Typer handles all
+other parameters as before.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ _NOUNS: dict[Any, str] = {int: "a whole number", float: "a number"}
 
 
 class _Plain:
-    """Turns command-line strings into one plain type, as Typer's `RuntimeParam` does."""
+    """Converts command-line strings to one plain type, as Typer's `RuntimeParam` does."""
 
     def __init__(self, annotation: Any, *, repeated: bool) -> None:
         self._annotation = annotation

@@ -1,7 +1,8 @@
-"""A word begun at a shell's prompt in; the names that it can become out.
+"""Complete names at a shell's prompt.
 
-A shell asks at each press of the Tab key: what a service said is kept in the home for some seconds,
-and one that does not answer at once completes nothing. Nothing here ever raises.
+A shell asks at each press of the Tab key: the answers of the services are cached in the home for
+some seconds, and a service that does not answer at once completes nothing. No function here ever
+raises.
 """
 
 from __future__ import annotations
@@ -23,18 +24,18 @@ WAIT_SECONDS = 1.0
 
 
 def deployments(incomplete: str) -> list[str]:
-    """Complete MODEL of what is deployed; MODEL@ENV where one model is meant and is in several."""
-    found = _kept("deployments", lambda clients: _labels(clients.deployments.find()))
+    """Complete MODEL of a deployment; MODEL@ENV where one model has several deployments."""
+    found = _cached("deployments", lambda clients: _labels(clients.deployments.find()))
     labels = [name for name in found if name.startswith(incomplete)]
     models = {name.rpartition("@")[0] for name in labels}
     if "@" in incomplete or (len(models) == 1 and len(labels) > 1):
-        return _begun(labels, incomplete)
-    return _begun(sorted(models), incomplete)
+        return _matching(labels, incomplete)
+    return _matching(sorted(models), incomplete)
 
 
 def pages(incomplete: str) -> list[str]:
-    """Complete what `schnitzel open` opens."""
-    return [*_begun(["overview", "mlflow", "airflow"], incomplete), *deployments(incomplete)]
+    """Complete the arguments of `schnitzel open`."""
+    return [*_matching(["overview", "mlflow", "airflow"], incomplete), *deployments(incomplete)]
 
 
 def environments(incomplete: str) -> list[str]:
@@ -43,17 +44,17 @@ def environments(incomplete: str) -> list[str]:
     def names(clients: Clients) -> list[str]:
         return [each["name"] for each in clients.deployments.environments()]
 
-    return _begun(_kept("environments", names), incomplete)
+    return _matching(_cached("environments", names), incomplete)
 
 
 def versions(incomplete: str) -> list[str]:
-    """Complete NAME; once one model is meant, NAME@ with its versions and aliases."""
+    """Complete NAME; once a single model matches, NAME@ with its versions and aliases."""
     name, at, _ = incomplete.rpartition("@")
     if not at:
-        found = _kept("models", lambda clients: _names(clients.registry.models()))
+        found = _cached("models", lambda clients: _names(clients.registry.models()))
         models = [each for each in found if each.startswith(incomplete)]
         if len(models) != 1:
-            return _begun(models, incomplete)
+            return _matching(models, incomplete)
         name = models[0]
 
     def numbers(clients: Clients) -> list[str]:
@@ -61,21 +62,21 @@ def versions(incomplete: str) -> list[str]:
         aliases = [alias for each in found for alias in each["aliases"]]
         return [f"{name}@{each}" for each in (*(v["version"] for v in found), *aliases, "latest")]
 
-    return _begun(_kept(f"versions of {name}", numbers), incomplete)
+    return _matching(_cached(f"versions of {name}", numbers), incomplete)
 
 
 def projects(incomplete: str) -> list[str]:
-    """Complete a registered project; reads the home alone."""
+    """Complete a registered project; reads the home only."""
     try:
         from cli.config import current
         from cli.tasks.projects import projects as registered
 
-        return _begun(_names(registered(current().home)), incomplete)
+        return _matching(_names(registered(current().home)), incomplete)
     except Exception:  # noqa: BLE001  # a shell's prompt is no place for an error
         return []
 
 
-def _begun(names: list[str], incomplete: str) -> list[str]:
+def _matching(names: list[str], incomplete: str) -> list[str]:
     return [name for name in dict.fromkeys(names) if name.startswith(incomplete)]
 
 
@@ -89,8 +90,8 @@ def _labels(found: list[dict[str, Any]]) -> list[str]:
     return sorted(label(each) for each in found)
 
 
-def _kept(what: str, ask: Callable[[Clients], list[str]]) -> list[str]:
-    """Return names as kept in the home, or ask for them if they are old."""
+def _cached(what: str, ask: Callable[[Clients], list[str]]) -> list[str]:
+    """Return names from the cache in the home, or ask the service if they are old."""
     try:
         from cli.config import current
 
@@ -102,7 +103,7 @@ def _kept(what: str, ask: Callable[[Clients], list[str]]) -> list[str]:
             return list(names)
         from cli.clients.all import Clients
 
-        # An answer that does not come is not waited for at the next Tab either.
+        # Without an answer the old names are cached again: the next Tab does not wait either.
         with suppress(Exception):
             names = ask(Clients(config, timeout=WAIT_SECONDS))
         _write(file, {**kept, what: (names, time.time())})
@@ -121,7 +122,7 @@ def _read(file: Path) -> dict[str, Any]:
 
 def _write(file: Path, kept: dict[str, Any]) -> None:
     if not file.parent.parent.is_dir():
-        return  # no platform was ever here
+        return  # there is no home
     file.parent.mkdir(mode=0o700, exist_ok=True)
     draft = file.with_suffix(f".{os.getpid()}")
     draft.write_text(json.dumps(kept))

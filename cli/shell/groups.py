@@ -1,7 +1,7 @@
-"""The table of commands in, Typer groups out: they load a command when invoked, and print help.
+"""Build Typer groups that load a command when it is invoked, and print help.
 
-Typer vendors Click since 0.26, so a lazy group can only be a subclass of its own `TyperGroup`.
-Help is plain text, examples first: rich would take longer to import than everything else here.
+Typer vendors Click since 0.26, so a lazy group can only be a subclass of its own `TyperGroup`. Help
+is plain text, examples first: rich would take longer to import than everything else here.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ EXAMPLES = (
 
 
 def load(name: str) -> Any:
-    """Import a command of the table and return Typer's command for it."""
+    """Import a command of the table, and return Typer's command for it."""
     entry = ENTRIES[name]
     command: Any = typer.main.get_command(import_module(entry.module).app)
     command.name = name
@@ -39,21 +39,21 @@ def load(name: str) -> Any:
 
 
 def group() -> typer.Typer:
-    """Start a group of commands that prints help in the manner of the house."""
+    """Create a group of commands with the CLI's help format."""
     return typer.Typer(
         cls=Group, rich_markup_mode=None, add_completion=False, pretty_exceptions_enable=False
     )
 
 
 def command(function: Callable[..., Any]) -> typer.Typer:
-    """Make a command that stands alone, as `up` does, out of one function."""
+    """Create a standalone command, such as `up`, from one function."""
     app = group()
     app.command(cls=Command)(function)
     return app
 
 
 def _paragraphs(text: str | None) -> tuple[str, str, str]:
-    """Split a command's docstring into its summary, its examples and what else it says."""
+    """Split a command's docstring into its summary, its examples and the rest."""
     body, _, examples = inspect.cleandoc(text or "").partition("\nExamples:\n")
     summary, _, rest = body.partition("\n")
     return summary.strip(), inspect.cleandoc(examples), rest.strip()
@@ -104,7 +104,7 @@ def _options(ctx: typer.Context) -> str:
 
 
 def _help_option(option: Any) -> Any:
-    """Make Typer's own --help option light, too, and word it as ours are."""
+    """Make Typer's own --help option light, too, and give it the wording of our options."""
     if option is not None:
         lighten_parameter(option)
         option.help = "Show this help"
@@ -124,7 +124,7 @@ class Command(TyperCommand):
 
 
 class Group(TyperGroup):
-    """A group of commands; an unknown one is answered with the closest that exists."""
+    """A group of commands; for an unknown command, the error suggests the closest existing one."""
 
     def get_help_option(self, ctx: Any) -> Any:
         """Return the --help option."""
@@ -151,10 +151,10 @@ class Group(TyperGroup):
 
 
 class LazyGroup(Group):
-    """The root: knows its commands by the static table and imports one when it is invoked."""
+    """The root: knows its commands from the static table, and imports a command on invocation."""
 
     def list_commands(self, ctx: Any) -> list[str]:  # noqa: ARG002  # Typer's signature
-        """Name the commands in the table's order."""
+        """List the command names in the table's order."""
         return list(ENTRIES)
 
     def get_command(self, ctx: Any, cmd_name: str) -> Any:  # noqa: ARG002  # Typer's signature
@@ -162,7 +162,7 @@ class LazyGroup(Group):
         return load(cmd_name) if cmd_name in ENTRIES else None
 
     def shell_complete(self, ctx: Any, incomplete: str) -> list[Any]:  # noqa: ARG002
-        """Complete a command's name from the table, importing none of them."""
+        """Complete a command's name from the table, without importing a command."""
         from typer._click.shell_completion import CompletionItem
 
         return [

@@ -1,4 +1,4 @@
-"""The options that several commands share, and what they mean when nobody gave them."""
+"""Define the options that several commands share, and their defaults."""
 
 from typing import Annotated
 
@@ -51,7 +51,7 @@ Timeout = Annotated[
 
 
 def chosen(form: Format | None, config: Config) -> Format:
-    """Resolve how to print: the flag, else the setting.
+    """Resolve the output format: the flag, else the setting.
 
     Raises:
         UsageError: the setting names no format.

@@ -1,4 +1,4 @@
-"""Nothing in, the table of commands out: names, panels, summaries and the modules that hold them.
+"""List the commands: names, panels, summaries and the modules that hold them.
 
 Static on purpose: `schnitzel --help` prints from here and imports no command. A test compares the
 summaries with the commands' own docstrings.
@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 
 class Entry(NamedTuple):
-    """A command, or a group of commands when it names some."""
+    """A command, or a group of commands when it has some."""
 
     name: str
     module: str

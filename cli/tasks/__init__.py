@@ -1,1 +1,1 @@
-"""What a command does that takes more than one request."""
+"""Run the parts of commands that take several requests."""

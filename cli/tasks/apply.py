@@ -1,4 +1,4 @@
-"""A deployment and what a person wants done to it in; the plan shown, confirmed and applied out."""
+"""Show the plan of a deployment, have it confirmed, and apply it."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 class Words(NamedTuple):
-    """What is asked for beside a look now."""
+    """Options of an apply."""
 
     retry: bool
     allow_retire: bool
@@ -24,20 +24,20 @@ class Words(NamedTuple):
 def apply(
     deployments: Deployments, found: Deployment, digest: str | None, words: Words, *, yes: bool
 ) -> Deployment | None:
-    """Apply what was reviewed, or show the plan, ask, and apply just that.
+    """Apply the reviewed plan, or show the plan, ask, and apply exactly that plan.
 
     Args:
         deployments: the Deployer.
         found: the deployment.
-        digest: of the plan that was reviewed; None to show the one that stands.
-        words: more of what is wanted.
-        yes: whether it is agreed to already.
+        digest: of the plan that was reviewed; None to show the current plan.
+        words: further options.
+        yes: whether the user has agreed already.
 
     Returns:
-        What the Deployer says of it then; None if there was nothing to do.
+        The deployment after the apply; None if there was nothing to do.
 
     Raises:
-        UsageError: nobody is there to ask.
+        UsageError: there is no terminal to ask on.
         CommandError: the answer was no, or the plan cannot be confirmed now.
     """
     if digest is None:
@@ -47,7 +47,7 @@ def apply(
             say("nothing to do")
             return None
         confirm(_question(found, shown, words), yes=yes)
-        # A retry or a permission changes the plan itself, so it cannot be tied to the one shown.
+        # A retry or a permission changes the plan itself, so the digest shown would not match.
         if words.adopt or not (words.retry or words.allow_retire):
             digest = shown["digest"]
             if not digest:

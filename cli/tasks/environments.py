@@ -1,4 +1,4 @@
-"""A platform in; its environments, and the one that somebody's word means, out."""
+"""List the platform's environments, and find the environment of a name, an alias or a stage."""
 
 from __future__ import annotations
 
@@ -23,10 +23,10 @@ def environments(clients: Clients) -> list[Environment]:
 
 
 def environment(clients: Clients, word: str) -> Environment:
-    """Find the environment that a name, an alias or a stage means.
+    """Find the environment with this name, alias or stage.
 
     Raises:
-        UsageError: none does, or more than one.
+        UsageError: there is none, or more than one.
     """
     everything = environments(clients)
     for each in everything:

@@ -1,4 +1,4 @@
-"""The end of a log, again and again, in; each new line once, until somebody interrupts, out."""
+"""Follow a log: print each new line once, until the user interrupts."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ POLL_SECONDS = 0.5
 
 
 def follow(read: Callable[[], Log]) -> NoReturn:
-    """Print a log and what is added to it; a Deployer that restarts meanwhile is waited for.
+    """Print a log and the lines added to it, across restarts of the Deployer.
 
     Args:
         read: returns the last lines, always as many.
 
     Raises:
-        Unreachable: the Deployer does not answer at the first time of asking.
+        Unreachable: the Deployer does not answer the first request.
     """
     log = read()
     before = log.text.splitlines()
@@ -45,10 +45,10 @@ def follow(read: Callable[[], Log]) -> NoReturn:
 
 
 def added(before: Sequence[str], now: Sequence[str]) -> list[str]:
-    """Find the lines that came since: what follows the longest overlap of old end and new begin.
+    """Find the new lines: those after the longest overlap of the old end and the new beginning.
 
-    Both are ends of one log, so that the new one is the old one's end and what was added. With no
-    overlap (more was written than is read, or the file was begun anew) all lines are new.
+    Both are ends of one log, so the new text is the end of the old text and the added lines. With
+    no overlap (more was written than is read, or the file was begun anew) all lines are new.
     """
     for kept in range(min(len(before), len(now)), 0, -1):
         if now[kept - 1] == before[-1] and list(now[:kept]) == list(before[-kept:]):

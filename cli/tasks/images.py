@@ -1,4 +1,4 @@
-"""Built environments as the Deployer tells them in; text, and the end of a removal, out."""
+"""List the Python environments that the Deployer built, and wait for their removal."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ Place = dict[str, Any]
 Image = dict[str, Any]
 
 SHORT = 12
-"""Characters of a name that are shown; enough to tell environments apart."""
+"""Characters of a name that are shown; enough to distinguish Python environments."""
 
 POLL_SECONDS = 0.5
 
 
 def shown(places: list[Place]) -> str:
-    """Draw all environments of all places, those that may go last."""
+    """Draw the Python environments of all places, collectable ones last."""
     rows = [
         (
             place["name"],
@@ -45,17 +45,17 @@ def shown(places: list[Place]) -> str:
 
 
 def size(count: int | None) -> str:
-    """Say bytes as people do: "286 MB"; "-" where they are not known."""
+    """Format bytes in megabytes: "286 MB"; "-" where unknown."""
     return "-" if count is None else f"{count / 1e6:.0f} MB"
 
 
 def collectable(places: list[Place]) -> list[Image]:
-    """Name everything that may go."""
+    """List the images that may be removed."""
     return [image for place in places for image in place["images"] if image["collectable"]]
 
 
 def settled(deployments: Deployments, seconds: float) -> list[Place]:
-    """List the places once it is known what every environment is kept for, or time is up."""
+    """List the places once the Deployer knows what needs each image, or time is up."""
     deadline = time.monotonic() + seconds
     look = patiently(deployments.images, say)
     while True:
@@ -70,7 +70,7 @@ def wait(deployments: Deployments, seconds: float) -> list[Place]:
     """Wait until no removal is under way.
 
     Raises:
-        WaitTimedOut: one still is.
+        WaitTimedOut: a removal still is.
     """
     deadline = time.monotonic() + seconds
     look = patiently(deployments.images, say, answered=True)

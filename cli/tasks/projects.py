@@ -1,4 +1,4 @@
-"""A home and project folders in; registered projects, and what a check of one says, out."""
+"""Register project folders in a home, and check them."""
 
 from __future__ import annotations
 
@@ -42,15 +42,14 @@ def project(home: Path, name: str) -> Project:
 
 
 def unregister(home: Path, name: str) -> None:
-    """Take a project's registration away."""
+    """Remove a project's registration."""
     (home / "projects" / f"{name}.json").unlink(missing_ok=True)
 
 
 def check(folder: Path) -> Project:
     """Validate a project's project.yaml; return its name, owner, model and steps.
 
-    The schema belongs to the pipelines' side, which the CLI does not import; so it is asked in a
-    process of its own.
+    The schema belongs to `dags`, which the CLI does not import; a child process checks the file.
 
     Raises:
         UsageError: the folder or its project.yaml is wrong; the message names the field.
@@ -75,7 +74,7 @@ def check(folder: Path) -> Project:
 
 
 def register(home: Path, name: str, folder: Path) -> Path:
-    """Write a project's registration and return its file."""
+    """Write a project's registration, and return its file."""
     file = home / "projects" / f"{name}.json"
     file.parent.mkdir(parents=True, exist_ok=True)
     draft = file.with_suffix(".new")

@@ -1,4 +1,4 @@
-"""A model version and an environment in; what a promotion changes in the registry out."""
+"""Compute the changes of a promotion, and write them to the registry."""
 
 from __future__ import annotations
 
@@ -14,11 +14,12 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Promotion:
-    """What changes in the registry when a version is promoted.
+    """The changes in the registry when a version is promoted.
 
     Attributes:
-        alias: the alias that moves, or None if it is there already or the environment has none.
-        alias_from: the version that has it now.
+        alias: the alias that moves, or None if the version has it already or the environment has
+            none.
+        alias_from: the version that has the alias now.
         stage: the stage to move to, or None likewise.
         archived: the versions that leave that stage for Archived.
     """
@@ -50,7 +51,7 @@ class Promotion:
         }
 
     def lines(self) -> list[str]:
-        """Say each change in a line."""
+        """Describe each change in a line."""
         found = []
         if self.alias:
             found.append(f"alias {self.alias}: {self.alias_from or 'none'} -> {self.version}")
@@ -61,11 +62,11 @@ class Promotion:
 
 
 def prepare(versions: list[Version], version: Version, environment: Environment) -> Promotion:
-    """Work out what a promotion changes; pure.
+    """Compute the changes of a promotion; pure.
 
     Args:
         versions: every version of the model.
-        version: the one to promote.
+        version: the version to promote.
         environment: with its selector, `alias` and `stage`; each may be None.
 
     Raises:
@@ -98,10 +99,10 @@ def prepare(versions: list[Version], version: Version, environment: Environment)
 
 
 def carry_out(promotion: Promotion, registry: Registry, who: str) -> None:
-    """Write a promotion to the registry: who asked, the alias, the stage with its archiving.
+    """Write a promotion to the registry: the promoter, the alias, the stage and its archiving.
 
-    MLflow does not tell who moved an alias or a stage; the tag is there before either moves, so
-    that the Deployer's history can say it.
+    MLflow does not record who moved an alias or a stage; the tag is written before either moves, so
+    that the Deployer's history can name the promoter.
     """
     tag = f"schnitzel.{promotion.environment}.promoted_by"
     registry.set_version_tag(promotion.model, promotion.version, tag, who)
@@ -109,6 +110,6 @@ def carry_out(promotion: Promotion, registry: Registry, who: str) -> None:
         registry.set_alias(promotion.model, promotion.alias, promotion.version)
     if promotion.stage:
         registry.move_to_stage(promotion.model, promotion.version, promotion.stage)
-    # Each by itself: asked to archive others by the way, MLflow 3.17 fails on PostgreSQL.
+    # One by one: with archive_existing_versions, MLflow 3.17 fails on PostgreSQL.
     for other in promotion.archived:
         registry.move_to_stage(promotion.model, other, "Archived")

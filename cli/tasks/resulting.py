@@ -1,4 +1,4 @@
-"""A promotion that was carried out in; what the Deployer makes of it, and its serving, out."""
+"""Show the Deployer's plan for a promotion, and wait until the version serves."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ POLL_SECONDS = 0.2
 
 
 def resulting_plan(clients: Clients, promotion: Promotion, *, waits: bool) -> Plan | None:
-    """Return the Deployer's plan once it has seen a promotion, and say how far it is.
+    """Return the Deployer's plan once it has seen a promotion, and print the deployment's state.
 
-    None if the Deployer does not run or does not see it in time; both are said. With `waits` no
-    next step is said: waiting is what comes next.
+    None if the Deployer does not run or does not see the promotion in time; either is printed. With
+    `waits` no next step is printed: the caller waits next.
     """
     try:
         seen = _seen(clients, promotion)
@@ -42,11 +42,11 @@ def resulting_plan(clients: Clients, promotion: Promotion, *, waits: bool) -> Pl
 
 
 def await_serving(clients: Clients, promotion: Promotion, seconds: float) -> None:
-    """Wait until the promoted version serves, and say where.
+    """Wait until the promoted version serves, and print its URL.
 
     Raises:
-        CommandError: the Deployer says that it will not.
-        WaitTimedOut: it did not in time.
+        CommandError: the Deployer reports that it will not serve.
+        WaitTimedOut: it did not serve in time.
     """
 
     def find() -> Deployment | None:

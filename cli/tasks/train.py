@@ -1,4 +1,4 @@
-"""A pipeline run in; its steps' live state while it lasts, and what came of it, out."""
+"""Follow a pipeline run: the live state of its steps, and its outcome."""
 
 from __future__ import annotations
 
@@ -20,20 +20,20 @@ if TYPE_CHECKING:
     from cli.clients.all import Clients
 
 POLL_SECONDS = 1.0
-AROUND = ("start_run", "end_run")  # tasks of every pipeline, around the project's own steps
+AROUND = ("start_run", "end_run")  # tasks that every pipeline adds around the project's steps
 LAST_LINES = 15
 BROKEN = "broken"  # the tag of a pipeline that stands in for a project that cannot be read
 
 
 def await_pipeline(pipelines: Pipelines, name: str, seconds: float) -> None:
-    """Wait until Airflow has read a project's pipeline, which takes it a while after `add`.
+    """Wait until Airflow has read a project's pipeline, which takes a while after `project add`.
 
     Raises:
-        CommandError: Airflow cannot read it.
+        CommandError: Airflow cannot read the pipeline.
         WaitTimedOut: the deadline passed.
     """
     deadline = time.monotonic() + seconds
-    told = False
+    announced = False
     look, problems_of = patiently(pipelines.pipeline, say), patiently(pipelines.import_errors, say)
     while True:
         pipeline = look(name)
@@ -53,17 +53,17 @@ def await_pipeline(pipelines: Pipelines, name: str, seconds: float) -> None:
                 f"Airflow has not read the pipeline of {name} within {seconds:g} s",
                 "see whether Airflow is healthy: schnitzel status",
             )
-        if not told:
+        if not announced:
             say(f"Airflow has not read the pipeline of {name} yet; waiting")
-            told = True
+            announced = True
         time.sleep(POLL_SECONDS)
 
 
 def follow(pipelines: Pipelines, name: str, run_id: str, seconds: float) -> Run:
-    """Tell the state of a run's steps until it ends.
+    """Show the state of a run's steps until the run ends.
 
     Raises:
-        CommandError: it failed; the failed step's last log lines were shown.
+        CommandError: the run failed; the failed step's last log lines were shown.
         WaitTimedOut: the deadline passed; the run goes on.
     """
     began = time.monotonic()
@@ -91,12 +91,12 @@ def follow(pipelines: Pipelines, name: str, run_id: str, seconds: float) -> Run:
 
 
 def own(steps: Iterable[Step]) -> list[Step]:
-    """Leave out the tasks around the steps, as long as they did not fail."""
+    """Drop the tasks around the steps, unless they failed."""
     return [each for each in steps if each["task_id"] not in AROUND or each["state"] == "failed"]
 
 
 def outcome(clients: Clients, name: str, run_id: str) -> dict[str, Any]:
-    """Collect what a run made: its MLflow run with metrics, and the versions it registered."""
+    """Collect the outcome of a run: its MLflow run with metrics, and the registered versions."""
     run = clients.registry.trained_by(name, run_id)
     versions = clients.registry.registered_by(run_id)
     return {
@@ -113,7 +113,7 @@ def outcome(clients: Clients, name: str, run_id: str) -> dict[str, Any]:
 
 
 def outcome_or_none(clients: Clients, name: str, run_id: str) -> dict[str, Any]:
-    """Collect what a run made, or warn that MLflow does not answer."""
+    """Collect the outcome of a run, or warn that MLflow does not answer."""
     try:
         return outcome(clients, name, run_id)
     except Unreachable as error:

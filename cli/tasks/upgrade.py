@@ -1,4 +1,4 @@
-"""How far an upgrade of the platform is in; text for people out, and the wait for its end."""
+"""Show the progress of a platform upgrade, and wait for its end."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ POLL_SECONDS = 0.5
 
 
 def shown(found: Upgrade) -> str:
-    """Draw the plan: who moves from what to what, in which batch, who does not and why."""
+    """Draw the plan: each move with versions and batch, and why a deployment does not move."""
     moves = found["deployments"]
     short = _shortener([each[key] for each in moves for key in ("from", "to")])
     if moves:
@@ -55,15 +55,15 @@ def shown(found: Upgrade) -> str:
 
 
 def wait(look: Callable[[], Upgrade], *, until_halted: bool, seconds: float) -> Upgrade:
-    """Wait until nothing moves any more, telling how far it is as it changes.
+    """Wait until no deployment moves any more, showing the progress.
 
     Args:
         look: asks the Deployer.
-        until_halted: whether what waits is not waited for, because it was just halted.
+        until_halted: whether to ignore deployments that wait, because the user just halted them.
         seconds: how long to wait.
 
     Raises:
-        CommandError: it does not go on by itself: one failed, or a person has to say a word.
+        CommandError: a deployment failed, or the upgrade waits for an operator.
         WaitTimedOut: the deadline passed.
     """
     began = time.monotonic()
@@ -88,7 +88,7 @@ def wait(look: Callable[[], Upgrade], *, until_halted: bool, seconds: float) -> 
 
 
 def _shortener(versions: list[str]) -> Callable[[str], str]:
-    """Cut versions of chart and image so that they can be read and still be told apart."""
+    """Choose the shortest form of chart and image versions that keeps them distinct."""
     ways: list[Callable[[str], str]] = [_image, _digest]
     for way in ways:
         if len({way(version) for version in versions}) == len(set(versions)):
@@ -97,12 +97,12 @@ def _shortener(versions: list[str]) -> Callable[[str], str]:
 
 
 def _digest(version: str) -> str:
-    """`0.1.0 registry.example/ml/model-server@sha256:5eedab1e`: the digest's first digits."""
+    """Shorten the digest: `0.1.0 registry.example/ml/model-server@sha256:5eedab1e`."""
     name, found, digest = version.partition("@sha256:")
     return f"{name}{found}{digest[:8]}"
 
 
 def _image(version: str) -> str:
-    """`0.1.0 model-server@sha256:5eedab1e`: of the image's name the last part, too."""
+    """Shorten the digest and the image's name: `0.1.0 model-server@sha256:5eedab1e`."""
     chart, _, image = _digest(version).partition(" ")
     return f"{chart} {image.rpartition('/')[2]}".strip()

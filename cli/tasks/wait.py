@@ -1,4 +1,4 @@
-"""A deployment to wait for in; live progress out, and on failure the log's last lines."""
+"""Wait for a deployment with live progress, and show the log's last lines on failure."""
 
 from __future__ import annotations
 
@@ -26,16 +26,16 @@ def wait_for(
     version: str | None,
     seconds: float,
 ) -> Deployment:
-    """Wait until a deployment serves, telling its state as it changes.
+    """Wait until a deployment serves, showing its state as it changes.
 
     Args:
         deployments: the Deployer.
         find: looks the deployment up; None while there is none yet.
-        version: the version it must serve; None for whichever is wanted.
+        version: the version it must serve; None for the wanted version, whichever it is.
         seconds: how long to wait.
 
     Raises:
-        CommandError: it will not come by itself; its last log lines were shown.
+        CommandError: the deployment is stuck; its last log lines were shown.
         WaitTimedOut: the deadline passed.
     """
     began = time.monotonic()

@@ -1,1 +1,1 @@
-"""What people are shown: tables, lines, JSON."""
+"""Render output: tables, lines, JSON."""

@@ -1,4 +1,4 @@
-"""What the stack says of its components in, text for people out."""
+"""Draw the table of the stack's components."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 def components_table(components: Sequence[Status]) -> str:
-    """Draw the components: health, URL, version, process and why one is not healthy."""
+    """Draw the components: health, URL, version, process, and the reason of bad health."""
     rows = [
         (
             each.name,

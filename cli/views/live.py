@@ -1,4 +1,4 @@
-"""Lines that change while something is awaited -> redrawn on a terminal, told once elsewhere."""
+"""Show lines that change during a wait: redrawn on a terminal, appended elsewhere."""
 
 from __future__ import annotations
 
@@ -11,9 +11,10 @@ from cli.views.output import interactive
 
 
 class Board:
-    """Lines on standard error, each with a name; off a terminal a line is written when it changes.
+    """Named lines on standard error.
 
-    A terminal gets them in place; a log gets a line for each change, so that both tell the story.
+    A terminal gets them redrawn in place; a log gets a line for each change, so that both show the
+    whole course of the wait.
     """
 
     def __init__(self) -> None:
@@ -30,15 +31,15 @@ class Board:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        """Leave the last state standing."""
+        """Leave the last state on the screen."""
 
     def line(self, name: str, text: str, *, detail: str = "") -> None:
         """Set a line.
 
         Args:
-            name: which line it is.
-            text: what it says.
-            detail: what changes all the time, as seconds do: shown on a terminal only.
+            name: the line's name.
+            text: its text.
+            detail: text that changes at every poll, such as seconds: shown on a terminal only.
         """
         shown = f"{text}  {detail}" if detail and self.redraws else text
         if self._lines.get(name) == shown:
@@ -60,5 +61,5 @@ class Board:
 
 
 def _cut(line: str, width: int) -> str:
-    """Cut a line that would wrap, if it carries no style (a cut style would leak)."""
+    """Cut a line that would wrap, unless it has a style (a cut style would leak)."""
     return line if "\x1b" in line or len(line) < width else f"{line[: width - 2]}…"

@@ -1,4 +1,4 @@
-"""Objects that would change, and trees of what there is, in; text for people out."""
+"""Draw the objects that would change, and the tree of a deployment's objects."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ _INDENT = "    "
 
 
 def diff(found: dict[str, Any]) -> str:
-    """Draw what would change of one deployment: each object, and its fields before and after."""
+    """Draw the changes of one deployment: each object, and its fields before and after."""
     objects = found["objects"]
     lines = [bold(f"{label(found)}  {counted(objects)}")]
     for each in objects:
@@ -52,7 +52,7 @@ def diff(found: dict[str, Any]) -> str:
 
 
 def counted(objects: list[dict[str, Any]]) -> str:
-    """Say how many objects would be made, changed and deleted."""
+    """Count the objects that would be made, changed and deleted, in words."""
     numbers = [
         f"{sum(1 for each in objects if each['action'] == action)} {word}"
         for action, word in (
@@ -72,7 +72,7 @@ def brief(each: dict[str, Any]) -> str:
 
 
 def tree(found: dict[str, Any]) -> str:
-    """Draw what there is of a deployment, each thing under what it belongs to."""
+    """Draw the objects of a deployment, each under its owner."""
     return "\n".join([bold(label(found)), *_branch(found["root"], "", "")])
 
 
@@ -84,7 +84,7 @@ def _headline(each: dict[str, Any]) -> str:
 
 
 def _why(each: dict[str, Any]) -> str:
-    """What is said after an object's name: a sentence about it goes on, another one is added."""
+    """Return the text after an object's name: the rest of a sentence, or a new sentence."""
     name, why = f"{each['kind']}/{each['name']} ", each["why"]
     if why.startswith(name):
         return f" {why.removeprefix(name)}"
@@ -110,7 +110,7 @@ def _fields(each: dict[str, Any]) -> Iterator[str]:
 
 
 def _plain(value: Any) -> str:
-    """Write a single value as YAML has it, so that a text is told from a number."""
+    """Write a single value as YAML, which distinguishes a text from a number."""
     import yaml
 
     text: str = yaml.safe_dump(value, allow_unicode=True, width=10**6, default_flow_style=True)

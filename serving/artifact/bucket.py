@@ -1,4 +1,4 @@
-"""An artifact URI "s3://..." goes in; its files, from S3 or what speaks its protocol, come out."""
+"""Read artifacts from S3, or from a store with its protocol: "s3://..."."""
 
 from __future__ import annotations
 
@@ -41,10 +41,10 @@ _SIGNS = {
 
 
 class Bucket:
-    """Artifacts in S3, or in what speaks its protocol: "s3://bucket/path".
+    """Artifacts in S3, or in a store with its protocol: "s3://bucket/path".
 
-    Credentials, region and endpoint are taken from the AWS_* variables, among them those of a
-    service account's role; MLFLOW_S3_ENDPOINT_URL wins, as it does in MLflow.
+    Credentials, region and endpoint come from the AWS_* variables, among them those of a service
+    account's role; MLFLOW_S3_ENDPOINT_URL wins, as in MLflow.
     """
 
     ranges = True
@@ -63,7 +63,7 @@ class Bucket:
                     "allow_http": bool(endpoint and endpoint.startswith("http://")),
                     "connect_timeout": f"{SECONDS}s",
                     "read_timeout": f"{SECONDS}s",
-                    "timeout": "1h",  # of a whole body; silence ends it sooner
+                    "timeout": "1h",  # of a whole body; read_timeout ends a silent one sooner
                     **({"root_certificate": Path(authorities).read_bytes()} if authorities else {}),
                 },
                 retry_config={"max_retries": 2, "retry_timeout": timedelta(seconds=SECONDS)},
@@ -84,7 +84,7 @@ class Bucket:
         return [file for file in found if file.path]
 
     def read(self, path: str, start: int = 0, end: int | None = None) -> Iterator[Buffer]:
-        """Read an object, or some bytes of it."""
+        """Read an object, or a range of its bytes."""
         key = f"{self._prefix}/{path}".lstrip("/")
         try:
             options: Any = {} if end is None else {"options": {"range": (start, end)}}

@@ -1,4 +1,4 @@
-"""A store goes in; all files of its artifact, fetched several at a time, come out in a folder."""
+"""Download all files of an artifact into a folder, several at a time."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 PARALLEL = 8
 PART = 32 << 20
-"""Bytes of a large file that are fetched at a time, where the store can."""
+"""Bytes of a large file that are fetched at a time, where the store reads ranges."""
 PAUSES = (0.5, 2.0, 5.0)
 """Seconds before each new attempt at a part."""
 REPORT_EVERY = 5.0
@@ -27,9 +27,11 @@ ROOM = "Make room on the node, or give the pod's volume for models more."
 
 
 def download(store: Store, uri: str, into: Path, only: Collection[str] = ()) -> int:
-    """Fetch all files into the folder `into`, or those named; return how many bytes came.
+    """Download all files, or the files in `only`, into `into`; return the number of bytes.
 
-    Raises Unfetchable, and OSError if they cannot be kept.
+    Raises:
+        Unfetchable: the files cannot be fetched.
+        OSError: they cannot be kept.
     """
     files = store.files()
     if not any(file.path == "MLmodel" for file in files):
@@ -66,7 +68,7 @@ def download(store: Store, uri: str, into: Path, only: Collection[str] = ()) -> 
 
 
 def _spans(file: Listed, *, ranges: bool) -> Iterator[tuple[int, int | None]]:
-    """Yield where the parts of a file begin and end; None: with the file."""
+    """Yield the beginning and end of each part of a file; None is the end of the file."""
     if file.size == 0:
         return
     if not ranges or file.size is None or file.size <= PART:
@@ -80,7 +82,7 @@ def _copy(
     store: Store, uri: str, file: Listed, start: int, end: int | None, into: Path,
     progress: _Progress,
 ) -> None:  # fmt: skip
-    """Fetch one part, again if need be."""
+    """Fetch a part, with new attempts after transient errors."""
     for pause in (*PAUSES, None):
         got = 0
         try:
@@ -110,19 +112,19 @@ def _check(uri: str, file: Listed, at: int, end: int | None) -> None:
 
 
 class _Progress:
-    """Says now and then how much has come; `over` tells all threads to stop."""
+    """Logs the progress now and then; `over` stops all threads."""
 
     def __init__(self, total: int) -> None:
         self.bytes, self.over = 0, threading.Event()
-        self._total, self._said, self._lock = total, time.monotonic(), threading.Lock()
+        self._total, self._reported_at, self._lock = total, time.monotonic(), threading.Lock()
 
     def came(self, count: int) -> None:
-        """Count bytes; less than none if they were for nothing."""
+        """Count bytes; a negative count takes back the bytes of a failed attempt."""
         with self._lock:
             self.bytes += count
             now = time.monotonic()
-            if now - self._said >= REPORT_EVERY:
-                self._said = now
+            if now - self._reported_at >= REPORT_EVERY:
+                self._reported_at = now
                 _say(f"{_mib(self.bytes)} of {_mib(self._total)}")
 
 

@@ -1,13 +1,14 @@
-"""A predictor file goes in; the model's files come out, in the folder that it names as `artifact`.
+"""Fetch the model's files of a predictor file into its folder `artifact`.
 
     python -m serving.artifact PREDICTOR_JSON
 
-Runs before the server, as an init container. The folder appears at once, when all is there and is
-what `artifact_digest` says; one that a former start left is held against its digest and kept.
-One line of JSON says on stdout, and to the kubelet, what came ({"digest", "bytes", "seconds"}) or
-why nothing did ({"reason", "message", "hint"}).
+Runs before the server, as an init container. The folder appears at once, when all files are there
+and match `artifact_digest`; a folder that a former start left is checked against its digest and
+kept. stdout and the kubelet get one line of JSON: {"digest", "bytes", "seconds"}, or on failure
+{"reason", "message", "hint"}.
 
-Exit codes: 0 it is there; 1 not, for good; 2 wrong use; 75 not now (EX_TEMPFAIL of sysexits.h).
+Exit codes: 0 the files are there; 1 failed for good; 2 wrong use; 75 failed for now (EX_TEMPFAIL of
+sysexits.h).
 """
 
 from __future__ import annotations
@@ -40,9 +41,12 @@ NOT_NOW = 75
 
 
 def fetch(predictor: Predictor) -> dict[str, Any]:
-    """Have the model's files in `predictor.artifact`; return their digest, and what came.
+    """Fetch the model's files to `predictor.artifact`; return digest, bytes and seconds.
 
-    Credentials are taken from the environment variables. Raises Unfetchable.
+    Credentials come from the environment variables.
+
+    Raises:
+        Unfetchable: the files cannot be fetched or kept.
     """
     begin = time.monotonic()
     folder, digest, came = Path(predictor.artifact), "", 0
@@ -52,19 +56,19 @@ def fetch(predictor: Predictor) -> dict[str, Any]:
     kept = predictor.artifact_digest in ("", digest) and digest == digest_of(folder)
     if not kept:
         try:
-            digest, came = _anew(predictor, folder, beside)
+            digest, came = _fetch_new(predictor, folder, beside)
         except OSError as error:
             why = f"they cannot be kept in {folder.parent} ({error.strerror or error})"
             if error.errno in (errno.ENOSPC, errno.EDQUOT):
                 why = f"there is no room left in {folder.parent}"
             raise unreachable(predictor.artifact_uri, why, ROOM) from error
     if predictor.backend is not None:
-        _look_for_saved_model(folder, predictor.backend.saved_model)
+        _require_saved_model(folder, predictor.backend.saved_model)
     return {"digest": digest, "bytes": came, "seconds": round(time.monotonic() - begin, 2)}
 
 
-def _look_for_saved_model(folder: Path, name: str) -> None:
-    """Raise Unfetchable if there is no SavedModel: TensorFlow Serving would not say so."""
+def _require_saved_model(folder: Path, name: str) -> None:
+    """Raise Unfetchable if there is no SavedModel: TensorFlow Serving would not report that."""
     if not any((folder / name / f"saved_model.{kind}").is_file() for kind in ("pb", "pbtxt")):
         raise Unfetchable(
             "ArtifactMissing",
@@ -76,7 +80,7 @@ def _look_for_saved_model(folder: Path, name: str) -> None:
 def digest_of(folder: Path) -> str:
     """Return SHA-256, in hex, over the sorted relative paths and contents of a folder's files.
 
-    The Deployer computes the same of files that it has itself (`deployer.artifacts.cache`).
+    The Deployer computes the same digest of its own copies (`deployer.artifacts.cache`).
     """
 
     def content(path: Path) -> str:
@@ -86,14 +90,14 @@ def digest_of(folder: Path) -> str:
     paths = {path.relative_to(folder).as_posix(): path for path in folder.rglob("*")}
     names = sorted(name for name, path in paths.items() if path.is_file())
     total = hashlib.sha256()
-    with ThreadPoolExecutor(os.cpu_count()) as pool:  # hashing large pieces leaves the GIL
+    with ThreadPoolExecutor(os.cpu_count()) as pool:  # hashing large pieces releases the GIL
         for name, digest in zip(names, pool.map(content, map(paths.get, names)), strict=True):
             total.update(f"{name}\0{digest}\n".encode("utf-8", "surrogatepass"))
     return total.hexdigest()
 
 
-def _anew(predictor: Predictor, folder: Path, beside: Path) -> tuple[str, int]:
-    """Fetch into a folder beside, check, and only then give it its name."""
+def _fetch_new(predictor: Predictor, folder: Path, beside: Path) -> tuple[str, int]:
+    """Fetch into a temporary folder, check the digest, and rename the folder only then."""
     for leftover in (folder, *folder.parent.glob(f".{folder.name}.*.part")):
         shutil.rmtree(leftover, ignore_errors=True)
     folder.parent.mkdir(parents=True, exist_ok=True)
@@ -119,7 +123,11 @@ def _anew(predictor: Predictor, folder: Path, beside: Path) -> tuple[str, int]:
 
 
 def store_of(uri: str, tracking_uri: str) -> Store:
-    """Return what holds the artifact of this URI. Raises Unfetchable if pods know no such store."""
+    """Return the store of an artifact's URI.
+
+    Raises:
+        Unfetchable: pods cannot reach such a store.
+    """
     if uri.startswith("s3://"):
         return Bucket(uri)
     if uri.startswith("mlflow-artifacts:"):
@@ -134,7 +142,7 @@ def store_of(uri: str, tracking_uri: str) -> Store:
 
 
 def main(arguments: list[str]) -> int:
-    """Fetch the artifact of the predictor that the only argument names; return the exit code."""
+    """Fetch the artifact of the predictor file in the only argument; return the exit code."""
     if len(arguments) != 1:
         sys.stderr.write(
             "error: one predictor file is expected\n\n"
@@ -146,8 +154,8 @@ def main(arguments: list[str]) -> int:
     except BadPredictor as error:
         sys.stderr.write(f"error: {error}\n\nhint: {error.hint}\n")
         return 2
-    # A container's first process hears no signal that it has no handler for. What came so far is
-    # cleared by the next start.
+    # The kernel ignores signals to a container's first process that has no handler for them. The
+    # next start clears the partial files.
     signal.signal(signal.SIGTERM, lambda *_: os._exit(NOT_NOW))
     said: dict[str, Any]
     try:

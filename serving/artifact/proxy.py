@@ -1,4 +1,4 @@
-"""An artifact URI "mlflow-artifacts:/..." goes in; its files, from an MLflow server, come out.
+"""Read artifacts from an MLflow server: "mlflow-artifacts:/...".
 
 MLflow's REST API: https://mlflow.org/docs/latest/self-hosting/architecture/artifact-store
 """
@@ -41,10 +41,10 @@ CREDENTIALS = (
 
 
 class Proxied:
-    """Artifacts that an MLflow server hands out itself: "mlflow-artifacts:/0/models/m-1/artifacts".
+    """Artifacts that an MLflow server serves: "mlflow-artifacts:/0/models/m-1/artifacts".
 
-    Credentials are taken from MLFLOW_TRACKING_TOKEN, or MLFLOW_TRACKING_USERNAME and _PASSWORD, or
-    a login in the address.
+    Credentials come from MLFLOW_TRACKING_TOKEN, or MLFLOW_TRACKING_USERNAME and _PASSWORD, or a
+    login in the address.
     """
 
     ranges = False
@@ -56,8 +56,8 @@ class Proxied:
             hint = "Set artifacts.tracking_uri of the cluster in platform.yaml, as pods reach it."
             raise unreachable(uri, "MLflow's address is not known", hint, transient=False)
         if parts.netloc not in ("", host):
-            # A version's source is written by whoever registers it: it must not send our
-            # credentials anywhere else.
+            # The registrant of a version writes its source: a source must not send our
+            # credentials to another host.
             why = f"it names {parts.netloc}, and our MLflow is {host}"
             hint = "Register the version again with the MLflow server that serves it."
             raise unreachable(uri, why, hint, transient=False)
@@ -83,7 +83,7 @@ class Proxied:
         return found
 
     def read(self, path: str, start: int = 0, end: int | None = None) -> Iterator[Buffer]:
-        """Read a whole file: MLflow's server knows no ranges."""
+        """Read a whole file: MLflow's server supports no ranges."""
         if start or end is not None:
             raise NotImplementedError
         address = f"{self._url}/{quote(f'{self._root}/{path}')}"
@@ -115,7 +115,7 @@ class Proxied:
 
     def _open(self, address: str) -> Any:
         request = Request(address)  # noqa: S310 - http or https: checked above
-        if self._authorization:  # not sent on to where a redirect may lead
+        if self._authorization:  # a redirect's target does not get it
             request.add_unredirected_header("Authorization", self._authorization)
         return urlopen(request, timeout=SECONDS)  # noqa: S310 - the same
 

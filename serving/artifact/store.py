@@ -1,4 +1,4 @@
-"""Nothing goes in; what every artifact store is, and how it fails, comes out."""
+"""Define an artifact store and its errors."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ UNTRUSTED = "its certificate is signed by an authority that is not trusted here"
 
 
 class Unfetchable(Exception):  # noqa: N818 - it is what the Deployer shows as its reason
-    """The artifact cannot be had: why, and the next step.
+    """The artifact cannot be fetched: why, and the next step.
 
     `reason` is ArtifactMissing, ArtifactCorrupt or ArtifactUnreachable, as on every target;
-    `transient` says that the cause may go away by itself.
+    `transient` says that the cause may pass.
     """
 
     def __init__(self, reason: str, message: str, hint: str, *, transient: bool = False) -> None:
@@ -39,34 +39,38 @@ class Unfetchable(Exception):  # noqa: N818 - it is what the Deployer shows as i
 
 @dataclass(frozen=True)
 class Listed:
-    """A file of an artifact: its path within, with "/", and its size in bytes if it is told."""
+    """A file of an artifact: its path within, with "/", and its size in bytes if known."""
 
     path: str
     size: int | None
 
 
 class Store(Protocol):
-    """Holds the files of one artifact. All raise Unfetchable."""
+    """The files of one artifact; all methods raise Unfetchable."""
 
     ranges: bool
-    """Whether a part of a file can be read by itself."""
+    """Whether the store can read a part of a file."""
 
     def files(self) -> list[Listed]:
-        """List all files; empty if there is nothing."""
+        """List all files; empty if there are none."""
 
     def read(self, path: str, start: int = 0, end: int | None = None) -> Iterator[Buffer]:
         """Read a file, or its bytes from `start` to before `end`, in pieces."""
 
 
 def unreachable(uri: str, why: str, hint: str = "", *, transient: bool = True) -> Unfetchable:
-    """The error for a store that does not give us the files now."""
+    """Build the error for a store that cannot be read now."""
     hint = hint or "It is tried again by itself. Is the artifact store up, and can pods reach it?"
     message = f"The model's files at {uri} cannot be read: {why}."
     return Unfetchable("ArtifactUnreachable", message, hint, transient=transient)
 
 
 def safe_name(name: object, uri: str) -> str:
-    """Return one segment of a path, if it is one that stays where it is put."""
+    """Return a segment of a path, if it cannot lead out of its folder.
+
+    Raises:
+        Unfetchable: it could.
+    """
     if (
         not isinstance(name, str)
         or name in ("", ".", "..")
@@ -78,5 +82,5 @@ def safe_name(name: object, uri: str) -> str:
 
 
 def impossible(message: str) -> Unfetchable:
-    """The error for files that are not as their store says."""
+    """Build the error for files that contradict their store's listing."""
     return Unfetchable("ArtifactCorrupt", message, "Log the model again, as a new version.")

@@ -1,15 +1,16 @@
-"""A request (JSON) goes in; the wheels that it names come out of a model's files, in one folder.
+"""Fetch the wheels that a request (JSON) names out of a model's files, into one folder.
 
     python -m serving.artifact.wheels REQUEST [--termination-file PATH]
 
 The request: `artifact_uri`, `tracking_uri` (MLflow's address), `folder`, and `wheels`, each with
-its `path` among the model's files, its file's `name` in the folder, and its `sha256`. Nothing else
+its `path` among the model's files, its file's `name` in the folder, and its `sha256`. No other file
 of the model is fetched.
 
-Runs in the build of an environment, before the builder, which installs them. On stdout, and to the
-kubelet: {"wheels", "bytes"}, or {"reason", "message", "hint"}.
+Runs in the build of a Python environment, before the builder, which installs the wheels. stdout and
+the kubelet get {"wheels", "bytes"}, or {"reason", "message", "hint"}.
 
-Exit codes: 0 all are there; 1 not, for good; 2 wrong use; 75 not now (EX_TEMPFAIL of sysexits.h).
+Exit codes: 0 all are there; 1 failed for good; 2 wrong use; 75 failed for now (EX_TEMPFAIL of
+sysexits.h).
 """
 
 from __future__ import annotations
@@ -31,9 +32,12 @@ from serving.telemetry.state import last_words
 
 
 def fetch(request: dict[str, Any]) -> dict[str, Any]:
-    """Have the wheels in the folder; return how many they are, and their bytes.
+    """Fetch the wheels into the folder; return their number, and their bytes.
 
-    Credentials are taken from the environment variables. Raises Unfetchable.
+    Credentials come from the environment variables.
+
+    Raises:
+        Unfetchable: the wheels cannot be fetched or kept.
     """
     uri, folder, wheels = request["artifact_uri"], Path(request["folder"]), request["wheels"]
     store = store_of(uri, request["tracking_uri"])
@@ -60,7 +64,7 @@ def main(arguments: list[str]) -> int:
     parser.add_argument("request")
     parser.add_argument("--termination-file", default="/dev/termination-log")
     given = parser.parse_args(arguments)
-    # A container's first process hears no signal that it has no handler for.
+    # The kernel ignores signals to a container's first process that has no handler for them.
     signal.signal(signal.SIGTERM, lambda *_: os._exit(NOT_NOW))
     said: dict[str, Any]
     try:

@@ -1,1 +1,1 @@
-"""What has the model: a worker of ours, or a server beside this one."""
+"""Ask whatever runs the model: our worker, or a server in the same pod."""

@@ -1,6 +1,6 @@
-"""Read and write what is large in a process beside this one, so that the front goes on meanwhile.
+"""Read and write large bodies in a helper process, so that the front's event loop goes on.
 
-Python's threads would not do: reading JSON holds the interpreter's lock to its end.
+Threads would not do: Python's JSON parser holds the interpreter lock to its end.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ Result = TypeVar("Result")
 
 
 class Aside:
-    """One process, started when it is first needed, and another should that one end."""
+    """A helper process, started at its first use, and replaced if it ends."""
 
     def __init__(self) -> None:
         self._pool: ProcessPoolExecutor | None = None
@@ -31,7 +31,7 @@ class Aside:
     async def run(
         self, work: Callable[Given, Result], *given: Given.args, **named: Given.kwargs
     ) -> Result:
-        """Return what a function of a module returns, or raise what it raises.
+        """Run a module's function in the helper process; return its result or raise its error.
 
         Raises:
             Unavailable: the process ended meanwhile.

@@ -1,4 +1,4 @@
-"""What a front asks for the model: a worker of its own (pool.py), or a server beside it.
+"""Define what the front asks for the model: its worker (pool.py), or a server in the same pod.
 
 Both take the same frames: questions in the two protocols, checked as far as the front can.
 """
@@ -17,11 +17,11 @@ if TYPE_CHECKING:
     from serving.worker.oip.signature import Signature
 
 CANNOT_LOAD = 64
-"""Exit code: the model cannot be loaded, for good."""
+"""Exit code: the model can never be loaded."""
 
 
 class Unavailable(Exception):  # noqa: N818 - named for what it is
-    """What has the model is not there, or went before it answered."""
+    """The backend is absent, or ended before it answered."""
 
 
 class Late(TimeoutError):  # noqa: N818 - named for what it is
@@ -32,9 +32,10 @@ class Late(TimeoutError):  # noqa: N818 - named for what it is
 
 
 class Limit:
-    """What is inside of it may take so many seconds, or fewer once `shorten` says so.
+    """A time limit for the body of an `async with`, which `shorten` can reduce.
 
-    Raises Late.
+    Raises:
+        Late: the time was up.
     """
 
     def __init__(self, seconds: float) -> None:
@@ -58,53 +59,56 @@ class Limit:
             raise Late(self._seconds) from late
 
     def shorten(self, seconds: float) -> None:
-        """Let it take no longer than that, from its beginning; only while something is inside."""
+        """Reduce the limit, counted from its beginning; only inside the `async with`."""
         if seconds < self._seconds:
             self._seconds = seconds
             self._timeout.reschedule(self._began + seconds)
 
 
 class Loaded(NamedTuple):
-    """What is known of a model once it is loaded."""
+    """The description of a loaded model."""
 
     signature: Signature
     platform: str
-    """What the Open Inference Protocol calls its kind."""
+    """The Open Inference Protocol's name for the kind of model."""
     mlflow: str
-    """The version of mlflow that it is asked by; empty: by none."""
+    """The version of mlflow that calls the model; empty: none does."""
 
 
 Reading = tuple[str, str, "Callable[[], float | Mapping[str, float]]"]
-"""A gauge: its name, what it says, and its value now, or one for each state."""
+"""A gauge: its name, its help text, and its value now, or a value for each state."""
 
 
 class Own(NamedTuple):
-    """A protocol of the backend's own, passed on as it is."""
+    """A protocol of the backend's own, passed on unchanged."""
 
     begin: bytes
-    """The path of the model in it; what belongs to it goes on with / or :."""
+    """The path of the model in that protocol; longer paths of the model continue with / or :."""
     ask: Callable[[str, bytes, bytes, bytes], Awaitable[Answer]]
     """Takes method, target, content type and body. Raises Late or Unavailable."""
 
     def has(self, path: bytes) -> bool:
-        """Whether a path is the model's."""
+        """Return whether a path is the model's."""
         rest = path[len(self.begin) :]
         return path.startswith(self.begin) and rest[:1] in (b"", b"/", b":")
 
 
 class Backend(Protocol):
-    """What has the model."""
+    """Runs the model, or knows the server that does."""
 
     ready: bool
     was_ready: bool
     own: Own | None
-    """The paths of its own protocol; None: it has none."""
+    """The paths of the backend's own protocol; None: it has none."""
 
     async def ask(self, kind: int, payload: Payload, seconds: float | None = None) -> Frame:
         """Return the answer to an INVOKE, COLUMNS or INFER frame.
 
-        `seconds` is how long whoever asks waits, if that is less than `timeout_seconds`. Raises
-        Late or Unavailable.
+        `seconds` is how long the client waits, if that is less than `timeout_seconds`.
+
+        Raises:
+            Late: the model did not answer in time.
+            Unavailable: the backend is absent, or ended before it answered.
         """
 
     async def run(self) -> int:
@@ -114,4 +118,4 @@ class Backend(Protocol):
         """Let `run` return."""
 
     def readings(self) -> Iterable[Reading]:
-        """Return what is worth watching of it."""
+        """Return the backend's gauges."""

@@ -1,4 +1,4 @@
-"""Say why a worker ended, in words for state.json."""
+"""Explain why a worker ended, for state.json."""
 
 from __future__ import annotations
 
@@ -24,15 +24,15 @@ class Death(NamedTuple):
 
 @dataclass
 class Life:
-    """What is noted of a worker while it lives.
+    """What the pool records of a worker.
 
     Attributes:
-        began: when its model was ready (time.monotonic); None: it never was.
+        began: when the model was ready (time.monotonic); None: it never was.
         ended: when the process was gone.
-        failure: what it said when it could not go on.
-        over: its resident memory in bytes, when that was too much.
-        hung: how long it had said nothing, when that was too long.
-        reading: whether it was at reading requests then, not in a call of the model.
+        failure: the worker's own report of its failure.
+        over: its resident memory in bytes, when that exceeded the limit.
+        hung: how long the worker had been silent, when that was too long.
+        reading: whether the worker hung while it read requests, not in a call of the model.
     """
 
     began: float | None = None
@@ -43,11 +43,11 @@ class Life:
     reading: bool = False
 
     def seconds(self) -> float:
-        """Return how long it served."""
+        """Return how long the worker served."""
         return self.ended - self.began if self.began is not None else 0.0
 
     def why(self, status: int, predictor: Predictor) -> Death:
-        """Say why it ended with this status, negative for a signal."""
+        """Explain why the worker ended with this status, negative for a signal."""
         when = "while it served" if self.began is not None else "while it loaded"
         if self.failure is not None:
             message = str(self.failure["message"])
@@ -74,9 +74,9 @@ class Life:
 
 
 def recent_deaths(lives: Iterable[float], window: float) -> int:
-    """Return how many lives ended within so many seconds of serving before now.
+    """Count the deaths within the last `window` seconds of serving.
 
-    `lives` are the seconds that each served, oldest first; the last has just ended.
+    `lives` are the seconds that each worker served, oldest first; the last has just ended.
     """
     count, served = 0, 0.0
     for life in reversed(list(lives)):

@@ -1,6 +1,6 @@
-"""Requests to one HTTP/1.1 server go in, whole responses come out; connections are kept.
+"""Send requests to one HTTP/1.1 server, on connections that are kept.
 
-What a front asks on loopback: no TLS, no redirects, no proxies, no compression.
+For requests of the front on loopback: no TLS, no redirects, no proxies, no compression.
 """
 
 from __future__ import annotations
@@ -12,11 +12,11 @@ from urllib.parse import urlsplit
 import httptools
 
 IDLE = 64
-"""The most connections that are kept while nobody needs them."""
+"""The most idle connections that are kept."""
 
 
 class Response(NamedTuple):
-    """A response, whole."""
+    """A whole response."""
 
     status: int
     content_type: bytes
@@ -24,22 +24,22 @@ class Response(NamedTuple):
 
 
 class Gone(ConnectionError):  # noqa: N818 - named for what happened
-    """Nobody listens there, or the connection ended before the response was whole."""
+    """No server listens there, or the connection ended before the response was whole."""
 
 
 class _Connection(asyncio.Protocol):
-    """One connection, with at most one request under way."""
+    """A connection, with at most one request under way."""
 
     def __init__(self) -> None:
         self._transport: asyncio.Transport | None = None
         self._waiting: asyncio.Future[Response] | None = None
-        self._anew()
+        self._reset()
 
-    def _anew(self) -> None:
+    def _reset(self) -> None:
         self._parser = httptools.HttpResponseParser(self)
         self._type, self._parts = b"", list[bytes]()
         self.untouched = True
-        """Whether not a byte of an answer came yet."""
+        """Whether no byte of an answer has come yet."""
 
     @property
     def usable(self) -> bool:
@@ -47,20 +47,24 @@ class _Connection(asyncio.Protocol):
         return self._transport is not None and not self._transport.is_closing()
 
     async def exchange(self, request: bytes) -> Response:
-        """Send a request; return its response. Raises Gone."""
+        """Send a request, and return its response.
+
+        Raises:
+            Gone: the connection ended before the response was whole.
+        """
         if self._transport is None:
             raise Gone("the connection is closed")
-        self._anew()
+        self._reset()
         self._waiting = asyncio.get_running_loop().create_future()
         self._transport.write(request)
         try:
             return await self._waiting
         finally:
             if not self._waiting.done() or self._waiting.cancelled():
-                self.abort()  # an answer that still comes is nobody's
+                self.abort()  # no request waits for an answer that still comes
 
     def abort(self) -> None:
-        """Close it at once."""
+        """Close the connection at once."""
         if self._transport is not None:
             self._transport.abort()
 
@@ -71,7 +75,7 @@ class _Connection(asyncio.Protocol):
         self._transport = transport  # type: ignore[assignment]
 
     def data_received(self, data: bytes) -> None:
-        """Feed the parser; what it cannot read ends the connection."""
+        """Feed the parser; data that the parser rejects ends the connection."""
         self.untouched = False
         try:
             self._parser.feed_data(data)
@@ -80,7 +84,7 @@ class _Connection(asyncio.Protocol):
             self.abort()
 
     def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002 - asyncio's signature
-        """Tell who waits."""
+        """Fail the request that waits."""
         self._transport = None
         self._fail("the connection was closed before the response was whole")
 
@@ -100,7 +104,7 @@ class _Connection(asyncio.Protocol):
         self._parts.append(body)
 
     def on_message_complete(self) -> None:
-        """Hand the response over."""
+        """Hand the response to the request that waits."""
         if self._waiting is None or self._waiting.done():
             return
         status = self._parser.get_status_code()
@@ -110,7 +114,7 @@ class _Connection(asyncio.Protocol):
 
 
 class Client:
-    """Asks one server, such as http://127.0.0.1:8501, on as many connections as it takes."""
+    """A client of one server, such as http://127.0.0.1:8501, on as many connections as needed."""
 
     def __init__(self, url: str) -> None:
         parts = urlsplit(url)
@@ -121,17 +125,26 @@ class Client:
     async def ask(
         self, method: str, target: bytes, body: bytes = b"", kind: bytes = b"application/json"
     ) -> Response:
-        """Return the response; `target` is percent-encoded, `kind` the body's content type.
+        """Send a request, and return its response.
 
-        A kept connection that turns out to be closed is replaced: what is asked here changes
-        nothing, so that it may be asked twice. Raises Gone. For a time limit, cancel it.
+        A kept connection that the server has closed is replaced: no request here changes anything
+        at the server, so that each may be sent twice. For a time limit, cancel the call.
+
+        Args:
+            method: the HTTP method.
+            target: path and query, percent-encoded.
+            body: of a POST.
+            kind: the body's content type.
+
+        Raises:
+            Gone: no server listens, or the connection ended before the response was whole.
         """
         head = [b"%s %s HTTP/1.1" % (method.encode("ascii"), target), b"host: " + self._authority]
         if method == "POST":
             head += [b"content-type: " + kind, b"content-length: %d" % len(body)]
         request = b"\r\n".join([*head, b"", body])
         while True:
-            kept = self._kept()
+            kept = self._reuse()
             connection = kept or await self._connect()
             try:
                 response = await connection.exchange(request)
@@ -146,11 +159,11 @@ class Client:
             return response
 
     def close(self) -> None:
-        """Close the connections that nobody uses."""
+        """Close the idle connections."""
         while self._idle:
             self._idle.pop().abort()
 
-    def _kept(self) -> _Connection | None:
+    def _reuse(self) -> _Connection | None:
         while self._idle:
             connection = self._idle.pop()
             if connection.usable:

@@ -1,4 +1,4 @@
-"""Send questions to one worker, and take its answers. The front's end of the socket."""
+"""Send questions to one worker, and take its answers: the front's end of the socket."""
 
 from __future__ import annotations
 
@@ -17,23 +17,24 @@ if TYPE_CHECKING:
     from serving.worker.framing import Frame
 
 GROUPS = 2
-"""Groups of requests in the worker: one that it works on, and the next, so that it never waits."""
+"""Groups of requests in the worker: the current group, and the next, so that the worker never
+waits."""
 
 PIECE = 256 * 1024
-"""Bytes that are handed to the socket at a time: the event loop goes on between two of them."""
+"""Bytes handed to the socket at a time: the event loop runs between two pieces."""
 
 
 class WorkerGone(Unavailable):
-    """The worker is not there."""
+    """The worker is not running."""
 
 
 class Link(asyncio.Protocol):
-    """One connection to one worker.
+    """A connection to one worker.
 
     `on_news` gets frames that answer no request, `on_room` is called when a group is answered;
-    `lost` is set at the end. No answer can harm it: one that nobody waits for is dropped. An
-    exception in data_received would make the event loop close the socket, and with it end the
-    worker.
+    `lost` is set at the end. No answer can harm the link: an answer for which no request waits is
+    dropped. An exception in data_received would make the event loop close the socket, and thereby
+    end the worker.
     """
 
     def __init__(self, on_news: Callable[[Frame], None], on_room: Callable[[], None]) -> None:
@@ -49,7 +50,7 @@ class Link(asyncio.Protocol):
         self._unsent: deque[bytes | memoryview] = deque()
         self._full = False
         self.call: frozenset[int] | None = None
-        """The requests of the call of the model that is under way; None: there is none."""
+        """The requests of the model's current call; None: no call is under way."""
         self.lost = asyncio.Event()
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -75,38 +76,38 @@ class Link(asyncio.Protocol):
                 self._answered(frame)
 
     def pause_writing(self) -> None:
-        """Wait until the worker has read what it was sent."""
+        """Wait until the worker has read more of its input."""
         self._full = True
 
     def resume_writing(self) -> None:
-        """Send on."""
+        """Continue to send."""
         self._full = False
         self._send_on()
 
     def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002 - asyncio's signature
-        """Say that no answer will come."""
+        """Report that no answer will come."""
         self._transport = None
         self.lost.set()
 
     @property
     def has_room(self) -> bool:
-        """Whether another group can be sent; none beside one that is suspected."""
+        """Whether another group can be sent; a suspected request is sent alone."""
         if self._transport is None or self._transport.is_closing():
             return False
         return len(self._groups) < (1 if self._suspects else GROUPS)
 
     @property
     def is_idle(self) -> bool:
-        """Whether the worker has been asked nothing."""
+        """Whether the worker has no unanswered requests."""
         return not self._groups
 
     def silent_for(self) -> float:
-        """Return how many seconds the worker has said nothing, though it has something to do."""
+        """Return how many seconds the worker has been silent although it has work."""
         busy = self.call is not None or self._groups
         return self._loop.time() - self._heard if busy else 0.0
 
     def send(self, group: list[Ticket]) -> None:
-        """Ask the worker these requests."""
+        """Send these requests to the worker."""
         if self._transport is None:
             raise WorkerGone("the model's process is not running")
         if self.is_idle:
@@ -126,9 +127,10 @@ class Link(asyncio.Protocol):
         self._send_on()
 
     def forget(self, ticket: Ticket) -> None:
-        """Tell the worker that nobody waits for a request any longer.
+        """Cancel a request for which no client waits any longer.
 
-        What it has not begun it leaves out, and says so; what it has, it answers to nobody.
+        The worker leaves out a request that it has not begun, and reports that; the answer to a
+        request that it has begun is dropped.
         """
         found = next((id_ for id_, each in self._asked.items() if each is ticket), None)
         if found is not None and self._transport is not None:
@@ -136,16 +138,17 @@ class Link(asyncio.Protocol):
             self._send_on()
 
     def unanswered(self) -> tuple[list[Ticket], frozenset[Ticket]]:
-        """Return what was asked and not answered, in order, and those that it may have died of.
+        """Return the unanswered requests, in order, and those that the worker may have died of.
 
-        These are the requests of the call under way; without one it was reading, any of them.
+        The latter are the requests of the current call; without a call the worker was reading, and
+        any of its requests may have been the cause.
         """
         ids = self.call if self.call is not None else frozenset(self._asked)
         started = frozenset(ticket for id_, ticket in self._asked.items() if id_ in ids)
         return list(self._asked.values()), started
 
     def _send_on(self) -> None:
-        """Send what is to be sent as far as the socket takes it, and copy nothing that is large."""
+        """Send the outgoing data as far as the socket takes it, without copying large pieces."""
         while self._unsent and not self._full and self._transport is not None:
             part = memoryview(self._unsent.popleft())
             if len(part) > PIECE:
@@ -153,7 +156,7 @@ class Link(asyncio.Protocol):
             self._transport.write(part[:PIECE])
 
     def close(self) -> None:
-        """Close the socket; the worker ends."""
+        """Close the socket, which ends the worker."""
         if self._transport is not None:
             self._transport.close()
 
@@ -164,7 +167,7 @@ class Link(asyncio.Protocol):
                 ticket.called = now
 
     def _note_end(self, seconds: float) -> None:
-        latest = time.perf_counter() - seconds  # word of the call may have been read late
+        latest = time.perf_counter() - seconds  # the frame of the call may have been read late
         for id_ in self.call or ():
             if (ticket := self._asked.get(id_)) is not None:
                 ticket.called = min(ticket.called, latest)

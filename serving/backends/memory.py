@@ -1,4 +1,4 @@
-"""A process id goes in; the memory of the process and of all that it started comes out.
+"""Measure the memory of a process and its descendants.
 
 proc(5): statm, smaps_rollup, task/*/children.
 """
@@ -12,7 +12,7 @@ PAGE = os.sysconf("SC_PAGE_SIZE")
 
 
 def family(pid: int) -> list[int]:
-    """Return a process and its descendants, as far as they still live."""
+    """Return a process and its descendants that still live."""
     found = [pid]
     for each in found:  # grows while it is walked
         for task in Path(f"/proc/{each}/task").glob("*/children"):
@@ -23,15 +23,15 @@ def family(pid: int) -> list[int]:
 def resident(pid: int) -> int:
     """Return the resident memory of a process and its descendants, in bytes.
 
-    What several of them share counts for each.
+    Shared memory counts for each process.
     """
     return sum(map(_resident, family(pid)))
 
 
 def exceeds(pid: int, limit: int) -> int:
-    """Return the bytes that a process and its descendants take if that is more, else 0.
+    """Return the bytes that a process and its descendants take if that exceeds `limit`, else 0.
 
-    What several of them share counts once; that is slow to find out, so only if it matters.
+    Shared memory counts once. That is slow to measure, so only if the cheaper sum exceeds `limit`.
     """
     known = family(pid)
     total = sum(map(_resident, known))
@@ -54,5 +54,5 @@ def _proportional(pid: int) -> int:
 def _text(path: Path) -> str:
     try:
         return path.read_text(encoding="ascii")
-    except OSError:  # it has just ended
+    except OSError:  # the process has just ended
         return ""

@@ -1,8 +1,9 @@
-"""Ask the model of a predictor, in a worker that is started, watched and replaced here.
+"""Start, watch and replace the worker of a predictor, and send it the questions.
 
-The front outlives its worker, and once the model was ready the server never ends by itself. A
-worker that dies is replaced, later after each death; what it had not begun goes to the next one,
-and what it died of is asked again by itself, once. A model that never loaded is not tried again.
+The front outlives its worker, and once the model was ready the server never ends on its own. A
+worker that dies is replaced, later after each death. Requests that it had not begun go to the next
+worker; requests that it died of are asked again alone, once. A model that never loaded is not tried
+again.
 """
 
 from __future__ import annotations
@@ -35,21 +36,21 @@ if TYPE_CHECKING:
 
 DEATHS = 5
 WINDOW = 60.0
-"""Seconds of serving: how long a model takes to load does not count."""
+"""Seconds of serving: the time in which a model loads does not count."""
 FIRST_PAUSE, LONGEST_PAUSE = 0.25, 60.0
 WATCH_EVERY = 0.25
 HANG_GRACE = 10.0
-"""Seconds that a call may take beyond `timeout_seconds`, when nobody waits for it any longer."""
+"""Seconds that a call may take beyond `timeout_seconds`, when no client waits any longer."""
 STACKS_SECONDS = 2.0
 """Seconds that a hung worker gets to write its stacks."""
 LAST_WORDS = 1.0
-"""Seconds that a dead worker's socket is given to hand over what it had said."""
+"""Seconds for reading the last frames from a dead worker's socket."""
 HELD = 4
-"""Largest bodies that may wait for the worker at the same time."""
+"""Number of largest bodies that may wait for the worker at the same time."""
 
 
 class Pool:
-    """The worker of one predictor (one, for now). `first` is a worker that was started already."""
+    """The worker of a predictor (one, for now); `first` is a worker that was started already."""
 
     own: Own | None = None
 
@@ -67,7 +68,7 @@ class Pool:
         self._process: process.Process | None = None
         self._link: Link | None = None
         self._life = Life()
-        self._batching = self._untried()
+        self._batching = self._initial_batching()
         self._stopping = asyncio.Event()
         self.ready = False
         self.was_ready = False
@@ -79,8 +80,8 @@ class Pool:
         """Return the worker's answer.
 
         Raises:
-            Late: it did not come in time; the worker forgets the request.
-            Unavailable: there is no worker, or no room for one more request that waits.
+            Late: the answer did not come in time; the worker drops the request.
+            Unavailable: there is no worker, or no room for another waiting request.
             Poisonous: the model's process dies of this request.
         """
         if not self.ready:
@@ -94,7 +95,7 @@ class Pool:
             async with Limit(min(seconds or longest, longest)) as ticket.limit:
                 frame = await ticket.answer
         finally:
-            if ticket.answer.cancelled():  # the time was up, or the client left: nobody needs it
+            if ticket.answer.cancelled():  # the time was up, or the client left
                 self._queue.forget(ticket)
                 if self._link is not None:
                     self._link.forget(ticket)
@@ -105,7 +106,7 @@ class Pool:
         return frame
 
     def _send(self) -> None:
-        """Hand out what waits, as far as the worker has room for it."""
+        """Send waiting requests, as far as the worker has room for them."""
         link = self._link
         while self.ready and link is not None and link.has_room and len(self._queue):
             if self._queue.suspects_next and not link.is_idle:
@@ -116,7 +117,7 @@ class Pool:
     # -- watching
 
     def readings(self) -> list[Reading]:
-        """Return what is worth watching: the worker's life, and what waits for it."""
+        """Return the gauges of the worker's life and of the requests that wait."""
         return [
             ("schnitzel_worker_restarts_total", "Workers replaced.", lambda: self.restarts),
             ("schnitzel_worker_hangs_total", "Workers ended for a hung call.", lambda: self.hangs),
@@ -139,7 +140,7 @@ class Pool:
             ),
         ]
 
-    def _untried(self) -> dict[str, Any]:
+    def _initial_batching(self) -> dict[str, Any]:
         state = "trial" if self._predictor.batching.enabled else "off"
         return {"state": state, "rows_compared": 0}
 
@@ -180,7 +181,7 @@ class Pool:
             self.restarts += 1
 
     def stop(self) -> None:
-        """End the worker, for good."""
+        """End the worker for good."""
         self._stopping.set()
         self.ready = False
         if self._process is not None:
@@ -207,7 +208,7 @@ class Pool:
             worker = started or process.start(self._predictor, first=False)
         except OSError as error:
             return Death("LoadError", f"the model's Python cannot be run: {error}")
-        self._process, self._life, self._batching = worker, Life(), self._untried()
+        self._process, self._life, self._batching = worker, Life(), self._initial_batching()
         self._state.change(worker_pid=worker.pid, restarts=self.restarts)
         loop = asyncio.get_running_loop()
         link = Link(self._news, self._send)
@@ -219,7 +220,7 @@ class Pool:
         finally:
             watch.cancel()
             self.ready = False
-            worker.kill()  # what the worker started and left behind
+            worker.kill()  # processes that the worker started and left behind
         with_words = asyncio.wait_for(link.lost.wait(), LAST_WORDS)
         await asyncio.gather(with_words, return_exceptions=True)
         link.close()
@@ -242,8 +243,8 @@ class Pool:
             try:
                 description = json.loads(frame.payload)
                 known = signature(description["signature"])
-            except Exception as error:  # noqa: BLE001 - on the socket's way no exception may pass
-                self._unreadable(error)
+            except Exception as error:  # noqa: BLE001 - an exception in data_received would end the worker
+                self._reject_signature(error)
                 return
             self._on_ready(Loaded(known, "mlflow_pyfunc", str(description["mlflow"])))
             self.ready = self.was_ready = True
@@ -260,8 +261,8 @@ class Pool:
             )
             self._send()
 
-    def _unreadable(self, error: Exception) -> None:
-        """End a worker whose model has a signature that cannot be read, and say so."""
+    def _reject_signature(self, error: Exception) -> None:
+        """End a worker whose model has an unreadable signature, and record the reason."""
         self._life.failure = {
             "message": f"the model's signature cannot be read: {type(error).__name__}: {error}",
             "traceback": "".join(traceback.format_exception(error)),
@@ -271,7 +272,7 @@ class Pool:
             self._process.kill()
 
     async def _watch(self, worker: process.Process, link: Link) -> None:
-        """End a worker that takes too much memory, or says nothing for too long."""
+        """End a worker that exceeds its memory limit, or hangs."""
         limit, longest = self._predictor.memory_bytes, self._predictor.timeout_seconds + HANG_GRACE
         while True:
             await asyncio.sleep(WATCH_EVERY)

@@ -1,7 +1,7 @@
-"""A predictor goes in; a running worker process with a socket to it comes out.
+"""Start a worker process, with a socket to it.
 
-Imported before anything else of the front, so that the model loads while the front gets ready: it
-needs little itself.
+The front imports this module before its other modules, so that the model loads while the front gets
+ready; it imports little itself.
 """
 
 from __future__ import annotations
@@ -26,8 +26,8 @@ SECRETS = re.compile(
     r"(SCHNITZEL|AIRFLOW|MLFLOW_TRACKING|MLFLOW_S3|AWS|AZURE|GOOGLE|GCP|PG|POSTGRES|KUBE|GITHUB"
     r"|GITLAB|GH|TEAMCITY|SUPERVISOR)_?[A-Z0-9_]*"
 )
-"""Names of variables that are the platform's, or a key to what it keeps: a model gets none."""
-# mlflow's own scoring server sets the first; the others keep a worker from calling anybody.
+"""Names of variables that belong to the platform or hold a credential: models do not get them."""
+# mlflow's own scoring server sets the first; the others keep a worker from sending telemetry.
 ENVIRONMENT = {
     "_MLFLOW_IS_IN_SERVING_ENVIRONMENT": "true",
     "MLFLOW_DISABLE_TELEMETRY": "true",
@@ -44,38 +44,39 @@ class Process:
 
     @property
     def pid(self) -> int:
-        """Its process id."""
+        """The process id."""
         return self.popen.pid
 
     def wait(self) -> int:
-        """Block until it has ended; return its exit status, negative for a signal."""
+        """Block until the process has ended, and return its exit status, negative for a signal."""
         return self.popen.wait()
 
     def kill(self) -> None:
-        """End it and what it started."""
+        """End the process and its descendants."""
         with suppress(ProcessLookupError, PermissionError):
             os.killpg(self.popen.pid, signal.SIGKILL)
 
     def tell_stacks(self) -> None:
-        """Let it write the stacks of its threads to the log, and end (faulthandler)."""
+        """Have the process write the stacks of its threads to the log, and end (faulthandler)."""
         with suppress(ProcessLookupError, PermissionError):
             os.kill(self.popen.pid, signal.SIGABRT)
 
     def resident(self) -> int:
-        """Return the resident memory of it and of what it started, in bytes; 0 if it has ended."""
+        """Return the bytes of resident memory of the process and its descendants; 0 once ended."""
         return memory.resident(self.popen.pid)
 
     def exceeds(self, limit: int) -> int:
-        """Return the bytes that it and what it started take if that is more, else 0."""
+        """Return the bytes of the process and its descendants if they exceed `limit`, else 0."""
         return memory.exceeds(self.popen.pid, limit)
 
 
 def start(predictor: Predictor, *, first: bool) -> Process:
-    """Start a worker; the first asks its model the logged rows, of which another may have died.
+    """Start a worker; only the first asks the logged rows, of which an earlier one may have died.
 
     Call it from the main thread: the kernel ends the worker with the thread that started it.
 
-    Raises OSError if the interpreter cannot be run.
+    Raises:
+        OSError: the interpreter cannot be run.
     """
     ours, theirs = socket.socketpair()
     options = {
@@ -90,7 +91,7 @@ def start(predictor: Predictor, *, first: bool) -> Process:
     }
     command = [
         predictor.python,
-        "-I",  # the model's environment only: no PYTHONPATH, no user's site, no folder of ours
+        "-I",  # the model's packages only: no PYTHONPATH, no user's site, no folder of ours
         str(Path(__file__).parents[1] / "worker/worker.py"),
         str(theirs.fileno()),
         str(os.getpid()),
@@ -103,7 +104,7 @@ def start(predictor: Predictor, *, first: bool) -> Process:
             stdin=subprocess.DEVNULL,
             env={**_environment(predictor), **ENVIRONMENT},
             pass_fds=(theirs.fileno(),),
-            process_group=0,  # a signal to our group must not end a worker that has to answer
+            process_group=0,  # a signal to the front's group must not end a worker that is needed
         )
     except OSError:
         ours.close()
@@ -115,7 +116,7 @@ def start(predictor: Predictor, *, first: bool) -> Process:
 
 
 def _environment(predictor: Predictor) -> dict[str, str]:
-    """Return what a model's code may see of our environment, and what was meant for it."""
+    """Return the variables for the worker: all but the secrets, and those set for the model."""
     return {
         name: value
         for name, value in os.environ.items()

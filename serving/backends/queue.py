@@ -1,4 +1,4 @@
-"""Hold requests until the worker has room: bounded, in order, and each for as long as it may take.
+"""Hold requests until the worker has room: bounded, in order, each within its time limit.
 
 Pure but for the futures: no socket, no clock.
 """
@@ -18,11 +18,11 @@ if TYPE_CHECKING:
     from serving.worker.framing import Frame, Payload
 
 MOST = 1_000
-"""Requests that may wait."""
+"""Number of requests that may wait."""
 GROUP_BYTES = 4 * 2**20
-"""Bytes that are sent to the worker at a time, if that is more than one request."""
+"""Bytes sent to the worker at a time, if that is more than one request."""
 DEATHS = 2
-"""Deaths of the model's process in calls of one request, after which it is refused."""
+"""Deaths of the model's process in calls of one request, after which the request is refused."""
 REMEMBERED = 100
 
 
@@ -39,10 +39,10 @@ class Ticket:
     """A request on its way to the worker and back.
 
     Attributes:
-        answer: what waits for it; done once nobody does, or it is answered.
-        limit: how long it is waited for, if not for ever.
-        deaths: how often the model's process died while it worked on this one.
-        called: when the model was asked (time.perf_counter), 0 before.
+        answer: the future answer; done once the request is answered, or its client has gone.
+        limit: the time limit of the answer, if any.
+        deaths: how often the model's process died while it worked on this request.
+        called: when the model was called (time.perf_counter), 0 before.
         predicted: seconds that the model took.
     """
 
@@ -64,8 +64,8 @@ class Queue:
     """Requests that wait, oldest first.
 
     Args:
-        most_bytes: of all that wait together.
-        group: the most requests that are handed out at a time.
+        most_bytes: of all waiting requests together.
+        group: the most requests that are taken at a time.
     """
 
     def __init__(self, most_bytes: int, group: int, most: int = MOST) -> None:
@@ -79,17 +79,17 @@ class Queue:
 
     @property
     def suspects_next(self) -> bool:
-        """Whether the next request is one that a process died of, to be asked by itself."""
+        """Whether the worker died of the next request, which must be asked alone."""
         while self._tickets and self._tickets[0].answer.done():
             self._remove_first()
         return bool(self._tickets and self._tickets[0].deaths)
 
     def put(self, ticket: Ticket) -> None:
-        """Take a request in at the end.
+        """Add a request at the end.
 
         Raises:
-            Overloaded: there is no room; nobody has to wait to hear that.
-            Poisonous: one like it has ended the model's process twice.
+            Overloaded: there is no room; the client learns of it at once.
+            Poisonous: an equal request has ended the model's process twice.
         """
         if self._poison and self._is_poison(ticket):
             raise Poisonous
@@ -101,7 +101,7 @@ class Queue:
         self.bytes += ticket.size
 
     def take(self) -> list[Ticket]:
-        """Remove and return what is to be asked next: some requests, or one that is suspected."""
+        """Remove and return the next requests: a group, or one suspected request."""
         group: list[Ticket] = []
         size = 0
         while self._tickets and len(group) < self._group:
@@ -117,7 +117,7 @@ class Queue:
         return group
 
     def forget(self, ticket: Ticket) -> None:
-        """Drop a request that nobody waits for any longer."""
+        """Drop a request for which no client waits any longer."""
         try:
             self._tickets.remove(ticket)
         except ValueError:
@@ -125,10 +125,10 @@ class Queue:
         self.bytes -= ticket.size
 
     def put_back(self, tickets: list[Ticket], started: frozenset[Ticket]) -> None:
-        """Take back, at the front, what a process that died has not answered.
+        """Take back, at the front, the requests that a dead worker has not answered.
 
-        Those of the call that it died in are asked again, each by itself; one that was so before
-        is refused, and so is any like it.
+        Requests of the call that the worker died in are asked again, each alone. A request that was
+        asked alone before is refused, and so is any equal request.
         """
         for ticket in reversed(tickets):
             if ticket.answer.done():
@@ -144,7 +144,7 @@ class Queue:
             self.bytes += ticket.size
 
     def fail(self, error: Exception) -> None:
-        """Tell everybody who waits that nothing will come."""
+        """Fail every request that waits with `error`."""
         while self._tickets:
             ticket = self._remove_first()
             if not ticket.answer.done():

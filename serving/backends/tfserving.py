@@ -1,7 +1,7 @@
-"""Questions in both protocols go in; what TensorFlow Serving, on loopback, answers comes out.
+"""Ask TensorFlow Serving, on loopback, the questions of both protocols.
 
-It says by itself what it has (its model's status) and what that takes (its metadata); this only
-looks, again and again: what does not answer is not ready, and is ready again once it answers.
+TensorFlow Serving publishes its model's status and signature (metadata); the front polls them. A
+server that does not answer is not ready, and is ready again once it answers.
 """
 
 from __future__ import annotations
@@ -33,16 +33,16 @@ if TYPE_CHECKING:
     from serving.telemetry.state import StateFile
 
 LOOK_EVERY = 1.0
-"""Seconds between two looks while it is ready."""
+"""Seconds between two polls while the model is ready."""
 LOOK_AGAIN = 0.1
-"""While it is not."""
+"""Seconds between two polls while it is not."""
 LOOK_SECONDS = 5.0
-"""How long it may take to say what it has."""
+"""Time limit of one poll, in seconds."""
 CONTENT = "application/json"
 
 
 class _NotThere(Exception):  # noqa: N818 - named for what it is
-    """The model is not available; `final` if it will never be."""
+    """The model is not available; `final` if it never will be."""
 
     def __init__(self, message: str, *, final: bool = False) -> None:
         super().__init__(message)
@@ -50,7 +50,7 @@ class _NotThere(Exception):  # noqa: N818 - named for what it is
 
 
 class TensorFlowServing:
-    """The one model version that TensorFlow Serving has for this front."""
+    """The model version that TensorFlow Serving serves for this front."""
 
     def __init__(
         self,
@@ -67,45 +67,49 @@ class TensorFlowServing:
         self._path = f"{name}/versions/{quote(predictor.model_version, safe='')}".encode()
         self._aside = Aside()
         self._signature = Signature(None, None, frozenset())
-        self._stopping, self._look_now = False, asyncio.Event()
+        self._stopping, self._poll_now = False, asyncio.Event()
         self.own: Own | None = Own(name.encode(), self._pass_on)
         self.ready = self.was_ready = False
         self.losses = 0
 
     def readings(self) -> list[Reading]:
-        """Return how often it went."""
+        """Return the count of losses."""
         says = "How often TensorFlow Serving went, after it was ready."
         return [("schnitzel_worker_restarts_total", says, lambda: self.losses)]
 
     # -- watching
 
     async def run(self) -> int:
-        """Watch it until `stop`; return the exit code: 0, or CANNOT_LOAD."""
+        """Poll TensorFlow Serving until `stop`; return the exit code: 0, or CANNOT_LOAD."""
         while not self._stopping:
             try:
-                await self._look()
+                await self._poll()
             except _NotThere as error:
-                self._not_there(error)
+                self._lost(error)
                 if error.final and not self.was_ready:
                     self._state.change(phase="failed", reason="LoadError", message=str(error))
                     return CANNOT_LOAD
-            self._look_now.clear()
+            self._poll_now.clear()
             try:
                 async with asyncio.timeout(LOOK_EVERY if self.ready else LOOK_AGAIN):
-                    await self._look_now.wait()
+                    await self._poll_now.wait()
             except TimeoutError:
                 continue
         return 0
 
     def stop(self) -> None:
-        """Watch no longer."""
+        """Stop polling."""
         self.ready, self._stopping = False, True
-        self._look_now.set()
+        self._poll_now.set()
         self._client.close()
         self._aside.close()
 
-    async def _look(self) -> None:
-        """See that the model is available, and if that is new, what it takes. Raises _NotThere."""
+    async def _poll(self) -> None:
+        """Check that the model is available, and read the signature of a newly available model.
+
+        Raises:
+            _NotThere: the model is not available.
+        """
         status = await self._get(self._path)
         if status.status != 200:
             raise _NotThere(tensorflow.said(status.body))
@@ -139,7 +143,7 @@ class TensorFlowServing:
         except TimeoutError as error:
             raise _NotThere(f"it did not say what it has within {LOOK_SECONDS:g} s") from error
 
-    def _not_there(self, error: _NotThere) -> None:
+    def _lost(self, error: _NotThere) -> None:
         if not self.ready:
             return
         self.ready = False
@@ -153,7 +157,12 @@ class TensorFlowServing:
     # -- asking
 
     async def ask(self, kind: int, payload: Payload, seconds: float | None = None) -> Frame:
-        """Return the answer to an INVOKE, COLUMNS or INFER frame. Raises Late or Unavailable."""
+        """Return the answer to an INVOKE, COLUMNS or INFER frame.
+
+        Raises:
+            Late: TensorFlow Serving did not answer in time.
+            Unavailable: the model is not loaded, or TensorFlow Serving ended before it answered.
+        """
         if not self.ready:
             raise Unavailable("the model is not loaded")
         longest = self._predictor.timeout_seconds
@@ -224,6 +233,6 @@ class TensorFlowServing:
         try:
             return await self._client.ask(method, target, body, kind)
         except http1.Gone as error:
-            self._look_now.set()
+            self._poll_now.set()
             message = "TensorFlow Serving ended before it answered"
             raise Unavailable(f"{message}: {error}") from error

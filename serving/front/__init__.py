@@ -1,1 +1,1 @@
-"""HTTP: what comes in at the door, and the answer that goes out."""
+"""Serve HTTP: read requests, route them, write answers."""

@@ -1,7 +1,7 @@
-"""Questions about the server itself go in, from those who run it; what it is and did comes out.
+"""Answer the platform's questions about the server: health, metrics, windows.
 
-A listener of its own, which no gateway routes to: whatever clients do to the other one, and
-whatever they must show to be let in there, this one answers from the process's start to its end.
+A listener of its own, to which no gateway routes: it answers from the process's start to its end,
+whatever load and credentials the other listener deals with.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ _OF_THE_APP = {b"/v2/health/live": "live", b"/v2/health/ready": "ready", b"/metr
 
 
 class Admin:
-    """What is answered about one server."""
+    """The answers about one server."""
 
     def __init__(self, app: App, instruments: Instruments, predictor: Predictor) -> None:
         self._app, self._windows = app, instruments.windows
@@ -38,7 +38,7 @@ class Admin:
         }
 
     def answer(self, request: Request) -> Answer:
-        """Answer at once: nothing here waits for the model."""
+        """Answer at once: no answer here waits for the model."""
         where = _OF_THE_APP.get(request.path)
         if where is None and request.path != WINDOW:
             there = ", ".join(path.decode() for path in (*_OF_THE_APP, WINDOW))
@@ -48,7 +48,7 @@ class Admin:
         return self._window(request.query) if where is None else self._app.look(where)
 
     def refuse(self, path: bytes, status: int, message: str) -> Answer:  # noqa: ARG002 - a door's
-        """Say why a request is not taken."""
+        """Answer for a request that the server refuses."""
         return _failed(status, message)
 
     def _window(self, query: bytes) -> Answer:

@@ -1,4 +1,4 @@
-"""An HTTP request goes in; its answer comes out: predictions, health, metadata, metrics."""
+"""Answer HTTP requests: predictions, health, metadata, metrics."""
 
 from __future__ import annotations
 
@@ -42,14 +42,14 @@ if TYPE_CHECKING:
 VERSION = "0.1.0"
 PROMETHEUS = b"text/plain; version=0.0.4; charset=utf-8"
 MIRRORED = b"x-schnitzel-mirrored"
-"""Set by a gateway that has no mark of its own for a request that it mirrors."""
+"""Set by a gateway that marks mirrored requests in no way of its own."""
 _POSTS = frozenset({INFER, INVOCATIONS})
 _GETS = frozenset({b"GET", b"HEAD"})
 _OWN = _GETS | {b"POST"}
 
 
 class App:
-    """What one predictor answers."""
+    """The application of one predictor."""
 
     def __init__(
         self,
@@ -85,15 +85,15 @@ class App:
 
     @property
     def ready(self) -> bool:
-        """Whether requests should be sent here."""
+        """Whether gateways should send requests to this server."""
         return self._inference.ready and not self.draining
 
     def look(self, where: str) -> Answer:
-        """Answer what is asked with GET, without counting it."""
+        """Answer a GET without counting it."""
         return self._gets[where]()
 
     def answer(self, request: Request) -> Answer | Coroutine[Any, Any, Answer]:
-        """Answer at once what is known here; the model's answer comes later."""
+        """Answer at once without the model; return a coroutine for the model's answer."""
         begin = time.perf_counter()
         path = self._names.ours(request.path)
         request_id = _request_id(request.header(b"x-request-id"))
@@ -121,7 +121,7 @@ class App:
         return self._finished(protocol, begin, request_id, answer)
 
     def refuse(self, path: bytes, status: int, message: str) -> Answer:
-        """Say why a request is not taken, in the protocol that its path belongs to."""
+        """Answer for a request that the server refuses, in the protocol of its path."""
         try:
             where = routes.find(self._names.ours(path), self._model, self._version)
         except routes.NoSuchPath:
@@ -147,7 +147,7 @@ class App:
             found = await answer
         except Refused as error:
             found = failed(protocol, error.status, str(error))
-        except Exception as error:  # noqa: BLE001 - whatever it is, whoever asked gets an answer with an id
+        except Exception as error:  # noqa: BLE001 - the client always gets an answer with an id
             found = broke(protocol, error)
         finally:
             self.in_flight -= 1
@@ -181,7 +181,7 @@ class App:
         return await self._inference.answer(question)
 
     async def _own(self, own: Own, path: bytes, request: Request) -> Answer:
-        """Answer in the backend's own protocol, by the backend itself."""
+        """Have the backend answer in its own protocol."""
         if request.method not in _OWN:
             return _not_allowed("other", b"GET, HEAD, POST")
         if request.method == b"POST":
@@ -260,14 +260,14 @@ class App:
 
 
 def _request_id(sent: bytes) -> str:
-    """Return the client's id if it can stand in a header and a log, else a new one."""
+    """Return the client's id if it is safe in a header and a log, else a new id."""
     text = sent.decode("latin-1")
     usable = 0 < len(text) <= 128 and text.isascii() and text.isprintable()
     return text if usable else os.urandom(16).hex()
 
 
 def _mirrored(request: Request) -> bool:
-    """Whether a gateway says that it drops the answer: Envoy's and Istio's host, or our header."""
+    """Return whether the gateway drops the answer: by Envoy's and Istio's host, or our header."""
     for name, value in request.headers:
         if name == b"host":
             if value.partition(b":")[0].endswith(b"-shadow"):

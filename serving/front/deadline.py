@@ -1,4 +1,4 @@
-"""A request's headers go in; how long its client waits comes out."""
+"""Read from a request's headers how long its client waits."""
 
 from __future__ import annotations
 
@@ -10,11 +10,15 @@ if TYPE_CHECKING:
     from serving.front.door import Request
 
 HEADERS = (b"x-request-timeout-ms", b"x-envoy-expected-rq-timeout-ms")
-"""The client's own, and what Envoy tells of its own limit; in milliseconds."""
+"""The client's header, and Envoy's for its own limit; in milliseconds."""
 
 
 def seconds(request: Request) -> float | None:
-    """Return how long the client waits, None if it does not say. Raises Refused (400)."""
+    """Return how long the client waits, None if no header says so.
+
+    Raises:
+        Refused: a header is no number of milliseconds (400).
+    """
     said = [value for name in HEADERS if (value := request.header(name))]
     if not said:
         return None

@@ -1,4 +1,4 @@
-"""Listening sockets, the connections that they brought, and what all of them may take."""
+"""Accept connections on listening sockets, within limits for all of them."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ LOOK_EVERY = 0.5
 
 
 class Limits(NamedTuple):
-    """What a client may take, in bytes, seconds and numbers.
+    """The limits for clients, in bytes, seconds and numbers.
 
     Attributes:
         body: bytes of one body.
@@ -27,11 +27,12 @@ class Limits(NamedTuple):
         head: bytes of a request's head, and of anything else between two pieces of a body.
         headers: fields of one head.
         head_seconds: from the first byte of a head to its last.
-        idle_seconds: between two requests; longer than gateways keep idle connections (Traefik:
-            90 s), else one may send its request into a connection that was just closed.
+        idle_seconds: between two requests; longer than gateways keep idle connections (Traefik: 90
+            s), else a gateway may send its request into a connection that was just closed.
         connections: open at once.
-        grace: seconds that anything may take before `rate` is asked for.
-        rate: bytes a second that a body, or the reading of an answer, must make on average.
+        grace: seconds before `rate` applies.
+        rate: bytes a second that a body, or the client's reading of an answer, must make on
+            average.
     """
 
     body: int
@@ -46,7 +47,7 @@ class Limits(NamedTuple):
 
 
 class Request(NamedTuple):
-    """A request, whole; its path as it came, percent-encoded."""
+    """A whole request; its path as received, percent-encoded."""
 
     method: bytes
     path: bytes
@@ -60,7 +61,7 @@ class Request(NamedTuple):
 
 
 class Refused(Exception):  # noqa: N818 - it is an answer
-    """A request is not taken; with the status that says why."""
+    """The server refuses a request; carries the status of the answer."""
 
     def __init__(self, status: int, message: str) -> None:
         super().__init__(message)
@@ -68,18 +69,18 @@ class Refused(Exception):  # noqa: N818 - it is an answer
 
 
 def too_large(limit: int) -> Refused:
-    """Refuse a body of more than `limit` bytes."""
+    """Build the refusal of a body of more than `limit` bytes."""
     return Refused(413, f"the body is larger than {limit} bytes, the most that is taken")
 
 
 class Application(Protocol):
-    """What answers requests."""
+    """Answers requests."""
 
     def answer(self, request: Request) -> Answer | Coroutine[Any, Any, Answer]:
-        """Answer at once, or later; cancelled if the client leaves meanwhile."""
+        """Answer at once, or return a coroutine, which is cancelled if the client leaves."""
 
     def refuse(self, path: bytes, status: int, message: str) -> Answer:
-        """Say why a request is not taken, in the words of what is at `path`."""
+        """Answer for a refused request, in the protocol of `path`."""
 
 
 class Door:
@@ -101,7 +102,7 @@ class Door:
         self._sweeper: asyncio.Task[None] | None = None
 
     async def open(self, sockets: Iterable[socket.socket]) -> None:
-        """Begin to accept."""
+        """Begin to accept connections."""
         loop = asyncio.get_running_loop()
         self._sockets = list(sockets)
         for each in self._sockets:
@@ -109,7 +110,7 @@ class Door:
         self._sweeper = loop.create_task(self._sweep())
 
     async def close(self, seconds: float) -> None:
-        """Accept no more, wait for answers under way for so long, and end the rest."""
+        """Stop accepting, wait at most `seconds` for answers under way, and end the rest."""
         self.draining = True
         for server in self._servers:
             server.close()
@@ -126,7 +127,7 @@ class Door:
             self._sweeper.cancel()
 
     async def _sweep(self) -> None:
-        """Look now and then for connections whose time is up: cheaper than a timer for each."""
+        """Check all connections for timeouts now and then: cheaper than a timer for each."""
         loop = asyncio.get_running_loop()
         while True:
             await asyncio.sleep(LOOK_EVERY)

@@ -1,4 +1,4 @@
-"""Take the Content-Encoding off a body, within its bound."""
+"""Decode a body's Content-Encoding, within a limit."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from serving.front.door import Refused, too_large
 
 
 async def decoded(body: bytes, encoding: bytes, limit: int) -> bytes:
-    """Return the body as it was before its Content-Encoding, and no more than `limit` bytes of it.
+    """Return the decoded body, of at most `limit` bytes.
 
     Raises:
-        Refused: the encoding is none of ours, or the body is not encoded so, or too large.
+        Refused: the encoding is unknown, the body is not encoded so, or it is too large.
     """
     name = encoding.strip().lower()
     if name in (b"", b"identity"):

@@ -1,6 +1,6 @@
-"""A request's head goes in; what its body may be comes out, or Refused.
+"""Check a request's head, and read the framing of its body.
 
-llhttp parses, strictly; here is what it lets through and RFC 9112 and 9110 do not.
+llhttp parses strictly; this module refuses what llhttp accepts against RFC 9112 and 9110.
 """
 
 from __future__ import annotations
@@ -15,17 +15,17 @@ if TYPE_CHECKING:
 
 VERSIONS = frozenset({"1.0", "1.1"})
 _FRAMING = frozenset({b"host", b"content-length", b"transfer-encoding", b"expect"})
-# RFC 3986, 3.2.2 and 3.2.3; nothing of it stands for a path or for somebody's name.
+# RFC 3986, 3.2.2 and 3.2.3, without path and userinfo.
 _HOST = re.compile(rb"(?:[\w.~!$&'()*+,;=%-]*|\[[\w:.%-]+\])(?::[0-9]*)?", re.ASCII)
 _ABSOLUTE = re.compile(rb"https?://([^/?]+)(.*)", re.IGNORECASE | re.DOTALL)
 
 
 class Framing(NamedTuple):
-    """What a head says of the body.
+    """The framing of a body, as its head declares it.
 
     Attributes:
-        length: bytes that it declares; 0 if they come in chunks.
-        expects: whether the client waits to be told that it may send it.
+        length: bytes of the body; 0 if they come in chunks.
+        expects: whether the client waits for 100 Continue before it sends the body.
     """
 
     length: int
@@ -33,10 +33,10 @@ class Framing(NamedTuple):
 
 
 def framing(version: str, headers: Headers) -> Framing:
-    """Return what a head says of the body.
+    """Return the framing that a head declares.
 
     Raises:
-        Refused: version, Host, Transfer-Encoding or Expect are not what may be sent here.
+        Refused: the server does not accept the version, Host, Transfer-Encoding or Expect.
     """
     if version not in VERSIONS:
         raise Refused(505, f"HTTP/{version} is not spoken here: use HTTP/1.1")
@@ -66,10 +66,10 @@ def _only_chunked(version: str, headers: Headers) -> None:
 
 
 def origin_form(method: bytes, target: bytes) -> bytes:
-    """Return a target as path and query, whichever of its forms it came in.
+    """Return a target, in any of its forms, as path and query.
 
     Raises:
-        Refused: it is in no form that a request of this method has (RFC 9112, 3.2).
+        Refused: a request of this method has no target of this form (RFC 9112, 3.2).
     """
     if b"#" in target:
         raise Refused(400, "the target of a request has no fragment: leave out what begins with #")

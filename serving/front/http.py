@@ -1,8 +1,8 @@
-"""HTTP/1.1 at the door: bytes come in, requests go to the application, its answers go out.
+"""Speak HTTP/1.1 with clients: parse requests, have the application answer, write the answers.
 
-Whatever a client can make large, many or slow has a bound here, and each bound its status and its
-sentence. The parsing is llhttp's, strict (httptools); what it cannot know is what this adds.
-https://www.rfc-editor.org/rfc/rfc9112
+Everything that a client can make large, many or slow has a limit here, and each limit its status
+and its message. llhttp (httptools) parses strictly; this module adds the limits and checks that
+llhttp lacks. https://www.rfc-editor.org/rfc/rfc9112
 """
 
 from __future__ import annotations
@@ -25,22 +25,23 @@ if TYPE_CHECKING:
 
 MIB = 2**20
 PIPELINED = 100
-"""Requests of one connection that may wait for the one before."""
+"""Requests of one connection that may wait for the answer before theirs."""
 PARTS = 16_384
-"""Pieces of a body that are kept as they came; one of two bytes takes twenty times its size."""
+"""Pieces of a body that are kept as received; a piece of two bytes takes twenty times its size."""
 TURNED_AWAY = 100
-"""Connections beyond the most that are still told so; the next are closed without a word."""
+"""Connections beyond the limit that still get an answer; further ones are closed without an
+answer."""
 
 
 class _Phase(Enum):
-    IDLE = auto()  # nothing of a request has come
+    IDLE = auto()  # no byte of a request has come
     HEAD = auto()
     BODY = auto()
-    DEAF = auto()  # it is being closed: what still comes is thrown away
+    DEAF = auto()  # the connection is closing: further input is discarded
 
 
 class Connection(asyncio.Protocol):
-    """One connection; its requests are answered one after the other."""
+    """A connection; its requests are answered one after the other."""
 
     def __init__(self, door: Door) -> None:
         self._door, self._limits = door, door.limits
@@ -52,13 +53,13 @@ class Connection(asyncio.Protocol):
         self._silent = 0
         self._received = 0
         self._waiting: deque[tuple[Request | Answer, bool]] = deque()
-        """Requests, and refusals in their place; and whether the connection goes on after each."""
+        """Requests, or refusals in their place; and whether the connection goes on after each."""
         self._task: asyncio.Task[Answer] | None = None
         self._refused = b""
         """Method of the request that was refused."""
         self._held = 0
         self._writing: tuple[float, int] | None = None
-        """Since when, and how much, the client has not read."""
+        """Since when, and how many bytes, the client has not read."""
         self._clear()
 
     def _clear(self) -> None:
@@ -71,7 +72,7 @@ class Connection(asyncio.Protocol):
     # -- asyncio's side
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Take it in, unless there are too many."""
+        """Accept the connection, unless there are too many."""
         self._transport = transport  # type: ignore[assignment]
         beyond = len(self._door.connections) - self._limits.connections
         if beyond >= TURNED_AWAY:
@@ -83,7 +84,7 @@ class Connection(asyncio.Protocol):
             self._go_on()
 
     def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002 - asyncio's signature
-        """Forget it, and what it waits for."""
+        """Drop the connection and its requests."""
         self._transport = None
         self._door.connections.discard(self)
         self._release(self._held)
@@ -92,10 +93,10 @@ class Connection(asyncio.Protocol):
             self._task.cancel()
 
     def data_received(self, data: bytes) -> None:
-        """Parse what came, in pieces so small that no head can grow beyond its bound."""
+        """Parse the data, in pieces so small that no head can grow beyond its limit."""
         view = memoryview(data)
         while view and self._phase is not _Phase.DEAF:
-            room = self._limits.head // 8  # also in a body: a head may follow it in the same piece
+            room = self._limits.head // 8  # in a body, too: a head may follow in the same piece
             piece, view = view[:room], view[room:]
             self._silent += len(piece)
             try:
@@ -117,12 +118,12 @@ class Connection(asyncio.Protocol):
         self._go_on()
 
     def pause_writing(self) -> None:
-        """Note that the client does not read as fast as is written."""
-        assert self._transport is not None  # noqa: S101 - it is what calls this
+        """Note that the client reads more slowly than the server writes."""
+        assert self._transport is not None  # noqa: S101 - the transport calls this
         self._writing = self._loop.time(), self._transport.get_write_buffer_size()
 
     def resume_writing(self) -> None:
-        """The client has read nearly all."""
+        """Note that the client has read nearly all."""
         self._writing = None
 
     # -- the parser's side
@@ -137,13 +138,13 @@ class Connection(asyncio.Protocol):
         self._target += url
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        """Keep a header; a trailer is counted, and dropped."""
+        """Keep a header; a trailer is counted and dropped."""
         if len(self._headers) >= self._limits.headers:
             raise Refused(431, f"the request has more than {self._limits.headers} headers")
         self._headers.append((name.lower() if self._phase is _Phase.HEAD else b"", value))
 
     def on_headers_complete(self) -> None:
-        """Look at the head before anything of the body is waited for."""
+        """Check the head before the body is read."""
         self._phase, self._silent = _Phase.BODY, 0
         self._since, self._received = self._loop.time(), 0
         self._method = self._parser.get_method()
@@ -171,10 +172,10 @@ class Connection(asyncio.Protocol):
         request = Request(self._method, path, query, self._headers, b"".join(self._parts))
         self._waiting.append((request, self._parser.should_keep_alive()))
         self._phase, self._since, self._silent = _Phase.IDLE, self._loop.time(), 0
-        self._clear()  # what it holds is the request's now
+        self._clear()  # the request owns the parts now
 
     def _take(self, size: int, *, declared: bool = False) -> None:
-        """Make room for so much of a body, or refuse it; one whose length is declared, at once."""
+        """Reserve room for `size` bytes of a body, or refuse it; only check a declared length."""
         limit, door = self._limits, self._door
         if self._size + size > limit.body:
             raise too_large(limit.body)
@@ -199,7 +200,7 @@ class Connection(asyncio.Protocol):
         return self._task is not None or bool(self._waiting)
 
     def _refuse(self, status: int, message: str) -> None:
-        """Answer in place of a request that is not taken, and close after it."""
+        """Answer in place of a refused request, and close after the answer."""
         path = self._target.partition(b"?")[0]
         self._waiting.append((self._door.application.refuse(path, status, message), False))
         self._phase, self._received, self._refused = _Phase.DEAF, 0, self._method
@@ -207,7 +208,7 @@ class Connection(asyncio.Protocol):
         self._clear()
 
     def _go_on(self) -> None:
-        """Answer what waits, until one takes time; read on only while nothing else waits."""
+        """Answer waiting requests until an answer takes time; read on while no request waits."""
         while self._task is None and self._waiting and self._transport is not None:
             next_, keep = self._waiting.popleft()
             if isinstance(next_, Answer):
@@ -227,7 +228,7 @@ class Connection(asyncio.Protocol):
         if self._waiting and self._transport.is_reading():
             self._transport.pause_reading()
         elif not self._waiting and not self._transport.is_reading():
-            self._since = self._loop.time()  # until now it was we who did not read
+            self._since = self._loop.time()  # until now the server did not read
             self._transport.resume_reading()
 
     def _answered(self, task: asyncio.Task[Answer], request: Request, *, keep: bool) -> None:
@@ -249,7 +250,7 @@ class Connection(asyncio.Protocol):
             self._close()
 
     def _close(self) -> None:
-        """Close once the answer has been read: one that is closed on while it sends reads none."""
+        """Close after the answer is read: a client that is cut off while it sends reads none."""
         if self._transport is None:
             return
         unfinished = self._phase in (_Phase.HEAD, _Phase.BODY, _Phase.DEAF)
@@ -266,16 +267,16 @@ class Connection(asyncio.Protocol):
     # -- time
 
     def look(self, now: float) -> None:
-        """End it if it has taken too long."""
+        """End the connection if the client is too slow."""
         limits = self._limits
         if (
             self._writing is not None
             and now > self._writing[0] + limits.grace + self._writing[1] / limits.rate
         ):
-            self.abort()  # it does not read its answer
+            self.abort()  # the client does not read its answer
             return
         if self._waiting:
-            return  # nothing is read of what comes after these
+            return  # the server does not read while requests wait
         waited = now - self._since
         match self._phase:
             case _Phase.HEAD if waited > limits.head_seconds:
@@ -289,11 +290,11 @@ class Connection(asyncio.Protocol):
         self._go_on()
 
     def close_if_idle(self) -> None:
-        """Close it unless it is being asked something."""
+        """Close the connection unless a request is under way."""
         if self._phase is _Phase.IDLE and not self._busy and self._transport is not None:
             self._transport.close()
 
     def abort(self) -> None:
-        """Close it at once."""
+        """Close the connection at once."""
         if self._transport is not None:
             self._transport.abort()

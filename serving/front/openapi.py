@@ -1,4 +1,4 @@
-"""A model and its signature go in; an OpenAPI document of what the server answers comes out.
+"""Build the OpenAPI document of a server, from its model and signature.
 
 https://spec.openapis.org/oas/v3.1.0
 """
@@ -16,13 +16,14 @@ if TYPE_CHECKING:
     from serving.worker.oip.signature import Side, Signature, Tensor
 
 MOST_TENSORS = 100
-"""Inputs that are described one by one; of more, only what all have in common."""
+"""Most inputs that are described one by one; of more inputs, only their common form is
+described."""
 LARGEST = 2**31 - 1
 Schema = dict[str, Any]
 DOOR = (400, 405, 408, 413, 417, 431, 501, 503, 505)
-"""Statuses that any request may get, before anybody looks at its path."""
+"""Statuses that any request may get, before its path is examined."""
 MODEL = (415, 500, 504)
-"""Statuses of what asks the model."""
+"""Statuses of requests that ask the model."""
 _GET = {
     "index": "Name the model, its version and the paths",
     "server": "Describe the server",
@@ -60,7 +61,7 @@ _ERROR = {
 
 
 def document(model: str, version: str, signature: Signature) -> dict[str, Any]:
-    """Return the document of a server that has this model."""
+    """Return the document of a server of this model."""
     paths: dict[str, Any] = {}
     for path, name in routes.paths(model, version).items():
         if name in _GET:
@@ -132,7 +133,7 @@ def _answer(description: str, content: dict[str, Any]) -> dict[str, Any]:
 
 def _refusal(status: int) -> dict[str, Any]:
     content = {"application/json": {"schema": {"$ref": "#/components/schemas/Error"}}}
-    if status in (400, 415):  # mlflow says some of these in words alone
+    if status in (400, 415):  # mlflow answers some of these with plain text
         content["text/plain"] = {"schema": {"type": "string"}}
     refusal = _answer(HTTPStatus(status).phrase, content)
     more = {405: "Allow", 503: "Retry-After"}.get(status)
@@ -187,7 +188,7 @@ def _infer(signature: Signature) -> dict[str, Schema]:
     side = _described(signature.inputs)
     items: Schema = {"$ref": "#/components/schemas/Tensor"}
     if side is not None and side.named:
-        # One tensor of another name may carry all columns of one type.
+        # A single tensor of another name may carry all columns of one type.
         items = {"anyOf": [*map(_tensor, side.tensors), *([items] if side.columns else [])]}
     named = {"type": "object", "required": ["name"], "properties": {"name": {"type": "string"}}}
     properties = {

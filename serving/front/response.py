@@ -1,4 +1,4 @@
-"""An answer goes in; the bytes that say it in HTTP/1.1 come out."""
+"""Write an answer as HTTP/1.1."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 
 
 def response(answer: Answer, method: bytes, *, keep: bool) -> list[bytes | memoryview]:
-    """Return the bytes of the answer to a `method`, what is large by itself, without a copy.
+    """Return the bytes of the answer to a `method`; a large body is a piece of its own, not copied.
 
-    `keep`: the connection goes on after it.
+    `keep`: whether the connection goes on after the answer.
     """
     lines = [b"HTTP/1.1 %d %b" % (answer.status, PHRASES.get(answer.status, b""))]
     lines += [b"%b: %b" % header for header in answer.headers]

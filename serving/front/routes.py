@@ -1,4 +1,4 @@
-"""A path goes in; the name of what is asked for comes out, or NoSuchPath.
+"""Map a path to the name of its route.
 
 Paths are those behind the deployment's own root, which the gateway strips.
 """
@@ -23,11 +23,11 @@ _OF_MODEL = {"": "model", "ready": "model_ready", "infer": "infer"}
 
 
 class NoSuchPath(Exception):  # noqa: N818 - it is an answer: a 404
-    """There is nothing at this path; the message says what there is."""
+    """There is no such path; the message names what there is."""
 
 
 def paths(model: str, version: str) -> dict[str, str]:
-    """Return every path that there is, percent-encoded, and the name of what is at it."""
+    """Return every path, percent-encoded, and the name of its route."""
     found = {f"/{path.decode()}": name for path, name in _FIXED.items()}
     of_model = f"/v2/models/{quote(model, safe='')}"
     for root in (of_model, f"{of_model}/versions/{quote(version, safe='')}"):
@@ -36,7 +36,11 @@ def paths(model: str, version: str) -> dict[str, str]:
 
 
 def find(raw_path: bytes, model: str, version: str) -> str:
-    """Return the name of what is at `raw_path` (as it came, percent-encoded)."""
+    """Return the name of the route of `raw_path` (as received, percent-encoded).
+
+    Raises:
+        NoSuchPath: there is no such path.
+    """
     path = raw_path.split(b"?")[0].strip(b"/")
     fixed = _FIXED.get(path)
     if fixed is not None:

@@ -1,7 +1,7 @@
-"""Know our paths by the operator's names, too.
+"""Map the paths of Seldon's operator to ours.
 
-The operator's address of a model is `/v2/models/UNIT/infer`, where UNIT is the container's name,
-and it has metrics scraped at a path of its own.
+The operator's address of a model is `/v2/models/UNIT/infer`, where UNIT is the container's name;
+its metrics are scraped at a path of its own.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ class Names:
 
     Args:
         model: the model's own name.
-        environ: what the operator says; of nothing, only its path of metrics is known.
+        environ: the operator's variables; without any, only its default path of metrics is known.
     """
 
     def __init__(self, model: str, environ: Mapping[str, str]) -> None:
@@ -33,7 +33,7 @@ class Names:
         self._model = f"/v2/models/{quote(model, safe='')}".encode()
 
     def ours(self, path: bytes) -> bytes:
-        """Return our path for one of the operator's; any other as it is."""
+        """Return our path for one of the operator's; any other path unchanged."""
         if path == self._metrics:
             return b"/metrics"
         if self._unit and (path == self._unit or path.startswith(self._unit + b"/")):

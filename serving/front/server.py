@@ -1,9 +1,9 @@
-"""A predictor, listening sockets and a worker go in; at the end, an exit code comes out.
+"""Run the server of a predictor on listening sockets, with its worker, until it is stopped.
 
-On SIGTERM readiness goes off at once, so that gateways turn away; requests that still come are
-answered, until none is in flight and none has come for QUIET seconds, or `drain_seconds` are over.
-Where routes are taken away only after the signal (`drain_whole`), quiet proves nothing: it answers
-for all of `drain_seconds`, closes its door, and ends with the last answer.
+On SIGTERM readiness goes off at once, so that gateways turn away; the server answers requests that
+still come, until none is in flight and none has come for QUIET seconds, or `drain_seconds` are
+over. Where routes are removed only after the signal (`drain_whole`), quiet proves nothing: the
+server answers for all of `drain_seconds`, stops listening, and ends with the last answer.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ if TYPE_CHECKING:
 
 QUIET = 0.25
 HELD = 8
-"""Largest bodies that may wait for their answers at the same time."""
+"""Number of largest bodies that may wait for their answers at the same time."""
 
 
 def run(
@@ -96,7 +96,7 @@ async def _serve(
 
 
 def _watch(instruments: Instruments, app: App, door: Door, backend: Backend) -> None:
-    """Show what is read when somebody asks."""
+    """Register the gauges, which are read at each scrape."""
     watched: list[Reading] = [
         ("schnitzel_ready", "1 if the model is loaded.", lambda: float(app.ready)),
         ("schnitzel_requests_in_flight", "Requests being answered.", lambda: app.in_flight),
@@ -115,7 +115,7 @@ def _backend(
     instruments: Instruments,
     first: Process | None,
 ) -> Backend:
-    """Return what has the model: a server beside this one if there is one, else a worker."""
+    """Return the predictor's backend: the server in the same pod if there is one, else a worker."""
 
     def loaded(model: Loaded) -> None:
         inference.model = model
@@ -128,7 +128,7 @@ def _backend(
 
 
 async def _quiet(app: App, seconds: float) -> None:
-    """Return when nothing is in flight and it is quiet, after `seconds` at the latest."""
+    """Return when no request is in flight and none has come for QUIET, after `seconds` at most."""
     asked = time.monotonic()
     while (now := time.monotonic()) < asked + seconds:
         if not app.in_flight and now - max(app.last_question, asked) >= QUIET:

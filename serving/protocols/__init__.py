@@ -1,1 +1,1 @@
-"""HTTP bodies go in, frames for the worker come out; and the way back."""
+"""Translate between HTTP bodies and the worker's frames."""

@@ -1,4 +1,4 @@
-"""An answer, as every protocol gives it to whoever asked."""
+"""Define the answer that every protocol gives to a client."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ class Answer(NamedTuple):
 
 
 def dumps(content: Any) -> bytes:
-    """Return content as JSON; half a surrogate pair, which UTF-8 cannot carry, becomes "?"."""
+    """Return content as JSON; a lone surrogate, which UTF-8 cannot carry, becomes "?"."""
     try:
         return orjson.dumps(content)
     except TypeError:

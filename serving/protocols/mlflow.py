@@ -1,6 +1,6 @@
-"""MLflow's scoring protocol: raw bodies cross to the worker, answers come back ready.
+"""Translate MLflow's scoring protocol: bodies cross to the worker unread, answers come back whole.
 
-What a body means is the business of the model's own mlflow, in the worker (scoring.py).
+The model's own mlflow reads a body, in the worker (scoring.py).
 https://mlflow.org/docs/latest/ml/deployment/deploy-model-locally/#rest-endpoints
 """
 
@@ -27,7 +27,7 @@ def answer(frame: Frame) -> tuple[int, bytes, bytes]:
 
 
 def failure(status: int, message: str, error_id: str | None = None) -> bytes:
-    """Return the body for an error of ours, in the form of mlflow's."""
+    """Build the body of an error of the server, in the form of mlflow's errors."""
     codes = {
         404: "RESOURCE_DOES_NOT_EXIST",
         501: "NOT_IMPLEMENTED",

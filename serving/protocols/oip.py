@@ -1,6 +1,6 @@
-"""Open Inference Protocol, REST: bodies go in, payloads for the worker come out; and the way back.
+"""Translate the Open Inference Protocol, REST, between HTTP bodies and the worker's payloads.
 
-What a request means is read by serving.worker.oip.infer: here if it is small, else in the worker.
+serving.worker.oip.infer reads the requests: small ones here, large ones in the worker.
 https://github.com/kserve/open-inference-protocol, specification/protocol/inference_rest.md
 """
 
@@ -23,7 +23,11 @@ if TYPE_CHECKING:
 
 
 def question(body: bytes, signature: Signature, request_id: str) -> Question:
-    """Return what the body of an infer request asks. Raises BadInput."""
+    """Read the body of an infer request.
+
+    Raises:
+        BadInput: the request is invalid.
+    """
     try:
         request = orjson.loads(body)
     except orjson.JSONDecodeError as error:
@@ -37,15 +41,18 @@ def unread(body: bytes, request_id: str) -> Payload:
 
 
 def answer(frame: Frame, model: str, version: str, about: dict[str, Any]) -> bytes:
-    """Return the body that says what the worker answered; `about` is `answer` of the head.
+    """Build the body of the worker's answer; `about` is `answer` of the question's head.
 
-    Numbers that JSON does not know (NaN, infinity) become null. Raises BadInput.
+    Numbers that JSON cannot express (NaN, infinity) become null.
+
+    Raises:
+        BadInput: the request asks for an output that does not exist.
     """
     return dumps(infer.answer(*tensors.unpack(frame.payload), model, version, about))
 
 
 def metadata(model: str, version: str, platform: str, signature: Signature) -> bytes:
-    """Return the body that describes the model; nothing is known without a signature."""
+    """Build the body that describes the model; without a signature it has no inputs and outputs."""
 
     def shown(side: Side | None) -> list[dict[str, Any]]:
         return [tensor.shown() for tensor in side.tensors] if side is not None else []
@@ -62,7 +69,7 @@ def metadata(model: str, version: str, platform: str, signature: Signature) -> b
 
 
 def failure(message: str, error_id: str | None = None) -> bytes:
-    """Return the protocol's error body."""
+    """Build the protocol's error body."""
     body = {"error": message[:MESSAGE_CHARACTERS]}
     if error_id is not None:
         body["error_id"] = error_id

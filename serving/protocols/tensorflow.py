@@ -1,7 +1,7 @@
-"""Both protocols' questions go in, TensorFlow Serving's JSON comes out; and the way back.
+"""Translate both protocols to TensorFlow Serving's JSON, and its answers back.
 
 https://www.tensorflow.org/tfx/serving/api_rest, and tensorflow_serving/util/json_tensor.cc of
-tensorflow/serving, which says what its JSON may hold: also NaN, Infinity and -Infinity.
+tensorflow/serving, which defines its JSON: NaN, Infinity and -Infinity are allowed.
 """
 
 from __future__ import annotations
@@ -25,9 +25,9 @@ if TYPE_CHECKING:
     from serving.worker.framing import Payload
 
 DEFAULT = "serving_default"
-"""The signature that is asked for where nobody names one."""
+"""The signature of a request that names none."""
 PLATFORM = "tensorflow_savedmodel"
-# Half, 16-bit unsigned, complex and quantized numbers have no JSON there.
+# TensorFlow Serving has no JSON for half, 16-bit unsigned, complex and quantized numbers.
 DATATYPES = {
     "DT_BOOL": "BOOL",
     "DT_INT8": "INT8",
@@ -47,13 +47,14 @@ _OUTPUTS = re.compile(rb'\A(\s*{\s*)"outputs"')
 
 
 class Unreadable(Exception):  # noqa: N818 - named for what is wrong
-    """TensorFlow Serving answered something that is not as its documentation says."""
+    """TensorFlow Serving's answer is not as its documentation says."""
 
 
 def signature(metadata: bytes) -> Signature:
-    """Return what /v1/models/NAME/metadata says of the default signature; sides None without one.
+    """Read the default signature from /v1/models/NAME/metadata; its sides are None without one.
 
-    Raises Unreadable.
+    Raises:
+        Unreadable: the metadata is malformed.
     """
     try:
         every = _parsed(metadata)["metadata"]["signature_def"]["signature_def"]
@@ -69,7 +70,7 @@ def signature(metadata: bytes) -> Signature:
 
 def _side(described: dict[str, Any]) -> Side | None:
     named = [_tensor(name, described[name]) for name in sorted(described)]
-    # One tensor alone may be sent under any name, as to a model of MLflow whose tensor has none.
+    # A single tensor may have any name in a request, as with an MLflow model whose tensor has none.
     return Side(tuple(named), columns=False, named=len(named) > 1) if named else None
 
 
@@ -91,10 +92,13 @@ def _tensor(name: str, info: dict[str, Any]) -> Tensor:
 def infer_question(
     payload: Payload, signature: Signature
 ) -> tuple[bytes, dict[str, Any], float | None]:
-    """Return the body for :predict that asks what an INFER frame asks.
+    """Return the body for :predict of an INFER frame, the answer's fields, and the time limit.
 
-    With it come what the answer has to repeat, and the seconds that there are for it. Raises
-    BadInput.
+    The fields are those of the question that the answer repeats; the limit is in seconds, None if
+    the request sets none.
+
+    Raises:
+        BadInput: the request is invalid.
     """
     request_id, body = framing.unpack_invoke(b"".join(payload))
     asked = infer.question(infer.loads(body), signature, request_id)
@@ -104,7 +108,7 @@ def infer_question(
 
 
 def infer_body(head: dict[str, Any], buffers: list[bytes], inputs: Side) -> bytes:
-    """Return the body for :predict that asks for typed columns."""
+    """Return the body for :predict that sends typed columns."""
     by_name = {tensor.name: tensor for tensor in inputs.tensors}
     names = head["names"] or [inputs.tensors[0].name]
     finite, columns = True, {}
@@ -127,13 +131,22 @@ def _nested(values: list[Any], shape: list[int]) -> list[Any]:
 def infer_answer(
     body: bytes, outputs: Side, model: str, version: str, about: dict[str, Any]
 ) -> bytes:
-    """Return the whole answer for what :predict answered. Raises Unreadable, and BadInput."""
+    """Build the whole answer from the answer of :predict.
+
+    Raises:
+        Unreadable: the answer of :predict is malformed.
+        BadInput: the request asks for an output that does not exist.
+    """
     head, buffers = infer_result(body, outputs)
     return infer.dumps(infer.answer(head, buffers, model, version, about))
 
 
 def infer_result(body: bytes, outputs: Side) -> tuple[dict[str, Any], list[bytes]]:
-    """Return the typed columns of what :predict answered. Raises Unreadable."""
+    """Return the answer of :predict as typed columns.
+
+    Raises:
+        Unreadable: the answer is malformed.
+    """
     try:
         answered = _parsed(body)["outputs"]
         single = len(outputs.tensors) == 1
@@ -151,7 +164,7 @@ def infer_result(body: bytes, outputs: Side) -> tuple[dict[str, Any], list[bytes
 
 
 def _flat(nested: Any) -> tuple[list[Any], list[int]]:
-    """Return the values of nested lists, and their shape; a value alone has the shape [1]."""
+    """Return the values of nested lists, and their shape; a single value has the shape [1]."""
     if not isinstance(nested, list):
         return [nested], [1]
     values, shape = nested, [len(nested)]
@@ -165,10 +178,13 @@ def _flat(nested: Any) -> tuple[list[Any], list[int]]:
 
 
 def invocation_body(content_type: bytes, body: bytes, inputs: Side | None) -> bytes:
-    """Return the body for :predict that asks what a request to /invocations asks.
+    """Return the body for :predict of a request to /invocations.
 
-    `instances` and `inputs` are TensorFlow Serving's own words, too: they go as they are. Raises
-    BadInput.
+    `instances` and `inputs` are TensorFlow Serving's own fields, too: such a body is passed on as
+    it is.
+
+    Raises:
+        BadInput: the request is invalid.
     """
     if content_type.split(b";")[0].strip().lower() != b"application/json":
         raise BadInput("only application/json is taken where TensorFlow Serving has the model")
@@ -210,7 +226,7 @@ def _records(records: Any) -> tuple[list[str], list[list[Any]]]:
 
 
 def _columns(names: list[str], rows: list[list[Any]], inputs: Side) -> dict[str, Any]:
-    """Return a tensor for each input: the column of its name; the only one gets the whole frame."""
+    """Return a tensor for each input: the column of its name, or the frame for a single input."""
     only = inputs.tensors[0] if len(inputs.tensors) == 1 else None
     if only is not None and (only.name not in names or len(names) > 1):
         if len(only.shape) > 1 or len(names) > 1:
@@ -229,14 +245,14 @@ def _columns(names: list[str], rows: list[list[Any]], inputs: Side) -> dict[str,
 
 
 def _numbers(values: Iterable[Any], tensor: Tensor) -> list[Any]:
-    """Return values as they are, but missing numbers as NaN: as pandas would have them."""
+    """Return values as they are, but missing numbers as NaN, as pandas holds them."""
     if not tensor.datatype.startswith("FP"):
         return list(values)
     return [math.nan if value is None else value for value in values]
 
 
 def predictions(body: bytes) -> bytes:
-    """Return what :predict answered in MLflow's form: `predictions`, whichever way it was asked."""
+    """Return the answer of :predict with MLflow's field `predictions`, for both forms."""
     return _OUTPUTS.sub(rb'\1"predictions"', body)
 
 
@@ -246,7 +262,7 @@ def predictions(body: bytes) -> bytes:
 def said(body: bytes) -> str:
     """Return the message of an error, in one line of at most 500 characters.
 
-    TensorFlow Serving escapes it as C does, which JSON does not always read.
+    TensorFlow Serving escapes the message as C does, which is not always valid JSON.
     """
     message = body.decode("utf-8", "replace")
     with suppress(ValueError, KeyError, TypeError):
@@ -261,7 +277,7 @@ def _parsed(body: bytes) -> Any:
     try:
         return orjson.loads(body)
     except orjson.JSONDecodeError:
-        return json.loads(body)  # knows NaN and Infinity
+        return json.loads(body)  # accepts NaN and Infinity
 
 
 def _dumped(content: dict[str, Any], *, finite: bool) -> bytes:

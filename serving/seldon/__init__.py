@@ -1,1 +1,1 @@
-"""What our server needs to be a container of a SeldonDeployment."""
+"""Run our server as a container of a SeldonDeployment."""

@@ -1,10 +1,10 @@
-"""An address and a folder go in; the model's files come out, directly in the folder.
+"""Fetch a model's files into a folder, as Seldon's operator asks its init container to.
 
     python -m serving URI FOLDER
 
-What Seldon's operator runs to fetch a model, where the image that it runs is ours: it gives these
-two arguments, and variables from a secret. An address on MLflow's own store ends with
-`?tracking_uri=` and MLflow's address, percent-encoded. Exit codes are those of serving.artifact.
+Seldon's operator runs our image with these two arguments, and variables from a secret. An address
+on MLflow's own store ends with `?tracking_uri=` and MLflow's address, percent-encoded. Exit codes
+are those of serving.artifact.
 """
 
 from __future__ import annotations
@@ -25,13 +25,13 @@ TERMINATION = "/dev/termination-log"
 
 
 def main(uri: str, folder: str) -> int:
-    """Fetch the model; return the exit code."""
+    """Fetch the model, and return the exit code."""
     address, _, tracking = uri.partition(TRACKING)
     target = Path(folder)
     beside = target / ".fetching" / "model"
     try:
         said = fetch(_source(address, unquote(tracking), str(beside)))
-        for found in beside.iterdir():  # the folder itself is a mount: it cannot be replaced
+        for found in beside.iterdir():  # the folder is a mount, and cannot be replaced
             there = target / found.name
             if there.is_dir():
                 shutil.rmtree(there)

@@ -1,8 +1,8 @@
-"""Arguments and variables go in; what to serve, and where to listen, comes out.
+"""Find the predictor and its addresses, from a file or from the variables of Seldon's operator.
 
-Seldon's operator tells a container by variables where to listen and where the model is; under a
-server name of its config, it mounts no file. The variables, with the version that they were seen
-with, are in docs/guides/seldon.md.
+Seldon's operator sets variables in a container for the port and the model's folder; for a server
+name of its config, it mounts no file. docs/guides/seldon.md lists the variables, with the version
+of the operator that sets them.
 """
 
 from __future__ import annotations
@@ -32,34 +32,36 @@ BACKLOG = 2048
 
 
 def predictor(path: str, environ: Mapping[str, str]) -> Predictor:
-    """Return what to serve: as the file says, else as the variables do; ports are the operator's.
+    """Return the predictor of the file, else of the variables; ports are the operator's.
 
-    Raises BadPredictor.
+    Raises:
+        BadPredictor: the predictor cannot be used.
     """
     operated = UNIT in environ
     if Path(path).exists() or not (operated or FILE in environ):
         found = read(path)
     else:
-        import tempfile  # noqa: PLC0415 - it takes 10 ms, and the model's process starts after this
+        import tempfile  # noqa: PLC0415 - 10 ms, and the model's process starts after this
 
         with tempfile.NamedTemporaryFile("w", suffix=".json") as file:
-            file.write(json.dumps(_told(environ)))
+            file.write(json.dumps(_content(environ)))
             file.flush()
             found = read(file.name)
     if not operated:
         return found
-    port = _number(HTTP_PORT, environ, found.port)
+    port = _port(HTTP_PORT, environ, found.port)
     return replace(found, port=port, artifact=environ.get(MODEL_FOLDER, found.artifact))
 
 
 def listen(found: Predictor, environ: Mapping[str, str]) -> list[socket.socket]:
-    """Return sockets that listen: where the predictor says, and wherever else the variables do.
+    """Return listening sockets: the predictor's, and those that the variables add.
 
-    Raises OSError, which names the address.
+    Raises:
+        OSError: an address cannot be listened on; the message names it.
     """
     places: list[tuple[str, int]] = [(found.host, found.port)]
     if UNIT in environ:
-        metrics = _number(METRICS_PORT, environ, found.port)
+        metrics = _port(METRICS_PORT, environ, found.port)
         if metrics != found.port:
             places.append((found.host, metrics))
     sockets = [_listening(*place) for place in places]
@@ -69,15 +71,16 @@ def listen(found: Predictor, environ: Mapping[str, str]) -> list[socket.socket]:
 
 
 def listen_admin(found: Predictor) -> list[socket.socket]:
-    """Return the socket for questions about the server itself, if it is to have one.
+    """Return the socket for questions about the server itself, if the predictor has an admin port.
 
-    Raises OSError, which names the address.
+    Raises:
+        OSError: the address cannot be listened on; the message names it.
     """
     return [] if found.admin_port is None else [_listening(found.host, found.admin_port)]
 
 
-def _told(environ: Mapping[str, str]) -> dict[str, Any]:
-    """The predictor file, from variables: what a server of the operator's config is told."""
+def _content(environ: Mapping[str, str]) -> dict[str, Any]:
+    """Build the predictor file from variables, for a server of the operator's config."""
     default: dict[str, Any] = {
         "predictor": environ.get("PREDICTOR_ID", "model"),
         "model": environ.get(UNIT, "model"),
@@ -98,7 +101,7 @@ def _told(environ: Mapping[str, str]) -> dict[str, Any]:
     return default | given
 
 
-def _number(name: str, environ: Mapping[str, str], otherwise: int) -> int:
+def _port(name: str, environ: Mapping[str, str], otherwise: int) -> int:
     text = environ.get(name, str(otherwise))
     if not text.isdecimal():
         raise BadPredictor(f"{name} is {text!r}, and must be a number", f"unset {name}")
@@ -115,7 +118,7 @@ def _listening(host: str, port: int) -> socket.socket:
 
 def _unix(path: str) -> socket.socket:
     with suppress(FileNotFoundError):
-        Path(path).unlink()  # of a server that was here before
+        Path(path).unlink()  # a former server left it
     listening = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     try:
         listening.bind(path)

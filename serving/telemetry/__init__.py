@@ -1,1 +1,1 @@
-"""What a server says of itself: log, metrics, state file."""
+"""Report on the server: log, metrics, state file."""

@@ -1,7 +1,7 @@
-"""What the worker says of the model's answers goes in; a bounded summary of them comes out.
+"""Sum up the worker's counts of the model's answers, within bounds.
 
-The worker looks at the values (worker/answers.py), in whose process the model's code runs as well:
-whatever it says, this grows no further than its limits.
+The worker looks at the values (worker/answers.py). The model's code runs in the worker's process
+too, so this summary stays within its limits whatever the worker sends.
 """
 
 from __future__ import annotations
@@ -9,12 +9,12 @@ from __future__ import annotations
 from typing import Any
 
 LABELS = 20
-"""Different labels that are counted by name; the rest is `other`."""
+"""Number of labels that are counted by name; the rest is `other`."""
 CHARACTERS = 40
 BINS = 400
-"""No bin's number is larger, nor smaller than its negative."""
+"""The largest bin number; its negative is the smallest."""
 MOST = 2**31
-"""No count of one call is larger."""
+"""The largest count of one call."""
 _COUNTS = ("values", "counted", "other", "missing")
 
 
@@ -22,10 +22,10 @@ class Answers:
     """Counts of the model's answers, by label and by bin.
 
     Attributes:
-        counts: `values` that there were; `counted` of those, as many as were looked at; of these,
-            `other` has no label of its own, and `missing` no value.
+        counts: `values` is the number of values; `counted`, how many of those the worker looked at;
+            of these, `other` have no label of their own, and `missing` have no value.
         labels: how often the model gave each of the first LABELS labels.
-        bins: how often it gave a number in each bin.
+        bins: how often the model gave a number in each bin.
     """
 
     __slots__ = ("bins", "counts", "labels")
@@ -36,10 +36,11 @@ class Answers:
         self.bins: dict[int, int] = {}
 
     def add(self, said: dict[str, Any]) -> None:
-        """Count what the worker said of a call.
+        """Add the worker's counts of one call.
 
         Raises:
-            ValueError, TypeError, AttributeError: it is not what worker/answers.py makes.
+            ValueError, TypeError, AttributeError: the counts are not as worker/answers.py makes
+            them.
         """
         for name in _COUNTS:
             if name in said:
@@ -51,7 +52,7 @@ class Answers:
             self.bins[index] = self.bins.get(index, 0) + _count(count)
 
     def merge(self, other: Answers) -> None:
-        """Add what another has counted."""
+        """Add the counts of `other`."""
         for name in _COUNTS:
             self.counts[name] += other.counts[name]
         for label, count in other.labels.items():
@@ -60,7 +61,7 @@ class Answers:
             self.bins[index] = self.bins.get(index, 0) + count
 
     def shown(self) -> dict[str, Any]:
-        """Return it for JSON."""
+        """Return the counts as JSON data."""
         bins = {str(index): self.bins[index] for index in sorted(self.bins)}
         return {**self.counts, "labels": dict(self.labels), "bins": bins}
 

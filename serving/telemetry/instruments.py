@@ -1,4 +1,4 @@
-"""Requests, batches and the worker's life go in; the server's Prometheus page comes out."""
+"""Collect the server's metrics, and render its Prometheus page."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class Instruments:
     """The metrics of one server.
 
     Attributes:
-        windows: counts and sketches for whoever compares versions.
+        windows: counts and sketches for the comparison of versions.
     """
 
     def __init__(self, predictor: Predictor) -> None:
@@ -78,7 +78,7 @@ class Instruments:
         ]
 
     def watch(self, name: str, says: str, read: Reading) -> None:
-        """Show a value that `read` returns."""
+        """Add a gauge whose value `read` returns."""
         self._all.append(Gauge(name, says, read))
 
     def answered(
@@ -95,16 +95,16 @@ class Instruments:
 
         Args:
             route: infer, invocations, own (the backend's) or other.
-            status: HTTP's.
-            seconds: that it took.
-            outcome: a word of telemetry.outcomes.
-            reason: why it was turned away, where status and outcome do not say.
-            mirrored: whether it is a copy, whose answer the gateway drops.
+            status: the HTTP status.
+            seconds: the duration of the request.
+            outcome: one of telemetry.outcomes.
+            reason: why the request was rejected, where status and outcome do not say.
+            mirrored: whether the request is a copy, whose answer the gateway drops.
         """
         self._requests.add(route, str(status))
         self._durations.observe(seconds, route)
         if status >= 400:
-            # Of what is no question to the model, a 503 is a probe's answer.
+            # On a route that does not ask the model, a 503 answers a probe.
             asked = route != "other" or status < 500
             reason = reason or (outcomes.reason(status, outcome) if asked else "")
             if reason:
@@ -113,7 +113,7 @@ class Instruments:
             self.windows.answered(outcome, seconds, mirrored=mirrored)
 
     def answered_by_model(self, queue: float, predict: float, encode: float) -> None:
-        """Note where the time of a request went that the model answered, in seconds."""
+        """Record the stages, in seconds, of a request that the model answered."""
         self._stages.observe(queue, "queue")
         self._stages.observe(predict, "predict")
         self._stages.observe(encode, "encode")
@@ -126,15 +126,15 @@ class Instruments:
             self._rows.observe(rows)
 
     def called(self, seconds: float) -> None:
-        """Count a call of a server that has the model, which may put several into one batch."""
+        """Count a call of a model server, which may put several requests into one batch."""
         self._model.observe(seconds)
         self.windows.called(seconds)
 
     def told(self, answers: bytes) -> None:
-        """Count what the worker says of the model's answers (JSON); drop what cannot be read."""
+        """Count the worker's summary of the model's answers (JSON); drop a malformed summary."""
         with suppress(ValueError, TypeError, AttributeError):
             self.windows.told(orjson.loads(answers))
 
     def page(self) -> bytes:
-        """Return the page."""
+        """Render the Prometheus page."""
         return metrics.text(self._all).encode()

@@ -1,7 +1,7 @@
-"""Log to stderr, redacted, without ever waiting for whoever reads it.
+"""Log to stderr, redacted, without waiting for the reader of stderr.
 
-A thread writes, from a queue with an end: what finds it full is dropped and counted. The same
-traceback is written once a minute, whatever clients do.
+A thread writes from a bounded queue: lines that find the queue full are dropped and counted. The
+same traceback is written once a minute, whatever clients do.
 """
 
 from __future__ import annotations
@@ -26,13 +26,13 @@ if TYPE_CHECKING:
 LINES_WAITING = 1_000
 AGAIN_SECONDS = 60.0
 KINDS = 100
-"""Different tracebacks that are kept apart within AGAIN_SECONDS; all others count as one."""
+"""Number of distinct tracebacks within AGAIN_SECONDS; all others count as one."""
 _logger = logging.getLogger("serving")
 _FRAME = re.compile(r'^ *File "(.{1,500}?)", line (\d+)', re.MULTILINE)
 
 
 class Patient(logging.handlers.QueueHandler):
-    """Hands lines to the thread that writes them; counts those that it has no room for."""
+    """Hands lines to the writing thread, and counts the lines that find its queue full."""
 
     def __init__(self, stream: TextIO, pattern: str, waiting: int = LINES_WAITING) -> None:
         self._lines: queue.Queue[logging.LogRecord] = queue.Queue(waiting)
@@ -42,46 +42,46 @@ class Patient(logging.handlers.QueueHandler):
         threading.Thread(target=self._write, name="log", daemon=True).start()
 
     def enqueue(self, record: logging.LogRecord) -> None:
-        """Put a line into the queue, or count it as dropped."""
+        """Put a line into the queue, or count the line as dropped."""
         try:
             self._lines.put_nowait(record)
         except queue.Full:
             self.dropped += 1
 
     def flush(self, seconds: float = 1.0) -> None:
-        """Wait until all is written, though not for a reader that takes nothing."""
+        """Wait until all lines are written, at most `seconds`: the reader may take nothing."""
         deadline = time.monotonic() + seconds
         with self._lines.all_tasks_done:
             while self._lines.unfinished_tasks and time.monotonic() < deadline:
                 self._lines.all_tasks_done.wait(0.1)
 
     def close(self) -> None:
-        """Write what is left."""
+        """Write the remaining lines."""
         self.flush()
         super().close()
 
     def _write(self) -> None:
-        told = 0
+        reported = 0
         while True:
             record = self._lines.get()
             lines = [self._pattern.format(record)]
-            if (dropped := self.dropped) > told:
-                lines.append(f"{dropped - told} lines were dropped: the log is read too slowly")
-                told = dropped
-            with suppress(OSError, ValueError):  # nobody reads it any more
+            if (dropped := self.dropped) > reported:
+                lines.append(f"{dropped - reported} lines were dropped: the log is read too slowly")
+                reported = dropped
+            with suppress(OSError, ValueError):  # the reader of stderr has gone
                 self._stream.write("".join(f"{line}\n" for line in lines))
                 self._stream.flush()
             self._lines.task_done()
 
 
 class Errors:
-    """Gives each traceback an id, and the same id to all that end in the same frames."""
+    """Gives each traceback an id; tracebacks that end in the same frames share an id."""
 
     def __init__(self) -> None:
         self._known: dict[str, tuple[str, float, int]] = {}
 
     def place(self, traceback: str, now: float) -> tuple[str, bool, int]:
-        """Return a traceback's id, whether to write it, and how many came since it was written."""
+        """Return a traceback's id, whether to write it, and how many came since the last write."""
         frames = _FRAME.findall(traceback)
         name = hashlib.sha256(repr(frames).encode("utf-8", "replace")).hexdigest()
         if name not in self._known and len(self._known) >= KINDS:
@@ -108,7 +108,7 @@ def start(predictor: str) -> None:
 
 
 def dropped() -> int:
-    """Count the lines that nobody read fast enough."""
+    """Count the lines that were dropped because stderr is read too slowly."""
     return sum(each.dropped for each in _logger.handlers if isinstance(each, Patient))
 
 
@@ -118,10 +118,10 @@ def say(message: str, *, level: int = logging.INFO) -> None:
 
 
 def keep_traceback(message: str, traceback: str) -> str:
-    """Log a whole traceback; return the id that stands beside it.
+    """Log a whole traceback, and return its id in the log.
 
-    One that ends in the same frames as another of the last minute gets its id, and is not written
-    again: clients could fill a disk.
+    A traceback that ends in the same frames as another of the last minute shares its id, and is not
+    written again: clients could fill a disk.
     """
     found, new, more = _errors.place(traceback, time.monotonic())
     if new:

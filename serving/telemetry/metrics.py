@@ -1,4 +1,4 @@
-"""What the server did goes in; Prometheus' text format comes out.
+"""Render metrics in Prometheus' text format.
 
 Written by hand: the few kinds needed take a page, and the front stays small. Format:
 https://prometheus.io/docs/instrumenting/exposition_formats/
@@ -47,14 +47,14 @@ class Counter:
 
 
 class Gauge:
-    """A value that is read when somebody asks, or one for each `state`; a counter if named so."""
+    """A value read at each scrape, or a value for each `state`; a counter if named `..._total`."""
 
     def __init__(self, name: str, says: str, read: Reading) -> None:
         self.name, self.says, self._read = name, says, read
         self.kind = "counter" if name.endswith("_total") else "gauge"
 
     def lines(self) -> Iterator[str]:
-        """Yield the sample, or one for each state."""
+        """Yield the sample, or a sample for each state."""
         found = self._read()
         if isinstance(found, float | int):
             yield f"{self.name} {found:.15g}"
@@ -64,7 +64,7 @@ class Gauge:
 
 
 class Info:
-    """Facts as labels; its value is always 1."""
+    """Facts as labels; the value is always 1."""
 
     kind = "gauge"
 
@@ -113,7 +113,7 @@ Metric = Counter | Gauge | Info | Histogram
 
 
 def text(metrics: Sequence[Metric]) -> str:
-    """Return all metrics as one page."""
+    """Render all metrics as one page."""
     lines: list[str] = []
     for metric in metrics:
         lines += (f"# HELP {metric.name} {metric.says}", f"# TYPE {metric.name} {metric.kind}")

@@ -1,23 +1,24 @@
-"""How a request for a prediction can end: a few words, for everybody who counts."""
+"""Name the ways in which a request for a prediction ends."""
 
 from __future__ import annotations
 
 OK = "ok"
 REJECTED = "rejected"
-"""It was not valid, or not taken: 4xx."""
+"""The request was invalid or refused: 4xx."""
 MODEL_ERROR = "model_error"
 """The model raised, or its process died of the request."""
 TIMEOUT = "timeout"
 OVERLOAD = "overload"
-"""There was no room for it."""
+"""The server had no room for the request."""
 UNAVAILABLE = "unavailable"
-"""The model was not loaded, or its process went."""
+"""The model was not loaded, or its process ended."""
 FAILED = "failed"
-"""A fault of the server's own."""
+"""A fault of the server itself."""
 LEFT = "left"
-"""The client left before it had its answer."""
+"""The client left before its answer was ready."""
 HUNG = "hung"
-"""Not a request's end, but a call's that never returned; its requests ended with TIMEOUT before."""
+"""A call of the model that never returned, not a request: the call's requests ended with TIMEOUT
+before."""
 
 OUTCOMES = (OK, REJECTED, MODEL_ERROR, TIMEOUT, OVERLOAD, UNAVAILABLE, FAILED, LEFT, HUNG)
 
@@ -35,14 +36,14 @@ _REASONS = {
 
 
 def of_status(status: int) -> str:
-    """Say how a request with this HTTP status ended, where the status alone says it."""
+    """Return the outcome of a request with this HTTP status, where the status alone decides."""
     if status < 400:
         return OK
     return _OTHERS.get(status) or (REJECTED if status < 500 else MODEL_ERROR)
 
 
 def reason(status: int, outcome: str) -> str:
-    """Say why a request was turned away; empty if it was not."""
+    """Return why a request was rejected; empty if it was not."""
     if outcome in _NO_ROOM:
         return _NO_ROOM[outcome]
     return _REASONS.get(status, "invalid") if 400 <= status < 500 else ""

@@ -1,4 +1,4 @@
-"""Take secrets out of text that people will read, in time that grows with its length alone."""
+"""Remove secrets from text for logs and messages, in time linear in its length."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import re
 from itertools import pairwise
 
 MESSAGE_CHARACTERS = 2_000
-"""How much of a message is looked at, and told: it may repeat all that was asked."""
+"""How much of a message is examined and shown: a message may repeat the whole request."""
 TRACEBACK_CHARACTERS = 64_000
 _GONE = "[redacted]"
 _CUT = " [cut]"
@@ -22,16 +22,16 @@ _SPACE = re.compile(r"\s+\S*\Z")
 
 
 def redact(text: str) -> str:
-    """Return `text` without what follows password, token, secret or key, nor logins in URLs."""
+    """Remove values named password, token, secret or key, and logins in URLs, from `text`."""
     text = _without_logins(text)
     text = _HEADER.sub(rf"\1 {_GONE}", text)
     return _NAMED.sub(rf"\1{_GONE}", text)
 
 
 def shown(text: str, characters: int = MESSAGE_CHARACTERS) -> str:
-    """Return the redacted beginning of a text: what comes after `characters` is not looked at.
+    """Return the redacted beginning of a text; text after `characters` is not examined.
 
-    The word that the cut goes through is left out: half a secret would not be known as one.
+    The word at the cut is left out: redaction would not recognise half a secret.
     """
     if len(text) <= characters:
         return redact(text)
@@ -41,7 +41,7 @@ def shown(text: str, characters: int = MESSAGE_CHARACTERS) -> str:
 
 
 def shown_end(text: str, characters: int = TRACEBACK_CHARACTERS) -> str:
-    """Return the redacted last lines of a text, which are what a traceback is read for."""
+    """Return the redacted last lines of a text: the end of a traceback matters most."""
     if len(text) > characters:
         _, _, text = text[-characters:].partition("\n")
         text = f"[cut]\n{text}"
@@ -49,7 +49,7 @@ def shown_end(text: str, characters: int = TRACEBACK_CHARACTERS) -> str:
 
 
 def _without_logins(text: str) -> str:
-    # From "://" on: a pattern that begins with the scheme tries every letter as its start.
+    # Split at "://": a pattern that begins with the scheme tries every letter as its start.
     parts = text.split("://")
     cleaned = [parts[0]]
     for before, part in pairwise(parts):

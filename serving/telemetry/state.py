@@ -1,4 +1,4 @@
-"""What happens to the model goes in; state.json, which the Deployer reads, comes out.
+"""Write state.json, from which the Deployer reads the state of the model.
 
 On a cluster, the reason of a final failure also goes to the termination log, for the kubelet.
 """
@@ -18,7 +18,7 @@ from serving.telemetry.redact import redact
 
 @dataclass(frozen=True)
 class State:
-    """What state.json says.
+    """The content of state.json.
 
     `phase` is starting, ready, unready or failed; `reason` is empty or one CamelCase word.
     """
@@ -33,15 +33,15 @@ class State:
     worker_pid: int | None = None
     python: str | None = None
     batching: str | None = None
-    """Whether one call answers requests that wait: trial, on or off."""
+    """Whether one call of the model answers several waiting requests: trial, on or off."""
     restarts: int = 0
     at: float = field(default_factory=time.time)
 
 
 class StateFile:
-    """Keeps the current state, and the file that shows it.
+    """The current state, and the file that shows it.
 
-    `termination_file` is told why, if it comes to that, the model is not tried again.
+    `termination_file` gets the reason once the model is given up.
     """
 
     def __init__(self, path: str, termination_file: str | None = None) -> None:
@@ -50,7 +50,7 @@ class StateFile:
         self._write()
 
     def change(self, **changes: Any) -> State:
-        """Replace fields of the state, and write it if something changed.
+        """Replace fields of the state, and write the file if a field changed.
 
         `message` is redacted, put on one line and cut at 500 characters.
         """
@@ -66,17 +66,17 @@ class StateFile:
         return self.state
 
     def _write(self) -> None:
-        # Atomic: a reader sees the old state or the new one, never half of it.
+        # Atomic: a reader sees the old state or the new state, never half of a state.
         beside = self._path.with_name(f".{self._path.name}.{os.getpid()}")
         beside.write_text(json.dumps(asdict(self.state)), encoding="utf-8")
         beside.replace(self._path)
 
 
 def last_words(termination_file: str, said: dict[str, Any]) -> None:
-    """Leave one line of JSON where the kubelet looks when a container has ended.
+    """Write one line of JSON to the termination log, which the kubelet reads when a container ends.
 
-    The file is mounted by itself: it can be written, not replaced. The kubelet reads 4096 bytes.
-    https://kubernetes.io/docs/tasks/debug/debug-application/determine-reason-pod-failure/
+    The file is mounted as a single file: it can be written, not replaced. The kubelet reads 4096
+    bytes. https://kubernetes.io/docs/tasks/debug/debug-application/determine-reason-pod-failure/
     """
-    with suppress(OSError):  # what is said is in the log as well
+    with suppress(OSError):  # the log has the same content
         Path(termination_file).write_text(json.dumps(said) + "\n", encoding="utf-8")

@@ -1,8 +1,8 @@
-"""Answers and calls of the model go in; their counts, for ever and by windows of 10 s, come out.
+"""Count answers and calls of the model, in total and in windows of 10 s.
 
-For whoever compares one version with another: what Prometheus' counters and wide buckets cannot
-say. Windows begin at multiples of WINDOW_SECONDS of unix time, the same in every server. All of it
-is bounded, whatever clients send.
+For the comparison of versions, which Prometheus' counters and wide buckets cannot support. Windows
+begin at multiples of WINDOW_SECONDS of unix time, the same in every server. All counts are bounded,
+whatever clients send.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ FORMAT = 1
 
 
 class Tally:
-    """What happened in one span of time."""
+    """The counts of one span of time."""
 
     __slots__ = ("answers", "counts", "mirrored", "model", "requests")
 
@@ -43,7 +43,7 @@ class Tally:
         return not (there or self.answers.counts["values"])
 
     def merge(self, other: Tally) -> None:
-        """Add what another has."""
+        """Add the counts of `other`."""
         for mine, more in zip(self.counts, other.counts, strict=True):
             for outcome, count in more.items():
                 mine[outcome] = mine.get(outcome, 0) + count
@@ -53,7 +53,7 @@ class Tally:
         self.answers.merge(other.answers)
 
     def shown(self) -> dict[str, Any]:
-        """Return it for JSON, without parts that are empty."""
+        """Return the counts as JSON data, without empty parts."""
         own, mirrored = self.counts
         parts = {
             "counts": own,
@@ -70,8 +70,8 @@ class Windows:
     """Counts for the process's whole life, and for each of its last windows.
 
     Args:
-        clock: seconds that only grow.
-        now: unix time, which is asked once.
+        clock: monotonic seconds.
+        now: unix time; read once.
     """
 
     def __init__(
@@ -89,7 +89,7 @@ class Windows:
         self._end = (self._number + 1) * WINDOW_SECONDS - self._offset
 
     def answered(self, outcome: str, seconds: float, *, mirrored: bool = False) -> None:
-        """Count a request for a prediction, and how it ended."""
+        """Count a request for a prediction and its outcome."""
         tally = self._tally()
         counts = tally.counts[mirrored]
         counts[outcome] = counts.get(outcome, 0) + 1
@@ -105,11 +105,15 @@ class Windows:
         counts[outcomes.HUNG] = counts.get(outcomes.HUNG, 0) + 1
 
     def told(self, said: dict[str, Any]) -> None:
-        """Count what the worker says of the model's answers. Raises if it is malformed."""
+        """Count the worker's summary of the model's answers.
+
+        Raises:
+            ValueError, TypeError, AttributeError: the summary is malformed.
+        """
         self._tally().answers.add(said)
 
     def shown(self, since: int = 0) -> dict[str, Any]:
-        """Return all of it for JSON: counts of the whole life, and windows from `since` on.
+        """Return counts of the whole life, and windows from `since` on, as JSON data.
 
         A window is shown once it has ended, and only if anything happened in it.
         """
@@ -133,7 +137,7 @@ class Windows:
         }
 
     def _tally(self) -> Tally:
-        """Return the window that is open, after closing one that is over."""
+        """Return the open window, after closing the window that has ended."""
         now = self._clock()
         if now >= self._end:
             if not self._open.is_empty:

@@ -1,1 +1,1 @@
-"""What runs in the model's own environment: the standard library, and the model's packages."""
+"""Run the model in its own Python environment: the standard library, and the model's packages."""

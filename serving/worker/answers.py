@@ -1,10 +1,11 @@
-"""What the model returned goes in; counts of it come out: few, whatever and however much it was.
+"""Count the values of the model's answers, in a summary of bounded size.
 
-Texts and whole numbers are counted by label, numbers by bin; of much, a part is looked at. Runs in
-the worker, where the values are at hand: standard library only, and no package is imported for it.
+Texts and whole numbers are counted by label, numbers by bin; of large answers, a sample is counted.
+Runs in the worker, where the values are at hand: standard library only, and no package is imported
+for the counts.
 
 A bin's number is 0 for zero, else the place of abs(value) among EDGES, from 1 on, negative for
-negative values: bin i holds what is over EDGES[i - 2] and up to EDGES[i - 1].
+negative values: bin i holds values over EDGES[i - 2] and up to EDGES[i - 1].
 """
 
 from __future__ import annotations
@@ -27,20 +28,20 @@ EDGES = (
     *(1.1**k for k in range(1, 219)),  # up to 1.06e9
 )
 LOOKED_AT = 128
-"""Values of one request that are looked at; of more, that many, evenly spread."""
+"""Values of one request that are counted; of more values, that many, evenly spread."""
 LABELS = 20
 CHARACTERS = 40
-"""A longer text is no label: it is told to nobody."""
+"""A longer text is no label, and never leaves the worker."""
 ITEM_BYTES = 4096
-"""Arrays with larger items are not looked at."""
+"""Arrays with larger items are not examined."""
 WHOLE = 10**15
-"""Whole numbers beyond are no labels."""
+"""Larger whole numbers are no labels."""
 
 
 def packed(results: Iterable[Any]) -> bytes:
-    """Return the frame that says what the model answered; empty if it cannot be said."""
+    """Return the frame with the counts of the model's answers; empty if they cannot be counted."""
     counts = Counts()
-    with suppress(Exception):  # a model may return anything, and nobody waits for this
+    with suppress(Exception):  # a model may return anything, and no request waits for the counts
         for result in results:
             counts.add(result)
         if counts.values:
@@ -57,7 +58,7 @@ class Counts:
         self.bins: dict[int, int] = {}
 
     def add(self, result: Any) -> None:
-        """Count what a model returned for one request: of several parts, the first."""
+        """Count the model's result for one request; of several parts, the first."""
         total, values = _values(result)
         self.values += total
         self.counted += len(values)
@@ -65,7 +66,7 @@ class Counts:
             self._count(value)
 
     def shown(self) -> dict[str, Any]:
-        """Return them for JSON, without what is zero."""
+        """Return the counts as JSON data, without zeros."""
         parts = {
             "values": self.values, "counted": self.counted, "other": self.other,
             "missing": self.missing, "labels": self.labels, "bins": self.bins,
@@ -105,7 +106,7 @@ class Counts:
 
 
 def _values(result: Any) -> tuple[int, list[Any]]:
-    """Return how many values there are, and some of them as Python's own objects."""
+    """Return the number of values, and a sample of them as Python's own objects."""
     if isinstance(result, dict):
         result = next(iter(result.values()), [])
     elif hasattr(result, "columns") and hasattr(result, "iloc"):
@@ -127,13 +128,13 @@ def _values(result: Any) -> tuple[int, list[Any]]:
 
 
 def _first_column(frame: Any) -> Any:
-    """Return a frame's first column: by its name, which is quicker, where only one has it."""
+    """Return a frame's first column: by its name, which is quicker, where the name is unique."""
     column = frame[frame.columns[0]]
     return column.iloc[:, 0] if hasattr(column, "columns") else column
 
 
 def _plain(value: Any) -> Any:
-    """Return Python's own number for one of numpy's."""
+    """Convert a numpy scalar to Python's own number."""
     return value.item() if hasattr(value, "dtype") and hasattr(value, "item") else value
 
 

@@ -1,4 +1,4 @@
-"""Messages go in, bytes for the socket come out; and the way back.
+"""Pack messages into frames for the socket between front and worker, and unpack them.
 
 A frame is `length` (uint32, of the payload), `id` (uint64, of the request; 0 for none), `kind`
 (uint8) and the payload, little-endian, without padding. The front and the worker both load this
@@ -22,8 +22,8 @@ _SECONDS = struct.Struct("<d")
 # From the front to the worker.
 INVOKE = 1  # MLflow's protocol: content type and body, untouched
 COLUMNS = 2  # Open Inference Protocol: typed columns (tensors.py)
-INFER = 4  # the same: the request's id and its body, untouched, since it is large
-CANCEL = 3  # nobody waits for this request any longer
+INFER = 4  # the same protocol: the request's id and its body, untouched, since the body is large
+CANCEL = 3  # the client no longer waits for this request
 
 # From the worker to the front.
 READY = 16  # JSON: python, mlflow, signature, seconds
@@ -34,18 +34,18 @@ REJECTED = 20  # JSON: the input is bad (message)
 RAISED = 21  # JSON: the model raised (message, traceback)
 BATCH = 22  # one call of the model: requests, rows, seconds
 BATCHING = 23  # JSON: whether the model is trusted with batches, and on how many rows
-CALLING = 24  # the model is called for these requests; for none: a call outside of them has ended
+CALLING = 24  # the model is called for these requests; no ids: a call for no request has ended
 LEFT_OUT = 25  # this request was cancelled before the model was asked
 ANSWERS = 26  # JSON: counts of what the model answered (answers.py)
-DEADLINE = 27  # seconds that whoever asked this request waits, as its body says
+DEADLINE = 27  # seconds that the client of this request waits, as the body says
 
 
 Payload = tuple[bytes, ...]
-"""A payload in pieces: to join what is large would copy it."""
+"""A payload in pieces: joining large pieces would copy them."""
 
 
 class Frame(NamedTuple):
-    """One message: the request's id (0 for none), its kind and its payload."""
+    """A message: the request's id (0 for none), its kind and its payload."""
 
     id: int
     kind: int
@@ -53,17 +53,17 @@ class Frame(NamedTuple):
 
 
 def pack(request_id: int, kind: int, *parts: bytes) -> bytes:
-    """Return the bytes of one frame; its payload is `parts`, joined."""
+    """Return the bytes of a frame whose payload is `parts`, joined."""
     return b"".join((head(request_id, kind, sum(map(len, parts))), *parts))
 
 
 def head(request_id: int, kind: int, size: int) -> bytes:
-    """Return what comes before a payload of so many bytes."""
+    """Return the head of a frame with a payload of `size` bytes."""
     return HEAD.pack(size, request_id, kind)
 
 
 class Cutter:
-    """Bytes go in as they arrive, in pieces of any size; whole frames come out, in order."""
+    """Cuts a stream of bytes, in pieces of any size, into whole frames, in order."""
 
     def __init__(self) -> None:
         self._buffer = bytearray()
@@ -79,7 +79,7 @@ class Cutter:
             end = start + HEAD.size + length
             if end > size:
                 break
-            with memoryview(buffer) as view:  # so that what is large is copied once
+            with memoryview(buffer) as view:  # a large payload is copied once only
                 payload = bytes(view[start + HEAD.size : end])
             frames.append(Frame(request_id, kind, payload))
             start = end
@@ -89,7 +89,7 @@ class Cutter:
 
 
 def pack_invoke(content_type: bytes, body: bytes) -> Payload:
-    """Return INVOKE's payload. A content type is cut at 65,535 bytes; a body is not copied."""
+    """Return INVOKE's payload; a content type is cut at 65,535 bytes, a body is not copied."""
     content_type = content_type[:0xFFFF]
     return len(content_type).to_bytes(2, "little") + content_type, body
 
@@ -124,7 +124,7 @@ def unpack_ids(payload: bytes) -> list[int] | None:
 
 
 def pack_batch(requests: int, rows: int, seconds: float) -> bytes:
-    """Return BATCH's payload: one call of the model."""
+    """Return BATCH's payload for one call of the model."""
     return _BATCH.pack(requests, rows, seconds)
 
 

@@ -1,4 +1,7 @@
-"""The worker's end of the socket. Standard library only."""
+"""Exchange frames with the front: the worker's end of the socket.
+
+Needs the standard library only.
+"""
 
 from __future__ import annotations
 
@@ -19,19 +22,19 @@ def end_with(front: int) -> None:
     """Have the kernel kill this process when the front dies, however busy the model is."""
     with contextlib.suppress(OSError, AttributeError):
         ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
-    if os.getppid() != front:  # it died before we asked
+    if os.getppid() != front:  # the front died before prctl took effect
         os._exit(0)
 
 
 class Link:
-    """Frames in and out: blocking, one thread."""
+    """The socket to the front: blocking, one thread."""
 
     def __init__(self, descriptor: int) -> None:
         self._socket = socket.socket(fileno=descriptor)
         self._cutter = framing.Cutter()
 
     def read(self, *, wait: bool) -> list[framing.Frame]:
-        """Return the frames that arrived; with `wait`, at least one read's worth.
+        """Return the frames that arrived; with `wait`, block until a read returns data.
 
         Ends the process if the front is gone.
         """
@@ -50,12 +53,12 @@ class Link:
             flags = socket.MSG_DONTWAIT
 
     def send(self, data: bytes) -> None:
-        """Write whole frames. Ends the process if the front is gone."""
+        """Write whole frames, or end the process if the front is gone."""
         try:
             self._socket.sendall(data)
         except OSError:
             os._exit(0)
 
     def send_json(self, request_id: int, kind: int, content: dict[str, Any]) -> None:
-        """Write one frame with a JSON payload."""
+        """Write a frame with a JSON payload."""
         self.send(framing.pack(request_id, kind, json.dumps(content).encode()))

@@ -1,12 +1,12 @@
-"""A model folder goes in; the loaded model comes out, with what the front has to know about it.
+"""Load the model, and describe it for the front.
 
 Runs in the worker.
 
-What a start costs was measured with a scikit-learn model, mlflow 3.17.2, Python 3.11, two cores:
+The time of a start was measured with a scikit-learn model, mlflow 3.17.2, Python 3.11, two cores:
 3.6 s as `load_model` does it, 1.6 s as done here. Three things make the difference: no check of
-every installed package against the model's requirements (0.4-0.7 s; the environment was built from
-them), no garbage collection meanwhile (worker.py; 0.7-1.0 s), and parts of mlflow that serving
-never touches are imported when first used (0.2 s). Importing in threads gained nothing.
+every installed package against the model's requirements (0.4-0.7 s; the Python environment was
+built from them), no garbage collection meanwhile (loop.py; 0.7-1.0 s), and parts of mlflow that
+serving never touches are imported when first used (0.2 s). Importing in threads gained nothing.
 """
 
 from __future__ import annotations
@@ -23,13 +23,12 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from types import ModuleType
 
-# `import mlflow` imports these for their names only. Nothing is left out: each is executed at its
-# first use.
+# `import mlflow` imports these for their names only. Each is executed at its first use.
 LATER = frozenset({"mlflow.genai", "mlflow.gateway", "mlflow.projects"})
 
 
 class _Later:
-    """A finder that puts the execution of the modules in LATER off until their first use."""
+    """A finder that defers the execution of the modules in LATER until their first use."""
 
     def find_spec(
         self, name: str, path: Sequence[str] | None = None, target: ModuleType | None = None
@@ -43,7 +42,7 @@ class _Later:
 
 
 def load(artifact: str) -> tuple[Any, dict[str, Any]]:
-    """Return the pyfunc model in the folder `artifact`, and a description of it for the front.
+    """Return the pyfunc model in the folder `artifact`, and a description for the front.
 
     The description is JSON: `python` and `mlflow` (versions), `signature` (`inputs`, `outputs`,
     `params`, each MLflow's list of specs or None), `seconds` (of `import` and `load`). Raises

@@ -1,6 +1,6 @@
-"""Answer what the front asks, one call of the model after another.
+"""Answer the front's frames, one call of the model after another.
 
-Runs in the worker. Frames from the front go in; the model's answers go back as frames.
+Runs in the worker.
 """
 
 from __future__ import annotations
@@ -23,15 +23,15 @@ from .reading import typed
 from .reading.values import Misfit
 
 BROKEN = 70
-"""Exit status after an exception that nothing should outlive (EX_SOFTWARE of sysexits.h)."""
+"""Exit status after an exception that no process should outlive (EX_SOFTWARE of sysexits.h)."""
 LINE_CHARACTERS = 4_000
 TRACEBACK_CHARACTERS = 64_000
 
 
 def describe(error: BaseException) -> dict[str, Any]:
-    """Return an exception's last traceback line, and the whole of it.
+    """Return the last line of an exception's traceback, and the whole traceback.
 
-    Each at a length that people read: an exception may repeat all that it was asked.
+    Both are cut to a readable length: an exception may repeat the whole request.
     """
     name = type(error).__name__
     text = " ".join(str(error)[:LINE_CHARACTERS].split())
@@ -44,7 +44,7 @@ def describe(error: BaseException) -> dict[str, Any]:
 
 
 class Worker:
-    """The loop: read what arrived, take what one call can answer, ask the model, answer."""
+    """The loop: read frames, take the requests that one call can answer, call the model, answer."""
 
     def __init__(
         self,
@@ -72,11 +72,11 @@ class Worker:
             self._batching.logged = logged.questions(model, artifact, self._rows)
 
     def run(self) -> None:
-        """Answer until the front is gone; ask the logged rows while nobody else asks."""
+        """Answer until the front is gone; ask the logged rows while no request waits."""
         while True:
             idle = not self._waiting and not self._batching.logged
             for frame in self._link.read(wait=idle):
-                self._take_in(frame)
+                self._accept(frame)
             if self._waiting:
                 self._answer(self._batching.take(self._waiting))
                 self._examine()
@@ -84,14 +84,14 @@ class Worker:
                 self._rehearse()
             while self._batching.said:
                 sys.stderr.write(self._batching.said.pop() + "\n")
-                self._link.send_json(0, framing.BATCHING, self._trust())
+                self._link.send_json(0, framing.BATCHING, self._batching_state())
 
-    def _trust(self) -> dict[str, Any]:
+    def _batching_state(self) -> dict[str, Any]:
         batching = self._batching
         state = "on" if batching.trusted else "trial" if batching.enabled else "off"
         return {"state": state, "rows_compared": batching.compared}
 
-    def _take_in(self, frame: framing.Frame) -> None:
+    def _accept(self, frame: framing.Frame) -> None:
         if frame.kind == framing.CANCEL:
             left = [each for each in self._waiting if each.id != frame.id]
             if len(left) < len(self._waiting):
@@ -99,11 +99,11 @@ class Worker:
                 self._link.send(framing.pack(frame.id, framing.LEFT_OUT))
             return
         try:
-            self._waiting.append(self._understood(frame))
+            self._waiting.append(self._parsed(frame))
         except Exception as error:  # noqa: BLE001 - one bad request must not end the others' worker
             self._link.send(self._refusal(frame.id, frame.kind, error))
 
-    def _understood(self, frame: framing.Frame) -> batching.Waiting:
+    def _parsed(self, frame: framing.Frame) -> batching.Waiting:
         if frame.kind == framing.INVOKE:
             read = self._scorer.read_invoke(*framing.unpack_invoke(frame.payload))
             about: dict[str, Any] = {}
@@ -132,7 +132,7 @@ class Worker:
         return asked.head, asked.buffers
 
     def _rendered_columns(self, frame: framing.Frame, about: dict[str, Any], result: Any) -> bytes:
-        """Return typed columns, or where they are large, the whole answer."""
+        """Return typed columns, or the whole answer where the columns are large."""
         head, buffers = self._typed.written(result)
         if frame.kind != framing.INFER and sum(map(len, buffers)) <= infer.LARGE:
             return framing.pack(frame.id, framing.RESULT, tensors.pack(head, buffers))
@@ -156,7 +156,7 @@ class Worker:
                 os._exit(BROKEN)
 
     def _call(self, asked: list[batching.Waiting], data: Any, params: Any) -> Any:
-        """Ask the model, and let the front know for whom: it may never return."""
+        """Call the model, after telling the front for which requests: the call may never return."""
         ids = framing.pack_ids(request.id for request in asked)
         self._link.send(framing.pack(0, framing.CALLING, ids))
         begin = time.perf_counter()
@@ -196,14 +196,14 @@ class Worker:
 
 
 def main(descriptor: int, front: int, artifact: str, options: dict[str, Any]) -> None:
-    """Load the model, say so, answer until the front is gone."""
+    """Load the model, report it to the front, and answer until the front is gone."""
     end_with(front)
     faulthandler.enable()  # a front that finds the model hanging asks for its stacks (SIGABRT)
-    os.dup2(2, 1)  # what a model prints belongs into the log, at once
+    os.dup2(2, 1)  # the model's output goes to the log at once
     sys.stdout = open(1, "w", buffering=1, encoding="utf-8", closefd=False)  # noqa: SIM115
     to_front = Link(descriptor)
-    # What is loaded now stays: looking for garbage in it, now or later, costs time and finds next
-    # to nothing (0.3-0.7 s of a start; 6 % of the objects).
+    # Objects that are loaded now stay: a search for garbage among them, now or later, costs time
+    # and finds next to nothing (0.3-0.7 s of a start; 6 % of the objects).
     gc.disable()
     try:
         model, description = loading.load(artifact)

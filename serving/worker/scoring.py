@@ -1,9 +1,9 @@
-"""A request's bytes go in, data for the model comes out; a result goes in, an answer comes out.
+"""Read requests in MLflow's protocol, call the model, and render its answers.
 
-Runs in the worker, with the model's own mlflow, pandas and numpy. MLflow's protocol is read and
-written by mlflow itself (mlflow.pyfunc.scoring_server), so that answers and refusals are those of
-`mlflow models serve`; where mlflow would change a value, or refuse a good one, it is read here
-(strict.py), unless the deployment's `input` is `mlflow`.
+Runs in the worker, with the model's own mlflow, pandas and numpy. mlflow itself
+(mlflow.pyfunc.scoring_server) reads and writes its protocol, so that answers and refusals are those
+of `mlflow models serve`. Where mlflow would change a value, or refuse a good one, strict.py reads
+the request, unless the deployment's `input` is `mlflow`.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ REPEATED = 4_000
 
 
 class Refused(Exception):  # noqa: N818 - it is an answer, not an error of ours
-    """The request is bad; carries the HTTP status, the content type and the body that say why."""
+    """The request is bad; carries the HTTP status, the content type and the body of the answer."""
 
     def __init__(self, status: int, content_type: str, body: str, message: str) -> None:
         super().__init__(message)
@@ -36,9 +36,9 @@ class Refused(Exception):  # noqa: N818 - it is an answer, not an error of ours
 
 
 class Read(NamedTuple):
-    """A request that was understood.
+    """A valid request: data and params for the model.
 
-    What to ask the model, and whether the answer goes unwrapped (chat models).
+    `unwrapped` is whether the answer goes unwrapped (chat models).
     """
 
     data: Any
@@ -51,7 +51,7 @@ class _Parsed(BaseException):
 
 
 class _Reader:
-    """Stands where mlflow expects a model: hands over what it was asked to predict."""
+    """Stands in for the model in mlflow's `invocations`, and hands the parsed data over."""
 
     def __init__(self, metadata: Any) -> None:
         self.metadata = metadata
@@ -61,14 +61,15 @@ class _Reader:
 
 
 class Scorer:
-    """One loaded pyfunc model, asked and answered in both protocols."""
+    """A loaded pyfunc model, with the reading of requests and the rendering of answers."""
 
     def __init__(self, model: Any, *, strict_input: bool = True) -> None:
         self._server = importlib.import_module("mlflow.pyfunc.scoring_server")
         self._refusal = importlib.import_module("mlflow.exceptions").MlflowException
         self.model = model
         self.broken = False
-        """Whether the model raised what no process should outlive, such as KeyboardInterrupt."""
+        """Whether the model raised an exception that no process should outlive, such as
+        KeyboardInterrupt."""
         self._schema = model.metadata.get_input_schema()
         self._reader = _Reader(model.metadata)
         self._strict = strict.Strict(self._schema) if strict_input else None
@@ -80,9 +81,10 @@ class Scorer:
     # -- reading
 
     def read_invoke(self, content_type: str, body: bytes) -> Read:
-        """Return what a request in MLflow's protocol asks.
+        """Read a request in MLflow's protocol.
 
-        Raises Refused as `mlflow models serve` would answer, or where it would change a value.
+        Raises:
+            Refused: `mlflow models serve` would refuse the request, or would change a value.
         """
         try:
             if self._strict is not None:
@@ -104,7 +106,12 @@ class Scorer:
         raise Refused(answer.status, answer.mimetype, answer.response, answer.response)
 
     def _read_strictly(self, reader: strict.Strict, content_type: str, body: bytes) -> Read:
-        """Return what a request asks. Raises Misfit, or NotOurs: mlflow reads it, or refuses it."""
+        """Read a request with strict.py.
+
+        Raises:
+            Misfit: a value is not of the signature's type.
+            NotOurs: mlflow reads the request, or refuses it.
+        """
         kind, _, parameters = (part.strip() for part in content_type.partition(";"))
         if parameters.replace(" ", "").lower() not in ("", "charset=utf-8") or self._is_hinted:
             raise NotOurs
@@ -124,15 +131,19 @@ class Scorer:
             raise
 
     def _is_unwrapped(self, data: Any, body: bytes) -> bool:
-        """Whether the body is a chat's: the names of a model's tensors may be those of one."""
+        """Return whether the body is a chat's.
+
+        The data alone cannot decide: a model's tensors may have the names of a chat's fields.
+        """
         return isinstance(data, dict) and self._is_chat(data) and self._is_chat(json.loads(body))
 
     # -- asking
 
     def predict(self, data: Any, params: Any) -> Any:
-        """Return what the model returns.
+        """Call the model, and return its result.
 
-        Raises Refused where mlflow finds that data or params break the signature.
+        Raises:
+            Refused: mlflow finds that data or params break the signature.
         """
         try:
             if self._takes_params:
@@ -150,15 +161,15 @@ class Scorer:
             raise RuntimeError(f"the model raised {type(error).__name__}") from error
 
     def _refused(self, error: Any) -> Refused:
-        # The stack trace that mlflow puts into some refusals stays here: it tells strangers about
-        # the machine.
+        # The stack trace that mlflow puts into some refusals stays here: it would show clients
+        # details of the machine.
         body = json.loads(error.serialize_as_json())
         body.pop("stack_trace", None)
         body["message"] = message = _readable(str(error.message))
         return Refused(error.get_http_status_code(), "application/json", json.dumps(body), message)
 
     def answer_invoke(self, result: Any, *, unwrapped: bool) -> str:
-        """Return the body that `mlflow models serve` would answer with; strictly, it is JSON."""
+        """Return the body with which `mlflow models serve` would answer; strictly, it is JSON."""
         written = io.StringIO()
         if unwrapped:
             self._server.unwrapped_predictions_to_json(result, written)
@@ -166,19 +177,19 @@ class Scorer:
             self._server.predictions_to_json(result, written)
         text = written.getvalue()
         if self._strict is not None and ("NaN" in text or "Infinity" in text):
-            # JSON has no such numbers. Where only texts have these letters, nothing changes.
+            # JSON has no such numbers. Texts that contain these letters stay as they are.
             text = json.dumps(json.loads(text, parse_constant=lambda _: None))
         return text
 
 
 def _readable(message: str) -> str:
-    """Return a message without the middle of the data that it repeats; the reason comes last."""
+    """Cut the repeated data out of the middle of a message; the reason comes last."""
     if len(message) <= 2 * REPEATED:
         return message
     return f"{message[:REPEATED]} [cut] {message[-REPEATED:]}"
 
 
 def _bad(message: str) -> Refused:
-    """Refuse a request in the form of mlflow's errors."""
+    """Build a refusal in the form of mlflow's errors."""
     text = json.dumps({"error_code": "BAD_REQUEST", "message": message})
     return Refused(400, "application/json", text, message)

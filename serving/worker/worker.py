@@ -2,12 +2,13 @@
 
     python -I worker.py SOCKET_FD FRONT_PID ARTIFACT OPTIONS
 
-OPTIONS is JSON: `batching` with `enabled` and `max_rows`; `first`, whether none ran before;
-`input`, `strict` or `mlflow`; `model` and `version`, as answers name them. The worker needs the
-standard library, the model's packages (mlflow among them) and the files beside this one. It loads
-them as a package of its own, without a path that the model could find: nothing of ours can be
-imported by the model, and nothing of ours can hide one of its modules. It ends when the front does.
-Python 3.10 or later.
+OPTIONS is JSON: `batching` with `enabled` and `max_rows`; `first`, whether this is the server's
+first worker; `input`, `strict` or `mlflow`; `model` and `version`, as answers name them.
+
+The worker needs the standard library, the model's packages (mlflow among them) and the files beside
+this one. It loads them as a package of its own, without a path that the model could find: the model
+can import no module of ours, and no module of ours can hide one of the model's. The worker ends
+when the front does. Python 3.10 or later.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ PACKAGE = "_schnitzel"
 
 
 def main(descriptor: str, front: str, artifact: str, options: str) -> None:
-    """Load the model, say so, answer until the front is gone."""
+    """Load the model, report it to the front, and answer until the front is gone."""
     spec = ModuleSpec(PACKAGE, None, is_package=True)
     spec.submodule_search_locations = [str(Path(__file__).parent)]
     sys.modules[PACKAGE] = module_from_spec(spec)

@@ -1,1 +1,1 @@
-"""Which requests may share a call of the model."""
+"""Decide which requests may share a call of the model."""

@@ -1,10 +1,10 @@
-"""Put requests that wait together into one call of the model, where that changes no answer.
+"""Put requests that wait together into one call of the model, where no answer changes.
 
-There is no timer: a batch is what queued while the worker was busy. A model is not trusted with
-batches before it has shown that it answers each row by itself: until then each request is asked
-alone, and what waited together is asked once more as a batch, after the answers have gone. What
-happens to the data (join, cut, compare) is the caller's (rows.py knows pandas and numpy); this file
-knows order, limits, evidence and failures. Runs in the worker: standard library only.
+There is no timer: a batch is the queue of the time in which the worker was busy. A model gets
+batches only after it has shown that it answers each row independently. Until then each request is
+asked alone; requests that waited together are asked once more as a batch, after their answers have
+gone. The caller joins, cuts and compares the data (rows.py knows pandas and numpy); this file knows
+order, limits, evidence and failures. Runs in the worker: standard library only.
 """
 
 from __future__ import annotations
@@ -14,59 +14,60 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 EVIDENCE = 32
-"""Different rows whose answers must have been the same alone and in a batch."""
+"""Number of different rows whose answers must be the same alone and in a batch."""
 CHECK_EVERY = 200
-"""Batches of a trusted model after which one request is asked alone, to compare."""
+"""Number of batches of a trusted model after which one request is asked alone, to compare."""
 
 Call = Callable[[list["Waiting"], Any, Any], Any]
-"""Asks the model: for these requests (none, to compare), with these data and params."""
+"""Calls the model for these requests (none, to compare), with these data and params."""
 Answered = tuple["Waiting", Any, Exception | None]
 
 
 @dataclass
 class Waiting:
-    """A request that was read and found valid by itself."""
+    """A valid request that waits for the model."""
 
     id: int
     kind: int
     data: Any
     params: Any
     rows: int
-    """How many answers the model owes, 0 where that is not known."""
+    """Number of answers that the model owes; 0 where unknown."""
     key: Hashable
-    """Requests with equal keys may share a call; None shares with nobody."""
+    """Requests with equal keys may share a call; None shares with no other request."""
     render: Callable[[Any], bytes]
-    """What the model returned -> the frame that answers."""
+    """Builds the answer's frame from the model's result."""
 
 
 class Data(Protocol):
-    """What is done to the data of requests, and to results."""
+    """The operations on the data of requests, and on results."""
 
     def join(self, parts: list[Any]) -> Any:
         """Return data of equal keys as one."""
 
     def cut(self, result: Any, rows: list[int]) -> list[Any] | None:
-        """Return the result of each request; None if there is not one row for each row."""
+        """Return the result of each request; None unless there is one row for each row."""
 
     def copy(self, data: Any) -> Any:
         """Return data that a model may change without changing the request."""
 
     def same(self, one: Any, other: Any) -> bool:
-        """Whether two results say the same."""
+        """Return whether two results are equal."""
 
     def fingerprints(self, data: Any) -> list[Hashable]:
-        """Return what tells each row of a request from another."""
+        """Return a value for each row of a request that distinguishes it from other rows."""
 
 
 @dataclass
 class Batching:
-    """How requests are put together, and whether the model has shown that it can take it.
+    """How requests are put together, and whether the model has shown that it takes batches.
 
     Attributes:
-        enabled: false where a person said so, and once the model has shown that it cannot.
+        enabled: false where the deployment switches batching off, and once the model has failed the
+            trial.
         trusted: whether enough rows were answered alike, alone and in a batch.
-        said: what changed, in words for the log.
-        logged: rows to be asked where nobody else asks, to learn from.
+        said: changes, as lines for the log.
+        logged: rows of the input example, asked for evidence while no request waits.
     """
 
     enabled: bool
@@ -83,12 +84,12 @@ class Batching:
 
     @property
     def compared(self) -> int:
-        """How many different rows were answered alike, up to EVIDENCE."""
+        """Number of different rows that were answered alike, up to EVIDENCE."""
         return len(self._seen)
 
     @property
     def is_doubtful(self) -> bool:
-        """Whether there is something to examine."""
+        """Whether there are answers to examine."""
         return bool(self._doubtful)
 
     def take(self, waiting: list[Waiting]) -> list[Waiting]:
@@ -107,10 +108,10 @@ class Batching:
         return group
 
     def answer(self, group: list[Waiting], call: Call) -> Iterator[list[Answered]]:
-        """Yield (request, result, error) for each, as soon as a call has answered it.
+        """Yield (request, result, error) for each request, as soon as a call has answered it.
 
-        One call answers all if that is sound; else each has its own. Use `examine` when the answers
-        have gone.
+        One call answers all requests if that is sound; else each request has its own call. Call
+        `examine` when the answers have gone.
         """
         if self.trusted and len(group) > 1:
             shared = self._together(group, call, group)
@@ -132,8 +133,8 @@ class Batching:
             self._doubtful = [each for each in answers if each[2] is None]
 
     def rehearse(self, call: Call) -> None:
-        """Ask one of the logged rows; use `examine` then, which asks several as a batch."""
-        if not self.enabled or self.trusted:  # requests have shown it meanwhile
+        """Ask one of the logged rows; then call `examine`, which asks several as a batch."""
+        if not self.enabled or self.trusted:  # requests have given the evidence meanwhile
             self.logged.clear()
             return
         answered = self._alone(self.logged.pop(0), call, [], kept=True)
@@ -143,10 +144,10 @@ class Batching:
             self._doubtful, self._rehearsed = self._rehearsed, []
 
     def examine(self, call: Call) -> None:
-        """Ask once more what was answered, in the other way, and learn from a difference.
+        """Ask answered requests once more, in the other way, and learn from a difference.
 
-        A model that answers otherwise in a batch, fails there, or returns something without one row
-        for each row, is never asked to take one again.
+        A model that answers otherwise in a batch, fails there, or returns a result without one row
+        for each row, is never asked to take a batch again.
         """
         answers, self._doubtful = self._doubtful, []
         if not answers or not self.enabled:
@@ -154,7 +155,7 @@ class Batching:
         requests = [request for request, _, _ in answers]
         rows = {row for request in requests for row in self.data.fingerprints(request.data)}
         if not self.trusted and rows <= self._seen:
-            return  # nothing is learnt from rows that were compared before
+            return  # rows that were compared before are no new evidence
         results = [result for _, result, _ in answers]
         if len(answers) == 1:
             if not self.trusted:
@@ -165,7 +166,7 @@ class Batching:
         else:
             parts = self._together(requests, call, [])
         if self._starved:
-            return  # there was no memory for it; what it would have said is not known
+            return  # the memory did not suffice: no evidence either way
         if parts is None:
             self._stop("it did not answer a batch, but answered each of its requests")
         elif not all(map(self.data.same, parts, results)):
@@ -200,7 +201,10 @@ class Batching:
         return request, result, None
 
     def _take_less(self, rows: int) -> None:
-        """Remember that so many rows were too many: it says nothing about the model's answers."""
+        """Lower the row limit after a call of `rows` rows ran out of memory.
+
+        That is no evidence about the model's answers.
+        """
         self._starved = True
         self.max_rows = max(1, min(self.max_rows, rows // 2))
         self.said.append(f"batches have at most {self.max_rows} rows: {rows} took too much memory")

@@ -1,4 +1,4 @@
-"""The rows that a model was logged with: what shows whether it takes batches, before anyone asks.
+"""Take the rows of the model's input example as evidence for batching, before any request.
 
 Runs in the worker.
 """
@@ -14,17 +14,17 @@ if TYPE_CHECKING:
     from .rows import Rows
 
 MOST_BYTES = 1_000_000
-"""A larger example is not read: it would take the first requests' time."""
+"""A larger example is not read: reading it would take the first requests' time."""
 
 
 def questions(model: Any, artifact: str, rows: Rows) -> list[Waiting]:
-    """Return different rows of the input example, each as a question of nobody's.
+    """Return different rows of the input example, each as a question that no client asked.
 
-    None where there are too few of them to show anything, or where they cannot be read.
+    Empty where there are too few rows for evidence, or where the example cannot be read.
     """
     try:
         return _questions(model.metadata, Path(artifact), rows)
-    except Exception:  # noqa: BLE001 - an example is a help; what is wrong with it, nobody has to know
+    except Exception:  # noqa: BLE001 - an example is optional: a broken one is ignored
         return []
 
 

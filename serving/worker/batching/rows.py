@@ -1,7 +1,7 @@
-"""Data of several requests goes in, data for one call comes out; and its result the way back.
+"""Join the data of several requests for one call of the model, and cut its result.
 
-Runs in the worker. Knows pandas and numpy, and which data may be put together without changing what
-any request means.
+Runs in the worker. Knows pandas and numpy, and which data may be joined without changing the
+meaning of any request.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 class Rows:
-    """How data for one pyfunc model is joined, and its results are cut."""
+    """Joins data for one pyfunc model, and cuts its results."""
 
     def __init__(self, model: Any) -> None:
         self._np = importlib.import_module("numpy")
@@ -23,13 +23,13 @@ class Rows:
         utils = importlib.import_module("mlflow.models.utils")
         self._schema = model.metadata.get_input_schema()
         self._enforce = getattr(utils, "_enforce_schema", None)
-        # A model with hints from its example gets rows in that example's form, at times the first
-        # one only.
+        # A model with type hints from its example gets rows in that example's form, at times only
+        # the first row.
         from_example = getattr(model.metadata, "_is_type_hint_from_example", lambda: False)
         self._joins = not from_example() and (self._schema is None or self._enforce is not None)
 
     def count_and_key(self, data: Any, params: Any) -> tuple[int, Hashable]:
-        """Return how many rows a request has (0: unknown), and a key (None: not to be joined).
+        """Return the number of rows of a request (0: unknown), and its key (None: never joined).
 
         Keys are equal only for data of equal columns, in equal order, of equal types.
         """
@@ -67,7 +67,7 @@ class Rows:
     def join(self, parts: list[Any]) -> Any:
         """Return data of equal keys as one.
 
-        Raises what mlflow raises if one of them, by itself, breaks the signature.
+        Raises whatever mlflow raises if one of the parts, alone, breaks the signature.
         """
         first = parts[0]
         if isinstance(first, dict):
@@ -76,9 +76,9 @@ class Rows:
             return self._np.concatenate(parts)
         dtypes = set(first.dtypes)
         if self._enforce is not None and self._schema is not None and object in dtypes:
-            # mlflow judges a column of objects as a whole: together, one could pass that alone
-            # would not. Other columns are judged by their type, or value by value: no need to look
-            # at each request.
+            # mlflow judges a column of objects as a whole: in a batch, a request could pass that
+            # would fail alone. mlflow judges other columns by type, or value by value: no need to
+            # check each request.
             parts = [self._enforce(part, self._schema) for part in parts]
             dtypes = set()
         if len(dtypes) == 1 and isinstance(next(iter(dtypes)), self._np.dtype):
@@ -87,7 +87,7 @@ class Rows:
         return self._pd.concat(parts, ignore_index=True)
 
     def cut(self, result: Any, rows: list[int]) -> list[Any] | None:
-        """Return the result of each request, None if there is not one row for each row."""
+        """Return the result of each request; None unless there is one row for each row."""
         if isinstance(result, dict):
             cuts = {name: self.cut(value, rows) for name, value in result.items()}
             if not cuts or any(part is None for part in cuts.values()):
@@ -111,9 +111,9 @@ class Rows:
         return data.copy()
 
     def same(self, one: Any, other: Any) -> bool:
-        """Whether two results say the same; numbers may differ by rounding, as sums in any order.
+        """Return whether two results are equal, up to the rounding of sums in any order.
 
-        A model computes a row with others by other instructions than alone.
+        A model computes a row of a batch with other instructions than a row alone.
         """
         if isinstance(one, dict) and isinstance(other, dict):
             return one.keys() == other.keys() and all(self.same(one[k], other[k]) for k in one)
@@ -137,14 +137,14 @@ class Rows:
         return bool(close)
 
     def fingerprints(self, data: Any) -> list[Hashable]:
-        """Return what tells each row of a request from another."""
+        """Return a value for each row of a request that distinguishes it from other rows."""
         if isinstance(data, dict):
             return list(zip(*(self.fingerprints(data[name]) for name in sorted(data)), strict=True))
         if isinstance(data, self._np.ndarray):
             return [hash(row.tobytes()) for row in data]
         try:
             return list(self._pd.util.hash_pandas_object(data, index=False))
-        except TypeError:  # lists and dicts in it
+        except TypeError:  # a cell holds a list or a dict
             return [repr(row) for row in data.itertuples(index=False, name=None)]
 
 

@@ -1,1 +1,4 @@
-"""The Open Inference Protocol: JSON, and typed columns for the socket. Standard library only."""
+"""Read and write the Open Inference Protocol: JSON, and typed columns for the socket.
+
+Needs the standard library only.
+"""

@@ -1,4 +1,4 @@
-"""Checked tensors of a request go in; columns as the model's signature asks for come out.
+"""Arrange a request's checked tensors as the columns of the model's signature.
 
 Raises BadInput where names, datatypes or shapes are not those of the signature. The front and the
 worker both load this file; it needs the standard library only.
@@ -16,11 +16,11 @@ Arranged = tuple[dict[str, Any], list[bytes]]
 
 
 class BadInput(ValueError):  # noqa: N818 - it is an answer: a 400
-    """The request cannot be understood; the message names the tensor and what was expected."""
+    """The request is invalid; the message names the tensor and the expectation."""
 
 
 class Sent(NamedTuple):
-    """One tensor of a request, checked by itself."""
+    """A tensor of a request, valid on its own."""
 
     name: str
     datatype: str
@@ -37,12 +37,15 @@ def _head(form: str, names: list[str] | None, sent: list[Sent], encoded: set[str
 
 
 def arrange(sent: list[Sent], inputs: Side | None) -> Arranged:
-    """Return head and buffers in the order and form that the model's signature asks for."""
+    """Return head and buffers in the order and form of the model's signature."""
     if inputs is None:
         flat = all(len(each.shape) == 1 or each.shape[1:] == [1] for each in sent)
         form = "array" if len(sent) == 1 else "frame" if flat else "dict"
         return _head(
-            form, [each.name for each in sent], _level(sent) if form == "frame" else sent, set()
+            form,
+            [each.name for each in sent],
+            _equal_length(sent) if form == "frame" else sent,
+            set(),
         )
     for tensor in inputs.tensors:
         if tensor.unsupported:
@@ -78,13 +81,13 @@ def _as_columns(sent: list[Sent], inputs: Side) -> Arranged:
     matched = _matched(sent, inputs.tensors)
     for each, tensor in matched:
         _check(each, tensor, widened=True)
-    chosen = _level([each for each, _ in matched])
+    chosen = _equal_length([each for each, _ in matched])
     encoded = {tensor.name for _, tensor in matched if tensor.base64}
     shown = [each.name for each in chosen] if inputs.named else None
     return _head("frame", shown, chosen, encoded)
 
 
-def _level(sent: list[Sent]) -> list[Sent]:
+def _equal_length(sent: list[Sent]) -> list[Sent]:
     """Return columns of one length, each of one dimension."""
     rows = sent[0].shape[0]
     for each in sent:
@@ -98,7 +101,8 @@ def _level(sent: list[Sent]) -> list[Sent]:
 def _matched(sent: list[Sent], expected: tuple[Tensor, ...]) -> list[tuple[Sent, Tensor]]:
     """Return (sent, expected) in the signature's order.
 
-    Raises BadInput for what is missing, or not known.
+    Raises:
+        BadInput: an input is missing, or unknown.
     """
     by_name = {each.name: each for each in sent}
     known = {tensor.name for tensor in expected}

@@ -1,6 +1,6 @@
-"""Open Inference Protocol: what JSON says goes in, typed columns come out; and the way back.
+"""Read requests of the Open Inference Protocol as typed columns, and build answers.
 
-Every request is checked here by itself: names, datatypes, shapes and values against the model's
+Every request is checked on its own: names, datatypes, shapes and values against the model's
 signature. https://github.com/kserve/open-inference-protocol,
 specification/protocol/inference_rest.md
 
@@ -22,19 +22,22 @@ if TYPE_CHECKING:
     from .signature import Signature
 
 LARGE = 256 * 1024
-"""Bytes from which on the worker reads a body, or writes an answer: the front would stand still."""
+"""Bytes from which on the worker reads a body, or writes an answer: the front's event loop would
+stand still."""
 MOST_INPUTS = 1_024
-"""Tensors of one request, where the signature does not have more."""
+"""Most tensors of one request, unless the signature has more."""
 MOST_DIMENSIONS = 32
-"""Of one tensor: numpy 1 takes no more (NPY_MAXDIMS), and their product takes time."""
+"""Most dimensions of one tensor: numpy 1 takes no more (NPY_MAXDIMS), and their product takes
+time."""
 MOST_VALUES = 2**31 - 1
-"""Of one tensor, also where a dimension of 0 leaves none of them: numpy multiplies the others."""
+"""Most values of one tensor, also where a dimension is 0: numpy multiplies the other dimensions."""
 
 
 class Question(NamedTuple):
-    """A request: typed columns for the model, and what the answer has to repeat.
+    """A request: typed columns for the model, and the fields that the answer repeats.
 
-    `answer` of the head is `id` and `outputs` (names; None: all) once more, for who writes it.
+    `answer` of the head repeats `id` and `outputs` (names; None: all), for the writer of the
+    answer.
     """
 
     head: dict[str, Any]
@@ -42,11 +45,15 @@ class Question(NamedTuple):
     id: str
     outputs: list[str] | None
     seconds: float | None
-    """How long whoever asks waits (`timeout` of `parameters`, microseconds); None: not said."""
+    """How long the client waits (`timeout` of `parameters`, microseconds); None: no limit given."""
 
 
 def loads(body: bytes) -> Any:
-    """Return what JSON says. Raises BadInput."""
+    """Parse JSON.
+
+    Raises:
+        BadInput: the body is not JSON.
+    """
     try:
         return json.loads(body, parse_constant=_no_constant)
     except (ValueError, RecursionError) as error:
@@ -58,17 +65,18 @@ def _no_constant(name: str) -> Any:
 
 
 def question(request: Any, signature: Signature, request_id: str) -> Question:
-    """Return what the JSON of an infer request asks. Raises BadInput.
+    """Read the JSON of an infer request; `request_id` is the id of a request without one.
 
-    `request_id` stands for an id that it does not have.
+    Raises:
+        BadInput: the request is invalid.
     """
     if not isinstance(request, dict):
         raise BadInput("the body must be a JSON object with 'inputs'")
     inputs = request.get("inputs")
     if not isinstance(inputs, list) or not inputs:
         raise BadInput("'inputs' must be a list of at least one tensor")
-    _few_and_different(inputs, signature)
-    sent = [_sent(each) for each in inputs]
+    _check_names(inputs, signature)
+    sent = [_checked(each) for each in inputs]
     head, buffers = arrange(sent, signature.inputs)
     parameters = request.get("parameters") or {}
     if not isinstance(parameters, dict):
@@ -82,7 +90,7 @@ def question(request: Any, signature: Signature, request_id: str) -> Question:
     identifier = request.get("id")
     if identifier is not None and not isinstance(identifier, str):
         raise BadInput("'id' must be a text")
-    outputs = _asked_for(request.get("outputs"))
+    outputs = _requested_outputs(request.get("outputs"))
     known = signature.outputs
     if known is not None and known.named:
         check_outputs(outputs, [tensor.name for tensor in known.tensors])
@@ -91,8 +99,8 @@ def question(request: Any, signature: Signature, request_id: str) -> Question:
     return Question(head, buffers, identifier or request_id, outputs, seconds)
 
 
-def _few_and_different(inputs: list[Any], signature: Signature) -> None:
-    """Look at names and their number before anything costs time."""
+def _check_names(inputs: list[Any], signature: Signature) -> None:
+    """Check the names and their number before the costly checks."""
     expected = len(signature.inputs.tensors) if signature.inputs is not None else 0
     if len(inputs) > (most := max(MOST_INPUTS, expected)):
         raise BadInput(f"'inputs' holds {len(inputs)} tensors: at most {most} are taken")
@@ -111,7 +119,7 @@ def _seconds(timeout: Any) -> float | None:
     return timeout / 1e6 if timeout else None
 
 
-def _asked_for(outputs: Any) -> list[str] | None:
+def _requested_outputs(outputs: Any) -> list[str] | None:
     if not outputs:
         return None
     if not isinstance(outputs, list) or not all(
@@ -122,14 +130,18 @@ def _asked_for(outputs: Any) -> list[str] | None:
 
 
 def check_outputs(asked: list[str] | None, names: list[str]) -> None:
-    """Raise BadInput for an output that there is not."""
+    """Refuse a request for an output that the model does not have.
+
+    Raises:
+        BadInput: there is no such output.
+    """
     known = set(names)
     for name in asked or ():
         if name not in known:
             raise BadInput(f"output '{name}' is not one of the model's outputs: {', '.join(names)}")
 
 
-def _sent(tensor: dict[str, Any]) -> Sent:
+def _checked(tensor: dict[str, Any]) -> Sent:
     name, datatype = tensor["name"], tensor.get("datatype")
     if datatype not in tensors.DATATYPES:
         expected = ", ".join(tensors.DATATYPES)
@@ -178,9 +190,12 @@ def _flat(name: str, data: Any, shape: list[int]) -> list[Any]:
 def answer(
     head: dict[str, Any], buffers: list[bytes], model: str, version: str, about: dict[str, Any]
 ) -> dict[str, Any]:
-    """Return the answer that says typed columns; NaN stays NaN.
+    """Build the answer from typed columns; NaN stays NaN.
 
-    `about` is `answer` of the question's head. Raises BadInput for an output that there is not.
+    `about` is `answer` of the question's head.
+
+    Raises:
+        BadInput: the request asks for an output that does not exist.
     """
     wanted = about["outputs"]
     check_outputs(wanted, [column["name"] for column in head["columns"]])
@@ -198,7 +213,7 @@ def answer(
 
 
 def dumps(content: dict[str, Any]) -> bytes:
-    """Return an answer as JSON; what JSON has no number for (NaN, infinity) becomes null."""
+    """Return an answer as JSON; numbers that JSON cannot express (NaN, infinity) become null."""
     for output in content["outputs"]:
         if output["datatype"].startswith("FP") and not all(map(isfinite, output["data"])):
             output["data"] = [value if isfinite(value) else None for value in output["data"]]

@@ -1,8 +1,9 @@
-"""An MLflow signature goes in; the tensors that the Open Inference Protocol shows for it come out.
+"""Convert an MLflow signature to the tensors that the Open Inference Protocol shows.
 
-Column types: https://mlflow.org/docs/latest/ml/model/signatures/ ; which may stand for which is
-what mlflow's schema enforcement converts safely (mlflow.models.utils, `_enforce_mlflow_datatype`).
-The front and the worker both load this file; it needs the standard library only.
+Column types: https://mlflow.org/docs/latest/ml/model/signatures/ ; a type may stand for another
+where mlflow's schema enforcement converts it safely (mlflow.models.utils,
+`_enforce_mlflow_datatype`). The front and the worker both load this file; it needs the standard
+library only.
 """
 
 from __future__ import annotations
@@ -35,7 +36,7 @@ TENSOR_TYPES = {
     "float64": "FP64",
 }
 _SMALL = {"INT8", "INT16", "INT32", "UINT8", "UINT16", "UINT32"}
-# A column of this type takes these as well.
+# A column of the key's type takes values of these types, too.
 WIDENED = {
     "INT32": {"INT8", "INT16", "UINT8", "UINT16"},
     "INT64": _SMALL,
@@ -46,7 +47,7 @@ WIDENED = {
 
 @dataclass(frozen=True)
 class Tensor:
-    """One input or output as the protocol shows it."""
+    """An input or output as the protocol shows it."""
 
     name: str
     datatype: str
@@ -54,16 +55,16 @@ class Tensor:
     """-1 is any length."""
     required: bool = True
     base64: bool = False
-    """The strings are base64 of a binary column."""
+    """Whether the strings are base64 of a binary column."""
     unsupported: str = ""
     """MLflow's type, where the protocol has none for it."""
 
     def takes(self, datatype: str, *, widened: bool) -> bool:
-        """Whether values of `datatype` may be sent for it."""
+        """Return whether a request may send values of `datatype` for this tensor."""
         return datatype == self.datatype or (widened and datatype in WIDENED.get(self.datatype, ()))
 
     def shown(self) -> dict[str, Any]:
-        """Return what metadata says of it."""
+        """Return the tensor's entry in the model's metadata."""
         shown: dict[str, Any] = {"name": self.name, "datatype": self.datatype, "shape": self.shape}
         parameters: dict[str, Any] = {}
         if not self.required:
@@ -75,7 +76,7 @@ class Tensor:
         return shown
 
     def wanted(self) -> str:
-        """Return in words what it expects."""
+        """Describe the expected datatype and shape for a message."""
         return f"{self.datatype} of shape {list(self.shape)}"
 
 
@@ -85,12 +86,12 @@ class Side:
 
     tensors: tuple[Tensor, ...]
     columns: bool
-    """Columns of a frame; else tensors."""
+    """Whether the tensors are columns of a frame."""
     named: bool
 
 
 def side(specs: list[dict[str, Any]] | None, prefix: str) -> Side | None:
-    """Return one side of MLflow's signature (its list of specs), None if the model has none.
+    """Convert one side of MLflow's signature (its list of specs); None if the model has none.
 
     Specs without a name are called `prefix`-0, `prefix`-1, and so on.
     """
@@ -98,7 +99,7 @@ def side(specs: list[dict[str, Any]] | None, prefix: str) -> Side | None:
         return None
     tensors: list[Tensor] = []
     for place, spec in enumerate(specs):
-        # A column may be called 0.
+        # The name of a column may be 0.
         name = str(spec["name"]) if _is_named(spec) else f"{prefix}-{place}"
         required = bool(spec.get("required", True))
         if spec["type"] == "tensor":
@@ -120,7 +121,7 @@ def _is_named(spec: dict[str, Any]) -> bool:
 
 @dataclass(frozen=True)
 class Signature:
-    """What a model takes and returns; sides are None where nothing is known."""
+    """The inputs and outputs of a model; a side is None where unknown."""
 
     inputs: Side | None
     outputs: Side | None
@@ -128,7 +129,7 @@ class Signature:
 
 
 def signature(parts: dict[str, Any]) -> Signature:
-    """Return the signature in `parts`: `inputs`, `outputs`, `params` as MLflow lists them."""
+    """Convert the signature in `parts`: `inputs`, `outputs`, `params` as MLflow lists them."""
     params = frozenset(str(param["name"]) for param in parts.get("params") or ())
     return Signature(
         side(parts.get("inputs"), "input"), side(parts.get("outputs"), "output"), params

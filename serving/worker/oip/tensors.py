@@ -1,8 +1,8 @@
-"""Lists of JSON values go in, typed columns for the socket come out; and the way back.
+"""Encode lists of JSON values as typed columns for the socket, and decode them.
 
 Typed columns are a JSON head (its length first, uint32) and one buffer for each column:
 little-endian numbers, one byte for a BOOL, a JSON list of strings for BYTES. `columns` in the head
-says name, datatype, shape and size in bytes of each. The front and the worker both load this file;
+has name, datatype, shape and size in bytes of each. The front and the worker both load this file;
 it needs the standard library only. Datatypes are those of the Open Inference Protocol,
 https://github.com/kserve/open-inference-protocol (specification/protocol/inference_rest.md).
 """
@@ -14,7 +14,7 @@ import struct
 from array import array
 from typing import Any
 
-# array's type codes; FP16 has none and goes through struct.
+# Type codes of array; FP16 has none and goes through struct.
 CODES = {
     "BOOL": "B",
     "INT8": "b",
@@ -35,7 +35,7 @@ INFINITE = float("inf")
 
 
 class NotOfType(ValueError):  # noqa: N818 - it becomes an answer
-    """A value is not of its column's datatype; says which, and what was expected."""
+    """A value is not of its column's datatype; the message has the value and the datatype."""
 
 
 def _accepted(datatype: str) -> tuple[tuple[type, ...], str]:
@@ -49,9 +49,10 @@ def _accepted(datatype: str) -> tuple[tuple[type, ...], str]:
 
 
 def encode(datatype: str, values: list[Any]) -> bytes:
-    """Return the buffer of `values`, a flat list of JSON values; None is a missing one.
+    """Return the buffer of `values`, a flat list of JSON values; None is a missing value.
 
-    Raises NotOfType, which names the first value that does not fit.
+    Raises:
+        NotOfType: a value does not fit; the message names the first.
     """
     types, words = _accepted(datatype)
     if not set(map(type, values)).issubset(types):
@@ -74,14 +75,14 @@ def encode(datatype: str, values: list[Any]) -> bytes:
 
 
 def _check_range(column: array[Any], values: list[Any]) -> None:
-    """Refuse a number that 32 bits made infinite, which array does without a word."""
+    """Refuse a number that 32 bits made infinite; array converts it silently."""
     for place, (value, sent) in enumerate(zip(column, values, strict=True)):
         if abs(value) == INFINITE != abs(sent):
             raise NotOfType(f"{sent!r} at position {place} does not fit into FP32")
 
 
 def decode(datatype: str, buffer: bytes) -> list[Any]:
-    """Return the values of a buffer as a flat list. NaN stays NaN."""
+    """Return the values of a buffer as a flat list; NaN stays NaN."""
     if datatype == "BYTES":
         values: list[Any] = json.loads(buffer)
         return values
@@ -101,7 +102,7 @@ def pack(head: dict[str, Any], buffers: list[bytes]) -> bytes:
 
 
 def unpack(payload: bytes) -> tuple[dict[str, Any], list[bytes]]:
-    """Return the head and the buffers of a payload that pack made."""
+    """Return the head and the buffers of a payload of `pack`."""
     start = 4 + int.from_bytes(payload[:4], "little")
     head: dict[str, Any] = json.loads(payload[4:start])
     buffers: list[bytes] = []

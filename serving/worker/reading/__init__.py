@@ -1,1 +1,1 @@
-"""What the values of a request mean, by the model's signature."""
+"""Read the values of a request as the model's signature defines them."""

@@ -1,4 +1,7 @@
-"""Look at the form of a request before pandas fills up what it lacks. Standard library only."""
+"""Check the form of a request before pandas fills in missing values.
+
+Needs the standard library only.
+"""
 
 from __future__ import annotations
 
@@ -7,13 +10,13 @@ from typing import Any
 from .values import Misfit
 
 SPARSE = 4
-"""How many times more cells than values records may have, of which pandas makes a table."""
+"""How many times more cells than values the table of records may have."""
 FEW = 100_000
-"""Cells that are never too many."""
+"""Number of cells that is always allowed."""
 
 
 def whole_rows(split: Any) -> None:
-    """Refuse rows of other lengths than `columns`, and an `index` of another than `data`."""
+    """Refuse rows whose length is not that of `columns`, and an `index` not as long as `data`."""
     if not isinstance(split, dict) or not isinstance(rows := split.get("data"), list):
         return
     names, index = split.get("columns"), split.get("index")
@@ -28,9 +31,9 @@ def whole_rows(split: Any) -> None:
 
 
 def dense(form: str, records: Any) -> None:
-    """Refuse records of which each has other fields: a table of them would be nearly empty.
+    """Refuse records with different fields each: their table would be nearly empty.
 
-    mlflow makes columns of `instances` without looking which record a value is of.
+    mlflow makes columns of `instances` without regard to the record of a value.
     """
     if not isinstance(records, list) or not all(isinstance(each, dict) for each in records):
         return

@@ -1,8 +1,8 @@
 """Read a request in MLflow's protocol so that no value changes on the way to the model.
 
-For a model with a signature of columns, the forms of the protocol are read here, value by value
-(values.py). What has another form, or no such model, mlflow reads, after a look at its form and at
-the values of its tensors (forms.py, tensor_values.py). Runs in the worker, with the model's own
+For a model with a signature of columns, this module reads the forms of the protocol, value by value
+(values.py). mlflow reads other forms, and requests to other models, after a check of the form and
+of the values of tensors (forms.py, tensor_values.py). Runs in the worker, with the model's own
 mlflow, pandas and numpy.
 """
 
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 FORMS = ("dataframe_split", "dataframe_records", "instances", "inputs")
 MAY_OVERFLOW = re.compile(rb"[eE]\+?[0-9]{3}|(?<![0-9])[0-9]{309}")
 _NUMBERS = frozenset({int, float, type(None)})
-csv.field_size_limit(2**31 - 1)  # the body has a limit of its own
+csv.field_size_limit(2**31 - 1)  # the front limits the body
 
 
 class NotOurs(Exception):  # noqa: N818 - a way out, not an error
@@ -34,7 +34,7 @@ class NotOurs(Exception):  # noqa: N818 - a way out, not an error
 
 
 def loads(body: bytes) -> Any:
-    """Return what JSON says; a number that no double can hold comes as TooLarge."""
+    """Parse JSON; a number that no double can hold comes as TooLarge."""
     if MAY_OVERFLOW.search(body):
         return json.loads(body, parse_float=_float)
     return json.loads(body)
@@ -46,7 +46,7 @@ def _float(text: str) -> float | TooLarge:
 
 
 class Strict:
-    """Reads for one model."""
+    """Reads the requests to one model."""
 
     def __init__(self, schema: Any) -> None:
         self._np = importlib.import_module("numpy")
@@ -64,11 +64,11 @@ class Strict:
     # -- JSON
 
     def frame(self, request: dict[str, Any]) -> Any:
-        """Return the frame that a request in one of the forms means.
+        """Return the frame of a request in one of the forms.
 
         Raises:
-            Misfit: a value is not what the signature says.
-            NotOurs: mlflow has to read it.
+            Misfit: a value is not of the signature's type.
+            NotOurs: mlflow has to read the request.
         """
         forms = [form for form in FORMS if form in request]
         if not self._of_columns or len(forms) != 1:
@@ -101,7 +101,7 @@ class Strict:
         return self._framed(zip(names, columns, strict=True), len(rows), index)
 
     def _whole(self, rows: list[list[Any]], names: list[Any]) -> Any:
-        """Return rows of numbers in one step, None if they are not all that simple."""
+        """Return rows of numbers in one step; None if a row holds anything else."""
         if set(map(type, chain.from_iterable(rows))) - _NUMBERS or len(names) < len(self._specs):
             return None
         try:
@@ -122,13 +122,13 @@ class Strict:
         return self._framed(columns, len(records), None)
 
     def _listed(self, data: Any) -> Any:
-        """Read `inputs` and `instances` that are no records: by column, or without names."""
+        """Read `inputs` and `instances` other than records: by column, or without names."""
         if isinstance(data, dict):
             if not self._named:
                 raise NotOurs
             if self._as_one_row:
                 return self._records([data])
-            return self._framed(*_levelled(data))
+            return self._framed(*_broadcast(data))
         if self._named:
             if len(self._names) != 1 or not isinstance(data, list):
                 raise NotOurs
@@ -147,19 +147,19 @@ class Strict:
         *,
         written: bool = False,
     ) -> Any:
-        """Return a frame of the columns that the signature names; others play no part.
+        """Return a frame of the columns that the signature names; other columns are ignored.
 
-        `written`: they are texts of a CSV.
+        `written`: the values are texts of a CSV.
         """
         if self._named:
             specs = dict(zip(self._names, self._specs, strict=True))
             sent = {name: column for name, column in columns if name in specs}
-            self._all_there(sent)
+            self._require_columns(sent)
             chosen = [(name, specs[name], sent[name]) for name in self._names if name in sent]
         else:
             listed = list(columns)
             if len(listed) < len(self._specs):
-                raise NotOurs  # mlflow says how many there should be
+                raise NotOurs  # mlflow reports the expected number
             chosen = [(name, spec, col) for (name, col), spec in zip(listed, self._specs)]  # noqa: B905 - more columns play no part
         read = {
             name: self._columns.read(spec, str(name), list(column), written=written)
@@ -168,14 +168,19 @@ class Strict:
         frame = self._pd.DataFrame(read, index=range(rows) if not read else None)
         return frame if index is None else frame.set_axis(index, axis=0)
 
-    def _all_there(self, sent: dict[str, Any]) -> None:
+    def _require_columns(self, sent: dict[str, Any]) -> None:
         if any(spec.required and spec.name not in sent for spec in self._specs):
-            raise NotOurs  # mlflow says which
+            raise NotOurs  # mlflow names the missing columns
 
     # -- CSV
 
     def table(self, text: str) -> Any:
-        """Return the frame that a CSV with a header means. Raises Misfit or NotOurs."""
+        """Return the frame of a CSV with a header.
+
+        Raises:
+            Misfit: a value is not of the signature's type, or the CSV is malformed.
+            NotOurs: mlflow has to read the CSV.
+        """
         lines = _rows(text)
         names = next(lines, [])
         if len(set(names)) < len(names):
@@ -192,7 +197,11 @@ class Strict:
     # -- tensors, and models without a signature
 
     def look(self, request: dict[str, Any], body: bytes) -> None:
-        """Refuse what mlflow would change on its way to a model without columns. Raises Misfit."""
+        """Refuse a request that mlflow would change on its way to a model without columns.
+
+        Raises:
+            Misfit: mlflow would change a value.
+        """
         forms.whole_rows(request.get("dataframe_split"))
         for form in ("dataframe_records", "instances", "inputs"):
             forms.dense(form, request.get(form))
@@ -204,7 +213,7 @@ class Strict:
 
 
 def _rows(text: str) -> Iterator[list[str]]:
-    """Yield the rows of a CSV; an empty line is none, as pandas has it."""
+    """Yield the rows of a CSV; an empty line is no row, as in pandas."""
     try:
         lines = io.StringIO(text.removeprefix("\ufeff"), newline="")
         yield from filter(None, csv.reader(lines, strict=True))
@@ -223,8 +232,8 @@ def _flat(data: list[Any]) -> list[Any]:
     return data
 
 
-def _levelled(data: dict[str, Any]) -> tuple[list[tuple[str, list[Any]]], int, None]:
-    """Return columns of one length; a single value stands for each row, as in pandas."""
+def _broadcast(data: dict[str, Any]) -> tuple[list[tuple[str, list[Any]]], int, None]:
+    """Return columns of one length; a single value is repeated for each row, as in pandas."""
     lengths = {len(column) for column in data.values() if isinstance(column, list)}
     if len(lengths) > 1:
         said = ", ".join(f"'{n}' {len(c)}" for n, c in data.items() if isinstance(c, list))

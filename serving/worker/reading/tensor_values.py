@@ -1,7 +1,7 @@
-"""Look at the values of a tensor before numpy makes them what the signature says.
+"""Check the values of a tensor before numpy converts them to the signature's type.
 
-numpy drops fractions, makes numbers of truth values and texts of numbers, and fills each text up to
-the longest, without a word. Runs in the worker.
+numpy silently drops fractions, converts truth values to numbers and numbers to texts, and pads each
+text to the longest. Runs in the worker.
 """
 
 from __future__ import annotations
@@ -15,7 +15,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
 TEXT_BYTES = 256 * 2**20
-"""What the texts of one array may take; numpy gives each the room of the longest, 4 bytes each."""
+"""Memory limit of one array's texts; numpy gives each text the room of the longest, 4 bytes a
+character."""
 KINDS: dict[str, tuple[frozenset[type], str]] = {
     "b": (frozenset({bool}), "true or false"),
     "i": (frozenset({int, float}), "a whole number"),
@@ -23,13 +24,13 @@ KINDS: dict[str, tuple[frozenset[type], str]] = {
     "f": (frozenset({int, float, type(None)}), "a number"),
     "U": (frozenset({str}), "a text"),
 }
-"""What JSON may hold for each kind of dtype; numpy reads the others."""
+"""The JSON types that each kind of dtype takes; numpy reads the other kinds."""
 LARGEST = {2: 65_520.0, 4: LARGEST_FLOAT}
 """Numbers from here on are infinite in a float of so many bytes."""
 
 
 def sent(request: dict[str, Any], specs: list[Any]) -> Iterator[tuple[str, Any, Any]]:
-    """Yield name, spec and nested values of each tensor that a request holds, in any form."""
+    """Yield name, spec and nested values of each tensor of a request, in any form."""
     named = {spec.name: spec for spec in specs if spec.name}
     for form in ("inputs", "instances", "dataframe_records"):
         data = request.get(form)
@@ -64,13 +65,17 @@ def _of_records(
 
 
 def check(name: str, spec: Any, data: Any) -> None:
-    """Refuse what numpy would change. Raises Misfit."""
+    """Refuse values that numpy would change.
+
+    Raises:
+        Misfit: numpy would change a value.
+    """
     flat, dtype = _flat(data), spec.type
     if dtype.kind not in KINDS:
         return
     types, expected = KINDS[dtype.kind]
     if set(map(type, flat)) - types:
-        # A number that is written as a text is read by numpy as what it says.
+        # numpy reads a number that is written as a text.
         also = types | {str} if dtype.kind in "iuf" else types
         _refuse(name, flat, lambda value: type(value) not in also, f"{expected} ({dtype})")
     if dtype.kind in "iu":
@@ -108,7 +113,11 @@ def _bounds(dtype: Any) -> tuple[int, int]:
 
 
 def fits(name: str, texts: list[Any]) -> None:
-    """Refuse texts of which numpy would make far more than was sent. Raises Misfit."""
+    """Refuse texts that numpy would expand far beyond the size of the request.
+
+    Raises:
+        Misfit: the array of the texts would exceed TEXT_BYTES.
+    """
     if not has_room(texts):
         longest = max(map(len, filter(None, texts)))
         said = f"{len(texts)} texts, of which the longest has {longest} characters, would take"
@@ -117,7 +126,7 @@ def fits(name: str, texts: list[Any]) -> None:
 
 
 def has_room(texts: list[Any]) -> bool:
-    """Whether numpy can give each text the room of the longest."""
+    """Return whether numpy can give each text the room of the longest."""
     longest = max((len(text) for text in texts if isinstance(text, str)), default=0)
     return 4 * longest * len(texts) <= TEXT_BYTES
 
@@ -131,7 +140,11 @@ def _flat(data: Any) -> list[Any]:
 
 
 def no_overflow(data: Any) -> None:
-    """Refuse numbers that no double can hold, wherever they stand. Raises Misfit."""
+    """Refuse numbers that no double can hold, at any depth.
+
+    Raises:
+        Misfit: there is such a number.
+    """
     waiting = [data]
     while waiting:
         each = waiting.pop()

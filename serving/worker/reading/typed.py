@@ -1,4 +1,4 @@
-"""Typed columns go in, data for the model comes out; a result goes in, typed columns come out.
+"""Convert typed columns to data for the model, and its results to typed columns.
 
 Runs in the worker, with the model's own mlflow, pandas and numpy.
 """
@@ -28,7 +28,7 @@ class Typed:
         self._columns = values.Columns()
         self._schema = metadata.get_input_schema()
         named = self._schema is not None and self._schema.has_input_names()
-        # Columns may have names that are no texts; the protocol has texts only.
+        # The name of a column may be of any type; the protocol has strings only.
         self._own = {str(name): name for name in self._schema.input_names()} if named else {}
         outputs = metadata.get_output_schema()
         self._names: list[str] = (
@@ -38,10 +38,12 @@ class Typed:
         )
 
     def read(self, head: dict[str, Any], buffers: list[bytes]) -> Any:
-        """Return the data that typed columns are.
+        """Return typed columns as data for the model.
 
-        `form` of the head says what the model gets: a frame, one array, or a dict of arrays. Raises
-        Misfit.
+        `form` of the head selects the type: a frame, an array, or a dict of arrays.
+
+        Raises:
+            Misfit: a value is not of its column's type.
         """
         arrays = [
             self._array(column, buffer, place, as_frame=head["form"] == "frame")
@@ -63,7 +65,7 @@ class Typed:
 
     def _array(self, column: dict[str, Any], buffer: bytes, place: int, *, as_frame: bool) -> Any:
         if column["datatype"] != "BYTES":
-            # A copy: what frombuffer returns cannot be written to, and a model may want to.
+            # A copy: the array of frombuffer is read-only, and a model may write to its input.
             flat = self._np.frombuffer(buffer, NUMPY[column["datatype"]]).copy()
             return flat.reshape(column["shape"])
         texts, name = json.loads(buffer), column["name"]
@@ -79,7 +81,7 @@ class Typed:
         return self._np.array(texts, dtype=object if objects else None).reshape(column["shape"])
 
     def _spec(self, name: str, place: int) -> Any:
-        """Return what the signature says of an input, None if it has none."""
+        """Return the signature's spec of an input; None without one."""
         if self._schema is None:
             return None
         if self._own:
@@ -87,9 +89,9 @@ class Typed:
         return self._schema.inputs[place] if place < len(self._schema.inputs) else None
 
     def written(self, result: Any) -> tuple[dict[str, Any], list[bytes]]:
-        """Return a result as typed columns, head and buffers.
+        """Return a result as typed columns: head and buffers.
 
-        Named as the frame, the dict or the signature says, else output-0, output-1, ...
+        Columns are named as in the frame, the dict or the signature, else output-0, output-1, ...
         """
         if isinstance(result, self._pd.DataFrame):
             parts = [(str(name), column) for name, column in result.items()]

@@ -1,8 +1,8 @@
-"""Turn the values of one column into what the signature says, or refuse them.
+"""Convert the values of one column to the type of the signature, or refuse them.
 
-Values are JSON's, or the texts of a CSV. None is changed but into the same value of the column's
-type: a number with a fraction is no whole number, a number is no text, and a time with an offset is
-that instant in UTC. Runs in the worker, with the model's numpy and pandas.
+Values come from JSON, or are the texts of a CSV. A value is only converted to the same value of the
+column's type: a number with a fraction is no whole number, a number is no text, and a time with an
+offset is that instant in UTC. Runs in the worker, with the model's numpy and pandas.
 
 Column types: https://mlflow.org/docs/latest/ml/model/signatures/#column-based-signatures
 """
@@ -24,12 +24,12 @@ WHOLE = {"integer": (-(2**31), 2**31 - 1), "long": (-(2**63), 2**63 - 1)}
 LARGEST_FLOAT = 3.4028235677973366e38
 """Numbers from here on do not fit into 32 bits."""
 EXACT = 2**53
-"""Up to here a double holds each whole number."""
+"""A double holds each whole number up to here."""
 TIME = re.compile(
     r"\d{4}(-\d\d(-\d\d)?|/\d\d/\d\d|\d{4})"
     r"([T ]\d\d(:?\d\d(:?\d\d([.,]\d{1,9})?)?)?\s?(Z|[+-]\d\d(:?\d\d)?)?)?"
 )
-"""The year first: a time that nobody reads otherwise (ISO 8601, and 2024/03/10)."""
+"""The year first: an unambiguous time (ISO 8601, and 2024/03/10)."""
 NOTHING = frozenset({"", "NA", "N/A", "NaN", "nan", "null", "NULL", "None", "<NA>", "#N/A"})
 """How programs that write CSV spell a missing number or time."""
 TRUTH = {
@@ -44,17 +44,17 @@ SHOWN = 80
 
 
 class TooLarge(str):
-    """A number of a body that no double can hold, as it was written."""
+    """A number of a body that no double can hold, as the client wrote it."""
 
     __slots__ = ()
 
 
 class Misfit(ValueError):  # noqa: N818 - it becomes an answer
-    """A value is not of its column's type; says where it is, what it is and what was expected."""
+    """A value is not of its column's type; the message has its place, the value and the type."""
 
 
 def misfit(where: str, place: int, value: Any, expected: str) -> Misfit:
-    """Say which value does not fit."""
+    """Build the error for a value that does not fit."""
     where = f"{where} {place}"
     if value is None:
         return Misfit(f"{where}: the value is missing, expected {expected}")
@@ -64,7 +64,7 @@ def misfit(where: str, place: int, value: Any, expected: str) -> Misfit:
 
 
 class Columns:
-    """Read columns with the model's numpy and pandas."""
+    """Reads columns with the model's numpy and pandas."""
 
     def __init__(self) -> None:
         self._np = importlib.import_module("numpy")
@@ -81,26 +81,33 @@ class Columns:
         }  # fmt: skip
 
     def is_nested(self, spec: Any) -> bool:
-        """Whether a value of this column is a list or an object."""
+        """Return whether a value of this column is a list or an object."""
         nested = tuple(kind for name in ("Array", "Object") if (kind := self._kinds[name]))
         return isinstance(spec.type, nested)
 
     def read(self, spec: Any, name: str, values: list[Any], *, written: bool = False) -> Any:
-        """Return the values of a column as pandas should hold them.
+        """Return the values of a column as pandas holds them.
 
-        `written`: they are texts of a CSV. Raises Misfit.
+        Args:
+            spec: the column in the signature.
+            name: its name, for messages.
+            values: its values.
+            written: whether the values are texts of a CSV.
+
+        Raises:
+            Misfit: a value is not of the column's type.
         """
         if not isinstance(spec.type, self._kinds["DataType"]):  # type: ignore[arg-type]
             return [self._nested(spec.type, name, n, value) for n, value in enumerate(values)]
         kind = spec.type.name
         if written:
-            values = _unwritten(kind, name, values, required=spec.required)
+            values = _with_missing(kind, name, values, required=spec.required)
         dtype = spec.type.to_numpy()
         if kind == "double" and not set(map(type, values)) - _NUMBERS:
             try:
                 return self._np.array(values, dtype)
             except OverflowError:
-                pass  # said below, with the row
+                pass  # reported below, with the row
         values = self._each(kind, name, values, required=spec.required)
         if kind in ("string", "binary") or (kind == "boolean" and None in values):
             held = self._pd.Series(values)
@@ -128,7 +135,7 @@ class Columns:
         return found
 
     def _nested(self, kind: Any, name: str, row: int, value: Any, *, listed: bool = False) -> Any:
-        """Read what stands in lists, objects and maps; mlflow checks their form."""
+        """Read the values in lists, objects and maps; mlflow checks the form of those."""
         if isinstance(kind, self._kinds["DataType"]):  # type: ignore[arg-type]
             return self._leaf(kind.name, name, row, value, listed=listed)
         if isinstance(value, list) and hasattr(kind, "dtype"):
@@ -146,7 +153,7 @@ class Columns:
     def _leaf(self, kind: str, name: str, row: int, value: Any, *, listed: bool) -> Any:
         where = f"column '{name}', row"
         if value is None or value is _MISSING:
-            if listed and kind == "string":  # mlflow would make the text None of it
+            if listed and kind == "string":  # mlflow would convert it to the text "None"
                 raise misfit(where, row, None, EXPECTED[kind])
             return None
         try:
@@ -160,7 +167,7 @@ class Columns:
         return found
 
     def _datetime(self, value: Any) -> Any:
-        """Return an instant: UTC, without saying so, as mlflow's columns have it."""
+        """Return an instant in UTC, without a time zone, as mlflow's columns hold it."""
         if type(value) is not str or not TIME.fullmatch(value):
             raise ValueError(value)  # a number has no unit, and 03/04 has two readings
         found = self._pd.Timestamp(value.replace(",", "."))
@@ -172,7 +179,7 @@ class Columns:
 
 
 _MISSING: Any = _NAN
-"""What stands for a field that a record does not have."""
+"""Stands for a field that a record does not have."""
 EXPECTED = {
     "boolean": "true or false",
     "integer": "a whole number of 32 bits",
@@ -186,7 +193,7 @@ EXPECTED = {
 
 
 def absent() -> Any:
-    """Return what stands for a field that a record does not have."""
+    """Return the value that stands for a field that a record does not have."""
     return _MISSING
 
 
@@ -226,7 +233,7 @@ def _whole(value: Any, least: int, most: int) -> int:
 
 
 def _plain(text: str) -> bool:
-    """Whether a number is written as anybody writes it; Python alone reads 1_000."""
+    """Return whether a number has the common spelling; Python alone reads 1_000."""
     return text.isascii() and "_" not in text and len(text) <= 1_000
 
 
@@ -253,8 +260,8 @@ def _bytes(value: Any) -> bytes:
         raise ValueError(value) from error
 
 
-def _unwritten(kind: str, name: str, texts: list[str], *, required: bool) -> list[Any]:
-    """Return the texts of a CSV with what stands for a missing value taken out."""
+def _with_missing(kind: str, name: str, texts: list[str], *, required: bool) -> list[Any]:
+    """Return the texts of a CSV, with None for each spelling of a missing value."""
     if kind in ("string", "binary"):
         return texts if required else [text or None for text in texts]
     if kind in ("double", "float", "datetime"):
