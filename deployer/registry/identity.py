@@ -1,8 +1,9 @@
-"""In: MLflow and what we remember of it. Out: is this still the same registry, and ours to serve?
+"""Verify the identity of the registry and claim environments in it.
 
-An experiment named `schnitzel` carries, as tags, a sequence number of each platform (raised with
-each settled change) and the claims of environments. If it is gone, or the number is lower than
-remembered, the registry is another one or an older one: everything freezes until a person decides.
+An experiment named `schnitzel`, the marker, carries as tags a sequence number of each platform
+(raised with each settled change) and the claims of environments. If the marker is gone, or its
+number is lower than the number on record, the registry is another registry or an older state of
+this one: everything freezes until an operator decides.
 """
 
 from __future__ import annotations
@@ -22,12 +23,12 @@ NEXT_STEP = (
 
 
 class RegistryIdentity:
-    """The sign that we leave in a registry, to know it again.
+    """The marker that the Deployer leaves in a registry to recognise it.
 
     Args:
         rest: MLflow's REST API.
-        records: Where the last sequence number and a freeze are remembered.
-        platform_id: Who we are.
+        records: Store of the last sequence number and of a freeze.
+        platform_id: The id of this platform.
     """
 
     def __init__(self, rest: RegistryClient, records: Records, platform_id: str) -> None:
@@ -39,27 +40,28 @@ class RegistryIdentity:
 
     @property
     def frozen(self) -> str:
-        """Why everything is frozen, in one sentence; empty if it is not."""
+        """The reason of a freeze, in one sentence; empty when nothing is frozen."""
         return self._records.get("frozen") or ""
 
     def freeze(self, why: str) -> RegistryFrozen:
-        """Remember that the registry is not trusted any more; returns the error to raise."""
+        """Record that the registry is no longer trusted; returns the error to raise."""
         self._records.set("frozen", why)
         return RegistryFrozen(why, NEXT_STEP)
 
     def accept(self) -> None:
-        """A person's word that this registry is the right one; leaves a new marker in it."""
+        """Accept this registry for an operator and leave a new marker in it."""
         with self._lock:
             self._records.set("marker", "")
             self._records.set("frozen", "")
         self.check()
 
     def check(self) -> None:
-        """Make sure that this is the registry that it was; the first time, leave the marker.
+        """Check that this is still the same registry; leave the marker the first time.
 
         Raises:
-            RegistryFrozen: It is not, or nobody has yet accepted it since it was not.
-            RegistryUnreachable, RegistryMalformed: It cannot be told now.
+            RegistryFrozen: This is another registry or an older state, or no operator has accepted
+                the registry since it froze.
+            RegistryUnreachable, RegistryMalformed: The marker cannot be read now.
         """
         with self._lock:
             if why := self.frozen:
@@ -83,7 +85,7 @@ class RegistryIdentity:
                 )
 
     def advance(self) -> None:
-        """Raise the sequence number, so that an older copy of the registry can be told."""
+        """Raise the sequence number, so that `check` recognises an older copy of the registry."""
         with self._lock:
             remembered = self._records.get("marker")
             if not remembered or self.frozen:
@@ -95,7 +97,7 @@ class RegistryIdentity:
         """Claim environments for this platform.
 
         Returns:
-            Of those that another platform holds: the environment and that platform's id.
+            The environments that another platform holds, each with that platform's id.
         """
         with self._lock:
             remembered = self._records.get("marker")
