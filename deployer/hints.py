@@ -1,4 +1,4 @@
-"""In: a deployment. Out: commands about it that can be pasted into a shell, whatever its name."""
+"""Build commands about a deployment that can be pasted into a shell, whatever its name."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Protocol
 
 
 class Named(Protocol):
-    """What has a registered model's and an environment's name."""
+    """An object with the names of a registered model and an environment."""
 
     @property
     def model(self) -> str: ...  # noqa: D102
@@ -16,11 +16,14 @@ class Named(Protocol):
 
 
 def deploy(verb: str, about: Named, *flags: str) -> str:
-    """As in "schnitzel deploy logs 'fraud score' -e prod"."""
+    """Build a deploy command, as in "schnitzel deploy logs 'fraud score' -e prod"."""
     return join(["schnitzel", "deploy", verb, about.model, "-e", about.environment, *flags])
 
 
 def promote(about: Named, number: int | str = "VERSION") -> str:
-    """As in "schnitzel model promote angler@2 --to prod"; VERSION is for the reader to put in."""
+    """Build a promote command, as in "schnitzel model promote angler@2 --to prod".
+
+    The default number, VERSION, is a placeholder for the reader to replace.
+    """
     version = quote(f"{about.model}@{number}")
     return f"schnitzel model promote {version} --to {quote(about.environment)}"
