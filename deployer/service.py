@@ -51,7 +51,7 @@ def run(settings: Settings) -> int:
     layout = Layout(settings.home)
     logging.basicConfig(format="%(asctime)s %(levelname)s %(name)s: %(message)s", level="INFO")
     logging.getLogger("httpx").setLevel("WARNING")
-    with _only_one(layout.deployer):
+    with _home_lock(layout.deployer):
         stop = threading.Event()
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, lambda *_: stop.set())
@@ -86,12 +86,14 @@ class Service:
         """
         wiring, settings = self._wiring, self._settings
         secret = self._webhook_secret()
-        controller = self._controller = self._control(secret)
+        controller = self._controller = self._make_controller(secret)
         host, port = settings.deployer.host, settings.deployer.port
         tokens = settings.deployer.tokens_file or self._layout.tokens
         app = api.make(controller, tokens, secret, settings.deployer.hosts)
         config = uvicorn.Config(
-            standby.Standby(app, self._waits, self._acting, standby.address_of(settings.deployer)),
+            standby.Standby(
+                app, self._awaited, self._acting, standby.address_of(settings.deployer)
+            ),
             host=host,
             port=port,
             log_level="warning",
@@ -105,13 +107,13 @@ class Service:
         thread.start()
         log.info("serving http://%s:%d for platform %s", host, port, settings.platform_id)
         try:
-            acts = self._lead(thread)
+            acts = self._await_leases(thread)
             if acts:
                 controller.start()
                 self._began = time.monotonic()
-            told = not (acts and wiring.clusters) or self._tell_where()
+            stored = not (acts and wiring.clusters) or self._store_address()
             while not self._stop.wait(1.0) and thread.is_alive() and not self._replaced():
-                told = told or self._tell_where()
+                stored = stored or self._store_address()
         finally:  # the next Deployer takes a released Lease at once
             server.should_exit = True
             self._close(controller)
@@ -124,11 +126,11 @@ class Service:
         wiring = self._wiring
         endings: list[Callable[[], None]] = [controller.close, wiring.context.tags.close]
         endings += [target.close for target in wiring.context.each_target]
-        _all_within(3.5, endings)
-        _all_within(1.0, [cluster.lease.close for cluster in wiring.clusters.values()])
+        _run_all_within(3.5, endings)
+        _run_all_within(1.0, [cluster.lease.close for cluster in wiring.clusters.values()])
         wiring.rest.close()
 
-    def _control(self, secret: str) -> Controller:
+    def _make_controller(self, secret: str) -> Controller:
         context, settings = self._wiring.context, self._settings
         hook = webhooks.address(
             settings.deployer.public_url, settings.deployer.port, self._wiring.mlflow_url
@@ -152,7 +154,7 @@ class Service:
 
         return Controller(context, watch, Metrics())
 
-    def _lead(self, serving: threading.Thread) -> bool:
+    def _await_leases(self, serving: threading.Thread) -> bool:
         """Wait for the Lease of every cluster that answers; returns False if stopped meanwhile."""
         for cluster in self._wiring.clusters.values():
             cluster.lease.start()
@@ -176,7 +178,7 @@ class Service:
                 log.warning("the cluster %s is still being listed", name)
         return not self._stop.is_set()
 
-    def _waits(self) -> standby.Waiting | None:
+    def _awaited(self) -> standby.Waiting | None:
         """Return the Lease that this Deployer awaits or just took; None once the API can answer."""
         if self._waiting and self._began and self._controller:
             late = time.monotonic() - self._began > FIRST_LOOK_SECONDS
@@ -192,7 +194,7 @@ class Service:
         """Return the address that the acting Deployer stored; empty if there is none."""
         return self._wiring.context.records.get(ACTING) or ""
 
-    def _tell_where(self) -> bool:
+    def _store_address(self) -> bool:
         """Store this Deployer's address for standby Deployers; returns False to try again."""
         try:
             self._wiring.context.records.set(ACTING, standby.address_of(self._settings.deployer))
@@ -224,7 +226,7 @@ class Service:
         return path.read_text().strip()
 
 
-def _all_within(seconds: float, endings: Sequence[Callable[[], None]]) -> None:
+def _run_all_within(seconds: float, endings: Sequence[Callable[[], None]]) -> None:
     """Run all endings in parallel; an ending that takes longer is left to the process's end."""
     deadline = time.monotonic() + seconds
     threads = [threading.Thread(target=end, daemon=True) for end in endings]
@@ -235,7 +237,7 @@ def _all_within(seconds: float, endings: Sequence[Callable[[], None]]) -> None:
 
 
 @contextmanager
-def _only_one(folder: Path) -> Iterator[None]:
+def _home_lock(folder: Path) -> Iterator[None]:
     """Hold the home's lock, so that two Deployers never write the same records."""
     folder.mkdir(parents=True, exist_ok=True)
     with (folder / "lock").open("a+") as lock:

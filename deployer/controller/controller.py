@@ -66,7 +66,7 @@ class Controller:
         self._queue: WorkQueue[Key] = WorkQueue()
         self._statuses: dict[Key, Status] = {}
         self._tries: dict[Key, int] = {}
-        self._unseen: set[Key] = set()
+        self._without_pass: set[Key] = set()
         self._scope = Scope(context, lambda: self.health.held or {})
         self.watch = make_watch(self._changed)
         self._watching = threading.Thread(target=self.watch.run, name="watch", daemon=True)
@@ -74,7 +74,7 @@ class Controller:
 
     def start(self) -> None:
         """Start; passes over deployments on record begin even before the registry is read."""
-        self._unseen = self._scope.everything()
+        self._without_pass = self._scope.everything()
         self._changed(None)
         self._watching.start()
         self._workers.start()
@@ -90,7 +90,7 @@ class Controller:
 
     def has_looked(self) -> bool:
         """Return whether every deployment known at the start has had a pass since."""
-        return not self._unseen
+        return not self._without_pass
 
     @property
     def health(self) -> Health:
@@ -253,7 +253,7 @@ class Controller:
 
     def _work(self, key: Key) -> float:
         delay = self._pass(key)
-        self._unseen.discard(key)
+        self._without_pass.discard(key)
         return delay
 
     def _hangs(self, key: Key) -> None:
@@ -261,7 +261,7 @@ class Controller:
         error = PassHangs.of(*key)
         log.warning("%s@%s: %s", *key, error.message)
         self._statuses[key] = self._reconciler.hanging(*key, self._statuses.get(key), error)
-        self._unseen.discard(key)
+        self._without_pass.discard(key)
 
     def _pass(self, key: Key) -> float:
         """Run a pass over a deployment; returns the seconds until the next pass."""

@@ -70,7 +70,7 @@ def record_outcome(
                 failure.reason,
             )  # fmt: skip
             history.append(event, now)
-    if told.verdict.state is State.SERVING and _newly(told, last) and record.serving:
+    if told.verdict.state is State.SERVING and _began_to_serve(told, last) and record.serving:
         version = _number(record.serving)
         message = told.verdict.message
         history.append(
@@ -79,7 +79,7 @@ def record_outcome(
     if told.verdict.state is State.RETIRED and before.draining and not record.draining:
         event = Event(record.id, "outcome", "retired", None, None, told.verdict.message, DEPLOYER)
         history.append(event, now)
-    for reflection in _farewells(told, before):
+    for reflection in _stopped_reflections(told, before):
         mirror.show(reflection)
     if told.settled:
         for reflection in _reflections(told):
@@ -92,20 +92,20 @@ def _promoter(record: Record) -> str:
     return f"{mark.by} (by the CLI)" if mark and mark.by else UNKNOWN
 
 
-def _newly(told: Status, last: Status | None) -> bool:
+def _began_to_serve(told: Status, last: Status | None) -> bool:
     """Return whether the champion began to serve just now; a Deployer restart is no event."""
     if last is None:
-        return told.record.serving_since is not None and told.settled and _fresh(told)
+        return told.record.serving_since is not None and told.settled and _serves_recently(told)
     was = last.record.serving
     return last.verdict.state is not State.SERVING or _digest(was) != _digest(told.record.serving)
 
 
-def _fresh(told: Status) -> bool:
+def _serves_recently(told: Status) -> bool:
     since = told.record.serving_since
     return since is not None and told.observed.at - since < 1.0
 
 
-def _farewells(told: Status, before: Record) -> list[Reflection]:
+def _stopped_reflections(told: Status, before: Record) -> list[Reflection]:
     """Build the tags of the versions that stopped serving in this pass."""
     record = told.record
     left = {d.predictor.version for d in before.draining}

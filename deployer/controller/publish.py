@@ -61,8 +61,8 @@ class Publisher:
             SchnitzelError: The history cannot be written.
         """
         told = verdict.carry(found.told, before)
-        self._conclude(found, told, before)
-        self._show(told)
+        self._record_outcome(found, told, before)
+        self._publish_to_target(told)
         return told
 
     def publish_failure(
@@ -90,24 +90,24 @@ class Publisher:
         told = verdict.broken(known or self.unknown(record, now), error, now)
         told = verdict.carry(told, before)
         if found and told.settled:  # not where another Deployer may have taken over
-            with self._at_best("its account", told):  # the history itself may have broken the pass
-                self._conclude(found, told, before)
+            with self._best_effort("its account", told):  # the history may have broken the pass
+                self._record_outcome(found, told, before)
         if known:
-            self._show(told)
+            self._publish_to_target(told)
         return told
 
-    def _conclude(self, found: PassResult, told: Status, before: Status | None) -> None:
+    def _record_outcome(self, found: PassResult, told: Status, before: Status | None) -> None:
         context = self._context
         now = context.clock()
         events.record_outcome(context.history, context.tags, found.remembered, told, before, now)
 
-    def _show(self, told: Status) -> None:
+    def _publish_to_target(self, told: Status) -> None:
         """Publish the status in the target; if that fails, the next pass does."""
-        with self._at_best("its state where it runs", told):
+        with self._best_effort("its state where it runs", told):
             self._context.targets[told.record.environment].tell(told)
 
     @contextmanager
-    def _at_best(self, what: str, told: Status) -> Iterator[None]:
+    def _best_effort(self, what: str, told: Status) -> Iterator[None]:
         """Log a failure of the block and go on, because nothing else depends on the block."""
         try:
             yield

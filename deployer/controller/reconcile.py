@@ -28,7 +28,7 @@ UPGRADE_SECONDS = 1.0
 
 
 @dataclass(frozen=True, slots=True)
-class _Seen:
+class _Evaluation:
     """An observation of a deployment, and the decisions that follow from it."""
 
     observed: Observed
@@ -60,9 +60,9 @@ class Reconciler:
         self._rolling: set[str] = set()
         self._upgrading = (0.0, False, upgrade.Upgrade())
         window = context.settings.policy.retire_window
-        self._departures = RetirementBudget(context.records.all, window)
+        self._retirement_budget = RetirementBudget(context.records.all, window)
         self._lock = threading.Lock()
-        self._alone: dict[tuple[str, str], threading.Lock] = {}
+        self._locks: dict[tuple[str, str], threading.Lock] = {}
 
     @contextmanager
     def alone(self, key: tuple[str, str], seconds: float = -1) -> Iterator[None]:
@@ -72,7 +72,7 @@ class Reconciler:
             PassHangs: The lock was not free within `seconds`.
         """
         with self._lock:
-            lock = self._alone.setdefault(key, threading.Lock())
+            lock = self._locks.setdefault(key, threading.Lock())
         if not lock.acquire(timeout=seconds):
             raise PassHangs.of(*key)
         try:
@@ -93,11 +93,11 @@ class Reconciler:
         record, found = Record(key, model, environment), None
         try:
             record = self._record(model, environment)
-            found = self._find(record)
+            found = self._decide_and_save(record)
             self._target(environment).apply(found.step.deployment, found.told.observed)
             told = self._publisher.publish(found, before)
         except Exception as failure:  # noqa: BLE001 - one broken deployment must not end the others
-            error = _foreseen(failure, model, environment)
+            error = _as_schnitzel_error(failure, model, environment)
             since = self._failing.setdefault(key, began)
             return Pass(
                 self._publisher.publish_failure(record, found, before, error, since), error=error
@@ -120,15 +120,15 @@ class Reconciler:
             SchnitzelError: The target cannot be observed, or the goal cannot be rendered.
         """
         target = self._target(environment)
-        seen = self._look(self._record(model, environment), target, acts=False)
+        seen = self._evaluate(self._record(model, environment), target, acts=False)
         rendered = target.preview(seen.todo.goal)
         return plan.reviewable(seen.todo, seen.refused, rendered), rendered
 
-    def _find(self, remembered: Record) -> PassResult:
+    def _decide_and_save(self, remembered: Record) -> PassResult:
         """Observe, decide, and save the decision."""
         context = self.context
         target = self._target(remembered.environment)
-        seen = self._look(remembered, target, acts=True)
+        seen = self._evaluate(remembered, target, acts=True)
         step, now = seen.step, seen.now
         note = context.invalid.add if seen.unusable else context.invalid.discard
         note(remembered.id)
@@ -155,7 +155,7 @@ class Reconciler:
         )
         return PassResult(remembered, step, told)
 
-    def _look(self, record: Record, target: Target, *, acts: bool) -> _Seen:
+    def _evaluate(self, record: Record, target: Target, *, acts: bool) -> _Evaluation:
         """Observe a deployment and decide the wanted predictor, the next step and the safe plan.
 
         A retirement counts for the other deployments only if the caller `acts` on the decision.
@@ -176,7 +176,7 @@ class Reconciler:
             step, _ = self._next(wanted, observed, record, now, hold=True)
         if record.pause:  # the plan shows the changes after a resume
             _, todo = self._next(wanted, observed, replace(record, pause=None), now)
-        return _Seen(observed, wanted, step, todo, refused, unusable, now)
+        return _Evaluation(observed, wanted, step, todo, refused, unusable, now)
 
     def _record(self, model: str, environment: str) -> Record:
         key = naming.deployment_id(model, environment)
@@ -256,10 +256,10 @@ class Reconciler:
         """Count the simultaneous retirements; zero, without a count, if the plan retires none."""
         if not todo.retires_champion:
             return plan.Retirements(0, 0)
-        return self._departures.ask(record, policy, now, reserve=acts)
+        return self._retirement_budget.ask(record, policy, now, reserve=acts)
 
 
-def _foreseen(failure: Exception, model: str, environment: str) -> SchnitzelError:
+def _as_schnitzel_error(failure: Exception, model: str, environment: str) -> SchnitzelError:
     """Return a SchnitzelError as it is, and wrap any other exception in PassFailed."""
     if isinstance(failure, SchnitzelError):
         return failure

@@ -22,7 +22,7 @@ counted for so long; a retired champion always is."""
 
 
 @dataclass(frozen=True, slots=True)
-class _Look:
+class _Count:
     """A count over all records: its time, the retiring deployments, and the number of all."""
 
     at: float
@@ -42,8 +42,8 @@ class RetirementBudget:
         self._records = records
         self._window = window
         self._lock = threading.Lock()
-        self._look: _Look | None = None
-        self._let_go: dict[str, float] = {}
+        self._last_count: _Count | None = None
+        self._retired: dict[str, float] = {}
 
     def ask(
         self, record: Record, policy: Policy, now: float, *, reserve: bool = True
@@ -57,17 +57,17 @@ class RetirementBudget:
             reserve: whether the champion retires if the limits allow; False for a preview.
         """
         with self._lock:  # count and reserve at once: another pass counts after that
-            look = self._look
-            if look is None or not 0 <= now - look.at < LOOK_SECONDS:
-                look = self._look = self._walk(now)
-            self._let_go = {k: at for k, at in self._let_go.items() if now - at < self._window}
-            going = look.going | self._let_go.keys() | {record.id}
-            found = Retirements(len(going), look.deployments)
+            count = self._last_count
+            if count is None or not 0 <= now - count.at < LOOK_SECONDS:
+                count = self._last_count = self._count_records(now)
+            self._retired = {k: at for k, at in self._retired.items() if now - at < self._window}
+            going = count.going | self._retired.keys() | {record.id}
+            found = Retirements(len(going), count.deployments)
             if reserve and (record.allow_retire or not found.excessive(policy)):
-                self._let_go[record.id] = now
+                self._retired[record.id] = now
             return found
 
-    def _walk(self, now: float) -> _Look:
+    def _count_records(self, now: float) -> _Count:
         going = set()
         deployments = 0
         for record in self._records():
@@ -76,4 +76,4 @@ class RetirementBudget:
             deployments += serves or recent
             if recent or (serves and record.absence is not None):
                 going.add(record.id)
-        return _Look(now, frozenset(going), deployments)
+        return _Count(now, frozenset(going), deployments)

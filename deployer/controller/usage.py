@@ -43,11 +43,11 @@ def _of_record(record: Record, history: History, snapshot: RegistrySnapshot) -> 
         (candidate, "candidate"),
         *((predictor, "draining") for predictor in draining),
     ]
-    told = set()
+    covered = set()
     for predictor, part in own:
         if predictor is None:
             continue
-        told.add(predictor.version)
+        covered.add(predictor.version)
         if not predictor.spec.get("image"):
             place = (record.model, record.environment, predictor.version, predictor.source)
             yield Need(*place, part, predictor.name)
@@ -56,7 +56,7 @@ def _of_record(record: Record, history: History, snapshot: RegistrySnapshot) -> 
     model = snapshot.models.get(record.model)
     for version in model.versions if model else ():
         kept_as = _part(version, marked, previous)
-        if kept_as and version.id not in told:
+        if kept_as and version.id not in covered:
             yield Need(record.model, record.environment, version.id, version.source, kept_as)
 
 

@@ -70,14 +70,14 @@ def losing(record: Record, won: Promotion, policy: Policy) -> Iterable[Losing]:
         yield Losing(
             mark.version,
             mark.via,
-            f"Version {number} ({mark.via}) {stands}. {_touch(last, pause)}If it is not to be "
+            f"Version {number} ({mark.via}) {stands}. {_note(last, pause)}If it is not to be "
             "served, archive it or take its alias away. "
             f"To {wish} it: {hints.promote(record, number)}",
             last.touched / 1000 if last.touched else None,
         )
 
 
-def _touch(mark: Promotion, pause: float) -> str:
+def _note(mark: Promotion, pause: float) -> str:
     """Say when a version was updated later, that this promotes nothing, and which steps do.
 
     Empty for a version without a later update.

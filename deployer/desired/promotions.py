@@ -107,7 +107,9 @@ def see(
     model = snapshot.models.get(record.model)
     current = promotions(model, selector)
     asked, listed_at = record.model in snapshot.asked, snapshot.listed_at
-    kept, lost = _kept(record, model, {(v.id, via) for v, via in current}, listed_at, asked=asked)
+    kept, lost = _split_promotions(
+        record, model, {(v.id, via) for v, via in current}, listed_at, asked=asked
+    )
     known = {(mark.version, mark.via) for mark in kept}
     fresh = [(v, via) for v, via in current if (v.id, via) not in known]
     first_look = not record.marks and record.next_sequence == 1
@@ -200,7 +202,7 @@ def predictor_digest(version: VersionId, role: Role, spec_digest: str, server: s
     return hashlib.sha256(text.encode()).hexdigest()
 
 
-def _kept(
+def _split_promotions(
     record: Record,
     model: RegisteredModel | None,
     current: set[tuple[VersionId, str]],
@@ -216,7 +218,7 @@ def _kept(
             return record.marks, lost
         if record.marks and all(_missed_before(mark, listed_at) for mark in record.marks):
             return (), record.marks
-        return tuple(_missed(mark, listed_at) for mark in record.marks), lost
+        return tuple(_mark_missed(mark, listed_at) for mark in record.marks), lost
     kept = []
     for mark in (*record.marks, *(replace(mark, missed_at=None) for mark in lost)):
         if (mark.version, mark.via) in current:
@@ -226,11 +228,11 @@ def _kept(
         elif not asked:
             kept.append(mark)
         elif not _missed_before(mark, listed_at):
-            kept.append(_missed(mark, listed_at))
+            kept.append(_mark_missed(mark, listed_at))
     return tuple(kept), ()
 
 
-def _missed(mark: Promotion, listed_at: float) -> Promotion:
+def _mark_missed(mark: Promotion, listed_at: float) -> Promotion:
     return mark if mark.missed_at is not None else replace(mark, missed_at=listed_at)
 
 

@@ -107,12 +107,12 @@ def by_key(items: list[Any], name: str) -> dict[str, Any]:
     """Map items by their keys, written as in a path: "[name=server]"."""
     found = {}
     for place, item in enumerate(items):
-        words = []
+        parts = []
         for key in LIST_KEYS[name] if isinstance(item, Mapping) else ():
             value = item.get(key, _KEY_DEFAULTS.get(key))
             if value is not None:
-                words.append(f"{key}={value}")
-        found[f"[{','.join(words) or place}]"] = item
+                parts.append(f"{key}={value}")
+        found[f"[{','.join(parts) or place}]"] = item
     return found
 
 

@@ -169,10 +169,10 @@ def reviewable(plan: Plan, refused: UnsafePlan | None, rendered: Preview) -> dic
         refused: The reason why the plan waits for an operator, if it does.
         rendered: The changes of the plan's goal in its target.
     """
-    told = describe(plan, refused)
-    return told | {
+    described = describe(plan, refused)
+    return described | {
         "pending": plan.pending or rendered.pending,
-        "digest": digest_of([*_leads(plan.goal), rendered.digest]),
+        "digest": digest_of([*_goal_parts(plan.goal), rendered.digest]),
         "objects": [_object(each) for each in rendered.objects],
         "unknown": list(rendered.unknown),
     }
@@ -204,6 +204,6 @@ def _why_retired(target: Deployment, phase: Phase) -> str:
     return "another version serves then, and no request reaches it any more"
 
 
-def _leads(target: Deployment) -> list[Any]:
+def _goal_parts(target: Deployment) -> list[Any]:
     shares = [[slot.predictor.digest, slot.weight] for slot in target.slots]
     return [target.id, shares, sorted(target.restart)]

@@ -68,7 +68,7 @@ class RegistryIdentity:
                 raise RegistryFrozen(why, NEXT_STEP)
             remembered = self._records.get("marker")
             if not remembered:
-                self._leave()
+                self._create_marker()
                 return
             experiment, sequence = remembered.split(":")
             tags = self._tags(experiment)
@@ -91,7 +91,7 @@ class RegistryIdentity:
             if not remembered or self.frozen:
                 return
             experiment, sequence = remembered.split(":")
-            self._mark(experiment, int(sequence) + 1)
+            self._set_sequence(experiment, int(sequence) + 1)
 
     def claim(self, environments: Iterable[str]) -> dict[str, str]:
         """Claim environments for this platform.
@@ -116,7 +116,7 @@ class RegistryIdentity:
                     held[environment] = holder
             return held
 
-    def _leave(self) -> None:
+    def _create_marker(self) -> None:
         try:
             answer = self._rest.get("experiments/get-by-name", {"experiment_name": EXPERIMENT})
             found = answer.get("experiment", {})
@@ -131,9 +131,9 @@ class RegistryIdentity:
         if not experiment:
             raise RegistryMalformed("MLflow gave no id for the marker's experiment.")
         found_now = (self._tags(experiment) or {}).get(self._sequence_tag, "0")
-        self._mark(experiment, (int(found_now) if found_now.isdigit() else 0) + 1)
+        self._set_sequence(experiment, (int(found_now) if found_now.isdigit() else 0) + 1)
 
-    def _mark(self, experiment: str, sequence: int) -> None:
+    def _set_sequence(self, experiment: str, sequence: int) -> None:
         self._set(experiment, self._sequence_tag, str(sequence))
         self._records.set("marker", f"{experiment}:{sequence}")
 

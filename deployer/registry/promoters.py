@@ -57,17 +57,17 @@ class Promoters:
     def sign(self, record: Record, sequence: int, now: float) -> Record:
         """Set `by` of the promotions from `sequence` on to the users who claim them."""
         fresh = {mark.version for mark in record.marks if mark.sequence >= sequence}
-        said = {version: self._take(version, record.environment, now) for version in fresh}
+        claimed = {version: self._take_tag(version, record.environment, now) for version in fresh}
         for mark in record.marks:  # an alias moved, and then a stage: one promotion by one user
             if mark.version in fresh and mark.by and now - mark.seen_at <= MOST_SECONDS:
-                said[mark.version] = said[mark.version] or mark.by
+                claimed[mark.version] = claimed[mark.version] or mark.by
 
         def signed(mark: Promotion) -> Promotion:
-            return replace(mark, by=said[mark.version]) if mark.sequence >= sequence else mark
+            return replace(mark, by=claimed[mark.version]) if mark.sequence >= sequence else mark
 
         return replace(record, marks=tuple(map(signed, record.marks)))
 
-    def _take(self, version: VersionId, environment: str, now: float) -> str:
+    def _take_tag(self, version: VersionId, environment: str, now: float) -> str:
         """Read the tag and delete it; returns "" if there is no tag or the tag is too old."""
         name = {"name": version.model, "version": str(version.number)}
         key = f"{PREFIX}{environment}{SUFFIX}"

@@ -95,8 +95,8 @@ class Registry:
                 version = rows.version(row)
                 if version.id.model in aliases:  # else its aliases are unknown
                     versions[version.id.model, version.id.number] = version
-            self._complete(aliases, versions)
-            asked = self._ask(aliases, versions, now)
+            self._add_aliased_versions(aliases, versions)
+            asked = self._confirm_by_name(aliases, versions, now)
             self._check_time(versions.values())
             self._trusted()
             changed = self._adopt(versions, aliases, RegistrySnapshot({}, now, asked))
@@ -174,10 +174,10 @@ class Registry:
         versions = {
             (v.id.model, v.id.number): v for v in map(rows.version, row.get("latest_versions", []))
         }
-        self._complete(aliases, versions)
+        self._add_aliased_versions(aliases, versions)
         return aliases, versions
 
-    def _ask(self, aliases: Aliases, versions: Versions, now: float) -> frozenset[str]:
+    def _confirm_by_name(self, aliases: Aliases, versions: Versions, now: float) -> frozenset[str]:
         """Request by name the models that a listing leaves in doubt; returns the models answered.
 
         Versions that the listing lacked and the registry holds are added.
@@ -204,7 +204,7 @@ class Registry:
             log.warning("MLflow's listing lacks %d versions that it holds", lacked)
         return frozenset(asked)
 
-    def _complete(self, aliases: Aliases, versions: Versions) -> None:
+    def _add_aliased_versions(self, aliases: Aliases, versions: Versions) -> None:
         """Read the versions that an alias names and the answer lacks."""
         for model, named in aliases.items():
             for number in set(named.values()):

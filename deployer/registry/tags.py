@@ -56,7 +56,7 @@ class TagWriter:
         """Schedule the tags of a version to be written soon."""
         key = (reflection.version, reflection.environment)
         with self._wake:
-            if self._records.get(_memory(reflection)) == _text(reflection):
+            if self._records.get(_memory_name(reflection)) == _memory_value(reflection):
                 self._pending.pop(key, None)
                 return
             self._pending[key] = reflection
@@ -80,12 +80,12 @@ class TagWriter:
                 if self._closed:
                     return
                 batch = list(self._pending.values())
-            written = [self._tried(partial(self._reflect, reflection)) for reflection in batch]
+            written = [self._succeeds(partial(self._reflect, reflection)) for reflection in batch]
             pause = 0.0 if all(written) else RETRY_SECONDS
             if batch and all(written):
-                self._tried(self._written)  # if this fails, the next change raises it again
+                self._succeeds(self._written)  # if this fails, the next change raises it again
 
-    def _tried(self, step: Callable[[], None]) -> bool:
+    def _succeeds(self, step: Callable[[], None]) -> bool:
         """Run a step; returns whether it succeeded."""
         try:
             step()
@@ -114,21 +114,21 @@ class TagWriter:
             self._rest.delete("model-versions/delete-tag", name | {"key": f"{prefix}.url"})
 
     def _had_url(self, reflection: Reflection) -> bool:
-        before = self._records.get(_memory(reflection)) or ""
+        before = self._records.get(_memory_name(reflection)) or ""
         return not before.startswith("\n")
 
     def _done(self, reflection: Reflection) -> None:
-        self._records.set(_memory(reflection), _text(reflection))
+        self._records.set(_memory_name(reflection), _memory_value(reflection))
         key = (reflection.version, reflection.environment)
         with self._wake:
             if self._pending.get(key) == reflection:
                 del self._pending[key]
 
 
-def _memory(reflection: Reflection) -> str:
+def _memory_name(reflection: Reflection) -> str:
     version = reflection.version
     return f"mirror {reflection.environment} {version.key} {version.model}"
 
 
-def _text(reflection: Reflection) -> str:
+def _memory_value(reflection: Reflection) -> str:
     return f"{reflection.url}\n{reflection.status}"

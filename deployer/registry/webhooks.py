@@ -47,13 +47,13 @@ class Subscription:
         self._url = url
         self._secret = secret
         self._name = f"{NAME}-{platform_id}"
-        self._made = ""
-        self._said = ""
+        self._webhook_id = ""
+        self._last_warning = ""
 
     def ensure(self) -> bool:
         """Recreate the webhook unless it is as this process created it; False if that fails."""
         if self._url is None:
-            return self._cannot(
+            return self._warn_unavailable(
                 f"{self._rest.url} is another machine, which cannot reach this one: set "
                 "deployer.public_url"
             )
@@ -64,23 +64,23 @@ class Subscription:
                 if webhook.get("name") == self._name
             ]
             if [(w.get("webhook_id"), w.get("url"), w.get("status")) for w in ours] == [
-                (self._made, self._url, "ACTIVE")
+                (self._webhook_id, self._url, "ACTIVE")
             ]:
                 return True
             for webhook in ours:  # also from before this start: MLflow does not show the secret
                 self._rest.delete(f"webhooks/{webhook['webhook_id']}", {})
             body = {"name": self._name, "url": self._url, "events": list(EVENTS)}
             made = self._rest.post("webhooks", body | {"secret": self._secret, "status": "ACTIVE"})
-            self._made = str(made.get("webhook", {}).get("webhook_id", ""))
+            self._webhook_id = str(made.get("webhook", {}).get("webhook_id", ""))
         except SchnitzelError as error:
-            return self._cannot(error.message)
-        self._said = ""
+            return self._warn_unavailable(error.message)
+        self._last_warning = ""
         return True
 
-    def _cannot(self, why: str) -> bool:
-        if why != self._said:
+    def _warn_unavailable(self, why: str) -> bool:
+        if why != self._last_warning:
             log.warning("MLflow sends no webhooks (%s); aliases are seen at listings", why)
-        self._said = why
+        self._last_warning = why
         return False
 
 
@@ -92,10 +92,10 @@ def address(public_url: str | None, port: int, mlflow_url: str) -> str | None:
     """
     if public_url:
         return f"{public_url.rstrip('/')}{PATH}"
-    return f"http://127.0.0.1:{port}{PATH}" if _is_here(urlsplit(mlflow_url).hostname) else None
+    return f"http://127.0.0.1:{port}{PATH}" if _is_local(urlsplit(mlflow_url).hostname) else None
 
 
-def _is_here(host: str | None) -> bool:
+def _is_local(host: str | None) -> bool:
     """Return whether a host name is this machine's: a socket can be bound to its address."""
     try:
         for family, kind, _, _, place in socket.getaddrinfo(host, 0, type=socket.SOCK_STREAM):

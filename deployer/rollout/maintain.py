@@ -101,14 +101,14 @@ def revive(
     if seen.phase is not Phase.FAILED:
         return record, nothing
     if failure is None:
-        return _trouble(record, serving, seen, None, policy, now), nothing
+        return _record_failure(record, serving, seen, None, policy, now), nothing
     if failure.retry_at is None or now >= failure.retry_at:
-        record = _trouble(record, serving, seen, failure, policy, now)
+        record = _record_failure(record, serving, seen, failure, policy, now)
         return record, frozenset({serving.name})
     return record, nothing
 
 
-def _trouble(
+def _record_failure(
     record: Record,
     serving: Predictor,
     seen: ObservedPredictor,

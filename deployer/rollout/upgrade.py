@@ -140,7 +140,7 @@ def plan(
         record.id: turn
         for name, group in groups.items()
         for record in group
-        if (turn := _turn(record, wanted[name], valid=record.id not in invalid))
+        if (turn := _phase(record, wanted[name], valid=record.id not in invalid))
     }
     open_ = not (halted or UpgradePhase.FAILED in turns.values())
     batch = 0
@@ -210,7 +210,7 @@ def failure(record: Record) -> Failure | None:
     return next((f for digest, f in record.failures.items() if digest != serving), None)
 
 
-def _turn(record: Record, version: str, *, valid: bool) -> UpgradePhase | None:
+def _phase(record: Record, version: str, *, valid: bool) -> UpgradePhase | None:
     """Return the phase of a deployment; None if it is on the target version."""
     serving = record.serving
     winner = max(record.marks, key=lambda mark: mark.sequence, default=None)

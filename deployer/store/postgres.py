@@ -46,7 +46,7 @@ class PostgresDatabase:
         self._url = url
         self._lock = threading.RLock()
         self._connection: psycopg.Connection[Any] | None = None
-        with self._told(), self._open() as connection, connection.transaction():
+        with self._translate_errors(), self._open() as connection, connection.transaction():
             connection.execute("SELECT pg_advisory_xact_lock(%s)", [_LOCK])
             known = connection.execute("SELECT to_regclass('memory')").fetchone()
             if known and known[0]:
@@ -58,7 +58,7 @@ class PostgresDatabase:
     @contextmanager
     def transaction(self) -> Iterator[_Connection]:
         """Open a transaction: commit it at the end, roll it back on an error."""
-        with self._lock, self._told():
+        with self._lock, self._translate_errors():
             if self._connection is None or self._connection.broken or self._connection.closed:
                 self._connection = self._open()
             with self._connection.transaction():
@@ -82,13 +82,13 @@ class PostgresDatabase:
         )
 
     @contextmanager
-    def _told(self) -> Iterator[None]:
+    def _translate_errors(self) -> Iterator[None]:
         try:
             yield
         except psycopg.OperationalError as error:
             # The error's text may contain the address, and never contains the password.
-            words = str(error).strip().splitlines()
+            lines = str(error).strip().splitlines()
             raise DatabaseUnavailable(
-                f"The Deployer's PostgreSQL does not answer: {words[0] if words else 'no word'}.",
+                f"The Deployer's PostgreSQL does not answer: {lines[0] if lines else 'no word'}.",
                 "Look at the database, and at what deployer.database_ref names.",
             ) from error
