@@ -114,7 +114,7 @@ class Reconciler:
         return verdict.broken(before or self._publisher.unknown(nobody, now), error, now)
 
     def preview(self, model: str, environment: str) -> tuple[dict[str, Any], Preview]:
-        """Plan and render a pass without saving or applying anything.
+        """Plan and render a pass as of now, without saving or applying anything.
 
         Raises:
             SchnitzelError: The target cannot be observed, or the goal cannot be rendered.

@@ -146,7 +146,7 @@ class Draining:
 
 @dataclass(frozen=True, slots=True)
 class Absence:
-    """The absence of any promotion, with its begin and the complete listings that confirmed it.
+    """The absence of any promotion, with its beginning and the complete listings that confirmed it.
 
     `lost` has the promotions that went with the whole model; they hold again when it is back.
     """
@@ -188,7 +188,7 @@ class Record:
     pause: Pause | None = None
     allow_retire: bool = False
     adopt: tuple[str, ...] = ()
-    """Uids of foreign objects that an operator allowed to adopt; kept until they are adopted."""
+    """Uids of foreign objects that the controller may adopt for an operator; kept until it has."""
     descriptions: Mapping[str, Description] = field(default_factory=dict)
     artifacts: Mapping[str, str] = field(default_factory=dict)
 
@@ -201,7 +201,7 @@ class Record:
 
 @dataclass(frozen=True, slots=True)
 class ObservedPredictor:
-    """The observed state of a predictor; the gateway really serves `live_weight` percent with it.
+    """The observed state of a predictor; the gateway really sends it `live_weight` percent.
 
     A new predictor is READY when all `replicas` are; `replicas_ready` of them answer now. `reason`
     and `message` describe the problem, also of some replicas of a predictor that is READY.
@@ -255,7 +255,7 @@ class Losing:
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """The predictor that the registry asks for; None: nothing is promoted, or see `problem`."""
+    """The wanted champion; None if nothing is promoted, or for the reason in `problem`."""
 
     champion: Predictor | None
     version: VersionId | None = None
