@@ -1,7 +1,7 @@
-"""The MLflow Deployer: compare the registry with what is deployed, and close the difference.
+"""Run the MLflow Deployer: compare the registry with the deployments and close the difference.
 
-A promotion goes *registry -> desired -> rollout -> plan -> targets -> status*: each is a room. What
-holds them together is the *controller*; *api* shows it.
+A promotion passes through *registry -> desired -> rollout -> plan -> targets -> status*: each is a
+package. The *controller* runs them in this order; the *api* shows the result.
 """
 
 __version__ = "0.1.0"

@@ -1,4 +1,4 @@
-"""In: a command line, `python -m deployer COMMAND`; out: an exit status."""
+"""Run a command of the Deployer: `python -m deployer COMMAND`."""
 
 import argparse
 import sys
@@ -8,7 +8,7 @@ from deployer.errors import SchnitzelError
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Run one command: 0 done, 1 failed, 2 the command line or the settings are wrong."""
+    """Run a command; returns 0 on success, 1 on failure, 2 for a wrong command line or settings."""
     parser = argparse.ArgumentParser(prog="python -m deployer")
     commands = parser.add_subparsers(dest="command", required=True)
     show = commands.add_parser("settings", help="show the settings and where each comes from")

@@ -1,30 +1,30 @@
-"""Nothing in; out: the tree of errors, one class for each thing that a caller can act on.
+"""Define the tree of errors, one class for each error that a caller can act on.
 
 ::
 
     SchnitzelError
-      SettingsInvalid             platform.yaml or SCHNITZEL_*: mend the setting
-      RegistryUnreachable         MLflow does not answer: wait, or mend the connection
-      RegistryMalformed           MLflow answers nonsense: nothing is decided on it
-      RegistryFrozen              the registry looks like another one: a person decides
+      SettingsInvalid             platform.yaml or SCHNITZEL_*: fix the setting
+      RegistryUnreachable         MLflow does not answer: wait, or fix the connection
+      RegistryMalformed           MLflow breaks its API: no decision uses the answer
+      RegistryFrozen              the registry seems to be another one: an operator decides
       ClaimRefused                the environments could not be claimed for this platform
-      UnsafePlan                  the plan needs a person's word
+      UnsafePlan                  the plan needs an operator's consent
         TooManyRetirements
         PlanChanged
-        DeletedByHand             in a cluster, by somebody: made again on a person's word
-      FormatUnknown               another version of the platform wrote it: run that one
-      DatabaseUnavailable         PostgreSQL does not answer: nothing is done without an account
-      PassFailed                  a pass broke in a way that nobody foresaw: report it
-      PassHangs                   a pass does not end: what it waits for does not answer; transient
+        DeletedByHand             in a cluster: recreated only if an operator allows it
+      FormatUnknown               another version of the platform wrote it: run that version
+      DatabaseUnavailable         PostgreSQL does not answer: no action without a history
+      PassFailed                  a pass broke with an unexpected exception: report it
+      PassHangs                   a pass does not end: a service does not answer; transient
       NotFound                    no such deployment, environment or predictor
-      Unauthorised                no token, or a token that names nobody
-      VersionFailure              what one model version (or its target) can show as its reason
+      Unauthorised                no token, or an unknown token
+      VersionFailure              the reason that a model version (or its target) shows
         SpecInvalid
         PythonUnavailable
         UnsupportedDependencies
         EnvironmentUnbuildable
         RuntimeUnavailable
-        ImageMissing              of the platform: no fault of the version's
+        ImageMissing              the platform's image: no fault of the version
         ImageRegistryRefused
         ImageRegistryUnreachable  transient
         ArtifactMissing
@@ -35,16 +35,16 @@
         GatewayUnavailable        transient
 """
 
-# ruff: noqa: N818 - an error is named for the reason that people see, without a suffix
+# ruff: noqa: N818 - an error is named for the reason that operators see, without a suffix
 
 from typing import ClassVar
 
 
 class SchnitzelError(Exception):
-    """Something went wrong that a person can mend: what, and the next step.
+    """An error that an operator or researcher can fix, with the next step.
 
     Attributes:
-        message: one sentence on what is wrong; carries no secret.
+        message: one sentence that describes the error; contains no secret.
         hint: the next step, as a command or a sentence; may be empty.
     """
 
@@ -58,12 +58,12 @@ class SchnitzelError(Exception):
 
 
 def reason_of(error: SchnitzelError) -> str:
-    """The word that is shown for an error: its reason where it has one, else its name."""
+    """Return the reason shown for an error: its own reason if it has one, else its class name."""
     return str(getattr(error, "reason", type(error).__name__))
 
 
 def is_transient(error: SchnitzelError) -> bool:
-    """Whether what is wrong may go away by itself, and be tried again by itself."""
+    """Return whether an error may go away without a change, so that the controller retries."""
     return bool(getattr(error, "transient", False))
 
 
@@ -76,11 +76,11 @@ class RegistryUnreachable(SchnitzelError):
 
 
 class RegistryMalformed(SchnitzelError):
-    """MLflow answered, but not with what its REST API promises."""
+    """MLflow answered, but broke the promise of its REST API."""
 
 
 class RegistryFrozen(SchnitzelError):
-    """The registry's marker is gone or its time went backwards: a person must accept it."""
+    """The registry's marker is gone or its time went backwards: an operator must accept it."""
 
 
 class ClaimRefused(SchnitzelError):
@@ -88,7 +88,7 @@ class ClaimRefused(SchnitzelError):
 
 
 class UnsafePlan(SchnitzelError):
-    """The plan may be right, but only a person can say so."""
+    """The plan may be right, but only an operator can confirm it."""
 
 
 class TooManyRetirements(UnsafePlan):
@@ -100,11 +100,11 @@ class PlanChanged(UnsafePlan):
 
 
 class DeletedByHand(UnsafePlan):
-    """Somebody deleted a deployment in its cluster: whether it is made again, a person decides."""
+    """A deployment was deleted by hand in its cluster: an operator decides on its recreation."""
 
 
 class FormatUnknown(SchnitzelError):
-    """A record or a database is in a format that is not known here: it is left as it is."""
+    """A record or a database has an unknown format and is left as it is."""
 
 
 class DatabaseUnavailable(SchnitzelError):
@@ -112,17 +112,17 @@ class DatabaseUnavailable(SchnitzelError):
 
 
 class PassFailed(SchnitzelError):
-    """A pass over a deployment broke in a way that nobody foresaw; it is tried again."""
+    """A pass over a deployment broke with an unexpected exception; it is retried."""
 
 
 class PassHangs(SchnitzelError):
-    """A pass over a deployment does not end: what it waits for does not answer."""
+    """A pass over a deployment does not end: the service that it waits for does not answer."""
 
     transient: ClassVar[bool] = True
 
     @classmethod
     def of(cls, model: str, environment: str) -> "PassHangs":
-        """Say it of a deployment."""
+        """Build the error of a deployment."""
         return cls(
             f"The Deployer waits for an answer about {model} in {environment} that does not come; "
             "what runs goes on running, and other deployments do not wait for it.",
@@ -135,24 +135,24 @@ class NotFound(SchnitzelError):
 
 
 class Unauthorised(SchnitzelError):
-    """The request changes something and carries no token, or one that is not known."""
+    """The request is a change without a token or with an unknown token."""
 
 
 class VersionFailure(SchnitzelError):
     """A model version cannot be served now.
 
     Attributes:
-        reason: the CamelCase word shown as the deployment's reason; stable, documented.
-        transient: True if the cause may go away by itself (tried again with backoff); False if it
-            stays until something changes or a person asks again. A class has a default, and one
-            error may differ from it.
+        reason: the CamelCase name shown as the deployment's reason; stable, documented.
+        transient: True if the cause may go away without a change (retried with backoff); False if
+            it stays until something changes or an operator retries. A class has a default, which a
+            single error may override.
     """
 
     reason: ClassVar[str] = "VersionFailure"
     transient: bool = False
 
     def __init_subclass__(cls) -> None:
-        """Name the reason that people see after the class, where it names none itself."""
+        """Name the reason after the class, unless the class has a reason of its own."""
         if VersionFailure in cls.__bases__ and "reason" not in vars(cls):
             cls.reason = cls.__name__
 
@@ -163,7 +163,7 @@ class VersionFailure(SchnitzelError):
 
 
 class SpecInvalid(VersionFailure):
-    """The serving spec names an unknown field, a wrong value, or passes an operator's limit."""
+    """The serving spec has an unknown field or a wrong value, or exceeds an operator's limit."""
 
 
 class PythonUnavailable(VersionFailure):
@@ -171,7 +171,7 @@ class PythonUnavailable(VersionFailure):
 
 
 class UnsupportedDependencies(VersionFailure):
-    """The model asks for packages that only conda has, or for sources that cannot be locked."""
+    """The model requires packages that only conda has, or sources that cannot be locked."""
 
 
 class EnvironmentUnbuildable(VersionFailure):
@@ -179,25 +179,25 @@ class EnvironmentUnbuildable(VersionFailure):
 
 
 class RuntimeUnavailable(VersionFailure):
-    """What the version is to be served with cannot be had where it is to be served."""
+    """The runtime that should serve the version is not available in the target."""
 
 
 class ImageMissing(VersionFailure):
-    """The platform's own image, which the model's environment is put on, is not in its registry."""
+    """The platform's own image, the base of the Python environment, is not in its registry."""
 
 
 class ImageRegistryRefused(VersionFailure):
-    """The registry of images wants another login, is not trusted, or speaks plain HTTP."""
+    """The image registry requires another login, is not trusted, or speaks plain HTTP."""
 
 
 class ImageRegistryUnreachable(VersionFailure):
-    """The registry of images does not answer."""
+    """The image registry does not answer."""
 
     transient = True
 
 
 class ArtifactMissing(VersionFailure):
-    """There is nothing where the registry says that the model's files are."""
+    """The location that the registry has for the model's files is empty."""
 
 
 class ArtifactCorrupt(VersionFailure):

@@ -1,7 +1,7 @@
-"""In: an environment's namespace template, an environment, a project; out: the namespace's name.
+"""Name the namespace of an environment and a project, from the environment's template.
 
-A project is named by whoever tags a version (`schnitzel.project`), so that its name is not trusted:
-it fills its place in the template and can lead nowhere that begins with "kube-".
+Every user who can tag a version (`schnitzel.project`) can name a project, so that the name is not
+trusted: it only fills its place in the template, and no namespace begins with "kube-".
 """
 
 import hashlib
@@ -9,21 +9,21 @@ import re
 from typing import Final
 
 MAX_LENGTH: Final = 63
-"""Characters of a namespace's name (RFC 1123)."""
+"""The most characters of a namespace's name (RFC 1123)."""
 
 _HASH_DIGITS: Final = 12
 _ROOM: Final = 20
-"""Characters that a template leaves to a project at least: seven of its name, and a hash."""
+"""The least characters that a template leaves to a project: seven of its name, and a hash."""
 
 _LABEL: Final = re.compile(r"[a-z0-9]([a-z0-9-]*[a-z0-9])?")
 _ENDS_LIKE_OURS: Final = re.compile(r".*-[0-9a-f]{12}")
 
 
 def check_template(template: str) -> None:
-    """Check a template, whatever the names that will fill it.
+    """Check a template, whatever names will fill it.
 
     Raises:
-        ValueError: says how it should be.
+        ValueError: the template is invalid; the message says how it should be.
     """
     filled = template.replace("{environment}", "e").replace("{project}", "p")
     if not _LABEL.fullmatch(filled) or template.count("{project}") > 1:
@@ -36,7 +36,7 @@ def check_environment(template: str, environment: str) -> None:
     """Check that an environment's name fits a template.
 
     Raises:
-        ValueError: says why not.
+        ValueError: the name does not fit; the message gives the reason.
     """
     filled = template.replace("{environment}", environment)
     room = MAX_LENGTH - len(filled.replace("{project}", ""))
@@ -49,11 +49,12 @@ def check_environment(template: str, environment: str) -> None:
 def fill(template: str, environment: str, project: str) -> str:
     """Fill a template: ("{project}-{environment}", "prod", "angler") -> "angler-prod".
 
-    A project whose name is not plain, or is too long, becomes a readable part of it and twelve hex
-    digits of its hash, so that no two projects share a namespace by their names alone.
+    A project's name that is not plain, or is too long, becomes a readable part of the name and
+    twelve hex digits of its hash, so that no two projects share a namespace by their names alone.
 
     Args:
-        template: checked, as is that the environment fits it.
+        template: a template that passed `check_template`, and `check_environment` for the
+            environment.
         environment: the environment's name.
         project: any text.
     """

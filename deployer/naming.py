@@ -1,6 +1,6 @@
-"""In: model, environment and version names as people wrote them; out: safe, distinct names.
+"""Derive safe, distinct names from the names of models, environments and versions.
 
-MLflow allows 256 characters of anything but "/" and ":" in a model's name. What we make of it is
+MLflow allows 256 characters of anything but "/" and ":" in a model's name. The derived names are
 used for objects, supervisord programs, Traefik routers, folders and URLs:
 
 - An *object name* is a label of at most 50 characters that starts with a letter (RFC 1035, which
@@ -20,7 +20,7 @@ from typing import Final
 from deployer.errors import SettingsInvalid
 
 MAX_OBJECT_NAME: Final = 50
-"""Characters. Leaves 13 of a Kubernetes label's 63 to what others append."""
+"""In characters; leaves 13 of a Kubernetes label's 63 to suffixes that others append."""
 
 MAX_URL_SEGMENT: Final = 80
 
@@ -39,30 +39,30 @@ _HEX: Final = re.compile(r"[0-9a-f]{8,}")
 def deployment_id(model: str, environment: str) -> str:
     """Name one model in one environment: ("angler", "prod") -> "angler-prod".
 
-    Joined by one hyphen where the environment has none in its name (the last hyphen then tells
-    where it begins), by two where it has some; by neither can "a-b" in "c" be taken for "a" in
-    "b-c". What neither can hold is hashed.
+    One hyphen joins the names where the environment's name has no hyphen (the last hyphen then
+    marks where it begins), two where it has some; so "a-b" in "c" cannot be confused with "a" in
+    "b-c". Names that fit neither form are hashed.
 
     Raises:
-        SettingsInvalid: the environment's name is not one.
+        SettingsInvalid: the environment's name is invalid.
     """
     return _object_name(model, environment, MAX_OBJECT_NAME)
 
 
 def predictor_name(model: str, environment: str, version: str | int, digest: str) -> str:
-    """Name one version being served: ..., version "3", "1a2b3c4d5e6f" -> "angler-prod-v3-1a2b3c4d".
+    """Name a predictor: ..., version "3", "1a2b3c4d5e6f" -> "angler-prod-v3-1a2b3c4d".
 
-    No predictor's name is a deployment's.
+    No predictor has the name of a deployment.
 
     Args:
         model: the registered model's name.
         environment: the environment's name.
         version: the model version: a decimal number, as text or not.
-        digest: of what else makes this predictor another one (identity, spec); the first eight of
-            its hex digits are used, and something that is not hex is hashed first.
+        digest: a digest of the rest of the predictor's identity (version identity, spec); the
+            first eight of its hex digits are used, and a text that is not hex is hashed first.
 
     Raises:
-        SettingsInvalid: the environment's name is not one.
+        SettingsInvalid: the environment's name is invalid.
     """
     text = str(version)
     number = text if _VERSION.fullmatch(text) else _hash(text)[:_HASH_DIGITS]
@@ -74,8 +74,8 @@ def predictor_name(model: str, environment: str, version: str | int, digest: str
 def url_segment(model: str) -> str:
     """Name a model in a URL's path; also a safe file name: "fraud_model" stays, "Größe" does not.
 
-    Nothing in it needs escaping in a URL, a shell, a Traefik rule or a file system, and no two
-    differ only by case.
+    No character of the name needs escaping in a URL, a shell, a Traefik rule or a file system, and
+    no two names differ only by case.
     """
     if (
         len(model) <= MAX_URL_SEGMENT
@@ -88,10 +88,10 @@ def url_segment(model: str) -> str:
 
 
 def validate_environment_name(name: str) -> str:
-    """Give back the name if it is one: 1 to 30 of a-z, 0-9 and "-", no "-" at either end.
+    """Return a valid environment name: 1 to 30 of a-z, 0-9 and "-", no "-" at either end.
 
     Raises:
-        SettingsInvalid: it is not.
+        SettingsInvalid: the name is invalid.
     """
     if not _ENVIRONMENT.fullmatch(name):
         example = _slug(name)[:30].strip("-") or "staging"
@@ -114,12 +114,12 @@ def _object_name(model: str, environment: str, limit: int) -> str:
         stem = f"m-{stem}".rstrip("-")
     room = limit - _HASH_DIGITS - 1
     stem = f"{stem[: max(room - len(environment) - 1, 8)].rstrip('-')}-{environment}"
-    # An environment's name has no "/", so that this tells every pair from every other.
+    # An environment's name has no "/", so that every pair has a text of its own to hash.
     return f"{stem[:room].rstrip('-')}-{_hash(f'{environment}/{model}')[:_HASH_DIGITS]}"
 
 
 def _slug(text: str) -> str:
-    """Reduce to a-z, 0-9 and single hyphens between them; may be empty, is not distinct."""
+    """Reduce a text to a-z, 0-9 and single hyphens; the slug may be empty and is not distinct."""
     plain = unicodedata.normalize("NFKD", text).encode("ascii", "ignore").decode().lower()
     return re.sub(r"[^a-z0-9]+", "-", plain).strip("-")
 

@@ -1,6 +1,7 @@
-"""Take secrets out of texts that people read. Standard library only: images copy this file.
+"""Redact secrets in texts for operators and researchers.
 
-`serving.telemetry.redact` does the same to what a model server says; one list of cases tests both.
+The module uses the standard library only, because images copy this file. `serving.telemetry.redact`
+does the same for the output of a model server; one list of cases tests both.
 """
 
 import re
@@ -9,7 +10,7 @@ from typing import Final
 GONE: Final = "[redacted]"
 
 _LOGIN: Final = re.compile(r"(?<=[\w+.-]://)(?:[^/@\s:'\"]*:(?!\d*(?:/|$))[^\s'\"]*|[^/\s'\"]+)@")
-"""A login with its @, also one with a bare @ or / in the password, which no address may have."""
+"""A login with its @, even with a bare @ or / in the password, which no address may have."""
 _HEADER: Final = re.compile(r"\b(bearer|basic)\s+[a-z0-9+/=._~-]{6,}", re.IGNORECASE)
 _NAMED: Final = re.compile(
     r"((?:password|passwd|passphrase|pwd|token|secret|api[_-]?key|access[_-]?key)[\"']?\s*[=:]\s*"
@@ -20,12 +21,12 @@ _NAMED: Final = re.compile(
 
 
 def redact(text: str) -> str:
-    """Take logins out of addresses, and what follows password, token, secret or key."""
+    """Redact logins in addresses, and values that follow password, token, secret or key."""
     text = redact_logins(text)
     text = _HEADER.sub(rf"\1 {GONE}", text)
     return _NAMED.sub(rf"\1{GONE}", text)
 
 
 def redact_logins(text: str) -> str:
-    """Take user names and passwords out of addresses."""
+    """Redact user names and passwords in addresses."""
     return _LOGIN.sub(f"{GONE}@", text)

@@ -1,4 +1,4 @@
-"""In: settings. Out: the running Deployer: controller, API, and one lock for one home."""
+"""Run a Deployer: its controller, its API, and one lock for one home."""
 
 from __future__ import annotations
 
@@ -34,24 +34,24 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 LIST_SECONDS = 30.0
-"""How long the first listing of a cluster is waited for; after that, passes tell of it."""
+"""How long to wait for the first listing of a cluster; after that, passes report its absence."""
 
 REACH_SECONDS = 15.0
-"""How long a cluster that does not answer is waited for: what is elsewhere is looked after then."""
+"""How long to wait for a cluster that does not answer, before deployments elsewhere get passes."""
 
 FIRST_LOOK_SECONDS = 15.0
-"""How long answers wait for a first look at each deployment; after that some may be missing."""
+"""How long API answers wait for a first pass over each deployment; some may be missing then."""
 
 ACTING = "acting"
-"""Where the Deployer that acts is reached, among the platform's single values."""
+"""The name of the platform's single value that has the acting Deployer's address."""
 
 
 def run(settings: Settings) -> int:
-    """Run until SIGTERM or SIGINT; ends within five seconds of it."""
+    """Run until SIGTERM or SIGINT, and end within five seconds of the signal."""
     layout = Layout(settings.home)
     logging.basicConfig(format="%(asctime)s %(levelname)s %(name)s: %(message)s", level="INFO")
     logging.getLogger("httpx").setLevel("WARNING")
-    with _only_one(layout.deployer):
+    with _home_lock(layout.deployer):
         stop = threading.Event()
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, lambda *_: stop.set())
@@ -59,12 +59,12 @@ def run(settings: Settings) -> int:
 
 
 class Service:
-    """One Deployer.
+    """A Deployer.
 
     Args:
-        settings: All of them.
-        layout: This platform's home.
-        stop: Set when it is to end.
+        settings: All settings of the platform.
+        layout: The layout of this platform's home.
+        stop: Set when the Deployer is to end.
     """
 
     def __init__(self, settings: Settings, layout: Layout, stop: threading.Event) -> None:
@@ -74,24 +74,26 @@ class Service:
         self._controller: Controller | None = None
         self._began = 0.0
         self._wiring: Wiring = wire(settings, layout, self._changed)
-        # From its first answer on: it acts nowhere yet.
+        # From the first API answer on, this Deployer waits for a Lease: it acts nowhere yet.
         leases = ((name, cluster.lease) for name, cluster in self._wiring.clusters.items())
         self._waiting: tuple[str, Lease] | None = next(leases, None)
 
     def run(self) -> int:
-        """Run until it is to end; returns the exit status: 1 if it ended by itself.
+        """Run until stopped; returns the exit status, which is 1 if the Deployer was not stopped.
 
         Raises:
-            FormatUnknown: Another version of the platform kept a record in one of the clusters.
+            FormatUnknown: Another version of the platform wrote a record in one of the clusters.
         """
         wiring, settings = self._wiring, self._settings
         secret = self._webhook_secret()
-        controller = self._controller = self._control(secret)
+        controller = self._controller = self._make_controller(secret)
         host, port = settings.deployer.host, settings.deployer.port
         tokens = settings.deployer.tokens_file or self._layout.tokens
         app = api.make(controller, tokens, secret, settings.deployer.hosts)
         config = uvicorn.Config(
-            standby.Standby(app, self._waits, self._acting, standby.address_of(settings.deployer)),
+            standby.Standby(
+                app, self._awaited, self._acting, standby.address_of(settings.deployer)
+            ),
             host=host,
             port=port,
             log_level="warning",
@@ -105,14 +107,14 @@ class Service:
         thread.start()
         log.info("serving http://%s:%d for platform %s", host, port, settings.platform_id)
         try:
-            acts = self._lead(thread)
+            acts = self._await_leases(thread)
             if acts:
                 controller.start()
                 self._began = time.monotonic()
-            told = not (acts and wiring.clusters) or self._tell_where()
+            stored = not (acts and wiring.clusters) or self._store_address()
             while not self._stop.wait(1.0) and thread.is_alive() and not self._replaced():
-                told = told or self._tell_where()
-        finally:  # a Lease that is let go is taken by the next at once
+                stored = stored or self._store_address()
+        finally:  # the next Deployer takes a released Lease at once
             server.should_exit = True
             self._close(controller)
             thread.join(timeout=1.0)
@@ -124,11 +126,11 @@ class Service:
         wiring = self._wiring
         endings: list[Callable[[], None]] = [controller.close, wiring.context.tags.close]
         endings += [target.close for target in wiring.context.each_target]
-        _all_within(3.5, endings)
-        _all_within(1.0, [cluster.lease.close for cluster in wiring.clusters.values()])
+        _run_all_within(3.5, endings)
+        _run_all_within(1.0, [cluster.lease.close for cluster in wiring.clusters.values()])
         wiring.rest.close()
 
-    def _control(self, secret: str) -> Controller:
+    def _make_controller(self, secret: str) -> Controller:
         context, settings = self._wiring.context, self._settings
         hook = webhooks.address(
             settings.deployer.public_url, settings.deployer.port, self._wiring.mlflow_url
@@ -152,8 +154,8 @@ class Service:
 
         return Controller(context, watch, Metrics())
 
-    def _lead(self, serving: threading.Thread) -> bool:
-        """Wait until this Deployer acts on every cluster that is reached; False if it is to end."""
+    def _await_leases(self, serving: threading.Thread) -> bool:
+        """Wait for the Lease of every cluster that answers; returns False if stopped meanwhile."""
         for cluster in self._wiring.clusters.values():
             cluster.lease.start()
         deadline = time.monotonic() + REACH_SECONDS
@@ -167,7 +169,7 @@ class Service:
                     return False
             if lease.held():
                 log.info("acting on the cluster %s", name)
-            else:  # what is written there is refused until the Lease is ours
+            else:  # writes there are refused until this Deployer holds the Lease
                 log.warning("the cluster %s is not reached, and acted on once it is", name)
             seconds = LIST_SECONDS if lease.held() else 0.0
             if cluster.start(seconds, self._stop):
@@ -176,8 +178,8 @@ class Service:
                 log.warning("the cluster %s is still being listed", name)
         return not self._stop.is_set()
 
-    def _waits(self) -> standby.Waiting | None:
-        """The Lease that is waited for, or was got just now; None once there is an answer."""
+    def _awaited(self) -> standby.Waiting | None:
+        """Return the Lease that this Deployer awaits or just took; None once the API can answer."""
         if self._waiting and self._began and self._controller:
             late = time.monotonic() - self._began > FIRST_LOOK_SECONDS
             if late or self._controller.has_looked():
@@ -189,11 +191,11 @@ class Service:
         return standby.Waiting(name, lease.holder, takes_over)
 
     def _acting(self) -> str:
-        """Where the Deployer that acts is reached, as it wrote itself."""
+        """Return the address that the acting Deployer stored; empty if there is none."""
         return self._wiring.context.records.get(ACTING) or ""
 
-    def _tell_where(self) -> bool:
-        """Write down for those that stand by where this Deployer is reached; False: try again."""
+    def _store_address(self) -> bool:
+        """Store this Deployer's address for standby Deployers; returns False to try again."""
         try:
             self._wiring.context.records.set(ACTING, standby.address_of(self._settings.deployer))
         except SchnitzelError as error:
@@ -206,7 +208,7 @@ class Service:
             self._controller.touched(deployment)
 
     def _replaced(self) -> bool:
-        """Whether another Deployer acts now: this one ends, and is started again to stand by."""
+        """Return whether another Deployer acts now; this one then ends and restarts to stand by."""
         for name, cluster in self._wiring.clusters.items():
             if cluster.lease.taken:
                 log.error("%s acts on the cluster %s now", cluster.lease.holder, name)
@@ -214,7 +216,7 @@ class Service:
         return False
 
     def _webhook_secret(self) -> str:
-        """The webhook secret of this platform; made if nobody has made it yet."""
+        """Read the webhook secret of this platform; create the secret if there is none."""
         if self._settings.deployer.webhook_secret_ref:
             return resolve_secret(self._settings.deployer.webhook_secret_ref)
         path = self._layout.webhook_secret
@@ -224,8 +226,8 @@ class Service:
         return path.read_text().strip()
 
 
-def _all_within(seconds: float, endings: Sequence[Callable[[], None]]) -> None:
-    """End everything at once; what takes longer is left to the end of the process."""
+def _run_all_within(seconds: float, endings: Sequence[Callable[[], None]]) -> None:
+    """Run all endings in parallel; an ending that takes longer is left to the process's end."""
     deadline = time.monotonic() + seconds
     threads = [threading.Thread(target=end, daemon=True) for end in endings]
     for thread in threads:
@@ -235,8 +237,8 @@ def _all_within(seconds: float, endings: Sequence[Callable[[], None]]) -> None:
 
 
 @contextmanager
-def _only_one(folder: Path) -> Iterator[None]:
-    """Hold the home's lock: two Deployers never write the same records."""
+def _home_lock(folder: Path) -> Iterator[None]:
+    """Hold the home's lock, so that two Deployers never write the same records."""
     folder.mkdir(parents=True, exist_ok=True)
     with (folder / "lock").open("a+") as lock:
         try:

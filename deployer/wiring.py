@@ -1,4 +1,4 @@
-"""In: settings. Out: the parts of a Deployer, put together: what it reads, keeps, and acts on."""
+"""Build the parts of a Deployer from its settings: clients, stores and targets."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ LOOPBACK = "127.0.0.1"
 
 @dataclass
 class Wiring:
-    """Everything that a Deployer is made of, below its controller and its API."""
+    """The parts of a Deployer below its controller and its API."""
 
     context: ReconcileContext
     rest: RegistryClient
@@ -46,17 +46,17 @@ class Wiring:
 
 
 def wire(settings: Settings, layout: Layout, changed: Callable[[str], None]) -> Wiring:
-    """Put the parts together; nothing runs yet.
+    """Build the parts of a Deployer, without running the controller.
 
     Args:
-        settings: all of them.
-        layout: this platform's home.
-        changed: told a deployment's id when something of it changed in a cluster.
+        settings: all settings of the platform.
+        layout: the layout of this platform's home.
+        changed: called with a deployment's id when one of its objects changed in a cluster.
 
     Raises:
-        SettingsInvalid: something that is named cannot be found or read.
-        DatabaseUnavailable: the account cannot be kept.
-        FormatUnknown: another version of the platform kept what is there.
+        SettingsInvalid: a setting names a file or secret that cannot be found or read.
+        DatabaseUnavailable: the history cannot be kept.
+        FormatUnknown: another version of the platform wrote the database.
     """
     mlflow_url = settings.mlflow.url or f"http://{LOOPBACK}:{settings.mlflow.port}"
     auth = _mlflow_credentials(settings)

@@ -1,1 +1,1 @@
-"""Who may do what. Pure."""
+"""Decide who may do what. Pure."""

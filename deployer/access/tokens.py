@@ -16,7 +16,7 @@ def subject(known: Mapping[str, Any], authorization: str | None) -> str:
         authorization: The header; None if there is none.
 
     Raises:
-        Unauthorised: There is no token in it, or an unknown one.
+        Unauthorised: The header has no token, or an unknown token.
     """
     scheme, _, token = (authorization or "").partition(" ")
     if scheme.lower() != "bearer" or not token.strip():
@@ -26,7 +26,7 @@ def subject(known: Mapping[str, Any], authorization: str | None) -> str:
         )
     digest = hashlib.sha256(token.strip().encode()).hexdigest()
     found = ""
-    for hashed, name in known.items():  # all of them: how long it takes tells nothing
+    for hashed, name in known.items():  # all of them, so that the time taken reveals nothing
         if hmac.compare_digest(hashed.encode(), digest.encode()) and isinstance(name, str):
             found = name
     if not found:

@@ -1,1 +1,1 @@
-"""The loop over deployments, and one pass over one of them."""
+"""Run the loop over deployments, and a pass over each of them."""

@@ -1,4 +1,4 @@
-"""Nothing in; out: all that a pass reads from and acts on, and how far an upgrade of it all is."""
+"""Define the context that a pass reads from and acts on, and derive the upgrade from it."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from deployer.targets.base import Target
 
 @dataclass(frozen=True, slots=True)
 class ReconcileContext:
-    """All that a pass reads from and acts on."""
+    """The services that a pass reads from and acts on."""
 
     settings: Settings
     registry: Registry
@@ -30,19 +30,19 @@ class ReconcileContext:
     tags: TagWriter
     promoters: Promoters
     targets: Mapping[str, Target]
-    """By environment."""
+    """The target of each environment."""
     clock: Callable[[], float]
     invalid: set[str] = field(default_factory=set)
-    """Ids of deployments whose serving spec cannot be used, as of the last pass over each."""
+    """Ids of deployments whose serving spec could not be used in their last pass."""
 
     @property
     def each_target(self) -> list[Target]:
-        """Every target once, however many environments it serves."""
+        """Every target once, even a target of several environments."""
         return list(dict.fromkeys(self.targets.values()))
 
 
 def upgrading(context: ReconcileContext) -> upgrade.Upgrade:
-    """How far an upgrade of chart and server is, and who may move next."""
+    """Plan the upgrade of chart and server: its progress, and the next deployments to move."""
     settings = context.settings
     records, unseen = context.records.survey()
     production = {
@@ -61,5 +61,5 @@ def upgrading(context: ReconcileContext) -> upgrade.Upgrade:
 
 
 def halted(context: ReconcileContext) -> bool:
-    """Whether no deployment is to begin with another version of chart and server."""
+    """Return whether no deployment may begin to move to another version of chart and server."""
     return bool(context.records.get(upgrade.HALT) or context.identity.frozen)

@@ -1,4 +1,4 @@
-"""In: changes, times and people's words. Out: passes over deployments, each by itself, for ever."""
+"""Run passes over deployments on changes, on timers and on operators' requests."""
 
 from __future__ import annotations
 
@@ -38,19 +38,19 @@ from deployer.store.history import Event
 
 log = logging.getLogger(__name__)
 
-WORD_SECONDS = 5.0  # that a person's word waits for the pass that is under way
-MOVING_SECONDS = 0.1  # between looks while a rollout is under way
-STEADY_SECONDS = 2.0  # between looks at what runs, where nothing changes
+WORD_SECONDS = 5.0  # that an operator's request waits for the pass under way
+MOVING_SECONDS = 0.1  # between passes while a rollout is under way
+STEADY_SECONDS = 2.0  # between passes where nothing changes
 BACKOFF_SECONDS = (0.5, 30.0)  # the first and the longest, after a pass that failed
 
 
 class Controller:
-    """Keeps every deployment as the registry wants it.
+    """The controller that keeps every deployment as the registry wants it.
 
     Args:
-        context: What passes read from and act on.
-        watch: Looks at the registry; made by `make_watch` with the callback for changes.
-        metrics: Counts and times.
+        context: The services that passes read from and act on.
+        make_watch: Builds the watch on the registry, given the callback for changes.
+        metrics: Counts and durations of passes.
     """
 
     def __init__(
@@ -66,46 +66,46 @@ class Controller:
         self._queue: WorkQueue[Key] = WorkQueue()
         self._statuses: dict[Key, Status] = {}
         self._tries: dict[Key, int] = {}
-        self._unseen: set[Key] = set()
+        self._without_pass: set[Key] = set()
         self._scope = Scope(context, lambda: self.health.held or {})
         self.watch = make_watch(self._changed)
         self._watching = threading.Thread(target=self.watch.run, name="watch", daemon=True)
         self._workers: Workers[Key] = Workers(self._queue, self._work, self._hangs)
 
     def start(self) -> None:
-        """Begin; what is on record is looked at even before the registry is read."""
-        self._unseen = self._scope.everything()
+        """Start; passes over deployments on record begin even before the registry is read."""
+        self._without_pass = self._scope.everything()
         self._changed(None)
         self._watching.start()
         self._workers.start()
 
     def close(self, seconds: float = 3.0) -> None:
-        """Stop within so many seconds; what runs goes on running, and what hangs is left."""
+        """Stop within `seconds`; predictors go on running, and passes that hang are abandoned."""
         deadline = time.monotonic() + seconds
         self._closing.set()
         self.watch.close()
         self._workers.close(seconds)
-        if self._watching.is_alive():  # not where another Deployer acts, and this one stood by
+        if self._watching.is_alive():  # it was never started if this Deployer only stood by
             self._watching.join(timeout=max(0.0, deadline - time.monotonic()))
 
     def has_looked(self) -> bool:
-        """Whether everything that was there when it began has been looked at since."""
-        return not self._unseen
+        """Return whether every deployment known at the start has had a pass since."""
+        return not self._without_pass
 
     @property
     def health(self) -> Health:
-        """How well the registry is seen."""
+        """The health of the registry."""
         return self.watch.health
 
     def statuses(self) -> list[Status]:
-        """What is known of every deployment."""
+        """Return the status of every deployment."""
         return [told for _, told in sorted(self._statuses.copy().items())]  # a pass may add one
 
     def status(self, deployment: str) -> Status:
-        """What is known of one deployment, by its id.
+        """Return the status of a deployment, by its id.
 
         Raises:
-            NotFound: There is none of this id.
+            NotFound: No deployment has this id.
         """
         key = self._key(deployment)
         status = self._statuses.get(key)
@@ -114,50 +114,50 @@ class Controller:
         return status
 
     def planned(self, deployment: str) -> Status:
-        """The same with its plan as of now: the registry is asked what has changed meanwhile.
+        """Return the status of a deployment with a current plan, after a poll of the registry.
 
-        Where what runs cannot be seen, it is the plan of the last pass, which has no digest.
+        If the target cannot be observed, the plan is that of the last pass, which has no digest.
 
         Raises:
-            NotFound: There is none of this id.
+            NotFound: No deployment has this id.
         """
-        with suppress(SchnitzelError):  # its state says so
+        with suppress(SchnitzelError):  # the status reports the error
             return self.previewed(deployment)[0]
         return self.status(deployment)
 
     def previewed(self, deployment: str) -> tuple[Status, Preview]:
-        """The same, and what it would change where it runs.
+        """Return the status with a current plan, and the changes that it would make in the target.
 
         Raises:
-            NotFound: There is none of this id.
-            SchnitzelError: What runs cannot be seen now, or not be rendered.
+            NotFound: No deployment has this id.
+            SchnitzelError: The target cannot be observed now, or the goal cannot be rendered.
         """
         status = self.status(deployment)
         record = status.record
         registry = self.context.registry
-        if self.health.state is RegistryHealth.FRESH:  # else nobody shall wait for it
-            with suppress(SchnitzelError, RegistryRolledBack):  # the watch sees it too, and tells
+        if self.health.state is RegistryHealth.FRESH:  # else a request would wait for MLflow
+            with suppress(SchnitzelError, RegistryRolledBack):  # the watch reports it, too
                 self._changed(registry.poll() | registry.look(record.model))
         plan, rendered = self._reconciler.preview(record.model, record.environment)
         return replace(status, plan=plan), rendered
 
     def tree(self, deployment: str) -> Node:
-        """What there is of a deployment where it runs.
+        """Return the tree of a deployment's objects in its target.
 
         Raises:
-            NotFound: There is none of this id.
-            TargetUnavailable: It cannot be seen now.
+            NotFound: No deployment has this id.
+            TargetUnavailable: The target cannot be observed now.
         """
         status = self.status(deployment)
         return self.context.targets[status.record.environment].tree(status.record.id)
 
     def apply(self, deployment: str, who: str, options: ApplyOptions) -> None:
-        """A person's word: look now, try again, let the champion go, take objects over.
+        """Apply for an operator: run a pass now, and retry, allow retirement or adopt objects.
 
         Raises:
-            NotFound: There is no such deployment.
-            PlanChanged: Another plan was reviewed than the one that stands.
-            UnsafePlan: It is paused, or there is nothing to take over.
+            NotFound: No deployment has this id.
+            PlanChanged: The current plan is not the reviewed plan.
+            UnsafePlan: The deployment is paused, or there is no object to adopt.
         """
         status = self.status(deployment)
         if status.record.pause:
@@ -186,34 +186,34 @@ class Controller:
         self._intervene(deployment, change, "apply", who, operator.said(options, foreign))
 
     def pause(self, deployment: str, who: str, reason: str) -> None:
-        """A person's word: change nothing."""
+        """Pause a deployment for an operator: change nothing."""
         pause = Pause(who, self.context.clock(), reason)
         self._intervene(deployment, lambda r: replace(r, pause=pause), "pause", who, reason)
 
     def resume(self, deployment: str, who: str) -> None:
-        """A person's word: go on."""
+        """Resume a paused deployment for an operator."""
         self._intervene(deployment, lambda r: replace(r, pause=None), "resume", who, "")
 
     def accept_registry(self, who: str) -> None:
-        """A person's word: this registry is the right one."""
+        """Accept the registry for an operator as the right one."""
         event = Event("", "operator", "accept registry", None, None, "", who)
-        self.context.history.append(event, self.context.clock())  # also if it cannot be reached now
+        self.context.history.append(event, self.context.clock())  # even if MLflow is unreachable
         self.context.identity.accept()
         self.context.registry.forget()
         self.watch.hint(None)
 
     def look(self) -> None:
-        """Look at everything now."""
+        """List the registry and run a pass over every deployment now."""
         self.watch.hint(None)
         self._changed(None)
 
     def touched(self, deployment: str) -> None:
-        """Something of a deployment changed where it runs: look at it now."""
+        """Run a pass over a deployment now, because its target reported a change."""
         with suppress(NotFound):
             self._queue.add(self._key(deployment))
 
     def depth(self) -> int:
-        """How many deployments are due and not yet looked at."""
+        """Return the number of deployments whose pass is due and has not begun."""
         return self._queue.depth()
 
     def _key(self, deployment: str) -> Key:
@@ -244,7 +244,7 @@ class Controller:
         self._queue.add(key)
 
     def _changed(self, models: set[str] | None) -> None:
-        """Have the deployments of these models looked at, or all of them."""
+        """Queue passes over the deployments of these models; None queues all deployments."""
         known = set(self._statuses)
         self.context.promoters.note(self.context.registry.snapshot, self.context.clock())
         due = known | self._scope.everything() if models is None else self._scope.of(models, known)
@@ -253,18 +253,18 @@ class Controller:
 
     def _work(self, key: Key) -> float:
         delay = self._pass(key)
-        self._unseen.discard(key)
+        self._without_pass.discard(key)
         return delay
 
     def _hangs(self, key: Key) -> None:
-        """Say that the pass over a deployment does not end; nobody waits for it."""
+        """Publish that the pass over a deployment does not end; no other pass waits for it."""
         error = PassHangs.of(*key)
         log.warning("%s@%s: %s", *key, error.message)
         self._statuses[key] = self._reconciler.hanging(*key, self._statuses.get(key), error)
-        self._unseen.discard(key)
+        self._without_pass.discard(key)
 
     def _pass(self, key: Key) -> float:
-        """One pass; returns the seconds until the next."""
+        """Run a pass over a deployment; returns the seconds until the next pass."""
         if key[1] not in self._scope.environments():
             self._statuses.pop(key, None)
             return 30.0
@@ -286,8 +286,8 @@ class Controller:
         return max(0.0, min(steady, done.wake_at - self.context.clock()))
 
     def _failed(self, key: Key, error: SchnitzelError) -> float:
-        """Say so in the log; returns the seconds until the next pass."""
-        if self._closing.is_set():  # what it needs is being closed
+        """Log and count a failed pass; returns the seconds until the next pass."""
+        if self._closing.is_set():  # the services of the pass are being closed
             return 0.0
         if isinstance(error, PassFailed):
             log.error("%s@%s: a pass failed", *key, exc_info=error.__cause__)

@@ -1,4 +1,4 @@
-"""In: a deployment before and after a pass. Out: lines of its history, and tags on its versions."""
+"""Record the events of a pass in the history, and mirror them to tags of the versions."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from deployer.store.history import DEPLOYER, UNKNOWN, Event, History
 def record_intent(
     history: History, before: Record, after: Record, wanted: Wanted, now: float
 ) -> None:
-    """Write down what is about to be done, before it is."""
+    """Append the intents of a step to the history, before the step is applied."""
     old = _number(before.serving)
     shifted = _digest(before.serving) != _digest(after.serving)
     failure = after.failures.get(_digest(before.serving))
@@ -57,7 +57,7 @@ def record_outcome(
     last: Status | None,
     now: float,
 ) -> None:
-    """Write down what came of it, and show it on the versions."""
+    """Append the outcomes of a pass to the history, and mirror them to tags of the versions."""
     record = told.record
     for digest, failure in record.failures.items():
         earlier = before.failures.get(digest)
@@ -70,7 +70,7 @@ def record_outcome(
                 failure.reason,
             )  # fmt: skip
             history.append(event, now)
-    if told.verdict.state is State.SERVING and _newly(told, last) and record.serving:
+    if told.verdict.state is State.SERVING and _began_to_serve(told, last) and record.serving:
         version = _number(record.serving)
         message = told.verdict.message
         history.append(
@@ -79,7 +79,7 @@ def record_outcome(
     if told.verdict.state is State.RETIRED and before.draining and not record.draining:
         event = Event(record.id, "outcome", "retired", None, None, told.verdict.message, DEPLOYER)
         history.append(event, now)
-    for reflection in _farewells(told, before):
+    for reflection in _stopped_reflections(told, before):
         mirror.show(reflection)
     if told.settled:
         for reflection in _reflections(told):
@@ -87,26 +87,26 @@ def record_outcome(
 
 
 def _promoter(record: Record) -> str:
-    """Who promoted the version: whoever says so, and unknown if nobody does."""
+    """Name the user who claims the promotion; UNKNOWN if no user does."""
     mark = promotions.winner(record.marks)
     return f"{mark.by} (by the CLI)" if mark and mark.by else UNKNOWN
 
 
-def _newly(told: Status, last: Status | None) -> bool:
-    """Whether it came to serve just now; a restart of the Deployer is no event."""
+def _began_to_serve(told: Status, last: Status | None) -> bool:
+    """Return whether the champion began to serve just now; a Deployer restart is no event."""
     if last is None:
-        return told.record.serving_since is not None and told.settled and _fresh(told)
+        return told.record.serving_since is not None and told.settled and _serves_recently(told)
     was = last.record.serving
     return last.verdict.state is not State.SERVING or _digest(was) != _digest(told.record.serving)
 
 
-def _fresh(told: Status) -> bool:
+def _serves_recently(told: Status) -> bool:
     since = told.record.serving_since
     return since is not None and told.observed.at - since < 1.0
 
 
-def _farewells(told: Status, before: Record) -> list[Reflection]:
-    """What is told of the versions that stopped serving in this pass."""
+def _stopped_reflections(told: Status, before: Record) -> list[Reflection]:
+    """Build the tags of the versions that stopped serving in this pass."""
     record = told.record
     left = {d.predictor.version for d in before.draining}
     left -= {p.version for p in _all(record) if p}
@@ -153,7 +153,7 @@ def _candidate(record: Record) -> Predictor | None:
 
 
 def _share(record: Record, of: Record | None = None) -> int:
-    """The percent that a record gives its candidate, if that is the one of the other record."""
+    """Return the percent of traffic of a record's candidate, if `of` has the same candidate."""
     same = _digest(_candidate(record)) == _digest(_candidate(of or record))
     return advance.weight(record.candidate) if record.candidate and same else 0
 

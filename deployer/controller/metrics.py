@@ -1,4 +1,4 @@
-"""In: passes and what is known now. Out: Prometheus metrics of the Deployer itself."""
+"""Export Prometheus metrics of the Deployer itself."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _ABOUT = {
 
 
 class Metrics:
-    """The Deployer's metrics, in a registry of their own."""
+    """The metrics of the Deployer, in a collector registry of their own."""
 
     def __init__(self) -> None:
         self.registry = CollectorRegistry()
@@ -34,7 +34,7 @@ class Metrics:
         )
 
     def observe(self, gauges: Gauges) -> None:
-        """Read these gauges at each scrape; a nested one has the label `state`."""
+        """Read these gauges at each scrape; a nested gauge has the label `state`."""
         self.registry.register(_Now(gauges))
 
 

@@ -1,4 +1,4 @@
-"""In: a person's word and a record. Out: the record as it is then, and the word for the history."""
+"""Apply an operator's options to a record, and describe them for the history."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from deployer.state.deployment import Record
 
 @dataclass(frozen=True, slots=True)
 class ApplyOptions:
-    """What a person asks for beside a look now.
+    """The options that an operator sets for an apply.
 
     Attributes:
-        reviewed: the digest of the plan that was reviewed; empty for whatever stands.
-        retry: try a version that failed again.
-        allow_retire: take away what the policy would ask about.
-        adopt: take over what is somebody else's and stands in the way.
+        reviewed: the digest of the reviewed plan; empty for the current plan.
+        retry: retry a version that failed.
+        allow_retire: retire a champion although the policy would refuse.
+        adopt: adopt the foreign objects that stand in the way.
     """
 
     reviewed: str = ""
@@ -27,7 +27,7 @@ class ApplyOptions:
 
 
 def keep(record: Record, options: ApplyOptions, foreign: Sequence[ObjectChange]) -> Record:
-    """The record with a person's word in it; `strangers` are the objects to take over."""
+    """Apply the options to a record; `foreign` has the objects to adopt."""
     if options.retry:
         record = replace(record, failures={}, descriptions={})
     if options.allow_retire:
@@ -38,7 +38,7 @@ def keep(record: Record, options: ApplyOptions, foreign: Sequence[ObjectChange])
 
 
 def said(options: ApplyOptions, foreign: Sequence[ObjectChange]) -> str:
-    """As in "retry, adopt Service/angler-prod-v3-1a2b3c4d"."""
+    """Describe the options, as in "retry, adopt Service/angler-prod-v3-1a2b3c4d"."""
     adopted = ", ".join(f"{each.kind}/{each.name}" for each in foreign)
     parts = [
         ("retry", options.retry),

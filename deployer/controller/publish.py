@@ -1,7 +1,7 @@
-"""In: what a pass found and did, or what broke it. Out: it is told: status, history, tags, target.
+"""Publish the result or the failure of a pass as status, history and tags, and to the target.
 
-What may pass by itself (an object changed meanwhile, a cluster that is busy) is tried again soon,
-and told once it has lasted; what a person must mend is told at once.
+A transient error (an object changed meanwhile, a busy cluster) is retried soon, and published once
+it has lasted; an error that an operator must fix is published at once.
 """
 
 from __future__ import annotations
@@ -26,14 +26,14 @@ from deployer.status.verdict import Status
 log = logging.getLogger(__name__)
 
 LASTS_SECONDS: Final = 3.0
-"""Passes must have failed for so long before what may pass by itself is told."""
+"""How long passes must have failed before a transient error is published."""
 
 
 @dataclass(frozen=True, slots=True)
 class PassResult:
-    """What a pass found and decided: the record before it, the next step, and what to tell of it.
+    """The result of a pass: the record before the pass, the next step, and the status to publish.
 
-    What is told is judged by what was seen, so that it holds whatever comes of the step.
+    The status is judged from the observation, so that it holds whether or not the step succeeds.
     """
 
     remembered: Record
@@ -42,11 +42,12 @@ class PassResult:
 
 
 class Publisher:
-    """Tells of passes.
+    """A publisher of passes.
 
     Args:
-        context: History, tags and targets to tell it to.
-        closing: Set when what passes need is being closed: what breaks then is nobody's news.
+        context: The history, tags and targets to publish to.
+        closing: Set when the services that passes need are being closed; failures after that are
+            not published.
     """
 
     def __init__(self, context: ReconcileContext, closing: threading.Event) -> None:
@@ -54,14 +55,14 @@ class Publisher:
         self._closing = closing
 
     def publish(self, found: PassResult, before: Status | None) -> Status:
-        """Tell of a pass that did what it was to do.
+        """Publish a pass that succeeded.
 
         Raises:
-            SchnitzelError: There is no account of it.
+            SchnitzelError: The history cannot be written.
         """
         told = verdict.carry(found.told, before)
-        self._conclude(found, told, before)
-        self._show(told)
+        self._record_outcome(found, told, before)
+        self._publish_to_target(told)
         return told
 
     def publish_failure(
@@ -72,14 +73,14 @@ class Publisher:
         error: SchnitzelError,
         since: float,
     ) -> Status:
-        """Tell of a pass that broke, with what it found if it came so far, else what was known.
+        """Publish a pass that broke, with its result if it came so far, else the last status.
 
         Args:
-            record: Of the deployment, as far as it is known.
-            found: What the pass found before it broke.
-            before: What was told last.
-            error: What broke it.
-            since: When the first of the passes began that broke one after the other.
+            record: The record of the deployment, as far as it is known.
+            found: The result of the pass before it broke; None if there is none.
+            before: The status published last.
+            error: The error that broke the pass.
+            since: When the first of the consecutive failed passes began.
         """
         now = self._context.clock()
         known = found.told if found else before
@@ -89,25 +90,25 @@ class Publisher:
         told = verdict.broken(known or self.unknown(record, now), error, now)
         told = verdict.carry(told, before)
         if found and told.settled:  # not where another Deployer may have taken over
-            with self._at_best("its account", told):  # which may be the very one that broke it
-                self._conclude(found, told, before)
+            with self._best_effort("its account", told):  # the history may have broken the pass
+                self._record_outcome(found, told, before)
         if known:
-            self._show(told)
+            self._publish_to_target(told)
         return told
 
-    def _conclude(self, found: PassResult, told: Status, before: Status | None) -> None:
+    def _record_outcome(self, found: PassResult, told: Status, before: Status | None) -> None:
         context = self._context
         now = context.clock()
         events.record_outcome(context.history, context.tags, found.remembered, told, before, now)
 
-    def _show(self, told: Status) -> None:
-        """Show it where the deployment runs; if that fails, the next pass will."""
-        with self._at_best("its state where it runs", told):
+    def _publish_to_target(self, told: Status) -> None:
+        """Publish the status in the target; if that fails, the next pass does."""
+        with self._best_effort("its state where it runs", told):
             self._context.targets[told.record.environment].tell(told)
 
     @contextmanager
-    def _at_best(self, what: str, told: Status) -> Iterator[None]:
-        """Do it if that is possible; nothing else depends on it."""
+    def _best_effort(self, what: str, told: Status) -> Iterator[None]:
+        """Log a failure of the block and go on, because nothing else depends on the block."""
         try:
             yield
         except SchnitzelError as error:
@@ -117,7 +118,7 @@ class Publisher:
                 log.exception("%s: %s is not told", told.record.id, what)
 
     def unknown(self, record: Record, now: float) -> Status:
-        """A deployment of which nothing was seen yet."""
+        """Build the status of a deployment that has not been observed yet."""
         observed = Observed({}, now)
         there = Deployment(record.id, record.model, record.environment, ())
         return Status(

@@ -1,4 +1,4 @@
-"""In: names and times to look at them. Out: the next name that is due, each by one worker only."""
+"""Queue items by due time and hand each item to one worker at a time."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ Item = TypeVar("Item", bound=Hashable)
 class WorkQueue(Generic[Item]):
     """A queue that holds each item at most once, at its earliest time.
 
-    An item taken is not given to another worker before `done`; if it was added meanwhile, it comes
-    again.
+    An item taken is not given to another worker before `done`; an item added meanwhile is given
+    out again after that.
     """
 
     def __init__(self) -> None:
@@ -27,7 +27,7 @@ class WorkQueue(Generic[Item]):
         self._closed = False
 
     def add(self, item: Item, delay: float = 0.0) -> None:
-        """Have an item looked at after `delay` seconds, or sooner if it already was to be."""
+        """Make an item due after `delay` seconds, or sooner if the item is already due sooner."""
         at = time.monotonic() + delay
         with self._condition:
             known = self._due.get(item)
@@ -48,7 +48,7 @@ class WorkQueue(Generic[Item]):
                 while self._heap:
                     at, count, item = self._heap[0]
                     if self._due.get(item) != at:
-                        heapq.heappop(self._heap)  # it was moved to an earlier time
+                        heapq.heappop(self._heap)  # the item was moved to an earlier time
                         continue
                     pause = at - time.monotonic()
                     if pause > 0:
@@ -70,19 +70,19 @@ class WorkQueue(Generic[Item]):
             return None
 
     def done(self, item: Item) -> None:
-        """Give an item back."""
+        """Return an item that was taken."""
         with self._condition:
             self._busy.discard(item)
             self._condition.notify()
 
     def depth(self) -> int:
-        """How many items are due now."""
+        """Return the number of items that are due now."""
         now = time.monotonic()
         with self._condition:
             return sum(1 for at in self._due.values() if at <= now)
 
     def close(self) -> None:
-        """Let every worker go."""
+        """Close the queue and wake every worker."""
         with self._condition:
             self._closed = True
             self._condition.notify_all()

@@ -1,4 +1,4 @@
-"""In: one deployment's name. Out: one pass over it: look, decide, remember, act, tell."""
+"""Run a pass over a deployment: observe, decide, save, apply, publish."""
 
 from __future__ import annotations
 
@@ -24,12 +24,12 @@ from deployer.status.verdict import Status
 from deployer.targets.base import Target
 
 UPGRADE_SECONDS = 1.0
-"""How long a look at all records, to see who may be upgraded, is good for."""
+"""How long the upgrade that is planned from all records is valid."""
 
 
 @dataclass(frozen=True, slots=True)
-class _Seen:
-    """One look at a deployment, and what follows from it."""
+class _Evaluation:
+    """An observation of a deployment, and the decisions that follow from it."""
 
     observed: Observed
     wanted: Wanted
@@ -37,13 +37,13 @@ class _Seen:
     todo: plan.Plan
     refused: UnsafePlan | None
     unusable: bool
-    """Whether the serving spec of the version that is promoted cannot be used."""
+    """Whether the serving spec of the promoted version cannot be used."""
     now: float
 
 
 @dataclass(frozen=True, slots=True)
 class Pass:
-    """What came of a pass: what to tell, when to look again at the latest, and what broke it."""
+    """The outcome of a pass: its status, the latest time of the next pass, and any error."""
 
     told: Status
     wake_at: float | None = None
@@ -51,7 +51,7 @@ class Pass:
 
 
 class Reconciler:
-    """Passes over deployments. One deployment is never passed over twice at the same time."""
+    """A runner of passes, which never runs two passes over one deployment at the same time."""
 
     def __init__(self, context: ReconcileContext, closing: threading.Event) -> None:
         self.context = context
@@ -60,19 +60,19 @@ class Reconciler:
         self._rolling: set[str] = set()
         self._upgrading = (0.0, False, upgrade.Upgrade())
         window = context.settings.policy.retire_window
-        self._departures = RetirementBudget(context.records.all, window)
+        self._retirement_budget = RetirementBudget(context.records.all, window)
         self._lock = threading.Lock()
-        self._alone: dict[tuple[str, str], threading.Lock] = {}
+        self._locks: dict[tuple[str, str], threading.Lock] = {}
 
     @contextmanager
     def alone(self, key: tuple[str, str], seconds: float = -1) -> Iterator[None]:
-        """Hold the lock of one deployment's record: for a pass, or to put in a person's word.
+        """Hold the lock of a deployment's record, for a pass or for an operator's request.
 
         Raises:
-            PassHangs: It could not be had within so many seconds.
+            PassHangs: The lock was not free within `seconds`.
         """
         with self._lock:
-            lock = self._alone.setdefault(key, threading.Lock())
+            lock = self._locks.setdefault(key, threading.Lock())
         if not lock.acquire(timeout=seconds):
             raise PassHangs.of(*key)
         try:
@@ -81,23 +81,23 @@ class Reconciler:
             lock.release()
 
     def run(self, model: str, environment: str, before: Status | None) -> Pass:
-        """One pass; what breaks it is in what it returns, and what runs goes on running.
+        """Run a pass; an error is part of the outcome, and predictors go on running.
 
         Args:
             model: The registered model.
             environment: The environment's name.
-            before: What was told last.
+            before: The status published last.
         """
         began = self.context.clock()
         key = naming.deployment_id(model, environment)
         record, found = Record(key, model, environment), None
         try:
             record = self._record(model, environment)
-            found = self._find(record)
+            found = self._decide_and_save(record)
             self._target(environment).apply(found.step.deployment, found.told.observed)
             told = self._publisher.publish(found, before)
         except Exception as failure:  # noqa: BLE001 - one broken deployment must not end the others
-            error = _foreseen(failure, model, environment)
+            error = _as_schnitzel_error(failure, model, environment)
             since = self._failing.setdefault(key, began)
             return Pass(
                 self._publisher.publish_failure(record, found, before, error, since), error=error
@@ -108,34 +108,34 @@ class Reconciler:
     def hanging(
         self, model: str, environment: str, before: Status | None, error: PassHangs
     ) -> Status:
-        """What to tell of a deployment whose pass does not end."""
+        """Build the status of a deployment whose pass does not end."""
         now = self.context.clock()
         nobody = Record(naming.deployment_id(model, environment), model, environment)
         return verdict.broken(before or self._publisher.unknown(nobody, now), error, now)
 
     def preview(self, model: str, environment: str) -> tuple[dict[str, Any], Preview]:
-        """The plan as it would be now, with what is rendered for it; nothing is remembered or done.
+        """Plan and render a pass as of now, without saving or applying anything.
 
         Raises:
-            SchnitzelError: What runs cannot be seen, or not be rendered.
+            SchnitzelError: The target cannot be observed, or the goal cannot be rendered.
         """
         target = self._target(environment)
-        seen = self._look(self._record(model, environment), target, acts=False)
+        seen = self._evaluate(self._record(model, environment), target, acts=False)
         rendered = target.preview(seen.todo.goal)
         return plan.reviewable(seen.todo, seen.refused, rendered), rendered
 
-    def _find(self, remembered: Record) -> PassResult:
-        """Look, decide, and remember what was decided."""
+    def _decide_and_save(self, remembered: Record) -> PassResult:
+        """Observe, decide, and save the decision."""
         context = self.context
         target = self._target(remembered.environment)
-        seen = self._look(remembered, target, acts=True)
+        seen = self._evaluate(remembered, target, acts=True)
         step, now = seen.step, seen.now
         note = context.invalid.add if seen.unusable else context.invalid.discard
         note(remembered.id)
         if step.record.next_sequence > remembered.next_sequence:
             signed = context.promoters.sign(step.record, remembered.next_sequence, now)
             step = replace(step, record=signed)
-        context.records.raise_if_deleted(step.record)  # before its account says that it is made
+        context.records.raise_if_deleted(step.record)  # before the history says that it is created
         events.record_intent(context.history, remembered, step.record, seen.wanted, now)
         context.records.save(step.record)
         self._note_rolling(step.record)
@@ -155,10 +155,10 @@ class Reconciler:
         )
         return PassResult(remembered, step, told)
 
-    def _look(self, record: Record, target: Target, *, acts: bool) -> _Seen:
-        """Look and decide: what is wanted, the next step, where it leads, and whether it may.
+    def _evaluate(self, record: Record, target: Target, *, acts: bool) -> _Evaluation:
+        """Observe a deployment and decide the wanted predictor, the next step and the safe plan.
 
-        Only where it `acts` on that is a retirement counted for the others.
+        A retirement counts for the other deployments only if the caller `acts` on the decision.
         """
         context = self.context
         policy = context.settings.rollout_policy(record.environment)
@@ -174,9 +174,9 @@ class Reconciler:
         except UnsafePlan as error:
             refused, wanted = error, replace(wanted, retire=False)
             step, _ = self._next(wanted, observed, record, now, hold=True)
-        if record.pause:  # show what would be done
+        if record.pause:  # the plan shows the changes after a resume
             _, todo = self._next(wanted, observed, replace(record, pause=None), now)
-        return _Seen(observed, wanted, step, todo, refused, unusable, now)
+        return _Evaluation(observed, wanted, step, todo, refused, unusable, now)
 
     def _record(self, model: str, environment: str) -> Record:
         key = naming.deployment_id(model, environment)
@@ -188,7 +188,7 @@ class Reconciler:
     def _next(
         self, wanted: Wanted, observed: Observed, record: Record, now: float, *, hold: bool = False
     ) -> tuple[advance.Step, plan.Plan]:
-        """The next step of the rollout, and the plan that it is a step of."""
+        """Decide the next step of the rollout, and the plan that contains the step."""
         policy = self.context.settings.rollout_policy(record.environment)
         may_start = self._may_start(record)
         step = advance.advance(
@@ -225,7 +225,7 @@ class Reconciler:
         return record, replace(wanted, problem=wanted.problem or problem), unusable
 
     def _upgrade(self, now: float) -> upgrade.Upgrade:
-        """How far an upgrade is, as of a moment ago; a halt holds at once."""
+        """Return the upgrade as of UPGRADE_SECONDS ago at most; a halt takes effect at once."""
         at, was_halted, known = self._upgrading
         fresh = now - at < UPGRADE_SECONDS
         if fresh and not known.moving:
@@ -233,7 +233,7 @@ class Reconciler:
         holds = halted(self.context)
         if fresh and holds == was_halted:
             return known
-        # Not under the lock, which every pass takes: two that look at once see the same.
+        # Not under the lock, which every pass takes: two concurrent passes plan the same upgrade.
         known = upgrading(self.context)
         self._upgrading = (now, holds, known)
         return known
@@ -253,14 +253,14 @@ class Reconciler:
     def _retirements(
         self, todo: plan.Plan, record: Record, policy: Policy, now: float, *, acts: bool
     ) -> plan.Retirements:
-        """How many champions are going at the same time; not counted where none is to go."""
+        """Count the simultaneous retirements; zero, without a count, if the plan retires none."""
         if not todo.retires_champion:
             return plan.Retirements(0, 0)
-        return self._departures.ask(record, policy, now, reserve=acts)
+        return self._retirement_budget.ask(record, policy, now, reserve=acts)
 
 
-def _foreseen(failure: Exception, model: str, environment: str) -> SchnitzelError:
-    """The same, or the error that stands for one that nobody foresaw."""
+def _as_schnitzel_error(failure: Exception, model: str, environment: str) -> SchnitzelError:
+    """Return a SchnitzelError as it is, and wrap any other exception in PassFailed."""
     if isinstance(failure, SchnitzelError):
         return failure
     error = PassFailed(

@@ -1,8 +1,9 @@
-"""In: all records, and a champion that is to go. Out: how many are going at the same time.
+"""Count the champions that retire at the same time.
 
-Counted are those that nothing promotes any more, and those retired within the policy's window. All
-records are walked only where a champion is to go, and then once in a while: what was let go since
-is added, so that passes that run beside one another never let more go than each of them saw.
+The count covers champions without a promotion, and champions retired within the policy's window. It
+reads all records only when a champion is to retire, and at most once in LOOK_SECONDS. Retirements
+since then are added, so that concurrent passes never retire more champions than each of them
+counted.
 """
 
 from __future__ import annotations
@@ -16,13 +17,13 @@ from deployer.plan.plan import Retirements
 from deployer.state.deployment import Policy, Record
 
 LOOK_SECONDS: Final = 1.0
-"""How long a walk over all records is good for. One that has come to be absent meanwhile is missed
-for so long; one that was let go never is."""
+"""How long a count over all records is valid. A champion that lost its promotion meanwhile is not
+counted for so long; a retired champion always is."""
 
 
 @dataclass(frozen=True, slots=True)
-class _Look:
-    """A walk over all records: when, who was going, and how many deployments there were."""
+class _Count:
+    """A count over all records: its time, the retiring deployments, and the number of all."""
 
     at: float
     going: frozenset[str]
@@ -30,10 +31,10 @@ class _Look:
 
 
 class RetirementBudget:
-    """Counts the champions that go.
+    """A count of the champions that retire.
 
     Args:
-        records: every record that can be seen now.
+        records: returns every record that can be read now.
         window: seconds within which retirements are counted together.
     """
 
@@ -41,32 +42,32 @@ class RetirementBudget:
         self._records = records
         self._window = window
         self._lock = threading.Lock()
-        self._look: _Look | None = None
-        self._let_go: dict[str, float] = {}
+        self._last_count: _Count | None = None
+        self._retired: dict[str, float] = {}
 
     def ask(
         self, record: Record, policy: Policy, now: float, *, reserve: bool = True
     ) -> Retirements:
-        """How many are going, this one included; unless they are too many it counts as gone.
+        """Count the retirements, including this one; reserve this one unless there are too many.
 
         Args:
-            record: whose champion is to go.
-            policy: how many may.
+            record: the record of the deployment whose champion is to retire.
+            policy: the limits on retirements.
             now: seconds since the epoch.
-            reserve: whether it goes, if they are not too many; False if that is only shown.
+            reserve: whether the champion retires if the limits allow; False for a preview.
         """
-        with self._lock:  # from the count to the note of it: another pass counts after that
-            look = self._look
-            if look is None or not 0 <= now - look.at < LOOK_SECONDS:
-                look = self._look = self._walk(now)
-            self._let_go = {k: at for k, at in self._let_go.items() if now - at < self._window}
-            going = look.going | self._let_go.keys() | {record.id}
-            found = Retirements(len(going), look.deployments)
+        with self._lock:  # count and reserve at once: another pass counts after that
+            count = self._last_count
+            if count is None or not 0 <= now - count.at < LOOK_SECONDS:
+                count = self._last_count = self._count_records(now)
+            self._retired = {k: at for k, at in self._retired.items() if now - at < self._window}
+            going = count.going | self._retired.keys() | {record.id}
+            found = Retirements(len(going), count.deployments)
             if reserve and (record.allow_retire or not found.excessive(policy)):
-                self._let_go[record.id] = now
+                self._retired[record.id] = now
             return found
 
-    def _walk(self, now: float) -> _Look:
+    def _count_records(self, now: float) -> _Count:
         going = set()
         deployments = 0
         for record in self._records():
@@ -75,4 +76,4 @@ class RetirementBudget:
             deployments += serves or recent
             if recent or (serves and record.absence is not None):
                 going.add(record.id)
-        return _Look(now, frozenset(going), deployments)
+        return _Count(now, frozenset(going), deployments)

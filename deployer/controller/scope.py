@@ -1,4 +1,4 @@
-"""In: settings, registry, records, targets, claims. Out: the deployments to look after here."""
+"""Find the deployments that this platform manages."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ Key = tuple[str, str]  # model, environment
 
 
 class Scope:
-    """What is ours: all that is promoted to, on record in, or running in our environments.
+    """The deployments promoted to, on record in, or running in this platform's environments.
 
     Args:
-        context: What is known.
-        held: The environments that another platform holds, and its id.
+        context: The settings, registry, records and targets.
+        held: Returns the environments that another platform holds, each with that platform's id.
     """
 
     def __init__(self, context: ReconcileContext, held: Callable[[], Mapping[str, str]]) -> None:
@@ -25,16 +25,16 @@ class Scope:
         self._held = held
 
     def environments(self) -> list[str]:
-        """The environments of this platform that no other one holds."""
+        """List the environments of this platform that no other platform holds."""
         held = self._held()
         return [name for name in self._context.settings.environments if name not in held]
 
     def everything(self) -> set[Key]:
-        """Every deployment of which anything is known."""
+        """Return every known deployment."""
         context = self._context
         known = {(record.model, record.environment) for record in context.records.all()}
         for target in context.each_target:
-            with suppress(SchnitzelError):  # its passes will say so
+            with suppress(SchnitzelError):  # its passes report the error
                 known |= target.deployments()
         ours, snapshot = self.environments(), context.registry.snapshot
         if snapshot:
@@ -44,7 +44,7 @@ class Scope:
         return {(model, environment) for model, environment in known if environment in ours}
 
     def of(self, models: Iterable[str], known: Iterable[Key]) -> set[Key]:
-        """The deployments of these models: those known already, and those promoted by now."""
+        """Return the deployments of these models: those already known, and those now promoted."""
         context, ours = self._context, self.environments()
         named = set(models)
         found = {(model, where) for model, where in known if model in named and where in ours}

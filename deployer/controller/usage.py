@@ -1,7 +1,7 @@
-"""In: records, their history and the registry. Out: the versions whose environments are to be kept.
+"""Find the versions whose Python environments must be kept.
 
-What serves, comes or drains; what else is promoted, and would serve if the winner were archived;
-and the version that a deployment would be rolled back to.
+These are the versions that serve, roll out or drain; the other promoted versions, one of which
+would serve if the winner were archived; and the version that a rollback would return to.
 """
 
 from __future__ import annotations
@@ -16,11 +16,11 @@ from deployer.store.history import History
 from deployer.targets.base import Target
 
 EVENTS = 1000
-"""Of one deployment's history; a version that fails for long writes many."""
+"""The events read of a deployment's history; a version that fails for long writes many."""
 
 
 def of_target(context: ReconcileContext, target: Target) -> Needs:
-    """What the deployments of a target need; where that cannot be known, why."""
+    """Collect the needs of a target's deployments, or the reason why they are unknown."""
     snapshot = context.registry.snapshot
     if snapshot is None:
         return Needs(unknown="the registry was not read yet")
@@ -29,7 +29,7 @@ def of_target(context: ReconcileContext, target: Target) -> Needs:
         return Needs(unknown="not all deployments can be seen")
     found: list[Need] = []
     for record in records:
-        # Of an environment that platform.yaml has no more, nobody can say where it ran.
+        # Any target may have run an environment that platform.yaml no longer has.
         if context.targets.get(record.environment, target) is target:
             found += _of_record(record, context.history, snapshot)
     return Needs(tuple(found))
@@ -43,11 +43,11 @@ def _of_record(record: Record, history: History, snapshot: RegistrySnapshot) -> 
         (candidate, "candidate"),
         *((predictor, "draining") for predictor in draining),
     ]
-    told = set()
+    covered = set()
     for predictor, part in own:
         if predictor is None:
             continue
-        told.add(predictor.version)
+        covered.add(predictor.version)
         if not predictor.spec.get("image"):
             place = (record.model, record.environment, predictor.version, predictor.source)
             yield Need(*place, part, predictor.name)
@@ -56,7 +56,7 @@ def _of_record(record: Record, history: History, snapshot: RegistrySnapshot) -> 
     model = snapshot.models.get(record.model)
     for version in model.versions if model else ():
         kept_as = _part(version, marked, previous)
-        if kept_as and version.id not in told:
+        if kept_as and version.id not in covered:
             yield Need(record.model, record.environment, version.id, version.source, kept_as)
 
 
@@ -67,7 +67,7 @@ def _part(version: ModelVersion, marked: set[VersionId], previous: int | None) -
 
 
 def previous_version(record: Record, history: History) -> int | None:
-    """The version that served before, and was not left for a failure; None if there was none."""
+    """Find the version that served before and did not fail; None if there was none."""
     serving = record.serving.version.number if record.serving else None
     left: set[str] = set()
     for event in reversed(history.of(record.id, EVENTS)):

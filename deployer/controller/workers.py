@@ -1,6 +1,7 @@
-"""In: a queue and the work on an item. Out: it is worked off, also while some of the work hangs.
+"""Process a queue with threads, even while some of the work hangs.
 
-A worker that hangs is replaced by another, so that the others' rate stays; it ends once it is done.
+A worker that hangs is replaced by another worker, so that the rate of the others stays; the hanging
+worker ends once its work is done.
 """
 
 from __future__ import annotations
@@ -15,18 +16,18 @@ from deployer.controller.queue import WorkQueue
 Item = TypeVar("Item", bound=Hashable)
 
 WORKERS = 8
-MOST = 64  # threads, with those that hang; where more hang at once, the others wait for one of them
-HANG_SECONDS = 30.0  # of work on one item, which takes as many milliseconds where nothing is wrong
+MOST = 64  # threads, with those that hang; if all of them hang, other items wait for one of them
+HANG_SECONDS = 30.0  # of work on one item, which normally takes as many milliseconds
 
 
 class Workers(Generic[Item]):
-    """Threads that work off a queue.
+    """A pool of threads that process a queue.
 
     Args:
-        queue: What is due.
-        work: Does it; returns the seconds after which the item is due again.
-        hangs: Told once of an item whose work hangs.
-        timer: Seconds since any moment.
+        queue: The queue of items.
+        work: Processes an item; returns the seconds after which the item is due again.
+        hangs: Called once with each item whose work hangs.
+        timer: Seconds of a monotonic clock.
     """
 
     def __init__(
@@ -48,14 +49,14 @@ class Workers(Generic[Item]):
         self._minder = threading.Thread(target=self._mind, name="minder", daemon=True)
 
     def start(self) -> None:
-        """Begin."""
+        """Start the threads."""
         with self._lock:
             for _ in range(WORKERS):
                 self._add()
         self._minder.start()
 
     def mind(self) -> None:
-        """Tell of work that has begun to hang, and have others go on in its worker's place."""
+        """Report work that has begun to hang, and add workers in place of those that hang."""
         now, found = self._timer(), []
         with self._lock:
             for thread, (item, began) in self._began.items():
@@ -68,7 +69,7 @@ class Workers(Generic[Item]):
             self._hangs(item)
 
     def close(self, seconds: float) -> None:
-        """Let every worker go, and wait so long for those that do not hang."""
+        """Stop every worker, and wait up to `seconds` for the workers that do not hang."""
         deadline = time.monotonic() + seconds
         self._closing.set()
         self._queue.close()
@@ -78,7 +79,7 @@ class Workers(Generic[Item]):
             thread.join(timeout=max(0.0, deadline - time.monotonic()))
 
     def count(self) -> int:
-        """How many there are, with those that hang."""
+        """Return the number of workers, including those that hang."""
         with self._lock:
             return len(self._threads)
 

@@ -1,1 +1,1 @@
-"""Decide which version a deployment should serve, and with what spec. Pure."""
+"""Decide which version a deployment should serve, and with which spec. Pure."""

@@ -1,7 +1,8 @@
-"""In: the promotions on record, and which of them won. Out: what is told of the versions that lost.
+"""Explain why promoted versions are not served.
 
-A version that is moved to the stage that it is in, or out of it and back between two polls, is only
-updated, just as by Save on its description. So an update promotes nothing, and is told.
+A version that is moved to the stage that it is in, or out of its stage and back between two polls,
+is only updated, just as by Save on its description. So an update promotes nothing, and the
+explanation mentions the update.
 """
 
 from __future__ import annotations
@@ -15,23 +16,23 @@ from deployer.state.deployment import Losing, Policy, Promotion, Record
 from deployer.state.registry import RegisteredModel
 
 PAUSE_SECONDS = 10.0
-"""How long a version is to be out of its stage, at least, to be promoted when it is back there."""
+"""The least time out of its stage after which a version that returns there is promoted."""
 
 
 def touched(
     marks: Sequence[Promotion], won: Promotion | None, model: RegisteredModel | None, *, anew: bool
 ) -> tuple[Promotion, ...]:
-    """Note on each promotion by stage whether its version was updated since another one won.
+    """Note on each promotion by stage whether its version was updated since another version won.
 
     Args:
         marks: The promotions that hold.
-        won: The one that began last.
-        model: What is shown of their versions.
-        anew: Whether one of them just began.
+        won: The promotion that began last.
+        model: The registered model as the registry shows it.
+        anew: Whether one of the promotions just began.
     """
     rows = {version.id: version for version in model.versions} if model else {}
     began = rows[won.version].updated if won and won.version in rows else 0
-    by_alias = won is not None and won.via.startswith("alias ")  # MLflow keeps no time of that
+    by_alias = won is not None and won.via.startswith("alias ")  # MLflow keeps no time of an alias
     found = []
     for mark in marks:
         row = rows.get(mark.version)
@@ -47,7 +48,7 @@ def touched(
 
 
 def losing(record: Record, won: Promotion, policy: Policy) -> Iterable[Losing]:
-    """Say of each version that is promoted and did not win why, and what serves it."""
+    """Explain for each promoted version that did not win why, and which command serves it."""
     pause = max(PAUSE_SECONDS, 3 * policy.poll)
     serves = record.serving.version if record.serving else None
     seen = {won.version}
@@ -69,15 +70,18 @@ def losing(record: Record, won: Promotion, policy: Policy) -> Iterable[Losing]:
         yield Losing(
             mark.version,
             mark.via,
-            f"Version {number} ({mark.via}) {stands}. {_touch(last, pause)}If it is not to be "
+            f"Version {number} ({mark.via}) {stands}. {_note(last, pause)}If it is not to be "
             "served, archive it or take its alias away. "
             f"To {wish} it: {hints.promote(record, number)}",
             last.touched / 1000 if last.touched else None,
         )
 
 
-def _touch(mark: Promotion, pause: float) -> str:
-    """Say, if so, that a version was touched, that this promotes nothing, and what does."""
+def _note(mark: Promotion, pause: float) -> str:
+    """Say when a version was updated later, that this promotes nothing, and which steps do.
+
+    Empty for a version without a later update.
+    """
     if not mark.touched:
         return ""
     at = datetime.fromtimestamp(mark.touched / 1000, UTC)

@@ -1,10 +1,11 @@
-"""In: a registry snapshot, a record and an environment's selector. Out: the promotions, the wanted.
+"""Track promotions and decide which version a deployment should serve.
 
-The last promotion wins: the version that most recently began to satisfy the selector. One that is
-seen elsewhere (another stage, an alias moved) loses its mark at once. One that is not shown keeps
-it, until the registry, asked for it by name, has denied it along with two listings; and only such
-an answer lets the grace time of a champion that nothing promotes go on. Where the registry denies
-the whole model, the marks are kept aside, so that all is in its old order if the model comes back.
+The last promotion wins: the version that most recently began to satisfy the selector. A version
+that the registry shows elsewhere (in another stage, without the alias) loses its promotion at once.
+A version that the registry does not show keeps its promotion until the registry, asked for the
+version by name, has denied it along with two listings. Only such an answer continues the grace time
+of a champion that nothing promotes. Where the registry denies the whole model, its promotions are
+kept aside, so that they return in their old order if the model comes back.
 """
 
 from __future__ import annotations
@@ -44,7 +45,7 @@ Layers = Sequence[tuple[str, Mapping[str, Any]]]
 
 
 def promotions(model: RegisteredModel | None, selector: Selector) -> list[tuple[ModelVersion, str]]:
-    """The versions that satisfy a selector now, each with what makes it do so."""
+    """List the versions that satisfy a selector now, each with the stage or alias that matches."""
     found: list[tuple[ModelVersion, str]] = []
     for version in model.versions if model else ():
         if version.status != "READY":
@@ -57,21 +58,21 @@ def promotions(model: RegisteredModel | None, selector: Selector) -> list[tuple[
 
 
 def promoted_models(snapshot: RegistrySnapshot, selector: Selector) -> set[str]:
-    """The names of the models with at least one version that an environment wants."""
+    """Return the names of the models with at least one version that satisfies a selector."""
     return {name for name, model in snapshot.models.items() if promotions(model, selector)}
 
 
 def doubted(
     records: Iterable[Record], snapshot: RegistrySnapshot, selectors: Mapping[str, Selector]
 ) -> dict[str, set[int]]:
-    """Name the models of which a listing alone is no evidence, and the versions that it lacks.
+    """Find the models of which a listing alone is no evidence, and the versions that it lacks.
 
-    They are those with a promotion on record that is not shown, or with a champion that nothing
-    shown promotes.
+    A listing is in doubt for a model with a promotion on record that the listing does not show, or
+    with a champion that no listed version promotes.
 
     Args:
-        records: Every deployment's memory.
-        snapshot: What the listing shows.
+        records: The records of all deployments.
+        snapshot: The registry as the listing shows it.
         selectors: Each environment's stage and alias.
     """
     found: dict[str, set[int]] = {}
@@ -94,19 +95,21 @@ def see(
     now: float,
     serving: VersionId | None = None,
 ) -> Record:
-    """Remember what the registry shows: promotions begun and ended, or that there is none.
+    """Update a record with the promotions that began or ended, or with their absence.
 
     Args:
-        record: The deployment's memory so far.
-        snapshot: What the registry held at the last look.
+        record: The deployment's record so far.
+        snapshot: The registry as last read.
         selector: The environment's stage and alias.
         now: Seconds since the epoch.
-        serving: The version that is seen serving, used only where there is no memory at all.
+        serving: The version observed serving, used only for a deployment without any record.
     """
     model = snapshot.models.get(record.model)
     current = promotions(model, selector)
     asked, listed_at = record.model in snapshot.asked, snapshot.listed_at
-    kept, lost = _kept(record, model, {(v.id, via) for v, via in current}, listed_at, asked=asked)
+    kept, lost = _split_promotions(
+        record, model, {(v.id, via) for v, via in current}, listed_at, asked=asked
+    )
     known = {(mark.version, mark.via) for mark in kept}
     fresh = [(v, via) for v, via in current if (v.id, via) not in known]
     first_look = not record.marks and record.next_sequence == 1
@@ -139,19 +142,19 @@ def see(
 
 
 def winner(marks: Iterable[Promotion]) -> Promotion | None:
-    """The promotion that began last."""
+    """Return the promotion that began last; None without promotions."""
     return max(marks, key=lambda mark: mark.sequence, default=None)
 
 
 def want(record: Record, layers: Layers, limits: Limits, policy: Policy, now: float) -> Wanted:
-    """Decide which version a deployment should serve, with what spec, and who loses.
+    """Decide which version a deployment should serve, with which spec, and which versions lose.
 
     Args:
-        record: The deployment's memory after `see`, with the winner's description.
-        layers: The serving spec's layers by origin, without the version's own file, which the
-            description carries; it comes after the first (the platform's defaults).
-        limits: What no version's file may pass.
-        policy: When a champion that nothing promotes is retired.
+        record: The deployment's record after `see`, with the winner's description.
+        layers: The serving spec's layers by origin, without the version's own file. The description
+            carries that file, which follows the first layer (the platform's defaults).
+        limits: The limits that no version's file may exceed.
+        policy: The rules of when a champion that nothing promotes is retired.
         now: Seconds since the epoch.
     """
     mark = winner(record.marks)
@@ -193,13 +196,13 @@ def want(record: Record, layers: Layers, limits: Limits, policy: Policy, now: fl
 
 
 def predictor_digest(version: VersionId, role: Role, spec_digest: str, server: str = "") -> str:
-    """Name a version with a spec and a server: the same text for the same, 64 hex digits."""
+    """Hash a version with its role, spec and server: SHA-256, 64 hex digits."""
     text = f"{version.model}\n{version.key}\n{role}\n{spec_digest}"
     text += f"\n{server}" if server else ""
     return hashlib.sha256(text.encode()).hexdigest()
 
 
-def _kept(
+def _split_promotions(
     record: Record,
     model: RegisteredModel | None,
     current: set[tuple[VersionId, str]],
@@ -207,7 +210,7 @@ def _kept(
     *,
     asked: bool,
 ) -> tuple[tuple[Promotion, ...], tuple[Promotion, ...]]:
-    """The marks that hold, and those that went because the registry denies the whole model."""
+    """Split promotions into those that hold and those lost with a model that is denied whole."""
     lost = record.absence.lost if record.absence else ()
     numbers = {version.id.number for version in model.versions} if model else set()
     if not numbers:
@@ -215,21 +218,21 @@ def _kept(
             return record.marks, lost
         if record.marks and all(_missed_before(mark, listed_at) for mark in record.marks):
             return (), record.marks
-        return tuple(_missed(mark, listed_at) for mark in record.marks), lost
+        return tuple(_mark_missed(mark, listed_at) for mark in record.marks), lost
     kept = []
     for mark in (*record.marks, *(replace(mark, missed_at=None) for mark in lost)):
         if (mark.version, mark.via) in current:
             kept.append(replace(mark, missed_at=None))
         elif mark.version.number in numbers:
-            continue  # seen, and no longer promoted; or another version under the same number
+            continue  # shown and no longer promoted, or another version of the same number
         elif not asked:
             kept.append(mark)
         elif not _missed_before(mark, listed_at):
-            kept.append(_missed(mark, listed_at))
+            kept.append(_mark_missed(mark, listed_at))
     return tuple(kept), ()
 
 
-def _missed(mark: Promotion, listed_at: float) -> Promotion:
+def _mark_missed(mark: Promotion, listed_at: float) -> Promotion:
     return mark if mark.missed_at is not None else replace(mark, missed_at=listed_at)
 
 

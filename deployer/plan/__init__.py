@@ -1,1 +1,1 @@
-"""List what a pass would change, hold it to the limits, and take secrets out. Pure."""
+"""List the changes of a pass, hold them to the limits, and mask secrets. Pure."""

@@ -1,7 +1,7 @@
-"""In: two JSON values. Out: the fields that differ, each with its path as people read it.
+"""Compare two JSON values field by field; each difference has a readable path.
 
-Lists whose items are known by a key are compared item by item, by that key, and not by place; a
-text that is itself JSON is compared by its fields.
+Lists whose items have a key are compared item by item, by that key and not by position; a text that
+is itself JSON is compared by its fields.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ Path = tuple[str, ...]
 
 @dataclass(frozen=True, slots=True)
 class FieldChange:
-    """One field: where it is, what it was, what it is wanted to be (None: not there)."""
+    """A changed field with its path, old value and wanted value (None: absent)."""
 
     path: str
     was: Any
@@ -37,8 +37,8 @@ LIST_KEYS: Final[Mapping[str, tuple[str, ...]]] = {
     "topologySpreadConstraints": ("topologyKey", "whenUnsatisfiable"),
     "ports": ("containerPort", "port", "protocol"),
 }
-"""Lists whose items are known by a key, not by their place (`x-kubernetes-list-map-keys` in the
-API's OpenAPI); all others count as one value, of which the fields that differ are shown."""
+"""Lists whose items have a key and no fixed position (`x-kubernetes-list-map-keys` in the API's
+OpenAPI); every other list counts as one value, of which the fields that differ are shown."""
 
 _KEY_DEFAULTS: Final = {"protocol": "TCP"}
 _OMITTED: Final = frozenset(
@@ -47,11 +47,11 @@ _OMITTED: Final = frozenset(
         "publishNotReadyAddresses", "minReadySeconds", "initialDelaySeconds", "hostPort",
     }
 )  # fmt: skip
-"""Fields that the API leaves out when they are false or zero (`omitempty` on a plain value)."""
+"""Fields that the API omits when they are false or zero (`omitempty` on a plain value)."""
 
 
 def differing(before: Any, after: Any, path: Path = ()) -> Iterator[FieldChange]:
-    """Every field that differs, those that are new or gone as a whole."""
+    """Iterate over the fields that differ; a new or removed field is one change as a whole."""
     if isinstance(before, Mapping) and isinstance(after, Mapping):
         for name in sorted({*before, *after}):
             yield from differing(before.get(name), after.get(name), (*path, name))
@@ -72,7 +72,7 @@ def differing(before: Any, after: Any, path: Path = ()) -> Iterator[FieldChange]
 
 
 def embedded(was: Any, wanted: Any, path: Path) -> Iterator[FieldChange]:
-    """The fields of a text that is itself JSON, such as a ConfigMap's predictor.json."""
+    """Compare texts that are themselves JSON by field, such as a ConfigMap's predictor.json."""
     inner, other = document(was), document(wanted)
     if inner is None or other is None:
         yield change(path, was, wanted)
@@ -81,7 +81,7 @@ def embedded(was: Any, wanted: Any, path: Path) -> Iterator[FieldChange]:
 
 
 def document(value: Any) -> dict[str, Any] | None:
-    """The JSON object that a text is; None if it is none."""
+    """Parse a text that is a JSON object; returns None for any other value."""
     if isinstance(value, str) and value.lstrip().startswith("{"):
         with suppress(ValueError):
             found = json.loads(value)
@@ -90,7 +90,7 @@ def document(value: Any) -> dict[str, Any] | None:
 
 
 def equal(one: Any, other: Any) -> bool:
-    """Whether two values are the same, all the way down; True is not 1."""
+    """Return whether two values are equal at every depth; True does not equal 1."""
     if isinstance(one, Mapping) and isinstance(other, Mapping):
         return one.keys() == other.keys() and all(equal(one[name], other[name]) for name in one)
     if isinstance(one, list) and isinstance(other, list):
@@ -99,30 +99,30 @@ def equal(one: Any, other: Any) -> bool:
 
 
 def left_out(name: str, value: Any) -> bool:
-    """Whether a field with this value may be missing in what the API tells."""
+    """Return whether the API may omit a field with this value."""
     return value is None or value in ("", {}, []) or (name in _OMITTED and not value)
 
 
 def by_key(items: list[Any], name: str) -> dict[str, Any]:
-    """Items by what tells them apart, written as in a path: "[name=server]"."""
+    """Map items by their keys, written as in a path: "[name=server]"."""
     found = {}
     for place, item in enumerate(items):
-        words = []
+        parts = []
         for key in LIST_KEYS[name] if isinstance(item, Mapping) else ():
             value = item.get(key, _KEY_DEFAULTS.get(key))
             if value is not None:
-                words.append(f"{key}={value}")
-        found[f"[{','.join(words) or place}]"] = item
+                parts.append(f"{key}={value}")
+        found[f"[{','.join(parts) or place}]"] = item
     return found
 
 
 def change(path: Path, was: Any, wanted: Any) -> FieldChange:
-    """A change of the field at these steps."""
+    """Build the change of the field at a path."""
     return FieldChange(written(path), was, wanted)
 
 
 def written(path: Path) -> str:
-    """A path as people read it; a name that has dots of its own stands in brackets."""
+    """Format a path for display; a name that contains dots is put in brackets."""
     text = ""
     for step in path:
         plain = "[" in step or "." not in step

@@ -1,8 +1,8 @@
-"""In: what is observed and the deployment it leads to. Out: ordered changes, why each, a digest.
+"""Plan the ordered changes from the observation to the goal of a deployment, with reasons.
 
-A plan is a guarded value: `raise_if_unsafe` refuses what needs a person's word, and the digest is
-of where it leads and of what is rendered for it, so that what was reviewed is what is applied,
-however far it is by then.
+A plan is a guarded value: `raise_if_unsafe` refuses a plan that an operator must confirm. The
+digest covers the goal and the objects rendered for it, so that the plan applied is the plan
+reviewed, however far the rollout is by then.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from deployer.state.deployment import (
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """One thing to do: an action on a predictor (or on the route), and why."""
+    """An action on a predictor (or on the route), with its reason."""
 
     action: str
     predictor: str
@@ -39,13 +39,13 @@ class Change:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What takes a deployment from what is observed to where it leads, in the order of doing.
+    """The changes from the observation to the goal of a deployment, in the order of execution.
 
     Attributes:
         deployment: The deployment's id.
         changes: Start and restart, ask, route, then retire.
-        retires_champion: Whether nothing would be left to serve.
-        goal: Where it leads.
+        retires_champion: Whether no predictor would be left to serve.
+        goal: The deployment at the end of the rollout.
     """
 
     deployment: str
@@ -55,19 +55,19 @@ class Plan:
 
     @property
     def pending(self) -> bool:
-        """Whether there is anything to do."""
+        """Whether the plan has any change."""
         return bool(self.changes)
 
 
 @dataclass(frozen=True, slots=True)
 class Retirements:
-    """How many champions are going at the same time: those absent now and those just retired."""
+    """The number of simultaneous retirements: champions without a promotion, or just retired."""
 
     going: int
     deployments: int
 
     def excessive(self, policy: Policy) -> bool:
-        """More than the set number, and more than the set share of all deployments."""
+        """Return whether both the number and the share of retirements exceed the policy."""
         share = policy.max_retirement_share * self.deployments
         return self.going > policy.max_retirements and self.going > share
 
@@ -75,14 +75,14 @@ class Retirements:
 def goal(
     wanted: Wanted, observed: Observed, following: Deployment, record: Record, waiting: str
 ) -> Deployment:
-    """The deployment that the next one leads to in the end, if all goes well.
+    """Return the deployment at the end of the rollout, if every step succeeds.
 
     Args:
-        wanted: What the registry asks for.
-        observed: What runs now.
-        following: The next deployment to have.
-        record: The record that goes with it.
-        waiting: What the rollout waits for; with no candidate, for its turn.
+        wanted: The version and spec that the registry asks for.
+        observed: The predictors that run now.
+        following: The next deployment of the rollout.
+        record: The record of that next deployment.
+        waiting: The event that the rollout waits for; without a candidate, its turn.
     """
     champion = record.candidate.predictor if record.candidate else record.serving
     if waiting and record.candidate is None:
@@ -98,12 +98,12 @@ def goal(
 
 
 def make(observed: Observed, target: Deployment, *, retiring: bool) -> Plan:
-    """List the changes between what is observed and the deployment that it leads to.
+    """List the changes between the observation and the goal of a deployment.
 
     Args:
-        observed: What runs and what the gateway serves.
-        target: What should exist in the end.
-        retiring: Whether the next step takes the champion away with no successor.
+        observed: The predictors that run, and the weights that the gateway serves.
+        target: The deployment that should exist in the end.
+        retiring: Whether the next step retires the champion without a successor.
     """
     changes: list[Change] = []
     wanted = {slot.predictor.name: slot for slot in target.slots}
@@ -135,10 +135,11 @@ def make(observed: Observed, target: Deployment, *, retiring: bool) -> Plan:
 
 
 def raise_if_unsafe(plan: Plan, record: Record, retirements: Retirements, policy: Policy) -> None:
-    """Refuse a plan that a person has to confirm.
+    """Refuse a plan that an operator has to confirm.
 
     Raises:
-        TooManyRetirements: Too many champions would go at the same time, and nobody allowed it.
+        TooManyRetirements: Too many champions would retire at the same time, and no operator
+            allowed it.
     """
     if plan.retires_champion and retirements.excessive(policy) and not record.allow_retire:
         raise TooManyRetirements(
@@ -150,7 +151,7 @@ def raise_if_unsafe(plan: Plan, record: Record, retirements: Retirements, policy
 
 
 def describe(plan: Plan, refused: UnsafePlan | None = None) -> dict[str, Any]:
-    """The plan as JSON-ready values, without what is rendered for it, and so without a digest."""
+    """Convert a plan to JSON-ready values, without its rendered objects and so without a digest."""
     return {
         "deployment": plan.deployment,
         "changes": [asdict(change) for change in plan.changes],
@@ -161,17 +162,17 @@ def describe(plan: Plan, refused: UnsafePlan | None = None) -> dict[str, Any]:
 
 
 def reviewable(plan: Plan, refused: UnsafePlan | None, rendered: Preview) -> dict[str, Any]:
-    """The plan with the objects that would change, and the digest that names exactly this.
+    """Convert a plan to JSON-ready values, with the objects that would change and its digest.
 
     Args:
-        plan: The changes.
-        refused: Why it waits for a person's word, if it does.
-        rendered: What its goal would change where it runs.
+        plan: The plan.
+        refused: The reason why the plan waits for an operator, if it does.
+        rendered: The changes of the plan's goal in its target.
     """
-    told = describe(plan, refused)
-    return told | {
+    described = describe(plan, refused)
+    return described | {
         "pending": plan.pending or rendered.pending,
-        "digest": digest_of([*_leads(plan.goal), rendered.digest]),
+        "digest": digest_of([*_goal_parts(plan.goal), rendered.digest]),
         "objects": [_object(each) for each in rendered.objects],
         "unknown": list(rendered.unknown),
     }
@@ -203,6 +204,6 @@ def _why_retired(target: Deployment, phase: Phase) -> str:
     return "another version serves then, and no request reaches it any more"
 
 
-def _leads(target: Deployment) -> list[Any]:
+def _goal_parts(target: Deployment) -> list[Any]:
     shares = [[slot.predictor.digest, slot.weight] for slot in target.slots]
     return [target.id, shares, sorted(target.restart)]

@@ -1,6 +1,6 @@
-"""Nothing in; out: what a target would write for a deployment, and what it has there, as values.
+"""Define the objects that a target would write for a deployment, and the tree that it has.
 
-Every value is fit to be shown: what looks like a secret is masked before it gets here.
+Every value may be shown: secrets are masked before they get here.
 """
 
 from __future__ import annotations
@@ -15,33 +15,33 @@ from deployer.plan.diff import FieldChange
 
 
 class Act(StrEnum):
-    """What would be done to an object."""
+    """The action that would be taken on an object."""
 
     CREATE = "create"
     UPDATE = "update"
     DELETE = "delete"
     CONFLICT = "conflict"
-    """It is somebody else's: it is left alone, unless a person has it taken over."""
+    """The object is foreign: it is left alone, unless an operator has it adopted."""
     REFUSED = "refused"
-    """It cannot be done; `why` says what stands against it."""
+    """The action is impossible; `why` gives the reason."""
     WAIT = "wait"
-    """It is being deleted, and made again after that."""
+    """The object is being deleted, and is created again after that."""
     LEFT = "left"
-    """Somebody changed it, and the environment only reports that (`drift: report`)."""
+    """Another writer changed the object, and the environment only reports it (`drift: report`)."""
 
 
 @dataclass(frozen=True, slots=True)
 class ObjectChange:
-    """One object that is not as it would be: what would be done to it, why, and to which fields.
+    """An object that differs from its desired state, with the action, its reason and the fields.
 
     Attributes:
-        act: what would be done.
-        kind: the object's, as Kubernetes has it; on a laptop `Server`, `Program` or `Route`.
-        name: the object's.
-        namespace: where it is; empty on a laptop.
-        why: a sentence or a clause; empty where it goes without saying.
-        fields: what changes in it; all of it where it is new, nothing where it goes.
-        uid: of an object that is somebody else's, by which a person's word is tied to it.
+        act: the action that would be taken.
+        kind: the object's kind in Kubernetes; on a laptop `Server`, `Program` or `Route`.
+        name: the object's name.
+        namespace: the object's namespace; empty on a laptop.
+        why: the reason, as a sentence or a clause; empty where the reason is obvious.
+        fields: the fields that change; all fields of a new object, none of a deleted one.
+        uid: the uid of a foreign object, which binds an operator's consent to that object.
     """
 
     act: Act
@@ -55,14 +55,14 @@ class ObjectChange:
 
 @dataclass(frozen=True, slots=True)
 class Preview:
-    """What a deployment would change where it runs.
+    """The changes of a deployment in its target.
 
     Attributes:
-        objects: in the order of doing: create and change, then delete.
-        unknown: what is not known before the rollout is under way, a sentence each.
-        digest: SHA-256, hex, over everything as it is rendered. What `unknown` may name (an image
-            that is built, a pinned artifact, a port) is never part of it, also when it is known:
-            it follows from the version, and the digest stays what it was when it is found out.
+        objects: the objects in the order of execution: create and change, then delete.
+        unknown: values that are unknown before the rollout is under way, a sentence each.
+        digest: SHA-256, hex, over every rendered object. A value that `unknown` may name (an image
+            that is built, a pinned artifact, a port) is never part of the digest, also when it is
+            known: it follows from the version, and the digest stays the same when it is found out.
     """
 
     objects: tuple[ObjectChange, ...] = ()
@@ -71,27 +71,27 @@ class Preview:
 
     @property
     def pending(self) -> bool:
-        """Whether anything would be done, or waits for a person's word."""
+        """Whether any action would be taken or waits for an operator."""
         return any(each.act is not Act.LEFT for each in self.objects)
 
     @property
     def foreign(self) -> tuple[ObjectChange, ...]:
-        """The objects that are somebody else's."""
+        """The foreign objects."""
         return tuple(each for each in self.objects if each.act is Act.CONFLICT)
 
 
 @dataclass(frozen=True, slots=True)
 class Node:
-    """One thing that is there, and what it is made of.
+    """An object or process of a deployment, with its children.
 
     Attributes:
         kind: "ModelDeployment", "Predictor", "Deployment", "Pod", "Process"...
-        name: its own.
-        status: one word on how it is.
-        ready: "1/2" where it has several that may be ready; else empty.
-        detail: what there is to know of it, as a clause.
-        trouble: what is wrong with it, in one line; empty if nothing is.
-        children: what belongs to it.
+        name: the node's name.
+        status: the node's condition, in one word.
+        ready: "1/2" for a node with several parts that may be ready; else empty.
+        detail: further information, as a clause.
+        trouble: the problem, in one line; empty if there is none.
+        children: the nodes that belong to this node.
     """
 
     kind: str
@@ -104,5 +104,5 @@ class Node:
 
 
 def digest_of(parts: Sequence[object]) -> str:
-    """SHA-256, hex, over JSON-ready values."""
+    """Hash JSON-ready values: SHA-256, in hex."""
     return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()

@@ -1,8 +1,8 @@
-"""In: a changed field, or a value and its place. Out: the same, with nothing secret in it.
+"""Mask the secrets in changed fields.
 
-A value is a secret if its name says so (a token, a password, a key), or if it is an environment
-variable of such a name; passwords in addresses are taken out wherever they stand. What only names a
-secret (a Secret's name and key) stays.
+A value is a secret if its field has the name of a secret (a token, a password, a key), or if it is
+an environment variable of such a name; passwords in addresses are masked everywhere. A reference to
+a secret (a Secret's name and key) stays.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ _NAMES_ONLY: Final = re.compile(
 
 
 def masked(change: FieldChange, kind: str = "") -> FieldChange:
-    """The same change, fit to be shown: nothing that looks like a secret is in it."""
+    """Mask every value of a change that looks like a secret."""
     steps = tuple(re.findall(r"\[[^\]]*\]|[^.\[\]]+", change.path))
     secret = kind == "Secret" and steps[:1] in {("data",), ("stringData",)}
     return replace(
@@ -53,7 +53,7 @@ def _mask(value: Any, steps: Path, secret: bool) -> Any:
 
 
 def _names_a_secret(steps: Path) -> bool:
-    """Whether the last steps of a path say that the value is a secret, and not only its name."""
+    """Return whether a path ends at the value of a secret, and not only at its name."""
     if not steps:
         return False
     leaf = steps[-1].strip("[]")

@@ -1,4 +1,4 @@
-"""In: a call of MLflow's REST API. Out: its JSON, checked to be the object promised."""
+"""Call MLflow's REST API and check that each answer is the promised JSON object."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ API = "/api/2.0/mlflow/"
 
 
 class RegistryClient:
-    """MLflow's REST API at one address.
+    """A client of the MLflow REST API at one address.
 
     Args:
         url: The tracking server's address.
-        auth: User name and password, or None.
-        timeout: Seconds for one answer.
+        auth: User name and password; None for no authentication.
+        timeout: Seconds to wait for one answer.
     """
 
     def __init__(self, url: str, auth: tuple[str, str] | None = None, timeout: float = 10) -> None:
@@ -32,25 +32,30 @@ class RegistryClient:
     def get(
         self, path: str, params: Mapping[str, Any] | None = None, keys: Collection[str] = ()
     ) -> dict[str, Any]:
-        """Call a reading method. `keys` are those that an answer may have; none: not checked.
+        """Call a reading method.
+
+        Args:
+            path: The method's path below the API's root.
+            params: Query parameters.
+            keys: The keys that the answer may have; empty to allow any.
 
         Raises:
-            NotFound: MLflow says RESOURCE_DOES_NOT_EXIST.
-            RegistryUnreachable: No answer, or one that reports trouble.
-            RegistryMalformed: An answer that is not what MLflow's API promises.
+            NotFound: MLflow answers RESOURCE_DOES_NOT_EXIST.
+            RegistryUnreachable: MLflow does not answer, or answers with an error.
+            RegistryMalformed: The answer breaks the promise of MLflow's API.
         """
         return self._call("GET", path, keys, params=params)
 
     def post(self, path: str, body: Mapping[str, Any]) -> dict[str, Any]:
-        """Call a changing method; raises as `get` does."""
+        """Call a changing method; raises the errors of `get`."""
         return self._call("POST", path, (), json=dict(body))
 
     def delete(self, path: str, body: Mapping[str, Any]) -> dict[str, Any]:
-        """Call a deleting method; raises as `get` does."""
+        """Call a deleting method; raises the errors of `get`."""
         return self._call("DELETE", path, (), json=dict(body))
 
     def pages(self, path: str, items: str, params: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
-        """The items of a paged listing, one after the other; raises as `get` does."""
+        """Iterate over the items of a paged listing; raises the errors of `get`."""
         seen: set[str] = set()
         query = dict(params)
         while True:

@@ -1,4 +1,4 @@
-"""In: the version that is to be served. Out: what it brings along, read once and remembered."""
+"""Read the artifact location and serving.yaml of the winning version, once for each version."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ ReadFile = Callable[[str, str], bytes | None]
 
 
 class Descriptions:
-    """Reads where a version's files are and its serving.yaml.
+    """A reader of artifact locations and serving.yaml files.
 
     Args:
-        registry: Tells where a version's files are.
+        registry: Resolves a version to the location of its files.
         read_file: Reads one small file of an artifact, given its source and name.
     """
 
@@ -31,10 +31,10 @@ class Descriptions:
     def read(
         self, record: Record, snapshot: RegistrySnapshot, now: float
     ) -> tuple[Record, Failure | None]:
-        """Remember the winner's description, and only descriptions still needed.
+        """Add the winner's description to the record and drop descriptions no longer needed.
 
         Returns:
-            The record, and why the description could not be read now.
+            The record, and the failure if the description could not be read now.
         """
         mark = promotions.winner(record.marks)
         keep = {m.version.key for m in record.marks}
@@ -52,7 +52,7 @@ class Descriptions:
         except VersionFailure as error:
             return record, Failure(error.reason, error.message, error.hint, now)
         except NotFound:
-            return record, None  # deleted just now; the next look sees that
+            return record, None  # deleted just now; the next poll or listing shows that
         except SchnitzelError as error:
             reason = type(error).__name__
             return record, Failure(reason, error.message, error.hint, now)

@@ -1,8 +1,9 @@
-"""In: MLflow and what we remember of it. Out: is this still the same registry, and ours to serve?
+"""Verify the identity of the registry and claim environments in it.
 
-An experiment named `schnitzel` carries, as tags, a sequence number of each platform (raised with
-each settled change) and the claims of environments. If it is gone, or the number is lower than
-remembered, the registry is another one or an older one: everything freezes until a person decides.
+An experiment named `schnitzel`, the marker, carries as tags a sequence number of each platform
+(raised with each settled change) and the claims of environments. If the marker is gone, or its
+number is lower than the number on record, the registry is another registry or an older state of
+this one: everything freezes until an operator decides.
 """
 
 from __future__ import annotations
@@ -22,12 +23,12 @@ NEXT_STEP = (
 
 
 class RegistryIdentity:
-    """The sign that we leave in a registry, to know it again.
+    """The marker that the Deployer leaves in a registry to recognise it.
 
     Args:
         rest: MLflow's REST API.
-        records: Where the last sequence number and a freeze are remembered.
-        platform_id: Who we are.
+        records: Store of the last sequence number and of a freeze.
+        platform_id: The id of this platform.
     """
 
     def __init__(self, rest: RegistryClient, records: Records, platform_id: str) -> None:
@@ -39,34 +40,35 @@ class RegistryIdentity:
 
     @property
     def frozen(self) -> str:
-        """Why everything is frozen, in one sentence; empty if it is not."""
+        """The reason of a freeze, in one sentence; empty when nothing is frozen."""
         return self._records.get("frozen") or ""
 
     def freeze(self, why: str) -> RegistryFrozen:
-        """Remember that the registry is not trusted any more; returns the error to raise."""
+        """Record that the registry is no longer trusted; returns the error to raise."""
         self._records.set("frozen", why)
         return RegistryFrozen(why, NEXT_STEP)
 
     def accept(self) -> None:
-        """A person's word that this registry is the right one; leaves a new marker in it."""
+        """Accept this registry for an operator and leave a new marker in it."""
         with self._lock:
             self._records.set("marker", "")
             self._records.set("frozen", "")
         self.check()
 
     def check(self) -> None:
-        """Make sure that this is the registry that it was; the first time, leave the marker.
+        """Check that this is still the same registry; leave the marker the first time.
 
         Raises:
-            RegistryFrozen: It is not, or nobody has yet accepted it since it was not.
-            RegistryUnreachable, RegistryMalformed: It cannot be told now.
+            RegistryFrozen: This is another registry or an older state, or no operator has accepted
+                the registry since it froze.
+            RegistryUnreachable, RegistryMalformed: The marker cannot be read now.
         """
         with self._lock:
             if why := self.frozen:
                 raise RegistryFrozen(why, NEXT_STEP)
             remembered = self._records.get("marker")
             if not remembered:
-                self._leave()
+                self._create_marker()
                 return
             experiment, sequence = remembered.split(":")
             tags = self._tags(experiment)
@@ -83,19 +85,19 @@ class RegistryIdentity:
                 )
 
     def advance(self) -> None:
-        """Raise the sequence number, so that an older copy of the registry can be told."""
+        """Raise the sequence number, so that `check` recognises an older copy of the registry."""
         with self._lock:
             remembered = self._records.get("marker")
             if not remembered or self.frozen:
                 return
             experiment, sequence = remembered.split(":")
-            self._mark(experiment, int(sequence) + 1)
+            self._set_sequence(experiment, int(sequence) + 1)
 
     def claim(self, environments: Iterable[str]) -> dict[str, str]:
         """Claim environments for this platform.
 
         Returns:
-            Of those that another platform holds: the environment and that platform's id.
+            The environments that another platform holds, each with that platform's id.
         """
         with self._lock:
             remembered = self._records.get("marker")
@@ -114,7 +116,7 @@ class RegistryIdentity:
                     held[environment] = holder
             return held
 
-    def _leave(self) -> None:
+    def _create_marker(self) -> None:
         try:
             answer = self._rest.get("experiments/get-by-name", {"experiment_name": EXPERIMENT})
             found = answer.get("experiment", {})
@@ -129,9 +131,9 @@ class RegistryIdentity:
         if not experiment:
             raise RegistryMalformed("MLflow gave no id for the marker's experiment.")
         found_now = (self._tags(experiment) or {}).get(self._sequence_tag, "0")
-        self._mark(experiment, (int(found_now) if found_now.isdigit() else 0) + 1)
+        self._set_sequence(experiment, (int(found_now) if found_now.isdigit() else 0) + 1)
 
-    def _mark(self, experiment: str, sequence: int) -> None:
+    def _set_sequence(self, experiment: str, sequence: int) -> None:
         self._set(experiment, self._sequence_tag, str(sequence))
         self._records.set("marker", f"{experiment}:{sequence}")
 

@@ -1,10 +1,10 @@
-"""In: promotions just seen. Out: who says to have made them, as far as anybody says so.
+"""Attribute new promotions to the users who claim them.
 
-MLflow does not tell who moved a stage or an alias. `schnitzel model promote` says so itself, in a
-tag that it sets on the version just before. Whoever may promote may set that tag too, so that it is
-a claim and no proof, and is shown as one. One tag stands for one promotion: it is taken away when
-it is read, and one that was there for longer is not believed. MLflow keeps no time of a tag, so its
-age is counted from the first listing that showed it, by our own clock.
+MLflow does not record who moved a stage or an alias. `schnitzel model promote` names its user in a
+tag that it sets on the version just before. Every user who may promote may also set that tag, so
+the tag is a claim and no proof, and is shown as a claim. One tag stands for one promotion: reading
+the tag deletes it, and an older tag is ignored. MLflow keeps no time of a tag, so the age of a tag
+is counted from the first listing that showed it, by the Deployer's clock.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ Tag = tuple[VersionId, str]  # a version, and the tag's key
 
 
 class Promoters:
-    """Reads the tags in which promotions are signed, each once.
+    """A reader of the tags that sign promotions; it reads each tag once.
 
     Args:
         rest: MLflow's REST API.
@@ -38,7 +38,7 @@ class Promoters:
         self._lock = threading.Lock()
 
     def note(self, snapshot: RegistrySnapshot | None, now: float) -> None:
-        """Remember since when which tag is there; those of the first listing are old already."""
+        """Note when each tag first appeared; the tags of the first listing count as old."""
         with self._lock:
             if snapshot is None or snapshot.listed_at == self._listed_at:
                 return
@@ -55,20 +55,20 @@ class Promoters:
             self._first = found
 
     def sign(self, record: Record, sequence: int, now: float) -> Record:
-        """Put on the marks from `sequence` on who says to have promoted them."""
+        """Set `by` of the promotions from `sequence` on to the users who claim them."""
         fresh = {mark.version for mark in record.marks if mark.sequence >= sequence}
-        said = {version: self._take(version, record.environment, now) for version in fresh}
-        for mark in record.marks:  # an alias moved, and then a stage: one promotion by one person
+        claimed = {version: self._take_tag(version, record.environment, now) for version in fresh}
+        for mark in record.marks:  # an alias moved, and then a stage: one promotion by one user
             if mark.version in fresh and mark.by and now - mark.seen_at <= MOST_SECONDS:
-                said[mark.version] = said[mark.version] or mark.by
+                claimed[mark.version] = claimed[mark.version] or mark.by
 
         def signed(mark: Promotion) -> Promotion:
-            return replace(mark, by=said[mark.version]) if mark.sequence >= sequence else mark
+            return replace(mark, by=claimed[mark.version]) if mark.sequence >= sequence else mark
 
         return replace(record, marks=tuple(map(signed, record.marks)))
 
-    def _take(self, version: VersionId, environment: str, now: float) -> str:
-        """Read the tag and take it away; empty if there is none, or it is too old."""
+    def _take_tag(self, version: VersionId, environment: str, now: float) -> str:
+        """Read the tag and delete it; returns "" if there is no tag or the tag is too old."""
         name = {"name": version.model, "version": str(version.number)}
         key = f"{PREFIX}{environment}{SUFFIX}"
         try:
@@ -78,7 +78,7 @@ class Promoters:
                 return ""
             self._rest.delete("model-versions/delete-tag", name | {"key": key})
         except (SchnitzelError, AttributeError, TypeError):
-            return ""  # nobody is named rather than the wrong one
+            return ""  # no name is better than the wrong name
         with self._lock:
             text, since = self._first.pop((version, key), (value, now))
         if text == value and now - since > MOST_SECONDS:

@@ -1,4 +1,4 @@
-"""In: rows of MLflow's answers. Out: versions and aliases, or RegistryMalformed."""
+"""Parse rows of MLflow's answers; malformed rows raise RegistryMalformed."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from deployer.state.registry import ModelVersion, VersionId
 
 
 def aliases(row: Mapping[str, Any]) -> dict[str, int]:
-    """The versions that a registered model's aliases name."""
+    """Parse the aliases of a registered model, each with the version that the alias names."""
     listed = row.get("aliases", [])
     if not isinstance(listed, list):
         raise RegistryMalformed("MLflow listed the aliases of a model as something else.")
@@ -18,7 +18,7 @@ def aliases(row: Mapping[str, Any]) -> dict[str, int]:
 
 
 def version(row: Any) -> ModelVersion:
-    """A model version, whose aliases are another row's to tell."""
+    """Parse a model version, without its aliases, which the row of its model has."""
     if not isinstance(row, dict):
         raise RegistryMalformed("MLflow listed a model version that is not an object.")
     source = str(row.get("source") or "")
@@ -37,7 +37,7 @@ def version(row: Any) -> ModelVersion:
 
 
 def text(row: Any, key: str) -> str:
-    """A field that must be there and say something."""
+    """Return a required, non-empty text field."""
     value = row.get(key) if isinstance(row, dict) else None
     if not isinstance(value, str) or not value:
         raise RegistryMalformed(f"MLflow answered without a {key!r}.")
@@ -45,7 +45,7 @@ def text(row: Any, key: str) -> str:
 
 
 def number(row: Any, key: str) -> int:
-    """A field that must be a number, which MLflow may write as text."""
+    """Return a required number, which MLflow may write as text."""
     value = row.get(key) if isinstance(row, dict) else None
     try:
         return int(value)  # type: ignore[arg-type]
@@ -54,7 +54,7 @@ def number(row: Any, key: str) -> int:
 
 
 def _tags(row: Mapping[str, Any]) -> dict[str, str]:
-    """The tags that are about us; others may be many, and are nobody's business here."""
+    """Select the tags of Schnitzel; a version may have many others, which the Deployer ignores."""
     tags = row.get("tags", [])
     if not isinstance(tags, list):
         raise RegistryMalformed("MLflow listed the tags of a version as something else.")

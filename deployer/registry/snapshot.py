@@ -1,9 +1,9 @@
-"""In: MLflow's registry over REST. Out: one shared RegistrySnapshot, as fresh as can be.
+"""Keep one shared snapshot of MLflow's registry fresh over REST.
 
-A complete listing is the truth of what it shows; of what it lacks, and somebody depends on, the
-registry is asked by name. Between listings a poll reads the versions updated last (by the server's
-own timestamps, with an overlap), and a hint reads one model. Whatever fails or looks odd leaves the
-snapshot as it was.
+A complete listing is the truth of the versions that it shows. A version that a listing lacks and a
+deployment depends on is requested by name. Between listings a poll reads the versions updated last
+(by the server's own timestamps, with an overlap), and a hint reads one model. A failed or malformed
+answer leaves the snapshot unchanged.
 """
 
 from __future__ import annotations
@@ -26,9 +26,9 @@ log = logging.getLogger(__name__)
 
 OVERLAP_MS = 10_000
 MOST_ASKED = 200
-"""So many models are asked for by name along with one listing; the others wait for the next."""
+"""The most models requested by name along with one listing; others wait for the next listing."""
 MOST_FAILED = 3
-"""After so many that could not be read no more are asked for."""
+"""The number of models that cannot be read after which requests by name stop."""
 PAGE = 1000
 POLL_ROWS = 20
 
@@ -37,17 +37,18 @@ Aliases = dict[str, Mapping[str, int]]
 Doubts = Callable[[RegistrySnapshot], Mapping[str, set[int]]]
 
 
-class RegistryRolledBack(Exception):  # noqa: N818 - evidence, not an error of ours
-    """A version's own timestamp is older than before: this is a restored backup."""
+class RegistryRolledBack(Exception):  # noqa: N818 - evidence, not an error of Schnitzel
+    """A version's own timestamp went back: the registry is a restored backup."""
 
 
 class Registry:
-    """The registry as last seen.
+    """The registry as last read.
 
     Args:
         rest: MLflow's REST API.
-        trusted: Called before new facts are adopted; raises if this is not the registry it was.
-        doubts: Names the models of which a listing is no evidence, and the versions it lacks.
+        trusted: Called before new facts are adopted; raises if this is another registry.
+        doubts: Returns the models of which a listing is no evidence, and the versions that the
+            listing lacks.
     """
 
     def __init__(
@@ -64,18 +65,19 @@ class Registry:
 
     @property
     def snapshot(self) -> RegistrySnapshot | None:
-        """What was seen last; None before the first complete listing."""
+        """The snapshot read last; None before the first complete listing."""
         return self._snapshot
 
     def list_all(self, now: float) -> set[str]:
-        """Read everything. Returns the names of the models that changed.
+        """List the whole registry; returns the names of the models that changed.
 
         Raises:
             RegistryUnreachable, RegistryMalformed: Nothing is adopted.
-            Backwards, RegistryFrozen: It is not the registry that it was; nothing is adopted.
+            RegistryRolledBack, RegistryFrozen: This is another registry or an older state of it;
+                nothing is adopted.
         """
         with self._lock:
-            # What changes from here on, while page after page is read, is the next poll's to find.
+            # The next poll finds the changes made from here on, while this listing reads its pages.
             newest = next((rows.version(row).updated for row in self._newest_first(1)), 0)
             aliases: Aliases = {}
             versions: Versions = {}
@@ -85,16 +87,16 @@ class Registry:
             ):
                 aliases[rows.text(row, "name")] = rows.aliases(row)
                 listed.extend(row.get("latest_versions", []))
-            # By name: in the order of their updates, one that is updated meanwhile would jump from
-            # a page to come to a page that was read.
+            # By name: in the order of updates, a version updated during the listing would move
+            # from a page still to be read to a page already read.
             by_name = {"max_results": PAGE, "order_by": "name ASC"}
             listed.extend(self.rest.pages("model-versions/search", "model_versions", by_name))
             for row in listed:
                 version = rows.version(row)
-                if version.id.model in aliases:  # else nobody knows its aliases
+                if version.id.model in aliases:  # else its aliases are unknown
                     versions[version.id.model, version.id.number] = version
-            self._complete(aliases, versions)
-            asked = self._ask(aliases, versions, now)
+            self._add_aliased_versions(aliases, versions)
+            asked = self._confirm_by_name(aliases, versions, now)
             self._check_time(versions.values())
             self._trusted()
             changed = self._adopt(versions, aliases, RegistrySnapshot({}, now, asked))
@@ -102,10 +104,10 @@ class Registry:
             return changed
 
     def poll(self) -> set[str]:
-        """Read the versions updated last. Returns the names of the models that changed.
+        """Read the versions updated last; returns the names of the models that changed.
 
-        Of a model that the last listing did not show, the aliases are read, too: that a version
-        has none is else taken for a fact.
+        The poll also reads the aliases of a model that the last listing did not show; without
+        them its versions would count as versions that have no alias.
         """
         with self._lock:
             if self._snapshot is None:
@@ -128,7 +130,7 @@ class Registry:
             return changed
 
     def look(self, model: str) -> set[str]:
-        """Read one model, its aliases and the versions they name, on a hint."""
+        """Read one model, its aliases and the versions that they name, on a hint."""
         with self._lock:
             if self._snapshot is None:
                 return set()
@@ -137,7 +139,7 @@ class Registry:
             return self._merge(fresh, {**self._aliases, **aliases})
 
     def forget(self) -> None:
-        """Start anew, after a person accepted another registry."""
+        """Discard the snapshot after an operator accepted another registry."""
         with self._lock:
             self._versions, self._aliases, self._watermark = {}, {}, 0
             self._snapshot = None
@@ -145,23 +147,26 @@ class Registry:
     def describe(
         self, version: ModelVersion, read_file: Callable[[str], Mapping[str, Any] | None]
     ) -> Description:
-        """Where a version's files are and what its serving.yaml says; neither ever changes."""
+        """Read the artifact location and serving.yaml of a version; neither ever changes."""
         name = {"name": version.id.model, "version": str(version.id.number)}
         answer = self.rest.get("model-versions/get-download-uri", name, ("artifact_uri",))
         source = rows.text(answer, "artifact_uri")
         return Description(source=source, serving_file=read_file(source))
 
     def _newest_first(self, rows_a_page: int) -> Iterator[dict[str, Any]]:
-        """The versions from the one updated last on, page by page as they are asked for."""
+        """Iterate over versions, last updated first; pages are requested as they are needed."""
         query = {"max_results": rows_a_page, "order_by": "last_updated_timestamp DESC"}
         return self.rest.pages("model-versions/search", "model_versions", query)
 
     def _model(self, model: str) -> tuple[Aliases, Versions]:
-        """One model's aliases, and the versions that they or its stages name; nothing if gone."""
+        """Read a model's aliases and the versions that they or its stages name.
+
+        Both are empty if the model is gone.
+        """
         try:
             answer = self.rest.get("registered-models/get", {"name": model})
         except NotFound:
-            return {}, {}  # only a listing takes things away
+            return {}, {}  # only a listing removes models and versions
         row = answer.get("registered_model")
         if not isinstance(row, dict) or rows.text(row, "name") != model:
             raise RegistryMalformed("MLflow answered with another model than asked for.")
@@ -169,13 +174,13 @@ class Registry:
         versions = {
             (v.id.model, v.id.number): v for v in map(rows.version, row.get("latest_versions", []))
         }
-        self._complete(aliases, versions)
+        self._add_aliased_versions(aliases, versions)
         return aliases, versions
 
-    def _ask(self, aliases: Aliases, versions: Versions, now: float) -> frozenset[str]:
-        """Ask by name for the models that a listing leaves in doubt; those that were answered.
+    def _confirm_by_name(self, aliases: Aliases, versions: Versions, now: float) -> frozenset[str]:
+        """Request by name the models that a listing leaves in doubt; returns the models answered.
 
-        What the listing lacked and the registry holds is added.
+        Versions that the listing lacked and the registry holds are added.
         """
         doubts = self._doubts(RegistrySnapshot(_models(versions, aliases), now))
         asked, lacked, failed = set(), 0, 0
@@ -184,7 +189,7 @@ class Registry:
                 named, own = self._model(model)
                 for number in numbers:
                     self._version(model, number, own)
-            except SchnitzelError as error:  # nothing is known of this one
+            except SchnitzelError as error:  # this model stays in doubt
                 log.warning("%s: asked for by name: %s", model, error.message)
                 failed += 1
                 if failed >= MOST_FAILED:
@@ -199,14 +204,14 @@ class Registry:
             log.warning("MLflow's listing lacks %d versions that it holds", lacked)
         return frozenset(asked)
 
-    def _complete(self, aliases: Aliases, versions: Versions) -> None:
+    def _add_aliased_versions(self, aliases: Aliases, versions: Versions) -> None:
         """Read the versions that an alias names and the answer lacks."""
         for model, named in aliases.items():
             for number in set(named.values()):
                 self._version(model, number, versions)
 
     def _version(self, model: str, number: int, versions: Versions) -> None:
-        """Read a version by its name, if it is not among these and there is one."""
+        """Read a version by number, unless `versions` has it or the registry does not."""
         if (model, number) in versions:
             return
         with suppress(NotFound):
@@ -231,7 +236,7 @@ class Registry:
         return self._adopt({**old, **new}, aliases, self._snapshot or RegistrySnapshot({}, 0.0))
 
     def _adopt(self, versions: Versions, aliases: Aliases, listing: RegistrySnapshot) -> set[str]:
-        """Show this from now on, as of a listing."""
+        """Replace the snapshot, as of a listing; returns the names of the models that changed."""
         before = self._snapshot.models if self._snapshot else {}
         models = _models(versions, aliases)
         self._versions, self._aliases = versions, dict(aliases)

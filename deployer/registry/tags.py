@@ -1,6 +1,6 @@
-"""In: what is settled for a version. Out: tags on it, so that MLflow's own pages tell it too.
+"""Write the settled status of a version to MLflow tags, so that MLflow's own pages show it.
 
-A mirror only: written when the text changes, and never read back.
+The tags are a mirror only: written when the text changes, and never read back.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ RETRY_SECONDS = 5.0
 
 @dataclass(frozen=True, slots=True)
 class Reflection:
-    """What the tags of one version should say for one environment; no URL takes its tag away."""
+    """The desired tags of one version for one environment; an empty `url` deletes the URL tag."""
 
     version: VersionId
     environment: str
@@ -34,11 +34,11 @@ class Reflection:
 
 
 class TagWriter:
-    """Keeps the tags, from a thread of its own, so that a slow MLflow delays nothing.
+    """A writer of tags in a thread of its own, so that a slow MLflow delays no pass.
 
     Args:
         rest: MLflow's REST API.
-        records: Where is remembered what the tags say.
+        records: Store of the tags as last written.
         written: Called after tags were written.
     """
 
@@ -53,17 +53,17 @@ class TagWriter:
         self._thread.start()
 
     def show(self, reflection: Reflection) -> None:
-        """Have the tags say this, soon."""
+        """Schedule the tags of a version to be written soon."""
         key = (reflection.version, reflection.environment)
         with self._wake:
-            if self._records.get(_memory(reflection)) == _text(reflection):
+            if self._records.get(_memory_name(reflection)) == _memory_value(reflection):
                 self._pending.pop(key, None)
                 return
             self._pending[key] = reflection
             self._wake.notify()
 
     def close(self) -> None:
-        """Stop; what is not written yet is written after the next start."""
+        """Stop the thread; tags not yet written are written after the next start."""
         with self._wake:
             self._closed = True
             self._wake.notify()
@@ -80,25 +80,25 @@ class TagWriter:
                 if self._closed:
                     return
                 batch = list(self._pending.values())
-            written = [self._tried(partial(self._reflect, reflection)) for reflection in batch]
+            written = [self._succeeds(partial(self._reflect, reflection)) for reflection in batch]
             pause = 0.0 if all(written) else RETRY_SECONDS
             if batch and all(written):
-                self._tried(self._written)  # else the next change raises the sequence number again
+                self._succeeds(self._written)  # if this fails, the next change raises it again
 
-    def _tried(self, step: Callable[[], None]) -> bool:
-        """Take a step; whether it worked."""
+    def _succeeds(self, step: Callable[[], None]) -> bool:
+        """Run a step; returns whether it succeeded."""
         try:
             step()
         except SchnitzelError:
             return False
-        except Exception:  # an end of this thread would go unseen
+        except Exception:  # the end of this thread would go unnoticed
             if not self._closed:
                 log.exception("tags could not be written")
             return False
         return True
 
     def _reflect(self, reflection: Reflection) -> None:
-        with suppress(NotFound):  # the version is gone; so is the need for its tags
+        with suppress(NotFound):  # the version is gone and needs no tags
             self._write(reflection)
         self._done(reflection)
 
@@ -114,21 +114,21 @@ class TagWriter:
             self._rest.delete("model-versions/delete-tag", name | {"key": f"{prefix}.url"})
 
     def _had_url(self, reflection: Reflection) -> bool:
-        before = self._records.get(_memory(reflection)) or ""
+        before = self._records.get(_memory_name(reflection)) or ""
         return not before.startswith("\n")
 
     def _done(self, reflection: Reflection) -> None:
-        self._records.set(_memory(reflection), _text(reflection))
+        self._records.set(_memory_name(reflection), _memory_value(reflection))
         key = (reflection.version, reflection.environment)
         with self._wake:
             if self._pending.get(key) == reflection:
                 del self._pending[key]
 
 
-def _memory(reflection: Reflection) -> str:
+def _memory_name(reflection: Reflection) -> str:
     version = reflection.version
     return f"mirror {reflection.environment} {version.key} {version.model}"
 
 
-def _text(reflection: Reflection) -> str:
+def _memory_value(reflection: Reflection) -> str:
     return f"{reflection.url}\n{reflection.status}"

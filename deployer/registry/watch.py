@@ -1,4 +1,4 @@
-"""In: the registry, and hints that it changed. Out: names of models to look at, and its health."""
+"""Watch the registry and report changed models and the registry's health."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ from deployer.state.reasons import RegistryHealth
 
 log = logging.getLogger(__name__)
 
-SHARE = 0.05  # of the time, at most, that polls may cost the registry, and listings once more
+SHARE = 0.05  # of the time that polls may cost the registry at most; listings as much again
 
 
 @dataclass(frozen=True, slots=True)
 class Health:
-    """How well the registry is seen. `held` names environments that other platforms serve."""
+    """The health of the registry; `held` has the environments that other platforms serve."""
 
     state: RegistryHealth = RegistryHealth.UNSEEN
     reason: str = ""
@@ -32,18 +32,18 @@ class Health:
 
 
 class Watch:
-    """Looks at the registry: a poll every second, a listing every half minute, a hint at once.
+    """A watch on the registry: a poll each second, a listing each half minute, a hint at once.
 
     Args:
-        registry: What is looked at.
-        marker: Tells whether it is still the same.
-        environments: To be claimed for this platform.
-        subscribe: Asks MLflow for webhooks; False if it has none.
-        changed: Called with the models that changed; None for "look at everything".
+        registry: The registry to poll and list.
+        marker: Checks whether this is still the same registry.
+        environments: The environments to claim for this platform.
+        subscribe: Subscribes to MLflow's webhooks; returns False if MLflow sends none.
+        changed: Called with the names of the models that changed; None means all models.
         poll: Seconds between polls; more, up to `listing`, while a poll costs more than its share.
         listing: Seconds between listings; more while one costs more than its share.
         clock: Seconds since the epoch.
-        timer: Seconds since any moment, which nobody sets back.
+        timer: Seconds of a monotonic clock.
     """
 
     def __init__(
@@ -76,7 +76,7 @@ class Watch:
         self.health = Health()
 
     def hint(self, model: str | None) -> None:
-        """Look at one model now, or at everything."""
+        """Read one model now; None lists everything now."""
         with self._condition:
             if model is None:
                 self._list_now = True
@@ -85,13 +85,13 @@ class Watch:
             self._condition.notify()
 
     def close(self) -> None:
-        """Stop looking."""
+        """Stop the watch."""
         with self._condition:
             self._stop = True
             self._condition.notify()
 
     def run(self) -> None:
-        """Look until closed."""
+        """Poll and list until closed."""
         while not self._stop:
             pause = self.turn()
             with self._condition:
@@ -99,7 +99,7 @@ class Watch:
                     self._condition.wait(pause)
 
     def turn(self) -> float:
-        """Look once; returns the seconds until the next look, unless there is a hint before."""
+        """Poll or list once; returns the seconds until the next turn, which a hint cuts short."""
         with self._condition:
             hints, self._hints = self._hints, set()
             list_now, self._list_now = self._list_now, False
@@ -112,7 +112,7 @@ class Watch:
         return max(self._poll, min(self._listing, cost * (1 / SHARE - 1)))
 
     def _look(self, hints: set[str], *, list_now: bool) -> bool:
-        """Poll, or list; whether there is a new listing."""
+        """Poll or list the registry; returns whether there is a new listing."""
         try:
             if (
                 list_now
@@ -132,7 +132,7 @@ class Watch:
             self._frozen(error)
         except SchnitzelError as error:
             self._stale(error)
-        except Exception as error:  # an end of this thread would go unseen
+        except Exception as error:  # the end of this thread would go unnoticed
             if self._stop:
                 return False
             log.exception("looking at the registry failed")

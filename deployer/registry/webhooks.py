@@ -1,4 +1,4 @@
-"""In: MLflow's webhooks. Out: hints that a model has changed, checked to be from our MLflow."""
+"""Subscribe to MLflow's webhooks and verify their deliveries, which hint at changed models."""
 
 from __future__ import annotations
 
@@ -31,13 +31,13 @@ PATH = "/webhooks/mlflow"
 
 
 class Subscription:
-    """The one webhook of this platform at an MLflow.
+    """The webhook of this platform at an MLflow server.
 
     Args:
         rest: MLflow's REST API.
-        url: Where MLflow reaches us; None if it cannot.
-        secret: What it signs its deliveries with.
-        platform_id: Names the webhook.
+        url: The URL at which MLflow reaches the Deployer; None if it cannot.
+        secret: The secret with which MLflow signs its deliveries.
+        platform_id: The id of the platform, which is part of the webhook's name.
     """
 
     def __init__(
@@ -47,13 +47,13 @@ class Subscription:
         self._url = url
         self._secret = secret
         self._name = f"{NAME}-{platform_id}"
-        self._made = ""
-        self._said = ""
+        self._webhook_id = ""
+        self._last_warning = ""
 
     def ensure(self) -> bool:
-        """Make the webhook anew unless it stands as this process made it; False if none can be."""
+        """Recreate the webhook unless it is as this process created it; False if that fails."""
         if self._url is None:
-            return self._cannot(
+            return self._warn_unavailable(
                 f"{self._rest.url} is another machine, which cannot reach this one: set "
                 "deployer.public_url"
             )
@@ -64,38 +64,39 @@ class Subscription:
                 if webhook.get("name") == self._name
             ]
             if [(w.get("webhook_id"), w.get("url"), w.get("status")) for w in ours] == [
-                (self._made, self._url, "ACTIVE")
+                (self._webhook_id, self._url, "ACTIVE")
             ]:
                 return True
-            for webhook in ours:  # of before our start, too: nobody can see which secret it has
+            for webhook in ours:  # also from before this start: MLflow does not show the secret
                 self._rest.delete(f"webhooks/{webhook['webhook_id']}", {})
             body = {"name": self._name, "url": self._url, "events": list(EVENTS)}
             made = self._rest.post("webhooks", body | {"secret": self._secret, "status": "ACTIVE"})
-            self._made = str(made.get("webhook", {}).get("webhook_id", ""))
+            self._webhook_id = str(made.get("webhook", {}).get("webhook_id", ""))
         except SchnitzelError as error:
-            return self._cannot(error.message)
-        self._said = ""
+            return self._warn_unavailable(error.message)
+        self._last_warning = ""
         return True
 
-    def _cannot(self, why: str) -> bool:
-        if why != self._said:
+    def _warn_unavailable(self, why: str) -> bool:
+        if why != self._last_warning:
             log.warning("MLflow sends no webhooks (%s); aliases are seen at listings", why)
-        self._said = why
+        self._last_warning = why
         return False
 
 
 def address(public_url: str | None, port: int, mlflow_url: str) -> str | None:
-    """Where an MLflow reaches us: at our public address, or on loopback if it is on this machine.
+    """Return the URL at which MLflow reaches the Deployer.
 
-    None if it is elsewhere and there is no public address.
+    The URL has the public address or, for an MLflow on this machine, loopback; it is None for an
+    MLflow elsewhere where there is no public address.
     """
     if public_url:
         return f"{public_url.rstrip('/')}{PATH}"
-    return f"http://127.0.0.1:{port}{PATH}" if _is_here(urlsplit(mlflow_url).hostname) else None
+    return f"http://127.0.0.1:{port}{PATH}" if _is_local(urlsplit(mlflow_url).hostname) else None
 
 
-def _is_here(host: str | None) -> bool:
-    """Whether a name is this machine's: a socket can be bound to its address."""
+def _is_local(host: str | None) -> bool:
+    """Return whether a host name is this machine's: a socket can be bound to its address."""
     try:
         for family, kind, _, _, place in socket.getaddrinfo(host, 0, type=socket.SOCK_STREAM):
             with socket.socket(family, kind) as probe:
@@ -106,10 +107,10 @@ def _is_here(host: str | None) -> bool:
 
 
 def check(headers: Mapping[str, str], body: bytes, secret: str, now: float) -> None:
-    """Check a delivery's signature: "v1," and the base64 of HMAC-SHA256 over id, time and body.
+    """Verify a delivery's signature: "v1," and the base64 of HMAC-SHA256 over id, time and body.
 
     Raises:
-        Unauthorised: It is not signed with our secret, or it is older than five minutes.
+        Unauthorised: The delivery is not signed with `secret`, or is older than five minutes.
     """
     delivery = headers.get("x-mlflow-delivery-id", "")
     timestamp = headers.get("x-mlflow-timestamp", "")
@@ -123,7 +124,7 @@ def check(headers: Mapping[str, str], body: bytes, secret: str, now: float) -> N
 
 
 def model_of(body: bytes) -> str | None:
-    """The name of the model that a delivery is about."""
+    """Return the name of the model that a delivery is about; None if the delivery has none."""
     try:
         message: Any = json.loads(body)
     except ValueError:

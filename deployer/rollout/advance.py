@@ -1,9 +1,9 @@
-"""In: wanted, observed, record, policy, now. Out: the next deployment, the next record.
+"""Decide the next step of a rollout.
 
-A new predictor starts at weight 0, becomes ready, answers the model's own example, takes traffic
-step by step (each step confirmed at the gateway), and only then is the old one drained and
-retired. Whatever fails on the way leaves the old one serving. The function is pure and is called
-again and again: each call does what can be done now.
+A new predictor starts at weight 0, becomes ready, answers the model's own example, and takes
+traffic step by step (each step confirmed at the gateway). Only then is the old predictor drained
+and retired. A failure on the way leaves the old predictor serving. `advance` is pure and is called
+again and again: each call takes the step that is possible now.
 """
 
 from __future__ import annotations
@@ -34,14 +34,14 @@ _BEGINNING = (Phase.ABSENT, Phase.STARTING)
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """What to have next, what to remember, and when to look again.
+    """The next deployment and record, and the latest time of the next pass.
 
     Attributes:
-        deployment: The predictors and weights to have now.
-        record: The memory to keep, before anything is done.
-        waiting: What it waits for, as a clause; empty when there is nothing to wait for.
-        settled: False while a rollout or a drain is under way, which is looked at often.
-        wake_at: When to look again at the latest, in seconds since the epoch.
+        deployment: The predictors and weights that should exist now.
+        record: The record to save before anything is applied.
+        waiting: The event that the rollout waits for, as a clause; empty when it waits for none.
+        settled: False while a rollout or a drain is under way; its passes are frequent.
+        wake_at: The latest time of the next pass, in seconds since the epoch; None for no limit.
     """
 
     deployment: Deployment
@@ -64,14 +64,14 @@ def advance(
     """Take a deployment one step further.
 
     Args:
-        wanted: What the registry asks for.
-        observed: What runs, and what the gateway serves.
-        record: The memory, after `desired.see`.
+        wanted: The version and spec that the registry asks for.
+        observed: The predictors that run, and the weights that the gateway serves.
+        record: The deployment's record, after `promotions.see`.
         policy: Times and backoff.
         now: Seconds since the epoch.
         may_start: False while too many other rollouts are under way.
-        hold: True while nothing may be changed; what serves is still kept alive, and what breaks
-            under traffic still gives it back.
+        hold: True while nothing may be changed. The champion is still kept alive, and a candidate
+            that breaks under traffic still gives its traffic back.
     """
     record = maintain.adopt(record, observed)
     hold = hold or record.pause is not None
@@ -82,7 +82,7 @@ def advance(
     record = _give_back(record, observed, policy, now)
     if not hold:
         record, waiting = _choose(record, wanted, now, may_start=may_start)
-    # After that choice: what it gave up may be all that answers.
+    # After `_choose`, because the candidate that it gave up may be the only one that answers.
     record = maintain.fall_back(record, observed, now)
     if record.candidate and not hold:
         record, waiting, ask = _pursue(record, observed, policy, now)
@@ -96,12 +96,12 @@ def advance(
 
 
 def weight(candidate: Candidate) -> int:
-    """The share of the traffic, in percent, that a candidate should have now."""
+    """Return the share of the traffic, in percent, that a candidate should have now."""
     return _steps(candidate.predictor)[candidate.step] if candidate.step >= 0 else 0
 
 
 def _choose(record: Record, wanted: Wanted, now: float, *, may_start: bool) -> tuple[Record, str]:
-    """Decide which predictor the rollout is for, if there is to be one."""
+    """Choose the candidate of the rollout, if there should be a rollout."""
     target, serving, candidate = wanted.champion, record.serving, record.candidate
     relevant = {p.digest for p in (target, serving) if p}
     failures = {d: f for d, f in record.failures.items() if d in relevant}
@@ -116,13 +116,13 @@ def _choose(record: Record, wanted: Wanted, now: float, *, may_start: bool) -> t
     record = _abandon(record)
     if not may_start:
         return record, "other rollouts are under way; it starts when one of them ends"
-    # One that still drains is taken up as it is, and drains until it gets a share again: given up
+    # A candidate that still drains goes on draining until it gets a share again: if it is given up
     # before that, it may have requests left.
     return replace(record, candidate=Candidate(target, since=now)), ""
 
 
 def _abandon(record: Record) -> Record:
-    """Give up a candidate; one that may have taken traffic is drained, not just ended."""
+    """Give up the candidate; drain a candidate that may have taken traffic, do not just end it."""
     candidate = record.candidate
     if candidate is None:
         return record
@@ -132,9 +132,9 @@ def _abandon(record: Record) -> Record:
 
 
 def _give_back(record: Record, observed: Observed, policy: Policy, now: float) -> Record:
-    """Take its share of the traffic away from a candidate that cannot answer.
+    """Take the traffic away from a candidate that cannot answer.
 
-    Where the champion starts anew, too, as after a reboot, that is no fault of the candidate's.
+    A candidate that restarts together with the champion, as after a reboot, has not failed.
     """
     candidate = record.candidate
     seen = observed.predictors.get(candidate.predictor.name) if candidate else None
@@ -152,10 +152,10 @@ def _give_back(record: Record, observed: Observed, policy: Policy, now: float) -
 def _pursue(
     record: Record, observed: Observed, policy: Policy, now: float
 ) -> tuple[Record, str, frozenset[str]]:
-    """Take the candidate as far as what is observed allows."""
+    """Take the candidate as far as the observation allows."""
     nothing: frozenset[str] = frozenset()
     candidate = record.candidate
-    assert candidate is not None  # noqa: S101 - the caller looked
+    assert candidate is not None  # noqa: S101 - the caller checked
     predictor = candidate.predictor
     seen = observed.predictors.get(predictor.name)
     if seen is None or seen.phase is Phase.ABSENT:
@@ -214,10 +214,11 @@ def _fail(
     policy: Policy,
     now: float,
 ) -> Record:
-    """Give a candidate up for a failure, and say when it is tried again, if at all."""
+    """Give up a candidate for a failure, and set when to retry the candidate, if at all."""
     predictor = candidate.predictor
     failure = maintain.again(record.failures.get(predictor.digest), failure, policy, predictor, now)
-    # What broke under traffic cost requests: it waits for a person, unless it was not to blame.
+    # A candidate that broke under traffic cost requests: it waits for an operator, unless the cause
+    # was not the candidate's.
     if not seen.transient or (candidate.step >= 0 and seen.phase is Phase.FAILED):
         failure = replace(failure, retry_at=None)
     return replace(_abandon(record), failures={**record.failures, predictor.digest: failure})
@@ -233,9 +234,9 @@ def _pin(record: Record, predictor: Predictor, digest: str) -> Record:
 def _shift(
     record: Record, candidate: Candidate, seen: ObservedPredictor, observed: Observed, now: float
 ) -> Record:
-    """Shift the next step of traffic once the last one is live and has lasted.
+    """Shift the next step of traffic once the last step is live and has lasted.
 
-    Where there is nothing good to share the traffic with, all of it is shifted at once.
+    Without a healthy predictor to share the traffic with, all traffic is shifted at once.
     """
     predictor = candidate.predictor
     steps = _steps(predictor)

@@ -1,7 +1,8 @@
-"""In: a record and what is observed. Out: the record after what must be minded beside a rollout.
+"""Maintain the predictors of a deployment beside a rollout.
 
-What serves is adopted where the record was lost, retired where nothing promotes it, restarted where
-it gave up, fallen back from where its successor breaks at once, and drained before it is let go.
+A serving predictor is adopted where the record was lost, retired where nothing promotes it,
+restarted where it gave up, taken back where its successor breaks at once, and drained before it is
+removed.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ from deployer.state.deployment import (
 
 
 def adopt(record: Record, observed: Observed) -> Record:
-    """Take over what serves where the record is lost, and mind strangers that take traffic."""
+    """Adopt the serving predictor where the record is lost; drain unknown ones with traffic."""
     live = sorted(
         (seen for seen in observed.predictors.values() if seen.live_weight > 0),
         key=lambda seen: (-seen.live_weight, seen.predictor.name),
@@ -40,7 +41,7 @@ def _known(record: Record) -> list[Predictor]:
 
 
 def retire(record: Record, now: float) -> Record:
-    """Send all that serves into draining; the memory of it stays."""
+    """Drain the champion and the candidate; the record of them stays."""
     leaving = [p for p in (record.serving, _candidate_predictor(record)) if p]
     if not leaving:
         return record
@@ -61,7 +62,7 @@ def _candidate_predictor(record: Record) -> Predictor | None:
 
 
 def fall_back(record: Record, observed: Observed, now: float) -> Record:
-    """Go back to the predictor that is still there if its successor breaks at once."""
+    """Return to a ready predictor that still drains if its successor breaks at once."""
     serving = record.serving
     if serving is None:
         return record
@@ -87,7 +88,7 @@ def fall_back(record: Record, observed: Observed, now: float) -> Record:
 def revive(
     record: Record, observed: Observed, policy: Policy, now: float
 ) -> tuple[Record, frozenset[str]]:
-    """Start again, with backoff, a champion that gave up; forget its trouble once it is ready."""
+    """Restart, with backoff, a champion that gave up; clear its failure once it is ready."""
     nothing: frozenset[str] = frozenset()
     serving = record.serving
     seen = observed.predictors.get(serving.name) if serving else None
@@ -100,14 +101,14 @@ def revive(
     if seen.phase is not Phase.FAILED:
         return record, nothing
     if failure is None:
-        return _trouble(record, serving, seen, None, policy, now), nothing
+        return _record_failure(record, serving, seen, None, policy, now), nothing
     if failure.retry_at is None or now >= failure.retry_at:
-        record = _trouble(record, serving, seen, failure, policy, now)
+        record = _record_failure(record, serving, seen, failure, policy, now)
         return record, frozenset({serving.name})
     return record, nothing
 
 
-def _trouble(
+def _record_failure(
     record: Record,
     serving: Predictor,
     seen: ObservedPredictor,
@@ -127,15 +128,15 @@ def send_away(record: Record, predictor: Predictor) -> Record:
 
 
 def take_back(record: Record, predictor: Predictor) -> Record:
-    """Drain a predictor no longer: it gets requests again."""
+    """Stop draining a predictor, which gets requests again."""
     left = tuple(d for d in record.draining if d.predictor.name != predictor.name)
     return replace(record, draining=left)
 
 
 def drain(record: Record, observed: Observed, now: float) -> Record:
-    """Let go of a predictor once the gateway has been without it for its drain time.
+    """Remove a predictor once the gateway has been without it for its drain time.
 
-    An observation that shows nothing at all is no evidence that a predictor is gone.
+    An observation without any predictor is no evidence that a predictor is gone.
     """
     left: list[Draining] = []
     for draining in record.draining:
@@ -154,7 +155,7 @@ def drain(record: Record, observed: Observed, now: float) -> Record:
 def again(
     before: Failure | None, failure: Failure, policy: Policy, predictor: Predictor, now: float
 ) -> Failure:
-    """Count a failure and set its backoff, with a jitter that the predictor's digest decides."""
+    """Count a failure and set its backoff, with a jitter derived from the predictor's digest."""
     attempts = before.attempts + 1 if before else 1
     pause = min(policy.retry_most, policy.retry_first * 2.0 ** min(attempts - 1, 30))
     jitter = 0.75 + hashlib.sha256(f"{predictor.digest}{attempts}".encode()).digest()[0] / 512

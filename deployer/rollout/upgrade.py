@@ -1,10 +1,11 @@
-"""In: all records and the version of chart and server to have. Out: which deployments may move now.
+"""Plan an upgrade of chart and server over all deployments.
 
-A new version of the platform never rolls everything at once. Environments go one after the other,
-and in each one batch after the other; whatever is newly promoted takes the new version anyway. A
-deployment that fails on the new version keeps the old one, and stops the upgrade there until a
-person looks at it. One whose serving spec cannot be used says nothing of the new version: it stays
-as it is, and nobody waits for it. Going back to an older version is the same.
+A new version of the platform never rolls out to all deployments at once. Environments upgrade one
+after the other, and each environment batch after batch; a newly promoted model version takes the
+new platform version anyway. A deployment that fails on the new version keeps the old one, and stops
+the upgrade there until an operator acts. A deployment with an unusable serving spec is no evidence
+about the new version: it stays as it is, and the upgrade does not wait for it. A downgrade works
+the same way.
 """
 
 from __future__ import annotations
@@ -18,14 +19,14 @@ from deployer.state.deployment import Failure, Predictor, Record
 from deployer.state.registry import VersionId
 
 HALT: Final = "upgrade_halted"
-"""Under this name it is remembered who halted upgrades; empty if nobody did."""
+"""The name of the stored value that has the operator who halted upgrades; empty if none did."""
 
 PRODUCTION: Final = frozenset({"Production", "champion"})
-"""The stage, or the alias, that makes an environment one to be upgraded last."""
+"""The stage and the alias that mark an environment as production, which upgrades last."""
 
 
 class UpgradePhase(StrEnum):
-    """Where a deployment that is on another version is on its way to the one to have."""
+    """The progress of a deployment from another version to the target version."""
 
     NOW = "now"
     MOVING = "moving"
@@ -33,13 +34,13 @@ class UpgradePhase(StrEnum):
     FAILED = "failed"
     PAUSED = "paused"
     PROMOTED = "promoted"
-    """Another model version is on its way there, and takes the new chart and server along."""
+    """Another model version is being rolled out, and takes the new chart and server along."""
 
     UNPROMOTED = "unpromoted"
-    """Nothing is promoted, so nothing new is begun."""
+    """Nothing is promoted, so no move begins."""
 
     INVALID = "invalid"
-    """The serving spec of what is promoted cannot be used: nothing is begun until it is mended."""
+    """The promoted version's serving spec cannot be used; no move begins until it is fixed."""
 
 
 BEGUN: Final = (UpgradePhase.NOW, UpgradePhase.MOVING)
@@ -48,9 +49,10 @@ ON_THE_WAY: Final = (UpgradePhase.NOW, UpgradePhase.MOVING, UpgradePhase.WAITING
 
 @dataclass(frozen=True, slots=True)
 class Move:
-    """One deployment's move to the version of chart and server to have.
+    """The move of one deployment to the target version of chart and server.
 
-    `batch` counts from 1 over all environments. None: it is in no batch, and nobody waits for it.
+    `batch` counts from 1 over all environments; None for a move in no batch, for which the upgrade
+    does not wait.
     """
 
     record: Record
@@ -62,14 +64,14 @@ class Move:
 
 @dataclass(frozen=True, slots=True)
 class Upgrade:
-    """How far an upgrade is.
+    """The progress of an upgrade.
 
     Attributes:
-        moves: Those on another version than the one to have, in the order in which they move.
-        moving: Ids of those that are moving, or may begin to.
-        order: The environments in that order.
-        batches: How many batches there are, those that are done included.
-        done: How many deployments are on the version to have.
+        moves: The deployments on another version than the target version, in the order of moving.
+        moving: Ids of the deployments that are moving or may begin to move.
+        order: The environments in the order of moving.
+        batches: The number of batches, including those that are done.
+        done: The number of deployments on the target version.
     """
 
     moves: tuple[Move, ...] = ()
@@ -79,26 +81,27 @@ class Upgrade:
     done: int = 0
 
     def of(self, *turns: UpgradePhase) -> tuple[Move, ...]:
-        """The moves that are in one of these turns."""
+        """Return the moves that are in one of these phases."""
         return tuple(move for move in self.moves if move.turn in turns)
 
     @property
     def invalid(self) -> frozenset[str]:
-        """Ids of those whose serving spec cannot be used."""
+        """Ids of the deployments whose serving spec cannot be used."""
         return frozenset(move.record.id for move in self.of(UpgradePhase.INVALID))
 
     @property
     def over(self) -> bool:
-        """Whether nothing is left that moves by itself or waits for a person's look."""
+        """Whether no deployment is left that is to move or waits for an operator."""
         return not self.of(*ON_THE_WAY, UpgradePhase.FAILED)
 
 
 def order(production: Mapping[str, bool], named: Sequence[str]) -> list[str]:
-    """The environments in the order in which they are upgraded.
+    """Return the environments in the order in which they are upgraded.
 
     Args:
         production: For each environment, in the order of the settings, whether it is production.
-        named: Those that an operator put in order; they go first. Of the rest, production is last.
+        named: The environments that an operator put in order, which go first. Of the rest,
+            production is last.
     """
     rest = sorted((name for name in production if name not in named), key=production.__getitem__)
     return [*(name for name in named if name in production), *rest]
@@ -116,16 +119,17 @@ def plan(
 ) -> Upgrade:
     """Choose which deployments may take the new version now.
 
-    The deployments of an environment, by id, are cut into batches. A batch begins when the one
-    before has arrived, so that what is wrong with the new version shows in the first.
+    The deployments of an environment, by id, are cut into batches. A batch begins when the batch
+    before has arrived, so that a fault of the new version shows in the first batch.
 
     Args:
-        records: All of them.
-        wanted: For each environment the version of chart and server to have; "" for any.
-        order: Environments, the one to begin with first.
-        share: Of an environment's deployments, how many may move at the same time; at least one.
-        halted: Whether nothing more is to begin.
-        unseen: Environments whose records cannot be seen now: nothing begins there or after them.
+        records: The records of all deployments.
+        wanted: The target version of chart and server of each environment; "" for any version.
+        order: The environments, first to upgrade first.
+        share: The share of an environment's deployments that may move at the same time; at least
+            one deployment may.
+        halted: Whether no further move may begin.
+        unseen: Environments whose records cannot be read now: no move begins there or after them.
         invalid: Ids of deployments whose serving spec cannot be used.
     """
     groups: dict[str, list[Record]] = {}
@@ -136,7 +140,7 @@ def plan(
         record.id: turn
         for name, group in groups.items()
         for record in group
-        if (turn := _turn(record, wanted[name], valid=record.id not in invalid))
+        if (turn := _phase(record, wanted[name], valid=record.id not in invalid))
     }
     open_ = not (halted or UpgradePhase.FAILED in turns.values())
     batch = 0
@@ -167,13 +171,13 @@ def plan(
 
 
 def assign(record: Record, winner: VersionId | None, version: str, upgrade: Upgrade) -> Record:
-    """Give a deployment the version of chart and server that it is to be rendered with.
+    """Assign a deployment the version of chart and server that renders it.
 
     Args:
-        record: The deployment's memory.
+        record: The deployment's record.
         winner: The model version that is promoted.
-        version: The version of chart and server to have.
-        upgrade: Who may move.
+        version: The target version of chart and server.
+        upgrade: The progress of the upgrade, with the deployments that may move.
     """
     serving = record.serving
     anew = serving is None or (winner is not None and serving.version != winner)
@@ -181,18 +185,18 @@ def assign(record: Record, winner: VersionId | None, version: str, upgrade: Upgr
     if anew or record.id in upgrade.moving:
         server = version
     elif serving and (server not in (version, serving.server) or record.id in upgrade.invalid):
-        # It was to move to a version that nobody wants any more; or it cannot, and waits anew.
+        # Its target version is not wanted any more, or its spec cannot be used: it waits again.
         server = serving.server
     return replace(record, server=server) if server != record.server else record
 
 
 def renew(record: Record, champion: Predictor | None, version: str) -> Record:
-    """Give the version to have to a deployment that gets another predictor anyway, by its spec.
+    """Assign the target version to a deployment whose spec demands another predictor anyway.
 
     Args:
-        record: The deployment's memory, after `assign`.
-        champion: What it is to be served by.
-        version: The version of chart and server to have; all that is rendered anew is of it.
+        record: The deployment's record, after `assign`.
+        champion: The predictor that should serve.
+        version: The target version of chart and server, which renders every new predictor.
     """
     serving = record.serving
     if champion is None or serving is None or champion.digest == serving.digest:
@@ -201,13 +205,13 @@ def renew(record: Record, champion: Predictor | None, version: str) -> Record:
 
 
 def failure(record: Record) -> Failure | None:
-    """Why what is to take the place of what serves did not come to serve."""
+    """Return the failure of the predictor that should replace the champion; None without one."""
     serving = record.serving.digest if record.serving else ""
     return next((f for digest, f in record.failures.items() if digest != serving), None)
 
 
-def _turn(record: Record, version: str, *, valid: bool) -> UpgradePhase | None:
-    """Where a deployment is on its way; None if it is on the version to have."""
+def _phase(record: Record, version: str, *, valid: bool) -> UpgradePhase | None:
+    """Return the phase of a deployment; None if it is on the target version."""
     serving = record.serving
     winner = max(record.marks, key=lambda mark: mark.sequence, default=None)
     if serving is None or serving.server == version:

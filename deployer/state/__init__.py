@@ -1,1 +1,1 @@
-"""The nouns: what the registry holds, what is wanted, what runs, what is remembered. Pure."""
+"""Define the nouns: of the registry, of a deployment, and of the reasons for its state. Pure."""

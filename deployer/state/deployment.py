@@ -1,7 +1,7 @@
-"""The nouns: what the registry holds, what is wanted, what runs and what is remembered.
+"""Define the nouns of a deployment: wanted, observed and recorded.
 
-Every class is a frozen value; nothing here reads, writes or decides. What the registry holds is in
-`deployer.state.registry`. Times are seconds since the epoch; MLflow's own are milliseconds.
+Every class is a frozen value; nothing here reads, writes or decides. The nouns of the registry are
+in `deployer.state.registry`. Times are seconds since the epoch; MLflow's own are milliseconds.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from deployer.state.registry import VersionId
 
 
 class Role(StrEnum):
-    """What a predictor is for."""
+    """The role of a predictor in its deployment."""
 
     CHAMPION = "champion"
     CHALLENGER = "challenger"
@@ -23,7 +23,7 @@ class Role(StrEnum):
 
 
 class Phase(StrEnum):
-    """Where a predictor is on its way to answering."""
+    """The phase of a predictor on its way to answering requests."""
 
     ABSENT = "absent"
     FETCHING = "fetching"
@@ -35,7 +35,7 @@ class Phase(StrEnum):
 
 
 class ExampleState(StrEnum):
-    """What is known of a predictor's answer to the model's own example."""
+    """The state of a predictor's answer to the model's own example."""
 
     UNASKED = "unasked"
     ASKED = "asked"
@@ -45,7 +45,7 @@ class ExampleState(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class ExampleAnswer:
-    """A predictor's answer to the model's own example: what was wrong, and whether it may pass."""
+    """A predictor's answer to the model's own example: any error, and whether it is transient."""
 
     state: ExampleState = ExampleState.UNASKED
     message: str = ""
@@ -58,7 +58,7 @@ UNASKED = ExampleAnswer()
 
 @dataclass(frozen=True, slots=True)
 class Predictor:
-    """All that is needed to serve one model version, with no word of the registry's needed again.
+    """Everything that serving one model version needs, without asking the registry again.
 
     `digest` covers the version's identity and the spec: another digest is another predictor.
     """
@@ -71,18 +71,18 @@ class Predictor:
     spec: Mapping[str, Any]
     origins: Mapping[str, str] = field(default_factory=dict)
     artifact: str = ""
-    """The artifact's digest, pinned when it was first fetched; empty before that."""
+    """The artifact's digest, pinned at the first fetch; empty before that."""
 
     server: str = ""
-    """The version of chart and server image that it is rendered with; empty where it has none."""
+    """The version of chart and server image that renders the predictor; empty where none does."""
 
 
 @dataclass(frozen=True, slots=True)
 class Promotion:
-    """A promotion seen: since when a version satisfies a selector, in the order of beginning.
+    """A promotion: a version that satisfies a selector since `seen_at`, ordered by `sequence`.
 
-    `missed_at` is the listing with which the registry first denied the version.
-    `by` is who says to have promoted it; empty where nobody says so.
+    `missed_at` is the time of the listing with which the registry first denied the version.
+    `by` is the user who claims the promotion; empty where no user does.
     """
 
     version: VersionId
@@ -92,7 +92,7 @@ class Promotion:
     missed_at: float | None = None
     by: str = ""
     updated: int = 0
-    """The version's update, in MLflow's time, that is accounted for; 0: not remembered."""
+    """The last update of the version that is accounted for, in MLflow's time; 0: unknown."""
 
     touched: int = 0
     """A later update while another promotion had won, which moved no stage; 0: there is none."""
@@ -100,9 +100,9 @@ class Promotion:
 
 @dataclass(frozen=True, slots=True)
 class Description:
-    """What a version brings along, read once: where its files are and its serving.yaml.
+    """The artifact location and the serving.yaml of a version, read once.
 
-    `problem` and `hint` say what is wrong with a serving.yaml that cannot be used.
+    `problem` and `hint` describe the error in a serving.yaml that cannot be used.
     """
 
     source: str
@@ -113,7 +113,7 @@ class Description:
 
 @dataclass(frozen=True, slots=True)
 class Failure:
-    """Why a predictor did not come to serve. No `retry_at`: not tried again until a change."""
+    """The failure of a predictor; without `retry_at`, there is no retry before a change."""
 
     reason: str
     message: str
@@ -125,7 +125,7 @@ class Failure:
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
-    """A rollout under way. `step` is -1 while preparing, else an index into the weights."""
+    """A rollout under way; `step` is -1 while preparing, else an index into the weights."""
 
     predictor: Predictor
     since: float
@@ -137,7 +137,7 @@ class Candidate:
 class Draining:
     """A predictor that no new request reaches; `since` is when the gateway was seen without it.
 
-    One that is a candidate again drains until it gets a share.
+    A draining predictor that becomes a candidate again drains until it gets a share.
     """
 
     predictor: Predictor
@@ -146,9 +146,9 @@ class Draining:
 
 @dataclass(frozen=True, slots=True)
 class Absence:
-    """Nothing is promoted: since when, and how many complete listings said so.
+    """The absence of any promotion, with its beginning and the complete listings that confirmed it.
 
-    `lost`: the promotions that went with the whole model; they hold again when it is back.
+    `lost` has the promotions that went with the whole model; they hold again when it is back.
     """
 
     since: float
@@ -159,7 +159,7 @@ class Absence:
 
 @dataclass(frozen=True, slots=True)
 class Pause:
-    """A person's word that nothing is to change."""
+    """An operator's order to change nothing."""
 
     by: str
     at: float
@@ -168,7 +168,7 @@ class Pause:
 
 @dataclass(frozen=True, slots=True)
 class Record:
-    """What a deployment must remember over a restart. Small and versioned; one per deployment."""
+    """The state of a deployment that must survive a restart; small, versioned, one for each."""
 
     id: str
     model: str
@@ -188,23 +188,23 @@ class Record:
     pause: Pause | None = None
     allow_retire: bool = False
     adopt: tuple[str, ...] = ()
-    """Uids of somebody else's objects that a person lets us take over; kept until that is done."""
+    """Uids of foreign objects that the controller may adopt for an operator; kept until it has."""
     descriptions: Mapping[str, Description] = field(default_factory=dict)
     artifacts: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def leaving(self) -> frozenset[str]:
-        """Names of what drains and has not been taken up again."""
+        """Names of the draining predictors that are not a candidate again."""
         candidate = self.candidate.predictor.name if self.candidate else ""
         return frozenset(d.predictor.name for d in self.draining) - {candidate}
 
 
 @dataclass(frozen=True, slots=True)
 class ObservedPredictor:
-    """What is seen of one predictor. `live_weight`: percent that the gateway really serves.
+    """The observed state of a predictor; the gateway really sends it `live_weight` percent.
 
-    A new one is READY when all `replicas` are; `replicas_ready` of them answer now. `reason` and
-    `message` say what is wrong, also with some of the replicas of one that is READY.
+    A new predictor is READY when all `replicas` are; `replicas_ready` of them answer now. `reason`
+    and `message` describe the problem, also of some replicas of a predictor that is READY.
     """
 
     predictor: Predictor
@@ -228,9 +228,9 @@ class ObservedPredictor:
 
 @dataclass(frozen=True, slots=True)
 class Observed:
-    """What runs for one deployment. `gateway_error` says why the live weights are not known.
+    """The observed predictors of a deployment; with a `gateway_error`, live weights are unknown.
 
-    `drift`: what somebody else changed there, and is left so; a sentence for each object.
+    `drift` has the changes by other writers that are left as they are; a sentence for each object.
     """
 
     predictors: Mapping[str, ObservedPredictor]
@@ -242,9 +242,9 @@ class Observed:
 
 @dataclass(frozen=True, slots=True)
 class Losing:
-    """A version that is promoted and yet not the one to serve, and why.
+    """A promoted version that should not serve, with the reason.
 
-    `touched_at` is when it was last updated since another promotion won, if it was.
+    `touched_at` is the time of its last update since another promotion won, if there was one.
     """
 
     version: VersionId
@@ -255,7 +255,7 @@ class Losing:
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """What the registry asks for. No champion: nothing is promoted, or `problem` says why not."""
+    """The wanted champion; None if nothing is promoted, or for the reason in `problem`."""
 
     champion: Predictor | None
     version: VersionId | None = None
@@ -268,7 +268,7 @@ class Wanted:
 
 @dataclass(frozen=True, slots=True)
 class WeightedPredictor:
-    """One predictor of a deployment with its share of the traffic, in percent."""
+    """A predictor of a deployment with its share of the traffic, in percent."""
 
     predictor: Predictor
     weight: int
@@ -276,7 +276,7 @@ class WeightedPredictor:
 
 @dataclass(frozen=True, slots=True)
 class Deployment:
-    """What should exist next: the predictors, their weights, and what to do to them."""
+    """The desired predictors and weights, with the predictors to ask and to restart."""
 
     id: str
     model: str
@@ -288,7 +288,7 @@ class Deployment:
 
 @dataclass(frozen=True, slots=True)
 class Policy:
-    """The environment's rules, as far as the rollout needs them. Durations in seconds."""
+    """The environment's rules that a rollout follows; durations are in seconds."""
 
     retire_after: float = 600.0
     retire_listings: int = 2

@@ -1,7 +1,7 @@
-"""Nothing in; out: the words in which a deployment's state is told, each with a page of its own.
+"""Define the states and reasons of a deployment.
 
 A reason that is the name of an error is in deployer/errors.py instead. docs/reference/states.md
-explains all of them, and a test holds that page against this one.
+explains all of them in sections of their own, and a test compares that page with this module.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from enum import StrEnum
 
 
 class State(StrEnum):
-    """What a deployment is doing, in one word."""
+    """The state of a deployment, in one word."""
 
     SERVING = "Serving"
     PROGRESSING = "Progressing"
@@ -21,7 +21,7 @@ class State(StrEnum):
 
 
 class Sync(StrEnum):
-    """Whether what serves is what is wanted, or why nobody tries to make it so."""
+    """Whether the champion is the wanted predictor, or why the controller may not change it."""
 
     IN_SYNC = "InSync"
     OUT_OF_SYNC = "OutOfSync"
@@ -30,7 +30,7 @@ class Sync(StrEnum):
 
 
 class Reason(StrEnum):
-    """Why a deployment is in its state, where it is not an error's name."""
+    """The reason of a deployment's state that is not the name of an error."""
 
     READY = "Ready"
     READING = "Reading"
@@ -45,7 +45,7 @@ class Reason(StrEnum):
     NOTHING_PROMOTED = "NothingPromoted"
     PAUSED = "Paused"
 
-    # Of a predictor, as we see it or as its server says of itself (serving/backends/pool.py).
+    # Of a predictor, as the target observes it or its server reports it (serving/backends/pool.py).
     LOAD_ERROR = "LoadError"
     OUT_OF_MEMORY = "OutOfMemory"
     NOT_READY = "NotReady"
@@ -58,7 +58,7 @@ class Reason(StrEnum):
 
 
 class RegistryHealth(StrEnum):
-    """How well the registry is seen."""
+    """The health of the registry."""
 
     FRESH = "Fresh"
     STALE = "Stale"
@@ -67,7 +67,7 @@ class RegistryHealth(StrEnum):
 
 
 class Mirrored(StrEnum):
-    """What a version's tag begins with, where it is not the state of the deployment."""
+    """The beginning of a version's tag that is not the state of the deployment."""
 
     NOT_SERVED = "NotServed"
     SUPERSEDED = "Superseded"

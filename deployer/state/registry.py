@@ -1,6 +1,7 @@
-"""The nouns of the registry: models, versions, what names a version for ever, what selects one.
+"""Define the nouns of the registry: models, versions, their identity and their selectors.
 
-Every class is a frozen value; nothing of ours is imported. Times are MLflow's, in milliseconds.
+Every class is a frozen value; the module imports nothing of Schnitzel's. Times are MLflow's, in
+milliseconds.
 """
 
 from __future__ import annotations
@@ -11,7 +12,10 @@ from dataclasses import dataclass, field
 
 @dataclass(frozen=True, slots=True, order=True)
 class VersionId:
-    """A model version for ever: a name that is deleted and made again starts at version 1 anew."""
+    """The permanent identity of a model version.
+
+    Name and number do not suffice: a model that is deleted and created again starts at version 1.
+    """
 
     model: str
     number: int
@@ -20,13 +24,13 @@ class VersionId:
 
     @property
     def key(self) -> str:
-        """Text that is the same for the same version, and only for it, within one model."""
+        """A text that identifies the version within its model."""
         return f"{self.number}:{self.created}:{self.model_id}"
 
 
 @dataclass(frozen=True, slots=True)
 class ModelVersion:
-    """One row of the registry, as last seen."""
+    """A row of the registry, as last read."""
 
     id: VersionId
     stage: str
@@ -48,10 +52,10 @@ class RegisteredModel:
 
 @dataclass(frozen=True, slots=True)
 class RegistrySnapshot:
-    """What the registry held. `listed_at` names the last complete listing that this rests on.
+    """The content of the registry; `listed_at` is the time of its last complete listing.
 
-    `asked` are the models that the registry was asked for by name along with that listing: only of
-    these is it evidence that a version is not shown, or that nothing is promoted.
+    `asked` has the models that were requested by name along with that listing. Only for these is
+    the snapshot evidence that a version is gone, or that nothing is promoted.
     """
 
     models: Mapping[str, RegisteredModel]
@@ -61,7 +65,7 @@ class RegistrySnapshot:
 
 @dataclass(frozen=True, slots=True)
 class Selector:
-    """What makes a version wanted by an environment: a stage, an alias, or both."""
+    """The stage, the alias or both that make an environment want a version."""
 
     stage: str | None
     alias: str | None

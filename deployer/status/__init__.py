@@ -1,1 +1,1 @@
-"""Say how a deployment is: its state, its reason, and the next step. Pure."""
+"""Judge a deployment: its state, its reason, and the next step. Pure."""

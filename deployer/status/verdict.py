@@ -1,4 +1,4 @@
-"""In: what is wanted, remembered and observed. Out: state, reason, one sentence and the next step.
+"""Judge a deployment: its state, its reason, a sentence and the next step.
 
 Every state and reason has an entry in docs/reference/states.md.
 """
@@ -25,7 +25,7 @@ __all__ = ["State", "Status", "Sync", "Verdict", "broken", "carry", "judge", "sy
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """The judgement: a state, why in a word and in a sentence, and what a person may do."""
+    """The state of a deployment, with a reason, a sentence and a next step for the operator."""
 
     state: State
     reason: str
@@ -35,7 +35,7 @@ class Verdict:
 
 @dataclass(frozen=True, slots=True)
 class Status:
-    """Everything that is told of one deployment, as last seen."""
+    """The published status of one deployment, as last observed."""
 
     verdict: Verdict
     sync: Sync
@@ -48,7 +48,7 @@ class Status:
     settled: bool
     plan: Mapping[str, Any]
     retry_at: float | None = None
-    """When a pass is tried again that broke for what may pass by itself."""
+    """When a pass that broke for a transient error is retried."""
 
 
 def judge(
@@ -58,14 +58,14 @@ def judge(
     waiting: str,
     refused: SchnitzelError | None = None,
 ) -> Verdict:
-    """Say how a deployment is.
+    """Judge a deployment.
 
     Args:
-        record: The memory after this pass.
-        wanted: What the registry asks for.
-        observed: What was seen at the start of this pass.
-        waiting: What the rollout waits for, as a clause.
-        refused: Why the plan was not carried out, if it was not.
+        record: The deployment's record after this pass.
+        wanted: The version and spec that the registry asks for.
+        observed: The observation at the start of this pass.
+        waiting: The event that the rollout waits for, as a clause.
+        refused: The error that refused the plan, if the plan was not applied.
     """
     serving = record.serving
     seen = observed.predictors.get(serving.name) if serving else None
@@ -92,7 +92,7 @@ def judge(
 
 
 def sync(record: Record, wanted: Wanted, *, frozen: bool) -> Sync:
-    """Whether what serves is what is wanted, or why nobody tries to make it so."""
+    """Return whether the champion is the wanted predictor, or why it may not be changed."""
     if frozen:
         return Sync.FROZEN
     if record.pause:
@@ -103,18 +103,18 @@ def sync(record: Record, wanted: Wanted, *, frozen: bool) -> Sync:
 
 
 def carry(status: Status, before: Status | None) -> Status:
-    """Keep the time of the last change where the verdict is the same."""
+    """Keep the time of the last change if the verdict is the same."""
     if before and before.verdict == status.verdict:
         return replace(status, changed_at=before.changed_at)
     return status
 
 
 def broken(status: Status, error: SchnitzelError, now: float) -> Status:
-    """What to tell of a deployment that could not be passed over.
+    """Build the status of a deployment whose pass failed.
 
     Args:
-        status: What is known of it: what this pass found, if it came so far, else what was last.
-        error: Why it could not. What may pass by itself settles nothing.
+        status: The status that this pass found, if it came so far, else the last known status.
+        error: The error that broke the pass. A transient error leaves the status unsettled.
         now: Seconds since the epoch.
     """
     state = State.RETIRED if isinstance(error, DeletedByHand) else State.FAILED
@@ -127,7 +127,7 @@ def _number(wanted: Wanted) -> str:
 
 
 def _served(record: Record, seen: ObservedPredictor | None, number: str) -> str:
-    """What answers meanwhile, as the end of a sentence about the version of this number."""
+    """Name the version that serves meanwhile, as the end of a sentence about version `number`."""
     if record.serving is None:
         return "nothing serves meanwhile"
     name = f"version {record.serving.version.number}"
@@ -162,7 +162,7 @@ def _serving(record: Record, observed: Observed, seen: ObservedPredictor | None)
             )
         return Verdict(State.PROGRESSING, Reason.RESTARTING, message, logs)
     if seen.phase in (Phase.FAILED, Phase.UNREADY):
-        # Where some of its replicas answer, so does it.
+        # A predictor answers while some of its replicas do.
         state = State.DEGRADED if seen.replicas_ready else State.FAILED
         message = seen.message or f"Version {number} does not report that it is ready."
         return Verdict(state, seen.reason or Reason.NOT_READY, message, seen.hint or logs)
@@ -190,7 +190,7 @@ _PHASE_REASONS = {
 
 def _progressing(record: Record, observed: Observed, waiting: str) -> Verdict:
     candidate = record.candidate
-    assert candidate is not None  # noqa: S101 - the caller looked
+    assert candidate is not None  # noqa: S101 - the caller checked
     seen = observed.predictors.get(candidate.predictor.name)
     serving = observed.predictors.get(record.serving.name) if record.serving else None
     number = candidate.predictor.version.number
@@ -225,7 +225,7 @@ def _failed(
 
 
 def _paused(record: Record) -> Verdict:
-    assert record.pause is not None  # noqa: S101 - the caller looked
+    assert record.pause is not None  # noqa: S101 - the caller checked
     because = f" ({record.pause.reason})" if record.pause.reason else ""
     message = f"Paused by {record.pause.by}{because}; nothing is changed."
     hint = hints.deploy("resume", record)

@@ -1,1 +1,1 @@
-"""What survives a restart: records and history, in SQLite, in PostgreSQL, on a cluster."""
+"""Store records and history over restarts, in SQLite, in PostgreSQL or on a cluster."""

@@ -1,4 +1,4 @@
-"""In: what is about to be done and what came of it. Out: an append-only account of it."""
+"""Keep an append-only history of intents, outcomes and operators' requests."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ DEPLOYER = "deployer"
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """One line of a deployment's history. `kind` is intent, outcome or operator."""
+    """A line of a deployment's history; `kind` is intent, outcome or operator."""
 
     deployment: str
     kind: str
@@ -27,13 +27,13 @@ class Event:
 
 
 class History:
-    """The account of all deployments. The table itself refuses to change or lose a row."""
+    """The history of all deployments; the table itself refuses to change or lose a row."""
 
     def __init__(self, database: Transactions) -> None:
         self._database = database
 
     def append(self, event: Event, at: float) -> None:
-        """Write one line; it is on disk when this returns."""
+        """Append a line, which is on disk when the call returns."""
         with self._database.transaction() as connection:
             connection.execute(
                 "INSERT INTO history "
@@ -46,7 +46,7 @@ class History:
             )  # fmt: skip
 
     def of(self, deployment: str, limit: int = 50) -> list[dict[str, Any]]:
-        """The newest lines of a deployment, oldest first, as the API gives them."""
+        """Return the newest lines of a deployment, oldest first, in the format of the API."""
         with self._database.transaction() as connection:
             rows = connection.execute(
                 "SELECT sequence, at, kind, action, before, after, why, who, detail FROM history "

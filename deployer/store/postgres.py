@@ -1,7 +1,7 @@
-"""In: a PostgreSQL URL. Out: what `store.sqlite` gives, kept where several Deployers reach it.
+"""Provide the database of `store.sqlite` in PostgreSQL, which several Deployers reach.
 
-Needed where two Deployers stand by for each other: history, marks of the registry and what the
-mirror wrote must outlive the machine of either.
+Two Deployers that stand by for each other need it: the history, the registry's marker and the
+memory of written tags must outlive the machine of either.
 """
 
 from __future__ import annotations
@@ -17,12 +17,12 @@ from deployer.errors import DatabaseUnavailable
 from deployer.store import tables
 from deployer.store.recordformat import raise_if_unknown
 
-_LOCK = 0x5C47  # taken while tables are made, so that two first starts do not collide
+_LOCK = 0x5C47  # held while tables are created, so that two first starts do not collide
 CONNECT_SECONDS = 5
 
 
 class _Connection:
-    """A connection that takes the question marks of SQLite's statements."""
+    """A connection that accepts the question marks of SQLite's statements."""
 
     def __init__(self, connection: psycopg.Connection[Any]) -> None:
         self._connection = connection
@@ -32,21 +32,21 @@ class _Connection:
 
 
 class PostgresDatabase:
-    """One connection, made anew when it broke.
+    """A database with one connection, which is reopened after it broke.
 
     Args:
-        url: Such as "postgresql://user:password@host:5432/name"; it is never said or logged.
+        url: Such as "postgresql://user:password@host:5432/name"; it is never shown or logged.
 
     Raises:
-        DatabaseUnavailable: It does not answer, or refuses us.
-        FormatUnknown: It has tables that are not known here; nothing in it is changed.
+        DatabaseUnavailable: The database does not answer, or refuses the connection.
+        FormatUnknown: The database has tables of an unknown schema; nothing in it is changed.
     """
 
     def __init__(self, url: str) -> None:
         self._url = url
         self._lock = threading.RLock()
         self._connection: psycopg.Connection[Any] | None = None
-        with self._told(), self._open() as connection, connection.transaction():
+        with self._translate_errors(), self._open() as connection, connection.transaction():
             connection.execute("SELECT pg_advisory_xact_lock(%s)", [_LOCK])
             known = connection.execute("SELECT to_regclass('memory')").fetchone()
             if known and known[0]:
@@ -57,8 +57,8 @@ class PostgresDatabase:
 
     @contextmanager
     def transaction(self) -> Iterator[_Connection]:
-        """A connection for one transaction: committed at the end, rolled back on an error."""
-        with self._lock, self._told():
+        """Open a transaction: commit it at the end, roll it back on an error."""
+        with self._lock, self._translate_errors():
             if self._connection is None or self._connection.broken or self._connection.closed:
                 self._connection = self._open()
             with self._connection.transaction():
@@ -82,13 +82,13 @@ class PostgresDatabase:
         )
 
     @contextmanager
-    def _told(self) -> Iterator[None]:
+    def _translate_errors(self) -> Iterator[None]:
         try:
             yield
         except psycopg.OperationalError as error:
-            # Its text may carry the address, and never carries the password.
-            words = str(error).strip().splitlines()
+            # The error's text may contain the address, and never contains the password.
+            lines = str(error).strip().splitlines()
             raise DatabaseUnavailable(
-                f"The Deployer's PostgreSQL does not answer: {words[0] if words else 'no word'}.",
+                f"The Deployer's PostgreSQL does not answer: {lines[0] if lines else 'no word'}.",
                 "Look at the database, and at what deployer.database_ref names.",
             ) from error

@@ -1,7 +1,7 @@
-"""In: a record. Out: what is kept of it, and the way back; one format wherever it is kept.
+"""Serialise and parse records, in one format for every store.
 
-A field at its default is left out, so that a record which makes no use of an addition to the
-format is read by a Deployer from before it.
+A field at its default is omitted, so that an older Deployer can read a record that does not use an
+addition to the format.
 """
 
 from __future__ import annotations
@@ -24,29 +24,29 @@ ADAPTER: Final = TypeAdapter(Record)
 
 
 class _Kept(BaseModel, extra="forbid"):
-    """Has a field that is not known refused, in all that a record is made of."""
+    """A wrapper that forbids unknown fields in a record and all its parts."""
 
     record: Record
 
 
 def body(record: Record) -> dict[str, Any]:
-    """Turn a record into JSON values."""
+    """Serialise a record to JSON values."""
     whole = ADAPTER.dump_python(record, mode="json", exclude_defaults=True)
     assert isinstance(whole, dict)  # noqa: S101 - a dataclass is one
     return whole
 
 
 def record_of(kept: object, form: object, where: str) -> Record:
-    """Read a record.
+    """Parse a record.
 
     Args:
-        kept: its JSON values.
-        form: the format that it says to have.
-        where: what it is of, for a sentence.
+        kept: the JSON values of the record.
+        form: the format that the record declares.
+        where: the deployment of the record and its store, for error messages.
 
     Raises:
-        FormatUnknown: it is in another format, or has a field that this one does not.
-        ValueError: it does not hold together.
+        FormatUnknown: the record has another format, or a field that this format does not have.
+        ValueError: the record is inconsistent.
     """
     raise_if_unknown(form, f"The record of {where}", FORMAT)
     try:
@@ -67,10 +67,10 @@ def record_of(kept: object, form: object, where: str) -> Record:
 
 
 def raise_if_unknown(form: object, what: str, known: int) -> None:
-    """Refuse a format that is not the known one.
+    """Refuse every format but the known format.
 
     Raises:
-        FormatUnknown: it is another.
+        FormatUnknown: the format is another one.
     """
     if str(form) != str(known):
         raise FormatUnknown(

@@ -1,4 +1,4 @@
-"""In: records. Out: the same records after a restart. One small JSON document per deployment."""
+"""Store records in the database, as one small JSON document per deployment."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from deployer.store.sqlite import Transactions
 
 
 class Records:
-    """All records of one platform, in memory and on disk; what `save` returns from is on disk.
+    """The records of a platform, in memory and on disk; a record is on disk when `save` returns.
 
     Raises:
-        FormatUnknown: One of them cannot be read; none is overwritten.
+        FormatUnknown: A record cannot be read; no record is overwritten.
     """
 
     def __init__(self, database: Transactions) -> None:
@@ -26,14 +26,14 @@ class Records:
         self._cache = {key: _read(key, form, body) for key, form, body in rows}
 
     def load(self, key: str) -> Record | None:
-        """The record of a deployment, or None if there is none yet."""
+        """Return the record of a deployment; None if there is none yet."""
         return self._cache.get(key)
 
     def save(self, record: Record) -> None:
-        """Keep a record; writes only if it changed.
+        """Save a record, if it changed.
 
         Raises:
-            FormatUnknown: Another Deployer has kept it in another format since it was read.
+            FormatUnknown: Another Deployer saved the record in another format since it was read.
         """
         if self._cache.get(record.id) == record:
             return
@@ -54,21 +54,21 @@ class Records:
         self._cache[record.id] = record
 
     def all(self) -> list[Record]:
-        """Every record, in no order."""
+        """Return every record, in no order."""
         return list(self._cache.values())
 
     def get(self, name: str) -> str | None:
-        """A single remembered value of the platform."""
+        """Return a single value of the platform; None if there is none."""
         with self._database.transaction() as connection:
             row = connection.execute("SELECT value FROM memory WHERE name = ?", [name]).fetchone()
         return str(row[0]) if row else None
 
     def set(self, name: str, value: str) -> None:
-        """Keep a single value of the platform."""
+        """Save a single value of the platform."""
         self.set_all({name: value})
 
     def get_all(self, prefix: str) -> dict[str, str]:
-        """Every remembered value whose name begins so, by its whole name."""
+        """Return every value whose name begins with `prefix`, by its whole name."""
         with self._database.transaction() as connection:
             rows = connection.execute(
                 "SELECT name, value FROM memory WHERE substr(name, 1, ?) = ?", [len(prefix), prefix]
@@ -76,7 +76,7 @@ class Records:
         return {str(name): str(value) for name, value in rows}
 
     def set_all(self, values: Mapping[str, str | None]) -> None:
-        """Keep several values at once, or none of them; None forgets one."""
+        """Save several values in one transaction; None deletes a value."""
         with self._database.transaction() as connection:
             for name, value in values.items():
                 if value is None:

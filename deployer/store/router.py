@@ -1,6 +1,6 @@
-"""In: records of deployments wherever they run. Out: each kept where it belongs.
+"""Route each record to the store of its environment.
 
-A deployment of this machine has its record in the database; one of a cluster, in its
+A deployment of this machine has its record in the database; a deployment of a cluster has it in its
 ModelDeployment there. Single values of the platform are in the database.
 """
 
@@ -15,35 +15,35 @@ from deployer.store.records import Records
 
 
 class ClusterStore(Protocol):
-    """The records of one cluster."""
+    """The records of a cluster."""
 
     def load(self, key: str) -> Record | None:
-        """The record of a deployment, or None if there is none."""
+        """Return the record of a deployment; None if there is none."""
         ...
 
     def save(self, record: Record) -> None:
-        """Keep a record; writes only if it changed."""
+        """Save a record, if it changed."""
         ...
 
     def all(self) -> list[Record]:
-        """Every record that can be read, in no order."""
+        """Return every record that can be read, in no order."""
         ...
 
     def raise_if_deleted(self, record: Record) -> None:
-        """Refuse to make again what somebody deleted."""
+        """Refuse to recreate a deployment that was deleted by hand."""
         ...
 
     def allow(self, key: str) -> None:
-        """A person's word: a record that somebody deleted may be made again."""
+        """Allow, for an operator, to recreate a deployment that was deleted by hand."""
         ...
 
 
 class RecordStores:
-    """All records of one platform.
+    """The records of a platform, in all its stores.
 
     Args:
-        database: For what runs on this machine, and for single values.
-        clusters: For each environment on a cluster, that cluster's.
+        database: The store of deployments on this machine, and of single values.
+        clusters: The store of each environment that is on a cluster.
     """
 
     def __init__(self, database: Records, clusters: Mapping[str, ClusterStore]) -> None:
@@ -51,19 +51,19 @@ class RecordStores:
         self._clusters = clusters
 
     def load(self, key: str, environment: str) -> Record | None:
-        """The record of a deployment, or None if there is none yet.
+        """Return the record of a deployment; None if there is none yet.
 
         Raises:
-            TargetUnavailable: It is not known now whether there is one.
+            TargetUnavailable: The cluster cannot be read, so that a record may exist.
         """
         cluster = self._clusters.get(environment)
         return cluster.load(key) if cluster else self._database.load(key)
 
     def save(self, record: Record) -> None:
-        """Keep a record; writes only if it changed.
+        """Save a record, if it changed.
 
         Raises:
-            SchnitzelError: It is not kept, and nothing may be done that rests on it.
+            SchnitzelError: The record is not saved; no action that relies on it may follow.
         """
         cluster = self._clusters.get(record.environment)
         if cluster:
@@ -72,40 +72,40 @@ class RecordStores:
             self._database.save(record)
 
     def all(self) -> list[Record]:
-        """Every record that can be seen now, in no order."""
+        """Return every record that can be read now, in no order."""
         return self.survey()[0]
 
     def survey(self) -> tuple[list[Record], set[str]]:
-        """Every record that can be seen now, in no order, and the environments that cannot be."""
+        """Return the records that can be read now, in no order, and the unreadable environments."""
         found = [r for r in self._database.all() if r.environment not in self._clusters]
         unseen: set[str] = set()
         for cluster in set(self._clusters.values()):
             try:
                 found += cluster.all()
-            except SchnitzelError:  # its own passes say so
+            except SchnitzelError:  # its own passes report the error
                 unseen |= {name for name, its in self._clusters.items() if its is cluster}
         return found, unseen
 
     def raise_if_deleted(self, record: Record) -> None:
-        """Refuse to make again, by ourselves, a deployment that somebody deleted in its cluster.
+        """Refuse to recreate a deployment that was deleted by hand in its cluster.
 
         Raises:
-            DeletedByHand: Somebody did, and nobody has allowed it since.
+            DeletedByHand: The deployment was deleted, and no operator has allowed it since.
         """
         cluster = self._clusters.get(record.environment)
         if cluster:
             cluster.raise_if_deleted(record)
 
     def allow(self, key: str, environment: str) -> None:
-        """A person's word: a deployment that somebody deleted in its cluster may be made again."""
+        """Allow, for an operator, to recreate a deployment deleted by hand in its cluster."""
         cluster = self._clusters.get(environment)
         if cluster:
             cluster.allow(key)
 
     def get(self, name: str) -> str | None:
-        """A single remembered value of the platform."""
+        """Return a single value of the platform; None if there is none."""
         return self._database.get(name)
 
     def set(self, name: str, value: str) -> None:
-        """Keep a single value of the platform."""
+        """Save a single value of the platform."""
         self._database.set(name, value)

@@ -1,4 +1,4 @@
-"""In: a file. Out: an SQLite connection for several threads, with the Deployer's tables made."""
+"""Provide the Deployer's SQLite database, with its tables, to several threads."""
 
 from __future__ import annotations
 
@@ -14,22 +14,22 @@ from deployer.store.recordformat import raise_if_unknown
 
 
 class Transactions(Protocol):
-    """What records and history ask of a database: SQLite's here, PostgreSQL's in its own module."""
+    """The database that records and history need: SQLite's here, PostgreSQL's in its module."""
 
     def transaction(self) -> AbstractContextManager[Any]:
-        """A connection for one transaction: committed at the end, rolled back on an error."""
+        """Open a transaction: commit it at the end, roll it back on an error."""
         ...
 
     def close(self) -> None:
-        """Close it."""
+        """Close the database."""
         ...
 
 
 class Database:
-    """One SQLite file. Every write is on disk when the call returns (WAL, synchronous=FULL).
+    """An SQLite file; every write is on disk when the call returns (WAL, synchronous=FULL).
 
     Raises:
-        FormatUnknown: It has tables that are not known here; nothing in it is changed.
+        FormatUnknown: The file has tables of an unknown schema; nothing in it is changed.
     """
 
     def __init__(self, path: Path) -> None:
@@ -48,7 +48,7 @@ class Database:
 
     @contextmanager
     def transaction(self) -> Iterator[sqlite3.Connection]:
-        """A connection for one transaction: committed at the end, rolled back on an error."""
+        """Open a transaction: commit it at the end, roll it back on an error."""
         with self._lock, self._connection:
             yield self._connection
 

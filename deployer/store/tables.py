@@ -1,11 +1,12 @@
-"""The Deployer's tables, for each database."""
+"""Define the Deployer's tables, for each database."""
 
 from __future__ import annotations
 
 from typing import Final
 
 SCHEMA: Final = 1
-"""Which tables these are. Others say so in `memory`; where nothing is said it is these."""
+"""The version of this schema. Other versions have their number in `memory`; without a number there,
+the schema is this one."""
 
 WHICH: Final = "SELECT value FROM memory WHERE name = 'schema'"
 WHAT: Final = "The Deployer's database"
