@@ -12,6 +12,17 @@ INPUTS = ("strict", "mlflow")
 """How the values of a request are read."""
 
 
+_NUMBERS: tuple[tuple[str, float, type[Any]], ...] = (
+    ("port", 0, int),
+    ("admin_port", 0, int),
+    ("memory_bytes", 1, int),
+    ("max_body_bytes", 1, int),
+    ("timeout_seconds", 0.001, float),
+    ("drain_seconds", 0, float),
+)
+"""Fields that are numbers: the least, and the type; a whole number is a float, too."""
+
+
 class BadPredictor(Exception):  # noqa: N818 - named for what is wrong
     """The predictor file cannot be used; `hint` names the next step."""
 
@@ -103,7 +114,6 @@ def read(path: str) -> Predictor:
         raise BadPredictor(f"{path} cannot be read: {error}", hint) from error
     if not isinstance(content, dict):
         raise BadPredictor(f"{path} is not a JSON object", "see docs/reference for its fields")
-    batching = content.get("batching") or {}
     known = {field.name for field in fields(Predictor)}
     values = {name: value for name, value in content.items() if name in known}
     values["backend"] = backend = _backend(path, content)
@@ -112,21 +122,44 @@ def read(path: str) -> Predictor:
     for name in needed if backend is not None else [*needed, "python"]:
         if not isinstance(values.get(name), str) or not values[name]:
             raise BadPredictor(f"{path}: '{name}' must be a text", f"set '{name}' in {path}")
-    if not isinstance(values.get("port"), int):
-        raise BadPredictor(f"{path}: 'port' must be a number", f"set 'port' in {path}")
-    admin = values.get("admin_port")
-    if admin is not None and (not isinstance(admin, int) or admin == values["port"]):
+    _check_numbers(path, values)
+    if values.get("admin_port") == values["port"]:
         hint = f"set 'admin_port' in {path}, or leave it out"
-        raise BadPredictor(f"{path}: 'admin_port' must be a number, and not 'port'", hint)
+        raise BadPredictor(f"{path}: 'admin_port' must be another number than 'port'", hint)
     values.setdefault("environment", "")
     values["env"] = tuple(map(str, content.get("env") or ()))
     if values.get("input", "strict") not in INPUTS:
         expected = " or ".join(INPUTS)
         raise BadPredictor(f"{path}: 'input' must be {expected}", f"correct it in {path}")
-    values["batching"] = Batching(
-        enabled=bool(batching.get("enabled", True)), max_rows=int(batching.get("max_rows", 256))
-    )
+    values["batching"] = _batching(path, content.get("batching"))
     return Predictor(**values)
+
+
+def _check_numbers(path: str, values: dict[str, Any]) -> None:
+    for name, least, kind in _NUMBERS:
+        value: Any = values.get(name)
+        if value is None and name != "port":
+            values.pop(name, None)
+        elif type(value) not in (int, kind) or value < least:
+            raise BadPredictor(
+                f"{path}: '{name}' must be a number, at least {least:g}", f"set '{name}' in {path}"
+            )
+
+
+def _batching(path: str, given: Any) -> Batching:
+    given = {} if given is None else given
+    if not isinstance(given, dict):
+        raise BadPredictor(f"{path}: 'batching' must be an object", f"correct it in {path}")
+    enabled, most = given.get("enabled", True), given.get("max_rows", 256)
+    if not isinstance(enabled, bool):
+        raise BadPredictor(
+            f"{path}: 'batching.enabled' must be true or false", f"correct it in {path}"
+        )
+    if type(most) is not int or most < 1:
+        raise BadPredictor(
+            f"{path}: 'batching.max_rows' must be a number, at least 1", f"correct it in {path}"
+        )
+    return Batching(enabled=enabled, max_rows=most)
 
 
 def _backend(path: str, content: dict[str, Any]) -> Beside | None:

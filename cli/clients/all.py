@@ -84,7 +84,12 @@ class Clients:
     @cached_property
     def pipelines(self) -> Pipelines:
         """Airflow, as the generated admin or as the user in platform.yaml."""
-        service = Service("Airflow", self.url("airflow"), start=self._start("airflow"), timeout=30)
+        service = Service(
+            "Airflow",
+            self.url("airflow"),
+            start=self._start("airflow"),
+            timeout=self._timeout or 30,
+        )
         if not self.runs_airflow:
             attached = self._attached("airflow")
             return Pipelines(service, attached.get("username") or "admin", _password(attached))

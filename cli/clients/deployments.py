@@ -208,7 +208,7 @@ class Deployments:
                     f"{label(seen)} is still {seen['state']} after {seconds:g} s: {seen['message']}"
                     if seen
                     else f"nothing was deployed within {seconds:g} s",
-                    f"see: {about('deploy status', seen)}" if seen else "schnitzel status",
+                    f"see: {about('deploy status', seen)}" if seen else "see: schnitzel status",
                 )
             time.sleep(POLL_SECONDS)
 

@@ -78,7 +78,7 @@ class RegistryIdentity:
                     f"{EXPERIMENT!r}): it seems to be another registry, or one that lost its data."
                 )
             found = tags.get(self._sequence_tag, "")
-            if not found.isdigit() or int(found) < int(sequence):
+            if not found.isdecimal() or int(found) < int(sequence):
                 raise self.freeze(
                     f"MLflow's marker of this platform went back from {sequence} to "
                     f"{found or 'nothing'}: the registry seems to be restored from a backup."
@@ -131,7 +131,7 @@ class RegistryIdentity:
         if not experiment:
             raise RegistryMalformed("MLflow gave no id for the marker's experiment.")
         found_now = (self._tags(experiment) or {}).get(self._sequence_tag, "0")
-        self._set_sequence(experiment, (int(found_now) if found_now.isdigit() else 0) + 1)
+        self._set_sequence(experiment, (int(found_now) if found_now.isdecimal() else 0) + 1)
 
     def _set_sequence(self, experiment: str, sequence: int) -> None:
         self._set(experiment, self._sequence_tag, str(sequence))

@@ -68,7 +68,7 @@ class Subscription:
             ]:
                 return True
             for webhook in ours:  # also from before this start: MLflow does not show the secret
-                self._rest.delete(f"webhooks/{webhook['webhook_id']}", {})
+                self._rest.delete(f"webhooks/{webhook.get('webhook_id', '')}", {})
             body = {"name": self._name, "url": self._url, "events": list(EVENTS)}
             made = self._rest.post("webhooks", body | {"secret": self._secret, "status": "ACTIVE"})
             self._webhook_id = str(made.get("webhook", {}).get("webhook_id", ""))
@@ -119,7 +119,7 @@ def check(headers: Mapping[str, str], body: bytes, secret: str, now: float) -> N
     expected = b"v1," + base64.b64encode(digest)
     if not hmac.compare_digest(expected, headers.get("x-mlflow-signature", "").encode()):
         raise Unauthorised("This webhook is not signed with this platform's secret.")
-    if not timestamp.isdigit() or abs(now - int(timestamp)) > TOLERANCE_SECONDS:
+    if not timestamp.isdecimal() or abs(now - int(timestamp)) > TOLERANCE_SECONDS:
         raise Unauthorised("This webhook is too old.")
 
 

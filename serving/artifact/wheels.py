@@ -58,6 +58,24 @@ def fetch(request: dict[str, Any]) -> dict[str, Any]:
     return {"wheels": len(wheels), "bytes": came}
 
 
+def _request(text: str) -> dict[str, Any]:
+    """Return a request; raises ValueError, which names what is wrong with it."""
+    request = json.loads(text)
+    if not isinstance(request, dict):
+        raise ValueError("the request is no JSON object")  # noqa: TRY004 - it is a value of a user
+    for name in ("artifact_uri", "tracking_uri", "folder"):
+        if not isinstance(request.get(name), str):
+            raise ValueError(f"'{name}' of the request must be a text")
+    wheels = request.get("wheels")
+    names = ("path", "name", "sha256")
+    if not isinstance(wheels, list) or not all(
+        isinstance(wheel, dict) and all(isinstance(wheel.get(name), str) for name in names)
+        for wheel in wheels
+    ):
+        raise ValueError(f"'wheels' of the request must be a list of objects with {names}")
+    return request
+
+
 def main(arguments: list[str]) -> int:
     """Fetch the wheels that the request names; return the exit code."""
     parser = argparse.ArgumentParser(description="Fetch wheels out of a model's files.")
@@ -68,10 +86,12 @@ def main(arguments: list[str]) -> int:
     signal.signal(signal.SIGTERM, lambda *_: os._exit(NOT_NOW))
     said: dict[str, Any]
     try:
-        said, status = fetch(json.loads(given.request)), 0
-    except (ValueError, KeyError) as error:
-        sys.stderr.write(f"error: {error!r}\n\nhint: give the request that the Deployer writes\n")
+        request = _request(given.request)
+    except ValueError as error:
+        sys.stderr.write(f"error: {error}\n\nhint: give the request that the Deployer writes\n")
         return 2
+    try:
+        said, status = fetch(request), 0
     except Unfetchable as error:
         said = {"reason": error.reason, "message": error.message, "hint": error.hint}
         status = NOT_NOW if error.transient else 1

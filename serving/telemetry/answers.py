@@ -42,14 +42,16 @@ class Answers:
             ValueError, TypeError, AttributeError: the counts are not as worker/answers.py makes
             them.
         """
+        read = Answers()  # so that a malformed summary adds nothing
         for name in _COUNTS:
             if name in said:
-                self.counts[name] += _count(said[name])
+                read.counts[name] = _count(said[name])
         for label, count in said.get("labels", {}).items():
-            self._label(label[:CHARACTERS], _count(count))
+            read._label(label[:CHARACTERS], _count(count))
         for number, count in said.get("bins", {}).items():
             index = max(-BINS, min(BINS, int(number)))
-            self.bins[index] = self.bins.get(index, 0) + _count(count)
+            read.bins[index] = read.bins.get(index, 0) + _count(count)
+        self.merge(read)
 
     def merge(self, other: Answers) -> None:
         """Add the counts of `other`."""

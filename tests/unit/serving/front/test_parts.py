@@ -139,7 +139,20 @@ def test_a_predictor_file_needs_little_and_ignores_what_it_does_not_know(tmp_pat
 
 @pytest.mark.parametrize(
     ("change", "said"),
-    [({"model": ""}, "'model'"), ({"port": "x"}, "'port'"), ({"python": None}, "'python'")],
+    [
+        ({"model": ""}, "'model'"),
+        ({"port": "x"}, "'port'"),
+        ({"port": True}, "'port'"),
+        ({"python": None}, "'python'"),
+        ({"admin_port": 8080, "port": 8080}, "'admin_port'"),
+        ({"timeout_seconds": "60"}, "'timeout_seconds'"),
+        ({"timeout_seconds": 0}, "'timeout_seconds'"),
+        ({"memory_bytes": -1}, "'memory_bytes'"),
+        ({"batching": "on"}, "'batching'"),
+        ({"batching": {"enabled": "yes"}}, "'batching.enabled'"),
+        ({"batching": {"max_rows": "many"}}, "'batching.max_rows'"),
+        ({"batching": {"max_rows": 0}}, "'batching.max_rows'"),
+    ],
 )
 def test_a_predictor_file_names_the_field_that_is_wrong(tmp_path, change, said):
     path = tmp_path / "predictor.json"
