@@ -1,4 +1,4 @@
-"""In: a cluster's settings. Out: its target, its records and its Lease, put together."""
+"""Assemble the target, the records and the Lease of a cluster from its settings."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ ENVIRONMENTS: Final = "environments"
 
 @dataclass(frozen=True, slots=True)
 class Assembled:
-    """What stands for one cluster."""
+    """The assembled parts of one cluster."""
 
     target: KubernetesTarget
     records: ClusterRecords
@@ -51,11 +51,11 @@ class Assembled:
     lease: Lease
 
     def start(self, seconds: float, stop: threading.Event) -> bool:
-        """Begin to watch it; True once everything has been listed, False if not by then.
+        """Begin to watch the cluster, and return whether all listings completed in time.
 
         Args:
-            seconds: how long the listings are waited for.
-            stop: once it is set they are waited for no longer.
+            seconds: How long to wait for the listings.
+            stop: Ends the wait once it is set.
         """
         self.cache.start()
         deadline = time.monotonic() + seconds
@@ -74,16 +74,16 @@ def assemble(
     clock: Callable[[], float],
     memory: Memory,
 ) -> Assembled:
-    """Put together what serves one cluster; nothing is asked of it yet.
+    """Assemble the parts of one cluster, without a request to it.
 
     Args:
-        name: the cluster's, in platform.yaml.
-        settings: all of them.
-        artifacts: reads versions' small files.
-        tracking_url: MLflow's address, for pods that are given no other.
-        changed: told a deployment's id whenever anything of it changed.
-        clock: seconds since the epoch.
-        memory: keeps, over a restart, who served there and what was found as wanted.
+        name: The cluster's name in platform.yaml.
+        settings: The settings of the platform.
+        artifacts: Reads the small files of versions.
+        tracking_url: MLflow's address, for pods whose cluster names no other.
+        changed: Called with a deployment's id whenever an object of the deployment changed.
+        clock: Seconds since the epoch.
+        memory: Keeps the deletion ledger and the unchanged deployments over a restart.
     """
     cluster = settings.clusters[name]
     session = Session(ClusterAccess(cluster.kubeconfig, cluster.context, cluster.in_cluster))
@@ -137,7 +137,7 @@ def assemble(
 
 
 def namespaces(name: str, settings: Settings) -> list[str]:
-    """Where a cluster's deployments are; all of it where projects name their own."""
+    """List the namespaces of a cluster's deployments; [""], all, where projects name their own."""
     own = [e for e in settings.environments if settings.environments[e].cluster == name]
     if any("{project}" in settings.environments[e].namespace for e in own):
         return [""]
@@ -145,7 +145,7 @@ def namespaces(name: str, settings: Settings) -> list[str]:
 
 
 def lease_namespace(name: str, settings: Settings) -> str:
-    """Where the Lease of a cluster is, the same for every Deployer of the platform."""
+    """Return the namespace of a cluster's Lease, the same for every Deployer of the platform."""
     found = namespaces(name, settings)
     return found[0] if found and found[0] else settings.clusters[name].build.namespace
 
