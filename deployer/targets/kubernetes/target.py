@@ -91,20 +91,20 @@ class KubernetesTarget:
         self._clock = clock
         self._applier = ObjectApplier(parts.client, parts.cache.absorb, parts.cache.going)
         self._examples = Examples()
-        self._witness = Diagnostics(parts.client, parts.doors)
-        self._drifting = DriftFilter(parts.records, clock)
+        self._diagnostics = Diagnostics(parts.client, parts.doors)
+        self._drift_filter = DriftFilter(parts.records, clock)
         rendering = DeploymentRenderer(parts.manifests)
-        self._bringing = DeploymentApplier(
+        self._deployment_applier = DeploymentApplier(
             rendering,
             self._applier,
             parts.preparation,
             parts.records,
-            self._drifting,
+            self._drift_filter,
             settings,
             parts.steady,
             clock,
         )
-        self._previewing = Previewer(rendering, self._applier, parts.preparation)
+        self._previewer = Previewer(rendering, self._applier, parts.preparation)
 
     @property
     def server(self) -> str:
@@ -130,7 +130,11 @@ class KubernetesTarget:
             for predictor in known(record)
         }
         return Observed(
-            found, now, gateway_error, "schnitzel cluster check", self._drifting.found(deployment)
+            found,
+            now,
+            gateway_error,
+            "schnitzel cluster check",
+            self._drift_filter.found(deployment),
         )
 
     def apply(self, deployment: Deployment, observed: Observed) -> None:
@@ -138,16 +142,16 @@ class KubernetesTarget:
         record, owner = self._kept(deployment.id)
         live = self._live(record)
         self._restart(deployment, live)
-        self._bringing.bring(deployment, record, owner, live, lambda: self._live(record))
+        self._deployment_applier.bring(deployment, record, owner, live, lambda: self._live(record))
         for name in deployment.ask:
             self._ask(observed.predictors[name].predictor, live)
         kept = {slot.predictor.name for slot in deployment.slots}
         for name, seen in observed.predictors.items():
             if name not in kept:
                 self._parts.preparation.forget(seen.predictor)
-                self._bringing.forget(name)
+                self._deployment_applier.forget(name)
                 self._examples.forget(name)
-                self._witness.forget(name)
+                self._diagnostics.forget(name)
 
     def preview(self, deployment: Deployment) -> Preview:
         """See `Target.preview`."""
@@ -155,7 +159,7 @@ class KubernetesTarget:
         known = records.load(deployment.id)
         there = records.object(deployment.id)
         record = known or Record(deployment.id, deployment.model, deployment.environment)
-        return self._previewing.preview(
+        return self._previewer.preview(
             deployment,
             self._settings.environments[deployment.environment],
             records.namespace(record),
@@ -245,25 +249,25 @@ class KubernetesTarget:
         self, predictor: Predictor, live: Sequence[LiveObject], weight: int, now: float
     ) -> ObservedPredictor:
         own = [obj for obj in live if obj.predictor == predictor.name]
-        refused = self._bringing.refused(predictor.name)
+        refused = self._deployment_applier.refused(predictor.name)
         seen = select.seen(own, refused or self._parts.preparation.seen(predictor.name))
         pods = seen.pods
         verdict = self._examples.verdict(predictor.name, instance(pods))
         judged = observation.observe(predictor, seen, now, weight=weight, example=verdict)
         if not any(made_of(own)) or (judged.phase is Phase.READY and not judged.reason):
             return judged
-        found: Evidence = self._witness.ask(predictor.name, own[0].key.namespace, pods)
+        found: Evidence = self._diagnostics.ask(predictor.name, own[0].key.namespace, pods)
         seen = replace(seen, events=found.events, log=found.log, answer=found.answer)
         return observation.observe(predictor, seen, now, weight=weight, example=verdict)
 
     def _restart(self, deployment: Deployment, live: Sequence[LiveObject]) -> None:
-        """Restart failed predictors: rebuild a failed image, delete what owns the pods."""
+        """Restart failed predictors: rebuild a failed image, delete the owners of the pods."""
         for slot in deployment.slots:
             name = slot.predictor.name
             if name not in deployment.restart:
                 continue
             self._parts.preparation.forget(slot.predictor)
-            self._bringing.forget(name)
+            self._deployment_applier.forget(name)
             for obj in live:
                 if obj.predictor == name and obj.has_pods and not obj.deleting:
                     self._applier.delete(obj)

@@ -38,7 +38,7 @@ from deployer.targets.kubernetes.render.manifests import Manifests
 from deployer.targets.kubernetes.target import KubernetesTarget, Parts
 
 ENVIRONMENTS: Final = "environments"
-"""The repository of environment images, in the registry that platform.yaml names."""
+"""The repository of images with Python environments, in the registry that platform.yaml names."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,20 +88,20 @@ def assemble(
     cluster = settings.clusters[name]
     session = Session(ClusterAccess(cluster.kubeconfig, cluster.context, cluster.in_cluster))
     reading = Client(session)
-    place_of_lease = (lease_namespace(name, settings), f"schnitzel-{settings.platform_id}")
+    lease_key = (lease_namespace(name, settings), f"schnitzel-{settings.platform_id}")
     lease = Lease(
         reading,
-        *place_of_lease,
+        *lease_key,
         f"{socket.gethostname()}-{os.getpid()}-{uuid.uuid4().hex[:8]}",
     )
     client = reading.guarded(lease.guard)
-    places: list[ClusterRecords] = []
+    all_records: list[ClusterRecords] = []
 
     def deleted(live: LiveObject, by_us: bool) -> None:
-        for records in places:
+        for records in all_records:
             records.note_deleted(live, by_us)
         if live.kind == MODEL_DEPLOYMENT:
-            steady.forget(live.deployment)
+            unchanged.forget(live.deployment)
 
     cache = Cache(
         client,
@@ -111,16 +111,16 @@ def assemble(
         changed=changed,
         deleted=deleted,
     )
-    steady = Unchanged(name, memory, cache.deployments)
+    unchanged = Unchanged(name, memory, cache.deployments)
     records = ClusterRecords(client, cache, settings.namespace, DeletionLedger(name, memory))
-    places.append(records)
-    doors = PodHttp(client, direct=_direct(cluster))
+    all_records.append(records)
+    pod_http = PodHttp(client, direct=_direct(cluster))
     place = _place(name, settings, tracking_url)
     builds = ImageBuilds(client, place, settings.limits.parallel_builds, clock)
     indexes = settings.limits.package_indexes
     files = SmallFiles(artifacts, settings.cache / "small-files", indexes)
     parts = Parts(
-        check=partial(check, reading, cluster, namespaces(name, settings), place_of_lease),
+        check=partial(check, reading, cluster, namespaces(name, settings), lease_key),
         client=client,
         cache=cache,
         records=records,
@@ -129,9 +129,9 @@ def assemble(
         gateway=Gateway(
             str(cluster.gateway.url), cluster.gateway.probe_url and str(cluster.gateway.probe_url)
         ),
-        doors=doors,
+        doors=pod_http,
         images=ImageStore(client, cache, builds, place, files, namespaces(name, settings), clock),
-        steady=steady,
+        steady=unchanged,
     )
     return Assembled(KubernetesTarget(name, parts, settings, clock), records, cache, lease)
 

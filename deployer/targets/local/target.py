@@ -44,7 +44,7 @@ class LocalTarget:
         root: The folder of the model servers' supervisord and predictors.
         logs: The folder of the model servers' logs, which stay after a server has gone.
         platform_id: The platform that owns the predictors.
-        preparation: Fetches artifacts and builds environments.
+        preparation: Fetches artifacts and builds Python environments.
         gateway: Traefik's routes.
         clock: Seconds since the epoch.
         elsewhere: Whether another container runs the model servers and their supervisord, with the
@@ -77,7 +77,7 @@ class LocalTarget:
         small_files = preparation.small_files
         self._store = EnvironmentStore(preparation.environments, small_files, self._files, clock)
         self._examples = Examples()
-        self._leaving: set[str] = set()
+        self._retiring: set[str] = set()
         self._lock = threading.Lock()
 
     def observe(self, deployment: str) -> Observed:
@@ -93,7 +93,7 @@ class LocalTarget:
         found = {}
         for definition in self._files.all():
             name = definition.predictor.name
-            if definition.deployment == deployment and name not in self._leaving:
+            if definition.deployment == deployment and name not in self._retiring:
                 found[name] = self._observe(definition, processes, live.get(name, 0), now)
         return Observed(found, now, gateway_error)
 
@@ -123,7 +123,7 @@ class LocalTarget:
 
     def preview(self, deployment: Deployment) -> Preview:
         """See `Target.preview`."""
-        running = self._processes().keys() - self._leaving
+        running = self._processes().keys() - self._retiring
 
         def program(replica: str, predictor: Predictor) -> dict[str, Any]:
             values: dict[str, Any] = json.loads(self._program(replica, predictor).definition())
@@ -280,9 +280,9 @@ class LocalTarget:
 
     def _retire(self, predictor: Predictor) -> None:
         with self._lock:
-            if predictor.name in self._leaving:
+            if predictor.name in self._retiring:
                 return
-            self._leaving.add(predictor.name)
+            self._retiring.add(predictor.name)
         # A daemon: a long drain must not delay the Deployer's end; the next start begins it anew.
         threading.Thread(target=self._remove, args=(predictor,), name="retire", daemon=True).start()
 
@@ -297,4 +297,4 @@ class LocalTarget:
             self._examples.forget(name)
         finally:
             with self._lock:
-                self._leaving.discard(name)
+                self._retiring.discard(name)

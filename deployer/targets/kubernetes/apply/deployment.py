@@ -59,7 +59,7 @@ class DeploymentApplier:
         self._applier = applier
         self._preparation = preparation
         self._records = records
-        self._drifting = drifting
+        self._drift_filter = drifting
         self._settings = settings
         self._steady = steady
         self._clock = clock
@@ -117,7 +117,7 @@ class DeploymentApplier:
         decisions = self._applier.decide(
             rendered.manifests, live, owner, adopt=record.adopt, ignore=environment.drift_ignore
         )
-        chosen = self._drifting.choose(deployment.id, environment, decisions)
+        chosen = self._drift_filter.choose(deployment.id, environment, decisions)
         written = self._carry_out(deployment, chosen, record, owner, live)
         keep = rendered.keep | {decision.key for decision in decisions}
         pruned = self._applier.prune(live, keep, owner)

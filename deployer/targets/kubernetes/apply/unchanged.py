@@ -50,7 +50,7 @@ class Unchanged:
         self._there = there
         self._lock = threading.Lock()
         self._known: dict[str, str] | None = None
-        self._unkept: dict[str, str | None] = {}
+        self._pending: dict[str, str | None] = {}
         self._since = 0.0
 
     def holds(self, deployment: str, inputs: str, live: Iterable[LiveObject]) -> bool:
@@ -63,7 +63,7 @@ class Unchanged:
         """
         with self._lock:
             noted = self._all().get(deployment)
-            self._keep_if_due()
+            self._flush_if_due()
         return noted == _print(inputs, live)
 
     def note(self, deployment: str, inputs: str, live: Iterable[LiveObject]) -> None:
@@ -78,7 +78,7 @@ class Unchanged:
     def close(self) -> None:
         """Write the pending notes."""
         with self._lock:
-            self._keep()
+            self._flush()
 
     def _set(self, deployment: str, to: str | None) -> None:
         with self._lock:
@@ -89,8 +89,8 @@ class Unchanged:
                 del known[deployment]
             else:
                 known[deployment] = to
-            self._wait_to_keep({deployment: to})
-            self._keep_if_due()
+            self._enqueue({deployment: to})
+            self._flush_if_due()
 
     def _all(self) -> dict[str, str]:
         if self._known is None:
@@ -102,7 +102,7 @@ class Unchanged:
             known = {name.removeprefix(self._prefix): to for name, to in kept.items()}
             gone = self._gone(known)
             self._known = {key: to for key, to in known.items() if key not in gone}
-            self._wait_to_keep(dict.fromkeys(gone))
+            self._enqueue(dict.fromkeys(gone))
         return self._known
 
     def _gone(self, known: Collection[str]) -> set[str]:
@@ -111,20 +111,20 @@ class Unchanged:
                 return set(known) - set(self._there())
         return set()
 
-    def _wait_to_keep(self, changes: dict[str, str | None]) -> None:
+    def _enqueue(self, changes: dict[str, str | None]) -> None:
         if self._memory is None:
             return
-        if not self._unkept:
+        if not self._pending:
             self._since = time.monotonic()
-        self._unkept |= changes
+        self._pending |= changes
 
-    def _keep_if_due(self) -> None:
+    def _flush_if_due(self) -> None:
         waited = time.monotonic() - self._since
-        if len(self._unkept) >= BATCH or (self._unkept and waited >= WAIT_SECONDS):
-            self._keep()
+        if len(self._pending) >= BATCH or (self._pending and waited >= WAIT_SECONDS):
+            self._flush()
 
-    def _keep(self) -> None:
-        changes, self._unkept = self._unkept, {}
+    def _flush(self) -> None:
+        changes, self._pending = self._pending, {}
         if self._memory and changes:
             try:
                 self._memory.set_all({self._prefix + key: to for key, to in changes.items()})

@@ -5,8 +5,8 @@
     TargetUnavailable
       ApiError              any of these
         Unavailable         no answer, or "not now": wait (transient)
-        Conflict            the object is not as it was read: look again (transient)
-          Exists            a new object's name is taken (transient: look again)
+        Conflict            the object is not as it was read: read again (transient)
+          Exists            a new object's name is taken (transient: read again)
         Taken               the object is foreign: an operator decides
         Gone                a watch or a page is too old: list again (transient)
           Restored          the server was restored from a backup: list again (transient)
@@ -43,7 +43,7 @@ class ApiError(TargetUnavailable):
 
 
 class Unavailable(ApiError):
-    """No answer in time, no connection, too many requests, or trouble inside the server.
+    """No answer in time, no connection, too many requests, or an error inside the server.
 
     Attributes:
         retry_after: Seconds that the server asks to wait, or None.
@@ -83,7 +83,7 @@ class Taken(ApiError):
 
 
 class Gone(ApiError):
-    """The resource version is older than what the server remembers."""
+    """The resource version is older than the oldest that the server remembers."""
 
     reason = "Gone"
 

@@ -80,7 +80,7 @@ class ImageBuilds:
         self._optional_place = place
         self._clock = clock
         self._asked: dict[str, float] = {}
-        self._leaving: set[str] = set()
+        self._claimed: set[str] = set()
         self._lock = threading.Lock()
         self._jobs: Jobs[BuiltImage] = Jobs("image-builds", parallel)
         self._messages: dict[str, str] = {}
@@ -108,7 +108,7 @@ class ImageBuilds:
         key = site.image_key(request, self._place)
         with self._lock:
             now = self._asked[key] = self._clock()
-            if key in self._leaving:
+            if key in self._claimed:
                 message = "an image of it that nothing used is being removed; then it is made anew"
                 return ImageState("building", now, message=message)
             job = self._jobs.ensure(key, lambda: self._build(request, key, source))
@@ -146,7 +146,7 @@ class ImageBuilds:
                 for key in keys
                 if not self.building(key) and self.asked_at(key) <= unasked_since
             }
-            self._leaving |= claimed
+            self._claimed |= claimed
             return claimed
 
     def release(self, keys: Iterable[str]) -> None:
@@ -154,7 +154,7 @@ class ImageBuilds:
         with self._lock:
             for key in keys:
                 self._jobs.forget(key)
-                self._leaving.discard(key)
+                self._claimed.discard(key)
 
     def close(self) -> None:
         """End background work; the next Deployer finds the Jobs that still run."""
