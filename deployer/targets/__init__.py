@@ -1,1 +1,1 @@
-"""Where deployments run: one package or module per target, all behind the protocol in base."""
+"""Run deployments: one package per target, all behind the protocol in base."""

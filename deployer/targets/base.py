@@ -1,7 +1,7 @@
-"""The protocol of a target: what every place that deployments run in can do.
+"""Define the protocol of a target, which runs deployments and observes them.
 
-In: deployments to have. Out: what is observed of them. No call waits for long work: a fetch, a
-build, a start, an example request is begun, and seen in what `observe` returns.
+No call waits for long work: a call begins a fetch, a build, a start or an example request, and a
+later `observe` reports its progress.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from deployer.status.verdict import Status
 
 @dataclass(frozen=True, slots=True)
 class PreflightCheck:
-    """One thing that was looked at: "ok" or "fail", what was found, and the mending command."""
+    """The result of one check: "ok" or "fail", a message, and the command that fixes a failure."""
 
     name: str
     level: str
@@ -28,97 +28,102 @@ class PreflightCheck:
 
 @dataclass(frozen=True, slots=True)
 class MetricsEndpoint:
-    """Where one running server shows its metrics ("HOST:PORT", at /metrics), and whose it is."""
+    """The address of a model server's /metrics ("HOST:PORT"), and the labels of its deployment."""
 
     address: str
     labels: Mapping[str, str]
 
 
 class Target(Protocol):
-    """Where deployments run."""
+    """A place that runs deployments."""
 
     name: str
 
     @property
     def server(self) -> str:
-        """The version of chart and server that predictors are made with now; "" for none."""
+        """The version of chart and server that new predictors get; "" where there is none."""
         ...
 
     def observe(self, deployment: str) -> Observed:
-        """What runs of a deployment, by its id, and what the gateway serves of it.
+        """Observe a deployment's predictors and the weights that the gateway serves.
 
         Raises:
-            TargetUnavailable: It cannot be seen now; nothing is to be concluded from that.
+            TargetUnavailable: The target cannot be read now; callers must conclude nothing from it.
         """
         ...
 
     def apply(self, deployment: Deployment, observed: Observed) -> None:
-        """Take what runs closer to this deployment: start, ask, route, then retire.
+        """Bring the target closer to this deployment: start, ask, route, then retire.
 
         Raises:
-            TargetUnavailable: It did not take effect; the next pass tries again.
+            TargetUnavailable: The change did not take effect; the next pass tries again.
         """
         ...
 
     def preview(self, deployment: Deployment) -> Preview:
-        """What would be written and deleted to get there, with secrets masked; nothing is begun.
+        """List the writes and deletions that `apply` would make, with secrets masked.
+
+        The preview begins nothing.
 
         Raises:
-            SchnitzelError: It cannot be said now.
+            SchnitzelError: The preview cannot be computed now.
         """
         ...
 
     def tree(self, deployment: str) -> Node:
-        """What there is of a deployment, by its id, and how each part of it is.
+        """Build the tree of a deployment's parts, each with its health.
 
         Raises:
-            TargetUnavailable: It cannot be seen now.
+            TargetUnavailable: The target cannot be read now.
         """
         ...
 
     def deployments(self) -> set[tuple[str, str]]:
-        """Model and environment of each deployment of which anything of ours exists."""
+        """List model and environment of each deployment that has anything of ours here."""
         ...
 
     def url(self, model: str, environment: str) -> str:
-        """The address at which a deployment answers."""
+        """Return the address at which a deployment answers."""
         ...
 
     def logs(self, predictor: str, lines: int) -> str:
-        """The last lines that a predictor wrote, also after it ended."""
+        """Return the last lines of a predictor's log, also after the predictor ended."""
         ...
 
     def tell(self, told: Status) -> None:
-        """Show what is known of a deployment where it runs, if there is a place for it there.
+        """Publish a deployment's status where it runs, if the target has a place for the status.
 
         Raises:
-            TargetUnavailable: It could not be shown; nothing else depends on it.
+            TargetUnavailable: The status was not published; nothing else depends on it.
         """
         ...
 
     def check(self) -> list[PreflightCheck]:
-        """Look at what it needs; of this machine `schnitzel doctor` tells, and nothing here."""
+        """Check what the target needs; for this machine, `schnitzel doctor` does that instead."""
         ...
 
     def pages(self) -> list[MetricsEndpoint]:
-        """The metrics of the model servers here; none where Prometheus finds them by itself."""
+        """List the metrics endpoints of the model servers; none where Prometheus discovers them."""
         ...
 
     def environments(self, needs: Needs) -> Inventory:
-        """The environments that were built here, and what each is kept for.
+        """List the Python environments that were built here, with the users of each.
 
         Raises:
-            TargetUnavailable: They cannot be seen now.
+            TargetUnavailable: The Python environments cannot be listed now.
         """
         ...
 
     def collect(self, names: Collection[str], needs: Callable[[], Needs], grace: float) -> None:
-        """Begin to remove those that nothing needs, unused for so many seconds, of the named.
+        """Begin to remove the named Python environments that nothing needs.
 
-        `needs` is asked again once nobody can begin to use them any more.
+        Args:
+            names: The candidates.
+            needs: Called again once no predictor can begin to use the candidates any more.
+            grace: Seconds for which an unused Python environment stays.
         """
         ...
 
     def close(self) -> None:
-        """Let go of everything; what runs goes on running."""
+        """Release all resources; predictors keep running."""
         ...

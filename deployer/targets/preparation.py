@@ -1,4 +1,4 @@
-"""In: a predictor. Out: how far what it needs is, since when; a failure, until it is forgotten."""
+"""Track the preparation of predictors: its phase, since when, and a failure until a retry."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """Where it is, and since when, in seconds since the epoch."""
+    """The phase of a preparation, and since when, in seconds since the epoch."""
 
     phase: Phase
     since: float
@@ -29,7 +29,7 @@ P = TypeVar("P", bound=Progress)
 
 
 class Preparing(ABC, Generic[P]):
-    """Remembers, for each predictor, what it asks of its environment and how far that was.
+    """The preparations of all predictors: the request for a Python environment, and the progress.
 
     Args:
         clock: Seconds since the epoch.
@@ -44,8 +44,8 @@ class Preparing(ABC, Generic[P]):
         self._lock = threading.Lock()
 
     def ensure(self, predictor: Predictor) -> P:
-        """Begin what is missing and say how far it is; returns at once."""
-        prepared = self._look(predictor)
+        """Begin missing work and return the progress at once."""
+        prepared = self._advance(predictor)
         with self._lock:
             before = self._seen.get(predictor.name)
             if before and before.phase is prepared.phase:
@@ -54,11 +54,11 @@ class Preparing(ABC, Generic[P]):
         return prepared
 
     def seen(self, name: str) -> P | None:
-        """How far it was at the last look; None if nobody asked for it yet."""
+        """Return the progress at the last `ensure`; None before the first."""
         return self._seen.get(name)
 
     def forget(self, predictor: Predictor) -> None:
-        """Let failures be tried again."""
+        """Forget a predictor, so that failed work begins again."""
         with self._lock:
             before = self._seen.pop(predictor.name, None)
             request = self._requests.pop(predictor.name, None)
@@ -66,10 +66,10 @@ class Preparing(ABC, Generic[P]):
             self._retry(predictor, request)
 
     def _request(self, predictor: Predictor, folder: Path) -> EnvironmentRequest:
-        """What it asks of its environment, read once from a folder with its files.
+        """Read a predictor's request for a Python environment, once, from a folder with its files.
 
         Raises:
-            VersionFailure: It cannot be built.
+            VersionFailure: The Python environment cannot be built.
         """
         request = self._requests.get(predictor.name)
         if request is None:
@@ -81,7 +81,12 @@ class Preparing(ABC, Generic[P]):
 
     @staticmethod
     def _note(request: EnvironmentRequest, built: str) -> str:
-        """What differs from what the model asked for; `built`: the version of the Python."""
+        """Describe how the Python environment differs from the request.
+
+        Args:
+            request: The request of the model.
+            built: The version of Python that was built.
+        """
         python = ""
         if request.python not in (built, request.minor):
             python = f"Python {built} serves; the model was logged with {request.python}."
@@ -89,16 +94,16 @@ class Preparing(ABC, Generic[P]):
 
     @staticmethod
     def _blamed(error: VersionFailure, request: EnvironmentRequest) -> VersionFailure:
-        """A failed build, and what of the requirements was left out: it may be why."""
+        """Add the omitted requirements to a build failure, because they may have caused it."""
         if not request.notes:
             return error
         message = " ".join((error.message, *request.notes))
         return type(error)(message, error.hint, transient=error.transient)
 
     @abstractmethod
-    def _look(self, predictor: Predictor) -> P:
-        """Begin what is missing and say how far it is, whenever it began."""
+    def _advance(self, predictor: Predictor) -> P:
+        """Begin missing work and return the progress, with any `since`."""
 
     @abstractmethod
     def _retry(self, predictor: Predictor, request: EnvironmentRequest | None) -> None:
-        """Have what failed begun anew when it is next asked for."""
+        """Make failed work begin anew at the next `ensure`."""

@@ -1,4 +1,4 @@
-"""In: what is observed of a predictor. Out: its node of a tree, the same on every target."""
+"""Build the tree node of a predictor, the same on every target."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ from deployer.state.deployment import ObservedPredictor
 
 
 def predictor(seen: ObservedPredictor, status: str, children: tuple[Node, ...]) -> Node:
-    """The node of one predictor.
+    """Build the node of one predictor.
 
     Args:
-        seen: What is observed of it.
-        status: One word on how it is.
-        children: What it is made of.
+        seen: The observation of the predictor.
+        status: One word.
+        children: The nodes of the predictor's parts.
     """
     version = seen.predictor.version.number
     return Node(
@@ -27,5 +27,5 @@ def predictor(seen: ObservedPredictor, status: str, children: tuple[Node, ...]) 
 
 
 def one_line(text: object) -> str:
-    """A text without its line breaks; nothing for None."""
+    """Join the lines of a text; return "" for None."""
     return " ".join(str(text or "").split())

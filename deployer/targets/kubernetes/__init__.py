@@ -1,1 +1,1 @@
-"""Deployments on Kubernetes: rendered charts, applied, observed, routed."""
+"""Run deployments on Kubernetes: render charts, apply them, observe pods, route requests."""

@@ -1,10 +1,10 @@
-"""In: a Lease object's name and who we are. Out: whether we may write now.
+"""Elect the one Deployer that may write to a cluster, by a Lease.
 
-One of several Deployers holds the Lease; the others wait for it. As in client-go, no clock of
-another machine is trusted: a Lease counts as abandoned when *we* have seen it unchanged for as
-long as it lasts. And we hold it only for as long as our own clock says, counted from before our
-last renewal was sent: a process that was stopped for a while finds on its next look that it does
-not hold it, whatever its threads have got round to.
+One of several Deployers holds the Lease; the others wait for it. As in client-go, a Deployer trusts
+no clock of another machine: a Lease counts as abandoned when *this* Deployer has seen it unchanged
+for the duration of the Lease. And the holder counts the Lease as held only by its own clock, from
+before it sent the last renewal: a process that was stopped for a while finds at the next check that
+it does not hold the Lease, whatever its threads have done since.
 """
 
 from __future__ import annotations
@@ -23,14 +23,14 @@ from deployer.targets.kubernetes.client.kinds import LEASE
 log = logging.getLogger(__name__)
 
 LASTS: Final = 10.0
-"""Seconds after which others may take a Lease that is not renewed."""
+"""Seconds after which other Deployers may take a Lease that is not renewed."""
 
 RENEW_WITHIN: Final = 7.0
-"""Seconds after which we count it as lost; so long before others may take it."""
+"""Seconds after which the holder counts the Lease as lost, well before others may take it."""
 
 EVERY: Final = 2.0
-"""Seconds between renewals, or looks at another's; it is taken over within LASTS + 1.2 EVERY."""
-
+"""Seconds between two renewals, or two reads of another's Lease; a takeover takes at most
+LASTS + 1.2 EVERY."""
 
 TIMEOUT: Final = 2.5
 """Seconds for one request; two fit into RENEW_WITHIN."""
@@ -40,19 +40,19 @@ _CLOCK: Final = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
 
 
 class LeaseNotHeld(Unavailable):
-    """Another Deployer acts now, or may; nothing was written."""
+    """Another Deployer holds the Lease, or may; nothing was written."""
 
     reason = "LeaseNotHeld"
 
 
 class Lease:
-    """One Lease; `start` begins to try for it.
+    """One Lease; `start` begins to acquire it.
 
     Args:
-        client: not guarded by this Lease itself.
-        namespace: where the Lease is.
-        name: the Lease's name.
-        identity: who we are; no two processes have the same.
+        client: The cluster; not guarded by this Lease.
+        namespace: The Lease's namespace.
+        name: The Lease's name.
+        identity: The identity of this process; no two processes have the same.
     """
 
     def __init__(
@@ -66,28 +66,33 @@ class Lease:
         self._namespace, self._name, self.identity = namespace, name, identity
         self._renewed_at: float | None = None
         self._seen: tuple[str, float] = ("", 0.0)
-        self._told = self._moved = False
+        self._logged_held = self._renewal_seen = False
         self._holder = ""
         self._closed = threading.Event()
         self._thread = threading.Thread(target=self._run, name=f"lease-{name}", daemon=True)
 
     @property
     def holder(self) -> str:
-        """Who holds it, as last seen; empty if nobody does."""
+        """The identity of the holder, as last seen; empty without a holder."""
         return self._holder
 
     @property
     def taken(self) -> bool:
-        """Whether another Deployer holds it, and was seen to take or renew it: it is alive."""
-        return self._holder not in ("", self.identity) and self._moved and not self.held()
+        """Whether another, live Deployer holds the Lease: one that was seen to take or renew it."""
+        other = self._holder not in ("", self.identity)
+        return other and self._renewal_seen and not self.held()
 
     def held(self) -> bool:
-        """Whether we may write now."""
+        """Decide whether this Deployer may write now."""
         renewed_at = self._renewed_at
         return renewed_at is not None and clock() - renewed_at < RENEW_WITHIN
 
     def guard(self) -> None:
-        """To be called before each write. Raises: LeaseNotHeld."""
+        """Refuse a write without the Lease; call it before each write.
+
+        Raises:
+            LeaseNotHeld: This Deployer does not hold the Lease.
+        """
         if not self.held():
             other = f": {self._holder} does" if self._holder not in ("", self.identity) else ""
             raise LeaseNotHeld(
@@ -96,34 +101,34 @@ class Lease:
             )
 
     def start(self) -> None:
-        """Begin to try for it, and to keep it."""
+        """Begin to acquire and renew the Lease."""
         self._thread.start()
 
     def close(self, seconds: float = 3.0) -> None:
-        """Give it back, so that another takes over at once."""
+        """Release the Lease, so that another Deployer takes over at once."""
         self._closed.set()
         if self._thread.is_alive():
             self._thread.join(seconds)
 
     def _run(self) -> None:
         while not self._closed.is_set():
-            self._tell()  # after a long stop it was lost, even if it is ours again in a moment
+            self._log_change()  # a long stop lost the Lease, even if it is ours again in a moment
             try:
                 self._try()
             except ApiError as error:
                 log.debug("The Lease %s: %s", self._name, error)
             except Exception:
                 log.exception("The Lease %s", self._name)
-            self._tell()
+            self._log_change()
             self._closed.wait(EVERY * _JITTER.uniform(0.8, 1.2))
         try:
             self._release()
         except ApiError as error:
             log.info("The Lease %s was not given back: %s", self._name, error)
-        self._tell()
+        self._log_change()
 
     def _try(self) -> None:
-        """Renew it, take it, or see that somebody else has it."""
+        """Renew the Lease, take it, or note its other holder."""
         began = clock()
         found = self._client.find(LEASE, self._namespace, self._name)
         if found is None:
@@ -133,17 +138,17 @@ class Lease:
         self._holder = spec.get("holderIdentity") or ""
         version = found["metadata"]["resourceVersion"]
         if version != self._seen[0]:
-            self._moved = bool(self._seen[0])  # at first sight its holder may be long gone
+            self._renewal_seen = bool(self._seen[0])  # at first sight the holder may be long gone
             self._seen = (version, began)
         ours = self._holder == self.identity
         lasts = float(spec.get("leaseDurationSeconds") or LASTS)
         if self._holder and not ours and began - self._seen[1] < lasts:
             self._renewed_at = None
             return
-        turns = int(spec.get("leaseTransitions") or 0)
-        spec |= self._spec(turns if ours else turns + 1)
+        transitions = int(spec.get("leaseTransitions") or 0)
+        spec |= self._spec(transitions if ours else transitions + 1)
         spec |= {} if ours else {"acquireTime": _now()}
-        # Replaced on condition that it is as it was read: of two that try, one succeeds.
+        # The replace requires the Lease as it was read: of two Deployers that try, one succeeds.
         self._note(self._client.replace(found | {"spec": spec}), began)
 
     def _make(self, began: float) -> None:
@@ -153,7 +158,7 @@ class Lease:
         try:
             answer = self._client.create(made | {"spec": spec})
         except Exists:
-            return  # another was quicker: seen at the next look
+            return  # another Deployer was quicker: the next round sees its Lease
         self._note(answer, began)
 
     def _note(self, answer: Object, began: float) -> None:
@@ -171,26 +176,26 @@ class Lease:
             spec |= {"holderIdentity": "", "leaseDurationSeconds": 1, "renewTime": _now()}
             self._client.replace(found | {"spec": spec})
 
-    def _tell(self) -> None:
+    def _log_change(self) -> None:
         held = self.held()
-        if held != self._told:
-            self._told = held
+        if held != self._logged_held:
+            self._logged_held = held
             log.info("The Lease %s is %s.", self._name, "ours" if held else "not ours")
 
-    def _spec(self, turns: int) -> dict[str, Any]:
+    def _spec(self, transitions: int) -> dict[str, Any]:
         return {
             "holderIdentity": self.identity,
             "leaseDurationSeconds": int(LASTS),
-            "leaseTransitions": turns,
+            "leaseTransitions": transitions,
             "renewTime": _now(),
         }
 
 
 def clock() -> float:
-    """Seconds that never go back, and go on while the machine sleeps or the process is stopped."""
+    """Return seconds that never go back, and that count while the machine sleeps."""
     return time.clock_gettime(_CLOCK)
 
 
 def _now() -> str:
-    """The time for people to read; nothing is concluded from it."""
+    """Return the time for operators to read; the Deployer concludes nothing from it."""
     return datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")

@@ -1,6 +1,6 @@
-"""In: a cluster's settings. Out: what is missing there, each with the command that mends it.
+"""Check what the Deployer needs of a cluster, with the command that fixes each failure.
 
-Nothing is changed: rights are asked of the API server, and addresses are asked whether they answer.
+The checks change nothing: they ask the API server for rights, and addresses for an answer.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ _OWN: Final = (*_KEPT, "delete")
 
 
 class Right(NamedTuple):
-    """What we have to be allowed: verbs, to all objects of a kind or to the one of this name."""
+    """A right that the Deployer needs: verbs on all objects of a kind, or on one named object."""
 
     group: str
     resource: str
@@ -56,13 +56,13 @@ _BUILD_RIGHTS: Final = (
 def check(
     client: Client, cluster: Cluster, namespaces: Sequence[str], lease: tuple[str, str]
 ) -> list[PreflightCheck]:
-    """Look at everything that the Deployer needs of a cluster.
+    """Check everything that the Deployer needs of a cluster.
 
     Args:
-        client: the cluster; not guarded by a Lease, since a review of rights is asked by a POST.
-        cluster: its settings.
-        namespaces: of its environments; "" for all.
-        lease: the Lease's namespace and name; we need no right to any other.
+        client: The cluster; not guarded by a Lease, since a review of rights is a POST.
+        cluster: The settings of the cluster.
+        namespaces: The namespaces of its environments; "" for all.
+        lease: The Lease's namespace and name; the Deployer needs no right to any other Lease.
     """
     found: list[PreflightCheck] = []
     for namespace in namespaces:

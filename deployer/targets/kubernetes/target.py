@@ -1,7 +1,8 @@
-"""In: deployments to have on a cluster. Out: objects applied there, and what is observed of them.
+"""Run deployments on a cluster: apply their objects there, and observe them.
 
-What runs is read from a cache that watches the cluster; what is wanted is rendered, compared, and
-written only where it differs. The record and the status live in the deployment's ModelDeployment.
+The target reads live objects from a cache that watches the cluster; it renders the wanted ones,
+compares them, and writes only differences. The record and the status live in the deployment's
+ModelDeployment.
 """
 
 from __future__ import annotations
@@ -57,7 +58,7 @@ from deployer.targets.kubernetes.render.manifests import Manifests
 
 @dataclass(frozen=True, slots=True)
 class Parts:
-    """What the target is made of, for one cluster."""
+    """The parts of the target of one cluster."""
 
     check: Callable[[], list[PreflightCheck]]
     client: Client
@@ -75,9 +76,9 @@ class KubernetesTarget:
     """Deployments as objects of one cluster.
 
     Args:
-        name: The cluster's, in platform.yaml.
-        parts: What it is made of.
-        settings: Namespaces, and what to do about drift.
+        name: The cluster's name in platform.yaml.
+        parts: The parts of the target.
+        settings: Namespaces, and the treatment of drift.
         clock: Seconds since the epoch.
     """
 
@@ -90,28 +91,28 @@ class KubernetesTarget:
         self._clock = clock
         self._applier = ObjectApplier(parts.client, parts.cache.absorb, parts.cache.going)
         self._examples = Examples()
-        self._witness = Diagnostics(parts.client, parts.doors)
-        self._drifting = DriftFilter(parts.records, clock)
+        self._diagnostics = Diagnostics(parts.client, parts.doors)
+        self._drift_filter = DriftFilter(parts.records, clock)
         rendering = DeploymentRenderer(parts.manifests)
-        self._bringing = DeploymentApplier(
+        self._deployment_applier = DeploymentApplier(
             rendering,
             self._applier,
             parts.preparation,
             parts.records,
-            self._drifting,
+            self._drift_filter,
             settings,
             parts.steady,
             clock,
         )
-        self._previewing = Previewer(rendering, self._applier, parts.preparation)
+        self._previewer = Previewer(rendering, self._applier, parts.preparation)
 
     @property
     def server(self) -> str:
-        """The version of chart and server image that predictors are rendered with now."""
+        """The version of chart and server image that predictors are now rendered with."""
         return self._parts.manifests.version
 
     def observe(self, deployment: str) -> Observed:
-        """See the base class."""
+        """See `Target.observe`."""
         now = self._clock()
         record = self._parts.records.load(deployment)
         if record is None:
@@ -129,32 +130,36 @@ class KubernetesTarget:
             for predictor in known(record)
         }
         return Observed(
-            found, now, gateway_error, "schnitzel cluster check", self._drifting.found(deployment)
+            found,
+            now,
+            gateway_error,
+            "schnitzel cluster check",
+            self._drift_filter.found(deployment),
         )
 
     def apply(self, deployment: Deployment, observed: Observed) -> None:
-        """See the base class."""
+        """See `Target.apply`."""
         record, owner = self._kept(deployment.id)
         live = self._live(record)
         self._restart(deployment, live)
-        self._bringing.bring(deployment, record, owner, live, lambda: self._live(record))
+        self._deployment_applier.bring(deployment, record, owner, live, lambda: self._live(record))
         for name in deployment.ask:
             self._ask(observed.predictors[name].predictor, live)
         kept = {slot.predictor.name for slot in deployment.slots}
         for name, seen in observed.predictors.items():
             if name not in kept:
                 self._parts.preparation.forget(seen.predictor)
-                self._bringing.forget(name)
+                self._deployment_applier.forget(name)
                 self._examples.forget(name)
-                self._witness.forget(name)
+                self._diagnostics.forget(name)
 
     def preview(self, deployment: Deployment) -> Preview:
-        """See the base class."""
+        """See `Target.preview`."""
         records = self._parts.records
         known = records.load(deployment.id)
         there = records.object(deployment.id)
         record = known or Record(deployment.id, deployment.model, deployment.environment)
-        return self._previewing.preview(
+        return self._previewer.preview(
             deployment,
             self._settings.environments[deployment.environment],
             records.namespace(record),
@@ -164,22 +169,22 @@ class KubernetesTarget:
         )
 
     def tree(self, deployment: str) -> Node:
-        """See the base class."""
+        """See `Target.tree`."""
         record = self._parts.records.load(deployment)
         if record is None:
             return Node("ModelDeployment", deployment, "absent")
         return tree.of(record, self._live(record), self.observe(deployment))
 
     def deployments(self) -> set[tuple[str, str]]:
-        """See the base class."""
+        """See `Target.deployments`."""
         return {(record.model, record.environment) for record in self._parts.records.all()}
 
     def url(self, model: str, environment: str) -> str:
-        """See the base class."""
+        """See `Target.url`."""
         return self._parts.gateway.url(model, environment)
 
     def tell(self, told: Status) -> None:
-        """See the base class. That a cluster does not answer is not told in that cluster."""
+        """See `Target.tell`; that a cluster does not answer cannot be published in that cluster."""
         if told.verdict.reason == Unavailable.reason:
             return
         ready = wanted = 0
@@ -198,28 +203,28 @@ class KubernetesTarget:
             )
 
     def logs(self, predictor: str, lines: int) -> str:
-        """See the base class."""
+        """See `Target.logs`."""
         pods = [obj for obj in self._parts.cache.all(POD) if obj.predictor == predictor]
         return podlogs.lines_of(self._parts.client, pods, lines)
 
     def check(self) -> list[PreflightCheck]:
-        """See the base class."""
+        """See `Target.check`."""
         return self._parts.check()
 
     def pages(self) -> list[MetricsEndpoint]:
-        """See the base class: pods are found by their labels."""
+        """See `Target.pages`; Prometheus discovers pods by their labels."""
         return []
 
     def environments(self, needs: Needs) -> Inventory:
-        """See the base class."""
+        """See `Target.environments`."""
         return self._parts.images.inventory(needs)
 
     def collect(self, names: Collection[str], needs: Callable[[], Needs], grace: float) -> None:
-        """See the base class."""
+        """See `Target.collect`."""
         self._parts.images.collect(names, needs, grace)
 
     def close(self) -> None:
-        """See the base class."""
+        """See `Target.close`."""
         self._parts.steady.close()
         self._parts.images.close()
         self._parts.preparation.close()
@@ -231,7 +236,7 @@ class KubernetesTarget:
         return self._parts.cache.of(self._parts.records.namespace(record), record.id)
 
     def _kept(self, deployment: str) -> tuple[Record, Owner]:
-        """A deployment's record, and the object that holds it and owns all else."""
+        """Load a deployment's record, and the ModelDeployment that holds it and owns all else."""
         record = self._parts.records.load(deployment)
         owner = self._parts.records.object(deployment)
         if record is None or owner is None:
@@ -244,25 +249,25 @@ class KubernetesTarget:
         self, predictor: Predictor, live: Sequence[LiveObject], weight: int, now: float
     ) -> ObservedPredictor:
         own = [obj for obj in live if obj.predictor == predictor.name]
-        refused = self._bringing.refused(predictor.name)
+        refused = self._deployment_applier.refused(predictor.name)
         seen = select.seen(own, refused or self._parts.preparation.seen(predictor.name))
         pods = seen.pods
         verdict = self._examples.verdict(predictor.name, instance(pods))
         judged = observation.observe(predictor, seen, now, weight=weight, example=verdict)
         if not any(made_of(own)) or (judged.phase is Phase.READY and not judged.reason):
             return judged
-        found: Evidence = self._witness.ask(predictor.name, own[0].key.namespace, pods)
+        found: Evidence = self._diagnostics.ask(predictor.name, own[0].key.namespace, pods)
         seen = replace(seen, events=found.events, log=found.log, answer=found.answer)
         return observation.observe(predictor, seen, now, weight=weight, example=verdict)
 
     def _restart(self, deployment: Deployment, live: Sequence[LiveObject]) -> None:
-        """Let what gave up be made anew: its image if that failed, its pods by a new Deployment."""
+        """Restart failed predictors: rebuild a failed image, delete the owners of the pods."""
         for slot in deployment.slots:
             name = slot.predictor.name
             if name not in deployment.restart:
                 continue
             self._parts.preparation.forget(slot.predictor)
-            self._bringing.forget(name)
+            self._deployment_applier.forget(name)
             for obj in live:
                 if obj.predictor == name and obj.has_pods and not obj.deleting:
                     self._applier.delete(obj)

@@ -1,4 +1,4 @@
-"""In: a cluster's settings. Out: its target, its records and its Lease, put together."""
+"""Assemble the target, the records and the Lease of a cluster from its settings."""
 
 from __future__ import annotations
 
@@ -38,12 +38,12 @@ from deployer.targets.kubernetes.render.manifests import Manifests
 from deployer.targets.kubernetes.target import KubernetesTarget, Parts
 
 ENVIRONMENTS: Final = "environments"
-"""The repository of environment images, in the registry that platform.yaml names."""
+"""The repository of images with Python environments, in the registry that platform.yaml names."""
 
 
 @dataclass(frozen=True, slots=True)
 class Assembled:
-    """What stands for one cluster."""
+    """The assembled parts of one cluster."""
 
     target: KubernetesTarget
     records: ClusterRecords
@@ -51,11 +51,11 @@ class Assembled:
     lease: Lease
 
     def start(self, seconds: float, stop: threading.Event) -> bool:
-        """Begin to watch it; True once everything has been listed, False if not by then.
+        """Begin to watch the cluster, and return whether all listings completed in time.
 
         Args:
-            seconds: how long the listings are waited for.
-            stop: once it is set they are waited for no longer.
+            seconds: How long to wait for the listings.
+            stop: Ends the wait once it is set.
         """
         self.cache.start()
         deadline = time.monotonic() + seconds
@@ -74,34 +74,34 @@ def assemble(
     clock: Callable[[], float],
     memory: Memory,
 ) -> Assembled:
-    """Put together what serves one cluster; nothing is asked of it yet.
+    """Assemble the parts of one cluster, without a request to it.
 
     Args:
-        name: the cluster's, in platform.yaml.
-        settings: all of them.
-        artifacts: reads versions' small files.
-        tracking_url: MLflow's address, for pods that are given no other.
-        changed: told a deployment's id whenever anything of it changed.
-        clock: seconds since the epoch.
-        memory: keeps, over a restart, who served there and what was found as wanted.
+        name: The cluster's name in platform.yaml.
+        settings: The settings of the platform.
+        artifacts: Reads the small files of versions.
+        tracking_url: MLflow's address, for pods whose cluster names no other.
+        changed: Called with a deployment's id whenever an object of the deployment changed.
+        clock: Seconds since the epoch.
+        memory: Keeps the deletion ledger and the unchanged deployments over a restart.
     """
     cluster = settings.clusters[name]
     session = Session(ClusterAccess(cluster.kubeconfig, cluster.context, cluster.in_cluster))
     reading = Client(session)
-    place_of_lease = (lease_namespace(name, settings), f"schnitzel-{settings.platform_id}")
+    lease_key = (lease_namespace(name, settings), f"schnitzel-{settings.platform_id}")
     lease = Lease(
         reading,
-        *place_of_lease,
+        *lease_key,
         f"{socket.gethostname()}-{os.getpid()}-{uuid.uuid4().hex[:8]}",
     )
     client = reading.guarded(lease.guard)
-    places: list[ClusterRecords] = []
+    all_records: list[ClusterRecords] = []
 
     def deleted(live: LiveObject, by_us: bool) -> None:
-        for records in places:
+        for records in all_records:
             records.note_deleted(live, by_us)
         if live.kind == MODEL_DEPLOYMENT:
-            steady.forget(live.deployment)
+            unchanged.forget(live.deployment)
 
     cache = Cache(
         client,
@@ -111,16 +111,16 @@ def assemble(
         changed=changed,
         deleted=deleted,
     )
-    steady = Unchanged(name, memory, cache.deployments)
+    unchanged = Unchanged(name, memory, cache.deployments)
     records = ClusterRecords(client, cache, settings.namespace, DeletionLedger(name, memory))
-    places.append(records)
-    doors = PodHttp(client, direct=_direct(cluster))
+    all_records.append(records)
+    pod_http = PodHttp(client, direct=_direct(cluster))
     place = _place(name, settings, tracking_url)
     builds = ImageBuilds(client, place, settings.limits.parallel_builds, clock)
     indexes = settings.limits.package_indexes
     files = SmallFiles(artifacts, settings.cache / "small-files", indexes)
     parts = Parts(
-        check=partial(check, reading, cluster, namespaces(name, settings), place_of_lease),
+        check=partial(check, reading, cluster, namespaces(name, settings), lease_key),
         client=client,
         cache=cache,
         records=records,
@@ -129,15 +129,15 @@ def assemble(
         gateway=Gateway(
             str(cluster.gateway.url), cluster.gateway.probe_url and str(cluster.gateway.probe_url)
         ),
-        doors=doors,
+        doors=pod_http,
         images=ImageStore(client, cache, builds, place, files, namespaces(name, settings), clock),
-        steady=steady,
+        steady=unchanged,
     )
     return Assembled(KubernetesTarget(name, parts, settings, clock), records, cache, lease)
 
 
 def namespaces(name: str, settings: Settings) -> list[str]:
-    """Where a cluster's deployments are; all of it where projects name their own."""
+    """List the namespaces of a cluster's deployments; [""], all, where projects name their own."""
     own = [e for e in settings.environments if settings.environments[e].cluster == name]
     if any("{project}" in settings.environments[e].namespace for e in own):
         return [""]
@@ -145,7 +145,7 @@ def namespaces(name: str, settings: Settings) -> list[str]:
 
 
 def lease_namespace(name: str, settings: Settings) -> str:
-    """Where the Lease of a cluster is, the same for every Deployer of the platform."""
+    """Return the namespace of a cluster's Lease, the same for every Deployer of the platform."""
     found = namespaces(name, settings)
     return found[0] if found and found[0] else settings.clusters[name].build.namespace
 

@@ -1,1 +1,1 @@
-"""The local target: deployments as processes of this machine."""
+"""Run deployments as processes of this machine."""

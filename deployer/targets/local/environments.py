@@ -1,4 +1,4 @@
-"""In: what deployments need. Out: this machine's environments, who uses each; unused ones gone."""
+"""List this machine's Python environments with their users, and remove unused ones."""
 
 from __future__ import annotations
 
@@ -24,13 +24,13 @@ REMOVAL = "removal"
 
 
 class EnvironmentStore:
-    """The environments of this machine, which other platforms of it may share.
+    """The Python environments of this machine, which several platforms may share.
 
     Args:
-        environments: keeps and builds them.
-        files: tells what a version asks of its environment.
-        predictors: the platform's own model servers.
-        clock: seconds since the epoch.
+        environments: The cache that builds them.
+        files: Reads the request of a version.
+        predictors: The platform's own model servers.
+        clock: Seconds since the epoch.
     """
 
     def __init__(
@@ -46,7 +46,7 @@ class EnvironmentStore:
         self._noting = Periodic(self.note_uses)
 
     def inventory(self, needs: Needs) -> Inventory:
-        """Every environment, and who uses it."""
+        """List every Python environment with its users."""
         live = self._live()
         for process, name in self._folders.processes().items():
             if not any(name in names for names in live.values()):
@@ -70,25 +70,25 @@ class EnvironmentStore:
         return Inventory(where, built, needs.unknown or unknown, self._jobs.seen(REMOVAL))
 
     def collect(self, names: Collection[str], needs: Callable[[], Needs], grace: float) -> None:
-        """Begin to remove those of these that may go; `inventory` tells what came of it.
+        """Begin to remove unused Python environments; `inventory` shows the result.
 
         Args:
-            names: of environments, as `inventory` gives them.
-            needs: tells what is needed.
-            grace: seconds for which an unused one stays.
+            names: The candidates, named as in `inventory`.
+            needs: Returns the needs of the deployments.
+            grace: Seconds for which an unused Python environment stays.
         """
         self._jobs.forget(REMOVAL)
         self._jobs.ensure(REMOVAL, lambda: self._collect(names, needs, grace))
 
     def note_uses(self) -> None:
-        """Write down, to the day, that what runs is in use."""
+        """Record the use of every running Python environment, to the day."""
         used = {name for names in self._live().values() for name in names}
         for each in self._folders.all():
             if each.path.name in used and self._clock() - each.used_at > DAY:
                 self._folders.use(each.path.name)
 
     def close(self) -> None:
-        """End what is under way."""
+        """End all background work."""
         self._noting.close()
         self._jobs.close()
         self._files.close()
@@ -107,7 +107,7 @@ class EnvironmentStore:
         return Removed(tuple(gone), kept)
 
     def _live(self) -> dict[str, set[str]]:
-        """Our predictors that were started, and the environments that their servers run in."""
+        """Map our started predictors to the Python environments of their servers."""
         found = {}
         for definition in self._predictors.all():
             servers = [self._predictors.server(name) for name in replicas(definition.predictor)]

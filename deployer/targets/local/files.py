@@ -1,8 +1,8 @@
-"""In: predictors. Out: their folders on disk: what each is, how its server starts, how it is.
+"""Keep the folders of predictors on disk.
 
-`definition.json` is ours (it says whose the folder is), `predictor.json` is what the model server
-reads, and `state.json` is what it writes. Each replica is a model server of its own: the first is
-named as its predictor, and "NAME.2" has `predictor.2.json` and `state.2.json`.
+`definition.json` is ours (it names the owner of the folder), the model server reads
+`predictor.json` and writes `state.json`. Each replica is a model server of its own: the first has
+the name of its predictor, and "NAME.2" has `predictor.2.json` and `state.2.json`.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ PORTS = range(20000, 30000)
 
 @dataclass(frozen=True, slots=True)
 class Definition:
-    """Whose a predictor is and all that it is made of."""
+    """A predictor and the platform and deployment that own it."""
 
     platform: str
     deployment: str
@@ -44,9 +44,9 @@ class PredictorFiles:
     """The folders of all local predictors of one platform.
 
     Args:
-        root: where they are.
-        platform_id: whose.
-        listen: the address that model servers listen on.
+        root: The parent of the folders.
+        platform_id: The platform that owns the predictors.
+        listen: The address that model servers listen on.
     """
 
     def __init__(self, root: Path, platform_id: str, listen: str = LOOPBACK) -> None:
@@ -57,13 +57,13 @@ class PredictorFiles:
         self._lock = threading.RLock()
 
     def folder(self, name: str) -> Path:
-        """A predictor's folder."""
+        """Return the folder of a predictor."""
         return self._root / name
 
     def define(
         self, deployment: str, model: str, environment: str, predictor: Predictor
     ) -> Definition:
-        """Say on disk that this predictor is ours."""
+        """Write the definition of a predictor, which marks the predictor as ours."""
         with self._lock:
             known = self._read.get(predictor.name)
             if known and known.predictor.artifact == predictor.artifact:
@@ -76,7 +76,7 @@ class PredictorFiles:
             return definition
 
     def all(self) -> list[Definition]:
-        """Every predictor that is ours. A folder of somebody else's is never in it."""
+        """List the definitions of our predictors, and never a foreign folder."""
         names = {path.name for path in self._root.iterdir()} if self._root.exists() else set()
         with self._lock:
             for gone in set(self._read) - names:
@@ -92,34 +92,34 @@ class PredictorFiles:
             return list(self._read.values())
 
     def remove(self, name: str) -> None:
-        """Take a predictor's folder away."""
+        """Remove the folder of a predictor."""
         with self._lock:
             shutil.rmtree(self.folder(name), ignore_errors=True)
             self._read.pop(name, None)
 
     def server(self, replica: str) -> dict[str, Any]:
-        """What a replica was last started with; empty before its first start."""
+        """Read the configuration of a replica's last start; empty before the first start."""
         return _json(self._file(replica, "predictor"))
 
     def state(self, replica: str) -> dict[str, Any]:
-        """What a replica last wrote of itself; empty before that."""
+        """Read the state that a replica last wrote; empty before the first state."""
         return _json(self._file(replica, "state"))
 
     def state_file(self, replica: str) -> Path:
-        """Where a replica writes how it is."""
+        """Return the file that a replica writes its state to."""
         return self._file(replica, "state")
 
     def config_file(self, replica: str) -> Path:
-        """What a replica reads at its start."""
+        """Return the file that a replica reads at its start."""
         return self._file(replica, "predictor")
 
     def ports(self, predictor: Predictor) -> list[int]:
-        """The ports of its replicas, as far as they were started."""
+        """List the ports of a predictor's started replicas."""
         ports = [self.server(replica).get("port") for replica in replicas(predictor)]
         return [port for port in ports if isinstance(port, int)]
 
     def pages(self, host: str) -> list[MetricsEndpoint]:
-        """Where each replica that was started shows its metrics, on that host."""
+        """List the metrics endpoint of each started replica, on that host."""
         found = []
         for known in self.all():
             labels = {
@@ -134,9 +134,10 @@ class PredictorFiles:
         return found
 
     def configure(self, definition: Definition, replica: str, artifact: Path, python: Path) -> Path:
-        """Write what a replica is to be started with; returns the file.
+        """Write the configuration for a replica's next start and return its file.
 
-        A port that it had is kept while it is free; one for questions about itself comes with it.
+        The replica keeps its former ports while they are free: one for requests, one for
+        questions about the replica itself.
         """
         state = self.state_file(replica)
         state.unlink(missing_ok=True)
@@ -155,7 +156,7 @@ class PredictorFiles:
         return self.folder(name) / (f"{kind}.{number}.json" if number else f"{kind}.json")
 
     def _taken(self, but: str) -> set[object]:
-        """The ports of all replicas but one, as far as they were started."""
+        """Collect the ports of all started replicas but one."""
         others = {each for known in self.all() for each in replicas(known.predictor)} - {but}
         servers = [self.server(each) for each in others]
         return {server.get(kind) for server in servers for kind in ("port", "admin_port")}
@@ -187,15 +188,15 @@ class _Named(Protocol):
 def server_config(
     about: _Named, predictor: Predictor, artifact: str, python: str, state_file: Path, listen: str
 ) -> dict[str, Any]:
-    """What a model server is started with, but for its ports.
+    """Build the configuration of a model server, without its ports.
 
     Args:
-        about: the deployment that it belongs to.
-        predictor: which one.
-        artifact: the folder of its files.
-        python: the interpreter of its environment.
-        state_file: where it writes how it is.
-        listen: the address that it listens on.
+        about: The deployment that the predictor belongs to.
+        predictor: The predictor.
+        artifact: The folder of the model's files.
+        python: The interpreter of the model's Python environment.
+        state_file: The file that the server writes its state to.
+        listen: The address that the server listens on.
     """
     spec = predictor.spec
     return {
@@ -217,9 +218,10 @@ def server_config(
 
 
 def replicas(predictor: Predictor) -> list[str]:
-    """The names of a predictor's replicas. One that scales by itself elsewhere has its least here.
+    """List the names of a predictor's replicas.
 
-    Names of predictors hold no dot, so that each replica's name leads back to its predictor.
+    A predictor with autoscaling, which a cluster does, has its minimum of replicas here. Names of
+    predictors hold no dot, so that each replica's name leads back to its predictor.
     """
     scaling = predictor.spec.get("autoscaling") or {}
     number = int(scaling.get("min") or predictor.spec["replicas"])

@@ -1,6 +1,6 @@
-"""In: a deployment's weights and ports. Out: a route file for Traefik, and what Traefik serves.
+"""Write the routes of deployments for Traefik, and read the weights that Traefik serves.
 
-Traefik watches a folder of files, one per deployment; its API tells which weights are live.
+Traefik watches a folder of files, one per deployment; its API shows which weights are live.
 """
 
 from __future__ import annotations
@@ -32,9 +32,9 @@ class Gateway:
 
     Args:
         folder: The folder that Traefik watches.
-        url: Where requests arrive.
-        api_url: Where Traefik's API answers.
-        servers: The host that model servers are reached at, by Traefik and by us.
+        url: The address at which requests arrive.
+        api_url: The address of Traefik's API.
+        servers: The host at which Traefik and the Deployer reach model servers.
     """
 
     def __init__(self, folder: Path, url: str, api_url: str, servers: str = LOOPBACK) -> None:
@@ -47,13 +47,13 @@ class Gateway:
         self._read_at = 0.0
 
     def url(self, model: str, environment: str) -> str:
-        """The address of a deployment, with a slash at its end."""
+        """Return the address of a deployment, with a slash at its end."""
         return f"{self._url}/{environment}/{naming.url_segment(model)}/"
 
     def route(
         self, deployment: str, model: str, environment: str, shares: Mapping[str, Share]
     ) -> bool:
-        """Have requests split over predictors; no share takes the route away.
+        """Split requests over predictors; without shares, remove the route.
 
         Args:
             deployment: The deployment's id.
@@ -62,10 +62,10 @@ class Gateway:
             shares: For each predictor the ports of its replicas and its weight in percent, above 0.
 
         Returns:
-            Whether the file changed.
+            Whether the route file changed.
 
         Raises:
-            TargetUnavailable: Somebody else's file has its name, and is left as it is.
+            TargetUnavailable: A foreign file has the route's name, and stays as it is.
         """
         path = self._folder / f"{deployment}.yaml"
         wanted = config(deployment, model, environment, shares, self.servers)
@@ -90,7 +90,7 @@ class Gateway:
         return True
 
     def written(self, deployment: str) -> dict[str, Any] | None:
-        """The route as it is on file; None if there is none, or none that can be read."""
+        """Read the route file of a deployment; None if there is no readable one."""
         try:
             found = yaml.safe_load((self._folder / f"{deployment}.yaml").read_text())
         except (OSError, ValueError, yaml.YAMLError):
@@ -98,14 +98,14 @@ class Gateway:
         return found if isinstance(found, dict) else None
 
     def _is_ours(self, deployment: str) -> bool:
-        """Whether a file routes this deployment and nothing else, as each of ours does."""
+        """Decide whether a file routes this deployment and nothing else, as our files do."""
         http = (self.written(deployment) or {}).get("http")
         return isinstance(http, dict) and all(
             list(http.get(part) or ()) == [deployment] for part in ("routers", "middlewares")
         )
 
     def live(self, deployment: str) -> dict[str, int]:
-        """The weight in percent of each predictor that takes requests now.
+        """Read the weight in percent of each predictor that takes requests now.
 
         Raises:
             GatewayUnavailable: Traefik's API does not answer.
@@ -146,7 +146,7 @@ class Gateway:
 
 
 def write_atomically(path: Path, text: str, mode: int = 0o600) -> None:
-    """Write a file so that a reader sees the old text or the new one, and a crash leaves one."""
+    """Replace a file, so that a reader or a crash finds the whole old text or the whole new one."""
     handle, name = tempfile.mkstemp(prefix=".", suffix=".part", dir=path.parent)
     try:
         with os.fdopen(handle, "w") as file:
@@ -163,7 +163,7 @@ def write_atomically(path: Path, text: str, mode: int = 0o600) -> None:
 def config(
     deployment: str, model: str, environment: str, shares: Mapping[str, Share], host: str
 ) -> dict[str, Any]:
-    """The route of a deployment as Traefik reads it; empty if nothing takes requests."""
+    """Build the route of a deployment for Traefik; empty if no predictor takes requests."""
     if not shares:
         return {}
     prefix = f"/{environment}/{naming.url_segment(model)}"
@@ -179,7 +179,7 @@ def config(
     for name, (ports, _) in shares.items():
         servers = [{"url": f"http://{host}:{port}"} for port in ports]
         services[name] = {"loadBalancer": {"servers": servers}}
-        if len(ports) > 1:  # one that is not ready is left out while another is
+        if len(ports) > 1:  # Traefik leaves out a replica that is not ready while another is
             services[name]["loadBalancer"]["healthCheck"] = HEALTH_CHECK
     return {
         "http": {

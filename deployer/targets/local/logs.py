@@ -1,4 +1,4 @@
-"""In: the folder of model servers' logs. Out: a predictor's last lines, replica by replica."""
+"""Read the last log lines of a predictor, replica by replica."""
 
 from __future__ import annotations
 
@@ -6,10 +6,11 @@ from pathlib import Path
 
 
 def read(folder: Path, predictor: str, lines: int) -> str:
-    """The last lines of each replica's log, headed by its name if there are several; "" if none.
+    """Read the last lines of each replica's log; "" without logs.
 
-    What runs a model may write to the folder, in a container that holds less than ours: a link in
-    it would have us show a file that it cannot read itself, and is no log.
+    Several logs are headed by the names of their replicas. The process that runs a model may write
+    to the folder, in a container that holds less than ours: a symbolic link there would show a file
+    that the process itself cannot read, so `read` skips links.
     """
     files = [folder / f"{predictor}.log", *sorted(folder.glob(f"{predictor}.*.log"))]
     found = {

@@ -1,4 +1,4 @@
-"""In: supervisord's word on each replica, its state file, its preparation. Out: one observation."""
+"""Observe a predictor from supervisord's processes, the state files and the preparation."""
 
 from __future__ import annotations
 
@@ -35,13 +35,13 @@ def observe_server(
     prepared: LocalPrepared | None,
     now: float,
 ) -> dict[str, Any]:
-    """Judge where a replica is; returns fields of ObservedPredictor.
+    """Judge the phase of a replica; returns fields of ObservedPredictor.
 
     Args:
-        predictor: Whose replica.
-        process: What supervisord says of it; None if it does not know it.
-        state: What the server last wrote of itself.
-        prepared: How far its artifact and environment are, if anybody asked.
+        predictor: The predictor of the replica.
+        process: The replica's process; None if supervisord does not know the replica.
+        state: The state that the server last wrote.
+        prepared: The progress of artifact and Python environment; None before the preparation.
         now: Seconds since the epoch.
     """
     fields: dict[str, Any] = {"predictor": predictor}
@@ -74,9 +74,9 @@ def observe_server(
 
 
 def together(replicas: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-    """Judge a predictor by its replicas: it is where the one that is furthest behind is.
+    """Judge a predictor by its replicas: its phase is that of the replica furthest behind.
 
-    Its process is that of the first one.
+    Its process is that of the first replica.
     """
     ready = sum(1 for one in replicas if one["phase"] is Phase.READY)
     behind = min(replicas, key=lambda one: (_WORST_FIRST.index(one["phase"]), one["since"]))
@@ -96,7 +96,7 @@ def complete(
     port: int | None,
     verdict: ExampleAnswer,
 ) -> ObservedPredictor:
-    """Put what the gateway and the example say beside it."""
+    """Complete an observation with the gateway's weight and the answer to the example."""
     fields = {**fields, "transient": verdict.transient or fields.get("transient", False)}
     return ObservedPredictor(
         **fields,
@@ -109,9 +109,9 @@ def complete(
 
 
 def _is_transient(state: Mapping[str, Any]) -> bool:
-    """Whether the machine may have been the cause: memory, or a death without a last word.
+    """Decide whether the machine may be the cause: memory, or a death without a traceback.
 
-    A model that says why it cannot be loaded would say the same again.
+    A model that reports a traceback for its failed load would fail the same way again.
     """
     reason = state.get("reason")
     if reason == Reason.LOAD_ERROR:
@@ -120,7 +120,7 @@ def _is_transient(state: Mapping[str, Any]) -> bool:
 
 
 def _preparing(prepared: LocalPrepared | None, now: float) -> dict[str, Any]:
-    if prepared is None or prepared.phase is Phase.READY:  # all is there but the process
+    if prepared is None or prepared.phase is Phase.READY:  # only the process is missing
         return {"phase": Phase.ABSENT, "since": now}
     if prepared.error:
         return {

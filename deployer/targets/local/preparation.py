@@ -1,4 +1,4 @@
-"""In: a predictor that never ran here. Out: its artifact and environment, begun and observed."""
+"""Fetch the artifact and build the Python environment of a predictor, in the background."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from deployer.targets.preparation import Preparing, Progress
 
 @dataclass(frozen=True, slots=True)
 class LocalPrepared(Progress):
-    """How far a predictor is before its server can start. READY: all is there."""
+    """The progress of a predictor before its server can start. READY: nothing is missing."""
 
     artifact: Path | None = None
     artifact_digest: str = ""
@@ -28,11 +28,11 @@ class LocalPrepared(Progress):
 
 
 class LocalPreparation(Preparing[LocalPrepared]):
-    """Fetches and builds what predictors need, each once, in the background.
+    """Artifacts and Python environments for predictors, each made once, in the background.
 
     Args:
         artifacts: The cache of artifacts.
-        environments: The cache of environments.
+        environments: The cache of Python environments.
         clock: Seconds since the epoch.
         indexes: Package indexes that models' requirements may name.
     """
@@ -55,17 +55,17 @@ class LocalPreparation(Preparing[LocalPrepared]):
             self.environments.forget(request)
 
     def holds(self, artifact: Path) -> bool:
-        """Whether this folder, with no link in its path, is one of the cache of artifacts."""
+        """Decide whether a folder, with no link in its path, is in the cache of artifacts."""
         return artifact.is_relative_to(self._artifacts.folder.resolve())
 
     def close(self) -> None:
-        """End what is under way, both at the same time; it begins anew after a restart."""
+        """End fetches and builds, at the same time; they begin anew after a restart."""
         fetching = threading.Thread(target=self._artifacts.close, name="close", daemon=True)
         fetching.start()
         self.environments.close()
         fetching.join()
 
-    def _look(self, predictor: Predictor) -> LocalPrepared:
+    def _advance(self, predictor: Predictor) -> LocalPrepared:
         now = self._clock()
         runtime = runtime_name(predictor.spec)
         if runtime != "mlflow":

@@ -1,8 +1,8 @@
-"""In: the deployment that a plan leads to, and the files there. Out: what would change, and a tree.
+"""Preview the changes that a plan leads to on this machine, and build the tree of a deployment.
 
-On this machine a predictor is, for each replica, a `Server` (what its model server reads), a
-`Program` (what supervisord runs), and a share of the deployment's `Route` (what Traefik reads). A
-server that runs is not touched; it is written when it is started.
+Here a predictor is, for each replica, a `Server` (the configuration that its model server reads), a
+`Program` (the program that supervisord runs), and a share of the deployment's `Route` (the file
+that Traefik reads). A running server is not touched; its configuration is written at its start.
 """
 
 from __future__ import annotations
@@ -35,15 +35,15 @@ def preview(
     program_of: ProgramOf,
     place_of: PlaceOf,
 ) -> Preview:
-    """What would be written and removed to get there.
+    """List the objects that `apply` would write and remove.
 
     Args:
-        deployment: where the plan leads.
-        files: the predictors' folders.
-        gateway: the routes.
-        running: the replicas that supervisord knows.
-        program_of: what supervisord would run for a replica.
-        place_of: where a predictor's files and its interpreter are; "" for what is not there yet.
+        deployment: The deployment that the plan leads to.
+        files: The predictors' folders.
+        gateway: The routes.
+        running: The replicas that supervisord knows.
+        program_of: Returns the program that supervisord would run for a replica.
+        place_of: Returns the paths of a predictor's files and interpreter; "" for a missing one.
     """
     found: list[ObjectChange] = []
     unknown: list[str] = []
@@ -82,12 +82,12 @@ def preview(
 
 
 def tree(deployment: str, observed: Observed, parts: Mapping[str, list[Values]]) -> Node:
-    """What there is of a deployment.
+    """Build the tree of a deployment.
 
     Args:
-        deployment: its id.
-        observed: what is seen of its predictors, and of the gateway.
-        parts: for each predictor what is seen of its replicas: name, phase, pid, port, message.
+        deployment: The deployment's id.
+        observed: The observation of its predictors and of the gateway.
+        parts: For each predictor its replicas: name, phase, pid, port, message.
     """
     children = [
         nodes.predictor(seen, str(seen.phase), tuple(_process(part) for part in parts[name]))
@@ -106,8 +106,8 @@ _OF_A_REPLICA = ("Program", "Server")
 
 def _process(part: Values) -> Node:
     known = [f"{name} {part[name]}" for name in ("pid", "port") if part.get(name)]
-    said = f"{part['reason']}: {part['message']}" if part.get("reason") else part.get("message")
-    return Node("Process", part["name"], str(part["phase"]), "", ", ".join(known), one_line(said))
+    text = f"{part['reason']}: {part['message']}" if part.get("reason") else part.get("message")
+    return Node("Process", part["name"], str(part["phase"]), "", ", ".join(known), one_line(text))
 
 
 def _change(kind: str, name: str, before: Values | None, after: Values) -> ObjectChange:
@@ -139,10 +139,10 @@ def _wanted(
 
 def _unknown(predictor: Predictor, place: tuple[str, str]) -> list[str]:
     version = f"version {predictor.version.number}"
-    told = [f"The ports of {version} are chosen when it starts; they are no part of the digest."]
+    notes = [f"The ports of {version} are chosen when it starts; they are no part of the digest."]
     if not all(place):
-        told.append(
+        notes.append(
             f"Where the files and the environment of {version} are is known once it is fetched and "
             "built; it is no part of the digest."
         )
-    return told
+    return notes

@@ -1,7 +1,7 @@
-"""In: deployments to have on this machine. Out: model servers under supervisord, routes in Traefik.
+"""Run deployments on this machine: model servers under supervisord, routes in Traefik.
 
-The servers belong to a supervisord of their own, which outlives the Deployer; what runs is read
-from it, from the servers' state files and from Traefik, never remembered.
+The servers belong to a supervisord of their own, which outlives the Deployer. The target reads what
+runs from supervisord, the servers' state files and Traefik, and never remembers it.
 """
 
 from __future__ import annotations
@@ -43,8 +43,8 @@ class LocalTarget:
     Args:
         root: The folder of the model servers' supervisord and predictors.
         logs: The folder of the model servers' logs, which stay after a server has gone.
-        platform_id: Whose predictors they are.
-        preparation: Fetches artifacts and builds environments.
+        platform_id: The platform that owns the predictors.
+        preparation: Fetches artifacts and builds Python environments.
         gateway: Traefik's routes.
         clock: Seconds since the epoch.
         elsewhere: Whether another container runs the model servers and their supervisord, with the
@@ -77,11 +77,11 @@ class LocalTarget:
         small_files = preparation.small_files
         self._store = EnvironmentStore(preparation.environments, small_files, self._files, clock)
         self._examples = Examples()
-        self._leaving: set[str] = set()
+        self._retiring: set[str] = set()
         self._lock = threading.Lock()
 
     def observe(self, deployment: str) -> Observed:
-        """See the base class."""
+        """See `Target.observe`."""
         now = self._clock()
         live: dict[str, int] = {}
         gateway_error = ""
@@ -93,12 +93,12 @@ class LocalTarget:
         found = {}
         for definition in self._files.all():
             name = definition.predictor.name
-            if definition.deployment == deployment and name not in self._leaving:
+            if definition.deployment == deployment and name not in self._retiring:
                 found[name] = self._observe(definition, processes, live.get(name, 0), now)
         return Observed(found, now, gateway_error)
 
     def apply(self, deployment: Deployment, observed: Observed) -> None:
-        """See the base class."""
+        """See `Target.apply`."""
         try:
             for slot in deployment.slots:
                 seen = observed.predictors.get(slot.predictor.name)
@@ -122,8 +122,8 @@ class LocalTarget:
                 self._retire(seen.predictor)
 
     def preview(self, deployment: Deployment) -> Preview:
-        """See the base class."""
-        running = self._processes().keys() - self._leaving
+        """See `Target.preview`."""
+        running = self._processes().keys() - self._retiring
 
         def program(replica: str, predictor: Predictor) -> dict[str, Any]:
             values: dict[str, Any] = json.loads(self._program(replica, predictor).definition())
@@ -137,7 +137,7 @@ class LocalTarget:
         return showing.preview(deployment, self._files, self._gateway, running, program, place)
 
     def tree(self, deployment: str) -> Node:
-        """See the base class."""
+        """See `Target.tree`."""
         observed, processes = self.observe(deployment), self._processes()
         parts = {
             name: [
@@ -150,38 +150,38 @@ class LocalTarget:
         return showing.tree(deployment, observed, parts)
 
     def deployments(self) -> set[tuple[str, str]]:
-        """See the base class."""
+        """See `Target.deployments`."""
         return {(definition.model, definition.environment) for definition in self._files.all()}
 
     def url(self, model: str, environment: str) -> str:
-        """See the base class."""
+        """See `Target.url`."""
         return self._gateway.url(model, environment)
 
     def logs(self, predictor: str, lines: int) -> str:
-        """See the base class."""
+        """See `Target.logs`."""
         return logs.read(self._logs, predictor, lines)
 
     def tell(self, told: Status) -> None:
-        """See the base class: the API tells, and the tags; there is no other place here."""
+        """See `Target.tell`; only the API and the tags show the status of local deployments."""
 
     def check(self) -> list[PreflightCheck]:
-        """See the base class."""
+        """See `Target.check`."""
         return []
 
     def pages(self) -> list[MetricsEndpoint]:
-        """See the base class."""
+        """See `Target.pages`."""
         return self._files.pages(self._gateway.servers)
 
     def environments(self, needs: Needs) -> Inventory:
-        """See the base class."""
+        """See `Target.environments`."""
         return self._store.inventory(needs)
 
     def collect(self, names: Collection[str], needs: Callable[[], Needs], grace: float) -> None:
-        """See the base class."""
+        """See `Target.collect`."""
         self._store.collect(names, needs, grace)
 
     def close(self) -> None:
-        """See the base class."""
+        """See `Target.close`."""
         self._store.close()
         self._preparation.close()
         self._gateway.close()
@@ -248,7 +248,7 @@ class LocalTarget:
     def _artifact(self, predictor: str) -> Path:
         artifact = Path(str(self._files.server(predictor)["artifact"]))
         if self._elsewhere:
-            # Models can write to that file: what they could not read is not read for them.
+            # Models can write to that file: the Deployer reads no file that they could not read.
             artifact = artifact.resolve()
             if not self._preparation.holds(artifact):
                 raise TargetUnavailable(
@@ -280,10 +280,10 @@ class LocalTarget:
 
     def _retire(self, predictor: Predictor) -> None:
         with self._lock:
-            if predictor.name in self._leaving:
+            if predictor.name in self._retiring:
                 return
-            self._leaving.add(predictor.name)
-        # A daemon: a long drain must not hold up the end of the Deployer, which begins it anew.
+            self._retiring.add(predictor.name)
+        # A daemon: a long drain must not delay the Deployer's end; the next start begins it anew.
         threading.Thread(target=self._remove, args=(predictor,), name="retire", daemon=True).start()
 
     def _remove(self, predictor: Predictor) -> None:
@@ -297,4 +297,4 @@ class LocalTarget:
             self._examples.forget(name)
         finally:
             with self._lock:
-                self._leaving.discard(name)
+                self._retiring.discard(name)

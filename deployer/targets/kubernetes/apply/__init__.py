@@ -1,1 +1,1 @@
-"""Bring a deployment's objects to a cluster: decide, apply, prune."""
+"""Apply a deployment's objects to a cluster: decide, write, prune."""

@@ -1,8 +1,8 @@
-"""In: what a deployment's objects shall be, and what they are. Out: the writes that make it so.
+"""Write the differences between a deployment's wanted and live objects.
 
-A new object is created, which fails if anybody made one of its name meanwhile; one that is there
-is server-side applied as the field manager `schnitzel`, on condition that it is the very one that
-was read (uid) and unchanged since (resourceVersion). What holds already is not written.
+The applier creates a new object, which fails if another actor made one of its name meanwhile. It
+server-side applies a live object as the field manager `schnitzel`, on condition that the object is
+the same (uid) and unchanged (resourceVersion) since the read. It does not write unchanged objects.
 """
 
 from __future__ import annotations
@@ -35,12 +35,12 @@ from deployer.targets.kubernetes.client.kinds import Kind, kind_of
 
 
 class ObjectApplier:
-    """Brings objects of one cluster to what is wanted.
+    """An applier of objects to one cluster.
 
     Args:
-        client: writes; guarded, where a lease decides who may.
-        absorb: told each object as the server answered it, so that the next look knows it.
-        going: told the uid of each object that we are about to delete.
+        client: Writes; guarded, where a Lease decides which Deployer may.
+        absorb: Called with each object as the server answered it, so that the next read knows it.
+        going: Called with the uid of each object that the Deployer is about to delete.
     """
 
     def __init__(
@@ -64,14 +64,14 @@ class ObjectApplier:
         adopt: Collection[str] = (),
         ignore: Sequence[str] = (),
     ) -> list[Decision]:
-        """What to do to each object, in the order to do it in. Reads and writes nothing.
+        """Decide the action on each object, in the order to carry out. Reads and writes nothing.
 
         Args:
-            manifests: as rendered.
-            live: what is there.
-            owner: whose it shall be.
-            adopt: uids of objects that are somebody else's, and may be taken over.
-            ignore: JSON pointers to what may drift.
+            manifests: The wanted objects, as rendered.
+            live: The live objects.
+            owner: The owner of the wanted objects.
+            adopt: The uids of foreign objects that may be adopted.
+            ignore: JSON pointers to fields that may drift.
         """
         there = {obj.key: obj for obj in live}
         patterns = [diff.pattern_of(pointer) for pointer in ignore]
@@ -83,14 +83,14 @@ class ObjectApplier:
     def carry_out(
         self, decisions: Sequence[Decision], owner: Owner, *, adopt: Collection[str] = ()
     ) -> list[Key]:
-        """Do it; returns what was written. Nothing is written if one object cannot be.
+        """Carry out decisions and return the written objects; write none if one cannot be written.
 
         Raises:
-            Taken: an object is somebody else's, and not one of those to adopt.
-            Immutable: a field would have to change that cannot.
-            Unavailable: one of them is still being deleted.
-            Conflict: it was changed since it was read: look again.
-            ApiError: anything else that the server says.
+            Taken: An object is foreign, and not one of those to adopt.
+            Immutable: An immutable field would have to change.
+            Unavailable: An object is still being deleted.
+            Conflict: An object was changed since it was read: read again.
+            ApiError: Any other refusal by the server.
         """
         for decision in decisions:
             _raise_if_hopeless(decision)
@@ -99,10 +99,10 @@ class ObjectApplier:
         ]
 
     def prune(self, live: Iterable[LiveObject], keep: Collection[Key], owner: Owner) -> list[Key]:
-        """Delete what is ours, of this deployment, and not to be kept; returns what it was.
+        """Delete our objects of this deployment that are not to be kept, and return their keys.
 
         Raises:
-            Conflict: it was changed since it was read: look again.
+            Conflict: An object was changed since it was read: read again.
         """
         going = to_prune(live, keep, owner)
         for obj in going:
@@ -110,15 +110,16 @@ class ObjectApplier:
         return [obj.key for obj in going]
 
     def delete(self, obj: LiveObject) -> None:
-        """Delete one object as it was read; a Deployment stays in sight until its pods are gone."""
+        """Delete one object as it was read; a Deployment remains until its pods are gone."""
         if self._going:
             self._going(obj.uid)
         self._writer.delete(obj)
 
     def recheck(self, decision: Decision, owner: Owner, *, adopt: Collection[str] = ()) -> Decision:
-        """The same decision, unless an object of that name is there that only the server knows of.
+        """Decide again if the server has an object of that name that the cache does not know.
 
-        An object without our labels is not watched: a new one may meet it. Reads, writes nothing.
+        The cache watches only objects with our labels, so that a new object may meet a foreign one.
+        Reads, writes nothing.
         """
         if decision.live is not None:
             return decision
@@ -129,10 +130,10 @@ class ObjectApplier:
         return self._decide(decision.manifest, Packer(kind).pack(found), owner, adopt, ignore=())
 
     def preview(self, decision: Decision) -> tuple[FieldChange, ...]:
-        """What would change, asked of the server itself (dry run), with secrets masked.
+        """List the fields that would change, by a dry run at the server, with secrets masked.
 
         Raises:
-            ApiError: the server would refuse it, and why.
+            ApiError: The server would refuse the write, and why.
         """
         if decision.act is Action.UNCHANGED:
             return ()
@@ -169,7 +170,7 @@ class ObjectApplier:
             made = self._writer.update(decision.live, _annotated(decision))
         self._note(kind, made)
         left = diff.drift(made, decision.manifest)
-        if left:  # the server keeps another form of it; writing it again would change nothing
+        if left:  # the server keeps another form of these fields; a second write changes nothing
             paths = frozenset(change.path for change in left)
             self._accepted[decision.key] = (decision.digest, paths)
         else:
@@ -177,7 +178,7 @@ class ObjectApplier:
         return decision.live is None or _version(made) != decision.live.resource_version
 
     def _met(self, decision: Decision, kind: Kind, owner: Owner, adopt: Collection[str]) -> bool:
-        """An object of this name is there after all: ours, not yet seen, or somebody else's."""
+        """Handle an object of this name that exists after all: ours, not yet seen, or foreign."""
         found = self._client.find(kind, decision.key.namespace, decision.key.name)
         if found is None:
             raise Conflict(f"{decision.key} came and went while it was being made.")

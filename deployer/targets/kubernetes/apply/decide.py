@@ -1,8 +1,8 @@
-"""In: a manifest, the live object of that name, and whose it shall be. Out: what to do to it.
+"""Decide the action on an object: from its manifest, the live object, and the owner.
 
-Pure. An object is ours if it carries our platform's label and the deployment's; nothing else is
-ever changed, unless a person lets us adopt it, and nothing is deleted that does not also name the
-ModelDeployment as its owner.
+Pure. An object is ours if it carries our platform's label and the deployment's. The Deployer never
+changes a foreign object, unless an operator lets it adopt the object, and deletes only objects that
+also name the ModelDeployment as their owner.
 """
 
 from __future__ import annotations
@@ -19,34 +19,34 @@ from deployer.targets.kubernetes.client.kinds import MODEL_DEPLOYMENT, POD, kind
 
 
 class Action(StrEnum):
-    """What a manifest asks for."""
+    """The action that a manifest calls for."""
 
     CREATE = "create"
     UPDATE = "update"
     UNCHANGED = "unchanged"
     WAIT = "wait"
-    """It is being deleted, and can be made again only after that."""
+    """The object is being deleted, and can be made again only after that."""
     CONFLICT = "conflict"
-    """It is somebody else's."""
+    """The object is foreign."""
     REFUSED = "refused"
     """A field would change that cannot be changed in place."""
 
 
 class Cause(StrEnum):
-    """Why an object is to be written."""
+    """The reason why an object is to be written."""
 
     NONE = ""
     NEW = "new"
     CHANGED = "changed"
-    """The manifest is another than the one applied last."""
+    """The manifest differs from the one applied last."""
     DRIFT = "drift"
-    """The manifest is the same; somebody changed the object."""
+    """The manifest is the same; another actor changed the object."""
     ADOPTED = "adopted"
 
 
 @dataclass(frozen=True, slots=True)
 class Decision:
-    """What to do to one object, and why. `problem` is a sentence for CONFLICT, REFUSED, WAIT."""
+    """The action on one object, and why. `problem` is a sentence for CONFLICT, REFUSED, WAIT."""
 
     act: Action
     key: Key
@@ -59,7 +59,7 @@ class Decision:
 
 
 def in_order(manifests: Iterable[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
-    """Manifests so that each comes after what it needs."""
+    """Sort manifests so that each comes after the objects that it needs."""
     return sorted(manifests, key=lambda m: (rank(kind_of(m)), m["metadata"]["name"]))
 
 
@@ -75,12 +75,12 @@ def decide(
     """Compare one manifest with the object of its name.
 
     Args:
-        manifest: as rendered, with its owner reference; without uid and resourceVersion.
-        live: what is there, or None.
-        owner: whose it shall be.
-        adopt: uids of objects that are not ours, and that a person lets us take.
-        ignore: paths whose drift does not count; see `diff.drift`.
-        accepted: paths at which the server keeps another value than the manifest's, as seen in
+        manifest: The rendered manifest, with its owner reference; without uid and resourceVersion.
+        live: The live object, or None.
+        owner: The owner of the wanted object.
+        adopt: The uids of foreign objects that an operator lets the Deployer adopt.
+        ignore: Paths whose drift does not count; see `diff.drift`.
+        accepted: Paths at which the server keeps another value than the manifest's, as seen in
             its answer to our own write.
     """
     digest, key = digest_of(manifest), key_of(manifest)
@@ -108,7 +108,7 @@ def decide(
 
 
 def foreign_owner(live: LiveObject, owner: Owner) -> str:
-    """Why an object is not ours, as a sentence; empty if it is."""
+    """Explain why an object is not ours, in a sentence; empty if it is."""
     if not live.platform:
         return f"{live.key} is there already, and was not made by Schnitzel"
     if live.platform != owner.platform:
@@ -119,9 +119,9 @@ def foreign_owner(live: LiveObject, owner: Owner) -> str:
 
 
 def to_prune(live: Iterable[LiveObject], keep: Collection[Key], owner: Owner) -> list[LiveObject]:
-    """What is ours and wanted no more, in the order to delete it: routes before what they name.
+    """List our unwanted objects in the order of deletion: routes before the Services they name.
 
-    Only what names the ModelDeployment as owner; pods go with their Deployment.
+    The list has only objects that name the ModelDeployment as owner; pods go with their Deployment.
     """
     going = [
         obj

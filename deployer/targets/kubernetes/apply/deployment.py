@@ -1,7 +1,7 @@
-"""In: a deployment to have on a cluster. Out: what differs is written, what is not wanted deleted.
+"""Apply a deployment to a cluster: write the differences, delete unwanted objects.
 
-A deployment that was found as wanted is known again by a look at its fingerprints: nothing is
-rendered for it until something changes, be it by another Deployer.
+The applier recognizes an unchanged deployment by its fingerprints, and renders nothing for it until
+an input or an object changes, be it by another Deployer.
 """
 
 from __future__ import annotations
@@ -31,17 +31,17 @@ from deployer.targets.kubernetes.render.deployment import DeploymentRenderer, im
 
 
 class DeploymentApplier:
-    """Brings deployments of one cluster to what is wanted.
+    """An applier of deployments to one cluster.
 
     Args:
-        rendering: makes their manifests.
-        applier: writes.
-        preparation: has images built.
-        records: where records and events are kept.
-        drifting: decides about drift.
-        settings: of the environments.
-        steady: knows what was found as wanted.
-        clock: seconds since the epoch.
+        rendering: Renders their manifests.
+        applier: Writes objects.
+        preparation: Prepares images.
+        records: Keeps records and events.
+        drifting: Decides about drift.
+        settings: The settings of the environments.
+        steady: Knows the unchanged deployments.
+        clock: Seconds since the epoch.
     """
 
     def __init__(
@@ -59,18 +59,18 @@ class DeploymentApplier:
         self._applier = applier
         self._preparation = preparation
         self._records = records
-        self._drifting = drifting
+        self._drift_filter = drifting
         self._settings = settings
         self._steady = steady
         self._clock = clock
         self._refused: dict[str, ImagePrepared] = {}
 
     def refused(self, predictor: str) -> ImagePrepared | None:
-        """What the cluster said that refuses to have a predictor; None if it does not."""
+        """Return the cluster's refusal of a predictor; None if it accepts the predictor."""
         return self._refused.get(predictor)
 
     def forget(self, predictor: str) -> None:
-        """It is not to be had any more, or to be tried again."""
+        """Drop the refusal of a predictor that is retired, or is to be tried again."""
         self._refused.pop(predictor, None)
 
     def bring(
@@ -81,18 +81,18 @@ class DeploymentApplier:
         live: Sequence[LiveObject],
         look: Callable[[], Sequence[LiveObject]],
     ) -> None:
-        """Write what differs, delete what is not wanted; nothing if all is as it was left.
+        """Write the differences and delete unwanted objects; do nothing if all is unchanged.
 
         Args:
-            deployment: what to have.
-            record: what is remembered, with what a person lets us take over.
-            owner: whose objects they are.
-            live: what was there of it at the beginning of the pass.
-            look: what is there of it now.
+            deployment: The wanted deployment.
+            record: Its record, with the objects that an operator lets the Deployer adopt.
+            owner: The owner of its objects.
+            live: Its live objects at the beginning of the pass.
+            look: Returns its live objects now.
 
         Raises:
-            Taken: an object is somebody else's.
-            ApiError: anything else that the server says; the next pass tries again.
+            Taken: An object is foreign.
+            ApiError: Any other refusal by the server; the next pass tries again.
         """
         inputs = self._inputs(deployment, owner)
         if not record.adopt and self._steady.holds(deployment.id, inputs, live):
@@ -110,18 +110,18 @@ class DeploymentApplier:
     def _write(
         self, deployment: Deployment, record: Record, owner: Owner, live: Sequence[LiveObject]
     ) -> bool:
-        """True if there was nothing to do."""
+        """Write and prune; return whether there was nothing to do."""
         namespace = self._records.namespace(record)
         rendered = self._rendering.of(deployment, namespace, live, owner, self._image)
         environment = self._settings.environments[deployment.environment]
         decisions = self._applier.decide(
             rendered.manifests, live, owner, adopt=record.adopt, ignore=environment.drift_ignore
         )
-        chosen = self._drifting.choose(deployment.id, environment, decisions)
+        chosen = self._drift_filter.choose(deployment.id, environment, decisions)
         written = self._carry_out(deployment, chosen, record, owner, live)
         keep = rendered.keep | {decision.key for decision in decisions}
         pruned = self._applier.prune(live, keep, owner)
-        if record.adopt and not rendered.missing:  # used, or nothing stands in the way any more
+        if record.adopt and not rendered.missing:  # adopted, or no foreign object remains
             self._records.save(replace(record, adopt=()))
         idle = not (rendered.missing or written or pruned)
         return idle and len(chosen) == len(decisions)
@@ -134,7 +134,7 @@ class DeploymentApplier:
         owner: Owner,
         live: Sequence[LiveObject],
     ) -> bool:
-        """Write; a new predictor that the cluster refuses keeps back nothing but itself."""
+        """Write; a new predictor that the cluster refuses holds back no other object."""
         running = {obj.predictor for obj in live if obj.has_pods}
         new = {s.predictor.name for s in deployment.slots if not s.weight} - running
         rest = [decision for decision in chosen if _predictor(decision) not in new]
@@ -150,11 +150,11 @@ class DeploymentApplier:
         return written
 
     def _image(self, predictor: Predictor, own: Sequence[LiveObject]) -> str:
-        """What a predictor's pods run; once they do, that is not asked again."""
+        """Return the image of a predictor: the one in use, or else the prepared one."""
         return image_in_use(own) or self._preparation.ensure(predictor).image
 
     def _inputs(self, deployment: Deployment, owner: Owner) -> str:
-        """A digest of all that decides what is written, but for the objects that are there."""
+        """Digest all inputs of the writes except the live objects."""
         environment = self._settings.environments[deployment.environment]
         slots = [
             (s.predictor.name, s.weight, s.predictor.artifact, s.predictor.server)
@@ -166,5 +166,5 @@ class DeploymentApplier:
 
 
 def _predictor(decision: Decision) -> str:
-    """Whose object it is; "" if it is the deployment's own."""
+    """Return the predictor of an object; "" if the object is the deployment's own."""
     return str((decision.manifest["metadata"].get("labels") or {}).get(PREDICTOR, ""))

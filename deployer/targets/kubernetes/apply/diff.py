@@ -1,7 +1,7 @@
-"""In: an object as it is and as it is wanted. Out: the fields that differ.
+"""Compare a live object with a manifest, or with another object, field by field.
 
-`drift` asks whether the fields that a manifest names hold its values: what the server filled in,
-and what others added, does not count. `difference` compares two whole objects, both ways.
+`drift` checks that the fields that a manifest names hold its values: fields that the server
+defaulted, or that others added, do not count. `difference` compares two whole objects, both ways.
 """
 
 from __future__ import annotations
@@ -36,12 +36,12 @@ _SYSTEM_ANNOTATIONS: Final = frozenset({APPLIED, "deployment.kubernetes.io/revis
 def drift(
     live: Mapping[str, Any], wanted: Mapping[str, Any], ignore: Sequence[str] = ()
 ) -> tuple[FieldChange, ...]:
-    """The fields of `wanted` that `live` does not hold.
+    """List the fields of `wanted` that `live` does not hold.
 
     Args:
-        live: the object as read.
-        wanted: a manifest.
-        ignore: paths that do not count, with all beneath them; "*" stands for anything:
+        live: The object as read.
+        wanted: A manifest.
+        ignore: Paths that do not count, with all beneath them; "*" stands for anything:
             "spec.template.spec.containers[*].resources", "metadata.labels.team".
     """
     found = _lacking(_bare(live), _bare(wanted), ())
@@ -49,7 +49,7 @@ def drift(
 
 
 def difference(before: Mapping[str, Any], after: Mapping[str, Any]) -> tuple[FieldChange, ...]:
-    """Every field that differs between two whole objects, but for what the system keeps there."""
+    """List every field that differs between two whole objects, except the system's own fields."""
     return tuple(differing(_bare(before), _bare(after)))
 
 
@@ -104,7 +104,7 @@ def _holds(live: Any, wanted: Any, path: Path) -> bool:
 
 
 def _bare(obj: Mapping[str, Any]) -> dict[str, Any]:
-    """An object without what the system keeps in it."""
+    """Copy an object without the fields that the system keeps in it."""
     bare = {name: value for name, value in obj.items() if name not in _IDENTITY}
     meta = {n: v for n, v in (obj.get("metadata") or {}).items() if n not in _SYSTEM}
     notes = meta.pop("annotations", None) or {}
@@ -113,7 +113,7 @@ def _bare(obj: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def pattern_of(pointer: str) -> str:
-    """A JSON pointer (RFC 6901) as `drift` takes a path to ignore: any item where it has a number.
+    """Convert a JSON pointer (RFC 6901) to a path for `drift` to ignore; a number means any item.
 
     "/spec/replicas" -> "spec.replicas"; "/spec/template/spec/containers/0/image" ->
     "spec.template.spec.containers[*].image".

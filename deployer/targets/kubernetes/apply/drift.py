@@ -1,6 +1,7 @@
-"""In: what would be written, and why. Out: what is to be written, as the environment has it.
+"""Filter decisions by the drift setting of the environment.
 
-A field of ours that somebody else changed is put back, or only reported, or left alone.
+The Deployer puts back a field of ours that another actor changed, or only reports it, or leaves it
+alone.
 """
 
 from __future__ import annotations
@@ -17,10 +18,10 @@ log = logging.getLogger(__name__)
 
 
 class DriftFilter:
-    """Decides about drift and tells of it.
+    """A filter that decides about drift and reports it.
 
     Args:
-        records: Where events on a ModelDeployment go.
+        records: Records events on a ModelDeployment.
         clock: Seconds since the epoch.
     """
 
@@ -30,27 +31,27 @@ class DriftFilter:
         self._found: dict[str, tuple[str, ...]] = {}
 
     def found(self, deployment: str) -> tuple[str, ...]:
-        """The drift that is reported and not put back, a sentence for each object."""
+        """Return the drift that is reported and not put back, a sentence for each object."""
         return self._found.get(deployment, ())
 
     def choose(
         self, deployment: str, environment: Environment, decisions: Sequence[Decision]
     ) -> list[Decision]:
-        """What to carry out."""
+        """Choose the decisions to carry out, and report drift."""
         drifted = [decision for decision in decisions if decision.cause is Cause.DRIFT]
         sentences = tuple(_sentence(decision) for decision in drifted)
         if environment.drift == "correct":
             self._found.pop(deployment, None)
             for sentence in sentences:
-                self._say(deployment, "DriftCorrected", f"{sentence}; it is put back.")
+                self._report(deployment, "DriftCorrected", f"{sentence}; it is put back.")
             return list(decisions)
         if environment.drift == "report":
             for sentence in set(sentences) - set(self.found(deployment)):
-                self._say(deployment, "Drift", f"{sentence}; it is left so.")
+                self._report(deployment, "Drift", f"{sentence}; it is left so.")
             self._found[deployment] = sentences
         return [decision for decision in decisions if decision.cause is not Cause.DRIFT]
 
-    def _say(self, deployment: str, reason: str, sentence: str) -> None:
+    def _report(self, deployment: str, reason: str, sentence: str) -> None:
         log.warning("%s: %s", deployment, sentence)
         self._records.say(deployment, reason, sentence, self._clock(), warning=True)
 

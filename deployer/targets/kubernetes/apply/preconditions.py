@@ -1,9 +1,9 @@
-"""In: an object as it was read, and what to do to it. Out: it is done to that very object, or not.
+"""Write to an object only as it was read, by preconditions.
 
 Every write carries the uid and the resourceVersion that were read. Controllers report into an
-object's status all the time, which makes its resourceVersion another one: where only that happened
-since, and nothing that can be set has changed (the fingerprint is the same), what was decided still
-holds, and is done to the object as it is now.
+object's status all the time, which changes its resourceVersion. If only the status changed since
+the read, and no field that can be set (the fingerprint is the same), the decision still holds, and
+the writer carries it out on the object as it is now.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from deployer.targets.kubernetes.client.kinds import DEPLOYMENT, SELDON_DEPLOYME
 
 TRIES: Final = 5
 _CREATED: Final = f"{MANAGER}/Update"
-"""How the API notes the fields of an object that we made, until we first apply it."""
+"""The manager and operation of the fields of an object that we created and never applied."""
 
 _APPLIED: Final = f"{MANAGER}/Apply"
 _WITH_PODS: Final = (DEPLOYMENT, SELDON_DEPLOYMENT)
@@ -26,11 +26,11 @@ Done = TypeVar("Done")
 
 
 class ConditionalWriter:
-    """Changes and deletes objects of one cluster.
+    """A writer that updates and deletes objects of one cluster.
 
     Args:
-        client: writes.
-        note: told an object that turned out to be another than was read.
+        client: Writes.
+        note: Called with an object that turned out to differ from the one that was read.
     """
 
     def __init__(self, client: Client, note: Callable[[Kind, Object], None]) -> None:
@@ -41,15 +41,15 @@ class ConditionalWriter:
         """Server-side apply a manifest to the object that was read.
 
         Raises:
-            Conflict: it was changed or deleted since: look again.
+            Conflict: The object was changed or deleted since: read again.
         """
         return self._on(live, lambda now: self._apply(now, body))
 
     def delete(self, live: LiveObject) -> None:
-        """Delete the object that was read; a Deployment stays in sight until its pods are gone.
+        """Delete the object that was read; a Deployment remains until its pods are gone.
 
         Raises:
-            Conflict: it was changed since: look again.
+            Conflict: The object was changed since: read again.
         """
         self._on(live, self._delete)
 
@@ -62,7 +62,7 @@ class ConditionalWriter:
         return act(live)
 
     def _as_it_is(self, live: LiveObject) -> LiveObject:
-        """The object as it is now, if nothing of it changed but what is reported of it."""
+        """Read the object as it is now; raise Conflict if more than its status changed."""
         found = self._client.find(live.kind, live.key.namespace, live.key.name)
         now = Packer(live.kind).pack(found) if found else None
         if found is None or now is None:
@@ -80,9 +80,9 @@ class ConditionalWriter:
         return self._client.server_side_apply(body | {"metadata": body["metadata"] | precondition})
 
     def _own(self, live: LiveObject) -> str:
-        """Have the fields that we set when we made it count as applied.
+        """Make the fields that our create set count as applied; return the new resourceVersion.
 
-        Else none of them could ever be taken out again. Returns the new resourceVersion.
+        Otherwise no later apply could remove any of them.
         """
         found = self._client.find(live.kind, live.key.namespace, live.key.name)
         if found is None or found["metadata"]["resourceVersion"] != live.resource_version:

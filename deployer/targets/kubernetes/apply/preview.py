@@ -1,7 +1,8 @@
-"""In: the deployment that a plan leads to. Out: the objects that would change, field by field.
+"""Preview the objects that a plan would change, field by field.
 
-Nothing is written or begun: what is not known yet, an image that would be built, is said. Each
-change is asked of the server as a dry run, so that what it would refuse is seen before.
+A preview writes and begins nothing: it names what is not known yet, such as an image that is not
+built. Each change is a dry run at the server, so that the preview shows what the server would
+refuse.
 """
 
 from __future__ import annotations
@@ -28,12 +29,12 @@ _WHY = {
 
 
 class Previewer:
-    """Shows what deployments of one cluster would change.
+    """A previewer of deployments of one cluster.
 
     Args:
-        rendering: makes their manifests.
-        applier: decides, and asks the server.
-        preparation: knows which images are built.
+        rendering: Renders their manifests.
+        applier: Decides, and does dry runs at the server.
+        preparation: Knows which images are built.
     """
 
     def __init__(
@@ -52,19 +53,19 @@ class Previewer:
         owner: Owner,
         adopt: Sequence[str],
     ) -> Preview:
-        """What would be done to get there.
+        """List the changes that an apply would make.
 
         Args:
-            deployment: where the plan leads.
-            environment: its settings.
-            namespace: where its objects are.
-            live: what is there of it.
-            owner: whose it is; no uid where its ModelDeployment is not there yet.
-            adopt: uids of objects that a person lets us take over.
+            deployment: The deployment that the plan leads to.
+            environment: The settings of its environment.
+            namespace: The namespace of its objects.
+            live: Its live objects.
+            owner: Its owner; without a uid before its ModelDeployment exists.
+            adopt: The uids of objects that an operator lets the Deployer adopt.
 
         Raises:
-            Unavailable, Conflict: it cannot be said now: ask again.
-            RenderError: the chart refuses the values.
+            Unavailable, Conflict: The preview cannot be computed now: ask again.
+            RenderError: The chart refuses the values.
         """
         unknown: list[str] = []
 
@@ -102,7 +103,7 @@ class Previewer:
     def _shown(
         self, decision: Decision, owner: Owner, environment: Environment
     ) -> ObjectChange | None:
-        """What would be done to one object; None for nothing that can be seen."""
+        """Build the change of one object; None if no visible field changes."""
         if decision.act is decide.Action.UNCHANGED:
             return None
         place = _place(decision.key)
@@ -141,19 +142,19 @@ def _masked(decision: Decision) -> tuple[FieldChange, ...]:
 
 def _unknown(predictor: Predictor, *, built: bool) -> list[str]:
     version = f"version {predictor.version.number}"
-    told = (
+    notes = (
         [] if built else [f"The image of {version} is not built yet; it is no part of the digest."]
     )
     if not predictor.artifact:
-        told.append(
+        notes.append(
             f"The files of {version} are pinned when they are first fetched; their digest is no "
             "part of the plan's."
         )
-    return told
+    return notes
 
 
 def _counts(decision: Decision, environment: Environment) -> bool:
-    """Whether what is there, and not only what is rendered, is part of what one decides on."""
+    """Decide whether the live object, besides the rendered one, matters to the plan's digest."""
     drifted = decision.cause is Cause.DRIFT and environment.drift != "ignore"
     return drifted or decision.act in (decide.Action.CONFLICT, decide.Action.REFUSED)
 

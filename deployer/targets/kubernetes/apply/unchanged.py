@@ -1,8 +1,8 @@
-"""In: a deployment that was found as wanted. Out: whether it still is, by a look at fingerprints.
+"""Remember deployments that needed no change, and recognize them by fingerprints.
 
-What is noted is a fact about inputs and objects, and stays true however old it is: made of these
-inputs, compared with these very objects, nothing was to be done. So it may outlive the process:
-after a restart nothing is rendered but what changed meanwhile. Nothing depends on its being kept.
+A note is a fact about inputs and objects, and stays true however old it is: with these inputs and
+these very objects, there was nothing to do. So a note may outlive the process: after a restart the
+Deployer renders only deployments that changed meanwhile. Correctness does not depend on the notes.
 """
 
 from __future__ import annotations
@@ -23,20 +23,20 @@ from deployer.targets.kubernetes.records.deletions import Memory
 log = logging.getLogger(__name__)
 
 BATCH: Final = 1000
-"""Notes that are kept at once, in one transaction."""
+"""Notes that are written at once, in one transaction."""
 
 WAIT_SECONDS: Final = 5.0
 """How long a note may wait for others."""
 
 
 class Unchanged:
-    """Remembers what was found as wanted, so that a look at ten thousand deployments is quick.
+    """The notes on unchanged deployments, which make a pass over ten thousand deployments quick.
 
     Args:
-        cluster: the cluster's name, in platform.yaml.
-        memory: where it is kept; None: it is forgotten with the process.
-        there: the ids of all deployments of which anything is there; asked once, when what was
-            kept is read, so that what went while no Deployer ran is not kept for ever.
+        cluster: The cluster's name in platform.yaml.
+        memory: Keeps the notes; None: the notes end with the process.
+        there: Returns the ids of all deployments with an object; called once, when the notes are
+            read, so that notes on deployments that went while no Deployer ran are dropped.
     """
 
     def __init__(
@@ -50,35 +50,35 @@ class Unchanged:
         self._there = there
         self._lock = threading.Lock()
         self._known: dict[str, str] | None = None
-        self._unkept: dict[str, str | None] = {}
+        self._pending: dict[str, str | None] = {}
         self._since = 0.0
 
     def holds(self, deployment: str, inputs: str, live: Iterable[LiveObject]) -> bool:
-        """Whether neither what is wanted nor any object has changed since `note`.
+        """Decide whether neither the inputs nor any object has changed since `note`.
 
         Args:
-            deployment: its id.
-            inputs: a digest of all that the manifests are made from.
-            live: its objects now.
+            deployment: The deployment's id.
+            inputs: A digest of all inputs of the manifests.
+            live: Its live objects.
         """
         with self._lock:
             noted = self._all().get(deployment)
-            self._keep_if_due()
+            self._flush_if_due()
         return noted == _print(inputs, live)
 
     def note(self, deployment: str, inputs: str, live: Iterable[LiveObject]) -> None:
-        """Everything was found as wanted: nothing was to be written or deleted."""
+        """Note that a deployment needed no write and no deletion."""
         self._set(deployment, _print(inputs, live))
 
     def forget(self, deployment: str) -> None:
-        """It has gone."""
-        if self._known is not None:  # else it is not among those there when they are read
+        """Drop the note on a deployment that has gone."""
+        if self._known is not None:  # else the first read of the notes drops it
             self._set(deployment, None)
 
     def close(self) -> None:
-        """Keep what waits to be kept."""
+        """Write the pending notes."""
         with self._lock:
-            self._keep()
+            self._flush()
 
     def _set(self, deployment: str, to: str | None) -> None:
         with self._lock:
@@ -89,8 +89,8 @@ class Unchanged:
                 del known[deployment]
             else:
                 known[deployment] = to
-            self._wait_to_keep({deployment: to})
-            self._keep_if_due()
+            self._enqueue({deployment: to})
+            self._flush_if_due()
 
     def _all(self) -> dict[str, str]:
         if self._known is None:
@@ -102,29 +102,29 @@ class Unchanged:
             known = {name.removeprefix(self._prefix): to for name, to in kept.items()}
             gone = self._gone(known)
             self._known = {key: to for key, to in known.items() if key not in gone}
-            self._wait_to_keep(dict.fromkeys(gone))
+            self._enqueue(dict.fromkeys(gone))
         return self._known
 
     def _gone(self, known: Collection[str]) -> set[str]:
         if self._there and known:
-            with suppress(ApiError):  # a part of the cluster cannot be seen now
+            with suppress(ApiError):  # a part of the cluster cannot be read now
                 return set(known) - set(self._there())
         return set()
 
-    def _wait_to_keep(self, changes: dict[str, str | None]) -> None:
+    def _enqueue(self, changes: dict[str, str | None]) -> None:
         if self._memory is None:
             return
-        if not self._unkept:
+        if not self._pending:
             self._since = time.monotonic()
-        self._unkept |= changes
+        self._pending |= changes
 
-    def _keep_if_due(self) -> None:
+    def _flush_if_due(self) -> None:
         waited = time.monotonic() - self._since
-        if len(self._unkept) >= BATCH or (self._unkept and waited >= WAIT_SECONDS):
-            self._keep()
+        if len(self._pending) >= BATCH or (self._pending and waited >= WAIT_SECONDS):
+            self._flush()
 
-    def _keep(self) -> None:
-        changes, self._unkept = self._unkept, {}
+    def _flush(self) -> None:
+        changes, self._pending = self._pending, {}
         if self._memory and changes:
             try:
                 self._memory.set_all({self._prefix + key: to for key, to in changes.items()})
@@ -133,7 +133,7 @@ class Unchanged:
 
 
 def _print(inputs: str, live: Iterable[LiveObject]) -> str:
-    """32 hex digits, the same in every process; pods and our own record do not count."""
+    """Hash inputs and objects, without pods and the ModelDeployment, to 32 stable hex digits."""
     found = hashlib.blake2b(inputs.encode(), digest_size=16)
     for each in sorted(o.fingerprint for o in live if o.kind not in (POD, MODEL_DEPLOYMENT)):
         found.update(b"\0" + each)

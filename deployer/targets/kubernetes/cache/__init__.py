@@ -1,1 +1,1 @@
-"""What is ours on a cluster, kept by watches."""
+"""Cache our objects of a cluster, by watches."""

@@ -1,7 +1,7 @@
-"""In: a cluster, our platform's id, namespaces. Out: all that is ours there, without asking it.
+"""Read all our objects of a cluster without a request to it.
 
-A look never waits for the network. Before the first listings are complete, and when the cluster
-has not been heard of for long, it says so instead of showing nothing.
+A read never waits for the network. Before the first listings are complete, and after a long silence
+of the cluster, a read raises an error instead of showing nothing.
 """
 
 from __future__ import annotations
@@ -30,22 +30,23 @@ KINDS: Final = (
     kinds.POD,
 )
 LISTINGS: Final = 2
-"""At once: each holds a page in memory, and the server works hard for it."""
+"""Listings at once: each holds a page in memory, and the server works hard for it."""
 
 STALE_SECONDS: Final = 120.0
-"""Silence after which a look is refused; a watch is heard of at least every 45 s."""
+"""Silence after which the cache refuses reads; a watch reports at least every 45 s."""
 
 
 class Cache:
-    """Everything with our platform's label in these namespaces.
+    """Every object with our platform's label in these namespaces.
 
     Args:
-        client: reads.
-        platform: the platform's id.
-        namespaces: where to look; `[""]` for the whole cluster, by one watch for each kind.
-        watched: the kinds.
-        changed: told a deployment's id whenever anything of it changed; must return soon.
-        deleted: told each object that went, and whether we deleted it.
+        client: Lists and watches.
+        platform: The platform's id.
+        namespaces: The watched namespaces; `[""]` for the whole cluster, by one watch per kind.
+        watched: The kinds.
+        changed: Called with a deployment's id whenever an object of the deployment changed; must
+            return soon.
+        deleted: Called with each deleted object, and whether the Deployer deleted it.
     """
 
     def __init__(
@@ -69,13 +70,13 @@ class Cache:
             self.add(namespace)
 
     def start(self) -> None:
-        """Begin to listen; `wait` tells when everything has been listed once."""
+        """Begin to list and watch; `wait` waits for the first listings."""
         self._started = True
         for informer in self._all():
             informer.start()
 
     def add(self, namespace: str) -> None:
-        """Look into one more namespace; nothing if it is looked into already."""
+        """Watch one more namespace, unless it is watched already."""
         with self._lock:
             if (self._kinds[0].name, namespace) in self._informers:
                 return
@@ -88,17 +89,17 @@ class Cache:
                     informer.start()
 
     def watches(self, namespace: str) -> bool:
-        """Whether a namespace is looked into."""
+        """Decide whether a namespace is watched."""
         kind = self._kinds[0].name
         return (kind, namespace) in self._informers or (kind, "") in self._informers
 
     def wait(self, seconds: float) -> bool:
-        """Wait until everything has been listed once; False if it has not been by then."""
+        """Wait for the first listings, and return whether all completed in time."""
         deadline = time.monotonic() + seconds
         return all(i.wait(max(0.0, deadline - time.monotonic())) for i in self._all())
 
     def close(self, seconds: float = 2.0) -> None:
-        """Listen no more."""
+        """End all watches."""
         deadline = time.monotonic() + seconds
         for informer in self._all():
             informer.close()
@@ -106,21 +107,21 @@ class Cache:
             informer.join(max(0.0, deadline - time.monotonic()))
 
     def of(self, namespace: str, deployment: str) -> tuple[LiveObject, ...]:
-        """All objects of a deployment in a namespace, pods included.
+        """Return all objects of a deployment in a namespace, pods included.
 
         Raises:
-            Unavailable: it is not known (yet, or any more); an ApiError says why.
+            Unavailable: The cache does not know them (yet, or any more); an ApiError says why.
         """
         self._raise_if_blind(namespace)
         return tuple(o for o in self._store.of(deployment) if o.key.namespace == namespace)
 
     def get(self, kind: Kind, namespace: str, name: str) -> LiveObject | None:
-        """One object of ours; raises as `of` does."""
+        """Return one object of ours; raises as `of` does."""
         self._raise_if_blind(namespace, kind)
         return self._store.get(Key(kind.name, namespace, name))
 
     def find(self, kind: Kind, deployment: str) -> LiveObject | None:
-        """The object of a kind, wherever it is, that has a deployment's own name."""
+        """Find the object of a kind, in any namespace, that has a deployment's own name."""
         self._raise_if_blind_anywhere(kind)
         return next(
             (
@@ -132,22 +133,22 @@ class Cache:
         )
 
     def all(self, kind: Kind) -> list[LiveObject]:
-        """Every object of a kind, in every namespace; raises as `of` does."""
+        """Return every object of a kind, in every namespace; raises as `of` does."""
         self._raise_if_blind_anywhere(kind)
         return self._store.all(kind)
 
     def deployments(self) -> set[str]:
-        """The ids of all deployments of which anything is there; raises as `of` does."""
+        """Return the ids of all deployments with an object; raises as `of` does."""
         self._raise_if_blind_anywhere()
         return self._store.deployments()
 
     def problems(self) -> dict[tuple[str, str], ApiError]:
-        """For each kind and namespace that cannot be watched now: why."""
+        """Return the error of each kind and namespace that cannot be watched now."""
         found = {place: informer.problem for place, informer in self._informers.items()}
         return {place: problem for place, problem in found.items() if problem}
 
     def absorb(self, kind: Kind, obj: Object) -> None:
-        """An object as the server answered our own write; one without our label is left out."""
+        """Take in the server's answer to our own write; ignore an object without our label."""
         meta = obj["metadata"]
         if (meta.get("labels") or {}).get(PLATFORM) == self.platform:
             for namespace in (meta.get("namespace", ""), ""):
@@ -157,7 +158,7 @@ class Cache:
                     return
 
     def going(self, uid: str) -> None:
-        """We are about to delete the object of this uid."""
+        """Note that the Deployer is about to delete the object of this uid."""
         self._store.going(uid)
 
     def _all(self) -> list[Informer]:

@@ -1,8 +1,9 @@
-"""In: one kind in one namespace. Out: a store kept as the API server has it: list, then watch.
+"""Keep a store in step with the API server, for one kind in one namespace: list, then watch.
 
-A thread for each. A watch that ends, breaks off or is too old is taken up again: from where it
-was, or by a new listing; with jittered backoff after trouble. Each watch is ended by the server
-after less than a minute, with a bookmark, so that silence never goes unnoticed for long.
+Each informer has a thread. It resumes a watch that ended or broke off from its last resource
+version, and one that is too old by a new listing; after an error, with jittered backoff. The server
+ends each watch after less than a minute, with a bookmark, so that silence never goes unnoticed for
+long.
 """
 
 from __future__ import annotations
@@ -29,18 +30,18 @@ _JITTER: Final = random.Random()  # noqa: S311 - no secret
 
 
 class Informer:
-    """Keeps all objects of one kind, in one namespace (empty: all), with these labels.
+    """A watch of one kind, in one namespace (empty: all), with these labels.
 
     Args:
-        client: reads.
-        store: keeps.
-        kind: what to watch.
-        namespace: where.
-        labels: a label selector.
-        turn: entered for each listing, so that not all are made at once.
+        client: Lists and watches.
+        store: Keeps the objects.
+        kind: The kind to watch.
+        namespace: The namespace.
+        labels: A label selector.
+        turn: Entered for each listing, so that not all informers list at once.
 
     Attributes:
-        problem: why it could not list or watch the last time it tried; None while it can.
+        problem: The error of the last listing or watch; None after a success.
     """
 
     def __init__(
@@ -61,8 +62,8 @@ class Informer:
         self._store = store
         self._labels = labels
         self._packer = Packer(kind)
-        self._moment = ""
-        self._troubles = 0
+        self._resource_version = ""
+        self._failures = 0
         self._heard: float | None = None
         self._listed = threading.Event()
         self._closed = threading.Event()
@@ -73,16 +74,16 @@ class Informer:
 
     @property
     def complete(self) -> bool:
-        """Whether a listing has been read to its end; before that nothing can be concluded."""
+        """Whether a listing is complete; before that, callers must conclude nothing."""
         return self._listed.is_set()
 
     @property
     def age(self) -> float | None:
-        """Seconds since the server last said anything; None before the first listing."""
+        """Seconds since the server last sent anything; None before the first listing."""
         return None if self._heard is None else time.monotonic() - self._heard
 
     def start(self) -> None:
-        """Begin."""
+        """Start the thread."""
         self._thread.start()
 
     def wait(self, seconds: float) -> bool:
@@ -90,7 +91,7 @@ class Informer:
         return self._listed.wait(seconds)
 
     def close(self) -> None:
-        """End it; the thread is gone soon after."""
+        """End the watch; the thread ends soon after."""
         self._closed.set()
         if self._stream:
             self._stream.close()
@@ -100,17 +101,17 @@ class Informer:
         self._thread.join(seconds)
 
     def absorb(self, obj: Object) -> None:
-        """An object as the server answered our own write."""
+        """Take in an object as the server answered our own write."""
         self._store.put(self._packer.pack(obj))
 
     def _run(self) -> None:
         while not self._closed.is_set():
             try:
-                if not self._moment:
-                    self._moment = self._list()
+                if not self._resource_version:
+                    self._resource_version = self._list()
                 self._watch()
             except Gone as error:
-                self._moment = ""
+                self._resource_version = ""
                 if isinstance(error, Restored):
                     log.warning("%s", error)
                     self._listed.clear()
@@ -123,61 +124,61 @@ class Informer:
                     log.warning("Cannot watch %s: %s", self._what, error)
                 self.problem = error
                 first, longest = BACKOFF
-                pause = min(longest, first * 2**self._troubles)
+                pause = min(longest, first * 2**self._failures)
                 self._closed.wait(_JITTER.uniform(pause / 2, pause))
-                self._troubles = min(self._troubles + 1, 10)
+                self._failures = min(self._failures + 1, 10)
             except Exception:
                 log.exception("Watching %s begins anew", self._what)
                 self.problem = Unavailable("What the cluster told could not be understood.")
-                self._moment = ""
+                self._resource_version = ""
                 self._closed.wait(BACKOFF[1])
 
     def _list(self) -> str:
         seen: set[Key] = set()
-        moment = ""
+        version = ""
         with self._turn:
             for page in self._client.pages(self.kind, self.namespace, labels=self._labels):
-                moment = page.resource_version
+                version = page.resource_version
                 while page.items:
                     obj = self._packer.pack(page.items.pop())
                     seen.add(obj.key)
                     self._store.put(obj)
                 if self._closed.is_set():
-                    return moment
-        self._store.replace(self.kind, self.namespace, seen, moment)
-        self._hear()
+                    return version
+        self._store.replace(self.kind, self.namespace, seen, version)
+        self._mark_alive()
         self._listed.set()
-        return moment
+        return version
 
     def _watch(self) -> None:
         """Follow the changes until the server ends the watch."""
         self._stream = self._client.watch(
             self.kind,
             self.namespace,
-            self._moment,
+            self._resource_version,
             labels=self._labels,
             seconds=_JITTER.randint(*WATCH_SECONDS),
         )
         if self._closed.is_set():
             self._stream.close()
-        self._hear()
+        self._mark_alive()
         for event, obj in self._stream.events():
-            self._hear()
+            self._mark_alive()
             if event == "DELETED":
                 packed = self._packer.pack(obj)
                 self._store.remove(packed.key, packed.uid, packed.resource_version)
             elif event != "BOOKMARK":
                 self._put(obj)
-            self._moment = obj["metadata"]["resourceVersion"]
+            self._resource_version = obj["metadata"]["resourceVersion"]
 
     def _put(self, obj: Object) -> None:
-        """Keep it, unless it is our own write, whose answer was kept before the watch told."""
+        """Keep an object, unless it is our own write, whose answer the store already has."""
         meta = obj["metadata"]
         known = self._store.get(Key(self.kind.name, meta.get("namespace", ""), meta["name"]))
         if known is None or known.resource_version != meta["resourceVersion"]:
             self._store.put(self._packer.pack(obj))
 
-    def _hear(self) -> None:
+    def _mark_alive(self) -> None:
         self._heard = time.monotonic()
-        self._troubles = 0
+        self._failures = 0
         self.problem = None

@@ -1,8 +1,9 @@
-"""In: an object as the API server tells it. Out: a small frozen one: who it is, whose, and how.
+"""Pack objects of the API server into small frozen ones.
 
 Ten thousand deployments have some fifty thousand objects. As dictionaries they would take
-gigabytes; here each keeps its identity, a fingerprint of all that a person or we may set, and its
-text, compressed against the first object of its kind, which nearly all of the others resemble.
+gigabytes; here each keeps its identity, a fingerprint of all that an operator or the Deployer may
+set, and its text, compressed against the first object of its kind, which nearly all of the others
+resemble.
 """
 
 from __future__ import annotations
@@ -22,18 +23,18 @@ PLATFORM: Final = "schnitzel.dev/platform"
 DEPLOYMENT_ID: Final = "schnitzel.dev/deployment"
 PREDICTOR: Final = "schnitzel.dev/predictor"
 APPLIED: Final = "schnitzel.dev/applied"
-"""Annotation: the SHA-256 of the manifest that we applied last."""
+"""Annotation: the SHA-256 of the manifest that the Deployer applied last."""
 
 MANAGER: Final = "schnitzel"
 WINDOW: Final = 32768
 """Bytes of a dictionary that zlib can look back on."""
 
 VOLATILE: Final = frozenset({"managedFields", "resourceVersion", "generation", "selfLink"})
-"""Metadata that changes with every write, and tells nothing of what was set."""
+"""Metadata that changes with every write, and says nothing about the fields that were set."""
 
 
 class Key(NamedTuple):
-    """Which object, in one cluster."""
+    """The identity of an object in one cluster."""
 
     kind: str
     namespace: str
@@ -45,7 +46,7 @@ class Key(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Owner:
-    """Whose objects are. `uid` is the ModelDeployment's."""
+    """The owner of a deployment's objects. `uid` is the ModelDeployment's."""
 
     platform: str
     deployment: str
@@ -54,7 +55,7 @@ class Owner:
 
 @dataclass(frozen=True, slots=True)
 class LiveObject:
-    """An object as last seen. Two with the same fingerprint differ in nothing that can be set."""
+    """An object as last seen; equal fingerprints mean that no field that can be set differs."""
 
     key: Key
     kind: Kind = field(repr=False)
@@ -70,17 +71,17 @@ class LiveObject:
     owners: tuple[str, ...]
     """The uids of its owners."""
     managers: tuple[str, ...]
-    """Who holds fields of it, the status apart: "schnitzel/Apply", "kubectl-edit/Update"."""
+    """The managers of its fields, the status apart: "schnitzel/Apply", "kubectl-edit/Update"."""
     packed: bytes = field(repr=False, compare=False)
     template: bytes = field(repr=False, compare=False)
 
     @property
     def has_pods(self) -> bool:
-        """Whether we made it, and a predictor's pods are its own: made anew, it makes them anew."""
+        """Whether the Deployer made the object and it owns pods: a new one makes the pods anew."""
         return self.kind in (DEPLOYMENT, SELDON_DEPLOYMENT) and bool(self.applied)
 
     def object(self) -> dict[str, Any]:
-        """The whole object, without managedFields; a new dictionary at each call."""
+        """Unpack the whole object, without managedFields; a new dictionary at each call."""
         unpack = zlib.decompressobj(zdict=self.template) if self.template else zlib.decompressobj()
         whole = orjson.loads(unpack.decompress(self.packed))
         assert isinstance(whole, dict)  # noqa: S101 - we packed one
@@ -88,7 +89,7 @@ class LiveObject:
 
 
 class Packer:
-    """Makes small objects; one for each kind, so that they share what they have in common."""
+    """A packer of one kind, whose objects share the text that they have in common."""
 
     def __init__(self, kind: Kind) -> None:
         self._kind = kind
@@ -96,7 +97,7 @@ class Packer:
         self._managers: dict[tuple[str, ...], tuple[str, ...]] = {}
 
     def pack(self, obj: Mapping[str, Any]) -> LiveObject:
-        """The object, small."""
+        """Pack an object."""
         kind = self._kind
         meta = dict(obj["metadata"])
         managers = tuple(
@@ -134,15 +135,15 @@ class Packer:
 
 
 def key_of(manifest: Mapping[str, Any]) -> Key:
-    """Which object a manifest is of."""
+    """Return the identity of a manifest's object."""
     meta = manifest["metadata"]
     return Key(manifest["kind"], meta.get("namespace", ""), meta["name"])
 
 
 def digest_of(manifest: Mapping[str, Any]) -> str:
-    """SHA-256, in hex, of a manifest: equal for equal manifests, whatever their order of keys.
+    """Hash a manifest to hex SHA-256: equal for equal manifests, whatever their order of keys.
 
-    Our own annotation of it is left out.
+    The hash leaves out our annotation of it.
     """
     meta = dict(manifest["metadata"])
     annotations = {k: v for k, v in (meta.get("annotations") or {}).items() if k != APPLIED}

@@ -1,7 +1,7 @@
-"""In: objects as they are seen, in any order. Out: the newest of each, by deployment; who is told.
+"""Keep the newest version of each object, by deployment, and notify listeners of changes.
 
-Thread-safe. What our own write answered goes in as well, so that the next look knows it; an older
-sight of an object never takes the place of a newer one.
+Thread-safe. The store takes in answers to our own writes as well, so that the next read knows them;
+an older version of an object never replaces a newer one.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from deployer.targets.kubernetes.client.kinds import MODEL_DEPLOYMENT, Kind
 log = logging.getLogger(__name__)
 
 REMEMBERED: Final = 4096
-"""How many deletions are remembered: ours, until the watch tells of them; and those seen, so that
+"""How many deletions are remembered: ours, until the watch reports them; and those seen, so that
 a late answer to an older write does not bring the object back."""
 
 Changed = Callable[[str], None]
@@ -29,8 +29,8 @@ class Store:
     """Live objects, indexed by deployment id.
 
     Args:
-        changed: told the deployment id of each object that came, changed or went.
-        deleted: told each object that went, and whether we deleted it.
+        changed: Called with the deployment id of each object that came, changed or went.
+        deleted: Called with each deleted object, and whether the Deployer deleted it.
     """
 
     def __init__(self, changed: Changed | None = None, deleted: Deleted | None = None) -> None:
@@ -43,7 +43,7 @@ class Store:
         self._gone: OrderedDict[Key, int] = OrderedDict()
 
     def put(self, obj: LiveObject) -> None:
-        """An object as it was seen."""
+        """Take in an object, unless a newer version or its deletion is known."""
         with self._lock:
             before = self._kinds[obj.key.kind].get(obj.key)
             if before is not None and version(before) >= version(obj):
@@ -56,17 +56,17 @@ class Store:
             self._kinds[obj.key.kind][obj.key] = obj
             self._of.setdefault(obj.deployment, {})[obj.key] = obj
         if replaced is not None:
-            self._tell_deleted(replaced)
+            self._notify_deleted(replaced)
         if (
             before is None
             or obj.kind != MODEL_DEPLOYMENT
             or before.fingerprint != obj.fingerprint
             or before.deleting != obj.deleting
-        ):  # the status of a ModelDeployment is ours, and nothing follows from it
-            self._tell_changed(obj)
+        ):  # the Deployer writes the status of a ModelDeployment, and nothing follows from it
+            self._notify_changed(obj)
 
     def remove(self, key: Key, uid: str, moment: str) -> None:
-        """The object of this uid has gone, at that resourceVersion at the latest."""
+        """Remove the object of this uid, deleted at the latest at that resourceVersion."""
         with self._lock:
             self._gone[key] = int(moment)
             self._gone.move_to_end(key)
@@ -77,17 +77,17 @@ class Store:
                 return
             del self._kinds[key.kind][key]
             self._unindex(obj)
-        self._tell_deleted(obj)
-        self._tell_changed(obj)
+        self._notify_deleted(obj)
+        self._notify_changed(obj)
 
     def replace(self, kind: Kind, namespace: str, seen: set[Key], moment: str) -> None:
-        """A complete listing held exactly these; what is not among them, and not newer, has gone.
+        """Remove the objects that a complete listing lacks, unless they are newer.
 
         Args:
-            kind: what was listed.
-            namespace: where; empty for everywhere.
-            seen: what was there.
-            moment: the listing's resourceVersion.
+            kind: The listed kind.
+            namespace: The listed namespace; empty for all.
+            seen: The listed objects.
+            moment: The listing's resourceVersion.
         """
         with self._lock:
             gone = [
@@ -101,7 +101,7 @@ class Store:
             self.remove(obj.key, obj.uid, moment)
 
     def forget(self, kind: Kind, namespace: str) -> None:
-        """What is known of a kind is worth nothing; nobody is told, for nothing has gone."""
+        """Drop the objects of a kind without a notification, because none was deleted."""
         with self._lock:
             known = self._kinds[kind.name]
             for key in [k for k in known if not namespace or k.namespace == namespace]:
@@ -110,25 +110,25 @@ class Store:
                 del self._gone[key]
 
     def going(self, uid: str) -> None:
-        """We are about to delete the object of this uid."""
+        """Note that the Deployer is about to delete the object of this uid."""
         self._going.append(uid)
 
     def get(self, key: Key) -> LiveObject | None:
-        """One object."""
+        """Return one object."""
         return self._kinds[key.kind].get(key)
 
     def of(self, deployment: str) -> tuple[LiveObject, ...]:
-        """All objects of a deployment, in every namespace."""
+        """Return all objects of a deployment, in every namespace."""
         with self._lock:
             return tuple(self._of.get(deployment, {}).values())
 
     def deployments(self) -> set[str]:
-        """The ids of all deployments of which anything is there."""
+        """Return the ids of all deployments with an object."""
         with self._lock:
             return set(self._of) - {""}
 
     def all(self, kind: Kind) -> list[LiveObject]:
-        """Every object of a kind."""
+        """Return every object of a kind."""
         with self._lock:
             return list(self._kinds[kind.name].values())
 
@@ -138,27 +138,28 @@ class Store:
         if not group:
             self._of.pop(obj.deployment, None)
 
-    def _tell_changed(self, obj: LiveObject) -> None:
+    def _notify_changed(self, obj: LiveObject) -> None:
         if self._changed and obj.deployment:
             _call(lambda: self._changed and self._changed(obj.deployment))
 
-    def _tell_deleted(self, obj: LiveObject) -> None:
+    def _notify_deleted(self, obj: LiveObject) -> None:
         if self._deleted:
             by_us = obj.uid in self._going
             _call(lambda: self._deleted and self._deleted(obj, by_us))
 
 
 def version(obj: LiveObject) -> int:
-    """A resourceVersion as a number: of one kind, a higher one is newer.
+    """Parse a resourceVersion: within one kind, a higher number is newer.
 
-    Kubernetes documents that they can be compared since 1.35; they always were etcd's revisions.
+    Kubernetes documents since 1.35 that resource versions can be compared; they always were etcd's
+    revisions.
     """
     return int(obj.resource_version)
 
 
-def _call(tell: Callable[[], object]) -> None:
-    """A listener's mistake must not end a watch."""
+def _call(listener: Callable[[], object]) -> None:
+    """Call a listener, whose error must not end a watch."""
     try:
-        tell()
+        listener()
     except Exception:
         log.exception("A listener of the cluster's changes failed.")

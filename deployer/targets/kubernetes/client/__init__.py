@@ -1,1 +1,1 @@
-"""Speak to an API server, knowing none of our nouns."""
+"""Call an API server, without a noun of the platform."""

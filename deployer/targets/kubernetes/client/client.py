@@ -1,4 +1,4 @@
-"""In: objects as plain dictionaries. Out: what the Kubernetes API made of them, or one error."""
+"""Call the Kubernetes API with objects as plain dictionaries."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from deployer.targets.kubernetes.client.transport import SECONDS, Transport
 
 MANAGER: Final = "schnitzel"
 LIST_SECONDS: Final = 60.0
-"""For one page: the server reads through all objects of the kind to find those with our label."""
+"""Time for one page: the server scans all objects of the kind to find those with our label."""
 
 PAGE: Final = 100
 """Objects of one page: a Deployment is 9 KB of text and, for a moment, 80 KB of dictionaries."""
@@ -30,7 +30,7 @@ Objects = list[Object]
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """Some objects of a listing, and the moment that the whole listing shows."""
+    """Some objects of a listing, and the resource version of the whole listing."""
 
     items: list[Object]
     resource_version: str
@@ -39,32 +39,36 @@ class Page:
 class Client(Pods):
     """The Kubernetes API of one cluster. Safe to use from many threads.
 
-    Every call is bounded in time and may raise Unavailable, Forbidden or Unauthenticated; what
-    else it raises stands with it.
+    Every call is bounded in time and may raise Unavailable, Forbidden or Unauthenticated; its
+    docstring lists further errors.
     """
 
     def __init__(self, session: Session, sender: Transport | None = None) -> None:
         super().__init__(session, sender or Transport(session))
 
     def guarded(self, guard: Callable[[], None]) -> Client:
-        """The same client, but `guard` is called before each try of a write and may raise."""
+        """Make a client that calls `guard`, which may raise, before each try of a write."""
         return Client(self._session, Transport(self._session, guard))
 
     def hurried(self, seconds: float) -> Client:
-        """The same client, but a call is tried once, for so many seconds."""
+        """Make a client that tries each call once, for so many seconds."""
         return Client(self._session, Transport(self._session, None, seconds, tries=1))
 
     def close(self) -> None:
-        """Let go of the connections."""
+        """Close the connections."""
         self._session.close()
 
     def get(self, kind: Kind, namespace: str, name: str) -> Object:
-        """One object as it is. Raises: Missing."""
+        """Get one object.
+
+        Raises:
+            Missing: There is no such object.
+        """
         asked = Asked("get", kind.resource, namespace, name)
         return self._send.json(asked, "GET", kind.path(namespace, name))
 
     def find(self, kind: Kind, namespace: str, name: str) -> Object | None:
-        """One object as it is, or None."""
+        """Get one object, or None if there is no such object."""
         try:
             return self.get(kind, namespace, name)
         except Missing:
@@ -73,7 +77,12 @@ class Client(Pods):
     def pages(
         self, kind: Kind, namespace: str = "", *, labels: str = "", fields: str = ""
     ) -> Iterator[Page]:
-        """All objects of a kind, page by page. Raises: Gone: begin again; Missing: no such kind."""
+        """List all objects of a kind, page by page.
+
+        Raises:
+            Gone: The listing is too old: begin again.
+            Missing: There is no such kind.
+        """
         asked = Asked("list", kind.resource, namespace)
         query = {"limit": str(PAGE)} | _selectors(labels, fields)
         while True:
@@ -93,7 +102,7 @@ class Client(Pods):
     def list(
         self, kind: Kind, namespace: str = "", *, labels: str = "", fields: str = ""
     ) -> Objects:
-        """All objects of a kind at once; for few. Raises: as `pages`."""
+        """List all objects of a kind at once, for small numbers; raises as `pages` does."""
         pages = self.pages(kind, namespace, labels=labels, fields=fields)
         return [item for page in pages for item in page.items]
 
@@ -107,10 +116,12 @@ class Client(Pods):
         fields: str = "",
         seconds: int = 60,
     ) -> Stream:
-        """The changes since a moment; the server ends it after so many seconds, with a bookmark.
+        """Watch a kind from a resource version on.
+
+        The server ends the watch after so many seconds, with a bookmark.
 
         Raises:
-            Gone: the moment is forgotten: list again. Also while it is read.
+            Gone: The server forgot the resource version: list again. Also raised by the stream.
         """
         asked = Asked("watch", kind.resource, namespace)
         query = {
@@ -123,7 +134,11 @@ class Client(Pods):
         return self._send.stream(asked, kind.path(namespace), query, seconds + SECONDS)
 
     def create(self, obj: Mapping[str, Any], *, dry_run: bool = False) -> Object:
-        """Make an object that must not exist yet. Raises: Exists, Invalid, AdmissionRefused."""
+        """Create an object that must not exist yet.
+
+        Raises:
+            Exists, Invalid, AdmissionRefused.
+        """
         kind, namespace, name = _place(obj)
         asked = Asked("create", kind.resource, namespace, name)
         return self._send.json(asked, "POST", kind.path(namespace), _writing(dry_run), obj)
@@ -131,14 +146,14 @@ class Client(Pods):
     def server_side_apply(
         self, obj: Mapping[str, Any], *, force: bool = True, dry_run: bool = False
     ) -> Object:
-        """Have an object hold these fields; those that we held before and do not name now go.
+        """Apply these fields to an object, and remove fields that we held and do not name now.
 
-        With metadata.uid and metadata.resourceVersion it changes only what was read.
+        With metadata.uid and metadata.resourceVersion the apply changes only the object as read.
 
         Raises:
-            Conflict: it was changed or deleted since; without `force`, another manager holds a
-                field.
-            Invalid: as `create`; AdmissionRefused.
+            Conflict: The object was changed or deleted since; without `force`, another manager
+                holds a field.
+            Invalid, AdmissionRefused: As `create`.
         """
         kind, namespace, name = _place(obj)
         asked = Asked("patch", kind.resource, namespace, name)
@@ -148,7 +163,7 @@ class Client(Pods):
     def json_patch(
         self, kind: Kind, namespace: str, name: str, operations: Sequence[Mapping[str, Any]]
     ) -> Object:
-        """Change single places of an object; one of them is metadata.resourceVersion as read.
+        """Change single fields of an object, metadata.resourceVersion as read among them.
 
         Raises:
             Conflict, Missing, Invalid, AdmissionRefused.
@@ -165,9 +180,12 @@ class Client(Pods):
         status: Mapping[str, Any],
         resource_version: str,
     ) -> Object:
-        """Put these fields into an object's status, as it was read; None takes a field out.
+        """Write these fields into the status of an object as it was read; None removes a field.
 
-        A uid would not hold: the API server ignores it here (seen with 1.34). Raises: Conflict.
+        A uid would be no precondition: the API server ignores it here (seen with 1.34).
+
+        Raises:
+            Conflict: The object was changed since.
         """
         asked = Asked("patch", f"{kind.resource}/status", namespace, name)
         body = {"metadata": {"resourceVersion": resource_version}, "status": status}
@@ -175,7 +193,7 @@ class Client(Pods):
         return self._send.json(asked, "PATCH", path, _writing(), body, MERGE_PATCH)
 
     def replace(self, obj: Mapping[str, Any]) -> Object:
-        """Put an object in the place of the one whose resourceVersion it carries.
+        """Replace the object whose resourceVersion the new one carries.
 
         Raises:
             Conflict, Missing, Invalid, AdmissionRefused.
@@ -194,10 +212,10 @@ class Client(Pods):
         resource_version: str = "",
         propagation: str = "Background",
     ) -> None:
-        """Delete the object that was read; one that is gone already is fine.
+        """Delete the object that was read, if it still exists.
 
         Raises:
-            Conflict: it is another one, or was changed since.
+            Conflict: The name has another object now, or the object was changed since.
         """
         asked = Asked("delete", kind.resource, namespace, name)
         preconditions = {"uid": uid}

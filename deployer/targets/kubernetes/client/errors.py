@@ -1,22 +1,22 @@
-"""In: what a Kubernetes API server answered, or that it did not. Out: one error to act on.
+"""Translate answers of a Kubernetes API server, and missing answers, into errors to act on.
 
 ::
 
     TargetUnavailable
       ApiError              any of these
         Unavailable         no answer, or "not now": wait (transient)
-        Conflict            the object is not as it was read: look again (transient)
-          Exists            a new object's name is taken (transient: look again)
-        Taken               the object is somebody else's: a person decides
+        Conflict            the object is not as it was read: read again (transient)
+          Exists            a new object's name is taken (transient: read again)
+        Taken               the object is foreign: an operator decides
         Gone                a watch or a page is too old: list again (transient)
-          Restored          the server knows less than it once told: it was put back (transient)
+          Restored          the server was restored from a backup: list again (transient)
         Missing             there is no such object
-        Forbidden           our account may not; the hint is the command that mends it
+        Forbidden           our account may not; the hint is the command that fixes it
         Unauthenticated     the credentials are refused
         Invalid             the server refuses a field, in its own sentence
           Immutable         ... because it cannot be changed in place
-        AdmissionRefused    a webhook, a quota or Pod Security refuses it, in its own words
-        AdmissionUnavailable  a webhook that is to be asked does not answer (transient)
+        AdmissionRefused    a webhook, a quota or Pod Security refuses the object, in its own words
+        AdmissionUnavailable  a required webhook does not answer (transient)
 
 No message carries a header, a request's body or a credential.
 """
@@ -35,7 +35,7 @@ import orjson
 from deployer.errors import TargetUnavailable
 
 MAX_WORDS = 600
-"""Characters of a server's own sentence that we repeat."""
+"""Characters of a server's own sentence that an error repeats."""
 
 
 class ApiError(TargetUnavailable):
@@ -43,10 +43,10 @@ class ApiError(TargetUnavailable):
 
 
 class Unavailable(ApiError):
-    """No answer in time, no connection, too many requests, or trouble inside the server.
+    """No answer in time, no connection, too many requests, or an error inside the server.
 
     Attributes:
-        retry_after: seconds that the server asks to wait, or None.
+        retry_after: Seconds that the server asks to wait, or None.
         reached: False if the request certainly never got to the server.
     """
 
@@ -72,18 +72,18 @@ class Conflict(ApiError):
 
 
 class Exists(Conflict):
-    """An object of this name is there already."""
+    """An object of this name exists already."""
 
 
 class Taken(ApiError):
-    """An object of this name is there, and is not ours to change."""
+    """An object of this name exists, and is not ours to change."""
 
     reason = "Conflict"
     transient = False
 
 
 class Gone(ApiError):
-    """The resource version is older than what the server remembers."""
+    """The resource version is older than the oldest that the server remembers."""
 
     reason = "Gone"
 
@@ -101,12 +101,12 @@ class Missing(ApiError):
 
 
 class Forbidden(ApiError):
-    """Our account has no permission for it.
+    """Our account has no permission for the request.
 
     Attributes:
-        verb: what was tried, in RBAC's word.
-        resource: on what: "deployments.apps".
-        namespace: where; empty for the whole cluster.
+        verb: The verb of RBAC.
+        resource: The resource, such as "deployments.apps".
+        namespace: The namespace; empty for the whole cluster.
     """
 
     reason = "Forbidden"
@@ -153,7 +153,7 @@ class AdmissionUnavailable(ApiError):
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """What was asked of the server, as far as an error may repeat it."""
+    """A request to the server, as far as an error may repeat it."""
 
     verb: str
     resource: str
@@ -181,7 +181,7 @@ _FUTURE = "Too large resource version"
 def error_of(
     asked: Asked, status: int, headers: Mapping[str, str], body: bytes, host: str
 ) -> ApiError:
-    """The error that an answer of 400 or more stands for.
+    """Build the error of an answer of 400 or more.
 
     Sources: the API's conventions on `Status` and its reasons; the sentences of admission are
     those of Kubernetes 1.34.
@@ -195,8 +195,8 @@ def error_of(
             f"The cluster at {host} refuses our credentials.",
             "Check the cluster's kubeconfig and context in platform.yaml.",
         )
-    if status in (403, 422, 400, 500) and (said_no := _admission(asked, words)):
-        return said_no
+    if status in (403, 422, 400, 500) and (refusal := _admission(asked, words)):
+        return refusal
     if status == 403:
         return _forbidden(asked, words)
     if status == 404:
@@ -262,7 +262,7 @@ def _invalid(asked: Asked, words: str, answer: Mapping[str, Any]) -> ApiError:
     causes = details.get("causes") if isinstance(details, dict) else None
     named = (c["field"] for c in causes or () if isinstance(c, dict) and c.get("field"))
     fields = tuple(dict.fromkeys(map(str, named)))
-    if fields == ("metadata.uid",):  # so it answers an apply to another object of this name
+    if fields == ("metadata.uid",):  # the answer to an apply to another object of this name
         return Conflict(f"It is another one than was read ({asked}): {words}")
     if _IMMUTABLE.search(words):
         return Immutable(
@@ -284,10 +284,10 @@ def _status_object(body: bytes) -> dict[str, Any]:
 
 def _seconds(headers: Mapping[str, str], answer: Mapping[str, Any]) -> float | None:
     details = answer.get("details")
-    told = headers.get("Retry-After")
-    if told is None and isinstance(details, dict):
-        told = details.get("retryAfterSeconds")
+    seconds = headers.get("Retry-After")
+    if seconds is None and isinstance(details, dict):
+        seconds = details.get("retryAfterSeconds")
     try:
-        return max(0.0, float(told)) if told is not None else None
+        return max(0.0, float(seconds)) if seconds is not None else None
     except (TypeError, ValueError):
         return None

@@ -1,6 +1,6 @@
-"""In: an object's apiVersion and kind. Out: its place in the Kubernetes API; the order to act in.
+"""List the kinds that the Deployer handles, their API paths, and their order of creation.
 
-Nothing is asked of a server: a kind that is not in the table is not one that we handle.
+The table needs no discovery: the Deployer handles no kind outside it.
 """
 
 from __future__ import annotations
@@ -28,7 +28,10 @@ class Kind:
         return f"{self.plural}.{group}" if group and version else self.plural
 
     def path(self, namespace: str = "", name: str = "", subresource: str = "") -> str:
-        """The path of a collection, an object, or a part of one. No namespace: of the cluster."""
+        """Build the path of a collection, an object, or a subresource.
+
+        Without a namespace, the path is that of the whole cluster.
+        """
         prefix = "apis" if "/" in self.api_version else "api"
         parts = [prefix, self.api_version]
         if namespace:
@@ -78,7 +81,7 @@ IN_ORDER: Final = (
     AUTOSCALER,
     HTTP_ROUTE,
 )
-"""What others need comes first: a pod mounts its ConfigMap, a route names a Service."""
+"""Kinds that others need come first: a pod mounts its ConfigMap, a route names a Service."""
 
 _OTHERS: Final = (POD, EVENT, LEASE, NAMESPACE, NODE, GATEWAY, CUSTOM_RESOURCE, ACCESS_REVIEW)
 _BY_NAME: Final = {(kind.api_version, kind.name): kind for kind in (*IN_ORDER, *_OTHERS)}
@@ -86,14 +89,14 @@ _RANK: Final = {kind.name: rank for rank, kind in enumerate(IN_ORDER)}
 
 
 def kind_of(obj: Mapping[str, Any]) -> Kind:
-    """The kind of an object that names its apiVersion and kind.
+    """Look up the kind of an object by its apiVersion and kind.
 
     Raises:
-        KeyError: it is not in the table.
+        KeyError: The kind is not in the table.
     """
     return _BY_NAME[obj["apiVersion"], obj["kind"]]
 
 
 def rank(kind: Kind) -> int:
-    """Where a kind stands in the order of creation; deletion goes the other way."""
+    """Return the place of a kind in the order of creation; deletion goes the other way."""
     return _RANK.get(kind.name, len(IN_ORDER))

@@ -1,7 +1,7 @@
-"""In: a pod. Out: a way to ask it something: at its own address, or through the API server.
+"""Send HTTP requests to pods, at their own addresses or through the API server.
 
-From inside a cluster a pod's address is reached directly, which needs no permission. From outside
-only the API server reaches it, and lets those in who may `create pods/proxy`.
+Inside a cluster, the Deployer reaches a pod's address directly, which needs no permission. Outside,
+only the API server reaches pods, and admits accounts that may `create pods/proxy`.
 """
 
 from __future__ import annotations
@@ -22,11 +22,11 @@ Object = Mapping[str, Any]
 
 
 class PodHttp:
-    """Ways to the pods of one cluster.
+    """HTTP to the pods of one cluster.
 
     Args:
-        client: the cluster.
-        direct: whether pods are reached at their own address.
+        client: The cluster.
+        direct: Whether to reach pods at their own addresses.
     """
 
     def __init__(self, client: Client, *, direct: bool) -> None:
@@ -34,14 +34,14 @@ class PodHttp:
         self._direct = direct
 
     def get(self, pod: Object, path: str) -> bytes:
-        """What a pod answers to a GET, whatever the status; b"" if it does not."""
+        """Return a pod's answer to a GET, whatever the status; b"" without an answer."""
         try:
             return self._ask(pod, path, None, SECONDS)[1]
         except httpx.HTTPError:
             return b""
 
     def post(self, pod: Object, path: str) -> Callable[[bytes, float], tuple[int, bytes]]:
-        """A function that POSTs JSON to a pod, as `deployer.analysis.example` takes it."""
+        """Make a function that POSTs JSON to a pod, for `deployer.analysis.example`."""
 
         def send(body: bytes, seconds: float) -> tuple[int, bytes]:
             return self._ask(pod, path, body, seconds)

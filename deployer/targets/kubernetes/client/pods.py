@@ -1,4 +1,4 @@
-"""In: a pod's name. Out: what it wrote and what it answers, through the API server."""
+"""Read logs of pods and send them requests, through the API server."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from deployer.targets.kubernetes.client.transport import SECONDS, Transport
 
 @dataclass(frozen=True, slots=True)
 class PodAnswer:
-    """What a pod itself answered through the API server."""
+    """A pod's own answer through the API server."""
 
     status: int
     headers: Mapping[str, str]
@@ -21,7 +21,7 @@ class PodAnswer:
 
 
 class Pods:
-    """The pods of one cluster, from outside."""
+    """The pods of one cluster, through the API server."""
 
     def __init__(self, session: Session, sender: Transport) -> None:
         self._session = session
@@ -29,7 +29,7 @@ class Pods:
 
     @property
     def host(self) -> str:
-        """Host and port of the API server."""
+        """The host and port of the API server."""
         return self._session.host
 
     def logs(
@@ -41,10 +41,11 @@ class Pods:
         lines: int = 100,
         previous: bool = False,
     ) -> str:
-        """The last lines that a container wrote; `previous`: the one before its last restart.
+        """Read the last lines of a container's log; `previous`: from before its last restart.
 
         Raises:
-            Missing: no such pod. Invalid: the container has not started, or has no previous one.
+            Missing: There is no such pod.
+            Invalid: The container has not started, or has no previous instance.
         """
         asked = Asked("get", "pods/log", namespace, pod)
         query = {"tailLines": str(lines), "previous": str(previous).lower()}
@@ -65,7 +66,7 @@ class Pods:
         """GET (or POST, with a body) a pod's own port through the API server, once.
 
         Raises:
-            Unavailable: the API server cannot reach the pod.
+            Unavailable: The API server cannot reach the pod.
         """
         method, verb = ("GET", "get") if body is None else ("POST", "create")
         place = POD.path(namespace, f"{pod}:{port}", "proxy").replace("%3A", ":")

@@ -1,7 +1,7 @@
-"""In: a kubeconfig, a context, or a pod's own account. Out: authenticated requests to one cluster.
+"""Send authenticated requests to one cluster, by a kubeconfig or a pod's own account.
 
-The official `kubernetes` package reads the configuration and does what belongs to it: exec
-plugins, token refresh, TLS, proxies. Bodies stay bytes: no model objects, which cost memory.
+The official `kubernetes` package reads the configuration and handles exec plugins, token refresh,
+TLS and proxies. Bodies stay bytes: no model objects, which cost memory.
 """
 
 from __future__ import annotations
@@ -28,12 +28,12 @@ from deployer.targets.kubernetes.client.errors import Unavailable
 
 CONNECT_SECONDS: Final = 5.0
 CONNECTIONS: Final = 64
-"""Kept alive for one cluster; one for each of our threads is enough."""
+"""Connections kept alive for one cluster; one for each of our threads is enough."""
 
 
 @dataclass(frozen=True, slots=True)
 class ClusterAccess:
-    """How to reach a cluster. Nothing set: as `kubectl` does (KUBECONFIG, then ~/.kube/config)."""
+    """The way to a cluster; by default that of `kubectl` (KUBECONFIG, then ~/.kube/config)."""
 
     kubeconfig: Path | None = None
     context: str | None = None
@@ -44,7 +44,7 @@ class Session:
     """A pool of connections to one API server, safe to use from many threads.
 
     Raises:
-        SettingsInvalid: the configuration cannot be read or names no such context.
+        SettingsInvalid: The configuration cannot be read or names no such context.
     """
 
     def __init__(self, access: ClusterAccess) -> None:
@@ -66,7 +66,7 @@ class Session:
         """Send one request, once. `seconds` bounds each wait for the server's next bytes.
 
         Raises:
-            Unavailable: no answer.
+            Unavailable: The server did not answer.
         """
         with self._lock:
             pool, authorization = self._pool, self._authorization()
@@ -91,7 +91,7 @@ class Session:
             raise self.lost(error) from error
 
     def lost(self, error: Exception) -> Unavailable:
-        """The error of a request that found no server, or of an answer that broke off."""
+        """Build the error of a request that found no server, or of an answer that broke off."""
         reached = not isinstance(
             error, (NewConnectionError, ConnectTimeoutError, NameResolutionError, ProxyError)
         )
@@ -108,14 +108,14 @@ class Session:
         )
 
     def renew(self) -> None:
-        """Read the configuration and the credentials anew: they were refused."""
+        """Read the configuration and the credentials anew, after the server refused them."""
         old = self._pool
         with self._lock:
             self._load()
         old.clear()
 
     def close(self) -> None:
-        """Close the connections that nobody uses."""
+        """Close the idle connections."""
         self._pool.clear()
 
     def _load(self) -> None:

@@ -1,6 +1,6 @@
-"""In: an answer of the API server that goes on. Out: its events or lines, one by one.
+"""Read a streaming answer of the API server, event by event or line by line.
 
-`close` may be called from another thread: who reads then sees the end.
+Another thread may call `close`: the reading thread then sees the end.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ CHUNK = 65536
 
 
 class Stream:
-    """A watch, or a log that is followed."""
+    """A watch, or a followed log."""
 
     def __init__(self, response: urllib3.BaseHTTPResponse, asked: Asked, session: Session) -> None:
         self._response = response
@@ -29,7 +29,11 @@ class Stream:
         self._closed = False
 
     def lines(self) -> Iterator[bytes]:
-        """Each line as it comes, without its end. Raises: Unavailable: it broke off."""
+        """Yield each line as it comes, without its end.
+
+        Raises:
+            Unavailable: The answer broke off.
+        """
         rest = b""
         try:
             for chunk in self._response.stream(CHUNK):
@@ -42,11 +46,11 @@ class Stream:
             self._response.close()
 
     def events(self) -> Iterator[tuple[str, dict[str, Any]]]:
-        """Each event: ADDED, MODIFIED, DELETED or BOOKMARK, and the object.
+        """Yield each event: ADDED, MODIFIED, DELETED or BOOKMARK, and the object.
 
         Raises:
-            Gone: the server forgot the moment: list again.
-            ApiError: any other trouble.
+            Gone: The server forgot the resource version: list again.
+            ApiError: Any other error.
         """
         for line in self.lines():
             try:
@@ -61,7 +65,7 @@ class Stream:
             yield kind, obj
 
     def close(self) -> None:
-        """End it; from any thread."""
+        """End the stream, from any thread."""
         self._closed = True
         with suppress(HTTPError, OSError, AttributeError, ValueError):
             self._response.shutdown()

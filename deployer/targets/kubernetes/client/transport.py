@@ -1,7 +1,7 @@
-"""In: a request to the Kubernetes API. Out: its answer, or one error, after the tries it is worth.
+"""Send requests to the Kubernetes API, with retries.
 
-Trying again is sound for every request here: a write carries a precondition, so that a second try
-of one that took effect is a Conflict, never a second effect. A write asks its guard at each try.
+A retry is sound for every request here: a write carries a precondition, so that a second try of a
+write that took effect is a Conflict, never a second effect. Each try of a write calls the guard.
 """
 
 from __future__ import annotations
@@ -35,13 +35,13 @@ Query = Mapping[str, str]
 
 
 class Transport:
-    """Sends, waits, tries again, and makes an error of what is none.
+    """A sender of requests that waits, retries, and raises an error for a refused request.
 
     Args:
-        session: the connections.
-        guard: called before each try of a write; it may raise.
-        seconds: how long one try may take.
-        tries: how often it is tried.
+        session: The connections.
+        guard: Called before each try of a write; it may raise.
+        seconds: How long one try may take.
+        tries: The number of tries.
     """
 
     def __init__(
@@ -66,7 +66,11 @@ class Transport:
         content_type: str = "application/json",
         seconds: float | None = None,
     ) -> dict[str, Any]:
-        """Send a body as JSON; the answer's object. Raises: ApiError."""
+        """Send a body as JSON and return the object of the answer.
+
+        Raises:
+            ApiError: The server refused the request, or did not answer.
+        """
         text = None if body is None else orjson.dumps(body)
         data = self.call(asked, method, path, query, text, content_type, seconds).data
         try:
@@ -87,7 +91,11 @@ class Transport:
         content_type: str = "application/json",
         seconds: float | None = None,
     ) -> urllib3.BaseHTTPResponse:
-        """Send bytes; the answer as it came, of a status below 400. Raises: ApiError."""
+        """Send bytes and return an answer of a status below 400 as it came.
+
+        Raises:
+            ApiError: The server refused the request, or did not answer.
+        """
         writes = method != "GET" and not (query and "dryRun" in query)
         renewed = False
         for number in range(self._tries):
@@ -113,21 +121,25 @@ class Transport:
         raise Unavailable(f"{self.session.host} was asked in vain ({asked}).")
 
     def stream(self, asked: Asked, path: str, query: Query, seconds: float) -> Stream:
-        """Open an answer that goes on, silent for at most so many seconds. Raises: ApiError."""
+        """Open a streaming answer, which may be silent for at most so many seconds.
+
+        Raises:
+            ApiError: The server refused the request, or did not answer.
+        """
         response = self.session.request("GET", path, query, seconds=seconds, stream=True)
         if response.status >= 400:
             raise self.error(asked, response)
         return Stream(response, asked, self.session)
 
     def error(self, asked: Asked, response: urllib3.BaseHTTPResponse) -> ApiError:
-        """The error that an answer stands for."""
+        """Build the error of an answer."""
         host = self.session.host
         return error_of(asked, response.status, response.headers, response.data, host)
 
 
-def _pause(number: int, told: float | None) -> float | None:
-    """Seconds to wait before another try, jittered; None if that is too long to wait here."""
-    if told is not None and told > LONGEST_PAUSE:
+def _pause(number: int, retry_after: float | None) -> float | None:
+    """Choose the jittered seconds before another try; None if that is too long to wait here."""
+    if retry_after is not None and retry_after > LONGEST_PAUSE:
         return None
     longest = min(LONGEST_PAUSE, FIRST_PAUSE * 2**number)
-    return (told or 0.0) + _JITTER.uniform(longest / 2, longest)
+    return (retry_after or 0.0) + _JITTER.uniform(longest / 2, longest)

@@ -1,4 +1,4 @@
-"""Kubernetes' own words about pods go in; sentences for people, each with a next step, come out."""
+"""Explain why pods do not answer: a sentence for researchers and operators, with a next step."""
 
 from deployer.targets.kubernetes.diagnosis.pods import leaving, troubles, waiting
 from deployer.targets.kubernetes.diagnosis.problem import Problem

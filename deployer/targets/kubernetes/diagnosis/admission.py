@@ -1,7 +1,7 @@
-"""In: the API server's words when it refuses a pod. Out: which rule it was, and what to do.
+"""Explain which admission rule refuses a pod, from the API server's message.
 
-They stand in a Deployment's ReplicaFailure condition, in FailedCreate events, and in answers to
-what is applied. The wording is that of the admission plug-ins of Kubernetes 1.34.
+The message stands in a Deployment's ReplicaFailure condition, in FailedCreate events, and in
+answers to an apply. The wording is that of the admission plug-ins of Kubernetes 1.34.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ _PRIORITY = re.compile(r"no PriorityClass with name (\S+) was found")
 
 
 def refused(deployment: Object) -> Problem | None:
-    """Say why a Deployment's pods cannot be made; None if they can."""
+    """Explain why a Deployment's pods cannot be made; None if they can."""
     failure = condition(deployment, "ReplicaFailure")
     if failure.get("status") != "True":
         return None
@@ -49,8 +49,8 @@ def refusal(text: str, since: float | None = None) -> Problem:
     """Put an API server's refusal into one sentence.
 
     Args:
-        text: Its message.
-        since: When it was first said.
+        text: The message of the API server.
+        since: The time of the first refusal, in seconds since the epoch.
     """
     for pattern, explain in _RULES:
         match = pattern.search(text)

@@ -1,9 +1,9 @@
-"""In: a pod's containers that ended. Out: why, in their own words, the kernel's or the log's.
+"""Explain why a pod's containers ended, from their own messages, the kernel or the log.
 
 Our programs write one line of JSON, {"reason", "message", "hint"}, to their termination message.
-The model server ends with 64 when trying again is useless (older ones with 65 when they kept
-crashing), the init container with 75 when it is not (sysexits.h, EX_TEMPFAIL). For others there is
-the exit code and the end of the log.
+The model server ends with 64 when a retry is useless (older servers with 65 when they kept
+crashing), the init container with 75 when a retry may help (sysexits.h, EX_TEMPFAIL). Other
+programs leave the exit code and the end of the log.
 """
 
 from __future__ import annotations
@@ -37,16 +37,16 @@ FINAL_EXITS, TRANSIENT_EXIT = (64, 65), 75
 _MAYBE_THE_NODES = (Reason.OUT_OF_MEMORY, Reason.CRASH_LOOP)
 _BACKING_OFF = "CrashLoopBackOff"
 _LOADING = "Loading"
-"""What a server says of itself that is only on its way (serving/front/app.py)."""
+"""The reason that a server reports while it loads the model (serving/front/app.py)."""
 
 _UNLOADED = re.compile(r"did not become available.*?due to error: (.*?)(?:\}, |\Z)", re.DOTALL)
-"""How TensorFlow Serving ends that was told to try once (model_servers/server_core.cc)."""
+"""The last message of TensorFlow Serving when it tries only once (model_servers/server_core.cc)."""
 
 _UNSTARTED = ("StartError", "ContainerCannotRun", "RunContainerError", "CreateContainerError")
 
 
 def unfetched(pod: Object) -> Problem | None:
-    """Say why the model's files could not be fetched; None while it may still come right."""
+    """Explain why the model's files could not be fetched; None while the fetch may succeed."""
     status = status_of(pod, fetching(pod))
     ended = _ended(status)
     if not ended or ended.get("exitCode") == 0:
@@ -78,15 +78,15 @@ def crashed(
     served: bool,
     show: str,
 ) -> Problem | None:
-    """Say why a container ended, or cannot be started; None if it runs as far as one knows.
+    """Explain why a container ended, or cannot be started; None if it seems to run.
 
     Args:
         pod: The pod.
-        container: The one that serves, or what it asks; one that is not there is not missed.
-        events: Of the pod.
+        container: The serving or the working container; a missing container is no problem.
+        events: The events of the pod.
         log: The last lines that the ended container wrote, "" if they were not read.
-        served: Whether this predictor was ready before: then one crash is mended by the kubelet,
-            and only a loop of them is final.
+        served: Whether this predictor was ready before: then the kubelet restarts it after one
+            crash, and only a crash loop is final.
         show: The command that shows the log.
     """
     status = status_of(pod, container)
@@ -109,12 +109,12 @@ def crashed(
 
 
 def unready(pod: Object, events: Iterable[Object], answer: Object, show: str) -> Problem | None:
-    """Say what a server that has started answers instead of being ready.
+    """Explain why a server that has started is not ready.
 
     Args:
         pod: The pod.
-        events: Of the pod.
-        answer: The JSON body of its /v2/health/ready, if somebody asked: reason and message.
+        events: The events of the pod.
+        answer: The JSON body of its /v2/health/ready, reason and message; empty if unasked.
         show: The command that shows the log.
     """
     if not unanswering(pod) or answer.get("reason") == _LOADING:
@@ -122,7 +122,7 @@ def unready(pod: Object, events: Iterable[Object], answer: Object, show: str) ->
     since = moment(status_of(pod, serving(pod))["state"]["running"].get("startedAt"))
     if answer.get("reason"):
         message = f"{brief(str(answer.get('message') or 'The model does not answer'))}."
-        if answer["reason"] == Reason.CRASH_LOOP:  # it goes on trying; nobody waits for that
+        if answer["reason"] == Reason.CRASH_LOOP:  # the server retries; the rollout does not wait
             return fatal(Reason.CRASH_LOOP, message, show, since, transient=True)
         return Problem(str(answer["reason"]), message, show, transient=False, since=since)
     failed = [event for event in about(events, pod, "Unhealthy") if "Readiness" in said(event)]
@@ -132,16 +132,16 @@ def unready(pod: Object, events: Iterable[Object], answer: Object, show: str) ->
 
 
 def unanswering(pod: Object) -> bool:
-    """Whether a server runs that has started and is not ready, so that asking it tells why."""
+    """Decide whether a server has started and is not ready, so that its own answer explains why."""
     status = status_of(pod, serving(pod))
     running = status.get("state", {}).get("running")
     return bool(running and status.get("started") and not status.get("ready"))
 
 
 def log_wanted(pods: Iterable[Object]) -> tuple[str, str, bool] | None:
-    """Which log explains a crash: pod, container, and whether it is that of the last life.
+    """Choose the log that explains a crash: pod, container, and whether the previous instance's.
 
-    None if no container crashed, or each said itself why.
+    None if no container crashed, or each left a termination message of its own.
     """
     for pod in pods:
         for container in filter(None, (fetching(pod), working(pod), serving(pod))):
@@ -150,7 +150,7 @@ def log_wanted(pods: Iterable[Object]) -> tuple[str, str, bool] | None:
             if status.get("ready") or not ended or ended.get("exitCode") == 0:
                 continue
             if not own_words(ended):
-                # The kubelet keeps two: while one runs, the one that ended is the previous.
+                # The kubelet keeps two logs: while a container runs, the ended one is "previous".
                 running = bool(status.get("state", {}).get("running"))
                 return str(pod["metadata"]["name"]), container, running
     return None
@@ -159,7 +159,7 @@ def log_wanted(pods: Iterable[Object]) -> tuple[str, str, bool] | None:
 def _why(
     pod: Object, container: str, events: Iterable[Object], ended: Object, log: str, show: str
 ) -> tuple[Problem, bool]:
-    """Why it ended, and whether that is known well enough not to wait for it to repeat."""
+    """Explain why a container ended, and whether the cause is certain without a second crash."""
     since = moment(ended.get("finishedAt"))
     own = own_words(ended)
     if ended.get("reason") == "OOMKilled":
@@ -195,20 +195,20 @@ def _why(
 
 
 def _cannot_start(pod: Object, words: str, since: float | None) -> Problem:
-    # The runtime says first what it tried, through all its layers, and last what went wrong.
+    # The runtime's message names each layer's attempt first and the error last.
     _, _, why = words.rpartition("unable to start container process: ")
     sentence = f"Its container cannot be started: {brief(why).removesuffix(': unknown')}."
     return fatal(PodReason.CANNOT_START, sentence, describe(pod), since)
 
 
 def _ended(status: Object) -> Object:
-    """How a container ended: now, or before the life that it has now."""
+    """Return the terminated state of a container, or else that of its previous instance."""
     last = (status.get("lastState") or {}).get("terminated") or {}
     return (status.get("state") or {}).get("terminated") or last
 
 
 def _probe(pod: Object, events: Iterable[Object]) -> str:
-    """Which probe had the container stopped: "startup", "liveness" or "" for none."""
+    """Find the probe that had the container stopped: "startup", "liveness" or "" for none."""
     for event in about(events, pod, "Killing"):
         for probe in ("startup", "liveness"):
             if f"failed {probe} probe" in said(event):
@@ -225,7 +225,7 @@ def _exit(ended: Object) -> str:
 
 
 def _words(ended: Object, log: str) -> str:
-    """The end of the log, as the end of a sentence: of a traceback, its last line tells enough."""
+    """Quote the end of the log as the end of a sentence; of a traceback, only the last line."""
     text = log or str(ended.get("message") or "")
     lines = [line for line in text.splitlines() if line.strip()]
     if not lines:

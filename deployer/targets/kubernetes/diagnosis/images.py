@@ -1,7 +1,7 @@
-"""In: a container that waits for its image. Out: why it does not come, in the registry's words.
+"""Explain why a container's image cannot be pulled, in the registry's words.
 
-The reasons are the kubelet's (pkg/kubelet/images/types.go); the words behind them are containerd's
-and the registry's. Which of them pass is judged by their text, for want of anything better.
+The reasons are the kubelet's (pkg/kubelet/images/types.go); the messages behind them are
+containerd's and the registry's. Only their text shows which of them are transient.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from deployer.targets.kubernetes.diagnosis.problem import (
 from deployer.targets.kubernetes.diagnosis.reasons import PodReason
 
 _PULLING = ("ErrImagePull", "ImagePullBackOff", "RegistryUnavailable")
-_PASSING = re.compile(
+_TRANSIENT = re.compile(
     r"timeout|timed out|deadline exceeded|connection (?:refused|reset)|no such host|EOF"
     r"|server misbehaving|unreachable|no route to host|too many requests"
     r"|\b(?:429|50[0-9])\b|temporar|unavailable|canceled",
@@ -38,7 +38,7 @@ _FRAME = re.compile(
     r'|\b(?:Head|Get) "[^"]*": ',
     re.DOTALL,
 )
-"""What the kubelet and containerd put before the words of the registry, or of the network."""
+"""The prefix of the kubelet and containerd before the message of the registry, or the network."""
 
 _DIGEST = re.compile(r"(@sha256:[0-9a-f]{12})[0-9a-f]{52}")
 _ENVIRONMENT = (
@@ -47,12 +47,12 @@ _ENVIRONMENT = (
 
 
 def unpulled(pod: Object, status: Object, events: Iterable[Object]) -> Problem | None:
-    """Say why a container's image is not on its node.
+    """Explain why a container's image is not on its node; None if the image is no problem.
 
     Args:
         pod: The pod.
         status: The container's status.
-        events: Of the pod; older kubelets say the cause only there.
+        events: The events of the pod; older kubelets report the cause only there.
     """
     waiting = status.get("state", {}).get("waiting") or {}
     kind, text = waiting.get("reason"), str(waiting.get("message") or "")
@@ -75,7 +75,7 @@ def unpulled(pod: Object, status: Object, events: Iterable[Object]) -> Problem |
         text = next((said(event) for event in failed if "pull" in said(event)), text)
     words = brief(_FRAME.sub("", text), 200)
     sentence = f"The image {image} cannot be pulled: {words}."
-    if _PASSING.search(text):
+    if _TRANSIENT.search(text):
         hint = "Is the registry up, and does the node reach it? It is tried again by itself."
         return Problem(PodReason.IMAGE_UNAVAILABLE, sentence, hint)
     if _REFUSED.search(text):

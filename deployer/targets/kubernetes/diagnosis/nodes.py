@@ -1,7 +1,7 @@
-"""In: a pod that its node, or somebody in the cluster, has ended. Out: who, and why.
+"""Explain who ended a pod from outside: its node, or an actor in the cluster.
 
-Whatever ends a pod from outside passes: the Deployment makes another one. Reasons are those of the
-kubelet (pkg/kubelet/{eviction,lifecycle,nodeshutdown}) and of the DisruptionTarget condition.
+Every such problem is transient: the Deployment makes another pod. Reasons are those of the kubelet
+(pkg/kubelet/{eviction,lifecycle,nodeshutdown}) and of the DisruptionTarget condition.
 """
 
 from __future__ import annotations
@@ -20,7 +20,8 @@ from deployer.targets.kubernetes.diagnosis.problem import (
 from deployer.targets.kubernetes.diagnosis.reasons import PodReason
 
 _STUCK_SECONDS = 10.0
-"""How long after its time a pod may be terminating before its node counts as gone."""
+"""Seconds after its deletionTimestamp for which a pod may terminate before its node counts as
+lost."""
 
 _ENDED = {
     "EvictionByEvictionAPI": "A pod of it was evicted, as a drain of its node does",
@@ -32,7 +33,7 @@ _NEW = "A new pod is made by itself."
 
 
 def disrupted(pod: Object, events: Iterable[Object], now: float) -> Problem | None:
-    """Say who ended a pod, or that its node is gone; None if neither is the case."""
+    """Explain who ended a pod, or that its node is gone; None if neither is the case."""
     status, spec = pod.get("status", {}), pod.get("spec", {})
     reason, words = str(status.get("reason") or ""), brief(str(status.get("message") or ""))
     node = spec.get("nodeName") or "?"
@@ -63,7 +64,10 @@ def disrupted(pod: Object, events: Iterable[Object], now: float) -> Problem | No
 
 
 def _lost(pod: Object, events: Iterable[Object], now: float) -> bool:
-    """Whether the node has stopped reporting: it was said, or a pod is not ended in its time."""
+    """Decide whether the node has stopped reporting.
+
+    Either an event says so, or the pod did not terminate in time.
+    """
     leaving = moment(pod.get("metadata", {}).get("deletionTimestamp"))
     if leaving is not None:
         return now > leaving + _STUCK_SECONDS

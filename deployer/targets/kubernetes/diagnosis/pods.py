@@ -1,4 +1,4 @@
-"""In: the pods of one predictor, and their events. Out: what is wrong, the worst first."""
+"""List the problems of one predictor's pods, the worst first."""
 
 from __future__ import annotations
 
@@ -25,20 +25,20 @@ def troubles(
     answer: Object | None = None,
     show: str = "",
 ) -> list[Problem]:
-    """Say all that keeps pods from answering.
+    """List every problem that keeps pods from answering.
 
     Args:
-        deployment: Their Deployment, which tells if pods cannot even be made.
-        pods: All of the predictor, those that are leaving or have ended too.
-        events: Of the pods.
+        deployment: Their Deployment, whose status shows if pods cannot even be made.
+        pods: All pods of the predictor, including those that are leaving or have ended.
+        events: The events of the pods.
         now: Seconds since the epoch.
         served: Whether the predictor was ready before; see `crashes.crashed`.
         log: The last lines of the container that `crashes.log_wanted` named.
-        answer: What a server that is not ready answers when asked whether it is.
+        answer: The answer of a server that is not ready to /v2/health/ready.
         show: The command that shows the server's log.
 
     Returns:
-        What is final comes first; then what the newest pods say.
+        Final problems first; then the problems of the newest pods.
     """
     ordered = sorted(pods, key=lambda pod: created(pod) or 0.0, reverse=True)
     staying = [pod for pod in ordered if not leaving(pod)]
@@ -61,7 +61,7 @@ def troubles(
 
 
 def waiting(pod: Object) -> str:
-    """What a pod that does not run waits for, as a clause, as far as it tells itself; or ""."""
+    """Explain what a pod that does not run waits for, as a clause, from the pod alone; or ""."""
     found = [unscheduled(pod, ())]
     for status in _statuses(pod):
         found += [misconfigured(pod, status), unpulled(pod, status, ())]
@@ -69,7 +69,7 @@ def waiting(pod: Object) -> str:
 
 
 def leaving(pod: Object) -> bool:
-    """Whether a pod is on its way out, or out: it will serve no more."""
+    """Decide whether a pod has ended or is being deleted, so that it will serve no more."""
     ended = pod.get("status", {}).get("phase") in ("Failed", "Succeeded")
     return ended or bool(pod.get("metadata", {}).get("deletionTimestamp"))
 

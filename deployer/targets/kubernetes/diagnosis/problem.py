@@ -1,7 +1,7 @@
-"""Nothing in; out: what every module of words gives back, and plain readings of API objects.
+"""Define the problem that each module of the diagnosis returns, and read fields of API objects.
 
-Objects are as the API gives them, as JSON: mappings, lists and texts. A field that is not there
-reads as empty, as the API leaves out what is empty.
+Objects are as the API gives them, as JSON: mappings, lists and texts. A missing field reads as
+empty, because the API leaves out empty fields.
 """
 
 from __future__ import annotations
@@ -17,27 +17,27 @@ from deployer.redact import redact
 Object = Mapping[str, Any]
 
 FETCHING = ("artifact", "model-model-initializer")
-"""What the init container is called that fetches the model: Seldon's operator has a name for it."""
+"""Names of the init container that fetches the model; the second is that of Seldon's operator."""
 
 SERVING = ("server", "oip", "model")
-"""What the container is called that serves; inside Seldon it stands beside another, or alone."""
+"""Names of the container that serves; inside Seldon it stands beside another, or alone."""
 
 TFSERVING = "tfserving"
 
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """Why a predictor, or one of its pods, does not answer.
+    """The reason why a predictor, or one of its pods, does not answer.
 
     Attributes:
         reason: One word, with a section in docs/reference/states.md.
         message: One sentence.
         hint: The next step; empty for the usual one.
-        final: Waiting does not help: the version is given up at once. Otherwise it is said at
-            once and waited for, until the rollout's time is over.
-        transient: The cause may lie outside the version and go away, so that a version that was
-            given up for it is tried again by itself.
-        since: Since when, in seconds since the epoch, if it is known.
+        final: Waiting does not help: the rollout gives the version up at once. Otherwise the
+            status shows the problem at once, and the rollout waits until its time is over.
+        transient: The cause may lie outside the version and go away, so that the controller
+            retries a version that was given up for it.
+        since: The beginning, in seconds since the epoch, if it is known.
     """
 
     reason: str
@@ -56,67 +56,67 @@ def fatal(
     *,
     transient: bool = False,
 ) -> Problem:
-    """A trouble that waiting does not mend: mostly the version's own, so that it does not pass."""
+    """Make a problem that waiting does not fix: mostly the version's own, so not transient."""
     return Problem(reason, message, hint, final=True, transient=transient, since=since)
 
 
 def name(thing: Object) -> str:
-    """The object's name."""
+    """Return the object's name."""
     return str(thing.get("metadata", {}).get("name", ""))
 
 
 def namespace(thing: Object) -> str:
-    """The namespace that it is in."""
+    """Return the object's namespace."""
     return str(thing.get("metadata", {}).get("namespace", "default"))
 
 
 def describe(pod: Object) -> str:
-    """The command that shows all that the cluster says of a pod."""
+    """Return the `kubectl describe` command of a pod."""
     return f"kubectl -n {namespace(pod)} describe pod {name(pod)}"
 
 
 def moment(text: object) -> float | None:
-    """An API time ("2026-01-31T12:00:00Z", with or without a fraction) in seconds, or None."""
+    """Parse an API time ("2026-01-31T12:00:00Z", with or without a fraction) to epoch seconds."""
     return datetime.fromisoformat(str(text)).timestamp() if text else None
 
 
 def created(thing: Object) -> float | None:
-    """When the object was made."""
+    """Return the object's time of creation, in seconds since the epoch."""
     return moment(thing.get("metadata", {}).get("creationTimestamp"))
 
 
 def condition(thing: Object, kind: str) -> Object:
-    """The condition of this type in the object's status; empty if there is none."""
+    """Find the condition of this type in the object's status; empty if there is none."""
     conditions = thing.get("status", {}).get("conditions") or ()
     return next((each for each in conditions if each.get("type") == kind), {})
 
 
 def status_of(pod: Object, container: str) -> Object:
-    """The status of a container or init container; empty before the kubelet has seen it."""
+    """Find the status of a container or init container; empty before the kubelet has seen it."""
     status = pod.get("status", {})
     both = (*(status.get("initContainerStatuses") or ()), *(status.get("containerStatuses") or ()))
     return next((each for each in both if each.get("name") == container), {})
 
 
 def spec_of(pod: Object, container: str) -> Object:
-    """The specification of a container or init container; empty if the pod has none such."""
+    """Find the spec of a container or init container; empty if the pod has none of this name."""
     spec = pod.get("spec", {})
     both = (*(spec.get("initContainers") or ()), *(spec.get("containers") or ()))
     return next((each for each in both if each.get("name") == container), {})
 
 
 def fetching(pod: Object) -> str:
-    """The name of the init container that fetches the model."""
+    """Return the name of the init container that fetches the model."""
     return _first(pod, FETCHING)
 
 
 def serving(pod: Object) -> str:
-    """The name of the container that serves."""
+    """Return the name of the container that serves."""
     return _first(pod, SERVING)
 
 
 def working(pod: Object) -> str:
-    """The name of the container that the server asks; "" where it does the work itself."""
+    """Return the name of the container that the server asks; "" where the server does the work."""
     if TFSERVING in _names(pod):
         return TFSERVING
     return "model" if serving(pod) == "oip" else ""
@@ -137,9 +137,9 @@ def _names(pod: Object) -> set[str]:
 
 
 def about(events: Iterable[Object], thing: Object, *reasons: str) -> list[Object]:
-    """The events of an object with one of these reasons, the newest first.
+    """List the events of an object with one of these reasons, the newest first.
 
-    Both forms of events are read: `involvedObject` (v1) and `regarding` (events.k8s.io/v1).
+    `about` reads both forms of events: `involvedObject` (v1) and `regarding` (events.k8s.io/v1).
     """
     found = [
         event
@@ -150,12 +150,12 @@ def about(events: Iterable[Object], thing: Object, *reasons: str) -> list[Object
 
 
 def said(event: Object) -> str:
-    """What an event says, in either form."""
+    """Return an event's message, in either form of events."""
     return str(event.get("message") or event.get("note") or "")
 
 
 def happened(event: Object) -> float | None:
-    """When an event happened last."""
+    """Return when an event happened last, in seconds since the epoch."""
     series = event.get("series") or {}
     for time in (
         series.get("lastObservedTime"),
@@ -170,7 +170,7 @@ def happened(event: Object) -> float | None:
 
 
 def own_words(ended: Object) -> Object:
-    """What a program of ours wrote of its end: a JSON object on the message's last line, or {}."""
+    """Parse the termination message of a program of ours: JSON on its last line, or {}."""
     lines = str(ended.get("message") or "").strip().splitlines()
     try:
         words = json.loads(lines[-1]) if lines else {}
@@ -180,7 +180,7 @@ def own_words(ended: Object) -> Object:
 
 
 def brief(text: str, length: int = 300) -> str:
-    """Put somebody else's words on one line, without secrets, and not too long."""
+    """Shorten a foreign message to one line without secrets."""
     line = " ".join(redact(text).split()).rstrip(" .:")
     return line if len(line) <= length else f"{line[: length - 3].rstrip()}..."
 

@@ -1,4 +1,4 @@
-"""Nothing in; out: the reasons that only a cluster has, beside those in deployer/state/reasons.py.
+"""List the reasons that only a cluster has, beside those in deployer/state/reasons.py.
 
 docs/reference/states.md has a section for each.
 """
@@ -9,7 +9,7 @@ from enum import StrEnum
 
 
 class PodReason(StrEnum):
-    """Why pods of a predictor do not answer."""
+    """The reasons why pods of a predictor do not answer."""
 
     UNSCHEDULABLE = "Unschedulable"
     QUOTA_EXCEEDED = "QuotaExceeded"

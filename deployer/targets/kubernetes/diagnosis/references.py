@@ -1,8 +1,8 @@
-"""In: a container that cannot be set up. Out: the secret or ConfigMap that is missing, by name.
+"""Name the Secret or ConfigMap that a container references and the cluster lacks.
 
-The words are the kubelet's: CreateContainerConfigError for environment variables
-(pkg/kubelet/kubelet_pods.go), FailedMount events for volumes (pkg/volume). None of these ends by
-itself, and each ends at once when somebody makes what is missing: it is waited for.
+The messages are the kubelet's: CreateContainerConfigError for environment variables
+(pkg/kubelet/kubelet_pods.go), FailedMount events for volumes (pkg/volume). None of these problems
+ends until an operator makes the missing object, and each ends at once then: the rollout waits.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ _KINDS = {"secret": "secret", "configmap": "ConfigMap"}
 
 
 def misconfigured(pod: Object, status: Object) -> Problem | None:
-    """Say why a container's environment cannot be put together; None if that is not the matter."""
+    """Explain why a container's variables cannot be set up; None if they are no problem."""
     waiting = status.get("state", {}).get("waiting") or {}
     if waiting.get("reason") != "CreateContainerConfigError":
         return None
@@ -44,7 +44,7 @@ def misconfigured(pod: Object, status: Object) -> Problem | None:
 
 
 def unmounted(pod: Object, events: Iterable[Object]) -> Problem | None:
-    """Say why a volume of a pod cannot be mounted; None if all are, or nothing was said of it."""
+    """Explain why a volume of a pod cannot be mounted; None if all are, or no event says why."""
     failed = about(events, pod, "FailedMount")
     if not failed or _begun(pod):
         return None
@@ -56,7 +56,7 @@ def unmounted(pod: Object, events: Iterable[Object]) -> Problem | None:
 
 
 def _begun(pod: Object) -> bool:
-    """Whether a container of the pod has run, for which all volumes must have been mounted."""
+    """Decide whether a container of the pod has run, which requires all volumes mounted."""
     status = pod.get("status", {})
     both = (*(status.get("initContainerStatuses") or ()), *(status.get("containerStatuses") or ()))
     return any("waiting" not in each.get("state", {"waiting": {}}) for each in both)

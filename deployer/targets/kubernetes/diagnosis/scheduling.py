@@ -1,6 +1,6 @@
-"""In: a pod that has no node, and the scheduler's words. Out: what it needs that no node has.
+"""Explain why the scheduler finds no node for a pod, from the scheduler's message.
 
-The words are those of kube-scheduler's FitError (pkg/scheduler/framework/types.go) and of its
+The messages are those of kube-scheduler's FitError (pkg/scheduler/framework/types.go) and of its
 plugins: "0/3 nodes are available: 1 Insufficient memory, 2 node(s) had untolerated taint(s). ..."
 """
 
@@ -29,7 +29,7 @@ _FREE = "kubectl describe nodes shows what is free."
 
 
 def unscheduled(pod: Object, events: Iterable[Object]) -> Problem | None:
-    """Say why the scheduler finds no node for a pod; None if it has one, or was not tried yet."""
+    """Explain why a pod has no node; None if it has one, or the scheduler did not try yet."""
     scheduled = condition(pod, "PodScheduled")
     if scheduled.get("status") == "True" or pod.get("spec", {}).get("nodeName"):
         return None
@@ -90,7 +90,7 @@ _SIGNS = (
 
 
 def _amount(pod: Object, resource: str) -> str:
-    """How much of a resource the pod asks for: of its containers, the first that asks."""
+    """Return the amount of a resource that the pod's first container with a request asks for."""
     spec = pod.get("spec", {})
     for container in (*(spec.get("containers") or ()), *(spec.get("initContainers") or ())):
         resources = container.get("resources") or {}

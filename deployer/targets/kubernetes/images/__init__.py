@@ -1,1 +1,1 @@
-"""Images with Python environments: build, list and remove them."""
+"""Build, list and remove images with Python environments."""

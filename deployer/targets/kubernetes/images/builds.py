@@ -1,8 +1,8 @@
-"""In: what a model asks of its environment. Out: an image that has exactly that, built by a Job.
+"""Build images with exactly the Python environments that models request, by Jobs.
 
-One ConfigMap of a build tells what was asked for and, afterwards, the image's digest: it is looked
-at first, so that an environment is built once, by whichever Deployer. The Job's name is that of
-what it builds, so that the API server itself refuses a second one beside it.
+The ConfigMap of a build holds the request and, after the build, the image's digest. A Deployer
+reads it first, so that a Python environment is built once, by whichever Deployer. The name of the
+Job derives from the request, so that the API server itself refuses a second Job beside it.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ _LOCK: Final = re.compile(
 
 @dataclass(frozen=True, slots=True)
 class BuiltImage:
-    """An image with a model's environment: how nodes name it, by digest; its lock; its Python."""
+    """An image with a Python environment: its name on nodes, by digest; its lock; its Python."""
 
     image: str
     lock: str
@@ -42,14 +42,14 @@ class BuiltImage:
 
 @dataclass(frozen=True, slots=True)
 class ImageState:
-    """How far an environment's image is.
+    """The progress of an image.
 
     Attributes:
-        phase: where it is.
-        since: seconds since the epoch.
-        built: the image, once it is ready.
-        message: the last word of a build under way.
-        error: why it failed.
+        phase: The phase of the image.
+        since: Seconds since the epoch.
+        built: The image, once it is ready.
+        message: The last message of a running build.
+        error: The error of a failed build.
     """
 
     phase: Literal["building", "ready", "failed"]
@@ -60,13 +60,13 @@ class ImageState:
 
 
 class ImageBuilds:
-    """Builds environments as images, a few at a time, each once.
+    """The builds of one cluster, a few at a time, each image once.
 
     Args:
-        client: the cluster.
-        place: where and with what; None: versions have to name an image.
-        parallel: builds at the same time.
-        clock: seconds since the epoch.
+        client: The cluster.
+        place: The build site; None: versions have to name an image.
+        parallel: The number of builds at the same time.
+        clock: Seconds since the epoch.
     """
 
     def __init__(
@@ -77,38 +77,38 @@ class ImageBuilds:
         clock: Callable[[], float] = time.time,
     ) -> None:
         self._client = client
-        self._maybe = place
+        self._optional_place = place
         self._clock = clock
         self._asked: dict[str, float] = {}
-        self._leaving: set[str] = set()
+        self._claimed: set[str] = set()
         self._lock = threading.Lock()
         self._jobs: Jobs[BuiltImage] = Jobs("image-builds", parallel)
-        self._said: dict[str, str] = {}
+        self._messages: dict[str, str] = {}
         self._wake = threading.Event()
 
     @property
     def _place(self) -> BuildSite:
-        if self._maybe is None:
+        if self._optional_place is None:
             raise EnvironmentUnbuildable(
                 "This cluster has no registry to keep environment images in.",
                 "Name an image in serving.yaml, or a registry for the cluster in platform.yaml.",
             )
-        return self._maybe
+        return self._optional_place
 
     def ensure(self, request: EnvironmentRequest, source: str = "") -> ImageState:
-        """Begin what is not there yet, and say how far it is; returns at once.
+        """Begin a missing image and return its progress at once.
 
         Args:
-            request: what is asked for.
-            source: the artifact URI of the model that asks, for the wheels among its files.
+            request: The requested Python environment.
+            source: The artifact URI of the requesting model, for the wheels among its files.
 
         Raises:
-            EnvironmentUnbuildable: nothing can be built for this cluster.
+            EnvironmentUnbuildable: This cluster has no build site.
         """
         key = site.image_key(request, self._place)
         with self._lock:
             now = self._asked[key] = self._clock()
-            if key in self._leaving:
+            if key in self._claimed:
                 message = "an image of it that nothing used is being removed; then it is made anew"
                 return ImageState("building", now, message=message)
             job = self._jobs.ensure(key, lambda: self._build(request, key, source))
@@ -116,27 +116,29 @@ class ImageBuilds:
             return ImageState("ready", job.since, job.result)
         if job.error:
             return ImageState("failed", job.since, error=job.error)
-        return ImageState("building", job.since, message=self._said.get(key, ""))
+        return ImageState("building", job.since, message=self._messages.get(key, ""))
 
     def forget(self, request: EnvironmentRequest) -> None:
-        """Let a failed build be tried again."""
+        """Forget a failed build, so that the next `ensure` tries again."""
         self._jobs.forget(site.image_key(request, self._place))
 
     def asked_at(self, key: str) -> float:
-        """When an image was last asked for here, in seconds since the epoch; 0 if never."""
+        """Return when an image was last requested here, in seconds since the epoch; 0 if never."""
         return self._asked.get(key, 0.0)
 
     def building(self, key: str) -> bool:
-        """Whether its build is under way here."""
+        """Decide whether this Deployer is building an image."""
         job = self._jobs.seen(key)
         return job is not None and job.phase == "running"
 
     def claim(self, keys: Iterable[str], unasked_since: float) -> set[str]:
-        """Those that nobody builds, or asked for since; none of them is given out until `release`.
+        """Claim the images that are neither being built nor requested since that time.
+
+        `ensure` gives out no claimed image until `release`.
 
         Args:
-            keys: of images, as `buildplace.image_key` makes them.
-            unasked_since: seconds since the epoch.
+            keys: The keys of images, as `site.image_key` makes them.
+            unasked_since: Seconds since the epoch.
         """
         with self._lock:
             claimed = {
@@ -144,18 +146,18 @@ class ImageBuilds:
                 for key in keys
                 if not self.building(key) and self.asked_at(key) <= unasked_since
             }
-            self._leaving |= claimed
+            self._claimed |= claimed
             return claimed
 
     def release(self, keys: Iterable[str]) -> None:
-        """What came of a claim stands on the cluster: it is looked at anew when next asked for."""
+        """End a claim, so that the next `ensure` of an image reads the cluster anew."""
         with self._lock:
             for key in keys:
                 self._jobs.forget(key)
-                self._leaving.discard(key)
+                self._claimed.discard(key)
 
     def close(self) -> None:
-        """Let go; a Job that runs goes on, and is found by the next Deployer."""
+        """End background work; the next Deployer finds the Jobs that still run."""
         self._wake.set()
         self._jobs.close()
 
@@ -168,7 +170,7 @@ class ImageBuilds:
         if known and (built := _built(known, self._place)):
             return built
         self._begin(request, known, source)
-        self._said[key] = "it waits for a node"
+        self._messages[key] = "it waits for a node"
         try:
             while True:
                 ended = self._look(name, key)
@@ -176,12 +178,12 @@ class ImageBuilds:
                     return self._end(request, name, ended)
                 self._pause()
         finally:
-            self._said.pop(key, None)
+            self._messages.pop(key, None)
 
     def _begin(
         self, request: EnvironmentRequest, known: dict[str, Any] | None, source: str
     ) -> None:
-        """Have the build's objects there; a Job that failed before makes way for another try."""
+        """Create the objects of a build; delete a failed Job first, for another try."""
         name = site.object_name(site.image_key(request, self._place))
         namespace = self._place.namespace
         job = self._client.find(JOB, namespace, name)
@@ -199,20 +201,20 @@ class ImageBuilds:
         asked = buildjob.request_map(request, self._place, lock, before)
         if known is None:
             self._make(asked)
-        elif known.get("data") != asked["data"]:  # what can be gone on from is newer by now
+        elif known.get("data") != asked["data"]:  # the lock or the earlier image is newer by now
             self._client.replace({**known, "data": asked["data"]})
         if job is None:
             self._make(buildjob.job(request, self._place, source))
 
     def _await_removal(self, removal: str, known: dict[str, Any]) -> None:
-        """Wait for a removal that another Deployer began, and forget the image as it did."""
+        """Wait for a removal by another Deployer, and delete the image's ConfigMap likewise."""
         namespace, meta = self._place.namespace, known["metadata"]
         while (job := self._client.find(JOB, namespace, removal)) and not results.ended(job):
             self._pause()
         self._client.delete(CONFIG_MAP, namespace, meta["name"], uid=meta["uid"])
 
     def _before(self, request: EnvironmentRequest) -> str:
-        """An image with the same environment, whoever made it: on another server image, perhaps."""
+        """Find an image with the same Python environment, perhaps on another server image."""
         labels = f"{site.REQUIREMENTS}={request.key}"
         for known in self._client.list(CONFIG_MAP, self._place.namespace, labels=labels):
             image = str(known.get("data", {}).get("image", ""))
@@ -232,7 +234,7 @@ class ImageBuilds:
             return  # another Deployer was faster
 
     def _look(self, name: str, key: str) -> dict[str, Any] | None:
-        """The Job, if it ended; else what it does is remembered."""
+        """Return a Job that ended; of a running Job, keep the message and return None."""
         namespace = self._place.namespace
         job = self._client.find(JOB, namespace, name)
         if job is None:
@@ -247,29 +249,29 @@ class ImageBuilds:
         if pod is None:
             return None
         if pod.get("status", {}).get("phase") == "Pending":
-            self._said[key] = results.pending(pod)
+            self._messages[key] = results.pending(pod)
             return None
         try:
             lines = self._client.logs(namespace, pod["metadata"]["name"], lines=LOG_LINES)
         except Missing:
             return None
-        told = [line for line in lines.splitlines() if line.strip()]
-        self._said[key] = told[-1].strip() if told else ""
+        written = [line for line in lines.splitlines() if line.strip()]
+        self._messages[key] = written[-1].strip() if written else ""
         return None
 
     def _end(self, request: EnvironmentRequest, name: str, job: dict[str, Any]) -> BuiltImage:
-        """What came of a Job that ended, kept in its ConfigMap; a failure is raised."""
+        """Keep the result of a Job that ended in its ConfigMap, or raise its failure."""
         namespace = self._place.namespace
         pod = results.pod_of(self._client, namespace, name)
-        told = results.last_words(pod)
-        if results.condition(job, "Failed") or "image" not in told:
+        result = results.last_words(pod)
+        if results.condition(job, "Failed") or "image" not in result:
             raise results.failure(job, pod, self._place)
         log = self._client.logs(namespace, pod["metadata"]["name"], lines=100_000) if pod else ""
         found = _LOCK.search(log)
-        if found and hashlib.sha256(found["text"].encode()).hexdigest() == told.get("lock"):
+        if found and hashlib.sha256(found["text"].encode()).hexdigest() == result.get("lock"):
             self._make(buildjob.lock_map(request, self._place, found["text"]))
         kept = ("image", "lock", "python", "bytes")
-        data = {key: str(told[key]) for key in kept if key in told}
+        data = {key: str(result[key]) for key in kept if key in result}
         data["made"] = str(int(self._clock()))
         current = self._client.get(CONFIG_MAP, namespace, name)
         changed = {**current, "data": {**current.get("data", {}), **data}}

@@ -1,7 +1,8 @@
-"""In: what deployments need. Out: a cluster's environment images, who uses each; unused ones gone.
+"""List a cluster's images with Python environments, with their users, and remove unused ones.
 
-The ConfigMap of a build is what is known of its image; the registry itself is asked by Jobs alone,
-which have its credentials. What runs is seen in the Deployments and pods of our platform.
+The inventory reads images from the ConfigMaps of their builds; only Jobs, which have its
+credentials, ask the registry itself. It reads images in use from the Deployments and pods of our
+platform.
 """
 
 from __future__ import annotations
@@ -38,16 +39,16 @@ REMOVAL: Final = "removal"
 
 
 class ImageStore:
-    """The environment images of one cluster.
+    """The images with Python environments of one cluster.
 
     Args:
-        client: the cluster; guarded, where a lease decides who may write.
-        cache: what runs there.
-        builds: builds images, and is told which of them are going.
-        place: where they are built; None: nowhere, and there are none.
-        files: tells what a version asks of its environment.
-        namespaces: where the platform's pods are; "" for every namespace.
-        clock: seconds since the epoch.
+        client: The cluster; guarded, where a Lease decides which Deployer may write.
+        cache: The live objects of the cluster.
+        builds: Builds images, and gives out none that a removal claimed.
+        place: The build site; None: the cluster has none, and no images.
+        files: Reads the request of a version.
+        namespaces: The namespaces of the platform's pods; "" for every namespace.
+        clock: Seconds since the epoch.
     """
 
     def __init__(
@@ -66,14 +67,14 @@ class ImageStore:
         self._noting = Periodic(self.note_uses)
 
     def inventory(self, needs: Needs, *, every_pod: bool = False) -> Inventory:
-        """Every image, and who uses it.
+        """List every image with its users.
 
         Args:
-            needs: of the platform's deployments on this cluster.
-            every_pod: whether to ask the cluster also for pods that are not the platform's.
+            needs: The needs of the platform's deployments on this cluster.
+            every_pod: Whether to list also pods that are not the platform's.
 
         Raises:
-            TargetUnavailable: the cluster cannot be seen now.
+            TargetUnavailable: The cluster cannot be read now.
         """
         place, removal = self._place, self._jobs.seen(REMOVAL)
         if place is None:
@@ -95,21 +96,21 @@ class ImageStore:
         return Inventory(place.push, built, needs.unknown or unknown, removal)
 
     def collect(self, names: Collection[str], needs: Callable[[], Needs], grace: float) -> None:
-        """Begin to remove those of these that may go; `inventory` tells what came of it.
+        """Begin to remove unused images; `inventory` shows the result.
 
         Args:
-            names: of images, as `inventory` gives them.
-            needs: tells what is needed, once nobody can begin to use the named any more.
-            grace: seconds for which an unused one stays.
+            names: The candidates, named as in `inventory`.
+            needs: Called once no predictor can begin to use the candidates any more.
+            grace: Seconds for which an unused image stays.
         """
         self._jobs.forget(REMOVAL)
         self._jobs.ensure(REMOVAL, lambda: self._collect(names, needs, grace))
 
     def note_uses(self) -> None:
-        """Write down, to the day, that what runs is in use.
+        """Record the use of every running image, to the day.
 
         Raises:
-            TargetUnavailable: the cluster cannot be seen, or written to, now.
+            TargetUnavailable: The cluster cannot be read, or written to, now.
         """
         if self._place is None:
             return
@@ -119,7 +120,7 @@ class ImageStore:
                 self._client.replace(site.annotated(known, site.USED, str(int(now))))
 
     def close(self) -> None:
-        """Let go; a removal that is under way ends by itself on the cluster."""
+        """End background work; the Job of a running removal ends on the cluster."""
         self._noting.close()
         self._jobs.close()
 
@@ -144,14 +145,14 @@ class ImageStore:
         return self._client.list(CONFIG_MAP, place.namespace, labels=labels)
 
     def _running(self) -> Iterator[tuple[str, str]]:
-        """Our predictors that are there, each with the digests of what it runs."""
+        """Yield our predictors on the cluster, each with the digest of an image that it runs."""
         for live in (*self._cache.all(DEPLOYMENT), *self._cache.all(POD)):
             whole = live.object()
             pod = whole["spec"]["template"] if live.kind == DEPLOYMENT else whole
             yield from ((live.predictor, digest) for digest in _digests(pod))
 
     def _in_any_pod(self) -> Iterator[tuple[str, str]]:
-        """All pods where ours are, whoever made them, each with the digests of what it runs."""
+        """Yield all pods in our namespaces, foreign ones too, each with the digest of an image."""
         for namespace in self._namespaces:
             for page in self._client.pages(POD, namespace):
                 for pod in page.items:
@@ -163,7 +164,7 @@ class ImageStore:
     def _find(
         self, need: Need, known: Mapping[str, Object], place: BuildSite
     ) -> Collection[str] | None:
-        """The image that a version would run, else those that it could be made from at once."""
+        """Find the image that a version would run, else the images to make it from at once."""
         asked = self._files.request(need.version, need.source)
         if asked.result is None:
             return () if asked.error and not asked.error.transient else None
@@ -196,7 +197,7 @@ class ImageStore:
 
 
 def _digests(pod: Object) -> set[str]:
-    """The digests of a pod's images, as it names them and as they were pulled."""
+    """Collect the digests of a pod's images, as its spec names them and as the node pulled them."""
     spec, status = pod["spec"], pod.get("status", {})
     names = [each.get("image", "") for each in spec["containers"]]
     names += [each.get("image", "") for each in spec.get("initContainers") or ()]

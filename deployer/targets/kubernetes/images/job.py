@@ -1,7 +1,7 @@
-"""In: environments to build or to remove, and where. Out: the manifests of the Jobs that do it.
+"""Build the manifests of the Jobs that build and remove images.
 
-A Job runs as nobody in particular: no token, no capability, a root that cannot be written. What
-it may use is what it is given: an index's credentials and the registry's, both by reference.
+A Job runs unprivileged: no token, no capability, a read-only root. It has only the credentials that
+its manifest references: those of an index and those of the registry.
 """
 
 from __future__ import annotations
@@ -33,13 +33,13 @@ REMOVAL_SECONDS: Final = 600
 def request_map(
     request: EnvironmentRequest, place: BuildSite, lock: str, before: str = ""
 ) -> Object:
-    """The ConfigMap that a build reads, and that tells afterwards what came of it.
+    """Build the ConfigMap that a build reads, and that holds the result afterwards.
 
     Args:
-        request: what is asked for.
-        place: where it is built.
-        lock: what it was locked to before; "" the first time.
-        before: an image that has this environment on another server image; "" if there is none.
+        request: The requested Python environment.
+        place: The build site.
+        lock: The lock of an earlier build; "" the first time.
+        before: An image that has this Python environment on another server image; "" for none.
     """
     key = image_key(request, place)
     asked: Object = {
@@ -70,7 +70,7 @@ def request_map(
 
 
 def lock_map(request: EnvironmentRequest, place: BuildSite, lock: str) -> Object:
-    """The ConfigMap that keeps a lock: the same requirements get the same packages ever after."""
+    """Build the ConfigMap of a lock, by which equal requirements get equal packages ever after."""
     return {
         "apiVersion": "v1",
         "kind": "ConfigMap",
@@ -81,12 +81,12 @@ def lock_map(request: EnvironmentRequest, place: BuildSite, lock: str) -> Object
 
 
 def job(request: EnvironmentRequest, place: BuildSite, source: str = "") -> Object:
-    """The Job that builds an environment, tried once: who asks for it decides on another try.
+    """Build the Job of a Python environment, tried once: its caller decides on another try.
 
     Args:
-        request: what is asked for.
-        place: where it is built.
-        source: the artifact URI of a model that asks for it, for the wheels among its files.
+        request: The requested Python environment.
+        place: The build site.
+        source: The artifact URI of a requesting model, for the wheels among its files.
     """
     key = image_key(request, place)
     name = object_name(key)
@@ -113,7 +113,10 @@ def job(request: EnvironmentRequest, place: BuildSite, source: str = "") -> Obje
 
 
 def _fetcher(request: EnvironmentRequest, place: BuildSite, source: str, mount: Object) -> Object:
-    """The container that fetches wheels: it alone has the artifact store's login, and no other."""
+    """Build the container that fetches wheels; it alone has the artifact store's credentials.
+
+    It has no other credentials.
+    """
     asked = {
         "artifact_uri": source,
         "tracking_uri": place.tracking_uri,
@@ -132,7 +135,7 @@ def _fetcher(request: EnvironmentRequest, place: BuildSite, source: str, mount: 
 
 
 def removal_job(name: str, digests: Sequence[str], place: BuildSite) -> Object:
-    """The Job that takes images of ours out of the registry, with the credentials of a build."""
+    """Build the Job that removes our images from the registry, with the credentials of a build."""
     asked = {
         "repository": place.push,
         "digests": list(digests),

@@ -1,4 +1,4 @@
-"""In: a predictor. Out: the image that its pods run, begun and observed."""
+"""Prepare the image that a predictor's pods run, in the background."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from deployer.targets.preparation import Preparing, Progress
 
 @dataclass(frozen=True, slots=True)
 class ImagePrepared(Progress):
-    """How far a predictor is before its pods can be made. READY: `image` names what they run."""
+    """The progress of a predictor before its pods. READY: `image` names the image of its pods."""
 
     image: str = ""
     note: str = ""
@@ -29,12 +29,12 @@ class ImagePrepared(Progress):
 
 
 class ImagePreparation(Preparing[ImagePrepared]):
-    """Finds out what predictors need and has it built, each once, in the background.
+    """The images of predictors, each read and built once, in the background.
 
     Args:
-        cluster: Where predictors run, for its images.
-        files: Reads what a version says of its packages.
-        builds: Builds environments as images.
+        cluster: The cluster of the predictors, for its images.
+        files: Reads the requirements of a version.
+        builds: Builds Python environments as images.
         clock: Seconds since the epoch.
         indexes: Package indexes that models' requirements may name.
     """
@@ -53,11 +53,11 @@ class ImagePreparation(Preparing[ImagePrepared]):
         self._builds = builds
 
     def files(self, predictor: Predictor) -> Job[Path]:
-        """The folder with a predictor's small files, its example among them, begun and observed."""
+        """Begin to fetch a predictor's small files, its example among them; return the progress."""
         return self._files.ensure(predictor.version, predictor.source)
 
     def close(self) -> None:
-        """End what is under way here; what a cluster builds goes on."""
+        """End background work here; builds on the cluster go on."""
         self._builds.close()
         self._files.close()
 
@@ -66,7 +66,7 @@ class ImagePreparation(Preparing[ImagePrepared]):
         if request:
             self._builds.forget(request)
 
-    def _look(self, predictor: Predictor) -> ImagePrepared:
+    def _advance(self, predictor: Predictor) -> ImagePrepared:
         now = self._clock()
         named = str(predictor.spec.get("image") or "")
         if lacking := self._lacking(predictor, named):
@@ -76,7 +76,7 @@ class ImagePreparation(Preparing[ImagePrepared]):
         return ImagePrepared(Phase.READY, now, named) if named else self._built(predictor, now)
 
     def _built(self, predictor: Predictor, now: float) -> ImagePrepared:
-        """How far the image with its environment is."""
+        """Begin the image with a predictor's Python environment and return its progress."""
         fetched = self._files.ensure(predictor.version, predictor.source)
         if fetched.error:
             return ImagePrepared(Phase.FAILED, now, error=fetched.error)
@@ -95,7 +95,12 @@ class ImagePreparation(Preparing[ImagePrepared]):
         return ImagePrepared(Phase.READY, now, image.built.image, note)
 
     def _lacking(self, predictor: Predictor, named: str) -> VersionFailure | None:
-        """Why this cluster has nothing to serve it with; `named`: an image of the spec's own."""
+        """Explain why this cluster cannot serve a predictor; None if it can.
+
+        Args:
+            predictor: The predictor.
+            named: The image that its spec names; "" for none.
+        """
         cluster, runtime = self._cluster, runtime_name(predictor.spec)
         if runtime not in RUNTIMES:
             return RuntimeUnavailable(

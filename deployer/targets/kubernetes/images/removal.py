@@ -1,8 +1,8 @@
-"""In: images that nothing uses. Out: they are out of the registry, and forgotten on the cluster.
+"""Remove unused images from the registry, and their ConfigMaps from the cluster.
 
-Each image's ConfigMap is marked before anything is deleted: whoever asks for the image from then on
-waits for the Job that the mark names, and builds it anew. The Job has the registry's credentials,
-and leaves alone what does not carry our labels.
+The removal marks each image's ConfigMap before it deletes anything: a later request for the image
+waits for the Job that the mark names, and builds the image anew. The Job has the registry's
+credentials, and leaves images without our labels alone.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from deployer.targets.kubernetes.images.site import BuildSite
 
 LOOK_SECONDS: Final = 0.5
 MOST: Final = 500
-"""Images of one Job: their digests are its argument, which may have 128 KiB."""
+"""Images of one Job: their digests are an argument of the Job, which may have 128 KiB."""
 
 LEFT: Final = "left for the next time: this time was full"
 FOREIGN: Final = "the registry has another image there, which is not ours"
@@ -34,24 +34,24 @@ class Removal:
     """One removal from one cluster's repository.
 
     Args:
-        client: the cluster.
-        place: where images are built.
-        stopping: set when the process ends; the Job goes on.
+        client: The cluster.
+        place: The build site.
+        stopping: Set when the process ends; the Job goes on.
     """
 
     def __init__(self, client: Client, place: BuildSite, stopping: threading.Event) -> None:
         self._client, self._place, self._stopping = client, place, stopping
 
     def run(self, images: Sequence[KeptEnvironment], name: str) -> Removed:
-        """Remove images that nobody uses, or can begin to use.
+        """Remove images that no predictor uses, or can begin to use.
 
         Args:
-            images: nobody is given them meanwhile.
-            name: of the Job; new.
+            images: The claimed images: no predictor gets them meanwhile.
+            name: A new name, for the Job.
 
         Raises:
-            TargetUnavailable: the cluster does not answer; what was marked is looked at next time.
-            Stopped: the process ends; likewise.
+            TargetUnavailable: The cluster does not answer; the next removal takes up the marks.
+            Stopped: The process ends; likewise.
         """
         kept = {each.name: LEFT for each in images[MOST:]}
         marked: dict[str, Object] = {}
@@ -80,7 +80,7 @@ class Removal:
         return Removed(tuple(gone), kept)
 
     def _mark(self, image: KeptEnvironment, job: str) -> Object | str:
-        """Say on the cluster that an image is going; or why it is not."""
+        """Mark an image's ConfigMap for removal, or return why it cannot be removed."""
         namespace, name = self._place.namespace, site.object_name(image.name)
         known = self._client.find(CONFIG_MAP, namespace, name)
         if known is None:
@@ -100,7 +100,7 @@ class Removal:
     def _delete(
         self, digests: Sequence[str], name: str
     ) -> tuple[Mapping[str, str], VersionFailure | None]:
-        """What the Job made of each digest, and why it did not come to its end."""
+        """Run the Job; return its result for each digest, and its error."""
         namespace = self._place.namespace
         made = self._client.create(buildjob.removal_job(name, digests, self._place))
         while not jobresults.ended(job := self._job(name)):
@@ -108,8 +108,8 @@ class Removal:
                 raise Stopped
         pod = jobresults.pod_of(self._client, namespace, name)
         log = self._client.logs(namespace, pod["metadata"]["name"], lines=MOST * 2) if pod else ""
-        said = [json.loads(line) for line in log.splitlines() if line.startswith("{")]
-        results = {str(each["digest"]): str(each["result"]) for each in said}
+        reported = [json.loads(line) for line in log.splitlines() if line.startswith("{")]
+        results = {str(each["digest"]): str(each["result"]) for each in reported}
         error: VersionFailure | None = None
         if jobresults.last_words(pod).get("reason"):
             error = jobresults.failure(job, pod, self._place)

@@ -1,4 +1,4 @@
-"""In: a Job of ours and its pod. Out: whether it ended, what it said last, and why it failed."""
+"""Read the result of a Job of ours: whether it ended, its last message, why it failed."""
 
 from __future__ import annotations
 
@@ -16,19 +16,19 @@ Object = dict[str, Any]
 
 
 def pod_of(client: Client, namespace: str, job: str) -> Object | None:
-    """The newest pod of a Job."""
+    """Find the newest pod of a Job."""
     pods = client.list(POD, namespace, labels=f"job-name={job}")
     return max(pods, key=lambda pod: str(pod["metadata"]["creationTimestamp"]), default=None)
 
 
 def condition(job: Object, kind: str) -> Object | None:
-    """A Job's condition, such as Failed, if it holds."""
+    """Find a true condition of a Job, such as Failed."""
     conditions = job.get("status", {}).get("conditions") or []
     return next((c for c in conditions if c["type"] == kind and c["status"] == "True"), None)
 
 
 def pending(pod: Object) -> str:
-    """What a pod that has not begun to build waits for."""
+    """Explain what a pod that has not begun to build waits for."""
     before = pod.get("status", {}).get("initContainerStatuses") or [{}]
     if "running" in before[0].get("state", {}):
         return "the wheels that the model brings along are fetched"
@@ -36,28 +36,28 @@ def pending(pod: Object) -> str:
 
 
 def ended(job: Object) -> bool:
-    """Whether a Job is over, well or not."""
+    """Decide whether a Job has completed or failed."""
     return bool(condition(job, "Complete") or condition(job, "Failed"))
 
 
 def last_words(pod: Object | None) -> Object:
-    """What a pod left for the kubelet, as JSON; empty if it left nothing."""
+    """Parse the termination message of a pod as JSON; empty without one."""
     try:
-        told = json.loads(_terminated(pod).get("message") or "{}")
+        message = json.loads(_terminated(pod).get("message") or "{}")
     except ValueError:
         return {}
-    return told if isinstance(told, dict) else {}
+    return message if isinstance(message, dict) else {}
 
 
 def failure(job: Object, pod: Object | None, place: BuildSite) -> VersionFailure:
-    """Why a build failed, or named no image."""
-    told = last_words(pod)
-    if told.get("reason"):
-        known = getattr(errors, str(told["reason"]), EnvironmentUnbuildable)
+    """Build the error of a build that failed, or named no image."""
+    result = last_words(pod)
+    if result.get("reason"):
+        known = getattr(errors, str(result["reason"]), EnvironmentUnbuildable)
         if not (isinstance(known, type) and issubclass(known, VersionFailure)):
             known = EnvironmentUnbuildable
         transient = _terminated(pod).get("exitCode") == 75
-        message, hint = str(told.get("message", "")), str(told.get("hint", ""))
+        message, hint = str(result.get("message", "")), str(result.get("hint", ""))
         return known(message, hint, transient=transient)
     failed = condition(job, "Failed")
     if failed and failed.get("reason") == "DeadlineExceeded":
@@ -79,7 +79,7 @@ def failure(job: Object, pod: Object | None, place: BuildSite) -> VersionFailure
 
 
 def _terminated(pod: Object | None) -> Object:
-    """How a pod's container ended, or the one before it that failed."""
+    """Return the terminated state of a pod's failed init container, else of its container."""
     status = (pod or {}).get("status", {})
     for each in status.get("initContainerStatuses") or []:
         ended: Object = each.get("state", {}).get("terminated") or {}

@@ -1,1 +1,1 @@
-"""Read what runs: predictors, routes, logs, and why something does not start."""
+"""Observe deployments: predictors, routes, logs, and why a predictor does not start."""

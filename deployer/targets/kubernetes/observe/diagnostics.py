@@ -1,6 +1,7 @@
-"""In: pods that are not ready. Out: what explains them: events, the end of a log, their own answer.
+"""Collect evidence on pods that are not ready: events, the end of a log, their own answers.
 
-Asked for only while something is not ready, and not more often than every few seconds.
+The target asks for evidence only while a predictor is not ready, and no more often than every few
+seconds.
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ Object = Mapping[str, Any]
 
 @dataclass(frozen=True, slots=True)
 class Evidence:
-    """What was found, for `observation.Seen`."""
+    """The evidence on a predictor, for `predictor.Seen`."""
 
     events: Sequence[Object] = ()
     log: str = ""
@@ -34,11 +35,11 @@ class Evidence:
 
 
 class Diagnostics:
-    """Asks a cluster about predictors that are not ready.
+    """The evidence on predictors of one cluster that are not ready.
 
     Args:
-        client: the cluster.
-        doors: ways to the pods.
+        client: The cluster.
+        doors: HTTP to the pods.
     """
 
     def __init__(self, client: Client, doors: PodHttp) -> None:
@@ -48,7 +49,7 @@ class Diagnostics:
         self._lock = threading.Lock()
 
     def ask(self, predictor: str, namespace: str, pods: Sequence[Object]) -> Evidence:
-        """What explains a predictor's pods; kept for a moment."""
+        """Collect the evidence on a predictor's pods, and keep it for FRESH_SECONDS."""
         now = time.monotonic()
         with self._lock:
             at, known = self._found.get(predictor, (0.0, Evidence()))
@@ -63,7 +64,7 @@ class Diagnostics:
         return found
 
     def forget(self, predictor: str) -> None:
-        """It is ready, or gone."""
+        """Drop the evidence on a predictor that is ready, or gone."""
         with self._lock:
             self._found.pop(predictor, None)
 
@@ -75,7 +76,7 @@ class Diagnostics:
                 fields = f"involvedObject.kind=Pod,involvedObject.name={name}"
                 found += self._client.list(EVENT, namespace, fields=fields)
             except ApiError:
-                continue  # what the pod's own status says has to do
+                continue  # the pod's own status has to do
         return found
 
     def _log(self, namespace: str, pods: Sequence[Object]) -> str:
@@ -93,8 +94,8 @@ class Diagnostics:
             if unanswering(pod):
                 body = self._doors.get(pod, "/v2/health/ready")
                 try:
-                    told = json.loads(body) if body else None
+                    answer = json.loads(body) if body else None
                 except ValueError:
                     return None
-                return told if isinstance(told, dict) else None
+                return answer if isinstance(answer, dict) else None
         return None

@@ -1,8 +1,8 @@
-"""In: a deployment's HTTPRoute. Out: which of its weights the gateway serves, asked of the gateway.
+"""Ask the gateway which weights of a deployment's HTTPRoute it serves.
 
-What was applied is not yet what is served. A request on the route's own path comes back with the
+An applied route is not yet a served route. A request on the route's own path comes back with the
 header that the route sets (see route.py), whatever the predictors behind it do. A gateway may have
-replicas that learn of a change one after the other, so that it is asked several times, each time on
+replicas that learn of a change one after the other, so this module asks several times, each time on
 a new connection, and a change counts as live when all answers agree.
 """
 
@@ -23,18 +23,18 @@ from deployer.targets.kubernetes.render import route as routes
 
 SAMPLES = 3
 FRESH_SECONDS = 0.05
-"""How long an answer counts while a change is waited for."""
+"""How long an answer counts while the controller waits for a change."""
 
 STEADY_SECONDS = 1.0
-"""Weights that were confirmed count as long as the gateway answered anybody within this time, so
-that a thousand steady deployments cost one request a second together, and take turns in it."""
+"""Confirmed weights count as long as the gateway answered any request within this time, so that a
+thousand unchanged deployments cost one request a second together, and take turns in it."""
 
 _HINT = "schnitzel cluster check"
 
 
 @dataclass(frozen=True, slots=True)
 class _Answer:
-    """What was found for a deployment: its path, the mark and weights wanted, those live, when."""
+    """The last answer on a deployment: path, wanted mark, live weights, time."""
 
     path: str
     wanted: str
@@ -44,12 +44,12 @@ class _Answer:
 
 
 class Gateway:
-    """What one cluster's gateway serves.
+    """The gateway of one cluster.
 
     Args:
-        url: Where requests of users arrive.
-        probe_url: Where the Deployer reaches the gateway, if that is another address; requests
-            still name the host of `url`, by which the gateway's listeners may select.
+        url: The address at which requests of users arrive.
+        probe_url: The address at which the Deployer reaches the gateway, if that is another;
+            requests still name the host of `url`, by which the gateway's listeners may select.
         timeout: Seconds for one answer.
     """
 
@@ -70,19 +70,19 @@ class Gateway:
         self._failed: tuple[float, GatewayUnavailable] | None = None
 
     def url(self, model: str, environment: str) -> str:
-        """The address of a deployment, with a slash at its end."""
+        """Return the address of a deployment, with a slash at its end."""
         return f"{self._url}{routes.path(model, environment)}/"
 
     def live(self, deployment: str, route: Mapping[str, Any] | None) -> dict[str, int]:
-        """The weight in percent of each predictor that takes requests now.
+        """Read the weight in percent of each predictor that takes requests now.
 
         Args:
             deployment: The deployment's id.
-            route: Its HTTPRoute as it is on the cluster; None if there is none, which still may be
-                served for a moment.
+            route: Its HTTPRoute on the cluster; None without one: the gateway may still serve a
+                deleted route for a moment.
 
         Raises:
-            GatewayUnavailable: It does not answer, or not so that the weights can be told.
+            GatewayUnavailable: The gateway does not answer, or its answer shows no weights.
         """
         before = self._answers.get(deployment)
         if route is None and before is None:
@@ -111,11 +111,11 @@ class Gateway:
         return now - answer.at < FRESH_SECONDS
 
     def _settle(self, path: str, wanted: str, route: Mapping[str, Any]) -> dict[str, int]:
-        """Ask until answers differ from what is wanted, or enough of them agree with it."""
+        """Ask until an answer differs from the wanted mark, or enough answers agree with it."""
         begun = time.monotonic()
         for sample in range(SAMPLES):
             if sample and time.monotonic() - begun > self._timeout / 2:
-                break  # it answers slowly; one answer has to do
+                break  # the gateway answers slowly; one answer has to do
             mark = self._ask(path, route)
             if mark != wanted:
                 weights = routes.read(mark) if mark else {}
@@ -125,7 +125,7 @@ class Gateway:
         return routes.weights(route)
 
     def _ask(self, path: str, route: Mapping[str, Any]) -> str:
-        """The mark on one answer; "" where the gateway has no such route."""
+        """Ask once and return the mark on the answer; "" where the gateway has no such route."""
         failed = self._failed
         if failed and time.monotonic() - failed[0] < STEADY_SECONDS:
             raise failed[1]

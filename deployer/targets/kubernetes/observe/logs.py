@@ -1,4 +1,4 @@
-"""In: the pods of a predictor. Out: the last lines that they wrote, also before a restart."""
+"""Read the last log lines of a predictor's pods, also from before a restart."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from deployer.targets.kubernetes.diagnosis.problem import serving, working
 
 
 def lines_of(client: Client, pods: Sequence[LiveObject], lines: int) -> str:
-    """The last lines of each pod's model server; several logs are told apart by a heading."""
+    """Read the last lines of each pod's model server; several logs have headings."""
     places = [
         (pod, container)
         for pod in sorted(pods, key=lambda pod: pod.key.name)
@@ -25,7 +25,7 @@ def lines_of(client: Client, pods: Sequence[LiveObject], lines: int) -> str:
 
 
 def _containers(pod: LiveObject) -> Iterator[str]:
-    """The one that serves, and before it what it asks, which starts first."""
+    """Yield the working container, which starts first, and the serving container."""
     whole = pod.object()
     yield from filter(None, (working(whole), serving(whole)))
 

@@ -1,10 +1,10 @@
-"""In: a predictor's Deployment, pods and events, as plain API objects. Out: one observation.
+"""Judge a predictor from its Deployment, pods and events, as plain API objects.
 
-A new predictor is ready when the Deployment has all the replicas that are wanted, so that a rollout
-does not shift traffic to half of them. One that was complete before, or takes traffic, is ready as
-long as one replica is: it answers, and what is wrong with the others is said beside it. That it was
-complete is not remembered here but read: the Deployment's Progressing condition stays at
-NewReplicaSetAvailable until its pod template changes.
+A new predictor is ready when its Deployment has all wanted replicas, so that a rollout does not
+shift traffic to half of them. A predictor that was complete before, or takes traffic, is ready as
+long as one replica is: the predictor answers, and the observation reports the problem of the other
+replicas. The module remembers no completeness, but reads it: the Deployment's Progressing condition
+stays at NewReplicaSetAvailable until its pod template changes.
 """
 
 from __future__ import annotations
@@ -38,17 +38,17 @@ ENVIRONMENT = "schnitzel.dev/environment"
 
 @dataclass(frozen=True, slots=True)
 class Seen:
-    """What was read of one predictor from the API server.
+    """The API objects of one predictor.
 
     Attributes:
         deployment: Its Deployment; None if there is none.
         resource: Its SeldonDeployment, of which the operator makes its Deployment; None without.
-        services: Those that may lead to its pods; looked at where there is a SeldonDeployment.
+        services: The Services that may lead to its pods; used where there is a SeldonDeployment.
         pods: All its pods, also those that are leaving.
         events: Recent events of the pods.
-        prepared: How far its image is; None if nobody asked for one.
+        prepared: The progress of its image; None before the preparation.
         log: The last lines of the container that `crashes.log_wanted` named.
-        answer: The JSON body of /v2/health/ready of a server that is not ready, if it was asked.
+        answer: The JSON body of /v2/health/ready of a server that is not ready; None if unasked.
     """
 
     deployment: Object | None
@@ -63,14 +63,14 @@ class Seen:
 
 @dataclass(frozen=True, slots=True)
 class _Counts:
-    """A Deployment's replicas: how many are wanted, ready, and ready of the newest template."""
+    """A Deployment's replicas: how many are wanted and ready, and the state of its rollout."""
 
     wanted: int
     ready: int
     current: bool
-    """Whether all that runs is of the newest template, as far as the controller has seen it."""
+    """Whether all running pods are of the newest template, as the Deployment controller saw it."""
     complete: bool
-    """Whether all wanted replicas were ready once, since the template last changed."""
+    """Whether all wanted replicas were ready once since the last change of the template."""
     late: bool
     """Whether the newest template's pods took longer to be ready than the Deployment allows."""
 
@@ -83,14 +83,14 @@ def observe(
     weight: int = 0,
     example: ExampleAnswer = UNASKED,
 ) -> ObservedPredictor:
-    """Judge where a predictor is.
+    """Judge the phase of a predictor.
 
     Args:
-        predictor: Which one.
-        seen: What was read of it.
+        predictor: The predictor.
+        seen: Its API objects.
         now: Seconds since the epoch.
-        weight: The percent of the traffic that the gateway sends it.
-        example: What is known of its answer to the model's own example.
+        weight: The percent of the traffic that the gateway sends to the predictor.
+        example: The predictor's answer to the model's own example.
     """
     counts = _count(seen.deployment or {})
     phase, since, trouble = _judge(predictor, seen, counts, now, weight)
@@ -115,7 +115,7 @@ def observe(
 
 
 def artifact_digest(pods: Sequence[Object]) -> str:
-    """The digest of what the init container fetched, as it wrote itself; "" before that."""
+    """Read the artifact's digest from the init container's termination message; "" before it."""
     for pod in pods:
         status = status_of(pod, fetching(pod))
         for ended in (status.get("state", {}), status.get("lastState", {})):
@@ -172,7 +172,7 @@ def _judge(
 
 
 def _before(prepared: ImagePrepared | None, now: float) -> tuple[Phase, float, Problem | None]:
-    """Where a predictor is that has no Deployment yet."""
+    """Judge a predictor that has no Deployment yet."""
     if prepared is None or prepared.phase is Phase.READY:
         return Phase.ABSENT, now, None
     error = prepared.error
@@ -201,7 +201,7 @@ def _count(deployment: Object) -> _Counts:
 
 
 def _partly(counts: _Counts, worst: Problem | None) -> Problem | None:
-    """What to say of a predictor that answers with other or fewer replicas than it should have."""
+    """Describe a ready predictor that has other or fewer replicas than wanted."""
     if counts.ready >= counts.wanted:
         return None if counts.current else _behind(counts, worst)
     text = f"{counts.ready} of {counts.wanted} replicas are ready"
@@ -211,7 +211,7 @@ def _partly(counts: _Counts, worst: Problem | None) -> Problem | None:
 
 
 def _behind(counts: _Counts, worst: Problem | None) -> Problem | None:
-    """What to say of one whose older pods answer while those of a change of it do not come up."""
+    """Describe a predictor whose older pods answer while the pods of a change do not come up."""
     text = "It was changed, and its pods from before answer, since the new ones do not get ready"
     if worst:
         return Problem(
@@ -221,7 +221,7 @@ def _behind(counts: _Counts, worst: Problem | None) -> Problem | None:
 
 
 def _progress(deployment: Object, seen: Seen, now: float) -> tuple[Phase, float]:
-    """How far the pods are that nothing is wrong with: the one that is furthest behind."""
+    """Return the phase of the healthy pod that is furthest behind."""
     begun = created(deployment) or now
     steps = [_step(pod, seen.events, begun) for pod in seen.pods if not leaving(pod)]
     order = (Phase.FETCHING, Phase.STARTING)

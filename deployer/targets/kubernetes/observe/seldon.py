@@ -1,9 +1,9 @@
-"""In: a SeldonDeployment, and what was made of it. Out: what Seldon's operator holds up, and how.
+"""Judge how far Seldon's operator has brought a SeldonDeployment.
 
-Pure. The resource's `status.state` is asked one thing only: why the operator could make nothing at
-all. It has no observedGeneration and may be that of another spec, so all else is read of the
-Deployment that carries the revision mark, as of every other Deployment. Measured with the operator
-1.17.1; see docs/guides/seldon.md.
+Pure. The resource's `status.state` serves one purpose only: it shows why the operator made no
+Deployment at all. It has no observedGeneration and may be that of another spec, so all else comes
+from the Deployment that carries the revision mark, as from every other Deployment. Measured with
+the operator 1.17.1; see docs/guides/seldon.md.
 """
 
 from __future__ import annotations
@@ -18,34 +18,34 @@ from deployer.targets.kubernetes.diagnosis.reasons import PodReason
 
 MARK: Final = "schnitzel.dev/revision"
 RUNAWAY: Final = 10
-"""Generations of a Deployment that its controller may lag behind before it counts as a loop: each
-change of ours is one, and is seen within a second or so."""
+"""Generations of a Deployment that its controller may lag behind before the operator counts as
+looping: each change of ours is one generation, and the controller sees it within a second or so."""
 
 SILENT_SECONDS: Final = 20.0
-"""After which the operator's silence is worth a word: it takes a resource up within three."""
+"""Seconds after which the operator's silence is reported: it takes a resource up within three."""
 
 Object = Mapping[str, Any]
 
 
 class Where(StrEnum):
-    """How far the operator is."""
+    """The progress of the operator."""
 
     WAITING = "waiting"
-    """It has not carried this revision to a Deployment yet."""
+    """The operator has not made a Deployment of this revision yet."""
     REFUSED = "refused"
-    """It cannot make it; a new try needs another spec or another config."""
+    """The operator cannot make the Deployment; a new try needs another spec or another config."""
     LOOPING = "looping"
-    """It writes without end, and nothing is rolled out."""
+    """The operator writes the Deployment without end, and no pod is rolled out."""
     UNREACHABLE = "unreachable"
     """There is a Deployment of this revision, and no Service that leads to its pods."""
     DONE = "done"
-    """There is a Deployment of this revision: the rest is that Deployment's."""
+    """There is a Deployment of this revision, and its own status says the rest."""
 
 
 def of_revision(resource: Object, deployments: Sequence[Object]) -> Object | None:
-    """The Deployment that carries a resource's revision; None if there is none yet.
+    """Find the Deployment that carries a resource's revision; None if there is none yet.
 
-    Nor is there if somebody took the mark, or all predictors, out of the resource.
+    There is none either if the mark, or all predictors, were removed from the resource.
     """
     predictors: Sequence[Object] = resource["spec"].get("predictors") or ({},)
     mark = (predictors[0].get("annotations") or {}).get(MARK)
@@ -59,14 +59,17 @@ def held_up(
     now: float,
     weight: int,
 ) -> tuple[Phase, float, Problem | None] | None:
-    """Where a predictor is that the operator does not carry on, and since when; None if it does.
+    """Judge a predictor that the operator holds up; None if the operator does not.
 
     Args:
-        resource: its SeldonDeployment.
-        deployments: those that were made of it.
-        services: those that the gateway may send its requests to.
-        now: seconds since the epoch.
-        weight: the percent of the traffic that the gateway sends it.
+        resource: The predictor's SeldonDeployment.
+        deployments: The Deployments that the operator made of it.
+        services: The Services that the gateway may send its requests to.
+        now: Seconds since the epoch.
+        weight: The percent of the traffic that the gateway sends to the predictor.
+
+    Returns:
+        The phase, since when, and the problem.
     """
     where, problem = judge(resource, deployments, services)
     since = created(resource) or now
@@ -91,12 +94,12 @@ def judge(
     """Judge one SeldonDeployment.
 
     Args:
-        resource: as it is now; of its spec only the mark is read.
-        deployments: those that were made of it.
-        services: those that the gateway may send its requests to.
+        resource: The live resource; of its spec only the mark is read.
+        deployments: The Deployments that the operator made of it.
+        services: The Services that the gateway may send its requests to.
 
     Returns:
-        How far the operator is, and a sentence on what is wrong; "" if nothing is.
+        The progress of the operator, and a sentence on the problem; "" without a problem.
     """
     carried = of_revision(resource, deployments)
     if carried is None:
@@ -113,7 +116,7 @@ def judge(
 
 
 def _before(resource: Object, deployments: Sequence[Object]) -> tuple[Where, str]:
-    """How far it is while no Deployment is of its revision."""
+    """Judge a resource while no Deployment carries its revision."""
     status = resource.get("status") or {}
     if status.get("state") == "Failed":
         why = str(status.get("description") or "it does not say why").rstrip(".")
@@ -134,7 +137,7 @@ def _silent(waited: float, show: str) -> Problem:
 
 
 def _leads(service: Object, labels: Mapping[str, Any]) -> bool:
-    """Whether a Service selects pods with these labels."""
+    """Decide whether a Service selects pods with these labels."""
     selector = service["spec"].get("selector") or {}
     return bool(selector) and selector.items() <= labels.items()
 

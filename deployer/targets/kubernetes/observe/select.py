@@ -1,4 +1,4 @@
-"""In: a record, or a predictor's objects. Out: which predictors there are, and what to look at."""
+"""Select the predictors of a record, and the objects of a predictor to judge."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from deployer.targets.kubernetes.observe.predictor import Seen
 
 
 def known(record: Record) -> list[Predictor]:
-    """The predictors that a record names, each once."""
+    """List the predictors that a record names, each once."""
     own = [record.serving, record.candidate.predictor if record.candidate else None]
     found = [p for p in own if p] + [d.predictor for d in record.draining]
     return list({p.name: p for p in found}.values())
 
 
 def first_ready(pods: Sequence[Mapping[str, Any]]) -> Mapping[str, Any] | None:
-    """The ready pod whose name comes first; None if no pod is ready."""
+    """Find the ready pod whose name comes first; None if no pod is ready."""
     ready = [
         pod
         for pod in pods
@@ -35,15 +35,16 @@ def first_ready(pods: Sequence[Mapping[str, Any]]) -> Mapping[str, Any] | None:
 
 
 def instance(pods: Sequence[Mapping[str, Any]]) -> str | None:
-    """The uid of that pod, by which an answer is known to be its own."""
+    """Return the uid of the first ready pod, which identifies the pod of an answer."""
     pod = first_ready(pods)
     return str(pod["metadata"]["uid"]) if pod else None
 
 
 def made_of(own: Sequence[LiveObject]) -> tuple[LiveObject | None, LiveObject | None]:
-    """A predictor's Deployment, and its SeldonDeployment, if it is served by one.
+    """Find a predictor's Deployment, and its SeldonDeployment if it has one.
 
-    While Seldon's operator replaces a Deployment there are two: the one of its revision counts.
+    While Seldon's operator replaces a Deployment there are two: the Deployment that carries the
+    revision of the SeldonDeployment counts.
     """
     resource = next((obj for obj in own if obj.kind == SELDON_DEPLOYMENT), None)
     deployments = [obj for obj in own if obj.kind == DEPLOYMENT]
@@ -56,7 +57,7 @@ def made_of(own: Sequence[LiveObject]) -> tuple[LiveObject | None, LiveObject | 
 
 
 def seen(own: Sequence[LiveObject], prepared: ImagePrepared | None = None) -> Seen:
-    """What there is of a predictor, of all its objects, as `observation.observe` takes it."""
+    """Select a predictor's objects for `predictor.observe`."""
     deployment, resource = made_of(own)
     return Seen(
         deployment.object() if deployment and not deployment.deleting else None,

@@ -1,4 +1,4 @@
-"""In: a deployment's objects and what is observed of it. Out: their tree, each with its health.
+"""Build the tree of a deployment's objects, each with its health.
 
 Pure. The ModelDeployment owns predictors' objects and the route; pods hang under their Deployment.
 """
@@ -27,17 +27,17 @@ Object = Mapping[str, Any]
 
 
 def of(record: Record, live: Sequence[LiveObject], observed: Observed) -> Node:
-    """The tree of one deployment.
+    """Build the tree of one deployment.
 
     Args:
-        record: what is remembered of it.
-        live: all its objects, pods included.
-        observed: what is seen of its predictors and of the gateway.
+        record: The deployment's record.
+        live: All its objects, pods included.
+        observed: The observation of its predictors and of the gateway.
     """
     top = next((obj for obj in live if obj.kind == MODEL_DEPLOYMENT), None)
     whole = top.object() if top else {}
-    told = whole.get("status") or {}
-    state = str(told.get("state") or ("" if top else "absent"))
+    status = whole.get("status") or {}
+    state = str(status.get("state") or ("" if top else "absent"))
     names = list(dict.fromkeys([*observed.predictors, *sorted({o.predictor for o in live} - {""})]))
     children = [_predictor(name, record, live, observed) for name in names]
     children += [_route(obj, observed) for obj in live if obj.kind == HTTP_ROUTE]
@@ -45,10 +45,10 @@ def of(record: Record, live: Sequence[LiveObject], observed: Observed) -> Node:
         "ModelDeployment",
         record.id,
         "Deleting" if top and top.deleting else state,
-        str(told.get("ready") or ""),
+        str(status.get("ready") or ""),
         f"in {top.key.namespace}" if top else "",
         one_line(
-            told.get("message") if state in ("Degraded", "Failed") else "; ".join(observed.drift)
+            status.get("message") if state in ("Degraded", "Failed") else "; ".join(observed.drift)
         ),
         tuple(children),
     )
@@ -107,7 +107,7 @@ def _pod(pod: Object, deployment: Object, now: float) -> Node:
     restarts = sum(int(each.get("restartCount") or 0) for each in containers)
     node = pod.get("spec", {}).get("nodeName")
     detail = [f"on {node}" if node else "", f"{restarts} restarts" if restarts else ""]
-    # One that was ready once is judged as such: then a crash is mended by the kubelet.
+    # A pod that was ready once is judged as such: then the kubelet restarts it after a crash.
     found = troubles(deployment, [pod], (), now) if word != "Terminating" else []
     ready = sum(1 for each in containers if each.get("ready"))
     return Node(

@@ -1,1 +1,1 @@
-"""Records kept on the cluster, in ModelDeployments."""
+"""Keep records on the cluster, in ModelDeployments."""

@@ -1,7 +1,7 @@
-"""In: a record and what is told of a deployment. Out: its ModelDeployment; and the way back.
+"""Convert records and statuses to ModelDeployments, and read records back.
 
-Pure. The object holds the record (`spec.record`), shows how it goes (`status`), and owns all that
-serves the model.
+Pure. A ModelDeployment holds the record (`spec.record`), shows the status of the deployment
+(`status`), and owns every object that serves the model.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ class RecordUnreadable(ApiError):  # noqa: N818 - named for the reason that peop
 
 
 def manifest(record: Record, platform: str, namespace: str) -> Object:
-    """The ModelDeployment of a record, without status."""
+    """Build the ModelDeployment of a record, without status."""
     labels = {
         "app.kubernetes.io/managed-by": MANAGER,
         "app.kubernetes.io/part-of": record.id,
@@ -67,10 +67,10 @@ def manifest(record: Record, platform: str, namespace: str) -> Object:
 
 
 def record_of(obj: Mapping[str, Any]) -> Record:
-    """The record that a ModelDeployment holds.
+    """Read the record of a ModelDeployment.
 
     Raises:
-        RecordUnreadable: it is in another format, or does not hold together.
+        RecordUnreadable: The record is in another format, or inconsistent.
     """
     meta = obj["metadata"]
     form = (meta.get("annotations") or {}).get(FORMAT_NOTE, "1")
@@ -89,14 +89,14 @@ def record_of(obj: Mapping[str, Any]) -> Record:
 def status_of(
     told: Status, generation: int, ready: str, before: Mapping[str, Any], now: float
 ) -> Object | None:
-    """The `status` of a ModelDeployment; None if it says already what is to be said.
+    """Build the `status` of a ModelDeployment; None if the present status is up to date.
 
     Args:
-        told: what is known of the deployment.
-        generation: of the spec that this tells of.
-        ready: ready replicas of what serves, of those asked for: "1/1".
-        before: the status as it is.
-        now: seconds since the epoch.
+        told: The status of the deployment.
+        generation: The generation of the spec that the status describes.
+        ready: Ready and wanted replicas of the serving predictor: "1/1".
+        before: The present `status`.
+        now: Seconds since the epoch.
     """
     verdict, record, wanted = told.verdict, told.record, told.wanted
     status: Object = {
@@ -120,7 +120,7 @@ def status_of(
 
 
 def owner_reference(name: str, uid: str) -> Object:
-    """What an object carries to be deleted with the ModelDeployment of this name and uid."""
+    """Build the owner reference that has an object deleted with its ModelDeployment."""
     return {
         "apiVersion": MODEL_DEPLOYMENT.api_version,
         "kind": MODEL_DEPLOYMENT.name,
@@ -132,10 +132,10 @@ def owner_reference(name: str, uid: str) -> Object:
 
 
 def event(live: LiveObject, reason: str, message: str, now: float, *, warning: bool) -> Object:
-    """An Event on a ModelDeployment, to be created; `kubectl describe` shows it.
+    """Build an Event on a ModelDeployment, which `kubectl describe` shows.
 
-    Its name is the same for the same words at the same second, so that a second try makes no
-    second one.
+    The same text in the same second gives the same name, so that a second try creates no second
+    Event.
     """
     words = message[:MAX_MESSAGE]
     text = f"{live.uid} {reason} {words} {int(now)}"
@@ -163,12 +163,12 @@ def event(live: LiveObject, reason: str, message: str, now: float, *, warning: b
 
 
 def timestamp(now: float) -> str:
-    """Seconds since the epoch as the API writes times: "2025-01-31T12:00:00Z"."""
+    """Format seconds since the epoch as the API writes times: "2025-01-31T12:00:00Z"."""
     return datetime.fromtimestamp(int(now), UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 def _slim(record: Record) -> Record:
-    """The same record. Specs that are equal are one: they are most of ten thousand records."""
+    """Let equal specs share memory: specs are the bulk of ten thousand records."""
     return replace(
         record,
         serving=record.serving and _slim_predictor(record.serving),
@@ -214,7 +214,7 @@ def _condition(
 
 
 def _serves(told: Status) -> bool:
-    """Whether requests are answered, by whichever version."""
+    """Decide whether any version answers requests."""
     return any(
         seen.phase is Phase.READY and seen.live_weight > 0
         for seen in told.observed.predictors.values()

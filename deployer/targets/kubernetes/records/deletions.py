@@ -1,7 +1,7 @@
-"""In: the deployments that serve in a cluster. Out: the same after a restart: who is missing there.
+"""Keep a ledger of the deployments that serve in a cluster, to detect deletions by operators.
 
-A ModelDeployment that is on the roster and not in the cluster was deleted by somebody, whether a
-Deployer ran at that time or not. One that the Deployer retired itself is not on it.
+An operator deleted a ModelDeployment that is in the ledger and not in the cluster, whether a
+Deployer ran at that time or not. A deployment that the Deployer retired is not in the ledger.
 """
 
 from __future__ import annotations
@@ -17,22 +17,23 @@ class Memory(Protocol):
     """Single values that outlive the process."""
 
     def get_all(self, prefix: str) -> dict[str, str]:
-        """Every value whose name begins so, by its whole name."""
+        """Read every value whose name has this prefix, by its whole name."""
         ...
 
     def set_all(self, values: Mapping[str, str | None]) -> None:
-        """Keep several values at once; None forgets one."""
+        """Keep several values in one write; None forgets a value."""
         ...
 
 
 class DeletionLedger:
-    """Who serves in one cluster, and in which namespace. Writes on change alone.
+    """The serving deployments of one cluster, each with its namespace; writes only changes.
 
-    It is read when it is first needed: a Deployer that stood by finds what the other one wrote.
+    The ledger is read when it is first needed, so that a standby Deployer finds the entries of the
+    former leader.
 
     Args:
-        cluster: the cluster's name, in platform.yaml.
-        memory: where it is kept; None: it is forgotten with the process.
+        cluster: The cluster's name in platform.yaml.
+        memory: Keeps the ledger; None: the ledger ends with the process.
     """
 
     def __init__(self, cluster: str, memory: Memory | None = None) -> None:
@@ -42,24 +43,24 @@ class DeletionLedger:
         self._known: dict[str, str] | None = None
 
     def namespace(self, key: str) -> str | None:
-        """Where a deployment is on the roster, by its id; None if it is not.
+        """Return the namespace of a deployment in the ledger, by its id; None without an entry.
 
         Raises:
-            DatabaseUnavailable: it cannot be read.
+            DatabaseUnavailable: The ledger cannot be read.
         """
         with self._lock:
             return self._all().get(key)
 
     def count(self, namespace: str) -> int:
-        """How many are on the roster in a namespace; raises as `namespace` does."""
+        """Count the deployments of a namespace in the ledger; raises as `namespace` does."""
         with self._lock:
             return sum(where == namespace for where in self._all().values())
 
     def note(self, seen: Iterable[tuple[Record, str]]) -> None:
-        """Take down who serves, each with its namespace, and strike out who does no more.
+        """Enter the deployments that serve, each with its namespace, and strike the others.
 
         Raises:
-            DatabaseUnavailable: it is not kept.
+            DatabaseUnavailable: The ledger cannot be written.
         """
         with self._lock:
             known = self._all()
@@ -70,7 +71,7 @@ class DeletionLedger:
             })  # fmt: skip
 
     def strike(self, key: str) -> None:
-        """A person knows of it: it may be made again. Raises as `note` does."""
+        """Strike a deployment, so that it may be made again; raises as `note` does."""
         with self._lock:
             if key in self._all():
                 self._change({key: None})
@@ -93,5 +94,5 @@ class DeletionLedger:
 
 
 def serves(record: Record) -> bool:
-    """Whether a deployment has anything to miss: what serves, or is on its way."""
+    """Decide whether a deployment belongs in the ledger: it serves, or has a candidate."""
     return record.serving is not None or record.candidate is not None

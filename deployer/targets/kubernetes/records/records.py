@@ -1,8 +1,8 @@
-"""In: records. Out: the same records after a restart, as ModelDeployments of a cluster.
+"""Keep records in a cluster, as ModelDeployments.
 
-Every write is on condition that the object is as it was read; it is made only where nobody
-deleted it, for deleting it is a person's word to retire the deployment. That is remembered in the
-roster, so that it holds for what was deleted while no Deployer ran.
+Every write requires the object as it was read. The Deployer does not make a deleted ModelDeployment
+again, because an operator deletes it to retire the deployment. The deletion ledger keeps this true
+of a deletion while no Deployer ran.
 """
 
 from __future__ import annotations
@@ -30,17 +30,17 @@ from deployer.targets.kubernetes.records.deletions import DeletionLedger
 log = logging.getLogger(__name__)
 
 LOOK_SECONDS: Final = 1.0
-"""How long a look at whether a whole namespace is empty is good for."""
+"""How long a check of whether a whole namespace is empty stays valid."""
 
 
 class ClusterRecords:
     """All records of one platform in one cluster, in the interface of `deployer.store.records`.
 
     Args:
-        client: writes; guarded, where a lease decides who may.
-        cache: reads.
-        namespace_of: the namespace of an environment's deployments, for a project.
-        roster: who served here, over restarts; None: for as long as the process lives.
+        client: Writes; guarded, where a Lease decides which Deployer may.
+        cache: Reads.
+        namespace_of: Returns the namespace of an environment's deployments, for a project.
+        roster: The deletion ledger, kept over restarts; None: one that ends with the process.
     """
 
     def __init__(
@@ -55,39 +55,39 @@ class ClusterRecords:
         self._namespace_of = namespace_of
         self._lock = threading.Lock()
         self._read: dict[str, tuple[bytes, Record]] = {}
-        self._roster = roster or DeletionLedger("")
+        self._ledger = roster or DeletionLedger("")
         self._emptied: dict[str, tuple[float, int]] = {}
 
     def load(self, key: str) -> Record | None:
-        """The record of a deployment, or None if there is none.
+        """Load the record of a deployment; None if there is none.
 
         Raises:
-            Unavailable: it is not known now whether there is one.
-            RecordUnreadable: it cannot be read.
+            Unavailable: The cache does not know now whether there is a record.
+            RecordUnreadable: The record cannot be read.
         """
         live = self.object(key)
         return None if live is None else self._record(live)
 
     def all(self) -> list[Record]:
-        """Every record that can be read, in no order; raises Unavailable as `load` does."""
+        """Load every readable record, in no order; raises Unavailable as `load` does."""
         found = []
         for live in self._cache.all(MODEL_DEPLOYMENT):
             try:
                 found.append((self._record(live), live.key.namespace))
             except RecordUnreadable:
                 continue
-        self._roster.note(found)
+        self._ledger.note(found)
         return [record for record, _ in found]
 
     def raise_if_unknown(self) -> None:
         """Refuse to begin where another version of the platform kept a record.
 
         Raises:
-            FormatUnknown: one has a format that is not known here.
+            FormatUnknown: A record has a format that this version does not know.
         """
         try:
             found = self._cache.all(MODEL_DEPLOYMENT)
-        except ApiError:  # passes say so, and none of them writes what it cannot read
+        except ApiError:  # passes report it, and no pass writes a record that it cannot read
             return
         for live in found:
             try:
@@ -97,13 +97,13 @@ class ClusterRecords:
                     raise error.__cause__ from None
 
     def save(self, record: Record) -> None:
-        """Keep a record; writes only if it changed.
+        """Keep a record; writes only a change.
 
         Raises:
-            DeletedByHand: somebody deleted the object, and nobody allowed to make it again.
-            Taken: the object belongs to another platform.
-            Conflict: it was changed since it was read: look again.
-            ApiError: the cluster did not take it.
+            DeletedByHand: An operator deleted the object, and none has allowed it again.
+            Taken: The object belongs to another platform.
+            Conflict: The object was changed since it was read: read again.
+            ApiError: The cluster refused the write.
         """
         live = self.object(record.id)
         if live is None:
@@ -121,18 +121,18 @@ class ClusterRecords:
                 MODEL_DEPLOYMENT, live.key.namespace, live.key.name, operations
             )
             self._cache.absorb(MODEL_DEPLOYMENT, changed)
-        self._roster.note([(record, live.key.namespace if live else self.namespace(record))])
+        self._ledger.note([(record, live.key.namespace if live else self.namespace(record))])
 
     def tell(self, told: Status, ready: str, now: float) -> bool:
-        """Show what is known of a deployment in its status; False if that stands there already.
+        """Publish a deployment's status in its ModelDeployment; False if it is there already.
 
         Args:
-            told: what is known.
-            ready: ready replicas of what serves, of those asked for: "1/1".
-            now: seconds since the epoch.
+            told: The status.
+            ready: Ready and wanted replicas of the serving predictor: "1/1".
+            now: Seconds since the epoch.
 
         Raises:
-            Conflict: the object was changed since it was read: look again.
+            Conflict: The object was changed since it was read: read again.
         """
         live = self.object(told.record.id)
         if live is None or live.deleting:
@@ -148,7 +148,7 @@ class ClusterRecords:
         return True
 
     def say(self, key: str, reason: str, message: str, now: float, *, warning: bool) -> None:
-        """Put an Event on a deployment's ModelDeployment, if there is one."""
+        """Record an Event on a deployment's ModelDeployment, if there is one."""
         live = self.object(key)
         if live is not None:
             try:
@@ -157,15 +157,15 @@ class ClusterRecords:
                 return
 
     def namespace(self, record: Record) -> str:
-        """Where a deployment's objects are."""
+        """Return the namespace of a deployment's objects."""
         return self._namespace_of(record.environment, record.project or record.model)
 
     def object(self, key: str) -> LiveObject | None:
-        """The ModelDeployment of a deployment, as last seen; raises as `load` does."""
+        """Return the ModelDeployment of a deployment, as last seen; raises as `load` does."""
         return self._cache.find(MODEL_DEPLOYMENT, key)
 
     def note_deleted(self, live: LiveObject, by_us: bool) -> None:
-        """An object went: to be called by the cache."""
+        """Forget the record of a deleted object; the cache calls this."""
         if live.kind == MODEL_DEPLOYMENT:
             if not by_us:
                 log.warning("%s in %s was deleted by somebody", live.key, live.key.namespace)
@@ -173,19 +173,19 @@ class ClusterRecords:
                 self._read.pop(live.deployment, None)
 
     def raise_if_deleted(self, record: Record) -> None:
-        """Refuse to make again what somebody deleted: it is on the roster, and not there.
+        """Refuse to make a deleted ModelDeployment again: one in the ledger, not in the cluster.
 
         Raises:
-            DeletedByHand: nobody has allowed it since.
-            Unavailable: it is not known now whether it is there.
+            DeletedByHand: No operator has allowed it since.
+            Unavailable: The cache does not know now whether the object exists.
         """
         if self.object(record.id) is not None:
             return
-        namespace = self._roster.namespace(record.id)
+        namespace = self._ledger.namespace(record.id)
         if namespace is None or not self._cache.watches(namespace):
             return
         gone = f"The ModelDeployment {record.id} was deleted by somebody"
-        together = self._gone_together(namespace)
+        together = self._lost_with_namespace(namespace)
         if together > 1:
             gone = (
                 f"None of the {together} ModelDeployments that served in the namespace {namespace} "
@@ -198,16 +198,16 @@ class ClusterRecords:
         )
 
     def allow(self, key: str) -> None:
-        """A person's word: it may be made again."""
+        """Let a deleted ModelDeployment be made again, as an operator asked."""
         if self.object(key) is None:
-            self._roster.strike(key)
+            self._ledger.strike(key)
 
-    def _gone_together(self, namespace: str) -> int:
-        """How many of a namespace went if none of ours is left there; else 0."""
+    def _lost_with_namespace(self, namespace: str) -> int:
+        """Count the lost ModelDeployments of a namespace that has none of ours left; else 0."""
         at, gone = self._emptied.get(namespace, (0.0, 0))
         if time.monotonic() - at >= LOOK_SECONDS:
             left = any(o.key.namespace == namespace for o in self._cache.all(MODEL_DEPLOYMENT))
-            gone = 0 if left else self._roster.count(namespace)
+            gone = 0 if left else self._ledger.count(namespace)
             self._emptied[namespace] = (time.monotonic(), gone)
         return gone
 

@@ -1,12 +1,12 @@
-"""In: a chart's name, a release's name, a namespace and values. Out: its manifests, as dicts.
+"""Render charts to manifests, as dicts.
 
-The only module that knows Helm. Charts are rendered in process by Helm's own Go code, which the
-package helm-python-sdk carries as a shared library (Helm 4, Apache-2.0), to the same bytes as
-`helm template`. That takes 3 ms of one core, where a `helm` process takes 60; measured with 1,000
-predictors. The library is loaded by the first rendering: it costs 70 MB and six threads.
+The only module that knows Helm. Helm's own Go code renders the charts in process; the package
+helm-python-sdk carries it as a shared library (Helm 4, Apache-2.0), and the manifests are those of
+`helm template`, to the byte. That takes 3 ms of one core, where a `helm` process takes 60; measured
+with 1,000 predictors. The first rendering loads the library, which costs 70 MB and six threads.
 
-A rendering is a pure function of the four: our charts call none of Helm's functions that look at
-the cluster, the clock or random numbers. So it is kept, and read again for the next look.
+A rendering is a pure function of chart, release, namespace and values: our charts call none of
+Helm's functions that read the cluster, the clock or random numbers. So `Charts` caches renderings.
 """
 
 from __future__ import annotations
@@ -38,13 +38,13 @@ ORDER: Final = (
     "CustomResourceDefinition", "Role", "RoleBinding", "Service", "Deployment",
     "HorizontalPodAutoscaler", "HTTPRoute", "PodMonitor", "ServiceMonitor",
 )  # fmt: skip
-"""Kinds in the order in which one may need another: Helm's InstallOrder, as far as we use it."""
+"""Kinds in the order in which a kind may need another: Helm's InstallOrder, as far as used."""
 
 _SCHEMA: Final = "values.schema.json"
 _UNUSED: Final = (_SCHEMA, "templates/NOTES.txt", "README.md")
 _NEXT_DOCUMENT: Final = re.compile(r"(?:^|\s*\n)---\s*")  # as helm.sh/helm/v4/pkg/release/v1/util
 _WHERE: Final = re.compile(r"^(execution error at \([^)]*\): |data[. ])")
-"""Where a template says `fail`, and what fastjsonschema calls the whole."""
+"""The place of a template's `fail`, and the name that fastjsonschema gives the whole values."""
 
 
 class RenderError(SchnitzelError):
@@ -68,7 +68,7 @@ class _Chart:
             raise RenderError(
                 f"The chart {self.name} cannot be loaded: {error}.", f"Mend it in {folder.parent}."
             ) from error
-        # Helm compiles the schema anew for each rendering (3.5 ms), this once (0.02 ms after that).
+        # Helm compiles the schema for each rendering (3.5 ms), fastjsonschema once (then 0.02 ms).
         self._check: Callable[[Any], object] = fastjsonschema.compile(schema)
 
     def render(self, release: str, namespace: str, values: dict[str, Any]) -> list[Manifest]:
@@ -94,7 +94,7 @@ class Charts:
     """The charts in a folder, each loaded when it is first rendered. Safe for threads.
 
     Args:
-        folder: has one folder for each chart; by default, those that come with the Deployer.
+        folder: The parent of the charts' folders; by default, of those that come with the Deployer.
     """
 
     def __init__(self, folder: Path | None = None) -> None:
@@ -105,18 +105,18 @@ class Charts:
         self._kept = lru_cache(maxsize=KEPT)(self._render)
 
     def version(self, chart: str) -> str:
-        """The chart's own version, such as "0.1.0".
+        """Read the chart's own version, such as "0.1.0".
 
         Raises:
-            RenderError: there is no such chart.
+            RenderError: There is no such chart.
         """
-        if chart not in self._versions:  # read by itself: who only compares loads no library
+        if chart not in self._versions:  # read without Helm: a comparison loads no library
             about = yaml.safe_load((self._place(chart) / "Chart.yaml").read_bytes())
             self._versions[chart] = str(about["version"])
         return self._versions[chart]
 
     def content(self, chart: str) -> str:
-        """A hash of all that a rendering takes from a chart: 64 hex digits; raises as `version`."""
+        """Hash the files that a rendering uses: 64 hex digits; raises as `version` does."""
         place = self._place(chart)
         found = {
             path.relative_to(place).as_posix(): hashlib.sha256(path.read_bytes()).hexdigest()
@@ -132,16 +132,16 @@ class Charts:
         """Render a chart as `helm template RELEASE CHART -n NAMESPACE -f VALUES` does.
 
         Args:
-            chart: its folder's name, such as "model-server".
-            release: the release's name, which charts use where values name nothing.
-            namespace: where the objects are to be.
-            values: as JSON has them; what is left out, or None, is as in the chart's values.yaml.
+            chart: The name of the chart's folder, such as "model-server".
+            release: The release's name, which charts use where values name nothing.
+            namespace: The namespace of the objects.
+            values: The values, JSON-ready; a missing value, or None, is as in values.yaml.
 
         Returns:
-            The manifests in the order to apply them in; the caller's own, to change.
+            The manifests in the order to apply them in; the caller may change them.
 
         Raises:
-            RenderError: the chart's own sentence on what is wrong with the values.
+            RenderError: The chart refuses the values, in its own sentence.
         """
         text = json.dumps(values, sort_keys=True, allow_nan=False)
         manifests: list[Manifest] = orjson.loads(self._kept(chart, release, namespace, text))
@@ -167,13 +167,13 @@ class Charts:
 
 
 def _own() -> Path:
-    """Where a checkout has the charts, or else an installation."""
+    """Return the folder of the charts: that of a checkout, or else of an installation."""
     checkout = Path(__file__).parents[4] / "helm"
     return checkout if checkout.is_dir() else Path(sys.prefix) / "share" / "schnitzel" / "helm"
 
 
 def _archive(folder: Path) -> bytes:
-    """The chart as Helm packs it, without the files that a rendering does not need."""
+    """Pack a chart as Helm does, without the files that a rendering does not need."""
     packed = io.BytesIO()
     with tarfile.open(fileobj=packed, mode="w:gz", compresslevel=1) as archive:
         for path in sorted(folder.rglob("*")):

@@ -1,6 +1,6 @@
-"""In: a deployment and what is there of it. Out: its manifests, and what stays as it was rendered.
+"""Render the manifests of a deployment, and keep the objects of an earlier chart.
 
-What is applied and what is shown are rendered here, and nowhere else, so that they cannot differ.
+Apply and preview both render here, and nowhere else, so that they cannot differ.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from deployer.targets.kubernetes.render.manifests import IMAGE, Manifests
 from deployer.targets.kubernetes.render.runtimes import runtime_of
 
 UNBUILT: Final = "not-built-yet"
-"""Stands for an image whose name is not known."""
+"""The placeholder for an image whose name is not known."""
 
 SERVER: Final = "server"
 """The container that serves."""
@@ -26,12 +26,12 @@ ImageOf = Callable[[Predictor, Sequence[LiveObject]], str]
 
 @dataclass(frozen=True, slots=True)
 class Rendered:
-    """What a deployment is to have.
+    """The wanted objects of a deployment.
 
     Attributes:
-        manifests: of all that is rendered now.
-        keep: objects of predictors of an earlier chart, which stay as they were rendered.
-        missing: predictors that cannot be rendered yet: their image is not known.
+        manifests: The manifests of all objects that are rendered now.
+        keep: Objects of predictors of an earlier chart, which stay as they were rendered.
+        missing: Predictors that cannot be rendered yet: their image is not known.
     """
 
     manifests: tuple[dict[str, Any], ...]
@@ -40,14 +40,14 @@ class Rendered:
 
 
 class DeploymentRenderer:
-    """Renders whole deployments of one cluster."""
+    """A renderer of whole deployments of one cluster."""
 
     def __init__(self, manifests: Manifests) -> None:
         self._manifests = manifests
 
     @property
     def origin(self) -> str:
-        """A digest of what all manifests are made from, whatever they are of."""
+        """A digest of the common inputs of all manifests."""
         return self._manifests.origin
 
     def of(
@@ -61,14 +61,14 @@ class DeploymentRenderer:
         """Render a deployment.
 
         Args:
-            deployment: what to have.
-            namespace: where.
-            live: what is there of it.
-            owner: whose it is; with no uid, no manifest names its owner.
-            image_of: what a predictor of these objects runs; "" if that is not known yet.
+            deployment: The wanted deployment.
+            namespace: The namespace of its objects.
+            live: Its live objects.
+            owner: Its owner; without a uid, no manifest names its owner.
+            image_of: Returns the image of a predictor with these objects; "" if not known yet.
 
         Raises:
-            RenderError: the chart refuses the values.
+            RenderError: The chart refuses the values.
         """
         found: list[dict[str, Any]] = []
         keep: set[Key] = set()
@@ -91,10 +91,11 @@ class DeploymentRenderer:
     def prints(
         self, deployment: Deployment, namespace: str, live: Sequence[LiveObject], owner: Owner
     ) -> list[object]:
-        """A digest of each object, of what is known before anything is built or fetched.
+        """Digest each object, as far as it is known before any build or fetch.
 
-        Left out are the image that is built for a version, its pinned artifact, and the uid of the
-        owner: they follow from the version and the server, and change nothing that one decides on.
+        The digests leave out the image that is built for a version, its pinned artifact, and the
+        uid of the owner: these follow from the version and the server, and change nothing that an
+        operator decides on.
         """
         bare = replace(
             deployment,
@@ -113,7 +114,7 @@ class DeploymentRenderer:
         return [[str(key_of(m)), digest_of(m)] for m in rendered.manifests] + [["kept", kept]]
 
     def _earlier(self, predictor: Predictor, own: Sequence[LiveObject]) -> bool:
-        """Whether it was rendered by an earlier chart and is whole, and so is left as it is."""
+        """Decide whether a predictor is whole and of an earlier chart, and so stays as it is."""
         there = {obj.kind for obj in own if not obj.deleting}
         return (
             predictor.server != self._manifests.version
@@ -122,9 +123,10 @@ class DeploymentRenderer:
 
 
 def image_in_use(own: Sequence[LiveObject]) -> str:
-    """The image that a predictor's pods are to run, by what we applied that has them; "" if none.
+    """Return the image of a predictor, from the live object that has its pods; "" if none.
 
-    Our annotation says it, so that a container's image that somebody changed is not taken for it.
+    The image comes from our annotation, so that a container's image that another actor changed is
+    not taken for ours.
     """
     for obj in own:
         if obj.kind in (DEPLOYMENT, SELDON_DEPLOYMENT) and not obj.deleting:

@@ -1,7 +1,7 @@
-"""In: a predictor and the image that it runs. Out: its objects' manifests, owned and complete.
+"""Build the complete manifests of a predictor's objects, with their owner.
 
-The chart renders them; what no chart can know (the owner's uid, and which image we chose) is added
-here.
+The chart renders the manifests; this module adds the facts that no chart can know: the owner's uid,
+and the image that the Deployer chose.
 """
 
 from __future__ import annotations
@@ -26,17 +26,17 @@ from deployer.targets.kubernetes.render.charts import Charts, Manifest
 from deployer.targets.kubernetes.render.runtimes import RUNTIMES, runtime_of
 
 IMAGE: Final = "schnitzel.dev/image"
-"""Annotation of what has the pods: the image that we chose; another one there counts as drift."""
+"""Annotation of the object that has the pods: the chosen image; another image counts as drift."""
 
 
 class Manifests:
-    """Makes the manifests of one cluster's deployments.
+    """A builder of the manifests of one cluster's deployments.
 
     Args:
-        charts: Helm's.
-        cluster: its settings.
-        platform_id: whose objects they are.
-        tracking_url: MLflow's address, for pods that are given no other.
+        charts: The charts.
+        cluster: The settings of the cluster.
+        platform_id: The platform that owns the objects.
+        tracking_url: MLflow's address, for pods whose cluster names no other.
     """
 
     def __init__(
@@ -51,11 +51,11 @@ class Manifests:
 
     @cached_property
     def version(self) -> str:
-        """The version of charts and server image that predictors are rendered with now.
+        """The version of charts and server image that predictors are now rendered with.
 
-        After the version of our own server's chart stands a hash of the content of all charts, and
-        of what the cluster's settings and this release make of a predictor. So whatever would
-        change all pods at once is another version, which reaches them in batches.
+        A hash follows the version of our own server's chart. It covers the content of all charts,
+        and the values that the cluster's settings and this release give a sample predictor. So any
+        change that would affect all pods at once is another version, which reaches them in batches.
         """
         place = values.Place("d", "m", "e", self._platform_id)
         source = values.Source("mlflow-artifacts:/s", self._tracking_url)
@@ -71,7 +71,7 @@ class Manifests:
 
     @cached_property
     def origin(self) -> str:
-        """A hash of chart, settings and our own code; while it stays, so does every manifest."""
+        """A hash of charts, settings and our own code; while it stays, so does every manifest."""
         found = hashlib.sha256()
         for runtime in RUNTIMES.values():
             found.update(self._charts.content(runtime.chart).encode())
@@ -89,10 +89,10 @@ class Manifests:
         image: str,
         owner: Owner,
     ) -> list[Manifest]:
-        """The objects of one predictor.
+        """Build the manifests of one predictor.
 
         Raises:
-            RenderError: the chart refuses the values.
+            RenderError: The chart refuses the values.
         """
         place = values.Place(
             deployment.id, deployment.model, deployment.environment, self._platform_id
@@ -104,14 +104,17 @@ class Manifests:
         return [owned(_noted(manifest, found["image"]), owner) for manifest in rendered]
 
     def route(self, deployment: Deployment, namespace: str, owner: Owner) -> Manifest | None:
-        """The HTTPRoute of a deployment; None if nothing takes requests."""
+        """Build the HTTPRoute of a deployment; None if no predictor takes requests."""
         labels = route.Labels(self._platform_id)
         found = route.manifest(deployment, namespace, self._parent, labels)
         return owned(found, owner) if found else None
 
 
 def owned(manifest: Mapping[str, Any], owner: Owner) -> Manifest:
-    """A manifest whose object goes when the ModelDeployment goes; unchanged while there is none."""
+    """Add the ModelDeployment as owner, so that the object is deleted with it.
+
+    Without a ModelDeployment the manifest stays as it is.
+    """
     if not owner.uid:
         return dict(manifest)
     references = [crd.owner_reference(owner.deployment, owner.uid)]

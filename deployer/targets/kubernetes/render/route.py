@@ -1,9 +1,9 @@
-"""In: a deployment's weights. Out: its HTTPRoute, and what an HTTPRoute and an answer say of them.
+"""Build the HTTPRoute of a deployment, and read weights from an HTTPRoute and from answers.
 
-One rule takes the deployment's prefix off the path and splits requests over the predictors'
+One rule strips the deployment's prefix from the path and splits requests over the predictors'
 Services. The rule also sets a header on every answer, which names the weights that were in force
-for it: the gateway itself then says what it serves, one request is enough to know, and nothing
-about it has to be remembered.
+for the answer. So the gateway itself reports what it serves, one request is enough, and the
+Deployer has nothing to remember.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ class Parent:
 
 @dataclass(frozen=True, slots=True)
 class Labels:
-    """What a route carries beside what follows from its deployment.
+    """The labels and annotations of a route that do not follow from its deployment.
 
     Attributes:
         platform: The platform's id.
@@ -46,17 +46,17 @@ class Labels:
 
 
 def path(model: str, environment: str) -> str:
-    """The path under which a deployment answers, with no slash at its end."""
+    """Build the path under which a deployment answers, with no slash at its end."""
     return f"/{environment}/{naming.url_segment(model)}"
 
 
 def manifest(
     deployment: Deployment, namespace: str, parent: Parent, labels: Labels
 ) -> dict[str, Any] | None:
-    """The HTTPRoute of a deployment; None if no predictor takes requests.
+    """Build the HTTPRoute of a deployment; None if no predictor takes requests.
 
-    Every field that the API server would fill in with a default is written out, so that what is
-    read back differs from this only where somebody changed it.
+    The manifest names every field that the API server would default, so that the live route
+    differs from it only where another actor changed the route.
     """
     weights = {slot.predictor.name: slot.weight for slot in deployment.slots if slot.weight}
     if not weights:
@@ -99,7 +99,7 @@ def manifest(
 
 
 def weights(route: Mapping[str, Any]) -> dict[str, int]:
-    """The weight in percent of each Service in an HTTPRoute of ours, as far as it is above 0."""
+    """Read the weight in percent, above 0, of each Service in an HTTPRoute of ours."""
     found: dict[str, int] = {}
     for rule in route.get("spec", {}).get("rules") or ():
         for backend in rule.get("backendRefs") or ():
@@ -110,7 +110,7 @@ def weights(route: Mapping[str, Any]) -> dict[str, int]:
 
 
 def mark(route: Mapping[str, Any]) -> str:
-    """The header's value that an HTTPRoute sets on its answers; "" if it sets none."""
+    """Read the header's value that an HTTPRoute sets on its answers; "" if it sets none."""
     for rule in route.get("spec", {}).get("rules") or ():
         for filter_ in rule.get("filters") or ():
             for header in filter_.get("responseHeaderModifier", {}).get("set") or ():
@@ -120,7 +120,7 @@ def mark(route: Mapping[str, Any]) -> str:
 
 
 def prefix(route: Mapping[str, Any]) -> str:
-    """The path that an HTTPRoute of ours takes requests for; "" if it has none."""
+    """Read the path that an HTTPRoute of ours takes requests for; "" if it has none."""
     for rule in route.get("spec", {}).get("rules") or ():
         for match in rule.get("matches") or ():
             return str(match.get("path", {}).get("value", ""))
@@ -128,12 +128,12 @@ def prefix(route: Mapping[str, Any]) -> str:
 
 
 def written(weights: Mapping[str, int]) -> str:
-    """Weights as the header carries them: "angler-prod-v1-1a2b3c4d=90, angler-prod-v2-...=10"."""
+    """Format weights for the header: "angler-prod-v1-1a2b3c4d=90, angler-prod-v2-...=10"."""
     return ", ".join(f"{name}={weight}" for name, weight in sorted(weights.items()))
 
 
 def read(header: str) -> dict[str, int] | None:
-    """The weights that a header names; None if it is not one of ours."""
+    """Parse the weights in a header; None if the header is not ours."""
     found = {}
     for part in header.split(","):
         name, _, weight = part.strip().partition("=")
@@ -144,19 +144,19 @@ def read(header: str) -> dict[str, int] | None:
 
 
 def refusal(route: Mapping[str, Any]) -> str:
-    """What the gateway has against an HTTPRoute, as it says in the route's status; "" for nothing.
+    """Read why the gateway refuses an HTTPRoute, from the route's status; "" if it does not.
 
     Conditions of an older generation of the route do not count.
     """
     generation = route.get("metadata", {}).get("generation")
-    said = []
+    found = []
     for parent in route.get("status", {}).get("parents") or ():
         for condition in parent.get("conditions") or ():
             current = condition.get("observedGeneration") in (None, generation)
             if condition.get("status") == "False" and current:
                 message = condition.get("message") or ""
-                said.append(f"{condition.get('reason')} {message}".strip())
-    return "; ".join(said)
+                found.append(f"{condition.get('reason')} {message}".strip())
+    return "; ".join(found)
 
 
 def _rule(prefix: str, weights: Mapping[str, int]) -> dict[str, Any]:

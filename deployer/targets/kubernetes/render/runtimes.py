@@ -1,4 +1,4 @@
-"""In: a serving spec's runtime. Out: which chart renders it, and what a predictor is made of."""
+"""Map each runtime to its chart, and to the kinds that make a predictor whole."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ from deployer.targets.kubernetes.client.kinds import (
 
 @dataclass(frozen=True, slots=True)
 class Runtime:
-    """What differs between runtimes on a cluster; all else is the same.
+    """The differences between runtimes on a cluster; all else is the same.
 
     Attributes:
-        chart: its folder's name.
-        whole: the kinds without any of which a predictor is rendered anew.
+        chart: The name of the chart's folder.
+        whole: The kinds of a whole predictor; one that lacks any of them is rendered anew.
     """
 
     chart: str
@@ -37,15 +37,15 @@ RUNTIMES: Final[Mapping[str, Runtime]] = {
 
 
 def runtime_of(spec: Mapping[str, Any]) -> Runtime:
-    """The runtime of a predictor's spec.
+    """Look up the runtime of a predictor's spec.
 
     Raises:
-        KeyError: nothing serves it on a cluster.
+        KeyError: No chart serves the runtime on a cluster.
     """
     return RUNTIMES[runtime_name(spec)]
 
 
 def runs_tensorflow(spec: Mapping[str, Any]) -> bool:
-    """Whether TensorFlow Serving does the work, so that no environment of Python's is needed."""
+    """Decide whether TensorFlow Serving does the work, so that no Python environment is needed."""
     name = runtime_name(spec)
     return name == "tfserving" or (name == "seldon" and spec["seldon"]["shape"] == "tensorflow")

@@ -1,7 +1,7 @@
-"""In: a predictor, its cluster, its image and its artifact; out: values of its runtime's chart.
+"""Build the values of a predictor for the chart of its runtime.
 
-Pure. What the chart may decide for itself (probe periods, sizes of folders) is left to it, so that
-it is decided in one place.
+Pure. The chart alone decides what it can (probe periods, sizes of folders), so that each decision
+has one place.
 """
 
 from __future__ import annotations
@@ -20,16 +20,16 @@ from deployer.state.deployment import Predictor
 Values = dict[str, Any]
 
 PYTHON: Final = "/opt/env/bin/python"
-"""The interpreter of the model's exact environment, in every image that a predictor runs."""
+"""The interpreter of the model's exact Python environment, in every image of a predictor."""
 
 STARTUP_SECONDS: Final = 300
-"""How long a model may load, at least. A rollout may have given up on it long before; a pod that a
-node's end moved must still come up."""
+"""The least time that a model may take to load. A rollout may have given the version up long
+before; a pod that moved because its node ended must still come up."""
 
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """Whose predictor it is.
+    """The deployment and platform of a predictor.
 
     Attributes:
         deployment: The deployment's id.
@@ -46,12 +46,12 @@ class Place:
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """Where pods fetch the artifact.
+    """The source from which pods fetch the artifact.
 
     Attributes:
         uri: "mlflow-artifacts:/..." or "s3://...".
-        tracking_uri: MLflow's address as the Deployer reaches it, used where the cluster has none
-            of its own.
+        tracking_uri: MLflow's address as the Deployer reaches it, for a cluster whose settings
+            name no other.
     """
 
     uri: str
@@ -61,14 +61,14 @@ class Source:
 def values(
     predictor: Predictor, place: Place, cluster: Cluster, image: str, source: Source
 ) -> Values:
-    """Write the values for one predictor, JSON-ready.
+    """Build the values of one predictor, JSON-ready.
 
     Args:
-        predictor: Its spec may be from an earlier release: a field that it lacks has its default.
-        place: Whose it is.
-        cluster: Where it runs.
-        image: What its pods run, as `Preparation` says, by digest.
-        source: Where its artifact is; the digest is the predictor's.
+        predictor: Its spec may be from an earlier release: a missing field has its default.
+        place: The deployment and platform of the predictor.
+        cluster: The settings of its cluster.
+        image: The image of its pods from `ImagePreparation`, by digest.
+        source: The source of its artifact, whose digest the predictor has.
     """
     spec = ServingSpec.model_validate(predictor.spec)
     common = _common(spec, predictor, place, cluster, source)
@@ -76,14 +76,17 @@ def values(
 
 
 def _mlflow(spec: ServingSpec, common: Values, _: Cluster, image: str) -> Values:
-    """Of the chart model-server: `image` of the spec takes the place of the one that is built."""
+    """Build values of the chart model-server; the spec's `image` replaces the built image."""
     server = common["server"] | {"python": PYTHON, "input": spec.input}
     scaling = {"autoscaling": _autoscaling(spec)}
     return {"image": spec.image or image, "server": server} | scaling
 
 
 def _seldon(spec: ServingSpec, common: Values, cluster: Cluster, image: str) -> Values:
-    """Of the chart seldon; its operator sets the number of replicas, so that nothing else may."""
+    """Build values of the chart seldon, without autoscaling: Seldon's operator sets the replicas.
+
+    No other controller may set them.
+    """
     operator = cluster.seldon or SeldonOperator()
     found = {
         "shape": spec.seldon.shape,
@@ -101,21 +104,21 @@ def _seldon(spec: ServingSpec, common: Values, cluster: Cluster, image: str) -> 
 
 
 def _tfserving(spec: ServingSpec, _: Values, cluster: Cluster, image: str) -> Values:
-    """Of the chart tfserving: the front needs no model's environment."""
-    told = spec.tfserving
+    """Build values of the chart tfserving, whose front needs no Python environment of a model."""
+    wanted = spec.tfserving
     return {
         "image": image,
         "autoscaling": _autoscaling(spec),
         "tfserving": {
             "image": spec.image or cluster.tfserving_image or "",
-            "savedModel": told.saved_model,
-            "labels": list(told.labels),
+            "savedModel": wanted.saved_model,
+            "labels": list(wanted.labels),
             "batching": {
-                "timeoutMicros": told.batching.timeout_micros,
-                "maxRequestRows": told.batching.max_request_rows,
-                "maxEnqueuedBatches": told.batching.max_enqueued_batches,
-                "threads": told.batching.threads,
-                "allowedBatchSizes": list(told.batching.allowed_sizes),
+                "timeoutMicros": wanted.batching.timeout_micros,
+                "maxRequestRows": wanted.batching.max_request_rows,
+                "maxEnqueuedBatches": wanted.batching.max_enqueued_batches,
+                "threads": wanted.batching.threads,
+                "allowedBatchSizes": list(wanted.batching.allowed_sizes),
             },
         },
     }
@@ -131,7 +134,7 @@ _OF: Final[Mapping[str, Callable[[ServingSpec, Values, Cluster, str], Values]]] 
 def _common(
     spec: ServingSpec, predictor: Predictor, place: Place, cluster: Cluster, source: Source
 ) -> Values:
-    """What every chart is told, under the same names."""
+    """Build the values that every chart has, under the same names."""
     pods = spec.kubernetes
     startup = pods.probes.startup_seconds or max(spec.rollout.ready_timeout, STARTUP_SECONDS)
     found = cluster.trust_bundle
@@ -175,13 +178,16 @@ def _common(
 
 
 def _pull_secrets(spec: ServingSpec, cluster: Cluster) -> list[str]:
-    """The registry's own, for the platform's images, and those that the spec names."""
+    """List the registry's pull secret, for the platform's images, and those of the spec."""
     ours = cluster.registry.pull_secret if cluster.registry else None
     return list(dict.fromkeys([*([ours] if ours else []), *spec.kubernetes.pull_secrets]))
 
 
 def _artifact(predictor: Predictor, cluster: Cluster, source: Source) -> dict[str, str]:
-    """Fetched with the platform's own image always: no team's image sees the secret."""
+    """Build the values of the artifact's fetch, always with the platform's own image.
+
+    So no team's image sees the secret.
+    """
     on_mlflow = source.uri.startswith("mlflow-artifacts:")
     tracking = cluster.artifacts.tracking_uri or source.tracking_uri
     return {
@@ -205,7 +211,7 @@ def _autoscaling(spec: ServingSpec) -> Mapping[str, int] | None:
 
 
 def _toleration(toleration: Toleration) -> dict[str, Any]:
-    """As a pod's spec has it, without what is empty, so that it is as the API server keeps it."""
+    """Build a toleration of a pod's spec, without empty fields, as the API server keeps it."""
     seconds = toleration.seconds
     written = {
         "key": toleration.key,
@@ -232,5 +238,5 @@ def _variable(name: str, value: str | SecretKey) -> dict[str, str]:
 
 
 def _plain(seconds: float) -> float:
-    """60.0 as 60: written the same by everybody."""
+    """Write 60.0 as 60, so that equal seconds give equal values."""
     return int(seconds) if seconds == int(seconds) else seconds
