@@ -1,6 +1,6 @@
-"""In: the secrets folder of a home. Out: its secrets, each made once, mode 0600, and kept.
+"""Create the secrets of a home once, and keep them in files of mode 0600.
 
-None of them is ever put on a command line or in a log.
+No secret is ever put on a command line or in a log.
 """
 
 import base64
@@ -19,10 +19,10 @@ from stack.paths import Layout
 
 @dataclass(frozen=True)
 class Credentials:
-    """The secrets of one platform."""
+    """The secrets of a platform."""
 
     subject: str
-    """Whom the API token names: the user of the operating system."""
+    """The subject of the API token: the user of the operating system."""
     token: str = field(repr=False)
     airflow_password: str = field(repr=False)
     webhook_secret: str = field(repr=False)
@@ -33,7 +33,7 @@ class Credentials:
 
 
 def ensure(layout: Layout) -> Credentials:
-    """Read the secrets of this home; make those that are missing."""
+    """Read the secrets of a home, and create the missing ones."""
     layout.secrets.mkdir(parents=True, exist_ok=True, mode=0o700)
     layout.secrets.chmod(0o700)
     subject, token = _token(layout)
@@ -89,5 +89,5 @@ def _json_object(path: Path) -> dict[str, str]:
 def _user() -> str:
     try:
         return getpass.getuser()
-    except (OSError, KeyError):  # a container's user without an entry
+    except (OSError, KeyError):  # a container's user without a passwd entry
         return f"uid-{os.getuid()}"

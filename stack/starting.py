@@ -1,4 +1,4 @@
-"""In: components. Out: all of them started and healthy, in the order of their needs."""
+"""Start components in the order of their needs, and wait until all are healthy."""
 
 import threading
 import time
@@ -18,13 +18,13 @@ LOG_LINES = 12
 
 @dataclass(frozen=True)
 class Progress:
-    """Where a component is on its way."""
+    """The progress of a component's start."""
 
     component: str
     state: Literal["waiting", "preparing", "starting", "healthy", "failed"]
     detail: str
     elapsed: float
-    """Seconds since this component was begun."""
+    """Seconds since the start of this component began."""
 
 
 def start(
@@ -32,11 +32,11 @@ def start(
     components: Collection[Component],
     progress: Callable[[Progress], None],
 ) -> None:
-    """Start the programs of all components at once, but for those that need another one first.
+    """Start the programs of all components in parallel, each after the components it needs.
 
     Raises:
-        ComponentError: for the first component that failed, with the end of its log. Its
-            programs are stopped; those of the others run on.
+        ComponentError: a component failed; with the end of its log. Its programs are stopped;
+            those of the others keep running.
     """
     starters = {
         component.address.name: _Starter(supervisor, component, progress)
@@ -50,15 +50,15 @@ def start(
             results = [pool.submit(starter.run, stop) for starter in starters.values()]
             errors = [error for result in results if (error := result.result()) is not None]
         finally:
-            stop.set()  # an interrupt here ends the waiting there
-    # One that was not begun says less than the one that it waited for.
+            stop.set()  # an interrupt of this thread ends the waits of the starters
+    # The error of a component that never started says less than that of the component it needs.
     errors.sort(key=lambda error: isinstance(error, _NotBegunError))
     if errors:
         raise errors[0]
 
 
 class _NotBegunError(ComponentError):
-    """What it needs has failed."""
+    """A component that this component needs has failed."""
 
 
 class _Starter:
@@ -144,7 +144,7 @@ class _Starter:
             try:
                 self._supervisor.remove(program.name, grace=program.stop_seconds)
             except StackError:
-                return  # supervisord itself is gone: nothing runs that could be stopped by it
+                return  # supervisord itself is gone, and with it all that it could stop
 
     def _say(
         self,

@@ -1,6 +1,6 @@
-"""In: HTTP requests on loopback. Out: what the controller knows, and people's words handed to it.
+"""Assemble the HTTP API of the Deployer, which listens on loopback.
 
-Reading needs no token; a change needs one that names its subject. MLflow's webhooks are signed.
+A read needs no token; a change needs a token that names its subject. MLflow signs its webhooks.
 """
 
 import time
@@ -44,13 +44,13 @@ _CODES: tuple[tuple[type[SchnitzelError], int], ...] = (
 
 
 def make(engine: Engine, tokens: Path, webhook_secret: str, hosts: list[str]) -> FastAPI:
-    """The API of one Deployer.
+    """Build the API of a Deployer.
 
     Args:
         engine: The controller.
-        tokens: The file with the SHA-256 of each token and its subject, read at each change.
-        webhook_secret: What MLflow's deliveries are signed with.
-        hosts: The names under which it may be asked, against DNS rebinding.
+        tokens: The file with the SHA-256 and the subject of each token, read at each change.
+        webhook_secret: The secret with which MLflow signs its deliveries.
+        hosts: The host names that a request may use, against DNS rebinding.
     """
     app = FastAPI(title="MLflow Deployer", version=__version__, docs_url=None, redoc_url=None)
     app.add_middleware(TokenFirst, file=tokens, explained=_explained)
@@ -134,6 +134,6 @@ def _subject(
     request: Request,
     authorization: Annotated[str | None, Header()] = None,  # noqa: ARG001 - said in the schema
 ) -> str:
-    """Name who asks for a change, as `TokenFirst` found."""
+    """Return the subject that `TokenFirst` found for a change."""
     found: str = request.state.subject
     return found

@@ -1,4 +1,4 @@
-"""In: requests that change something, each with a token. Out: people's words handed on."""
+"""Serve the requests that change a deployment or the registry, each of which needs a token."""
 
 from collections.abc import Callable
 
@@ -32,7 +32,7 @@ class PauseRequest(BaseModel):
 
 
 def add(app: FastAPI, engine: Engine, subject: Callable[..., str]) -> None:
-    """Give an app the routes that change something; `subject` names who asks, by the token."""
+    """Add the routes that make changes; `subject` returns the subject of a request's token."""
 
     def told(deployment: str) -> deployments.Deployment:
         return views.deployment(engine.status(deployment), engine.context.settings)

@@ -1,4 +1,4 @@
-"""In: requests that only read. Out: what the controller knows; no token is needed."""
+"""Serve the requests that only read what the controller knows; they need no token."""
 
 from typing import Annotated
 
@@ -14,7 +14,7 @@ from deployer.status.verdict import Status
 
 
 def add(app: FastAPI, engine: Engine) -> None:  # noqa: C901 - a list of routes
-    """Give an app the routes that only read."""
+    """Add the routes that only read."""
 
     def told(status: Status) -> answers.Deployment:
         return views.deployment(status, engine.context.settings)

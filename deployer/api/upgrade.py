@@ -1,4 +1,4 @@
-"""In: requests about an upgrade of the platform. Out: how far it is, and a person's halt kept."""
+"""Serve the requests that show the progress of a platform upgrade, and halt or resume it."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class Halt(BaseModel):
 
 
 def add(app: FastAPI, engine: Engine, subject: Callable[..., str]) -> None:
-    """Give an app the routes of upgrades; a change needs a token that names its subject."""
+    """Add the routes of upgrades; a change needs a token that names its subject."""
 
     def told() -> upgradeanswers.Upgrade:
         sentences = {status.record.id: status.verdict.message for status in engine.statuses()}
@@ -51,7 +51,7 @@ def add(app: FastAPI, engine: Engine, subject: Callable[..., str]) -> None:
 
 
 def remember(context: ReconcileContext, who: str, *, halt: bool) -> None:
-    """Keep a person's word on upgrades, and who gave it; nothing where it stands already."""
+    """Record an operator's halt or resume of upgrades; do nothing where it is in force already."""
     if halt == bool(context.records.get(upgrade.HALT)):
         return
     now = context.clock()
@@ -61,11 +61,11 @@ def remember(context: ReconcileContext, who: str, *, halt: bool) -> None:
 
 
 def tell(context: ReconcileContext, sentences: Mapping[str, str]) -> upgradeanswers.Upgrade:
-    """How far an upgrade is, as of now.
+    """Describe the progress of an upgrade as of now.
 
     Args:
-        context: What is remembered and wanted.
-        sentences: By a deployment's id, what its status says.
+        context: The controller's records and desired state.
+        sentences: The status message of each deployment, by its id.
     """
     found = upgrading(context)
     halted = _halted(context)
@@ -145,7 +145,7 @@ def _move(move: Move, sentences: Mapping[str, str]) -> upgradeanswers.Move:
 
 
 def _why(move: Move, sentence: str) -> tuple[str, str]:
-    """Why a deployment is where it is, and what a person may do about it."""
+    """Explain a deployment's phase in the upgrade, and the operator's next step."""
     record = move.record
     if move.turn is UpgradePhase.WAITING:
         return "", ""

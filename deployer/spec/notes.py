@@ -1,14 +1,14 @@
-"""In: a serving spec and the kind of target; out: sentences on what that target leaves aside."""
+"""Name the fields of a serving spec that its target ignores."""
 
 from deployer.spec.model import ServingSpec
 
 
 def notes(spec: ServingSpec, target: str) -> list[str]:
-    """Say which fields that somebody set mean nothing where a version is served.
+    """Write a sentence for each field that is set but ignored by the target.
 
     Args:
-        spec: all layers in one.
-        target: "local" or "kubernetes"; a cluster looks at every field.
+        spec: the merged layers.
+        target: "local" or "kubernetes"; a cluster uses every field.
     """
     if target != "local":
         return []
