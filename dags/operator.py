@@ -121,8 +121,8 @@ class StepOperator(ProjectOperator):
         elif exit_code > 128:
             how = f"was ended by signal {exit_code - 128}"
             how += " (SIGKILL: out of memory?)" if exit_code == 137 else ""
-        said = f"; its last lines:\n{last_lines}" if last_lines else ", without a word"
-        return f"step {self.task_id}: `{self.step.command}` {how}{said}"
+        output = f"; its last lines:\n{last_lines}" if last_lines else ", without a word"
+        return f"step {self.task_id}: `{self.step.command}` {how}{output}"
 
     def _hint(self, folder: Any) -> str:
         return (

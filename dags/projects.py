@@ -90,14 +90,14 @@ def _own_dags(project: Project) -> list[DAG]:
             dag.check_cycle()
     except (Exception, SystemExit) as error:  # a project's file may raise anything
         raise PipelineError(f"{path}: {type(error).__name__}: {error}", hint) from error
-    strangers = [
+    foreign = [
         dag.dag_id
         for dag in dags
         if dag.dag_id != project.name and not dag.dag_id.startswith(f"{project.name}.")
     ]
-    if strangers:
+    if foreign:
         name = project.name
-        why = f'a DAG is named "{strangers[0]}"; it must be "{name}" or "{name}.SOMETHING"'
+        why = f'a DAG is named "{foreign[0]}"; it must be "{name}" or "{name}.SOMETHING"'
         raise PipelineError(f"{path}: {why}", hint)
     if not any(dag.dag_id == project.name for dag in dags):
         raise PipelineError(f'{path}: it makes no DAG named "{project.name}"', hint)

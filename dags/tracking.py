@@ -94,12 +94,12 @@ class Tracking:
     def _get(
         self, path: str, query: dict[str, str], *, missing_is_none: bool = False
     ) -> dict[str, Any] | None:
-        return self._ask("GET", path, missing_is_none=missing_is_none, params=query)
+        return self._request("GET", path, missing_is_none=missing_is_none, params=query)
 
     def _post(self, path: str, body: dict[str, Any]) -> dict[str, Any]:
-        return self._ask("POST", path, json=body) or {}
+        return self._request("POST", path, json=body) or {}
 
-    def _ask(
+    def _request(
         self, method: str, path: str, *, missing_is_none: bool = False, **content: Any
     ) -> dict[str, Any] | None:
         import httpx

@@ -41,11 +41,11 @@ def ensure(layout: Layout) -> Credentials:
         subject=subject,
         token=token,
         airflow_password=_airflow_password(layout.airflow_passwords),
-        webhook_secret=_kept(layout.webhook_secret, _random),
-        webhook_encryption_key=_kept(layout.webhook_encryption_key, _fernet_key),
-        airflow_fernet_key=_kept(layout.secrets / "airflow-fernet-key", _fernet_key),
-        airflow_jwt_secret=_kept(layout.secrets / "airflow-jwt-secret", _random),
-        airflow_api_secret=_kept(layout.secrets / "airflow-api-secret", _random),
+        webhook_secret=_read_or_create(layout.webhook_secret, _random),
+        webhook_encryption_key=_read_or_create(layout.webhook_encryption_key, _fernet_key),
+        airflow_fernet_key=_read_or_create(layout.secrets / "airflow-fernet-key", _fernet_key),
+        airflow_jwt_secret=_read_or_create(layout.secrets / "airflow-jwt-secret", _random),
+        airflow_api_secret=_read_or_create(layout.secrets / "airflow-api-secret", _random),
     )
 
 
@@ -58,14 +58,15 @@ def _fernet_key() -> str:
     return base64.urlsafe_b64encode(os.urandom(32)).decode()
 
 
-def _kept(path: Path, make: Callable[[], str]) -> str:
+def _read_or_create(path: Path, make: Callable[[], str]) -> str:
     if not path.exists() or not path.read_text().strip():
         write_private(path, make() + "\n")
     return path.read_text().strip()
 
 
 def _token(layout: Layout) -> tuple[str, str]:
-    subject, _, token = _kept(layout.token, lambda: f"{_user()}:{_random()}").partition(":")
+    content = _read_or_create(layout.token, lambda: f"{_user()}:{_random()}")
+    subject, _, token = content.partition(":")
     known = _json_object(layout.tokens)
     digest = hashlib.sha256(token.encode()).hexdigest()
     if known.get(digest) != subject:

@@ -67,7 +67,7 @@ def up(
     began = time.monotonic()
     layout = layout or Layout(paths.home())
     _make_folders(layout)
-    with _one_at_a_time(layout, progress):
+    with _exclusive(layout, progress):
         settings = settings or settings_of.read(layout, paths.cache())
         secrets = credentials.ensure(layout)
         supervisor = platform_supervisor(layout)
@@ -91,7 +91,7 @@ def up(
     return Up(
         components=status(layout),
         started=sorted(name for name in after if after[name].pid != before.get(name)),
-        notices=notices + _inabilities(components),
+        notices=notices + _missing_abilities(components),
         logins=[
             Login("airflow", "admin", str(layout.airflow_passwords))
             for component in components
@@ -112,7 +112,7 @@ def down(*, layout: Layout | None = None, delete_data: bool = False) -> list[str
     if not layout.home.exists():
         return []
     stopped: list[str] = []
-    with _one_at_a_time(layout, lambda _: None):
+    with _exclusive(layout, lambda _: None):
         # Stop the Deployer before its model servers, which it would start again.
         for supervisor in (
             platform_supervisor(layout),
@@ -169,7 +169,7 @@ def _end_attached(supervisor: Supervisor, components: Collection[Component]) -> 
                     supervisor.remove(name, grace=10)
 
 
-def _inabilities(components: Collection[Component]) -> list[str]:
+def _missing_abilities(components: Collection[Component]) -> list[str]:
     sentences = []
     for component in components:
         address = component.address
@@ -188,7 +188,7 @@ def _inabilities(components: Collection[Component]) -> list[str]:
 
 
 @contextmanager
-def _one_at_a_time(layout: Layout, progress: Callable[[Progress], None]) -> Iterator[None]:
+def _exclusive(layout: Layout, progress: Callable[[Progress], None]) -> Iterator[None]:
     began = time.monotonic()
     with layout.up_lock.open("w") as file:
         try:

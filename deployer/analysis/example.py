@@ -93,7 +93,7 @@ def ask(post: str | Post, artifact: Path, timeout: float = ANSWER_SECONDS) -> Ex
     if status != 200:
         transient = status in (429, 502, 503, 504)
         return _refused(
-            f"The model answers {status} to its own input example: {_said(content)}",
+            f"The model answers {status} to its own input example: {_error_text(content)}",
             transient=transient,
             columns="" if transient else _columns_without_names(body),
         )
@@ -214,7 +214,7 @@ def _inside(artifact: Path, name: str) -> Path:
     return path
 
 
-def _said(body: bytes) -> str:
+def _error_text(body: bytes) -> str:
     """Shorten the body of an error answer to one line."""
     try:
         content = json.loads(body)

@@ -53,31 +53,31 @@ def make(engine: Engine, tokens: Path, webhook_secret: str, hosts: list[str]) ->
         hosts: The host names that a request may use, against DNS rebinding.
     """
     app = FastAPI(title="MLflow Deployer", version=__version__, docs_url=None, redoc_url=None)
-    app.add_middleware(TokenFirst, file=tokens, explained=_explained)
+    app.add_middleware(TokenFirst, file=tokens, explained=_error_response)
     app.add_middleware(BodyLimit)
     app.add_middleware(TrustedHostMiddleware, allowed_hosts=hosts)
-    _errors(app)
+    _add_error_handler(app)
     reads.add(app, engine)
     changes.add(app, engine, _subject)
     upgrade.add(app, engine, _subject)
     images.add(app, engine, _subject)
-    _machines(app, engine, webhook_secret)
+    _add_machine_routes(app, engine, webhook_secret)
     pages.add(app, engine)
     return app
 
 
-def _errors(app: FastAPI) -> None:
+def _add_error_handler(app: FastAPI) -> None:
     @app.exception_handler(SchnitzelError)
     def explain(_: Request, error: SchnitzelError) -> JSONResponse:
-        return _explained(error)
+        return _error_response(error)
 
 
-def _explained(error: SchnitzelError) -> JSONResponse:
+def _error_response(error: SchnitzelError) -> JSONResponse:
     code = next((code for kind, code in _CODES if isinstance(error, kind)), 500)
     return JSONResponse({"error": error.message, "hint": error.hint}, code)
 
 
-def _machines(app: FastAPI, engine: Engine, webhook_secret: str) -> None:
+def _add_machine_routes(app: FastAPI, engine: Engine, webhook_secret: str) -> None:
     def gauges() -> dict[str, float | dict[str, float]]:
         listed = engine.health.listed_at
         states = Counter(str(status.verdict.state) for status in engine.statuses())
@@ -108,8 +108,8 @@ def _machines(app: FastAPI, engine: Engine, webhook_secret: str) -> None:
         )
         message = held if seen else engine.health.message
         ready = seen and not held
-        told = {"ready": ready, "message": message, "lasting": bool(held)}
-        return JSONResponse(told, 200 if ready else 503)
+        report = {"ready": ready, "message": message, "lasting": bool(held)}
+        return JSONResponse(report, 200 if ready else 503)
 
     @app.get("/metrics")
     def metrics() -> Response:

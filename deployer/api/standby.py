@@ -91,22 +91,26 @@ class Standby:
         if scope["path"] == "/readyz":
             answer: Response = _ready(waiting)
         else:
-            answer = await self._passed_on(request, waiting)
+            answer = await self._forward(request, waiting)
         with suppress(ClientDisconnect):
             await answer(scope, receive, send)
 
-    async def _passed_on(self, request: Request, waiting: Waiting) -> Response:
+    async def _forward(self, request: Request, waiting: Waiting) -> Response:
         if waiting.takes_over:  # deployments not observed yet would look as if there were none
-            return _nobody(f"This Deployer takes over on the cluster {waiting.cluster} just now.")
+            return _unavailable(
+                f"This Deployer takes over on the cluster {waiting.cluster} just now."
+            )
         if PASSED_ON in request.headers:
-            return _nobody(f"Neither Deployer acts on the cluster {waiting.cluster} now.")
+            return _unavailable(f"Neither Deployer acts on the cluster {waiting.cluster} now.")
         try:
             address = await run_in_threadpool(self._acting)
         except SchnitzelError as error:
-            return _nobody(error.message)
+            return _unavailable(error.message)
         who = waiting.holder or "another Deployer"
         if not address:
-            return _nobody(f"This Deployer stands by; {who} acts, at an address not known here.")
+            return _unavailable(
+                f"This Deployer stands by; {who} acts, at an address not known here."
+            )
         query = request.scope["query_string"].decode()
         asked = httpx.Request(
             request.method,
@@ -120,11 +124,11 @@ class Standby:
             found = await self._client.send(asked, stream=True)
         except httpx.HTTPError as error:
             log.debug("%s at %s does not answer (%s)", who, address, type(error).__name__)
-            return _nobody(f"This Deployer stands by; {who}, which acts, does not answer.")
+            return _unavailable(f"This Deployer stands by; {who}, which acts, does not answer.")
         answer = StreamingResponse(
             found.aiter_raw(), found.status_code, background=BackgroundTask(found.aclose)
         )
-        answer.raw_headers = _of_the_message(found.headers.raw)
+        answer.raw_headers = _end_to_end(found.headers.raw)
         return answer
 
     def _headers(self, request: Request, address: str) -> list[tuple[bytes, bytes]]:
@@ -135,7 +139,7 @@ class Standby:
         """
         asked = request.headers.get("host", "")
         host = urlsplit(address).netloc if asked == self._own else asked
-        kept = [each for each in _of_the_message(request.headers.raw) if each[0] != b"host"]
+        kept = [each for each in _end_to_end(request.headers.raw) if each[0] != b"host"]
         return [(b"host", host.encode()), (PASSED_ON.encode(), b"1"), *kept]
 
 
@@ -159,10 +163,10 @@ def _ready(waiting: Waiting) -> Response:
     return JSONResponse({"ready": ready, "message": message}, 200 if ready else 503)
 
 
-def _nobody(message: str) -> Response:
+def _unavailable(message: str) -> Response:
     hint = "Try again: a Deployer that ended is taken over from within 15 s."
     return JSONResponse({"error": message, "hint": hint}, 503, {"retry-after": "5"})
 
 
-def _of_the_message(headers: list[tuple[bytes, bytes]]) -> list[tuple[bytes, bytes]]:
+def _end_to_end(headers: list[tuple[bytes, bytes]]) -> list[tuple[bytes, bytes]]:
     return [(name, value) for name, value in headers if name.lower().decode() not in HOP_BY_HOP]

@@ -97,14 +97,14 @@ def outline(status: Status) -> plans.Outline:
 
 def diff(status: Status) -> plans.Diff:
     """Build the list of objects that a plan would change."""
-    told = plan(status)
+    found = plan(status)
     return {
         "deployment": status.record.id,
         "model": status.record.model,
         "environment": status.record.environment,
-        "digest": told["digest"],
-        "objects": told["objects"],
-        "unknown": told["unknown"],
+        "digest": found["digest"],
+        "objects": found["objects"],
+        "unknown": found["unknown"],
     }
 
 
@@ -140,14 +140,14 @@ def conditions(status: Status) -> list[deployments.Condition]:
         for seen in status.observed.predictors.values()
         if seen.phase is Phase.READY and seen.live_weight > 0
     ]
-    told = (verdict.reason, verdict.message)
+    cause = (verdict.reason, verdict.message)
     ready = ("Answering", f"Version {' and '.join(sorted(answering))} answers.")
     moving = record.candidate is not None or verdict.state is State.PROGRESSING
     degraded = verdict.state in FAILING
     return [
-        _condition("Ready", bool(answering), *(ready if answering else told)),
-        _condition("Progressing", moving, *(told if moving else ("Settled", ""))),
-        _condition("Degraded", degraded, *(told if degraded else ("AsExpected", ""))),
+        _condition("Ready", bool(answering), *(ready if answering else cause)),
+        _condition("Progressing", moving, *(cause if moving else ("Settled", ""))),
+        _condition("Degraded", degraded, *(cause if degraded else ("AsExpected", ""))),
         _condition("InSync", status.sync == "InSync", status.sync, ""),
     ]
 

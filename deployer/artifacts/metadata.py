@@ -92,8 +92,8 @@ class SmallFiles:
             (part / "MLmodel").write_bytes(model)
             wanted = dict.fromkeys(NAMES, MOST_TEXT) | dict.fromkeys(_examples(model), MOST_EXAMPLE)
             for name, limit in wanted.items():
-                _keep(part / name, read(source, name, limit))
-            self._fetch_what_they_name(source, part)
+                _write(part / name, read(source, name, limit))
+            self._fetch_included(source, part)
             try:
                 part.rename(place)
             except OSError:
@@ -103,7 +103,7 @@ class SmallFiles:
             shutil.rmtree(part, ignore_errors=True)
         return place
 
-    def _fetch_what_they_name(self, source: str, part: Path) -> None:
+    def _fetch_included(self, source: str, part: Path) -> None:
         """Fetch included requirements files and the digests of wheels, until none is missing."""
         tried: set[str] = set()
         while names := lacking(part) - tried:
@@ -111,12 +111,12 @@ class SmallFiles:
             for name in sorted(names):
                 if name.endswith(".whl"):
                     digest = self._artifacts.file_digest(source, name)
-                    _keep(part / f"{name}.sha256", digest.encode() if digest else None)
+                    _write(part / f"{name}.sha256", digest.encode() if digest else None)
                 else:
-                    _keep(part / name, self._artifacts.read_file(source, name, MOST_TEXT))
+                    _write(part / name, self._artifacts.read_file(source, name, MOST_TEXT))
 
 
-def _keep(path: Path, content: bytes | None) -> None:
+def _write(path: Path, content: bytes | None) -> None:
     if content is not None:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(content)
@@ -129,8 +129,8 @@ def _examples(model: bytes) -> list[str]:
     except yaml.YAMLError:
         return []
     info = (content.get("saved_input_example_info") if isinstance(content, dict) else None) or {}
-    told = (info.get("serving_input_path"), info.get("artifact_path"))
-    names = [str(name) for name in told if name]
+    paths = (info.get("serving_input_path"), info.get("artifact_path"))
+    names = [str(name) for name in paths if name]
     if info and not info.get("serving_input_path"):
         names.append("serving_input_example.json")
     return [name for name in names if ".." not in Path(name).parts and not name.startswith("/")]

@@ -66,7 +66,7 @@ def read(text: str) -> Iterator[Line]:
             continue
         tokens = line.split(" ")
         first = next((i for i, token in enumerate(tokens) if token.startswith("-")), len(tokens))
-        shown = " ".join(_shown(token) for token in tokens)
+        shown = " ".join(_redacted(token) for token in tokens)
         options = tuple(_options(" ".join(tokens[first:]), shown))
         yield Line(shown, " ".join(tokens[:first]).strip(), options)
 
@@ -108,7 +108,7 @@ def _split(url: str) -> SplitResult | None:
         return None
 
 
-def _shown(token: str) -> str:
+def _redacted(token: str) -> str:
     """Remove a login from a word, and a query, which may hold a token."""
     word = redact(token)
     if "://" not in word:
@@ -137,15 +137,15 @@ class _Parser(optparse.OptionParser):
         super().__init__(add_help_option=False, usage=optparse.SUPPRESS_USAGE)
         for names in _VALUES:
             long = next(name for name in names if name.startswith("--"))
-            self.add_option(*names, action="callback", type="string", callback=_keep, dest=long)
+            self.add_option(*names, action="callback", type="string", callback=_collect, dest=long)
         for name in _FLAGS:
-            self.add_option(name, action="callback", callback=_keep, dest=name)
+            self.add_option(name, action="callback", callback=_collect, dest=name)
 
     def error(self, msg: str) -> NoReturn:
         raise ValueError(msg)
 
 
-def _keep(option: optparse.Option, _: str, value: str | None, parser: Any) -> None:
+def _collect(option: optparse.Option, _: str, value: str | None, parser: Any) -> None:
     found = parser.values.ensure_value("found", [])
     found.append((option.dest, value or ""))
 

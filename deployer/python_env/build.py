@@ -118,7 +118,7 @@ class Builder:
             return kept
         with tempfile.TemporaryDirectory(prefix=f".{request.key}.", dir=self._locks) as name:
             work = Path(name)
-            _bring(request, model, work)
+            _link_wheels(request, model, work)
             _write(work / "requirements.in", [*request.options, *request.requirements])
             _write(work / "constraints.in", request.constraints)
             self._run(
@@ -156,7 +156,7 @@ class Builder:
                 ["venv", "--relocatable", "--python", str(python), str(venv)],
                 *(request, work, held, log),
             )
-            _bring(request, model, work)
+            _link_wheels(request, model, work)
             _write(work / "options.txt", request.options)
             self._run(
                 [
@@ -211,7 +211,7 @@ class Builder:
         )
 
 
-def _bring(request: EnvironmentRequest, model: Path | None, work: Path) -> None:
+def _link_wheels(request: EnvironmentRequest, model: Path | None, work: Path) -> None:
     """Link a model's wheels where its lock names them, after checking their digests."""
     for wheel in request.wheels:
         place = work / "wheels" / wheel.name

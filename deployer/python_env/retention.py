@@ -129,9 +129,9 @@ def attribute(
             unknown.append(need)
         for name in found or ():
             users[name] = (*users.get(name, ()), user)
-    for stranger in sorted(set(live) - {need.predictor for need in needs}):
-        for name in live[stranger]:
-            users[name] = (*users.get(name, ()), User(stranger, "", "", "running"))
+    for foreign in sorted(set(live) - {need.predictor for need in needs}):
+        for name in live[foreign]:
+            users[name] = (*users.get(name, ()), User(foreign, "", "", "running"))
     if not unknown:
         return users, ""
     first, more = unknown[0], len(unknown) - 1

@@ -107,7 +107,7 @@ def look(address: Address, processes: Mapping[str, Process], headers: Headers) -
             heartbeats from before a restart.
         headers: the headers of the login at an attached component.
     """
-    health = _ask(address, processes, headers)
+    health = _check(address, processes, headers)
     process = None if address.attached else processes.get(LISTENERS[address.name])
     if not health.ok or process is None or process.pid is None:
         return health
@@ -118,7 +118,7 @@ def look(address: Address, processes: Mapping[str, Process], headers: Headers) -
     return health
 
 
-def _ask(address: Address, processes: Mapping[str, Process], headers: Headers) -> Health:
+def _check(address: Address, processes: Mapping[str, Process], headers: Headers) -> Health:
     direct = not address.attached
     match address.name:
         case "mlflow":
@@ -136,7 +136,7 @@ def mlflow(url: str, headers: Headers | None = None, *, direct: bool = True) -> 
     """Check MLflow by /health and /version, which need no login."""
     answer = fetch(f"{url}/health", headers, direct=direct)
     if answer.status != 200:
-        return Health(ok=False, detail=_why(answer))
+        return Health(ok=False, detail=_failure(answer))
     version = fetch(f"{url}/version", headers, direct=direct)
     return Health(ok=True, detail="", version=version.body if version.status == 200 else None)
 
@@ -156,12 +156,12 @@ def airflow(
     answer = fetch(f"{url}/api/v2/monitor/health", headers, direct=direct)
     report = answer.json()
     if answer.status != 200 or not isinstance(report, dict):
-        return Health(ok=False, detail=_why(answer))
+        return Health(ok=False, detail=_failure(answer))
     for part in ("metadatabase", "scheduler", "dag_processor"):
-        said = report.get(part) or {}
+        state = report.get(part) or {}
         process = processes.get(f"airflow-{part.replace('_', '-')}")
-        beat = said.get(f"latest_{part}_heartbeat")
-        if said.get("status") != "healthy":
+        beat = state.get(f"latest_{part}_heartbeat")
+        if state.get("status") != "healthy":
             return Health(ok=False, detail=f"its {part.replace('_', ' ')} is not healthy")
         if process and process.started and (not beat or _epoch(beat) < process.started):
             return Health(ok=False, detail=f"waiting for its {part.replace('_', ' ')}")
@@ -173,7 +173,7 @@ def gateway(api_url: str) -> Health:
     """Check Traefik by its ping and version, on its API entry point."""
     answer = fetch(f"{api_url}/ping")
     if answer.status != 200:
-        return Health(ok=False, detail=_why(answer))
+        return Health(ok=False, detail=_failure(answer))
     version = fetch(f"{api_url}/api/version").json()
     return Health(ok=True, detail="", version=(version or {}).get("Version"))
 
@@ -182,9 +182,9 @@ def deployer(url: str) -> Health:
     """Check the Deployer: ready once it has read the registry and no other platform serves it."""
     answer = fetch(f"{url}/readyz")
     if answer.status != 200:
-        told = answer.json()
-        lasting = isinstance(told, dict) and told.get("lasting") is True
-        return Health(ok=False, detail=_said(answer) or _why(answer), lasting=lasting)
+        report = answer.json()
+        lasting = isinstance(report, dict) and report.get("lasting") is True
+        return Health(ok=False, detail=_error_text(answer) or _failure(answer), lasting=lasting)
     schema = fetch(f"{url}/openapi.json").json()
     return Health(ok=True, detail="", version=((schema or {}).get("info") or {}).get("version"))
 
@@ -209,8 +209,8 @@ def mlflow_abilities(url: str, headers: Headers | None = None, *, direct: bool =
     def is_endpoint(answer: Answer) -> bool:
         # An endpoint refuses a request without arguments in JSON; a missing endpoint answers in
         # plain text.
-        said = answer.json()
-        return isinstance(said, dict) and said.get("error_code") not in (None, "ENDPOINT_NOT_FOUND")
+        body = answer.json()
+        return isinstance(body, dict) and body.get("error_code") not in (None, "ENDPOINT_NOT_FOUND")
 
     return Abilities(
         webhooks=knows("webhooks?max_results=1", None, lambda answer: answer.status == 200),
@@ -224,11 +224,11 @@ def _epoch(text: str) -> float:
     return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
 
 
-def _why(answer: Answer) -> str:
+def _failure(answer: Answer) -> str:
     return f"it answers {answer.status}" if answer.status else f"it does not answer: {answer.body}"
 
 
-def _said(answer: Answer) -> str:
-    said = answer.json()
-    words = (said.get("error") or said.get("message")) if isinstance(said, dict) else None
-    return str(words or "")
+def _error_text(answer: Answer) -> str:
+    body = answer.json()
+    message = (body.get("error") or body.get("message")) if isinstance(body, dict) else None
+    return str(message or "")

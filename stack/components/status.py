@@ -83,14 +83,14 @@ def status(
     def one(name: str) -> Status:
         if name not in addresses:
             return Status(name, "", "stopped", "It is not started.")
-        return _look(layout, addresses[name], processes)
+        return _status_of(layout, addresses[name], processes)
 
     with ThreadPoolExecutor(max_workers=len(NAMES)) as pool:
         looked = [name for name in NAMES if name in addresses or "deployer" not in remote]
         return list(pool.map(one, looked))
 
 
-def _look(layout: Layout, address: Address, processes: Mapping[str, Process]) -> Status:
+def _status_of(layout: Layout, address: Address, processes: Mapping[str, Process]) -> Status:
     try:
         login = Service(0, address.url, address.username, address.password_ref).authorization()
     except StackError as error:

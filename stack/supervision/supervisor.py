@@ -184,7 +184,7 @@ class Supervisor:
                 end(members, grace=0.0)
                 wait_until(lambda: self._state(name) in ENDED, 5.0)
         # Processes that left the group (setsid) are known from before the stop, or by their marker.
-        end_all(lambda: [*filter(_lives, members), *self._daemon.members(name)], grace=1.0)
+        end_all(lambda: [*filter(_is_alive, members), *self._daemon.members(name)], grace=1.0)
 
     def _stop_seconds(self, name: str) -> int:
         program = self._daemon.definition(name)
@@ -203,6 +203,6 @@ def _process(info: dict[str, Any]) -> Process:
     )
 
 
-def _lives(process: Entry) -> bool:
+def _is_alive(process: Entry) -> bool:
     now = entry(process.pid)
     return now is not None and now.start == process.start

@@ -200,13 +200,13 @@ class Pages:
 
     def _one(self, deployment: str) -> dict[str, Any]:
         status = self._engine.status(deployment)
-        told = views.deployment(status, self._engine.context.settings)
+        shown = views.deployment(status, self._engine.context.settings)
         history = self._engine.context.history.of(deployment, EVENTS)
         return self._frame() | {
-            "each": told,
+            "each": shown,
             "plan": views.outline(status),
             "events": views.events(history)[::-1],
-            "journey": stages.of(told),
+            "journey": stages.of(shown),
         }
 
     def _frame(self) -> dict[str, Any]:

@@ -73,12 +73,12 @@ def ask(url: str, text: str) -> Answer:
     headers = {"content-type": "application/json"}
     try:
         with httpx.Client(timeout=SECONDS, trust_env=False) as client:
-            said = client.post(f"{url}invocations", content=text.encode(), headers=headers)
+            answer = client.post(f"{url}invocations", content=text.encode(), headers=headers)
     except httpx.HTTPError as error:
         return Answer(0, f"{url} does not answer ({type(error).__name__}).")
     took = time.perf_counter() - began
-    version = said.headers.get(VERSION_HEADER, "")
-    return Answer(said.status_code, _pretty(said.text), version, took)
+    version = answer.headers.get(VERSION_HEADER, "")
+    return Answer(answer.status_code, _pretty(answer.text), version, took)
 
 
 def _pretty(text: str) -> str:
