@@ -1,1 +1,4 @@
-"""Airflow DAGs made from projects: projects in, registered versions out. Imports none of ours."""
+"""Make Airflow DAGs from projects, which register model versions.
+
+Imports no other package of ours.
+"""

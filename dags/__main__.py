@@ -14,14 +14,14 @@ from dags.project.definition import Project, load
 
 
 def described(project: Project) -> dict[str, Any]:
-    """The project as plain data, its steps as a list in their order."""
+    """Convert a project to plain data, with its steps as a list in their order."""
     found = project.model_dump(mode="json")
     found["steps"] = [{"name": name, **step} for name, step in found["steps"].items()]
     return {**found, "folder": str(project.folder)}
 
 
 def main() -> int:
-    """Check one project."""
+    """Check a project."""
     parser = argparse.ArgumentParser(prog="python -m dags", description=__doc__)
     commands = parser.add_subparsers(required=True)
     commands.add_parser("check").add_argument("folder", type=Path)

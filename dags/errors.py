@@ -1,10 +1,10 @@
-"""What can go wrong with a project and its pipeline, as errors; each hints at the next step."""
+"""Define the errors of projects and their pipelines, each with the next step."""
 
 from pathlib import Path
 
 
 class PipelineError(Exception):
-    """Something about a project or its pipeline failed; `hint` says what to do next."""
+    """A failure of a project or its pipeline; `hint` names the next step."""
 
     def __init__(self, message: str, hint: str = "") -> None:
         super().__init__(f"{message}\n\nhint: {hint}" if hint else message)
@@ -12,8 +12,8 @@ class PipelineError(Exception):
         self.hint = hint
 
 
-class ProjectInvalid(PipelineError):  # noqa: N818 - it names what the project is
-    """A project's file cannot be read or says something that it may not; every problem is listed.
+class ProjectInvalid(PipelineError):  # noqa: N818 - names the project's state
+    """A project's file is unreadable or invalid; the message lists every problem.
 
     `problems` are pairs: a field (`steps.train.timeout`, empty for the whole file) and a sentence.
     """
@@ -29,13 +29,13 @@ class ProjectInvalid(PipelineError):  # noqa: N818 - it names what the project i
         self.problems = problems
 
 
-class ProjectEnvironmentFailed(PipelineError):  # noqa: N818 - named for what happened
-    """The project's environment could not be built; the message ends with uv's last lines."""
+class ProjectEnvironmentFailed(PipelineError):  # noqa: N818 - names an event
+    """The project's Python environment failed to build; the message ends with uv's last lines."""
 
 
-class StepFailed(PipelineError):  # noqa: N818 - named for what happened
+class StepFailed(PipelineError):  # noqa: N818 - names an event
     """A step's command did not end with 0; the message ends with its last lines."""
 
 
-class TrackingFailed(PipelineError):  # noqa: N818 - named for what happened
-    """MLflow did not answer, or refused what was asked."""
+class TrackingFailed(PipelineError):  # noqa: N818 - names an event
+    """MLflow did not answer, or refused a request."""

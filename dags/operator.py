@@ -1,4 +1,4 @@
-"""A step in, an Airflow task out that runs it as a process; and the tasks around the steps."""
+"""Run a project's steps as processes from Airflow tasks, inside a shared MLflow run."""
 
 import os
 import shlex
@@ -19,13 +19,13 @@ if TYPE_CHECKING:
     from airflow.sdk import Context
 
 SKIPPED_EXIT_CODE = 99
-"""A step that ends with it is skipped; its last line says why (as in Airflow's BashOperator)."""
+"""The exit code of a skipped step, whose last line says why (as in Airflow's BashOperator)."""
 
 _SECRETS = ("MLFLOW_TRACKING_PASSWORD", "MLFLOW_TRACKING_TOKEN")
 
 
 class ProjectOperator(BaseOperator):  # type: ignore[misc]  # Airflow is Any to mypy
-    """A task of a project's DAG; what the three kinds below share."""
+    """A task of a project's DAG; the base of the three kinds below."""
 
     def __init__(self, *, project: Project, **options: Any) -> None:
         super().__init__(do_xcom_push=False, **options)
@@ -36,15 +36,16 @@ class ProjectOperator(BaseOperator):  # type: ignore[misc]  # Airflow is Any to 
 
 
 class StepOperator(ProjectOperator):
-    """Runs one step's command as a process with environment variables and nothing else.
+    """A task that runs a step's command as a process with environment variables and nothing else.
 
     Args:
         project: the validated project, see `dags.project.definition.load`.
         step: command, needs, cluster, timeout and retries; the task's id is the step's name.
-        options: anything that a BaseOperator takes; they win over what the step says.
+        options: any options of BaseOperator; they win over the step's own.
 
     Every line of the command goes to the task's log as it comes. Raises StepFailed with the
-    command, its exit code and last lines; exit code 99 skips what follows, its last line says why.
+    command, its exit code and last lines; exit code 99 skips the following steps, and the last
+    line says why.
     """
 
     custom_operator_name = "Step"
@@ -82,7 +83,7 @@ class StepOperator(ProjectOperator):
         with Process(
             launch.command, environment=launch.environment, directory=launch.directory
         ) as self._process:
-            if self._killed:  # asked to stop before there was anything to stop
+            if self._killed:  # on_kill ran before the process existed
                 self._process.stop()
             ended = self._process.follow(self._say)
         if ended.exit_code in {0, SKIPPED_EXIT_CODE} and not self._killed:
@@ -95,15 +96,15 @@ class StepOperator(ProjectOperator):
             raise StepFailed(self._failure(ended.exit_code, ended.last_lines), self._hint(folder))
 
     def on_kill(self) -> None:
-        """End the step's processes; called by Airflow on a timeout and when the task is stopped."""
+        """End the step's processes; Airflow calls this on a timeout and when it stops the task."""
         self._killed = True
         if self._process is not None:
             self._process.stop()
 
     def _keep_open(self, mlflow_run_id: str) -> None:
-        """MLflow's client ends the run with the step's process, but the DAG run goes on.
+        """Reopen the MLflow run, which MLflow's client ended with the step's process.
 
-        Not after a failure or a kill: end_run may have closed the run for good by then.
+        Not called after a failure or a kill: end_run may have closed the run for good by then.
         """
         from dags.tracking import Tracking
 
@@ -120,8 +121,8 @@ class StepOperator(ProjectOperator):
         elif exit_code > 128:
             how = f"was ended by signal {exit_code - 128}"
             how += " (SIGKILL: out of memory?)" if exit_code == 137 else ""
-        said = f"; its last lines:\n{last_lines}" if last_lines else ", without a word"
-        return f"step {self.task_id}: `{self.step.command}` {how}{said}"
+        output = f"; its last lines:\n{last_lines}" if last_lines else ", without a word"
+        return f"step {self.task_id}: `{self.step.command}` {how}{output}"
 
     def _hint(self, folder: Any) -> str:
         return (
@@ -131,9 +132,9 @@ class StepOperator(ProjectOperator):
 
 
 class StartRunOperator(ProjectOperator):
-    """Makes the clusters ready and opens the MLflow run that all steps of the DAG run share.
+    """A task that prepares the clusters and opens the MLflow run that all steps share.
 
-    Run again for the same DAG run (a cleared task), it goes on with the same MLflow run.
+    A second execution for the same DAG run (a cleared task) continues the same MLflow run.
     """
 
     custom_operator_name = "MLflow run"
@@ -171,13 +172,13 @@ class StartRunOperator(ProjectOperator):
 
 
 class EndRunOperator(ProjectOperator):
-    """Closes the MLflow run, whatever became of the steps: FINISHED, or FAILED if one failed."""
+    """A task that closes the MLflow run after the steps: FINISHED, or FAILED if a step failed."""
 
     custom_operator_name = "MLflow run"
     ui_color = "#eef7ee"
 
     def execute(self, context: "Context") -> None:
-        """Look at the states of the other tasks and close the run."""
+        """Close the run according to the states of the other tasks."""
         from dags.tracking import Tracking
 
         dag_run_id = context["run_id"]
@@ -193,13 +194,13 @@ class EndRunOperator(ProjectOperator):
 
 
 def _task_states(ask: Callable[..., Any], dag_id: str, dag_run_id: str) -> dict[str, str | None]:
-    """The state of each task of the DAG run, from Airflow's answer keyed by run id."""
+    """Read the state of each task of the DAG run from Airflow's answer, keyed by run id."""
     states: dict[str, str | None] = ask(dag_id=dag_id, run_ids=[dag_run_id]).get(dag_run_id, {})
     return states
 
 
 def _mask_secrets() -> None:
-    """Have Airflow blank MLflow's credentials in task logs."""
+    """Make Airflow mask MLflow's credentials in task logs."""
     from airflow.sdk.log import mask_secret
 
     for name in _SECRETS:

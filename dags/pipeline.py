@@ -1,4 +1,4 @@
-"""A project in, its Airflow DAG out: start_run, the steps by what they need, end_run."""
+"""Build the Airflow DAG of a project: start_run, the steps by their needs, end_run."""
 
 import json
 from collections.abc import Mapping
@@ -15,11 +15,11 @@ from dags.project.fields import ParamValue
 TAG = "schnitzel"
 _JSON_TYPES = {bool: "boolean", int: "integer", float: "number", str: "string"}
 _START = datetime(2024, 1, 1, tzinfo=UTC)
-"""Before any run; with catchup off it starts nothing."""
+"""A date before any run; with catchup off, it starts no run."""
 
 
 def build_dag(project: Project, steps: Mapping[str, Step] | None = None) -> DAG:
-    """The project's DAG; `steps` in place of project.yaml's, for a dag.py that makes them itself.
+    """Build a project's DAG; a dag.py may pass `steps` of its own in place of project.yaml's.
 
     The steps run between start_run and end_run, a setup and a teardown in Airflow's terms: the
     steps alone decide whether the DAG run succeeded, and clearing a step clears those two with it.
@@ -54,11 +54,11 @@ def build_dag(project: Project, steps: Mapping[str, Step] | None = None) -> DAG:
 
 
 def broken_dag(dag_id: str, error: PipelineError) -> DAG:
-    """A DAG in the place of a project that cannot be made into one.
+    """Build a DAG that stands in for a project whose own DAG cannot be built.
 
-    It stays in Airflow's list under its name, says in its title, description and documentation
-    what is wrong and where, and its one task fails with the same words: one file makes the DAGs of
-    all projects, so an import error of Airflow's would stop every other project too.
+    The DAG stays in Airflow's list under its name, shows the error in its title, description and
+    documentation, and its only task fails with the same message. One file makes the DAGs of all
+    projects, so an import error in Airflow would stop every other project too.
     """
     with DAG(
         dag_id=dag_id,
@@ -74,7 +74,7 @@ def broken_dag(dag_id: str, error: PipelineError) -> DAG:
 
 
 class _BrokenProjectOperator(BaseOperator):  # type: ignore[misc]  # Airflow is Any to mypy
-    """Fails with what is wrong with the project."""
+    """A task that fails with the project's error."""
 
     custom_operator_name = "Broken project"
     ui_color = "#fdecea"
@@ -88,12 +88,12 @@ class _BrokenProjectOperator(BaseOperator):  # type: ignore[misc]  # Airflow is 
 
 
 def _param(value: ParamValue) -> Param:
-    """A parameter that Airflow's form checks: another value must be of the default's type."""
+    """Build a parameter for Airflow's form, which accepts only values of the default's type."""
     return Param(value, type=_JSON_TYPES[type(value)])
 
 
 def _documentation(project: Project, steps: Mapping[str, Step]) -> str:
-    """What the DAG's page in Airflow says."""
+    """Write the documentation on the DAG's page in Airflow."""
     lines = [f"### {project.name}", "", project.description, ""] if project.description else []
     lines += [
         f"Owner: {project.owner}. Registered model: `{project.model}`. Folder: `{project.folder}`.",

@@ -1,4 +1,4 @@
-"""SCHNITZEL_HOME and SCHNITZEL_CACHE in, the folders that pipelines use out."""
+"""Locate the folders of pipelines under SCHNITZEL_HOME and SCHNITZEL_CACHE."""
 
 import hashlib
 import os
@@ -7,22 +7,22 @@ from pathlib import Path
 
 
 def home() -> Path:
-    """The platform's state: SCHNITZEL_HOME, by default ~/.local/state/schnitzel."""
+    """Return the folder of the platform's state: by default ~/.local/state/schnitzel."""
     return Path(
         os.environ.get("SCHNITZEL_HOME") or Path.home() / ".local/state/schnitzel"
     ).absolute()
 
 
 def cache() -> Path:
-    """What can be made again: SCHNITZEL_CACHE, by default ~/.cache/schnitzel."""
+    """Return the folder of data that can be rebuilt: by default ~/.cache/schnitzel."""
     return Path(os.environ.get("SCHNITZEL_CACHE") or Path.home() / ".cache/schnitzel").absolute()
 
 
 def run_folder(dag_id: str, dag_run_id: str) -> Path:
-    """HOME/runs/DAG/RUN, with one folder for each step's output; distinct for distinct DAG runs.
+    """Return HOME/runs/DAG/RUN, the folder of a DAG run's outputs, distinct for each DAG run.
 
-    Airflow's run ids carry `:` and `+`, which do not survive in every URI: a readable form of the
-    id is followed by a hash of the true one.
+    The folder has a folder for each step's output. Airflow's run ids carry `:` and `+`, which do
+    not survive in every URI: a hash of the true id follows a readable form of it.
     """
     return home() / "runs" / _safe(dag_id) / _safe(dag_run_id)
 

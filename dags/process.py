@@ -1,4 +1,4 @@
-"""A command and its environment in, its lines and exit code out; no process is left behind."""
+"""Run a command, follow its output, and leave no process behind."""
 
 import contextlib
 import subprocess
@@ -11,23 +11,23 @@ from typing import Self
 
 LAST_LINES = 20
 GRACE_SECONDS = 3.0
-"""Between SIGTERM and SIGKILL; Airflow's supervisor sends its own SIGKILL 5 s after its SIGTERM."""
+"""Time from SIGTERM to SIGKILL; Airflow's supervisor sends its SIGKILL 5 s after its SIGTERM."""
 
 _GUARD = Path(__file__).with_name("process_guard.py")
 
 
 @dataclass(frozen=True)
 class Ended:
-    """How a command ended."""
+    """The end of a command."""
 
     exit_code: int
     """128 + n if signal n ended it."""
     last_lines: str
-    """Its last 20 lines, standard output and error as they came."""
+    """The last 20 lines of its standard output and error, in order of arrival."""
 
 
 class Process:
-    """A command under its guard: it, and all it started, ends with `stop` or when we die."""
+    """A command under a guard, which ends its whole process tree on `stop` or when we die."""
 
     def __init__(
         self, command: Sequence[str], *, environment: Mapping[str, str], directory: Path
@@ -55,7 +55,7 @@ class Process:
                 pipe.close()
 
     def follow(self, log: Callable[[str], None]) -> Ended:
-        """Log each line as it comes, until the command has ended."""
+        """Log each line as it comes, until the command ends."""
         last: deque[str] = deque(maxlen=LAST_LINES)
         for line in self._guard.stdout or ():
             text = line.rstrip()
@@ -64,7 +64,7 @@ class Process:
         return Ended(self._guard.wait(), "\n".join(last))
 
     def stop(self) -> None:
-        """Ask for the end without waiting for it: a signal handler may call it, also twice."""
+        """Request the end without waiting: safe in a signal handler, and when called twice."""
         with contextlib.suppress(ProcessLookupError):
             self._guard.terminate()
 
@@ -76,6 +76,6 @@ def run(
     directory: Path,
     log: Callable[[str], None],
 ) -> Ended:
-    """Run a command to its end; ended with all it started if we are interrupted."""
+    """Run a command to its end; an interrupt ends its whole process tree."""
     with Process(command, environment=environment, directory=directory) as process:
         return process.follow(log)

@@ -1,9 +1,10 @@
-"""A command in, its exit code out, and no process of it left, whatever becomes of who asked.
+"""Run a command and end all of its processes, even if the calling Airflow task is killed.
 
-A program of its own between an Airflow task and a step: `python process_guard.py GRACE COMMAND...`.
-The task holds our standard input open. When it closes (the task was killed, even by SIGKILL), or
-when we get SIGTERM, the command's process group gets SIGTERM and, GRACE seconds later, SIGKILL.
-When the command ends by itself, what it left running is ended too. Needs only the standard library.
+A separate program between an Airflow task and a step: `python process_guard.py GRACE COMMAND...`.
+The task holds the guard's standard input open. When that closes (the task was killed, even by
+SIGKILL), or when the guard gets SIGTERM, the command's process group gets SIGTERM and, GRACE
+seconds later, SIGKILL. When the command exits, the guard ends the processes that it left running.
+The guard needs only the standard library.
 """
 
 import ctypes
@@ -19,7 +20,7 @@ _PR_SET_CHILD_SUBREAPER = 36  # linux/prctl.h
 
 
 def main(arguments: list[str]) -> int:
-    """Run the command; its exit code, 128 + n if signal n ended it, 127 if it cannot be started."""
+    """Run the command; return its exit code, 128 + n after signal n, 127 if it cannot start."""
     grace, command = float(arguments[0]), arguments[1:]
     over, ended = threading.Event(), threading.Event()
     signal.signal(signal.SIGTERM, lambda *_: over.set())
@@ -49,12 +50,12 @@ def main(arguments: list[str]) -> int:
 
 
 def _end(group: int, ended: threading.Event, grace: float) -> None:
-    """SIGTERM to what lives of the group, SIGKILL after `grace` s, then to every child left."""
+    """Send SIGTERM to the group, SIGKILL after `grace` seconds, and SIGKILL to children left."""
     deadline = time.monotonic() + grace
     alive = _signal_group(group, signal.SIGTERM)
     while alive and time.monotonic() < deadline:
         time.sleep(0.02)
-        if ended.is_set():  # not before: the command's own exit status is not ours to take
+        if ended.is_set():  # an earlier reap could take the command's own exit status
             _reap()
         alive = _signal_group(group, 0)
     _signal_group(group, signal.SIGKILL)
@@ -68,7 +69,7 @@ def _end(group: int, ended: threading.Event, grace: float) -> None:
 
 
 def _signal_group(group: int, number: int) -> bool:
-    """Whether there was a process to send it to."""
+    """Send a signal to a process group; return whether the group had a process."""
     try:
         os.killpg(group, number)
     except ProcessLookupError:
@@ -85,13 +86,13 @@ def _reap() -> None:
 
 
 def _adopt_orphans() -> None:
-    """Make processes that left the command's group ours once their parent is gone (Linux)."""
+    """Adopt processes that left the command's group once their parent is gone (Linux)."""
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
 
 
 def _children() -> list[int]:
-    """Our children, adopted ones too (Linux; elsewhere none are found)."""
+    """List our children, adopted ones too (Linux; elsewhere the list is empty)."""
     listing = Path(f"/proc/self/task/{os.getpid()}/children")
     return [int(pid) for pid in listing.read_text().split()] if listing.exists() else []
 

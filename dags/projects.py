@@ -1,7 +1,7 @@
-"""The registered projects in, an Airflow DAG for each out; a broken one breaks no other.
+"""Make an Airflow DAG of each registered project, so that a broken project breaks no other.
 
-The DAGs folder holds one file that says `from dags.projects import register; register(globals())`.
-Airflow parses it again and again: nothing here imports anything heavy or speaks to the network.
+The DAGs folder holds one file with `from dags.projects import register; register(globals())`.
+Airflow parses that file again and again: this module imports nothing heavy and uses no network.
 """
 
 import importlib.util
@@ -21,21 +21,21 @@ DAG_FILE = "dag.py"
 
 
 def register(namespace: dict[str, Any]) -> None:
-    """Put one DAG for each HOME/projects/*.json into the namespace of Airflow's DAG file."""
+    """Add the DAGs of each HOME/projects/*.json to the namespace of Airflow's DAG file."""
     for registration in sorted((places.home() / "projects").glob("*.json")):
         for dag in dags_of(registration):
             namespace[f"dag_{dag.dag_id}"] = dag
 
 
 def register_folder(namespace: dict[str, Any], folder: Path) -> None:
-    """The same for each project that lies in `folder`, in a folder with the project's name."""
+    """Add the DAGs of each project in `folder`, whose folders bear the projects' names."""
     for path in sorted(folder.glob(f"*/{FILE_NAME}")):
         for dag in _dags_in(path.parent.name, lambda path=path: path.parent):  # type: ignore[misc]
             namespace[f"dag_{dag.dag_id}"] = dag
 
 
 def dags_of(registration: Path) -> list[DAG]:
-    """The DAGs of one registered project, or the one that says why it has none."""
+    """Build the DAGs of a registered project, or the DAG that shows why it has none."""
     return _dags_in(registration.stem, lambda: _folder(registration))
 
 
@@ -60,7 +60,7 @@ def _folder(registration: Path) -> Path:
 
 
 def _generated(project: Project) -> DAG:
-    """The DAG of project.yaml; what Airflow alone can refuse is the project's error too."""
+    """Build the DAG of project.yaml; a refusal by Airflow becomes the project's error."""
     try:
         dag = build_dag(project)
         dag.validate()
@@ -70,10 +70,11 @@ def _generated(project: Project) -> DAG:
 
 
 def _own_dags(project: Project) -> list[DAG]:
-    """The DAGs that the project's own dag.py makes.
+    """Load the DAGs that the project's own dag.py makes.
 
     Raises:
-        PipelineError: the file fails, makes no DAG, or makes one that is not named for the project.
+        PipelineError: the file fails, makes no DAG of the project's name, or makes a DAG that is
+            not named for the project.
     """
     path = project.folder / DAG_FILE
     hint = f"mend it, then run: schnitzel project check {project.folder}"
@@ -87,16 +88,16 @@ def _own_dags(project: Project) -> list[DAG]:
         for dag in dags:
             dag.validate()
             dag.check_cycle()
-    except (Exception, SystemExit) as error:  # whatever a project's file raises
+    except (Exception, SystemExit) as error:  # a project's file may raise anything
         raise PipelineError(f"{path}: {type(error).__name__}: {error}", hint) from error
-    strangers = [
+    foreign = [
         dag.dag_id
         for dag in dags
         if dag.dag_id != project.name and not dag.dag_id.startswith(f"{project.name}.")
     ]
-    if strangers:
+    if foreign:
         name = project.name
-        why = f'a DAG is named "{strangers[0]}"; it must be "{name}" or "{name}.SOMETHING"'
+        why = f'a DAG is named "{foreign[0]}"; it must be "{name}" or "{name}.SOMETHING"'
         raise PipelineError(f"{path}: {why}", hint)
     if not any(dag.dag_id == project.name for dag in dags):
         raise PipelineError(f'{path}: it makes no DAG named "{project.name}"', hint)

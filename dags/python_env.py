@@ -1,4 +1,4 @@
-"""A project's folder in, a Python environment with its own dependencies out, made once."""
+"""Build the Python environment of a project's own dependencies, once per set of pins."""
 
 import fcntl
 import hashlib
@@ -16,24 +16,24 @@ from dags.process import run
 from dags.project.variables import base_environment
 
 REQUIREMENTS = "requirements.txt"
-"""A project's pins with hashes, made from its pyproject.toml without index addresses."""
+"""The file of a project's pins with hashes, compiled from its pyproject.toml without indexes."""
 
 _COMPILE = ("pip", "compile", "--quiet", "--generate-hashes", "--no-header", "--no-annotate")
 
 
 def uv() -> str:
-    """The uv that the platform was installed with."""
+    """Return the path of the uv that the platform was installed with."""
     from uv import find_uv_bin
 
     return str(find_uv_bin())
 
 
 def ensure(folder: Path, log: Callable[[str], None]) -> Path:
-    """The environment of the project in `folder`; built if it is not there, else found in no time.
+    """Return the Python environment of the project in `folder`, building it if it is missing.
 
-    It is kept under SCHNITZEL_CACHE by the hash of its pins and Python version, shared by the
-    projects with the same pins, and holds nothing of the project's own source. A project without
-    requirements.txt gets its pins resolved once, and kept under the cache.
+    The Python environment is kept under SCHNITZEL_CACHE by the hash of its pins and Python version,
+    shared by the projects with the same pins, and holds nothing of the project's own source. The
+    pins of a project without requirements.txt are resolved once, and kept under the cache.
 
     Raises:
         ProjectEnvironmentFailed: there is no pyproject.toml, or uv failed; with uv's last lines.
@@ -78,7 +78,7 @@ def _digest(content: bytes) -> str:
 
 
 def _uv(arguments: list[str], log: Callable[[str], None]) -> None:
-    """Run uv with its own settings (UV_*) beside what a step may see; log its lines."""
+    """Run uv with its own settings (UV_*) and a step's variables, and log its lines."""
     worker = dict(os.environ)
     environment = base_environment(worker) | {
         k: v for k, v in worker.items() if k.startswith("UV_")
@@ -95,7 +95,7 @@ def _uv(arguments: list[str], log: Callable[[str], None]) -> None:
 
 @contextmanager
 def _locked(path: Path) -> Iterator[None]:
-    """One process at a time works on `path`; the lock ends with its process."""
+    """Hold an exclusive lock for `path`, which ends with its process."""
     with path.with_name(f".{path.name}.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         yield

@@ -1,4 +1,4 @@
-"""A DAG run's folder in, what its steps share out: MLflow run and commit, in run.json, no XCom."""
+"""Share the MLflow run and the commit among the steps of a DAG run, by run.json, without XCom."""
 
 import json
 import shutil
@@ -15,7 +15,7 @@ _FILE = "run.json"
 
 @dataclass(frozen=True)
 class RunRecord:
-    """What start_run found out, for the steps after it."""
+    """The record that start_run leaves for the steps after it."""
 
     mlflow_run_id: str
     git_commit: str
@@ -23,7 +23,7 @@ class RunRecord:
 
 
 def write(folder: Path, record: RunRecord) -> None:
-    """Keep the record in the DAG run's folder, atomically."""
+    """Write the record into the DAG run's folder, atomically."""
     folder.mkdir(parents=True, exist_ok=True)
     made = folder / f"{_FILE}.new"
     made.write_text(json.dumps(asdict(record), indent=2) + "\n")
@@ -31,7 +31,7 @@ def write(folder: Path, record: RunRecord) -> None:
 
 
 def read(folder: Path) -> RunRecord | None:
-    """The record of the DAG run, or None if start_run has not been there."""
+    """Read the record of the DAG run; None if start_run has not run."""
     try:
         return RunRecord(**json.loads((folder / _FILE).read_text()))
     except FileNotFoundError:
@@ -39,10 +39,10 @@ def read(folder: Path) -> RunRecord | None:
 
 
 def opened(folder: Path) -> RunRecord:
-    """The record of the DAG run.
+    """Read the record of a DAG run that must be open.
 
     Raises:
-        PipelineError: start_run has not been there.
+        PipelineError: start_run has not run.
     """
     record = read(folder)
     if record is None:
@@ -54,7 +54,7 @@ def opened(folder: Path) -> RunRecord:
 
 
 def fresh_output(folder: Path, step: str) -> Path:
-    """The step's output folder, empty: a second try starts where the first one started."""
+    """Create the step's output folder, empty: a retry starts where the first try started."""
     output = folder / step
     shutil.rmtree(output, ignore_errors=True)
     output.mkdir(parents=True)
@@ -62,7 +62,7 @@ def fresh_output(folder: Path, step: str) -> Path:
 
 
 def git_commit(folder: Path, worker: Mapping[str, str]) -> str:
-    """The commit of the project's folder, with `-dirty` if it has changes; empty without Git."""
+    """Return the commit of a project's folder, with `-dirty` if it has changes; "" without Git."""
 
     def git(*arguments: str) -> str | None:
         try:

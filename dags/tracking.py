@@ -1,4 +1,4 @@
-"""Where MLflow is in, an MLflow run opened and closed over its REST API out."""
+"""Open and close MLflow runs over MLflow's REST API."""
 
 import os
 import time
@@ -12,7 +12,7 @@ _HINT = "is MLflow running? `schnitzel status` says, `schnitzel up` starts it; t
 
 
 class Tracking:
-    """The few calls to MLflow's REST API that a pipeline needs; mlflow itself is not imported.
+    """A client for the few calls to MLflow's REST API of a pipeline, without importing mlflow.
 
     The API is described in MLflow's "REST API" reference; times are milliseconds since the epoch.
     Every call raises TrackingFailed if MLflow does not answer or refuses.
@@ -47,14 +47,14 @@ class Tracking:
         self._client.close()
 
     def experiment(self, name: str) -> str:
-        """The id of the experiment of this name; made if there is none."""
+        """Return the id of the experiment of a name, creating it if there is none."""
         found = self._get(
             "experiments/get-by-name", {"experiment_name": name}, missing_is_none=True
         )
         if found is None:
             try:
                 return str(self._post("experiments/create", {"name": name})["experiment_id"])
-            except TrackingFailed:  # another run may have made it in between
+            except TrackingFailed:  # another run may have created it in between
                 found = self._get("experiments/get-by-name", {"experiment_name": name})
         assert found is not None  # noqa: S101 - for the type checker
         if found["experiment"]["lifecycle_stage"] != "active":
@@ -66,7 +66,7 @@ class Tracking:
     def create_run(
         self, experiment: str, name: str, tags: Mapping[str, str], params: Mapping[str, str]
     ) -> str:
-        """Open a run; its id."""
+        """Open a run, and return its id."""
         body = {
             "experiment_id": experiment,
             "run_name": name,
@@ -80,7 +80,7 @@ class Tracking:
         return run_id
 
     def reopen_run(self, run_id: str) -> bool:
-        """Set a run that was opened before to RUNNING; False if there is no such active run."""
+        """Set an earlier run to RUNNING; False if there is no such active run."""
         found = self._get("runs/get", {"run_id": run_id}, missing_is_none=True)
         if found is None or found["run"]["info"]["lifecycle_stage"] != "active":
             return False
@@ -94,12 +94,12 @@ class Tracking:
     def _get(
         self, path: str, query: dict[str, str], *, missing_is_none: bool = False
     ) -> dict[str, Any] | None:
-        return self._ask("GET", path, missing_is_none=missing_is_none, params=query)
+        return self._request("GET", path, missing_is_none=missing_is_none, params=query)
 
     def _post(self, path: str, body: dict[str, Any]) -> dict[str, Any]:
-        return self._ask("POST", path, json=body) or {}
+        return self._request("POST", path, json=body) or {}
 
-    def _ask(
+    def _request(
         self, method: str, path: str, *, missing_is_none: bool = False, **content: Any
     ) -> dict[str, Any] | None:
         import httpx

@@ -1,1 +1,1 @@
-"""The local platform as processes: folders, ports, supervisord, components and their health."""
+"""Run the local platform as processes: folders, ports, supervisord, components and health."""

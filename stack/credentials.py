@@ -1,6 +1,6 @@
-"""In: the secrets folder of a home. Out: its secrets, each made once, mode 0600, and kept.
+"""Create the secrets of a home once, and keep them in files of mode 0600.
 
-None of them is ever put on a command line or in a log.
+No secret is ever put on a command line or in a log.
 """
 
 import base64
@@ -19,10 +19,10 @@ from stack.paths import Layout
 
 @dataclass(frozen=True)
 class Credentials:
-    """The secrets of one platform."""
+    """The secrets of a platform."""
 
     subject: str
-    """Whom the API token names: the user of the operating system."""
+    """The subject of the API token: the user of the operating system."""
     token: str = field(repr=False)
     airflow_password: str = field(repr=False)
     webhook_secret: str = field(repr=False)
@@ -33,7 +33,7 @@ class Credentials:
 
 
 def ensure(layout: Layout) -> Credentials:
-    """Read the secrets of this home; make those that are missing."""
+    """Read the secrets of a home, and create the missing ones."""
     layout.secrets.mkdir(parents=True, exist_ok=True, mode=0o700)
     layout.secrets.chmod(0o700)
     subject, token = _token(layout)
@@ -41,11 +41,11 @@ def ensure(layout: Layout) -> Credentials:
         subject=subject,
         token=token,
         airflow_password=_airflow_password(layout.airflow_passwords),
-        webhook_secret=_kept(layout.webhook_secret, _random),
-        webhook_encryption_key=_kept(layout.webhook_encryption_key, _fernet_key),
-        airflow_fernet_key=_kept(layout.secrets / "airflow-fernet-key", _fernet_key),
-        airflow_jwt_secret=_kept(layout.secrets / "airflow-jwt-secret", _random),
-        airflow_api_secret=_kept(layout.secrets / "airflow-api-secret", _random),
+        webhook_secret=_read_or_create(layout.webhook_secret, _random),
+        webhook_encryption_key=_read_or_create(layout.webhook_encryption_key, _fernet_key),
+        airflow_fernet_key=_read_or_create(layout.secrets / "airflow-fernet-key", _fernet_key),
+        airflow_jwt_secret=_read_or_create(layout.secrets / "airflow-jwt-secret", _random),
+        airflow_api_secret=_read_or_create(layout.secrets / "airflow-api-secret", _random),
     )
 
 
@@ -58,14 +58,15 @@ def _fernet_key() -> str:
     return base64.urlsafe_b64encode(os.urandom(32)).decode()
 
 
-def _kept(path: Path, make: Callable[[], str]) -> str:
+def _read_or_create(path: Path, make: Callable[[], str]) -> str:
     if not path.exists() or not path.read_text().strip():
         write_private(path, make() + "\n")
     return path.read_text().strip()
 
 
 def _token(layout: Layout) -> tuple[str, str]:
-    subject, _, token = _kept(layout.token, lambda: f"{_user()}:{_random()}").partition(":")
+    content = _read_or_create(layout.token, lambda: f"{_user()}:{_random()}")
+    subject, _, token = content.partition(":")
     known = _json_object(layout.tokens)
     digest = hashlib.sha256(token.encode()).hexdigest()
     if known.get(digest) != subject:
@@ -89,5 +90,5 @@ def _json_object(path: Path) -> dict[str, str]:
 def _user() -> str:
     try:
         return getpass.getuser()
-    except (OSError, KeyError):  # a container's user without an entry
+    except (OSError, KeyError):  # a container's user without a passwd entry
         return f"uid-{os.getuid()}"

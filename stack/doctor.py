@@ -1,4 +1,4 @@
-"""In: a machine and a home. Out: what is wrong with them, and the command that mends it."""
+"""Check a machine and a home for faults, and name the command that fixes each."""
 
 import contextlib
 import os
@@ -27,25 +27,25 @@ from stack.supervision.listening import stranger
 
 Level = Literal["ok", "warn", "fail"]
 GIGABYTE = 10**9
-# What a broken environment shows first: each of these loads compiled code.
+# These imports fail first in a broken Python environment: each loads compiled code.
 IMPORTS = ("mlflow", "airflow", "pandas", "uvicorn", "supervisor.supervisord")
 _EXACT = re.compile(r"^([A-Za-z0-9._-]+)==([^\s;,]+)")
 
 
 @dataclass(frozen=True)
 class Check:
-    """One thing looked at."""
+    """The result of one check."""
 
     name: str
     level: Level
     message: str
     """One sentence."""
     mend: str = ""
-    """The command that mends it; empty if there is nothing to mend."""
+    """The command that fixes the fault; empty if there is none."""
 
 
 def doctor(layout: Layout | None = None) -> list[Check]:
-    """Look at everything, all at once; about as slow as importing MLflow and Airflow."""
+    """Run all checks in parallel, which takes about as long as importing MLflow and Airflow."""
     layout = layout or Layout(paths.home())
     looks: list[Callable[[Layout], Iterator[Check]]] = [
         _environment,
@@ -200,7 +200,7 @@ def _environment(layout: Layout) -> Iterator[Check]:
 
 
 def _pins() -> dict[str, str]:
-    """The exact versions that the platform's extra asks for."""
+    """Read the exact versions that the platform's extra requires."""
     requirements: list[str] = []
     with contextlib.suppress(metadata.PackageNotFoundError):
         requirements = metadata.requires("schnitzel") or []

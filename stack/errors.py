@@ -1,8 +1,8 @@
-"""In: what failed. Out: one error class for each thing a caller can act on, with the next step."""
+"""Define an error class for each failure that a caller can act on, with the next step."""
 
 
 class StackError(Exception):
-    """Something about the local platform failed; `hint` says what to do next."""
+    """A failure of the local platform; `hint` names the next step."""
 
     def __init__(self, message: str, hint: str = "") -> None:
         super().__init__(message)
@@ -10,12 +10,12 @@ class StackError(Exception):
         self.hint = hint
 
 
-class SupervisorUnavailable(StackError):  # noqa: N818 - it names a state that callers wait out
+class SupervisorUnavailable(StackError):  # noqa: N818 - names a state that callers wait out
     """Supervisord is not running, or does not answer in time."""
 
 
 class ProgramError(StackError):
-    """A program that supervisord cannot be given: a name, path or value that it cannot carry."""
+    """A program with a name, path or value that supervisord's configuration cannot carry."""
 
 
 class PortError(StackError):
@@ -23,7 +23,7 @@ class PortError(StackError):
 
 
 class SettingsError(StackError):
-    """platform.yaml or a SCHNITZEL_* variable was refused; the Deployer's words say why."""
+    """The Deployer refused platform.yaml or a SCHNITZEL_* variable; its own message says why."""
 
 
 class ComponentError(StackError):

@@ -1,4 +1,4 @@
-"""In: a path and a text. Out: a file of that text, replaced at once, for its owner only."""
+"""Replace files atomically, readable by their owner only."""
 
 import os
 import threading
@@ -6,9 +6,9 @@ from pathlib import Path
 
 
 def write_private(path: Path, text: str) -> None:
-    """Replace the file; a reader sees the old text or the new one."""
+    """Replace a file atomically: a reader sees the old text or the new text."""
     temporary = path.with_name(f".{path.name}.{os.getpid()}.{threading.get_ident()}")
-    # No link is followed: a folder may be shared with a container that holds less than ours.
+    # Never follow a link: the folder may be shared with a container of fewer privileges.
     flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW
     with os.fdopen(os.open(temporary, flags, 0o600), "w") as file:
         file.write(text)
@@ -16,7 +16,7 @@ def write_private(path: Path, text: str) -> None:
 
 
 def keep(path: Path, text: str) -> None:
-    """The same, with its folder, and only if the text differs: readers watch the time of change."""
+    """Create or replace a file only if its text differs: readers watch its modification time."""
     if not path.exists() or path.read_text() != text:
         path.parent.mkdir(parents=True, exist_ok=True)
         write_private(path, text)

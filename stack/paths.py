@@ -1,26 +1,26 @@
-"""In: SCHNITZEL_HOME and SCHNITZEL_CACHE. Out: where each file of a local platform lies."""
+"""Locate the files of a local platform under SCHNITZEL_HOME and SCHNITZEL_CACHE."""
 
 import os
 from pathlib import Path
 
 
 def home() -> Path:
-    """The folder with this platform's state, absolute; it need not exist yet."""
+    """Return the folder of the platform's state, absolute; it need not exist yet."""
     return _folder("SCHNITZEL_HOME", "~/.local/state/schnitzel")
 
 
 def cache() -> Path:
-    """The folder with what can be fetched or built again (environments, artifacts), absolute."""
+    """Return the folder of Python environments and artifacts, which can be rebuilt; absolute."""
     return _folder("SCHNITZEL_CACHE", "~/.cache/schnitzel")
 
 
 def _folder(variable: str, default: str) -> Path:
-    # An empty variable counts as unset, as in the XDG rules.
+    # An empty variable counts as unset, as in the XDG specification.
     return Path(os.environ.get(variable) or default).expanduser().absolute()
 
 
 class Layout:
-    """The files and folders of one home. Paths only: nothing is made or read here."""
+    """The paths of a home's files and folders; this class neither creates nor reads them."""
 
     def __init__(self, home: Path) -> None:
         self.home = home
@@ -61,7 +61,7 @@ class Layout:
         self.runs = home / "runs"
 
     def data(self) -> list[Path]:
-        """All that a platform makes in its home; not platform.yaml, which a person writes."""
+        """List all paths that a platform creates; not platform.yaml, which an operator writes."""
         return [
             value
             for name, value in vars(self).items()

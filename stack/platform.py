@@ -1,4 +1,4 @@
-"""In: a home. Out: its platform started or stopped, as plain values for the CLI to print."""
+"""Start and stop the platform of a home, with plain results for the CLI to print."""
 
 import fcntl
 import shutil
@@ -23,7 +23,7 @@ __all__ = ["Login", "Progress", "Status", "Up", "down", "platform_supervisor", "
 
 @dataclass(frozen=True)
 class Login:
-    """How a person enters a component; the password stays in its file."""
+    """A user's login at a component; the password stays in its file."""
 
     component: str
     user: str
@@ -32,13 +32,13 @@ class Login:
 
 @dataclass(frozen=True)
 class Up:
-    """What `up` reached."""
+    """The result of `up`."""
 
     components: list[Status]
     started: list[str]
-    """Programs that were started or replaced; empty if all ran before."""
+    """Programs that were started or replaced; empty if all were running."""
     notices: list[str]
-    """Sentences that a person should read: moved ports, what an attached MLflow cannot do."""
+    """Sentences for the operator: moved ports, missing abilities of an attached MLflow."""
     logins: list[Login]
     seconds: float
 
@@ -50,22 +50,24 @@ def up(
     only: Collection[str] = parts.NAMES,
     settings: Settings | None = None,
 ) -> Up:
-    """Start what does not run, and wait until everything is healthy; changes nothing if it is.
+    """Start the components that do not run, and wait until all are healthy.
+
+    Changes nothing if they are healthy already.
 
     Args:
-        progress: called from several threads: whenever a component's state or words change, and
-            about twice a second while it is waited for.
+        progress: called from several threads: whenever a component's state or detail changes,
+            and about twice a second while `up` waits for it.
         layout: the home; default: that of SCHNITZEL_HOME.
         only: the components to start.
-        settings: default: asked of the Deployer.
+        settings: default: read through the Deployer.
 
     Raises:
-        StackError: with its hint. A component that failed is stopped; the others run on.
+        StackError: the start failed. A component that failed is stopped; the others keep running.
     """
     began = time.monotonic()
     layout = layout or Layout(paths.home())
     _make_folders(layout)
-    with _one_at_a_time(layout, progress):
+    with _exclusive(layout, progress):
         settings = settings or settings_of.read(layout, paths.cache())
         secrets = credentials.ensure(layout)
         supervisor = platform_supervisor(layout)
@@ -89,7 +91,7 @@ def up(
     return Up(
         components=status(layout),
         started=sorted(name for name in after if after[name].pid != before.get(name)),
-        notices=notices + _inabilities(components),
+        notices=notices + _missing_abilities(components),
         logins=[
             Login("airflow", "admin", str(layout.airflow_passwords))
             for component in components
@@ -100,18 +102,18 @@ def up(
 
 
 def down(*, layout: Layout | None = None, delete_data: bool = False) -> list[str]:
-    """Stop everything of this home, model servers too; returns the names of what ran.
+    """Stop all programs of a home, model servers too, and return the names of those that ran.
 
     Args:
         layout: the home; default: that of SCHNITZEL_HOME.
-        delete_data: delete what the platform keeps, too; platform.yaml, a person's work, stays.
+        delete_data: also delete the platform's data; the operator's platform.yaml stays.
     """
     layout = layout or Layout(paths.home())
     if not layout.home.exists():
         return []
     stopped: list[str] = []
-    with _one_at_a_time(layout, lambda _: None):
-        # The Deployer before its model servers: it would start them again.
+    with _exclusive(layout, lambda _: None):
+        # Stop the Deployer before its model servers, which it would start again.
         for supervisor in (
             platform_supervisor(layout),
             Supervisor(layout.serving, SERVING),
@@ -150,7 +152,7 @@ def _listeners(settings: Settings, only: Collection[str]) -> dict[str, int]:
 
 
 def _held(recorded: Mapping[str, int], pids: Mapping[str, int]) -> list[str]:
-    """The listeners whose program runs and holds its recorded port, or nobody does yet."""
+    """List the listeners whose program runs and whose recorded port no other program holds."""
     return [
         name
         for name, program in health.LISTENERS.items()
@@ -159,7 +161,7 @@ def _held(recorded: Mapping[str, int], pids: Mapping[str, int]) -> list[str]:
 
 
 def _end_attached(supervisor: Supervisor, components: Collection[Component]) -> None:
-    """Stop our own of what is attached by now."""
+    """Stop our own programs of components that are attached by now."""
     for component in components:
         if component.address.attached:
             for name in list(supervisor.processes()):
@@ -167,7 +169,7 @@ def _end_attached(supervisor: Supervisor, components: Collection[Component]) -> 
                     supervisor.remove(name, grace=10)
 
 
-def _inabilities(components: Collection[Component]) -> list[str]:
+def _missing_abilities(components: Collection[Component]) -> list[str]:
     sentences = []
     for component in components:
         address = component.address
@@ -186,7 +188,7 @@ def _inabilities(components: Collection[Component]) -> list[str]:
 
 
 @contextmanager
-def _one_at_a_time(layout: Layout, progress: Callable[[Progress], None]) -> Iterator[None]:
+def _exclusive(layout: Layout, progress: Callable[[Progress], None]) -> Iterator[None]:
     began = time.monotonic()
     with layout.up_lock.open("w") as file:
         try:

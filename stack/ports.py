@@ -1,7 +1,7 @@
-"""In: the ports that are wanted, and those recorded. Out: a free port for each listener, recorded.
+"""Choose a free port for each listener, and record it.
 
-A recorded port is kept while it is free or our own, so that URLs last; a taken one is replaced
-by the next free one, and a sentence says so.
+A recorded port is kept while it is free or held by our own program, so that URLs last; a taken port
+is replaced by the next free port, and a notice says so.
 """
 
 import json
@@ -16,9 +16,9 @@ TRIES = 200
 
 
 def is_free(port: int) -> bool:
-    """Whether a server could listen on this port of 127.0.0.1 now."""
+    """Check whether a server could listen on a port of 127.0.0.1 now."""
     with socket.socket() as probe:
-        # As servers do: a connection that lingers in TIME_WAIT is no obstacle.
+        # Servers set it too: a connection that lingers in TIME_WAIT is no obstacle.
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             probe.bind(("127.0.0.1", port))
@@ -28,7 +28,7 @@ def is_free(port: int) -> bool:
 
 
 def recorded(path: Path) -> dict[str, int]:
-    """The ports on file by listener; empty if there is no such file."""
+    """Read the recorded ports by listener; empty if there is no such file."""
     try:
         return {str(name): int(port) for name, port in json.loads(path.read_text()).items()}
     except (OSError, ValueError, AttributeError):
@@ -41,12 +41,12 @@ def choose(
     """Choose and record a port for each listener.
 
     Args:
-        wanted: the settings' port by listener.
-        path: ports.json; beside it lies what was wanted when it was written.
+        wanted: the port in the settings by listener.
+        path: ports.json; a file beside it keeps the wanted ports of that time.
         ours: the listeners that run now, and so hold their recorded port themselves.
 
     Returns:
-        The ports by listener, and a sentence for each one that is not the wanted one.
+        The ports by listener, and a sentence for each port that is not the wanted port.
 
     Raises:
         PortError: 200 ports in a row are taken.

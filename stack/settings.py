@@ -1,7 +1,7 @@
-"""In: the Deployer's word on platform.yaml and SCHNITZEL_*. Out: the settings that the stack needs.
+"""Read the settings that the stack needs from the Deployer.
 
-The Deployer alone reads and checks the settings; the stack asks it (`python -m deployer settings
---json`) and imports nothing of it.
+Only the Deployer reads and checks platform.yaml and SCHNITZEL_* variables; the stack runs
+`python -m deployer settings --json` and imports nothing from the Deployer.
 """
 
 import base64
@@ -23,18 +23,18 @@ CODE = Path(__file__).parents[1]
 
 @dataclass(frozen=True)
 class Service:
-    """An MLflow or Airflow: our own, or one that somebody else runs."""
+    """An MLflow or Airflow: our own, or an attached one that others run."""
 
     port: int
-    """Wanted for our own."""
+    """The wanted port of our own server."""
     url: str | None = None
-    """Of somebody else's; None: we run our own."""
+    """The URL of an attached server; None: we run our own."""
     username: str | None = None
     password_ref: str | None = field(default=None, repr=False)
-    """Where the password is: "env:NAME" or "file:/path"."""
+    """The place of the password: "env:NAME" or "file:/path"."""
 
     def password(self) -> str | None:
-        """The password that the reference names; None without a reference.
+        """Read the password that the reference names; None without a reference.
 
         Raises:
             SettingsError: the variable is not set, or the file cannot be read.
@@ -51,7 +51,7 @@ class Service:
             ) from error
 
     def authorization(self) -> dict[str, str]:
-        """The HTTP headers that log in; none without a user name."""
+        """Build the HTTP headers of the login; none without a user name."""
         if self.username is None:
             return {}
         pair = f"{self.username}:{self.password() or ''}".encode()
@@ -60,7 +60,7 @@ class Service:
 
 @dataclass(frozen=True)
 class Settings:
-    """What the stack needs of the platform's settings."""
+    """The part of the platform's settings that the stack needs."""
 
     mlflow: Service = Service(port=5000)
     airflow: Service = Service(port=8080)
@@ -68,17 +68,17 @@ class Settings:
     gateway_port: int = 8000
     gateway_api_port: int = 8001
     gateway_url: str | None = None
-    """Of a Traefik that somebody else runs; None: we run our own."""
+    """The URL of an attached Traefik; None: we run our own."""
     gateway_api_url: str | None = None
     platform_id: str | None = None
 
     def attached(self) -> set[str]:
-        """The components that somebody else runs."""
+        """Return the components that others run."""
         urls = {"mlflow": self.mlflow.url, "airflow": self.airflow.url, "gateway": self.gateway_url}
         return {name for name, url in urls.items() if url is not None}
 
     def wanted_ports(self) -> dict[str, int]:
-        """Port wanted for each listener of our own, by its name in ports.json."""
+        """Return the wanted port of each listener of our own, by its name in ports.json."""
         return {
             "mlflow": self.mlflow.port,
             "airflow": self.airflow.port,
@@ -89,7 +89,7 @@ class Settings:
 
 
 def code_environment() -> dict[str, str]:
-    """What a Python process needs to find our packages: nothing once they are installed."""
+    """Return the variables by which Python finds our packages; none once they are installed."""
     try:
         metadata.distribution("schnitzel")
     except metadata.PackageNotFoundError:
@@ -98,10 +98,10 @@ def code_environment() -> dict[str, str]:
 
 
 def read(layout: Layout, cache: Path) -> Settings:
-    """Ask the Deployer for the resolved settings of this home.
+    """Ask the Deployer for the resolved settings of a home.
 
     Raises:
-        SettingsError: it refused them, or could not be asked; with its words.
+        SettingsError: the Deployer refused the settings, or did not run; with its message.
     """
     environment = {
         **os.environ,

@@ -1,4 +1,4 @@
-"""In: components. Out: all of them started and healthy, in the order of their needs."""
+"""Start components in the order of their needs, and wait until all are healthy."""
 
 import threading
 import time
@@ -18,13 +18,13 @@ LOG_LINES = 12
 
 @dataclass(frozen=True)
 class Progress:
-    """Where a component is on its way."""
+    """The progress of a component's start."""
 
     component: str
     state: Literal["waiting", "preparing", "starting", "healthy", "failed"]
     detail: str
     elapsed: float
-    """Seconds since this component was begun."""
+    """Seconds since the start of this component began."""
 
 
 def start(
@@ -32,11 +32,11 @@ def start(
     components: Collection[Component],
     progress: Callable[[Progress], None],
 ) -> None:
-    """Start the programs of all components at once, but for those that need another one first.
+    """Start the programs of all components in parallel, each after the components it needs.
 
     Raises:
-        ComponentError: for the first component that failed, with the end of its log. Its
-            programs are stopped; those of the others run on.
+        ComponentError: a component failed; with the end of its log. Its programs are stopped;
+            those of the others keep running.
     """
     starters = {
         component.address.name: _Starter(supervisor, component, progress)
@@ -50,15 +50,15 @@ def start(
             results = [pool.submit(starter.run, stop) for starter in starters.values()]
             errors = [error for result in results if (error := result.result()) is not None]
         finally:
-            stop.set()  # an interrupt here ends the waiting there
-    # One that was not begun says less than the one that it waited for.
+            stop.set()  # an interrupt of this thread ends the waits of the starters
+    # The error of a component that never started says less than that of the component it needs.
     errors.sort(key=lambda error: isinstance(error, _NotBegunError))
     if errors:
         raise errors[0]
 
 
 class _NotBegunError(ComponentError):
-    """What it needs has failed."""
+    """A component that this component needs has failed."""
 
 
 class _Starter:
@@ -78,15 +78,15 @@ class _Starter:
             self._await_needs(stop)
             self._began = time.monotonic()
             if self.component.prepare is not None:
-                self._say("preparing", "")
+                self._report("preparing", "")
                 self.component.prepare()
             for program in self.component.programs:
                 self._supervisor.put(program)
             self._await_health(stop)
         except StackError as error:
             self._error = error
-            self._say("failed", error.message.splitlines()[0])
-            self._tidy()
+            self._report("failed", error.message.splitlines()[0])
+            self._stop_programs()
         finally:
             self._settled.set()
         return self._error
@@ -95,7 +95,7 @@ class _Starter:
         for need in self.needs:
             name = need.component.address.name
             while not need._settled.wait(0.5) and not stop.is_set():
-                self._say("waiting", f"for {name}")
+                self._report("waiting", f"for {name}")
             if need._error is not None:
                 raise _NotBegunError(
                     f"{self.component.address.name} was not started: {name} failed.",
@@ -103,14 +103,14 @@ class _Starter:
                 )
 
     def _await_health(self, stop: threading.Event) -> None:
-        detail, said = "", 0.0
+        detail, reported = "", 0.0
         while not stop.is_set():
             now = time.monotonic()
             processes = self._supervisor.processes()
             mine = [processes[program.name] for program in self.component.programs]
             health = look(self.component.address, processes, self.component.headers)
             if health.ok and all(process.state == "RUNNING" for process in mine):
-                self._say("healthy", health.version or "")
+                self._report("healthy", health.version or "")
                 return
             failed = [process.name for process in mine if process.state == "FATAL"]
             if failed:
@@ -120,9 +120,9 @@ class _Starter:
             if now - self._began > self.component.seconds:
                 why = f"after {self.component.seconds:.0f} s {health.detail or 'it still starts'}"
                 raise self._failure(f"{self.component.address.name} is not healthy: {why}")
-            if health.detail != detail or now - said > 0.5:
-                detail, said = health.detail, now
-                self._say("starting", detail)
+            if health.detail != detail or now - reported > 0.5:
+                detail, reported = health.detail, now
+                self._report("starting", detail)
             stop.wait(POLL_SECONDS)
 
     def _failure(self, message: str, program: str | None = None) -> ComponentError:
@@ -139,14 +139,14 @@ class _Starter:
                 lines += [f"The end of {each.log}:", *(f"  {line}" for line in tail.splitlines())]
         return ComponentError("\n".join(lines), "Run: schnitzel doctor")
 
-    def _tidy(self) -> None:
+    def _stop_programs(self) -> None:
         for program in self.component.programs:
             try:
                 self._supervisor.remove(program.name, grace=program.stop_seconds)
             except StackError:
-                return  # supervisord itself is gone: nothing runs that could be stopped by it
+                return  # supervisord itself is gone, and with it all that it could stop
 
-    def _say(
+    def _report(
         self,
         state: Literal["waiting", "preparing", "starting", "healthy", "failed"],
         detail: str,

@@ -1,1 +1,1 @@
-"""Where steps run."""
+"""Define the clusters on which steps run."""

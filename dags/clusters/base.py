@@ -1,4 +1,4 @@
-"""What a cluster does: prepare what a project needs, and make commands of its steps."""
+"""Declare the protocol of a cluster: prepare a project, and turn its steps into commands."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -8,7 +8,7 @@ from typing import Protocol
 
 @dataclass(frozen=True)
 class Launch:
-    """A command ready to be started from the Airflow worker."""
+    """A command for the Airflow worker to start, with its variables and directory."""
 
     command: tuple[str, ...]
     environment: dict[str, str]
@@ -19,7 +19,7 @@ class Cluster(Protocol):
     """A place where steps run."""
 
     def prepare(self, folder: Path, log: Callable[[str], None]) -> None:
-        """Make what the steps of the project in `folder` need, once; says on `log` what it does."""
+        """Prepare the project in `folder` for its steps, once; report progress on `log`."""
 
     def launch(
         self,
@@ -28,4 +28,4 @@ class Cluster(Protocol):
         variables: Mapping[str, str],
         log: Callable[[str], None],
     ) -> Launch:
-        """The command, its environment and its directory for one step of the project."""
+        """Build the command, its environment variables and its directory for a step."""

@@ -1,4 +1,4 @@
-"""The clusters, by the names that a step gives them."""
+"""List the clusters by the names that steps use."""
 
 from collections.abc import Mapping
 

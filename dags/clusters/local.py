@@ -11,13 +11,13 @@ from dags.project.variables import base_environment, words
 
 
 class LocalCluster:
-    """This machine: `uv run` in the project's own environment, in the project's folder."""
+    """This machine: `uv run` in the project's own Python environment, in the project's folder."""
 
     def prepare(self, folder: Path, log: Callable[[str], None]) -> None:
-        """Build the project's environment if it is not there.
+        """Build the project's Python environment if it is missing.
 
         Raises:
-            ProjectEnvironmentFailed: it cannot be built.
+            ProjectEnvironmentFailed: the Python environment cannot be built.
         """
         python_env.ensure(folder, log)
 
@@ -28,13 +28,14 @@ class LocalCluster:
         variables: Mapping[str, str],
         log: Callable[[str], None],
     ) -> Launch:
-        """`uv run --no-sync`: the environment is complete, nothing is locked, fetched or installed.
+        """Build a `uv run --no-sync` command, which locks, fetches and installs nothing.
 
-        The project's `src` is put on the import path, so that the environment holds none of it and
-        is shared by every checkout. An allow-list of the worker's environment is passed on.
+        The Python environment is complete. The project's `src` is put on the import path, so that
+        the Python environment holds none of it and every checkout shares it. An allow-list of the
+        worker's environment variables is passed on.
 
         Raises:
-            ProjectEnvironmentFailed: the environment cannot be built.
+            ProjectEnvironmentFailed: the Python environment cannot be built.
         """
         environment = base_environment(os.environ, without_path=Path(sys.executable).parent)
         environment["UV_PROJECT_ENVIRONMENT"] = str(python_env.ensure(folder, log))

@@ -1,1 +1,1 @@
-"""project.yaml: its fields, its schema, and what a step is told of it."""
+"""Define project.yaml: its fields, its schema, and the variables that a step gets from it."""

@@ -1,4 +1,4 @@
-"""A project's folder in, its validated project.yaml out; light enough for Airflow to parse."""
+"""Read and validate the project.yaml of a project; light enough for Airflow to parse."""
 
 from datetime import timedelta
 from pathlib import Path
@@ -137,7 +137,7 @@ def _problems_of_needs(steps: dict[str, Step]) -> list[tuple[str, str]]:
 
 
 class _StrictLoader(yaml.SafeLoader):
-    """YAML as usual, but a key written twice is an error instead of the last one winning."""
+    """A YAML loader that refuses a duplicate key instead of taking the last one."""
 
 
 def _mapping_without_repetition(loader: _StrictLoader, node: yaml.MappingNode) -> dict[Any, Any]:
@@ -158,7 +158,7 @@ def load(folder: Path) -> Project:
     """Read and validate `folder`/project.yaml.
 
     Raises:
-        ProjectInvalid: the file is missing, is no YAML, or breaks the schema; it names every field.
+        ProjectInvalid: the file is missing, not YAML, or breaks the schema; names every field.
     """
     path = folder / FILE_NAME
     try:

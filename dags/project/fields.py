@@ -1,4 +1,4 @@
-"""One field of project.yaml in, its value out, or a ValueError that says what is right."""
+"""Validate the fields of project.yaml, with errors that name the valid values."""
 
 import re
 from datetime import timedelta
@@ -7,11 +7,11 @@ from typing import Annotated
 from pydantic import AfterValidator, BeforeValidator, Field, WithJsonSchema
 
 CLUSTER_NAMES = ("local",)
-"""Every cluster that a step can name; `clusters.known` has them."""
+"""The names of all clusters; `clusters.known` holds the clusters themselves."""
 _PRESETS = frozenset(
     {"@once", "@continuous", "@hourly", "@daily", "@weekly", "@monthly", "@quarterly", "@yearly"}
 )
-"""The schedules that Airflow has names for: airflow.sdk.definitions.timetables."""
+"""The schedules that Airflow names: airflow.sdk.definitions.timetables."""
 _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 
 
@@ -33,7 +33,7 @@ def _known_cluster(value: str) -> str:
 def _schedule(value: str | None) -> str | None:
     if value is None or value in _PRESETS:
         return value
-    # Airflow itself reads it with croniter, which is published without types.
+    # Airflow itself parses schedules with croniter, which is published without types.
     from croniter import CroniterError, croniter  # type: ignore[import-untyped]
 
     try:

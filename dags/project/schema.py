@@ -1,4 +1,4 @@
-"""The Project model in, project.yaml's JSON schema out: `python -m dags.project.schema [FILE]`."""
+"""Write the JSON Schema of project.yaml: `python -m dags.project.schema [FILE]`."""
 
 import json
 import sys
@@ -10,7 +10,7 @@ PUBLISHED = Path("docs/reference/project.schema.json")
 
 
 def text() -> str:
-    """The schema as it is published, for editors and for `schnitzel project check`."""
+    """Render the schema for publication, for editors and for `schnitzel project check`."""
     dialect = {"$schema": "https://json-schema.org/draft/2020-12/schema"}
     schema = dialect | Project.model_json_schema()
     return json.dumps(schema, indent=2, ensure_ascii=False) + "\n"

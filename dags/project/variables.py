@@ -1,4 +1,4 @@
-"""A project and one of its runs in, the environment variables of one step out. Pure."""
+"""Compute the environment variables of a step. Pure."""
 
 import json
 import shlex
@@ -17,12 +17,12 @@ PASSED_ON = frozenset({
     "MLFLOW_TRACKING_URI", "MLFLOW_TRACKING_USERNAME", "MLFLOW_TRACKING_PASSWORD",
     "MLFLOW_TRACKING_TOKEN", "MLFLOW_TRACKING_INSECURE_TLS", "MLFLOW_TRACKING_SERVER_CERT_PATH",
 })  # fmt: skip
-"""All that a step may see of the Airflow worker's environment; Airflow's secrets are not in it."""
+"""All variables of the Airflow worker that a step may see; Airflow's secrets are not among them."""
 
 
 @dataclass(frozen=True)
 class StepRun:
-    """What one try of one step is about."""
+    """One try of a step."""
 
     step: str
     needs: tuple[str, ...]
@@ -35,9 +35,9 @@ class StepRun:
 
 
 def base_environment(worker: Mapping[str, str], without_path: Path | None = None) -> dict[str, str]:
-    """What every process that we start for a project may see of the worker's environment.
+    """Filter the worker's variables for the processes that we start for a project.
 
-    `without_path` is left out of PATH: the platform's own programs are none of a step's business.
+    `without_path` is removed from PATH, because a step must not use the platform's own programs.
     """
     passed = {k: v for k, v in worker.items() if k in PASSED_ON or k.startswith("LC_")}
     if without_path is not None and "PATH" in passed:
@@ -47,9 +47,9 @@ def base_environment(worker: Mapping[str, str], without_path: Path | None = None
 
 
 def step_variables(project: Project, run: StepRun) -> dict[str, str]:
-    """The SCHNITZEL_* variables of a step, and MLFLOW_RUN_ID, which MLflow's client reads itself.
+    """Build the SCHNITZEL_* variables of a step, and MLFLOW_RUN_ID for MLflow's client.
 
-    SCHNITZEL_OUTPUT and SCHNITZEL_INPUT_<STEP> are URIs of folders. Parameters are text as it is,
+    SCHNITZEL_OUTPUT and SCHNITZEL_INPUT_<STEP> are URIs of folders. Parameters are text unchanged,
     numbers as in JSON, `true` or `false`.
     """
     found = {
@@ -78,7 +78,7 @@ def step_variables(project: Project, run: StepRun) -> dict[str, str]:
 
 
 def words(command: str) -> list[str]:
-    """The command's words, split like a shell would.
+    """Split a command into words like a shell.
 
     Raises:
         ValueError: a quotation is not closed.

@@ -1,1 +1,1 @@
-"""Evidence about versions: their own example, their signature, and who asks a predictor."""
+"""Gather evidence about versions: the answer to their own example, held against the signature."""

@@ -1,9 +1,9 @@
-"""In: a predictor's address and its model's files; out: whether it answers the model's own example.
+"""Send a model's own input example to its predictor, and check the answer.
 
 MLflow logs an input example beside a model (serving_input_example.json, ready to be POSTed to
-/invocations) and the signature of what comes back (in MLmodel). A model that cannot answer its own
-example is not to get a request of anybody else's. Every answer that MLflow's own scoring server
-gives is one: also that to a chat, which is not under "predictions".
+/invocations) and the signature of the answer (in MLmodel). A model that cannot answer its own
+example must not get a client's request. Every answer that MLflow's own scoring server gives counts:
+also the answer to a chat, which is not under "predictions".
 """
 
 import json
@@ -23,12 +23,12 @@ from deployer.errors import ExampleRefused
 ANSWER_SECONDS: Final = 60.0
 _PAUSE: Final = 0.2
 _UNWRAPPED: Final = ("messages", "prompt", "input")
-"""What a body has whose answer MLflow gives as it is (mlflow.pyfunc.utils.serving_data_parser)."""
+"""Keys of a body whose answer MLflow does not wrap (mlflow.pyfunc.utils.serving_data_parser)."""
 
 _AGENTS: Final = ("agent/v1/chat", "agent/v2/chat", "agent/v1/responses")
-"""The tasks that MLflow writes down for ChatModel, ChatAgent and ResponsesAgent, whose answers it
-types itself. The signature that it declares for them is the same for each, and requires fields (a
-chat's "id") that it leaves out of answers."""
+"""The tasks that MLflow records for ChatModel, ChatAgent and ResponsesAgent, whose answers MLflow
+types itself. MLflow declares the same signature for every model of a task, and that signature
+requires fields (a chat's "id") that MLflow leaves out of answers."""
 
 _STRINGS: Final = (
     "Name the columns with strings where the model is trained and logged: "
@@ -38,14 +38,14 @@ _STRINGS: Final = (
 
 @dataclass(frozen=True)
 class ExampleResult:
-    """What came of asking.
+    """The result of sending a model its own example.
 
     Attributes:
-        ok: True if the answer fits, or there is no example to ask.
+        ok: True if the answer fits, or the model has no example.
         reason: "ExampleRefused", or "" if ok.
         message: one sentence; a note where ok.
         hint: the next step.
-        transient: True if the predictor did not answer at all, which may go away.
+        transient: True if the predictor did not answer at all, which may pass.
     """
 
     ok: bool
@@ -56,19 +56,20 @@ class ExampleResult:
 
 
 Post = Callable[[bytes, float], tuple[int, bytes]]
-"""Takes a body for /invocations and seconds; gives the status and the content of the answer.
+"""Sends a body to /invocations with a timeout in seconds; returns the answer's status and content.
 
 Raises httpx.HTTPError.
 """
 
 
 def ask(post: str | Post, artifact: Path, timeout: float = ANSWER_SECONDS) -> ExampleResult:
-    """Send the model's logged input example and hold the answer against the signature.
+    """Send the model's logged input example and check the answer against the signature.
 
     Args:
-        post: the predictor's own address, such as "http://127.0.0.1:18001", or a way to it.
+        post: the predictor's own address, such as "http://127.0.0.1:18001", or a function that
+            sends to it.
         artifact: the folder with MLmodel.
-        timeout: seconds for all, with another try where the connection breaks.
+        timeout: seconds for all attempts; a broken connection is retried within them.
     """
     if isinstance(post, str):
         post = partial(_post, post)
@@ -92,7 +93,7 @@ def ask(post: str | Post, artifact: Path, timeout: float = ANSWER_SECONDS) -> Ex
     if status != 200:
         transient = status in (429, 502, 503, 504)
         return _refused(
-            f"The model answers {status} to its own input example: {_said(content)}",
+            f"The model answers {status} to its own input example: {_error_text(content)}",
             transient=transient,
             columns="" if transient else _columns_without_names(body),
         )
@@ -110,7 +111,7 @@ def ask(post: str | Post, artifact: Path, timeout: float = ANSWER_SECONDS) -> Ex
 
 
 def _refused(message: str, *, transient: bool = False, columns: str = "") -> ExampleResult:
-    """Refuse; `columns`: those of the example that have no string for a name."""
+    """Build a refusal; `columns` lists the example's columns whose name is not a string."""
     named = f" Columns of its example are named by no string: {columns}." if columns else ""
     fits = "Log the model with an input_example and a signature that fit it"
     return ExampleResult(
@@ -134,9 +135,9 @@ def _is_agent(description: Mapping[str, Any]) -> bool:
 
 
 def _columns_without_names(body: bytes) -> str:
-    """The first columns of a DataFrame whose names JSON cannot have as names; "" for none.
+    """List the first columns of a DataFrame whose names JSON cannot have as keys; "" for none.
 
-    MLflow leaves out the names 0, 1, 2 of an example, so that they are gone from what is POSTed.
+    MLflow leaves out the names 0, 1, 2 of an example, so that the POSTed body lacks them.
     """
     asked = json.loads(body)
     frame = asked.get("dataframe_split") if isinstance(asked, Mapping) else None
@@ -154,7 +155,7 @@ def _post(url: str, body: bytes, timeout: float) -> tuple[int, bytes]:
     while True:
         left = deadline - time.monotonic()
         try:
-            # Loopback, and asked once: a proxy of the environment must not come between.
+            # A loopback address: a proxy from the environment variables must not come between.
             with httpx.Client(timeout=max(left, 0.1), trust_env=False) as client:
                 place = f"{url.rstrip('/')}/invocations"
                 response = client.post(place, content=body, headers=headers)
@@ -183,13 +184,13 @@ def _outputs(description: Mapping[str, Any]) -> Sequence[Mapping[str, Any]]:
 
 
 def _body(artifact: Path, description: Mapping[str, Any]) -> bytes | None:
-    """The example as it is POSTed; None if there is none, or none that can be."""
+    """Return the example as the body to POST; None if there is none that can be POSTed."""
     info = description.get("saved_input_example_info") or {}
     ready = _inside(artifact, info.get("serving_input_path") or "serving_input_example.json")
     if ready.is_file():
         return ready.read_bytes()
-    # As logged by versions of MLflow that wrote input_example.json alone; the conversion is that
-    # of mlflow.models.utils._Example.
+    # Some versions of MLflow logged input_example.json alone; the conversion is that of
+    # mlflow.models.utils._Example.
     plain = _inside(artifact, info.get("artifact_path") or "input_example.json")
     if not plain.is_file() or str(info.get("type", "")).startswith("sparse_matrix"):
         return None
@@ -213,8 +214,8 @@ def _inside(artifact: Path, name: str) -> Path:
     return path
 
 
-def _said(body: bytes) -> str:
-    """What an error answer says, in one short line."""
+def _error_text(body: bytes) -> str:
+    """Shorten the body of an error answer to one line."""
     try:
         content = json.loads(body)
         text = str(content.get("error") or content.get("message") or content)

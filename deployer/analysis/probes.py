@@ -1,4 +1,4 @@
-"""In: a predictor that is ready, and its question. Out: its answer, asked for aside."""
+"""Ask each ready predictor its example in a background thread, and keep the answers."""
 
 from __future__ import annotations
 
@@ -13,18 +13,18 @@ Key = tuple[str, object]
 
 
 class Examples:
-    """One question for each instance of a predictor; one that was started anew is asked anew."""
+    """The answers of predictors to their examples, one per instance: a restart asks again."""
 
     def __init__(self) -> None:
         self._answers: dict[Key, ExampleResult | None] = {}
 
     def ask(self, name: str, instance: object, question: Callable[[], ExampleResult]) -> None:
-        """Ask, unless this instance was asked already; a slow answer holds up no one's exit.
+        """Ask an instance once, in a daemon thread: a slow answer does not delay the exit.
 
         Args:
-            name: the predictor's.
-            instance: what is another one after a new start: a process's id, a pod's uid.
-            question: asks, and waits for the answer.
+            name: the predictor's name.
+            instance: an id that changes with each start: a process's id, a pod's uid.
+            question: sends the example, and waits for the answer.
         """
         key = (name, instance)
         if key in self._answers:
@@ -34,7 +34,7 @@ class Examples:
         threading.Thread(target=self._ask, args=arguments, name="example", daemon=True).start()
 
     def verdict(self, name: str, instance: object) -> ExampleAnswer:
-        """What is known of the answer."""
+        """Return the state of an instance's answer."""
         key = (name, instance)
         if key not in self._answers:
             return UNASKED
@@ -45,13 +45,13 @@ class Examples:
         return ExampleAnswer(state, verdict.message, verdict.transient, verdict.hint)
 
     def forget(self, name: str) -> None:
-        """Forget a predictor that is gone."""
+        """Drop the answers of a predictor that is gone."""
         for key in [key for key in self._answers if key[0] == name]:
             del self._answers[key]
 
     def _ask(self, key: Key, question: Callable[[], ExampleResult]) -> None:
         try:
             self._answers[key] = question()
-        except Exception as error:  # noqa: BLE001 - whatever went wrong, it was not answered
+        except Exception as error:  # noqa: BLE001 - any failure means that no answer came
             message = f"The example could not be asked: {error}"
             self._answers[key] = ExampleResult(False, ExampleRefused.reason, message)

@@ -1,7 +1,7 @@
-"""In: a model's declared outputs and what it answered as JSON; out: what is wrong with the answer.
+"""Check a model's JSON answer against its declared outputs.
 
-Outputs are declared as MLflow writes them into MLmodel (mlflow.types.schema.Schema.to_dict). What
-JSON cannot tell apart (32 from 64 bits, bytes from text) is not held against an answer.
+Outputs are declared as MLflow writes them into MLmodel (mlflow.types.schema.Schema.to_dict).
+Differences that JSON cannot express (32 or 64 bits, bytes or text) do not count as faults.
 """
 
 from collections.abc import Mapping, Sequence
@@ -10,12 +10,12 @@ from typing import Any
 
 
 def fault(outputs: Sequence[Mapping[str, Any]], predictions: Any) -> str:
-    """Say what is wrong with an answer, in half a sentence; "" if nothing is.
+    """Describe the first fault of an answer, in half a sentence; "" if it has none.
 
     Args:
         outputs: columns {"type": "double", "name": "y", "required": true} or tensors {"type":
             "tensor", "name": "y", "tensor-spec": {"dtype": "float32", "shape": [-1, 3]}}.
-        predictions: what stood under "predictions": records, a record, rows, or values.
+        predictions: the answer's "predictions": records, a record, rows, or values.
     """
     named = {str(spec["name"]): spec for spec in outputs if spec.get("name") is not None}
     if named:
@@ -41,7 +41,10 @@ def _named_fault(named: Mapping[str, Mapping[str, Any]], predictions: Any) -> st
 
 
 def _columns(named: Mapping[str, Mapping[str, Any]], predictions: Any) -> Mapping[str, Any] | None:
-    """The values by name; without a required name that some record lacks. None: no names there."""
+    """Collect the values by name; None if the answer has no names.
+
+    A required name that some record lacks is left out.
+    """
     if isinstance(predictions, Mapping):  # one record, or a list for each name
         found = {name: predictions[name] for name in named if name in predictions}
         return {name: _one_or_many(named[name], value) for name, value in found.items()}
@@ -59,7 +62,7 @@ def _columns(named: Mapping[str, Mapping[str, Any]], predictions: Any) -> Mappin
 
 
 def _one_or_many(spec: Mapping[str, Any], value: Any) -> Any:
-    """A record's own value as a column of one; a tensor, or a list of values, as it is."""
+    """Wrap a record's single value as a column; return a tensor or a list of values as it is."""
     if spec.get("type") == "tensor":
         return value
     one = not _is_list(value) or (spec.get("type") == "array" and _fits(spec, "array", value))
@@ -138,7 +141,7 @@ def _fits(spec: Mapping[str, Any], declared: str, value: Any) -> bool:
 
 
 def _shape(value: Any) -> tuple[tuple[int, ...] | None, list[Any]]:
-    """The lengths of nested lists, or None where siblings differ; and all that is in them."""
+    """Return the lengths of nested lists (None where siblings differ), and all of their scalars."""
     if not isinstance(value, list):
         return (), [value]
     inner = [_shape(item) for item in value]
@@ -161,7 +164,7 @@ def _tensor_kind(dtype: str) -> str:
 
 
 def _values(spec: Mapping[str, Any], predictions: Any) -> list[Any]:
-    """One unnamed column: values, or records or rows with one value each."""
+    """Read one unnamed column from values, or from records or rows with one value each."""
     if not _is_list(predictions):
         return [predictions]
     wrapped = () if spec.get("type") in ("array", "object", "map", "any") else (list, Mapping)

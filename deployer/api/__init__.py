@@ -1,1 +1,1 @@
-"""The HTTP API and the page: read what the controller knows, and put in what people ask for."""
+"""Serve the HTTP API and the web pages: what the controller knows and what operators request."""

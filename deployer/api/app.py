@@ -1,6 +1,6 @@
-"""In: HTTP requests on loopback. Out: what the controller knows, and people's words handed to it.
+"""Assemble the HTTP API of the Deployer, which listens on loopback.
 
-Reading needs no token; a change needs one that names its subject. MLflow's webhooks are signed.
+A read needs no token; a change needs a token that names its subject. MLflow signs its webhooks.
 """
 
 import time
@@ -44,40 +44,40 @@ _CODES: tuple[tuple[type[SchnitzelError], int], ...] = (
 
 
 def make(engine: Engine, tokens: Path, webhook_secret: str, hosts: list[str]) -> FastAPI:
-    """The API of one Deployer.
+    """Build the API of a Deployer.
 
     Args:
         engine: The controller.
-        tokens: The file with the SHA-256 of each token and its subject, read at each change.
-        webhook_secret: What MLflow's deliveries are signed with.
-        hosts: The names under which it may be asked, against DNS rebinding.
+        tokens: The file with the SHA-256 and the subject of each token, read at each change.
+        webhook_secret: The secret with which MLflow signs its deliveries.
+        hosts: The host names that a request may use, against DNS rebinding.
     """
     app = FastAPI(title="MLflow Deployer", version=__version__, docs_url=None, redoc_url=None)
-    app.add_middleware(TokenFirst, file=tokens, explained=_explained)
+    app.add_middleware(TokenFirst, file=tokens, explained=_error_response)
     app.add_middleware(BodyLimit)
     app.add_middleware(TrustedHostMiddleware, allowed_hosts=hosts)
-    _errors(app)
+    _add_error_handler(app)
     reads.add(app, engine)
     changes.add(app, engine, _subject)
     upgrade.add(app, engine, _subject)
     images.add(app, engine, _subject)
-    _machines(app, engine, webhook_secret)
+    _add_machine_routes(app, engine, webhook_secret)
     pages.add(app, engine)
     return app
 
 
-def _errors(app: FastAPI) -> None:
+def _add_error_handler(app: FastAPI) -> None:
     @app.exception_handler(SchnitzelError)
     def explain(_: Request, error: SchnitzelError) -> JSONResponse:
-        return _explained(error)
+        return _error_response(error)
 
 
-def _explained(error: SchnitzelError) -> JSONResponse:
+def _error_response(error: SchnitzelError) -> JSONResponse:
     code = next((code for kind, code in _CODES if isinstance(error, kind)), 500)
     return JSONResponse({"error": error.message, "hint": error.hint}, code)
 
 
-def _machines(app: FastAPI, engine: Engine, webhook_secret: str) -> None:
+def _add_machine_routes(app: FastAPI, engine: Engine, webhook_secret: str) -> None:
     def gauges() -> dict[str, float | dict[str, float]]:
         listed = engine.health.listed_at
         states = Counter(str(status.verdict.state) for status in engine.statuses())
@@ -108,8 +108,8 @@ def _machines(app: FastAPI, engine: Engine, webhook_secret: str) -> None:
         )
         message = held if seen else engine.health.message
         ready = seen and not held
-        told = {"ready": ready, "message": message, "lasting": bool(held)}
-        return JSONResponse(told, 200 if ready else 503)
+        report = {"ready": ready, "message": message, "lasting": bool(held)}
+        return JSONResponse(report, 200 if ready else 503)
 
     @app.get("/metrics")
     def metrics() -> Response:
@@ -134,6 +134,6 @@ def _subject(
     request: Request,
     authorization: Annotated[str | None, Header()] = None,  # noqa: ARG001 - said in the schema
 ) -> str:
-    """Name who asks for a change, as `TokenFirst` found."""
+    """Return the subject that `TokenFirst` found for a change."""
     found: str = request.state.subject
     return found

@@ -1,4 +1,4 @@
-"""In: requests that change something, each with a token. Out: people's words handed on."""
+"""Serve the requests that change a deployment or the registry, each of which needs a token."""
 
 from collections.abc import Callable
 
@@ -32,28 +32,28 @@ class PauseRequest(BaseModel):
 
 
 def add(app: FastAPI, engine: Engine, subject: Callable[..., str]) -> None:
-    """Give an app the routes that change something; `subject` names who asks, by the token."""
+    """Add the routes that make changes; `subject` returns the subject of a request's token."""
 
-    def told(deployment: str) -> deployments.Deployment:
+    def answer(deployment: str) -> deployments.Deployment:
         return views.deployment(engine.status(deployment), engine.context.settings)
 
     @app.post("/api/v1/deployments/{deployment}/apply")
     def apply(deployment: str, body: Apply, who: str = Depends(subject)) -> deployments.Deployment:
         options = ApplyOptions(body.plan or "", body.retry, body.allow_retire, body.adopt)
         engine.apply(deployment, who, options)
-        return told(deployment)
+        return answer(deployment)
 
     @app.post("/api/v1/deployments/{deployment}/pause")
     def pause(
         deployment: str, body: PauseRequest, who: str = Depends(subject)
     ) -> deployments.Deployment:
         engine.pause(deployment, who, body.reason)
-        return told(deployment)
+        return answer(deployment)
 
     @app.post("/api/v1/deployments/{deployment}/resume")
     def resume(deployment: str, who: str = Depends(subject)) -> deployments.Deployment:
         engine.resume(deployment, who)
-        return told(deployment)
+        return answer(deployment)
 
     @app.post("/api/v1/registry/accept")
     def accept(who: str = Depends(subject)) -> deployments.Accepted:

@@ -1,4 +1,4 @@
-"""Nothing in; out: what the API asks of the controller, so that neither imports the other."""
+"""Declare the part of the controller that the API uses, so that neither imports the other."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from deployer.status.verdict import Status
 
 
 class Engine(Protocol):
-    """The controller, as the API sees it."""
+    """The controller as the API sees it."""
 
     context: ReconcileContext
     metrics: Metrics

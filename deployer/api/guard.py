@@ -1,6 +1,6 @@
-"""In: requests, before anything of them is read. Out: those that may go on to the API.
+"""Refuse requests that are too large or lack a token, before the API reads their body.
 
-Plain ASGI, since it stands before the body, where FastAPI's own dependencies come after it.
+The guards are plain ASGI because FastAPI's own dependencies run only after the body is read.
 """
 
 import json
@@ -18,17 +18,17 @@ from deployer.errors import SchnitzelError, Unauthorised
 
 READS = ("GET", "HEAD", "OPTIONS")
 LARGEST = 4 * 2**20
-"""Bytes of a request's body: what the page's form may ask a model, percent-encoded."""
+"""The most bytes of a request's body: the largest percent-encoded input of the page's form."""
 
 
 class BodyLimit:
-    """Refuse a request whose body is too large (413), however its length is given."""
+    """Refuse a request whose body is too large (413), however the client declares its length."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Pass a request on, and count what is read of it."""
+        """Pass a request on, and count the bytes read of its body."""
         read = 0
 
         async def counted() -> Message:
@@ -43,12 +43,12 @@ class BodyLimit:
 
 
 class TokenFirst:
-    """Ask for the token of a change before its body is read; the subject is in the state.
+    """Check the token of a change before its body is read, and put its subject into the state.
 
     Args:
         app: the API.
-        file: that with the SHA-256 of each token and its subject, read at each change.
-        explained: the answer of an error.
+        file: the file with the SHA-256 and the subject of each token, read at each change.
+        explained: builds the response to an error.
     """
 
     def __init__(
@@ -57,7 +57,7 @@ class TokenFirst:
         self._app, self._file, self._explained = app, file, explained
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Pass a request on, unless it is a change of nobody's."""
+        """Pass a request on, unless it is a change without a known token."""
         changes = scope["type"] == "http" and scope["method"] not in READS
         if changes and scope["path"].startswith("/api/"):
             try:
@@ -72,7 +72,7 @@ class TokenFirst:
 
 
 def _known(file: Path) -> dict[str, Any]:
-    """The subjects by the hashes of their tokens; none where the file cannot be read."""
+    """Read the subjects by the hashes of their tokens; none where the file is unreadable."""
     try:
         known = json.loads(file.read_text())
     except (OSError, ValueError):

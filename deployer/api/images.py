@@ -1,6 +1,6 @@
-"""In: requests about built environments. Out: which there are, who uses each; unused ones going.
+"""Serve the requests that list built Python environments and remove unused ones.
 
-Of a cluster they are images in its registry; of this machine, folders in the cache.
+A cluster's Python environments are images in its registry; this machine's are cache folders.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ class Collect(BaseModel):
 
 
 def add(app: FastAPI, engine: Engine, subject: Callable[..., str]) -> None:
-    """Give an app the routes of built environments; collecting needs a token that names who."""
+    """Add the routes of built Python environments; a collection needs a token."""
 
     @app.get(PATH)
     def images() -> imageanswers.Images:
@@ -53,12 +53,12 @@ def add(app: FastAPI, engine: Engine, subject: Callable[..., str]) -> None:
 
 
 def begin(context: ReconcileContext, target: Target, names: list[str]) -> None:
-    """Begin to remove those of a target's environments that are named, and that nothing needs."""
+    """Start removing a target's Python environments that are named and unused."""
     ask = partial(usage.of_target, context, target)
     try:
         own = {built.name for built in target.environments(ask()).built}
     except TargetUnavailable:
-        return  # the listing says so
+        return  # the listing reports it
     if chosen := own.intersection(names):
         target.collect(chosen, ask, context.settings.policy.collect_after)
 

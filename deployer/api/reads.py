@@ -1,4 +1,4 @@
-"""In: requests that only read. Out: what the controller knows; no token is needed."""
+"""Serve the requests that only read what the controller knows; they need no token."""
 
 from typing import Annotated
 
@@ -14,9 +14,9 @@ from deployer.status.verdict import Status
 
 
 def add(app: FastAPI, engine: Engine) -> None:  # noqa: C901 - a list of routes
-    """Give an app the routes that only read."""
+    """Add the routes that only read."""
 
-    def told(status: Status) -> answers.Deployment:
+    def answer(status: Status) -> answers.Deployment:
         return views.deployment(status, engine.context.settings)
 
     def registry() -> answers.Registry:
@@ -30,7 +30,7 @@ def add(app: FastAPI, engine: Engine) -> None:  # noqa: C901 - a list of routes
         model: str | None = None, environment: str | None = None
     ) -> answers.Deployments:
         found = [
-            told(status)
+            answer(status)
             for status in engine.statuses()
             if model in (None, status.record.model)
             and environment in (None, status.record.environment)
@@ -44,7 +44,7 @@ def add(app: FastAPI, engine: Engine) -> None:  # noqa: C901 - a list of routes
 
     @app.get("/api/v1/deployments/{deployment}")
     def deployment(deployment: str) -> answers.Deployment:
-        return told(engine.status(deployment))
+        return answer(engine.status(deployment))
 
     @app.get("/api/v1/deployments/{deployment}/plan")
     def plan(deployment: str) -> plananswers.Plan:

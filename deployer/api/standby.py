@@ -1,8 +1,8 @@
-"""In: requests to a Deployer that stands by. Out: the answers of the one that acts.
+"""Forward the requests to a standby Deployer to the active Deployer.
 
-A Service spreads requests over both, and either gives the same answer. Where the one that acts is
-reached it has written down in the database that both share; nobody else can write there, so that
-no token is ever handed to a stranger.
+A Service spreads requests over both, and either gives the same answer. The active Deployer writes
+its address into the database that both share; no other program can write there, so the standby
+never sends a token to a foreign address.
 """
 
 from __future__ import annotations
@@ -29,27 +29,27 @@ from deployer.errors import SchnitzelError
 log = logging.getLogger(__name__)
 
 PASSED_ON: Final = "x-schnitzel-passed-on"
-"""Header of a request that came by another Deployer: it is not passed on again."""
+"""Header of a request that another Deployer forwarded: it is not forwarded again."""
 
 OWN: Final = ("/healthz", "/metrics")
-"""What each Deployer answers for itself."""
+"""Paths that each Deployer answers for itself."""
 
 SECONDS: Final = httpx.Timeout(30.0, connect=3.0)
 UNSHARED: Final = httpx.Limits(max_keepalive_connections=0)
-"""No connection is used twice: the one that acts may be another by then."""
+"""No connection is used twice: another Deployer may be active by then."""
 
 HOP_BY_HOP: Final = frozenset({
     "connection", "keep-alive", "proxy-authenticate", "proxy-authorization", "te", "trailer",
     "transfer-encoding", "upgrade",
 })  # fmt: skip
-"""Headers of one connection alone (RFC 9110, 7.6.1)."""
+"""Headers that belong to a single connection (RFC 9110, 7.6.1)."""
 
 
 @dataclass(frozen=True, slots=True)
 class Waiting:
-    """What a Deployer waits for: a cluster's Lease, and who holds it ("" if that is not known).
+    """The Lease of a cluster that a Deployer waits for, and its holder ("" if unknown).
 
-    One that takes over holds it, and has yet to look at what there is.
+    A Deployer that takes over holds the Lease but has not observed the cluster yet.
     """
 
     cluster: str
@@ -58,13 +58,14 @@ class Waiting:
 
 
 class Standby:
-    """The API of a Deployer, answered by another one while this one stands by.
+    """The API of a Deployer, answered by the active Deployer while this Deployer stands by.
 
     Args:
-        app: the API of this one.
-        waiting: what it waits for; None while it acts and knows what there is.
-        acting: the address of the one that acts; "" if that is not known. May ask a database.
-        own: the address of this one.
+        app: the API of this Deployer.
+        waiting: the Lease that this Deployer waits for; None while it is active and has observed
+            the cluster.
+        acting: the address of the active Deployer; "" if unknown. May query a database.
+        own: the address of this Deployer.
     """
 
     def __init__(
@@ -81,7 +82,7 @@ class Standby:
         self._client: httpx.AsyncClient | None = None
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer one request."""
+        """Answer a request."""
         waiting = self._waiting()
         if waiting is None or scope["type"] != "http" or scope["path"] in OWN:
             await self._app(scope, receive, send)
@@ -90,22 +91,26 @@ class Standby:
         if scope["path"] == "/readyz":
             answer: Response = _ready(waiting)
         else:
-            answer = await self._passed_on(request, waiting)
+            answer = await self._forward(request, waiting)
         with suppress(ClientDisconnect):
             await answer(scope, receive, send)
 
-    async def _passed_on(self, request: Request, waiting: Waiting) -> Response:
-        if waiting.takes_over:  # what it does not know yet would look like nothing at all
-            return _nobody(f"This Deployer takes over on the cluster {waiting.cluster} just now.")
+    async def _forward(self, request: Request, waiting: Waiting) -> Response:
+        if waiting.takes_over:  # deployments not observed yet would look as if there were none
+            return _unavailable(
+                f"This Deployer takes over on the cluster {waiting.cluster} just now."
+            )
         if PASSED_ON in request.headers:
-            return _nobody(f"Neither Deployer acts on the cluster {waiting.cluster} now.")
+            return _unavailable(f"Neither Deployer acts on the cluster {waiting.cluster} now.")
         try:
             address = await run_in_threadpool(self._acting)
         except SchnitzelError as error:
-            return _nobody(error.message)
+            return _unavailable(error.message)
         who = waiting.holder or "another Deployer"
         if not address:
-            return _nobody(f"This Deployer stands by; {who} acts, at an address not known here.")
+            return _unavailable(
+                f"This Deployer stands by; {who} acts, at an address not known here."
+            )
         query = request.scope["query_string"].decode()
         asked = httpx.Request(
             request.method,
@@ -119,26 +124,27 @@ class Standby:
             found = await self._client.send(asked, stream=True)
         except httpx.HTTPError as error:
             log.debug("%s at %s does not answer (%s)", who, address, type(error).__name__)
-            return _nobody(f"This Deployer stands by; {who}, which acts, does not answer.")
+            return _unavailable(f"This Deployer stands by; {who}, which acts, does not answer.")
         answer = StreamingResponse(
             found.aiter_raw(), found.status_code, background=BackgroundTask(found.aclose)
         )
-        answer.raw_headers = _of_the_message(found.headers.raw)
+        answer.raw_headers = _end_to_end(found.headers.raw)
         return answer
 
     def _headers(self, request: Request, address: str) -> list[tuple[bytes, bytes]]:
-        """What came, still under the name that was asked for, which the one that acts knows too.
+        """Return the headers to forward, with the Host that the client asked for.
 
-        Our own address it does not know, only its own.
+        The active Deployer accepts that Host too, but not this Deployer's own address: there the
+        active Deployer's own address takes its place.
         """
         asked = request.headers.get("host", "")
         host = urlsplit(address).netloc if asked == self._own else asked
-        kept = [each for each in _of_the_message(request.headers.raw) if each[0] != b"host"]
+        kept = [each for each in _end_to_end(request.headers.raw) if each[0] != b"host"]
         return [(b"host", host.encode()), (PASSED_ON.encode(), b"1"), *kept]
 
 
 def address_of(api: Api) -> str:
-    """Where another Deployer of the platform reaches this one's API."""
+    """Return the URL at which another Deployer of the platform reaches this API."""
     host: str = api.host
     if host in ("0.0.0.0", "::"):  # noqa: S104 - compared with, not listened on
         host = os.environ.get("POD_IP") or socket.gethostname()
@@ -146,7 +152,7 @@ def address_of(api: Api) -> str:
 
 
 def _ready(waiting: Waiting) -> Response:
-    """Ready to take over, once it is known from whom; and again once it has."""
+    """Report readiness: ready once the Lease's holder is known, unready during a takeover."""
     if waiting.takes_over:
         message = f"taking over on the cluster {waiting.cluster}"
     elif waiting.holder:
@@ -157,10 +163,10 @@ def _ready(waiting: Waiting) -> Response:
     return JSONResponse({"ready": ready, "message": message}, 200 if ready else 503)
 
 
-def _nobody(message: str) -> Response:
+def _unavailable(message: str) -> Response:
     hint = "Try again: a Deployer that ended is taken over from within 15 s."
     return JSONResponse({"error": message, "hint": hint}, 503, {"retry-after": "5"})
 
 
-def _of_the_message(headers: list[tuple[bytes, bytes]]) -> list[tuple[bytes, bytes]]:
+def _end_to_end(headers: list[tuple[bytes, bytes]]) -> list[tuple[bytes, bytes]]:
     return [(name, value) for name, value in headers if name.lower().decode() not in HOP_BY_HOP]

@@ -1,4 +1,4 @@
-"""In: requests about an upgrade of the platform. Out: how far it is, and a person's halt kept."""
+"""Serve the requests that show the progress of a platform upgrade, and halt or resume it."""
 
 from __future__ import annotations
 
@@ -31,27 +31,27 @@ class Halt(BaseModel):
 
 
 def add(app: FastAPI, engine: Engine, subject: Callable[..., str]) -> None:
-    """Give an app the routes of upgrades; a change needs a token that names its subject."""
+    """Add the routes of upgrades; a change needs a token that names its subject."""
 
-    def told() -> upgradeanswers.Upgrade:
+    def answer() -> upgradeanswers.Upgrade:
         sentences = {status.record.id: status.verdict.message for status in engine.statuses()}
         return tell(engine.context, sentences)
 
     @app.get(PATH)
     def upgrade_plan() -> upgradeanswers.Upgrade:
         """How far an upgrade is: who moves when, and who does not, and why."""
-        return told()
+        return answer()
 
     @app.post(PATH)
     def upgrade_halt(body: Halt, who: str = Depends(subject)) -> upgradeanswers.Upgrade:
         """Let no further deployment begin, over restarts of the Deployer too; or go on."""
         remember(engine.context, who, halt=body.halt)
         engine.look()
-        return told()
+        return answer()
 
 
 def remember(context: ReconcileContext, who: str, *, halt: bool) -> None:
-    """Keep a person's word on upgrades, and who gave it; nothing where it stands already."""
+    """Record an operator's halt or resume of upgrades; do nothing where it is in force already."""
     if halt == bool(context.records.get(upgrade.HALT)):
         return
     now = context.clock()
@@ -61,15 +61,15 @@ def remember(context: ReconcileContext, who: str, *, halt: bool) -> None:
 
 
 def tell(context: ReconcileContext, sentences: Mapping[str, str]) -> upgradeanswers.Upgrade:
-    """How far an upgrade is, as of now.
+    """Describe the progress of an upgrade as of now.
 
     Args:
-        context: What is remembered and wanted.
-        sentences: By a deployment's id, what its status says.
+        context: The controller's records and desired state.
+        sentences: The status message of each deployment, by its id.
     """
     found = upgrading(context)
     halted = _halted(context)
-    state, message, next_step = _judge(found, halted, frozen=bool(context.identity.frozen))
+    state, message, next_step = _summarize(found, halted, frozen=bool(context.identity.frozen))
     return {
         "state": state,
         "message": message,
@@ -92,7 +92,7 @@ def _halted(context: ReconcileContext) -> upgradeanswers.Halted | None:
     return {"by": found["by"], "at": moment(found["at"])}
 
 
-def _judge(
+def _summarize(
     found: Upgrade, halted: upgradeanswers.Halted | None, *, frozen: bool
 ) -> tuple[State, str, str]:
     failed, begun, waiting = (
@@ -124,13 +124,13 @@ def _judge(
         message = f"{counts}. A halt by {halted['by']} is in force: the next upgrade waits."
         return "Done", message, RESUME
     stays = found.of(UpgradePhase.PAUSED, UpgradePhase.INVALID)
-    step = _why(stays[0], "")[1] if stays else "schnitzel deploy list"
+    step = _explain(stays[0], "")[1] if stays else "schnitzel deploy list"
     return "Done", f"{counts}.", step
 
 
 def _move(move: Move, sentences: Mapping[str, str]) -> upgradeanswers.Move:
     record = move.record
-    why, next_step = _why(move, sentences.get(record.id, ""))
+    why, next_step = _explain(move, sentences.get(record.id, ""))
     return {
         "deployment": record.id,
         "model": record.model,
@@ -144,8 +144,8 @@ def _move(move: Move, sentences: Mapping[str, str]) -> upgradeanswers.Move:
     }
 
 
-def _why(move: Move, sentence: str) -> tuple[str, str]:
-    """Why a deployment is where it is, and what a person may do about it."""
+def _explain(move: Move, sentence: str) -> tuple[str, str]:
+    """Explain a deployment's phase in the upgrade, and the operator's next step."""
     record = move.record
     if move.turn is UpgradePhase.WAITING:
         return "", ""

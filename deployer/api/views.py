@@ -1,4 +1,4 @@
-"""In: what is known of a deployment. Out: the API's answers about it."""
+"""Convert the controller's objects into the JSON answers of the API."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ FAILING = (State.DEGRADED, State.FAILED)
 
 
 def moment(seconds: float | None) -> str | None:
-    """A time in ISO 8601, UTC, with milliseconds."""
+    """Format a time as ISO 8601 in UTC, with milliseconds."""
     if seconds is None:
         return None
     return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="milliseconds")
 
 
 def deployment(status: Status, settings: Settings) -> deployments.Deployment:
-    """Everything that is told of one deployment; the settings say what kind of target it has."""
+    """Build the full answer about a deployment; the settings give the kind of its target."""
     record, wanted, verdict = status.record, status.wanted, status.verdict
     spec = wanted.champion or record.serving
     pause = record.pause
@@ -75,7 +75,7 @@ def deployment(status: Status, settings: Settings) -> deployments.Deployment:
 
 
 def _retry_at(status: Status) -> float | None:
-    """When it is tried again by itself: the pass that broke, else the version that failed."""
+    """Return when the controller retries the broken pass, else the failed version."""
     if status.verdict.state not in FAILING:
         return None
     champion = status.wanted.champion
@@ -84,32 +84,32 @@ def _retry_at(status: Status) -> float | None:
 
 
 def plan(status: Status) -> plans.Plan:
-    """What would be done now; with no digest where that could not be asked."""
+    """Build a deployment's plan as of now; the digest is empty where none could be computed."""
     found: Any = {"digest": "", "objects": [], "unknown": [], **status.plan}
-    return found  # type: ignore[no-any-return]  # the plan describes itself so
+    return found  # type: ignore[no-any-return]  # the plan already has this shape
 
 
 def outline(status: Status) -> plans.Outline:
-    """What would be done as of the last pass."""
+    """Build a deployment's plan as of the last pass."""
     found: Any = dict(status.plan)
     return found  # type: ignore[no-any-return]  # likewise
 
 
 def diff(status: Status) -> plans.Diff:
-    """The objects that a plan would change."""
-    told = plan(status)
+    """Build the list of objects that a plan would change."""
+    found = plan(status)
     return {
         "deployment": status.record.id,
         "model": status.record.model,
         "environment": status.record.environment,
-        "digest": told["digest"],
-        "objects": told["objects"],
-        "unknown": told["unknown"],
+        "digest": found["digest"],
+        "objects": found["objects"],
+        "unknown": found["unknown"],
     }
 
 
 def tree(status: Status, root: Node) -> plans.Tree:
-    """What there is of a deployment."""
+    """Build the tree of a deployment's objects."""
     return {
         "deployment": status.record.id,
         "model": status.record.model,
@@ -119,13 +119,13 @@ def tree(status: Status, root: Node) -> plans.Tree:
 
 
 def events(rows: list[dict[str, Any]]) -> list[deployments.Event]:
-    """The history, as its table gives it."""
+    """Return the rows of the history table as events."""
     found: list[Any] = rows
     return found
 
 
 def predictors_of(status: Status) -> list[str]:
-    """The names of a deployment's predictors: on its way, serving, wanted, then what is seen."""
+    """List a deployment's predictors: candidate, serving, desired, then other observed ones."""
     record = status.record
     candidate = record.candidate.predictor if record.candidate else None
     known = [one.name for one in (candidate, record.serving, status.wanted.champion) if one]
@@ -133,27 +133,27 @@ def predictors_of(status: Status) -> list[str]:
 
 
 def conditions(status: Status) -> list[deployments.Condition]:
-    """The verdict and what is observed, as Kubernetes would put it."""
+    """Express the verdict and the observed state as Kubernetes conditions."""
     verdict, record = status.verdict, status.record
     answering = [
         str(seen.predictor.version.number)
         for seen in status.observed.predictors.values()
         if seen.phase is Phase.READY and seen.live_weight > 0
     ]
-    told = (verdict.reason, verdict.message)
+    cause = (verdict.reason, verdict.message)
     ready = ("Answering", f"Version {' and '.join(sorted(answering))} answers.")
     moving = record.candidate is not None or verdict.state is State.PROGRESSING
     degraded = verdict.state in FAILING
     return [
-        _condition("Ready", bool(answering), *(ready if answering else told)),
-        _condition("Progressing", moving, *(told if moving else ("Settled", ""))),
-        _condition("Degraded", degraded, *(told if degraded else ("AsExpected", ""))),
+        _condition("Ready", bool(answering), *(ready if answering else cause)),
+        _condition("Progressing", moving, *(cause if moving else ("Settled", ""))),
+        _condition("Degraded", degraded, *(cause if degraded else ("AsExpected", ""))),
         _condition("InSync", status.sync == "InSync", status.sync, ""),
     ]
 
 
 def registry(health: Health, url: str, models: int, now: float) -> deployments.Registry:
-    """How well the registry is seen."""
+    """Build the answer about the health of the registry."""
     listed = health.listed_at
     return {
         "url": url,
@@ -169,7 +169,7 @@ def registry(health: Health, url: str, models: int, now: float) -> deployments.R
 
 
 def environments(settings: Settings, held: Mapping[str, str]) -> list[deployments.Environment]:
-    """The environments of this platform; `held_by` names another platform that serves one."""
+    """List the platform's environments; `held_by` names another platform that serves one."""
     found: list[Any] = [
         {"name": name, **environment.model_dump(mode="json"), "held_by": held.get(name)}
         for name, environment in settings.environments.items()
@@ -233,7 +233,7 @@ def _notes(predictor: Predictor, settings: Settings, environment: str) -> list[s
 
 @lru_cache(maxsize=4096)
 def _notes_on(spec: str, target: str) -> tuple[str, ...]:
-    """What is to be said of a spec; many deployments have the same one."""
+    """Return the notes on a spec, cached because many deployments share a spec."""
     return tuple(notes(ServingSpec.model_validate_json(spec), target))
 
 
@@ -260,7 +260,7 @@ def _leaves(fields: Mapping[str, Any], prefix: str = "") -> list[tuple[str, Any]
 
 
 def clusters(targets: Iterable[Target]) -> list[deployments.ClusterChecks]:
-    """What each cluster lacks; asks them all now."""
+    """Run the preflight checks of every cluster now."""
     found: list[deployments.ClusterChecks] = []
     for target in targets:
         checks: list[deployments.Check] = [

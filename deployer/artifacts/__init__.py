@@ -1,1 +1,1 @@
-"""The files of a logged model: fetch, check and keep them, and read what they require."""
+"""Fetch, check and keep the files of a logged model, and read its requirements."""

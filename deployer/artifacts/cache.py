@@ -1,7 +1,7 @@
-"""In: a model version and where its files are; out: a complete local folder of them, fetched once.
+"""Cache the complete files of model versions, each fetched once.
 
 CACHE/artifacts/<key>/model holds the files, CACHE/artifacts/<key>/digest their digest. The folder
-appears at once, when all is there, and is held against its digest when a process first uses it.
+appears atomically, once it is complete, and each process checks its digest at first use.
 """
 
 import contextlib
@@ -26,19 +26,19 @@ from deployer.state.registry import VersionId
 
 PARALLEL_FILES: Final = 6
 SMALL_FILE: Final = 1024**2
-"""Bytes that a small file such as serving.yaml may have."""
+"""The most bytes of a small file such as serving.yaml."""
 
 
 @dataclass(frozen=True)
 class ArtifactState:
-    """How far a fetch is. `path` and `digest` are there once it is ready.
+    """The progress of a fetch; `path` and `digest` are set once it is ready.
 
     Attributes:
-        phase: where it is.
+        phase: the phase of the fetch.
         since: seconds since the epoch.
         path: the folder with the MLmodel file.
         digest: SHA-256, in hex, over the sorted paths and contents of all files.
-        error: why it failed.
+        error: why the fetch failed.
     """
 
     phase: Literal["fetching", "ready", "failed"]
@@ -52,9 +52,9 @@ class Artifacts:
     """The cache of model versions' files.
 
     Args:
-        cache: the cache folder; artifacts/ in it is ours.
+        cache: the cache folder, of which this class owns artifacts/.
         tracking_url: MLflow's address.
-        auth: user name and password for it, or None.
+        auth: user name and password for MLflow, or None.
         parallel: versions fetched at the same time.
     """
 
@@ -75,17 +75,17 @@ class Artifacts:
     def ensure(
         self, version: VersionId, source: str, expected_digest: str | None = None
     ) -> ArtifactState:
-        """Start fetching what is not there yet, and say how far it is; returns at once.
+        """Start fetching a version's files if needed, and return the progress at once.
 
         Args:
-            version: whose files they are; a version made anew under the same number is another.
+            version: the version; one registered anew under the same number is another version.
             source: the artifact URI, as MLflow's get-download-uri gives it.
-            expected_digest: of the files when they were first fetched, if that is known.
+            expected_digest: the files' digest when they were first fetched, if that is known.
         """
         key = artifact_key(version, source)
         job = self._jobs.ensure(key, lambda: self._fetch(key, source, expected_digest))
         if job.result and not job.result[0].is_dir():
-            self._jobs.forget(key)  # somebody emptied the cache
+            self._jobs.forget(key)  # the cache was emptied
             job = self._jobs.ensure(key, lambda: self._fetch(key, source, expected_digest))
         if job.result and expected_digest and job.result[1] != expected_digest:
             error = ArtifactCorrupt(
@@ -97,13 +97,13 @@ class Artifacts:
         return _state(job)
 
     def forget(self, version: VersionId, source: str) -> None:
-        """Let a failed fetch be tried again, or a finished one be checked again."""
+        """Allow another attempt of a failed fetch, or another check of a finished fetch."""
         self._jobs.forget(artifact_key(version, source))
 
     def read_file(self, source: str, name: str, limit: int = SMALL_FILE) -> bytes | None:
-        """Read a small file of an artifact, such as serving.yaml; None if it is not there.
+        """Read a small file of an artifact, such as serving.yaml; None if it does not exist.
 
-        Waits for the answer: some milliseconds for proxied and local artifacts.
+        Blocks until the store answers: some milliseconds for proxied and local artifacts.
 
         Raises:
             ArtifactUnreachable: the store does not answer.
@@ -115,9 +115,9 @@ class Artifacts:
             return place.read_bytes() if found else None
 
     def file_digest(self, source: str, name: str) -> str:
-        """SHA-256, in hex, of a file of an artifact, which may be large; "" if it is not there.
+        """Compute a file's SHA-256 in hex; "" if it does not exist.
 
-        Raises as `read_file` does, and waits as long as the file takes to come.
+        The file may be large: blocks until it is downloaded. Raises as `read_file` does.
         """
         with tempfile.TemporaryDirectory(prefix="schnitzel-") as folder:
             place = Path(folder, "file")
@@ -127,7 +127,7 @@ class Artifacts:
                 return hashlib.file_digest(file, "sha256").hexdigest()
 
     def close(self) -> None:
-        """End what is under way, within 5 seconds; it begins anew when next asked for."""
+        """Stop the running fetches within 5 seconds; the next `ensure` starts them anew."""
         self._jobs.close()
         self._client.close()
 
@@ -196,13 +196,13 @@ class Artifacts:
 
 
 def artifact_key(version: VersionId, source: str) -> str:
-    """Name a version's files in the cache: 32 hex digits, safe as a file name."""
+    """Compute the cache key of a version's files: 32 hex digits, safe as a file name."""
     text = f"{version.model}\0{version.key}\0{source}"
     return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:32]
 
 
 def digest_of(folder: Path, stopping: Callable[[], bool] = lambda: False) -> str:
-    """SHA-256, in hex, over the sorted relative paths, sizes and contents of a folder's files.
+    """Compute the SHA-256, in hex, over a folder's sorted relative paths and file contents.
 
     Raises:
         Stopped: the process ends.
@@ -221,7 +221,7 @@ def digest_of(folder: Path, stopping: Callable[[], bool] = lambda: False) -> str
 
 
 def _kept_digest(place: Path, stopping: Callable[[], bool]) -> str:
-    """The digest of a cached artifact, if all is there and as it was when it came."""
+    """Return the digest of a cached artifact, or "" if a file is missing or changed."""
     with contextlib.suppress(OSError, UnicodeDecodeError):
         digest = (place / "digest").read_text()
         if digest_of(place / "model", stopping) == digest:

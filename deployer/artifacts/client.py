@@ -1,6 +1,7 @@
-"""In: an artifact URI of a store such as S3; out: its files, fetched by MLflow's own client.
+"""Fetch artifacts of a store such as S3 with MLflow's own client.
 
-The client runs in a process of its own: importing MLflow takes seconds, and it may hang or leak.
+The client runs in a process of its own: importing MLflow takes seconds, and the client may hang or
+leak.
 """
 
 import os
@@ -18,9 +19,9 @@ class Foreign:
 
     Args:
         uri: the artifact URI.
-        environment: variables for the client: the tracking server and its credentials.
-        folder: a new folder of ours, into which all is downloaded when it is first listed.
-        stopping: asked while the client works.
+        environment: the client's environment variables: the tracking server and its credentials.
+        folder: a new folder of ours, into which the first listing downloads all files.
+        stopping: checked while the client works.
     """
 
     _SCRIPT: Final = (
@@ -43,12 +44,12 @@ class Foreign:
         self._stopping = stopping
 
     def files(self) -> list[Listed]:
-        """Download everything, and list what came."""
+        """Download all files, and list them."""
         self._download("")
         return Local(str(self._folder), self._stopping).files()
 
     def copy(self, path: str, to: Path, limit: int | None = None) -> bool:
-        """Copy what was downloaded, or else download this one file."""
+        """Copy one file, after downloading it if it is not downloaded yet."""
         if not (self._folder / path).exists():
             self._download(path)
         return Local(str(self._folder), self._stopping).copy(path, to, limit)

@@ -1,7 +1,7 @@
-"""In: a model version. Out: a folder with the few of its files that the Deployer itself reads.
+"""Fetch the few small files of a model version that the Deployer itself reads.
 
-They say which packages the model needs, what it answers, and hold its own example. The model's
-weights are fetched by its pods alone.
+They name the packages that the model needs, declare its outputs, and hold its own example. Only the
+model's pods fetch its weights.
 """
 
 from __future__ import annotations
@@ -21,19 +21,19 @@ from deployer.errors import ArtifactMissing
 from deployer.state.registry import VersionId
 
 MOST_TEXT: Final = 1024**2
-"""Bytes of a file of requirements."""
+"""The most bytes of a requirements file."""
 
 NAMES: Final = ("requirements.txt", "python_env.yaml", "conda.yaml", "constraints.txt")
 MOST_EXAMPLE: Final = 16 * 1024**2
-"""Bytes of an example; a larger one is no example that anybody reads."""
+"""The most bytes of an example; a larger file is no usable example."""
 
 
 class SmallFiles:
-    """Folders of small files, one for each version, fetched in the background.
+    """The folders of small files, one for each version, fetched in the background.
 
     Args:
         artifacts: reads single files of artifacts.
-        folder: where to keep them; ours alone.
+        folder: the folder for them, which no other program uses.
         indexes: package indexes that models' requirements may name.
     """
 
@@ -45,7 +45,7 @@ class SmallFiles:
         self._requests: Jobs[EnvironmentRequest] = Jobs("requirements", 2)
 
     def ensure(self, version: VersionId, source: str) -> Job[Path]:
-        """Begin to fetch what is not there yet, and say how far it is; returns at once."""
+        """Start fetching a version's small files if needed, and return the job at once."""
         place = self._place(version, source)
 
         def there() -> Path | None:
@@ -54,7 +54,7 @@ class SmallFiles:
         return self._jobs.ensure(place.name, lambda: self._fetch(source, place), there)
 
     def request(self, version: VersionId, source: str) -> Job[EnvironmentRequest]:
-        """Begin to find out what a version asks of its environment; returns at once."""
+        """Start reading a version's Python environment request, and return the job at once."""
         place = self._place(version, source)
 
         def read() -> EnvironmentRequest:
@@ -63,13 +63,13 @@ class SmallFiles:
         return self._requests.ensure(place.name, read)
 
     def forget(self, version: VersionId, source: str) -> None:
-        """Let what failed be tried again."""
+        """Allow another attempt after a failure."""
         key = self._place(version, source).name
         self._jobs.forget(key)
         self._requests.forget(key)
 
     def close(self) -> None:
-        """End what is under way."""
+        """Stop the running jobs."""
         self._jobs.close()
         self._requests.close()
 
@@ -92,45 +92,45 @@ class SmallFiles:
             (part / "MLmodel").write_bytes(model)
             wanted = dict.fromkeys(NAMES, MOST_TEXT) | dict.fromkeys(_examples(model), MOST_EXAMPLE)
             for name, limit in wanted.items():
-                _keep(part / name, read(source, name, limit))
-            self._fetch_what_they_name(source, part)
+                _write(part / name, read(source, name, limit))
+            self._fetch_included(source, part)
             try:
                 part.rename(place)
             except OSError:
-                if not place.is_dir():  # else somebody else was faster
+                if not place.is_dir():  # else another process was faster
                     raise
         finally:
             shutil.rmtree(part, ignore_errors=True)
         return place
 
-    def _fetch_what_they_name(self, source: str, part: Path) -> None:
-        """Fetch more files of requirements, and the digests of wheels, until all is there."""
+    def _fetch_included(self, source: str, part: Path) -> None:
+        """Fetch included requirements files and the digests of wheels, until none is missing."""
         tried: set[str] = set()
         while names := lacking(part) - tried:
             tried |= names
             for name in sorted(names):
                 if name.endswith(".whl"):
                     digest = self._artifacts.file_digest(source, name)
-                    _keep(part / f"{name}.sha256", digest.encode() if digest else None)
+                    _write(part / f"{name}.sha256", digest.encode() if digest else None)
                 else:
-                    _keep(part / name, self._artifacts.read_file(source, name, MOST_TEXT))
+                    _write(part / name, self._artifacts.read_file(source, name, MOST_TEXT))
 
 
-def _keep(path: Path, content: bytes | None) -> None:
+def _write(path: Path, content: bytes | None) -> None:
     if content is not None:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(content)
 
 
 def _examples(model: bytes) -> list[str]:
-    """The names of the files that may hold the example, as MLmodel tells them; never above it."""
+    """List the files that may hold the example, as named in MLmodel; never outside its folder."""
     try:
         content = yaml.safe_load(model)
     except yaml.YAMLError:
         return []
     info = (content.get("saved_input_example_info") if isinstance(content, dict) else None) or {}
-    told = (info.get("serving_input_path"), info.get("artifact_path"))
-    names = [str(name) for name in told if name]
+    paths = (info.get("serving_input_path"), info.get("artifact_path"))
+    names = [str(name) for name in paths if name]
     if info and not info.get("serving_input_path"):
         names.append("serving_input_example.json")
     return [name for name in names if ".." not in Path(name).parts and not name.startswith("/")]

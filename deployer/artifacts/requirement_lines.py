@@ -1,8 +1,8 @@
-"""In: a requirements file's text; out: its lines, as pip reads them.
+"""Split the text of a requirements file into lines and options, as pip reads them.
 
 Continued lines, comments and options are those of pip's own reader (pip/_internal/req/req_file.py),
-whose options optparse reads, in every form that it knows: `-iURL`, `-i URL`, `--index-url=URL`, and
-what of a long name is enough to tell it.
+which parses options with optparse, in every form of optparse: `-iURL`, `-i URL`, `--index-url=URL`,
+and any unambiguous prefix of a long name.
 """
 
 import optparse
@@ -17,7 +17,7 @@ from deployer.errors import UnsupportedDependencies
 from deployer.redact import GONE, redact, redact_logins
 
 INDEXES: Final = ("--index-url", "--extra-index-url", "--find-links")
-"""Options that say where packages are."""
+"""Options that name a source of packages."""
 
 _COMMENT: Final = re.compile(r"(^|\s+)#.*$")
 _VALUES: Final = (
@@ -44,8 +44,8 @@ class Line:
     """A line of a requirements file.
 
     Attributes:
-        shown: the line as it may be shown: no credentials in it.
-        requirement: what it asks for; "" for a line of options.
+        shown: the line without credentials, fit for messages.
+        requirement: the requirement; "" for a line of options.
         options: its options by their long names, such as ("--extra-index-url", "https://...").
     """
 
@@ -55,10 +55,10 @@ class Line:
 
 
 def read(text: str) -> Iterator[Line]:
-    """Read lines.
+    """Read the lines of a requirements file.
 
     Raises:
-        UnsupportedDependencies: an option is none of pip's.
+        UnsupportedDependencies: pip knows no such option.
     """
     for joined in _joined(text):
         line = _COMMENT.sub("", joined).strip()
@@ -66,15 +66,15 @@ def read(text: str) -> Iterator[Line]:
             continue
         tokens = line.split(" ")
         first = next((i for i, token in enumerate(tokens) if token.startswith("-")), len(tokens))
-        shown = " ".join(_shown(token) for token in tokens)
+        shown = " ".join(_redacted(token) for token in tokens)
         options = tuple(_options(" ".join(tokens[first:]), shown))
         yield Line(shown, " ".join(tokens[:first]).strip(), options)
 
 
 def address(url: str) -> str:
-    """Write the address of a package index in one way; "" if it is none, or says more than that.
+    """Normalize the address of a package index; "" if it is none, or has a query or fragment.
 
-    A user and a password are not part of it.
+    A user and a password are dropped.
     """
     parts = _split(url)
     if parts is None or parts.scheme not in _PORTS or not parts.hostname:
@@ -97,7 +97,7 @@ def without_login(url: str) -> str:
 
 
 def has_login(url: str) -> bool:
-    """Tell whether an address carries a user or a password."""
+    """Check whether an address carries a user or a password."""
     return redact_logins(url) != url
 
 
@@ -108,8 +108,8 @@ def _split(url: str) -> SplitResult | None:
         return None
 
 
-def _shown(token: str) -> str:
-    """A word without a login; and without a query, which may hold a token."""
+def _redacted(token: str) -> str:
+    """Remove a login from a word, and a query, which may hold a token."""
     word = redact(token)
     if "://" not in word:
         return word
@@ -119,7 +119,7 @@ def _shown(token: str) -> str:
 
 
 def _joined(text: str) -> Iterator[str]:
-    """Put lines that end with a backslash together with the next; a comment ends such a line."""
+    """Join lines that end with a backslash to the next; a comment ends such a line."""
     begun: list[str] = []
     for line in text.splitlines():
         comment = _COMMENT.match(line)
@@ -137,15 +137,15 @@ class _Parser(optparse.OptionParser):
         super().__init__(add_help_option=False, usage=optparse.SUPPRESS_USAGE)
         for names in _VALUES:
             long = next(name for name in names if name.startswith("--"))
-            self.add_option(*names, action="callback", type="string", callback=_keep, dest=long)
+            self.add_option(*names, action="callback", type="string", callback=_collect, dest=long)
         for name in _FLAGS:
-            self.add_option(name, action="callback", callback=_keep, dest=name)
+            self.add_option(name, action="callback", callback=_collect, dest=name)
 
     def error(self, msg: str) -> NoReturn:
         raise ValueError(msg)
 
 
-def _keep(option: optparse.Option, _: str, value: str | None, parser: Any) -> None:
+def _collect(option: optparse.Option, _: str, value: str | None, parser: Any) -> None:
     found = parser.values.ensure_value("found", [])
     found.append((option.dest, value or ""))
 

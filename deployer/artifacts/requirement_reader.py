@@ -1,8 +1,9 @@
-"""In: a model's requirements files; out: what they ask for, and what of that is left out.
+"""Read a model's requirements files, refusing or leaving out what cannot be locked.
 
 A package may come from an index, from an address, or from a wheel among the model's own files.
-What cannot be locked by hash is refused, by the line that asks for it; an index that no operator
-allowed is left out, and a sentence says so. No credentials of a model's files go any further.
+A line that cannot be locked by hash is refused, and the error shows that line; an index that no
+operator allowed is left out, and a note says so. Credentials in a model's files are never passed
+on.
 """
 
 import hashlib
@@ -38,7 +39,7 @@ _LEFT_OUT: Final = {
 
 @dataclass(frozen=True, slots=True)
 class Wheel:
-    """A package among a model's files: its path there, its file's name, SHA-256 in hex."""
+    """A wheel among a model's files: its path there, its file's name, SHA-256 in hex."""
 
     path: str
     name: str
@@ -46,11 +47,11 @@ class Wheel:
 
 
 class Reader:
-    """Reads requirements, and keeps what they ask for.
+    """A reader that collects what a model's requirements ask for.
 
     Args:
         folder: the model's files.
-        indexes: addresses of package indexes that they may name.
+        indexes: addresses of package indexes that the requirements may name.
     """
 
     def __init__(self, folder: Path, indexes: Collection[str] = ()) -> None:
@@ -65,11 +66,11 @@ class Reader:
         self.absent: set[str] = set()
 
     def file(self, name: str, *, constrains: bool = False) -> bool:
-        """Read a file of the model; False if it is not there.
+        """Read a requirements file of the model; False if it does not exist.
 
         Raises:
-            UnsupportedDependencies: it asks for what cannot be had.
-            EnvironmentUnbuildable: it cannot be read.
+            UnsupportedDependencies: a line asks for a package that cannot be installed.
+            EnvironmentUnbuildable: the file cannot be read.
         """
         if (name, constrains) in self._read:
             return True
@@ -86,7 +87,7 @@ class Reader:
         return True
 
     def text(self, content: str, name: str = "", *, constrains: bool = False) -> None:
-        """Read lines; `name`: of the file that they stand in. Raises as `file` does."""
+        """Read lines of the file `name`; raises as `file` does."""
         for line in requirement_lines.read(content):
             for option, value in line.options:
                 self._option(line, option, value, posixpath.dirname(name))
@@ -143,7 +144,7 @@ class Reader:
         self.notes.append(f"{part} of the model's requirements was left out: {why}.")
 
     def _requirement(self, line: Line) -> str:
-        """The line for the installer; a wheel of the model's own is put down as one."""
+        """Write the line for the installer; a wheel of the model's own becomes ./wheels/NAME."""
         named = _NAMED.fullmatch(line.requirement)
         where = named["where"] if named else line.requirement
         if "://" in where.partition(";")[0] or _REPOSITORY.match(where):
@@ -176,7 +177,7 @@ class Reader:
         return name
 
     def _digest(self, path: str) -> str:
-        """A wheel's digest, of itself or as it was written down beside; "" if it is not there."""
+        """Hash a wheel, or read its digest from the .sha256 file beside; "" if neither exists."""
         beside = self._folder / f"{path}.sha256"
         if self._has(path):
             with (self._folder / path).open("rb") as file:
@@ -198,7 +199,7 @@ class Reader:
 
 
 def _published(line: Line) -> str:
-    """A requirement of an index or an address, if it can be locked and says no secret."""
+    """Return a requirement of an index or an address, if it is lockable and holds no secret."""
     text = line.requirement
     if re.search(r"(^|@\s*)(git|hg|svn|bzr)\+", text):
         _refuse(line, "names a repository, which cannot be locked by hash", _PUBLISH)

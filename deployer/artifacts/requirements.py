@@ -1,4 +1,4 @@
-"""In: a model's artifact folder; out: the Python and the packages that it asks for.
+"""Read the Python version and the packages that a model's files ask for.
 
 MLflow writes requirements.txt, python_env.yaml and conda.yaml beside each model; constraints.txt
 when the model was logged with some; wheels in wheels/ or code/ when it brings packages along.
@@ -24,15 +24,15 @@ _CONDA_NAME: Final = re.compile(r"[A-Za-z0-9_.-]+")
 
 @dataclass(frozen=True)
 class EnvironmentRequest:
-    """What a model asks of its environment; equal requests share one.
+    """A model's request for a Python environment; equal requests share one.
 
     Attributes:
-        python: the version that the model was logged with, such as "3.11.7", or "3.11".
+        python: the Python version that the model was logged with, such as "3.11.7", or "3.11".
         requirements: lines such as "scikit-learn==1.7.2", sorted.
-        constraints: lines that bound what is chosen, sorted.
+        constraints: lines that bound the chosen versions, sorted.
         options: package indexes that the requirements name, as pip's options.
-        wheels: packages that the model brings along; `requirements` name them "./wheels/NAME".
-        notes: sentences on what of its requirements was left out.
+        wheels: packages among the model's files; `requirements` name them "./wheels/NAME".
+        notes: one sentence for each part of the requirements that was left out.
     """
 
     python: str
@@ -49,7 +49,7 @@ class EnvironmentRequest:
 
     @property
     def key(self) -> str:
-        """The same for requests that get the same lock: 32 hex digits."""
+        """32 hex digits, the same for requests that get the same lock."""
         groups = [(self.minor,), self.requirements, self.constraints, self.options]
         if self.wheels:
             groups.append(tuple(f"{wheel.name} {wheel.sha256}" for wheel in self.wheels))
@@ -58,16 +58,16 @@ class EnvironmentRequest:
 
     @classmethod
     def read(cls, folder: Path, indexes: Collection[str] = ()) -> Self:
-        """Read what a model asks for.
+        """Read a model's request from its files.
 
         Args:
             folder: the model's files; of wheels, their digests are enough (`lacking`).
             indexes: addresses of package indexes that its requirements may name.
 
         Raises:
-            UnsupportedDependencies: it asks for packages of conda, of a repository, or of a path
-                outside of the model.
-            EnvironmentUnbuildable: its files do not say, or cannot be read.
+            UnsupportedDependencies: the model asks for packages of conda, of a repository, or of
+                a path outside of the model.
+            EnvironmentUnbuildable: its files are unreadable, or name no packages or no Python.
         """
         reader = Reader(folder, indexes)
         python, found = _read(folder, reader)
@@ -93,10 +93,10 @@ class EnvironmentRequest:
 
 
 def lacking(folder: Path) -> set[str]:
-    """Name the files of a model that its requirements name and that are not in a folder yet.
+    """List the files that a model's requirements name and that the folder lacks.
 
-    Where there is one there may be more, once it is there. Of a wheel, a file NAME.whl.sha256 with
-    its digest is enough.
+    A file that is added may name more files. Of a wheel, a file NAME.whl.sha256 with its digest is
+    enough.
     """
     reader = Reader(folder)
     try:
@@ -107,7 +107,7 @@ def lacking(folder: Path) -> set[str]:
 
 
 def _read(folder: Path, reader: Reader) -> tuple[str, bool]:
-    """The Python, and whether anything was said about packages."""
+    """Return the Python version, and whether the model's files name any packages."""
     python, conda_pip = _read_conda(_yaml(folder / "conda.yaml"))
     python_env = _yaml(folder / "python_env.yaml")
     python = str(python_env.get("python") or python or _python_of_model(folder))

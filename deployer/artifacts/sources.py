@@ -1,7 +1,7 @@
-"""In: an artifact URI as MLflow gives it; out: a source that lists its files and copies each.
+"""List and copy the files of an artifact by its URI.
 
-Proxied artifacts come over MLflow's REST API, with no process to start; files of this machine are
-copied. Any other store: `deployer.artifacts.client`.
+Proxied artifacts come over MLflow's REST API, without a process to start; files of this machine are
+copied. `deployer.artifacts.client` serves any other store.
 """
 
 import os
@@ -27,39 +27,40 @@ Stopping = Callable[[], bool]
 
 @dataclass(frozen=True)
 class Listed:
-    """A file of an artifact: its path within, with "/", and its size in bytes if it is told."""
+    """A file of an artifact: its path within, with "/", and its size in bytes where listed."""
 
     path: str
     size: int | None
 
 
 class Source(Protocol):
-    """A place that holds the files of one artifact."""
+    """A store that holds the files of one artifact."""
 
     def files(self) -> list[Listed]:
-        """List all files; empty if there is nothing.
+        """List all files; empty if there are none.
 
         Raises:
-            ArtifactUnreachable, ArtifactCorrupt: it does not answer, or names impossible paths.
+            ArtifactUnreachable: the store does not answer.
+            ArtifactCorrupt: the store lists impossible paths.
         """
 
     def copy(self, path: str, to: Path, limit: int | None = None) -> bool:
-        """Copy one file; False if it is not there.
+        """Copy one file; False if it does not exist.
 
         Raises:
-            ArtifactUnreachable: it does not answer.
-            ArtifactCorrupt: it has more than `limit` bytes.
+            ArtifactUnreachable: the store does not answer.
+            ArtifactCorrupt: the file has more than `limit` bytes.
             Stopped: the process ends.
         """
 
 
 class Proxied:
-    """Artifacts that an MLflow server hands out itself: "mlflow-artifacts:/0/models/m-1/artifacts".
+    """Artifacts that an MLflow server proxies: "mlflow-artifacts:/0/models/m-1/artifacts".
 
     Args:
         client: an HTTP client, with credentials, for the tracking server's address.
         uri: the artifact URI.
-        stopping: asked between chunks.
+        stopping: checked between chunks.
     """
 
     def __init__(self, client: httpx.Client, uri: str, stopping: Stopping) -> None:
@@ -107,9 +108,9 @@ class Proxied:
         return True
 
     def _is_missing(self, response: httpx.Response, path: str) -> bool:
-        """Whether a failed download is of a file that is not there.
+        """Check whether a download failed because the file does not exist.
 
-        In front of S3, MLflow answers 500 for one (seen with 3.17): the listing tells.
+        In front of S3, MLflow answers 500 for such a file (seen with 3.17); its listing decides.
         """
         if response.status_code != httpx.codes.INTERNAL_SERVER_ERROR:
             return False
@@ -163,10 +164,10 @@ class Local:
 
 
 def safe_name(name: object, uri: str) -> str:
-    """Give back one segment of a path, if it is one that stays where it is put.
+    """Return a path segment unchanged, if it cannot lead out of its folder.
 
     Raises:
-        ArtifactCorrupt: it does not.
+        ArtifactCorrupt: it could, or no file can have that name.
     """
     if (
         not isinstance(name, str)
@@ -182,7 +183,7 @@ def safe_name(name: object, uri: str) -> str:
 
 
 def unreachable(uri: str, why: str) -> ArtifactUnreachable:
-    """The error for a store that does not answer."""
+    """Build the error for a store that does not answer."""
     return ArtifactUnreachable(
         f"The model's files at {uri} cannot be read now: {why}.",
         "It is tried again by itself. Is MLflow, and its artifact store, up? See: schnitzel doctor",
@@ -190,14 +191,14 @@ def unreachable(uri: str, why: str) -> ArtifactUnreachable:
 
 
 def too_large(path: str, limit: int) -> ArtifactCorrupt:
-    """The error for a small file that is not."""
+    """Build the error for a file that exceeds its limit."""
     return ArtifactCorrupt(
         f"{path} has more than {limit} bytes.", "Log the model with a small one."
     )
 
 
 def missing(uri: str) -> ArtifactMissing:
-    """The error for a place with nothing, or no model, in it."""
+    """Build the error for a URI without a model."""
     return ArtifactMissing(
         f"There is no model at {uri}: no MLmodel file is there.",
         "Log and register the model again, or promote a version whose files are there.",

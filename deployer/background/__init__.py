@@ -1,1 +1,1 @@
-"""Work that no pass waits for: jobs, processes, locks between processes."""
+"""Run work that no pass waits for: jobs, processes, locks between processes."""

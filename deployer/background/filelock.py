@@ -1,4 +1,4 @@
-"""In: a file that several processes know; out: the right to go on, which one has at a time."""
+"""Serialize processes by an exclusive lock on a file."""
 
 import contextlib
 import fcntl
@@ -12,13 +12,13 @@ from deployer.background.jobs import Stopped
 
 @contextlib.contextmanager
 def file_lock(path: Path, stopping: Callable[[], bool]) -> Iterator[int]:
-    """Hold an exclusive lock; gives its descriptor.
+    """Hold an exclusive lock, and yield its descriptor.
 
-    It ends with the last process that has the descriptor: a child that is given it keeps the lock
-    even when this process is killed.
+    The lock ends with the last process that has the descriptor: a child that inherits the
+    descriptor keeps the lock even when this process is killed.
 
     Raises:
-        Stopped: the process ends while it waits.
+        Stopped: the process ends while it waits for the lock.
     """
     descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
     try:

@@ -1,7 +1,7 @@
-"""In: pieces of long work, each under a key; out: how far each is, at once and whenever asked.
+"""Run long work in background threads, each piece under a key, and report its progress.
 
-Work is started and observed, never waited for. A failure is remembered: one of a transient cause is
-tried again when asked for after its backoff, any other only after `forget`.
+Callers start work and observe it, and never wait for it. A failure is kept: the next `ensure` after
+its backoff retries a transient one, any other is retried only after `forget`.
 """
 
 import random
@@ -23,12 +23,12 @@ CLOSING_SECONDS: Final = 2.0
 
 
 class Stopped(Exception):  # noqa: N818 - no error: the process is ending
-    """The work was given up because the process ends; it begins anew after a restart."""
+    """The work was cancelled because the process ends; it starts anew after a restart."""
 
 
 @dataclass(frozen=True)
 class Job(Generic[Result]):
-    """How far a piece of work is. Times in seconds since the epoch."""
+    """The progress of a piece of work; times in seconds since the epoch."""
 
     phase: Literal["running", "done", "failed"]
     since: float
@@ -39,12 +39,12 @@ class Job(Generic[Result]):
 
 
 class Jobs(Generic[Result]):
-    """A few threads that work through what was asked for, in the order of asking.
+    """A few threads that run the requested work in the order of the requests.
 
     Args:
-        name: of the threads.
-        parallel: how many pieces of work go on at the same time.
-        clock: seconds since the epoch.
+        name: the name of the threads.
+        parallel: how many pieces of work run at the same time.
+        clock: returns seconds since the epoch.
     """
 
     def __init__(self, name: str, parallel: int, clock: Callable[[], float] = time.time) -> None:
@@ -60,12 +60,13 @@ class Jobs(Generic[Result]):
     def ensure(
         self, key: str, work: Callable[[], Result], ready: Callable[[], Result | None] | None = None
     ) -> Job[Result]:
-        """Start the work unless it is under way, done, or failed for the time being.
+        """Start the work unless it is running, done, or failed and not due for a retry.
 
         Args:
-            key: names the work; the same key, the same work.
-            work: gives the result, or raises VersionFailure, or Stopped once `stopping` is set.
-            ready: asked, before the work is first begun, whether it was done before; quick.
+            key: names the work; the same key means the same work.
+            work: returns the result, or raises VersionFailure, or Stopped once `stopping` is set.
+            ready: called before the work first starts; returns the result of earlier work, or
+                None; quick.
         """
         with self._change:
             job = self._jobs.get(key)
@@ -80,7 +81,7 @@ class Jobs(Generic[Result]):
             self._jobs[key] = job
             self._waiting.append((key, work))
             if len(self._threads) < self._parallel:
-                # Daemons: a download that hangs must not hold up the end of the process.
+                # Daemon threads: a download that hangs must not delay the end of the process.
                 thread = threading.Thread(target=self._run, name=self._name, daemon=True)
                 self._threads.append(thread)
                 thread.start()
@@ -88,12 +89,12 @@ class Jobs(Generic[Result]):
             return job
 
     def seen(self, key: str) -> Job[Result] | None:
-        """How far it is; None if it was never asked for, or forgotten."""
+        """Return the progress of the work; None if it was never requested, or forgotten."""
         with self._change:
             return self._jobs.get(key)
 
     def forget(self, key: str) -> None:
-        """Let work that ended be done again when next asked for."""
+        """Drop work that ended, so that the next `ensure` starts it again."""
         with self._change:
             job = self._jobs.get(key)
             if job and job.phase != "running":
@@ -136,15 +137,15 @@ class Jobs(Generic[Result]):
                 now = self._clock()
                 if ended.error and ended.error.transient:
                     wait = min(FIRST_RETRY * 2 ** (ended.attempts - 1), MOST_RETRY)
-                    # Jitter, so that what failed together does not come back together.
+                    # Jitter, so that jobs that failed together do not retry together.
                     ended = replace(ended, retry_at=now + wait * random.uniform(0.8, 1.2))  # noqa: S311
                 self._jobs[key] = replace(ended, since=now)
 
 
 def each(work: Callable[[Item], None], items: Iterable[Item], parallel: int, name: str) -> None:
-    """Do the work on each item, a few at a time; after a failure none is begun, and it is raised.
+    """Do the work on each item, a few at a time; after a failure start no more, and raise it.
 
-    Not a ThreadPoolExecutor: its threads would hold up the end of the process.
+    Not a ThreadPoolExecutor, whose threads would delay the end of the process.
     """
     waiting = deque(items)
     errors: list[BaseException] = []

@@ -1,4 +1,4 @@
-"""In: a look at what is in use. Out: the look is taken again and again, until it is closed."""
+"""Call a function every hour in a background thread."""
 
 from __future__ import annotations
 
@@ -12,17 +12,17 @@ from deployer.errors import SchnitzelError
 log = logging.getLogger(__name__)
 
 DAY: Final = 86400.0
-"""Seconds; the use of an environment is written down to the day."""
+"""Seconds; the use of a Python environment is recorded to the day."""
 
 EVERY: Final = 3600.0
-"""Seconds between looks."""
+"""Seconds between calls."""
 
 
 class Periodic:
-    """Takes a look every hour, the first after an hour.
+    """A thread that calls a function every hour, the first time after an hour.
 
     Args:
-        look: quick; what it raises is taken up by the next look.
+        look: the function; quick. The next call makes up for one that raises.
     """
 
     def __init__(self, look: Callable[[], None]) -> None:
@@ -31,7 +31,7 @@ class Periodic:
         threading.Thread(target=self._run, name="note-uses", daemon=True).start()
 
     def close(self) -> None:
-        """Look no more."""
+        """Stop the calls."""
         self._closed.set()
 
     def _run(self) -> None:

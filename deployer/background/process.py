@@ -1,4 +1,4 @@
-"""In: a command; out: its exit status and output, or Stopped with its whole process group ended."""
+"""Run a command to its end, or kill its whole process group when this process stops."""
 
 import contextlib
 import os
@@ -14,7 +14,7 @@ from deployer.background.jobs import Stopped
 
 @dataclass(frozen=True)
 class Ended:
-    """How a command ended. `status` is None if it was ended for taking too long."""
+    """The end of a command; `status` is None if it was killed for taking too long."""
 
     status: int | None
     output: str
@@ -33,14 +33,14 @@ def run(
 
     Args:
         command: the program and its arguments; no secret among them.
-        environment: all of its variables.
-        stopping: asked some times a second; True ends the group.
-        folder: where it runs.
-        keep: file descriptors that it inherits, such as a lock's.
-        timeout: seconds after which the group is ended.
+        environment: all of its environment variables.
+        stopping: called several times a second; True kills the group.
+        folder: the working directory.
+        keep: file descriptors that the command inherits, such as a lock's.
+        timeout: seconds after which the group is killed.
 
     Raises:
-        Stopped: `stopping` said so.
+        Stopped: `stopping` returned True.
     """
     deadline = time.monotonic() + timeout
     with subprocess.Popen(
@@ -61,7 +61,7 @@ def run(
             except subprocess.TimeoutExpired:
                 late = time.monotonic() > deadline
                 if late or stopping():
-                    # Not asked nicely: what is ended here (uv, MLflow's client) leaves nothing
+                    # SIGKILL is safe: the commands run here (uv, MLflow's client) leave nothing
                     # half done that would count as done.
                     with contextlib.suppress(ProcessLookupError):
                         os.killpg(process.pid, signal.SIGKILL)

@@ -1,1 +1,1 @@
-"""platform.yaml: read it, and say what is wrong with it."""
+"""Read platform.yaml, and name its mistakes."""

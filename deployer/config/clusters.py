@@ -1,6 +1,6 @@
-"""Nothing in; out: the section `clusters` of platform.yaml, as pydantic models.
+"""Declare the section `clusters` of platform.yaml as pydantic models.
 
-No secret is in it: the names of Kubernetes Secrets, and the path of a kubeconfig.
+The section holds no secret, only the names of Kubernetes Secrets and the path of a kubeconfig.
 """
 
 import re
@@ -22,7 +22,7 @@ def _place(value: str) -> str:
 
 
 RegistryPlace = Annotated[str, AfterValidator(_place)]
-"""Where images are, as in a reference to one: "registry.example:5000/schnitzel"."""
+"""The registry part of an image reference: "registry.example:5000/schnitzel"."""
 
 
 class TrustBundle(Frozen):
@@ -76,7 +76,7 @@ class ImageRegistry(Frozen):
     """The Secret (kubernetes.io/dockerconfigjson) to push with, in the builds' namespace."""
 
     def as_pushed(self, image: str) -> str:
-        """An image that nodes pull, as a build in the cluster reaches it."""
+        """Rewrite an image that nodes pull to the address that builds in the cluster use."""
         host, slash, rest = image.partition("/")
         if slash and host == self.pull.partition("/")[0]:
             return f"{self.push.partition('/')[0]}/{rest}"

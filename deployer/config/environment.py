@@ -1,4 +1,4 @@
-"""Nothing in; out: an environment, as a section of platform.yaml."""
+"""Declare an environment of platform.yaml as a pydantic model."""
 
 import re
 from typing import Any, Literal, Self

@@ -1,4 +1,4 @@
-"""In: the pydantic models of serving.yaml and platform.yaml; out: their published JSON Schemas."""
+"""Render the published JSON Schemas of serving.yaml and platform.yaml."""
 
 import json
 from typing import Any, Final
@@ -9,11 +9,11 @@ from deployer.config.sections import PlatformFile
 from deployer.spec.model import ServingSpec
 
 SCHEMAS: Final[dict[str, type[BaseModel]]] = {"platform": PlatformFile, "serving": ServingSpec}
-"""By name; each is kept in docs/reference/NAME.schema.json."""
+"""The models by the name of their schema, which is kept in docs/reference/NAME.schema.json."""
 
 
 def render(name: str) -> str:
-    """Write a schema as it is published: JSON Schema 2020-12, ending with a line break."""
+    """Render a schema for publication: JSON Schema 2020-12, ending with a line break."""
     schema = _bounded(SCHEMAS[name].model_json_schema())
     published = {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
@@ -32,7 +32,7 @@ _BOUNDS: Final = {
 
 
 def _bounded(schema: Any) -> Any:
-    """Say a bound of a duration or quantity where it holds: on the number, not on the text."""
+    """Move a bound of a duration or quantity to the number, as it does not hold for the text."""
     if isinstance(schema, list):
         return [_bounded(item) for item in schema]
     if not isinstance(schema, dict):

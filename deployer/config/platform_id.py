@@ -1,4 +1,4 @@
-"""In: the file that keeps the platform's id; out: the id, made if there is none."""
+"""Read the platform's id from its file, or create it."""
 
 import contextlib
 import os
@@ -10,13 +10,13 @@ from deployer.errors import SettingsInvalid
 
 
 def platform_id(path: Path) -> str:
-    """This platform's id, 12 hex digits: made once, however many ask at the same time.
+    """Return the platform's id, 12 hex digits, created once even if several processes ask.
 
     Args:
-        path: the file that keeps it.
+        path: the file that keeps the id.
 
     Raises:
-        SettingsInvalid: it can neither be read nor made.
+        SettingsInvalid: the id can neither be read nor created.
     """
     try:
         if not path.exists():
@@ -26,7 +26,7 @@ def platform_id(path: Path) -> str:
                 made.flush()
                 os.fsync(made.fileno())
                 Path(made.name).chmod(0o644)
-                # Where another process was first, its id is the platform's.
+                # If another process was first, its id is the platform's.
                 with contextlib.suppress(FileExistsError):
                     path.hardlink_to(made.name)
         text = path.read_text(encoding="utf-8").strip()

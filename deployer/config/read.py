@@ -1,4 +1,4 @@
-"""In: platform.yaml and SCHNITZEL_* variables; out: one mapping, unchecked, and its origins.
+"""Merge platform.yaml and SCHNITZEL_* variables into one unchecked mapping with origins.
 
 A variable wins over the file, and the file over the defaults.
 """
@@ -19,12 +19,12 @@ from stack.paths import Layout, home
 PREFIX: Final = "SCHNITZEL_"
 
 IN_CLUSTER: Final = "KUBERNETES_SERVICE_HOST"
-"""What Kubernetes sets in every pod."""
+"""The variable that Kubernetes sets in every pod."""
 
 
 @dataclass(frozen=True)
 class Written:
-    """What people wrote: the values, where each is from, and the file with its lines."""
+    """The values as written, the origin of each, and the file with its lines."""
 
     values: Mapping[str, Any]
     origins: Mapping[str, str]
@@ -32,11 +32,11 @@ class Written:
     lines: Mapping[str, int]
 
     def origin(self, field: str) -> str:
-        """The file or variable that set a dotted field, or "default"."""
+        """Return the file or variable that set a dotted field, or "default"."""
         return _nearest(field, self.origins) or "default"
 
     def refusal(self, error: ValidationError) -> SettingsInvalid:
-        """Say what is wrong, with the line or the variable of each field."""
+        """Build the error that names each mistake with its line or variable."""
         problems = explain(error, PlatformFile)
         sentences = []
         for problem in problems:
@@ -54,7 +54,7 @@ def read(environ: Mapping[str, str]) -> Written:
     """Read the file and lay the variables over it.
 
     Args:
-        environ: where SCHNITZEL_PLATFORM and SCHNITZEL_<SECTION>__<FIELD> are looked up.
+        environ: the variables with SCHNITZEL_PLATFORM and SCHNITZEL_<SECTION>__<FIELD>.
 
     Raises:
         SettingsInvalid: the file cannot be read, or a variable names no section.
@@ -72,7 +72,7 @@ def read(environ: Mapping[str, str]) -> Written:
 
 
 def leaves(fields: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
-    """Each dotted field of nested mappings, and its value."""
+    """Iterate over the dotted fields of nested mappings, with their values."""
     for key, value in fields.items():
         if isinstance(value, Mapping):
             yield from leaves(value, f"{prefix}{key}.")
@@ -99,7 +99,7 @@ def _read_file(environ: Mapping[str, str]) -> tuple[Path, yaml_text.Document]:
     except yaml_text.YamlError as error:
         comma = "," if error.line else ""
         raise SettingsInvalid(f"{path}{comma} {error}.", "Mend the file.") from error
-    # A section with all its lines commented out is null, and means an empty one.
+    # A section with all of its lines commented out is null, and means an empty section.
     written = {name: value for name, value in document.values.items() if value is not None}
     return path, replace(document, values=written)
 
@@ -123,7 +123,10 @@ def _read_variables(environ: Mapping[str, str]) -> dict[str, tuple[list[str], An
 
 
 def _parse(text: str) -> Any:
-    """Text, which pydantic turns into numbers; a list or mapping if it begins like one; or null."""
+    """Parse a list or mapping if the text begins like one, or null; else keep the text.
+
+    pydantic turns text into numbers.
+    """
     if text[0] in "[{":
         return yaml_text.load(f"value: {text}").values["value"]
     return None if text == "null" else text
@@ -132,7 +135,7 @@ def _parse(text: str) -> Any:
 def _clusters_of_our_own_pod(
     values: Mapping[str, Any], environ: Mapping[str, str]
 ) -> Iterator[str]:
-    """The clusters of which nothing says how to reach them, if we run in a pod."""
+    """Name the clusters without a way to reach them, if this process runs in a pod."""
     clusters = values.get("clusters")
     if not environ.get(IN_CLUSTER) or not isinstance(clusters, Mapping):
         return
@@ -144,7 +147,7 @@ def _clusters_of_our_own_pod(
 
 
 def _nearest(field: str, table: Mapping[str, Any]) -> Any:
-    """What the table says of a field, or else of the closest field around it."""
+    """Look up a field in the table, or else the closest field around it."""
     while field:
         if field in table:
             return table[field]

@@ -1,4 +1,4 @@
-"""In: a reference to a secret ("env:NAME", "file:/path"); out: the secret, for its one use."""
+"""Resolve references to secrets ("env:NAME", "file:/path"), each for a single use."""
 
 import os
 from collections.abc import Mapping
@@ -9,14 +9,14 @@ from deployer.errors import SettingsInvalid
 
 
 def resolve_secret(reference: str, environ: Mapping[str, str] = os.environ) -> str:
-    """Read a secret. The caller hands it on, and keeps it out of logs, files and command lines.
+    """Read a secret, which the caller must keep out of logs, files and command lines.
 
     Args:
         reference: "env:NAME" or "file:/path"; one line break at the file's end does not count.
-        environ: where names are looked up.
+        environ: the variables in which names are looked up.
 
     Raises:
-        SettingsInvalid: nothing is there; says where it was looked for, and never what was found.
+        SettingsInvalid: no secret can be read there; names the place, never the content.
     """
     kind, _, where = reference.partition(":")
     if kind == "env":
@@ -44,7 +44,7 @@ def resolve_secret(reference: str, environ: Mapping[str, str] = os.environ) -> s
 def credentials(
     service: Service, environ: Mapping[str, str] = os.environ
 ) -> tuple[str, str] | None:
-    """User name and password for a server, or None if it is asked without.
+    """Return the user name and password for a server, or None if it needs no login.
 
     Raises:
         SettingsInvalid: the reference leads nowhere, or there is a reference and no user name.

@@ -1,4 +1,4 @@
-"""Nothing in; out: the sections and fields of platform.yaml, as pydantic models with defaults."""
+"""Declare the sections and fields of platform.yaml as pydantic models with defaults."""
 
 from fnmatch import fnmatchcase
 from typing import Any, Final, Literal, cast
@@ -82,7 +82,7 @@ class Models(Frozen):
     """And none of these."""
 
     def serves(self, model: str) -> bool:
-        """Whether a registered model is one of those looked after. Upper and lower case differ."""
+        """Check whether the platform serves a registered model; case matters."""
         return any(fnmatchcase(model, pattern) for pattern in self.include) and not any(
             fnmatchcase(model, pattern) for pattern in self.exclude
         )
@@ -92,7 +92,7 @@ DEFAULT_ENVIRONMENTS: Final = {
     "staging": {"stage": "Staging", "alias": "staging"},
     "prod": {"stage": "Production", "alias": "champion"},
 }
-"""What a platform.yaml that names no environments means."""
+"""The environments of a platform.yaml that names none."""
 
 
 class PlatformFile(Frozen):
@@ -121,7 +121,7 @@ class PlatformFile(Frozen):
 
     environments: dict[str, Environment] = Field(
         default=cast(dict[str, Environment], DEFAULT_ENVIRONMENTS),
-        validate_default=True,  # which makes them so
+        validate_default=True,  # turns the mappings into Environment objects
         min_length=1,
     )
     """The places that model versions are promoted to. Naming any replaces the default ones."""
@@ -165,7 +165,7 @@ class PlatformFile(Frozen):
         cls, named: dict[str, Environment], found: ValidationInfo
     ) -> dict[str, Environment]:
         for name, environment in named.items():
-            clusters = found.data.get("clusters")  # not there if it is wrong itself
+            clusters = found.data.get("clusters")  # absent if that section is invalid
             if environment.cluster and clusters is not None and environment.cluster not in clusters:
                 known = ", ".join(map(repr, clusters)) or "none"
                 raise ValueError(
@@ -181,7 +181,7 @@ class PlatformFile(Frozen):
     @field_validator("policy")
     @classmethod
     def _environments_there_are(cls, policy: Policy, found: ValidationInfo) -> Policy:
-        known = found.data.get("environments", policy.upgrade_order)  # not there if wrong itself
+        known = found.data.get("environments", policy.upgrade_order)  # absent if invalid
         foreign = [name for name in policy.upgrade_order if name not in known]
         if foreign:
             raise ValueError(

@@ -1,4 +1,4 @@
-"""Nothing in; out: the servers of a platform (ours or attached), as sections of platform.yaml."""
+"""Declare the sections of platform.yaml for its servers, ours or attached."""
 
 import re
 from pathlib import Path
@@ -56,10 +56,10 @@ def _listening(value: str) -> str:
 Port = Annotated[int, Field(ge=1, le=65535)]
 Url = Annotated[str, AfterValidator(_web_address)]
 PackageIndex = Annotated[str, AfterValidator(_package_index)]
-"""An index of packages; its login, if it asks for one, is with those who build environments."""
+"""A package index; its login, if it needs one, is kept where Python environments are built."""
 
 File = Annotated[Path, AfterValidator(_file)]
-"""A file; "~" is the home of who runs the Deployer."""
+"""A file; "~" is the home of the user who runs the Deployer."""
 
 HostPattern = Annotated[str, AfterValidator(_host_pattern)]
 SecretReference = Annotated[str, AfterValidator(_secret_reference)]
@@ -142,12 +142,12 @@ class Api(Frozen):
 
     @property
     def url(self) -> str:
-        """The address to hand out."""
+        """The address of the API for clients."""
         return self.public_url or f"http://127.0.0.1:{self.port}"
 
     @property
     def hosts(self) -> list[str]:
-        """The names under which the API may be asked, against DNS rebinding."""
+        """The host names that a request to the API may use, against DNS rebinding."""
         found = ["127.0.0.1", "localhost", *self.allowed_hosts]
         if self.host not in ("0.0.0.0", "::"):  # noqa: S104 - compared with, not listened on
             found.append(self.host)

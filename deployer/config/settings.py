@@ -1,7 +1,8 @@
-"""In: platform.yaml and SCHNITZEL_* variables; out: Settings, read once, each with its origin.
+"""Load the settings of a platform from platform.yaml and SCHNITZEL_* variables.
 
-A variable wins over the file, and the file over the defaults. SCHNITZEL_<SECTION>__<FIELD> sets one
-field: SCHNITZEL_MLFLOW__PORT=5001, SCHNITZEL_ENVIRONMENTS__PROD__ALIAS=live.
+A variable wins over the file, and the file over the defaults; each setting keeps its origin.
+SCHNITZEL_<SECTION>__<FIELD> sets one field: SCHNITZEL_MLFLOW__PORT=5001,
+SCHNITZEL_ENVIRONMENTS__PROD__ALIAS=live.
 """
 
 import json
@@ -42,7 +43,7 @@ class Settings(PlatformFile):
     """Dotted field -> "default", the file's name, or the variable's."""
 
     def layers(self, environment: str) -> list[tuple[str, Mapping[str, Any]]]:
-        """The serving spec's layers that an operator wrote: the defaults, then the overlay."""
+        """Return the operator's layers of the serving spec: the defaults, then the overlay."""
         overlay = self.environments[environment].overlay
         return [
             (DEFAULTS_ORIGIN, self.defaults.model_dump(exclude_unset=True)),
@@ -50,28 +51,28 @@ class Settings(PlatformFile):
         ]
 
     def limits_for(self, environment: str) -> Limits:
-        """What no version may pass in an environment; only a cluster holds what is for clusters."""
+        """Return an environment's limits for versions; cluster limits hold on clusters alone."""
         if self.environments[environment].target == "kubernetes":
             return self.limits
         return LocalLimits(**{name: getattr(self.limits, name) for name in Limits.model_fields})
 
     def namespace(self, environment: str, project: str) -> str:
-        """The namespace of an environment's deployments, for one project.
+        """Return the namespace of a project's deployments in an environment.
 
         Args:
-            environment: its name.
-            project: the deployment's (`state.Record.project`): what the version first promoted was
-                tagged with as `schnitzel.project`, or else the model's name.
+            environment: the environment's name.
+            project: the deployment's project (`state.Record.project`): the tag
+                `schnitzel.project` of the version first promoted, or else the model's name.
         """
         return namespaces.fill(self.environments[environment].namespace, environment, project)
 
     def selector(self, environment: str) -> Selector:
-        """What promotes to an environment."""
+        """Return the stage and alias that promote to an environment."""
         chosen = self.environments[environment]
         return Selector(stage=chosen.stage, alias=chosen.alias)
 
     def rollout_policy(self, environment: str) -> deployment.Policy:
-        """An environment's rules for its deployments."""
+        """Return an environment's policy for its deployments."""
         waiting = self.environments[environment].policy
         return deployment.Policy(
             retire_after=waiting.retire_after,
@@ -88,8 +89,8 @@ def load(environ: Mapping[str, str] | None = None) -> Settings:
     """Read the settings of the platform in SCHNITZEL_HOME.
 
     Args:
-        environ: where SCHNITZEL_PLATFORM and SCHNITZEL_<SECTION>__<FIELD> are looked up; by
-            default the process's own variables.
+        environ: the variables with SCHNITZEL_PLATFORM and SCHNITZEL_<SECTION>__<FIELD>; by
+            default the process's own.
 
     Raises:
         SettingsInvalid: names the file and line, or the variable; the field; and the remedy.
@@ -118,7 +119,7 @@ def load(environ: Mapping[str, str] | None = None) -> Settings:
 
 
 def main_settings(as_json: bool) -> int:
-    """Print the settings for a person, or as one JSON object; exit status 2 if they are invalid."""
+    """Print the settings as text or as one JSON object; exit status 2 if they are invalid."""
     try:
         settings = load()
     except SchnitzelError as error:
@@ -136,7 +137,7 @@ def main_settings(as_json: bool) -> int:
 
 
 def _platform_id(environ: Mapping[str, str]) -> str:
-    """This platform's id: from SCHNITZEL_PLATFORM_ID (a pod keeps no home), or the home's."""
+    """Return the platform's id from SCHNITZEL_PLATFORM_ID (a pod keeps no home) or the home."""
     given = environ.get("SCHNITZEL_PLATFORM_ID")
     if not given:
         return platform_id(Layout(home()).platform_id)

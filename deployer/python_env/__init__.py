@@ -1,1 +1,1 @@
-"""Python environments: lock, build, keep and remove them."""
+"""Lock, build, keep and remove Python environments."""

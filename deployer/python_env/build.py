@@ -1,7 +1,7 @@
-"""In: what a model asks of its environment; out: the lock and the environment, made on disk.
+"""Lock a model's requirements and install them into a Python environment on disk.
 
-All that is slow about environments. A lock or an environment appears at once, complete; what a
-crash leaves behind is cleared by the next build of the same.
+All slow work on Python environments is here. A lock or a Python environment appears atomically,
+complete; the next build of the same lock clears the leftovers of a crash.
 """
 
 import contextlib
@@ -31,7 +31,7 @@ _HIDDEN: Final = ("VIRTUAL_ENV", "PYTHONPATH", "PYTHONHOME", "CONDA_PREFIX", "UV
 
 @dataclass(frozen=True)
 class Built:
-    """An environment on disk, and the version of its Python."""
+    """A Python environment on disk, and the version of its Python."""
 
     folder: Path
     version: str
@@ -43,10 +43,10 @@ class Built:
 
 
 class Builder:
-    """Builds environments.
+    """A builder of Python environments.
 
     Args:
-        cache: the cache folder; environments/, locks/ and uv/ in it are ours.
+        cache: the cache folder, of which this class owns environments/, locks/ and uv/.
         stopping: True ends a build.
     """
 
@@ -60,7 +60,7 @@ class Builder:
         self._variables |= {"NO_COLOR": "1", "UV_NO_PROGRESS": "1", "UV_PYTHON_DOWNLOADS": "never"}
 
     def find(self, request: EnvironmentRequest) -> Built | None:
-        """What was built before, by whichever process."""
+        """Find the Python environment that an earlier build made, in whichever process."""
         with contextlib.suppress(FileNotFoundError):
             lock = (self._locks / f"{request.key}.txt").read_text(encoding="utf-8")
             folder = self._environments / _hash(request.minor, lock)
@@ -69,7 +69,7 @@ class Builder:
         return None
 
     def log(self, request: EnvironmentRequest) -> Path | None:
-        """The output of the step that a build reached."""
+        """Return the log of the step that a build reached."""
         locking = self._locks / f"{request.key}.log"
         with contextlib.suppress(FileNotFoundError):
             lock = (self._locks / f"{request.key}.txt").read_text(encoding="utf-8")
@@ -78,14 +78,15 @@ class Builder:
         return locking if locking.exists() else None
 
     def build(self, request: EnvironmentRequest, model: Path | None = None) -> Built:
-        """Lock and install what is not there yet; takes seconds to many minutes.
+        """Lock and install a request if needed, which takes seconds to many minutes.
 
         Args:
-            request: what is asked for.
+            request: the model's request.
             model: the model's files, for the wheels among them.
 
         Raises:
-            PythonUnavailable, EnvironmentUnbuildable: it cannot be done (now).
+            PythonUnavailable: this machine has no interpreter of the requested minor.
+            EnvironmentUnbuildable: the lock or the installation failed, maybe only for now.
             Stopped: the process ends.
         """
         try:
@@ -111,13 +112,13 @@ class Builder:
     def _lock(
         self, request: EnvironmentRequest, model: Path | None, python: Path, held: int
     ) -> Path:
-        """Choose versions for all requirements, once and for ever."""
+        """Choose versions for all requirements, once for all builds."""
         kept = self._locks / f"{request.key}.txt"
         if kept.exists():
             return kept
         with tempfile.TemporaryDirectory(prefix=f".{request.key}.", dir=self._locks) as name:
             work = Path(name)
-            _bring(request, model, work)
+            _link_wheels(request, model, work)
             _write(work / "requirements.in", [*request.options, *request.requirements])
             _write(work / "constraints.in", request.constraints)
             self._run(
@@ -144,7 +145,7 @@ class Builder:
         folder: Path,
         held: int,
     ) -> None:
-        """Install exactly what the lock names into a new environment."""
+        """Install exactly the locked packages into a new Python environment."""
         for leftover in [folder, *self._environments.glob(f".{folder.name}.*.part")]:
             shutil.rmtree(leftover, ignore_errors=True)
         work = Path(tempfile.mkdtemp(".part", f".{folder.name}.", self._environments))
@@ -155,7 +156,7 @@ class Builder:
                 ["venv", "--relocatable", "--python", str(python), str(venv)],
                 *(request, work, held, log),
             )
-            _bring(request, model, work)
+            _link_wheels(request, model, work)
             _write(work / "options.txt", request.options)
             self._run(
                 [
@@ -165,7 +166,7 @@ class Builder:
                 ],
                 *(request, work, held, log),
             )
-            os.sync()  # else a power cut could leave a folder with empty files in it
+            os.sync()  # else a power cut could leave a folder with empty files
             venv.rename(folder)
         finally:
             shutil.rmtree(work, ignore_errors=True)
@@ -178,8 +179,8 @@ class Builder:
         held: int,
         log: Path,
     ) -> None:
-        # uv has the lock's descriptor: where this process is killed and uv goes on for a while,
-        # nobody else builds the same thing meanwhile.
+        # uv inherits the lock's descriptor: if this process is killed and uv goes on for a while,
+        # no other process builds the same request meanwhile.
         ended = process.run(
             [self._uv, *arguments],
             self._variables,
@@ -210,8 +211,8 @@ class Builder:
         )
 
 
-def _bring(request: EnvironmentRequest, model: Path | None, work: Path) -> None:
-    """Put the wheels of a model where its lock names them, if they are still those asked for."""
+def _link_wheels(request: EnvironmentRequest, model: Path | None, work: Path) -> None:
+    """Link a model's wheels where its lock names them, after checking their digests."""
     for wheel in request.wheels:
         place = work / "wheels" / wheel.name
         place.parent.mkdir(exist_ok=True)
@@ -233,7 +234,7 @@ def _hash(minor: str, lock: str) -> str:
 
 
 def python_version(folder: Path) -> str:
-    """The Python version of an environment, as uv wrote it into pyvenv.cfg."""
+    """Read the Python version that uv wrote into a Python environment's pyvenv.cfg."""
     match = re.search(
         r"^version(?:_info)? *= *(\S+)", (folder / "pyvenv.cfg").read_text(), re.MULTILINE
     )

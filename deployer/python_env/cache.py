@@ -1,8 +1,8 @@
-"""In: what a model asks of its environment; out: a Python that has exactly that, built once.
+"""Cache Python environments, each built once for all models with the same lock.
 
-The requirements are locked when first built, with hashes, and the lock is kept: the same
-requirements get the same packages ever after. One environment per lock, shared by all models, in
-CACHE/environments/<lock hash>; the folder appears at once, when all is installed.
+The first build locks the requirements, with hashes, and keeps the lock: the same requirements
+always get the same packages. There is one Python environment per lock, in
+CACHE/environments/<lock hash>; the folder appears atomically, once all packages are installed.
 """
 
 from dataclasses import dataclass
@@ -20,16 +20,16 @@ __all__ = ["EnvironmentRequest", "EnvironmentState", "Environments"]
 
 @dataclass(frozen=True)
 class EnvironmentState:
-    """How far an environment is. `python`, `version` and `lock` are there once it is ready.
+    """The progress of a build; `python`, `version` and `lock` are set once it is ready.
 
     Attributes:
-        phase: where it is.
+        phase: the phase of the build.
         since: seconds since the epoch.
         python: the interpreter to start the model with.
         version: its version, such as "3.11.9".
-        lock: the hash of the lock, which names the environment.
+        lock: the hash of the lock, which names the Python environment.
         log: the output of the build.
-        error: why it failed.
+        error: why the build failed.
     """
 
     phase: Literal["building", "ready", "failed"]
@@ -42,11 +42,11 @@ class EnvironmentState:
 
 
 class Environments:
-    """The cache of environments.
+    """The cache of Python environments.
 
     Args:
-        cache: the cache folder; environments/, locks/ and uv/ in it are ours.
-        parallel: environments built at the same time.
+        cache: the cache folder, of which this class owns environments/, locks/ and uv/.
+        parallel: Python environments built at the same time.
     """
 
     def __init__(self, cache: Path, parallel: int = 1) -> None:
@@ -56,10 +56,10 @@ class Environments:
         self._builder = Builder(cache, self._jobs.stopping.is_set)
 
     def ensure(self, request: EnvironmentRequest, model: Path | None = None) -> EnvironmentState:
-        """Start building what is not there yet, and say how far it is; returns at once.
+        """Start building a request if needed, and return the progress at once.
 
         Args:
-            request: what is asked for.
+            request: the model's request.
             model: the model's files, for the wheels among them.
         """
 
@@ -71,7 +71,7 @@ class Environments:
 
         job = self._jobs.ensure(request.key, build, find)
         if job.result and not job.result.python.exists():
-            self._jobs.forget(request.key)  # somebody emptied the cache, or removed the Python
+            self._jobs.forget(request.key)  # the cache was emptied, or the Python removed
             job = self._jobs.ensure(request.key, build)
         if job.error:
             log = self._builder.log(request)
@@ -90,14 +90,14 @@ class Environments:
         )
 
     def find(self, request: EnvironmentRequest) -> str:
-        """The name of what was built for a request; "" if it was not."""
+        """Return the name of the Python environment built for a request; "" if there is none."""
         found = self._builder.find(request)
         return found.folder.name if found else ""
 
     def forget(self, request: EnvironmentRequest) -> None:
-        """Let a failed build be tried again."""
+        """Allow another attempt of a failed build."""
         self._jobs.forget(request.key)
 
     def close(self) -> None:
-        """End what is under way, within 5 seconds; it begins anew when next asked for."""
+        """Stop the running builds within 5 seconds; the next `ensure` starts them anew."""
         self._jobs.close()

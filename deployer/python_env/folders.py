@@ -1,7 +1,7 @@
-"""In: the folder of environments. Out: which there are, when each was used; unused ones gone.
+"""List the Python environments on disk, record their use, and remove unused ones.
 
-NAME/ is an environment, NAME.log its build's output, and NAME.used a file whose time says when it
-was last in use, whichever platform of this machine used it.
+NAME/ is a Python environment, NAME.log its build's output, and NAME.used a file whose modification
+time is the last use by any platform of this machine.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from deployer.python_env.build import python_version
 
 @dataclass(frozen=True, slots=True)
 class Folder:
-    """An environment on disk: its name, its Python, its bytes; times since the epoch."""
+    """A Python environment on disk, with its size in bytes; times in seconds since the epoch."""
 
     path: Path
     python: str
@@ -32,14 +32,14 @@ class Folder:
 
 
 class Folders:
-    """All environments of a cache, which several platforms of this machine may share."""
+    """All Python environments of a cache, which several platforms of this machine may share."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
         self._sizes: dict[tuple[str, float], int] = {}
 
     def all(self) -> list[Folder]:
-        """Every complete environment, by name."""
+        """List the complete Python environments, by name."""
         found = []
         for path in sorted(self._folder.glob("[!.]*/")):
             try:
@@ -50,22 +50,22 @@ class Folders:
                 python, used = python_version(path), self._used_at(path.name)
                 found.append(Folder(path, python, self._sizes[key], made, used))
             except OSError:
-                continue  # it is going, or no environment
+                continue  # the folder is being removed, or is no Python environment
         return found
 
     def use(self, name: str) -> None:
-        """Note that an environment is in use now, if that can be written."""
+        """Record that a Python environment is in use now, if its stamp can be written."""
         with suppress(OSError):
             self._stamp(name).touch()
 
     def holding(self, python: str | Path) -> str:
-        """The name of the environment that an interpreter belongs to; "" for none of ours."""
+        """Name the Python environment that an interpreter belongs to; "" for none of this cache."""
         path = Path(python)
         inside = path.is_relative_to(self._folder)
         return path.relative_to(self._folder).parts[0] if inside else ""
 
     def processes(self) -> dict[str, str]:
-        """What runs on this machine in one of the environments: "process 4242", and its name."""
+        """Map "process 4242" to the name of the Python environment that the process runs in."""
         found = {}
         for process in psutil.process_iter(["pid", "cmdline"]):
             command = process.info["cmdline"] or [""]
@@ -74,17 +74,17 @@ class Folders:
         return found
 
     def remove(self, name: str, unused_since: float, stopping: Callable[[], bool]) -> str:
-        """Remove an environment; why not, if it was asked for since or cannot be removed.
+        """Remove a Python environment; return why not, if it was used since or cannot be removed.
 
         Raises:
-            Stopped: the process ends while it waits for a build of it.
+            Stopped: the process ends while it waits for a build of that Python environment.
         """
         with file_lock(self._folder / f".{name}.lock", stopping):
             if self._used_at(name) > unused_since:
                 return "it was asked for meanwhile"
             place = Path(tempfile.mkdtemp(".part", f".{name}.", self._folder))
             try:
-                (self._folder / name).rename(place / "venv")  # at once: half of one is none
+                (self._folder / name).rename(place / "venv")  # atomic: never half a folder
                 for other in (self._stamp(name), self._folder / f"{name}.log"):
                     other.unlink(missing_ok=True)
             except OSError as error:
@@ -104,7 +104,7 @@ class Folders:
 
 
 def _size(folder: Path) -> int:
-    """The bytes of those files of a folder that have no other name, as in the cache of uv."""
+    """Sum the bytes of a folder's files without another hard link, as in the cache of uv."""
     total = 0
     for place, _, names in os.walk(folder):
         for name in names:

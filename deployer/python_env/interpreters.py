@@ -1,4 +1,4 @@
-"""In: a Python version that a model was logged with; out: an interpreter of that minor."""
+"""Find an interpreter of the Python minor that a model was logged with."""
 
 import os
 import re
@@ -13,18 +13,18 @@ from deployer.errors import PythonUnavailable
 def find_python(
     version: str, uv: str, environment: Mapping[str, str], stopping: Callable[[], bool]
 ) -> Path:
-    """Find an interpreter: the same patch if there is one, else another patch of the same minor.
+    """Find an interpreter of the same patch version, else of another patch of the same minor.
 
     Virtual environments do not count, and nothing is downloaded.
 
     Args:
-        version: such as "3.11.7".
+        version: a version such as "3.11.7".
         uv: the uv program.
-        environment: variables for uv.
+        environment: uv's environment variables.
         stopping: True ends the search.
 
     Raises:
-        PythonUnavailable: there is none.
+        PythonUnavailable: this machine has no interpreter of that minor.
         Stopped: the process ends.
     """
     minor = ".".join(version.split(".")[:2])
@@ -44,7 +44,7 @@ def find_python(
 
 
 def _other_places(version: str, minor: str) -> Iterator[Path]:
-    """Where uv does not look: pyenv's versions that are not chosen by its shims, and our own."""
+    """List interpreters that uv does not find: pyenv's that no shim selects, and our own."""
     versions = Path(os.environ.get("PYENV_ROOT") or Path.home() / ".pyenv") / "versions"
     found = [path for path in versions.glob(f"{minor}.*") if re.fullmatch(r"[\d.]+", path.name)]
     found.sort(key=lambda path: [int(part) for part in path.name.split(".")], reverse=True)

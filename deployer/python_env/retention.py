@@ -1,7 +1,7 @@
-"""In: environments that were built, and what needs each. Out: which may go, and why others stay.
+"""Decide which built Python environments may be removed, and why the others stay.
 
-An environment goes when nothing runs in it, no deployment keeps a version that asks for it, and it
-was last used longer ago than the grace time. Where anything is not known, nothing goes.
+A Python environment is removed when no process runs in it, no deployment keeps a version that needs
+it, and its last use is longer ago than the grace time. Nothing is removed while any use is unknown.
 """
 
 from __future__ import annotations
@@ -15,12 +15,12 @@ from deployer.background.jobs import Job
 from deployer.state.registry import VersionId
 
 Part = Literal["serving", "candidate", "draining", "promoted", "previous"]
-"""What a version is to its deployment; `previous` is the one that it would be rolled back to."""
+"""The role of a version in its deployment; a rollback returns to the `previous` version."""
 
 
 @dataclass(frozen=True, slots=True)
 class Need:
-    """A version that a deployment keeps, or would go back to; `predictor` where it has one."""
+    """A version that a deployment keeps or would roll back to; `predictor` where it has one."""
 
     model: str
     environment: str
@@ -32,7 +32,7 @@ class Need:
 
 @dataclass(frozen=True, slots=True)
 class Needs:
-    """What all deployments need, or why that is not known now."""
+    """The needs of all deployments, or why they are unknown now."""
 
     needs: tuple[Need, ...] = ()
     unknown: str = ""
@@ -40,7 +40,7 @@ class Needs:
 
 @dataclass(frozen=True, slots=True)
 class User:
-    """A version that an environment is kept for."""
+    """A version that a Python environment is kept for."""
 
     model: str
     environment: str
@@ -50,18 +50,19 @@ class User:
 
 @dataclass(frozen=True, slots=True)
 class KeptEnvironment:
-    """An environment that was built, or is being built.
+    """A Python environment that was built, or is being built.
 
     Attributes:
-        name: names it to `collect`.
-        image: by digest, as nodes pull it; of this machine, the folder. Empty while it is built.
+        name: its name in `collect`.
+        image: the image by digest, as nodes pull it; on this machine, the folder. Empty while it
+            is built.
         lock: the SHA-256 of its lock.
-        python: its version, such as "3.11.2".
-        size: bytes that it takes beside what others have too; None where that is not known.
+        python: the version of its Python, such as "3.11.2".
+        size: bytes that no other Python environment shares; None where that is unknown.
         made_at: seconds since the epoch.
-        used_at: when it was last seen in use, or asked for; to the day.
-        phase: where it is; `unfinished` is a build that nobody goes on with.
-        users: what it is kept for.
+        used_at: when it was last seen in use, or requested; to the day.
+        phase: its phase; `unfinished` is an abandoned build.
+        users: the versions that it is kept for.
     """
 
     name: str
@@ -77,7 +78,7 @@ class KeptEnvironment:
 
 @dataclass(frozen=True, slots=True)
 class Removed:
-    """What came of a removal: names that went, names that stayed and why, and what to do."""
+    """The result of a removal: removed names, kept names with the reason, and the next step."""
 
     names: tuple[str, ...] = ()
     kept: Mapping[str, str] = field(default_factory=dict)
@@ -87,12 +88,12 @@ class Removed:
 
 @dataclass(frozen=True, slots=True)
 class Inventory:
-    """All environments of one place.
+    """All Python environments of a cluster or of this machine.
 
     Attributes:
-        where: the repository, or the folder.
-        built: each of them.
-        unknown: why it is not known what they are kept for; empty if it is.
+        where: the image repository, or the folder.
+        built: the Python environments.
+        unknown: why their users are unknown; empty if they are known.
         removal: the last removal, if there was one since the start.
     """
 
@@ -107,15 +108,17 @@ def attribute(
     live: Mapping[str, Collection[str]],
     find: Callable[[Need], Collection[str] | None],
 ) -> tuple[dict[str, tuple[User, ...]], str]:
-    """Who uses what.
+    """Attribute Python environments to their users.
 
     Args:
-        needs: what deployments keep.
-        live: what runs (a predictor's name, or another's), and the names of what it runs in.
-        find: the names of what a need asks for; None: not known (yet).
+        needs: the versions that deployments keep.
+        live: by the name of a running predictor, or of another process, the names of the Python
+            environments that it runs in.
+        find: returns the names of the Python environments of a need; None: not known (yet).
 
     Returns:
-        The users by name, and for what it is not known; "" if there is no such thing.
+        The users by the Python environment's name, and a sentence on the versions whose packages
+        are unknown; "" if there are none.
     """
     users: dict[str, tuple[User, ...]] = {}
     unknown: list[Need] = []
@@ -126,9 +129,9 @@ def attribute(
             unknown.append(need)
         for name in found or ():
             users[name] = (*users.get(name, ()), user)
-    for stranger in sorted(set(live) - {need.predictor for need in needs}):
-        for name in live[stranger]:
-            users[name] = (*users.get(name, ()), User(stranger, "", "", "running"))
+    for foreign in sorted(set(live) - {need.predictor for need in needs}):
+        for name in live[foreign]:
+            users[name] = (*users.get(name, ()), User(foreign, "", "", "running"))
     if not unknown:
         return users, ""
     first, more = unknown[0], len(unknown) - 1
@@ -138,17 +141,17 @@ def attribute(
 
 
 def verdicts(inventory: Inventory, now: float, grace: float) -> dict[str, str]:
-    """Why each environment stays, by its name; "" for what may go.
+    """Return by name why each Python environment stays; "" if it may be removed.
 
     Args:
-        inventory: all environments of one place.
+        inventory: all Python environments of a cluster or of this machine.
         now: seconds since the epoch.
-        grace: seconds for which an unused one stays.
+        grace: seconds for which an unused Python environment stays.
     """
     found = {
         built.name: _verdict(built, inventory.unknown, now, grace) for built in inventory.built
     }
-    # Two locks may have come to the same packages, and so to the same image.
+    # Two locks may resolve to the same packages, and so to the same image.
     staying = {built.image: built.name for built in inventory.built if found[built.name]}
     for built in inventory.built:
         other = staying.get(built.image)
@@ -160,7 +163,10 @@ def verdicts(inventory: Inventory, now: float, grace: float) -> dict[str, str]:
 def choose(
     inventory: Inventory, names: Collection[str], now: float, grace: float
 ) -> tuple[list[KeptEnvironment], dict[str, str]]:
-    """Those of the named that go, and why the others stay; arguments as of `verdicts`."""
+    """Choose the named Python environments to remove, and say why the other named ones stay.
+
+    Takes the arguments of `verdicts`.
+    """
     stays = verdicts(inventory, now, grace)
     kept = {name: stays[name] for name in names if stays.get(name)}
     others = {each.image: each.name for each in inventory.built if each.name not in names}

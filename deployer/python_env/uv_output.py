@@ -1,4 +1,4 @@
-"""In: what uv printed when it failed; out: the requirement to blame, why, and whether it passes."""
+"""Explain why uv failed from its output: the requirement, the cause, and whether to retry."""
 
 import re
 from collections.abc import Iterable
@@ -24,7 +24,7 @@ _NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 
 
 class Cause(StrEnum):
-    """What may pass by itself, or be mended around a build; OWN: the requirements are at fault."""
+    """Causes outside of the requirements, which may pass; OWN: the requirements are at fault."""
 
     OWN = ""
     UNANSWERED = "the package index does not answer"
@@ -34,7 +34,7 @@ class Cause(StrEnum):
 
 @dataclass(frozen=True)
 class Failure:
-    """Why uv failed: the requirement, "" if none can be told; one sentence; what kind of cause."""
+    """A failure of uv: the requirement ("" if unknown), one sentence, and the cause."""
 
     requirement: str
     sentence: str
@@ -42,15 +42,15 @@ class Failure:
 
     @property
     def transient(self) -> bool:
-        """Whether it may pass."""
+        """Whether the failure may pass."""
         return self.cause is not Cause.OWN
 
     def next_step(self, *, trust: str, requirements: str) -> str:
-        """What to do about it.
+        """Return the next step after the failure.
 
         Args:
-            trust: how builds here are told of an authority's certificates.
-            requirements: what to do where the requirements are at fault.
+            trust: how to give builds an authority's certificates.
+            requirements: the next step where the requirements are at fault.
         """
         step = {
             Cause.OWN: requirements,
@@ -62,11 +62,11 @@ class Failure:
 
 
 def explain(output: str, requirements: Iterable[str]) -> Failure:
-    """Put uv's complaint into one sentence.
+    """Summarize a failed run of uv in one sentence.
 
     Args:
-        output: all that uv printed, without colours.
-        requirements: the lines that were asked for, which are named where they are meant.
+        output: the complete output of uv, without colours.
+        requirements: the requested lines, among which the failure names the one at fault.
     """
     marked = _marked(output)
     text = " ".join(marked)
@@ -91,7 +91,7 @@ def _cause(text: str) -> Cause:
 
 
 def _marked(output: str) -> list[str]:
-    """The error and its causes, each with the lines that only continue it."""
+    """Collect the error and its causes, each joined with its continuation lines."""
     found: list[str] = []
     open_cause = False
     for line in output.splitlines():

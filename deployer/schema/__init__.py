@@ -1,1 +1,1 @@
-"""Read any YAML file that a person wrote, and name each mistake by its place."""
+"""Read YAML files that people write, and name each mistake by its place."""

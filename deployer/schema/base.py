@@ -1,4 +1,4 @@
-"""Nothing in; out: the base of every pydantic model of a file that people write."""
+"""Declare the base of every pydantic model of a file that people write."""
 
 from typing import Any
 
@@ -14,9 +14,9 @@ class Frozen(BaseModel):
 
 
 class Whole(Frozen):
-    """A section whose fields mean something only together: who sets one sets them all.
+    """A section whose fields belong together: setting one field sets them all.
 
-    So a later layer's takes the place of an earlier one's, and never mixes with it.
+    So the section of a later layer replaces that of an earlier layer, and never mixes with it.
     """
 
     def model_post_init(self, _: Any, /) -> None:

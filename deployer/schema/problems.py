@@ -1,4 +1,4 @@
-"""In: what pydantic says is wrong with a file; out: sentences for people, each with a remedy."""
+"""Turn pydantic's validation errors into readable sentences, each with a remedy."""
 
 import difflib
 import re
@@ -30,7 +30,7 @@ _WORDS = {
 
 @dataclass(frozen=True)
 class Problem:
-    """One thing that is wrong: a dotted field, a sentence that names it, and what to do."""
+    """A mistake in a file: the dotted field, a sentence that names it, and the remedy."""
 
     field: str
     sentence: str
@@ -38,11 +38,11 @@ class Problem:
 
 
 def explain(error: ValidationError, model: type[BaseModel]) -> list[Problem]:
-    """Put each of pydantic's errors into words, with the field's own description as the remedy.
+    """Describe each of pydantic's errors, with the field's own description as the remedy.
 
     Args:
-        error: as raised by `model`.
-        model: whose field descriptions and names are used; fields inside are found by type.
+        error: the error that `model` raised.
+        model: the model with the descriptions and names; nested fields are found by type.
     """
     problems = []
     for item in error.errors(include_url=False):
@@ -62,7 +62,7 @@ def explain(error: ValidationError, model: type[BaseModel]) -> list[Problem]:
 
 
 def suggest(word: str, known: Sequence[str]) -> str:
-    """Say which of the known words was meant, or which there are."""
+    """Suggest the known name that was probably meant, or list the known names."""
     close = difflib.get_close_matches(word, known, n=1, cutoff=0.6)
     if close:
         return f"Did you mean {close[0]!r}?"
@@ -70,7 +70,7 @@ def suggest(word: str, known: Sequence[str]) -> str:
 
 
 def shown(name: str, value: object) -> str:
-    """Write a value for a message: short, and not at all where the field may hold a secret."""
+    """Shorten a value for a message, and hide it where the field may hold a secret."""
     if _SECRET.search(name):
         return "what is there (not shown)"
     text = redact_logins(repr(value))
@@ -119,7 +119,7 @@ def _model_at(model: type[BaseModel] | None, path: Sequence[str]) -> type[BaseMo
 
 
 def _bare(annotation: Any) -> Any:
-    """Take off Optional and Annotated."""
+    """Strip Optional and Annotated from a type."""
     while get_origin(annotation) in (Annotated, Union, types.UnionType):
         choices = [arg for arg in get_args(annotation) if arg is not type(None)]
         annotation = choices[0]

@@ -1,4 +1,4 @@
-"""In: "5m", "2Gi", "500m" as people write them; out: seconds, bytes, cores; and back to text."""
+"""Parse and format durations ("5m"), amounts of memory ("2Gi") and cores ("500m")."""
 
 import math
 import re
@@ -20,10 +20,10 @@ _BINARY: Final = {f"{letter}i": 1024**power for power, letter in enumerate("KMGT
 
 
 def parse_duration(value: object) -> float:
-    """Turn "1h30m", "5m", "2.5s", "200ms" or a number of seconds into seconds.
+    """Parse "1h30m", "5m", "2.5s", "200ms" or a number of seconds into seconds.
 
     Raises:
-        ValueError: it is none of these, negative or infinite.
+        ValueError: the value is none of these, negative or infinite.
     """
     if isinstance(value, int | float) and not isinstance(value, bool):
         if math.isfinite(value) and value >= 0:
@@ -38,10 +38,10 @@ def parse_duration(value: object) -> float:
 
 
 def parse_quantity(value: object) -> int:
-    """Turn a Kubernetes quantity ("512Mi", "2Gi", "1.5G") or a number into bytes, rounded up.
+    """Parse a Kubernetes quantity ("512Mi", "2Gi", "1.5G") or a number into bytes, rounded up.
 
     Raises:
-        ValueError: it is neither, or negative.
+        ValueError: the value is neither, or negative.
     """
     number = _quantity(value)
     if number is None:
@@ -50,10 +50,10 @@ def parse_quantity(value: object) -> int:
 
 
 def parse_cpu(value: object) -> float:
-    """Turn a Kubernetes quantity ("500m", "2") or a number into cores.
+    """Parse a Kubernetes quantity ("500m", "2") or a number into cores.
 
     Raises:
-        ValueError: it is neither, or negative.
+        ValueError: the value is neither, or negative.
     """
     number = _quantity(value)
     if number is None:
@@ -62,7 +62,7 @@ def parse_cpu(value: object) -> float:
 
 
 def format_duration(seconds: float) -> str:
-    """Write seconds as `parse_duration` reads them: 5400 -> "1h30m", 0.2 -> "200ms"."""
+    """Format seconds as `parse_duration` reads them: 5400 -> "1h30m", 0.2 -> "200ms"."""
     milliseconds = round(seconds * 1000)
     parts = []
     for unit, size in (("d", 86_400_000), ("h", 3_600_000), ("m", 60_000), ("s", 1000), ("ms", 1)):
@@ -73,7 +73,7 @@ def format_duration(seconds: float) -> str:
 
 
 def format_quantity(count: int) -> str:
-    """Write bytes as `parse_quantity` reads them, exactly: 2147483648 -> "2Gi"."""
+    """Format bytes as `parse_quantity` reads them, exactly: 2147483648 -> "2Gi"."""
     for suffix, size in reversed(_BINARY.items()):
         if count and count % size == 0:
             return f"{count // size}{suffix}"
@@ -81,7 +81,7 @@ def format_quantity(count: int) -> str:
 
 
 def format_cpu(cores: float) -> str:
-    """Write cores as Kubernetes itself writes them back, rounded up: 2 -> "2", 0.5 -> "500m"."""
+    """Format cores as Kubernetes itself does, rounded up: 2 -> "2", 0.5 -> "500m"."""
     thousandths = math.ceil(round(cores * 1000, 6))
     return f"{thousandths // 1000}" if thousandths % 1000 == 0 else f"{thousandths}m"
 
@@ -99,7 +99,7 @@ def _quantity(value: object) -> Decimal | None:
 
 
 def _either(parse: Callable[[object], Any]) -> BeforeValidator:
-    """Let null through to a field that allows it: it says for itself whether it does."""
+    """Pass null through to the field, whose own type says whether null is allowed."""
     return BeforeValidator(lambda value: None if value is None else parse(value))
 
 

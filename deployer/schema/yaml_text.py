@@ -1,7 +1,7 @@
-"""In: YAML text that a person wrote; out: a mapping of plain values, and the line of each field.
+"""Parse YAML text into a mapping of plain values, with the line of each field.
 
-Stricter than YAML: no anchors (a small file could unfold to gigabytes), no tags, no key twice, no
-dates; and `on`, `off`, `yes`, `no` are words, not truth values.
+Stricter than YAML: no anchors (a small file could expand to gigabytes), no tags, no duplicate keys,
+no dates; and `on`, `off`, `yes`, `no` are strings, not booleans.
 """
 
 import math
@@ -14,7 +14,7 @@ import yaml
 
 
 class YamlError(ValueError):
-    """The text is not what it should be. `line` counts from 1; 0 where it is not known."""
+    """The YAML text is not acceptable; `line` counts from 1, and is 0 where it is unknown."""
 
     def __init__(self, message: str, line: int = 0) -> None:
         super().__init__(f"line {line}: {message}" if line else message)
@@ -24,17 +24,17 @@ class YamlError(ValueError):
 
 @dataclass(frozen=True)
 class Document:
-    """A mapping as it was written, and where: dotted field -> line, counted from 1."""
+    """A mapping as written, and the line of each dotted field, counted from 1."""
 
     values: Mapping[str, Any]
     lines: Mapping[str, int] = field(default_factory=dict)
 
 
 def load(text: str | bytes) -> Document:
-    """Read one YAML mapping; an empty text is an empty one.
+    """Parse one YAML mapping; an empty text is an empty mapping.
 
     Raises:
-        YamlError: it is not YAML, not a mapping, or uses what is not allowed here.
+        YamlError: the text is not YAML, not a mapping, or uses a forbidden feature.
     """
     try:
         loader = _Loader(text if isinstance(text, str) else text.decode("utf-8"))

@@ -1,1 +1,1 @@
-"""serving.yaml: its fields, layers and limits. Pure."""
+"""Define serving.yaml: its fields, layers and limits. Pure."""

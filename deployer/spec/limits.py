@@ -1,7 +1,8 @@
-"""In: a serving spec, where its fields come from and an operator's limits; out: it, or a refusal.
+"""Check a serving spec against an operator's limits.
 
-Numbers hold for every layer. What names something of the cluster's (a secret, an image, a node) is
-allowed by lists of patterns, empty at first; they hold for what is not the operator's own word.
+Limits on numbers hold for every layer. Fields that name an object of the cluster (a secret, an
+image, a node) are allowed by lists of patterns, empty by default; the lists do not hold for the
+operator's own layers.
 """
 
 import math
@@ -22,13 +23,13 @@ from deployer.spec.runtimes import Runtime
 _SELDONS: Final = re.compile(
     r"(PREDICTIVE_UNIT_|PREDICTOR_|MLSERVER_|SELDON_)\w*|TEMPO_RUNTIME_OPTIONS"
 )
-"""Variables that Seldon's operator sets."""
+"""Environment variables that Seldon's operator sets."""
 
 DEFAULTS_ORIGIN: Final = "platform.yaml: defaults"
-"""The layer of an operator's defaults."""
+"""The name of the layer with an operator's defaults."""
 
 OVERLAY_ORIGIN: Final = "environment "
-"""What the name of an environment's overlay begins with."""
+"""The prefix of the name of an environment's overlay."""
 
 _OPERATORS: Final = ("platform.yaml", OVERLAY_ORIGIN)
 
@@ -94,13 +95,13 @@ class LocalLimits(Limits):
 def hold(
     spec: ServingSpec, limits: Limits, origins: Mapping[str, str], *, whole: bool = True
 ) -> None:
-    """Hold a spec against the limits.
+    """Check a spec against the limits.
 
     Args:
-        spec: some layers in one.
-        limits: of the operator.
+        spec: the merged layers.
+        limits: the operator's limits.
         origins: dotted field -> the layer that set it.
-        whole: whether all layers are in it, so that fields may be held against one another.
+        whole: whether all layers are merged, so that fields can be checked against one another.
 
     Raises:
         SpecInvalid: names the layer, the field, its value, the limit and who can change it.
@@ -153,7 +154,10 @@ def _hold_lists(spec: ServingSpec, limits: Limits, origins: Mapping[str, str]) -
 
 
 def _named(spec: ServingSpec) -> Iterator[tuple[str, tuple[str, ...], str]]:
-    """Field, the forms of its value that a pattern may fit (the whole one last), and its limit."""
+    """Iterate over fields with the forms of the value that a pattern may match, and the limit.
+
+    The full form comes last.
+    """
     pods = spec.kubernetes
     if spec.image:
         yield "image", (spec.image,), "images"
@@ -179,7 +183,7 @@ def _forms(toleration: Toleration) -> tuple[str, ...]:
 
 
 def _hold_together(spec: ServingSpec, origins: Mapping[str, str]) -> None:
-    """Check what only a whole spec can be wrong in."""
+    """Check fields against one another, which needs a whole spec."""
     pods, scaling = spec.kubernetes, spec.autoscaling
     if spec.runtime == "seldon":
         _fit_seldon(spec, origins)

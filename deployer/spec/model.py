@@ -1,7 +1,8 @@
-"""Nothing in; out: the fields of serving.yaml, as pydantic models.
+"""Declare the fields of serving.yaml as pydantic models.
 
-A default never changes, and a new field's default means what was done before there was the field:
-a spec is named by the fields that differ from their defaults (`deployer.spec.resolve.spec_digest`).
+A default never changes, and a new field's default keeps the behaviour from before the field: a
+spec's digest covers the fields that differ from their defaults
+(`deployer.spec.resolve.spec_digest`).
 """
 
 import re
@@ -16,7 +17,8 @@ from deployer.spec.runtimes import Runtime, Seldon, TfServing
 
 
 def _image(value: str) -> str:
-    # As distribution/reference reads it; a tag or a digest must be there, so that it stays one.
+    # The grammar is that of distribution/reference; a tag or a digest is required, so that the
+    # reference stays the same image.
     host = r"[A-Za-z0-9.-]+(:[0-9]+)?/"
     path = r"[a-z0-9]+([._-]+[a-z0-9]+)*(/[a-z0-9]+([._-]+[a-z0-9]+)*)*"
     tag = r"(:(?!latest$)\w[\w.-]{0,127})"

@@ -1,33 +1,33 @@
-"""In: a serving spec and the kind of target; out: sentences on what that target leaves aside."""
+"""Name the fields of a serving spec that its target ignores."""
 
 from deployer.spec.model import ServingSpec
 
 
 def notes(spec: ServingSpec, target: str) -> list[str]:
-    """Say which fields that somebody set mean nothing where a version is served.
+    """Write a sentence for each field that is set but ignored by the target.
 
     Args:
-        spec: all layers in one.
-        target: "local" or "kubernetes"; a cluster looks at every field.
+        spec: the merged layers.
+        target: "local" or "kubernetes"; a cluster uses every field.
     """
     if target != "local":
         return []
-    told = []
+    found = []
     if spec.autoscaling:
         low, high = spec.autoscaling.min, spec.autoscaling.max
-        told.append(f"autoscaling asks for {low} to {high} replicas; this machine runs {low}.")
+        found.append(f"autoscaling asks for {low} to {high} replicas; this machine runs {low}.")
     if spec.resources.gpu:
-        told.append(
+        found.append(
             f"resources.gpu is {spec.resources.gpu}; this machine reserves none, and the model "
             "sees those that there are."
         )
     if spec.image:
-        told.append(
+        found.append(
             "image is for a cluster; this machine builds the environment from the model's own "
             "requirements."
         )
     cluster = sorted(spec.kubernetes.model_dump(exclude_defaults=True))
     if cluster:
         names = ", ".join(f"kubernetes.{name}" for name in cluster)
-        told.append(f"{names}: for a cluster, and left aside on this machine.")
-    return told
+        found.append(f"{names}: for a cluster, and left aside on this machine.")
+    return found

@@ -1,6 +1,6 @@
-"""Nothing in; out: the section `kubernetes` of serving.yaml, as pydantic models.
+"""Declare the section `kubernetes` of serving.yaml as pydantic models.
 
-What a field may hold is checked here; what an operator allows, in `deployer.spec.limits`.
+This module checks the form of a value; `deployer.spec.limits` checks what an operator allows.
 """
 
 import re
@@ -34,7 +34,7 @@ _OURS: Final = re.compile(
     r"SCHNITZEL_\w*|LD_\w*|PATH|PYTHON(PATH|HOME|STARTUP|SAFEPATH)|SSL_CERT_(FILE|DIR)",
     re.ASCII | re.IGNORECASE,
 )
-"""Variables that the model server itself starts by."""
+"""Environment variables that the model server itself needs to start."""
 
 _SECRET: Final = re.compile(
     r"\w*(PASSWORD|PASSWD|SECRET|CREDENTIALS?|(API|ACCESS|PRIVATE)_?KEY)|(\w*_)?TOKEN",
@@ -92,7 +92,7 @@ CountOrShare = Annotated[
         {"anyOf": [{"type": "integer", "minimum": 0}, {"type": "string", "pattern": "^[0-9]+%$"}]}
     ),
 ]
-"""So many replicas, or so many of a hundred."""
+"""A number of replicas, or a percentage of them."""
 
 
 class Toleration(Frozen):

@@ -1,4 +1,4 @@
-"""In: layers of serving.yaml and an operator's limits; out: one serving spec, origins and digest.
+"""Merge the layers of serving.yaml into one serving spec within an operator's limits.
 
 The layers, from the weakest: the platform's defaults, the version's serving.yaml, the environment's
 overlay, an operator's override. A later layer wins field by field; a list is one field.
@@ -41,17 +41,17 @@ LIMITS_ORIGIN: Final = "limits"
 
 @dataclass(frozen=True)
 class Resolved:
-    """A serving spec, and for each of its dotted fields the name of the layer that set it."""
+    """A serving spec, and the layer that set each of its dotted fields."""
 
     spec: ServingSpec
     origins: Mapping[str, str]
 
 
 def parse_serving_file(data: bytes | str) -> dict[str, Any]:
-    """Read the text of a serving.yaml into a layer, checked.
+    """Parse and check the text of a serving.yaml as a layer.
 
     Raises:
-        SpecInvalid: it is not YAML, or not a serving spec.
+        SpecInvalid: the text is not YAML, or not a serving spec.
     """
     try:
         document = yaml_text.load(data)
@@ -65,10 +65,10 @@ def parse_serving_file(data: bytes | str) -> dict[str, Any]:
 
 
 def check_layer(origin: str, layer: Mapping[str, Any]) -> dict[str, Any]:
-    """Check one layer by itself; gives back its fields, parsed (seconds, bytes), and no defaults.
+    """Check a single layer, and return its fields parsed (seconds, bytes), without defaults.
 
     Raises:
-        SpecInvalid: a field is unknown or its value is not one; names the layer and the field.
+        SpecInvalid: a field is unknown or its value invalid; names the layer and the field.
     """
     try:
         return ServingSpec.model_validate(layer).model_dump(exclude_unset=True)
@@ -83,16 +83,16 @@ def check_layer(origin: str, layer: Mapping[str, Any]) -> dict[str, Any]:
 def resolve(
     layers: Sequence[tuple[str, Mapping[str, Any]]], limits: Limits, *, whole: bool = True
 ) -> Resolved:
-    """Lay the layers over one another, weakest first, and hold the result against the limits.
+    """Merge the layers, weakest first, and check the result against the limits.
 
     Args:
         layers: (origin, fields) pairs; the fields as in serving.yaml, any of them or none.
-        limits: what no field may pass. A limit on memory or cores also bounds a version that
-            asks for none. What may only be named from a list is free to the operator's own layers.
-        whole: whether these are all layers, so that fields may be held against one another.
+        limits: the operator's limits. A limit on memory or cores also bounds a version that asks
+            for none. The lists of allowed names do not hold for the operator's own layers.
+        whole: whether these are all layers, so that fields can be checked against one another.
 
     Raises:
-        SpecInvalid: a layer is wrong by itself, or a field passes its limit.
+        SpecInvalid: a single layer is invalid, or a field exceeds its limit.
     """
     merged: dict[str, Any] = {}
     origins: dict[str, str] = {}
@@ -100,7 +100,7 @@ def resolve(
         checked = check_layer(origin, layer)
         merged = _merge(merged, checked)
         origins |= dict.fromkeys(_leaves(checked), origin)
-        # The later of the two ways to count replicas takes the other's place.
+        # `replicas` and `autoscaling` exclude each other: the later layer's replaces the earlier.
         if checked.get("autoscaling"):
             merged.pop("replicas", None)
             origins.pop("replicas", None)
@@ -122,10 +122,10 @@ def resolve(
 
 
 def spec_digest(spec: ServingSpec) -> str:
-    """Name a spec: 64 hex digits, the same whatever the order or spelling of its fields.
+    """Compute a spec's digest: 64 hex digits, whatever the order or spelling of its fields.
 
-    A field at its default does not count, so that a release that adds a field renames nothing:
-    another name is another predictor, and one that serves would be rolled out anew.
+    A field at its default does not count, so that a release that adds a field changes no digest:
+    another digest is another predictor, and a serving predictor would be rolled out anew.
     """
     plain = spec.model_dump(mode="json", exclude_defaults=True)
     text = json.dumps(plain, sort_keys=True, separators=(",", ":"))

@@ -1,4 +1,4 @@
-"""Nothing in; out: what serving.yaml may say of each runtime but our own, as pydantic models."""
+"""Declare the sections of serving.yaml for the runtimes other than our own server."""
 
 import re
 from collections.abc import Mapping
@@ -26,7 +26,7 @@ Label = Annotated[str, Field(pattern=r"^[A-Za-z][A-Za-z0-9._-]{0,62}$")]
 
 
 def runtime_name(spec: Mapping[str, Any]) -> str:
-    """The runtime in a predictor's spec; in one from an earlier release, our own server."""
+    """Return the runtime of a predictor's spec; a spec of an earlier release has our own server."""
     return str(spec.get("runtime", "mlflow"))
 
 

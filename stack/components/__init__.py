@@ -1,1 +1,1 @@
-"""The components of a platform: what each is, how it is configured, and how it is."""
+"""Define the components of a platform, configure them, and check their health."""

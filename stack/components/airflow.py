@@ -1,7 +1,7 @@
-"""In: port, folders and secrets. Out: Airflow's airflow.cfg, its DAG file, and a migrated database.
+"""Configure Airflow: its airflow.cfg, its DAG file and its migrated database.
 
-The options: airflow.apache.org/docs/apache-airflow/stable/configurations-ref.html, read from
-Airflow 3.3.2's own config.yml.
+The options are those of Airflow 3.3.2's own config.yml, as described in
+airflow.apache.org/docs/apache-airflow/stable/configurations-ref.html.
 """
 
 import configparser
@@ -18,9 +18,9 @@ from stack.settings import CODE, code_environment
 
 
 def render(layout: Layout, port: int, credentials: Credentials) -> str:
-    """airflow.cfg; it holds secrets, so the file is for its owner only.
+    """Render airflow.cfg, which holds secrets, so the file is for its owner only.
 
-    A file rather than environment variables: steps of pipelines inherit the environment.
+    It is a file because pipeline steps would inherit environment variables.
     """
     url = f"http://127.0.0.1:{port}"
     config = configparser.RawConfigParser()
@@ -36,7 +36,7 @@ def render(layout: Layout, port: int, credentials: Credentials) -> str:
                 "simple_auth_manager_users": "admin:admin",
                 "simple_auth_manager_passwords_file": layout.airflow_passwords,
                 "execution_api_server_url": f"{url}/execution/",
-                # A changed project shows in the UI as soon as it was read.
+                # A changed project shows in the UI as soon as Airflow has read it.
                 "min_serialized_dag_update_interval": 2,
             },
             "api": {
@@ -47,7 +47,7 @@ def render(layout: Layout, port: int, credentials: Credentials) -> str:
                 "secret_key": credentials.airflow_api_secret,
             },
             "api_auth": {"jwt_secret": credentials.airflow_jwt_secret},
-            # The one DAG file reads the registered projects: it is read again every few seconds.
+            # The only DAG file reads the registered projects: Airflow parses it every few seconds.
             "dag_processor": {
                 "min_file_process_interval": 5,
                 "refresh_interval": 10,
@@ -71,7 +71,7 @@ def render(layout: Layout, port: int, credentials: Credentials) -> str:
 
 
 def dag_file() -> str:
-    """The one DAG file: Airflow's DAGs are made from the registered projects."""
+    """Write the only DAG file, which makes Airflow's DAGs from the registered projects."""
     lines = [
         '"""In: the registered projects. Out: one Airflow DAG each. Written by `schnitzel up`."""',
         "",
@@ -83,11 +83,11 @@ def dag_file() -> str:
 
 
 def prepare(layout: Layout, environment: dict[str, str]) -> None:
-    """Bring Airflow's database to the installed version's schema, once for each version.
+    """Migrate Airflow's database to the installed version's schema, once for each version.
 
     Args:
         layout: the home.
-        environment: all that the command sees.
+        environment: all environment variables of the command.
 
     Raises:
         ComponentError: `airflow db migrate` failed; with its last lines.

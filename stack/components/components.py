@@ -1,7 +1,7 @@
-"""In: settings, ports, secrets and folders. Out: the components of the platform: what each runs.
+"""Build the components of the platform, with their programs and configuration files.
 
-A component is one thing that a user knows by name: MLflow, Airflow, the Deployer, the gateway.
-It is one or several programs of our own, or none where somebody else's is attached.
+A component is a system that a user knows by name: MLflow, Airflow, the Deployer, the gateway. It
+has one or several programs of our own, or none where it is attached.
 """
 
 import hashlib
@@ -20,35 +20,35 @@ from stack.settings import Service, Settings, code_environment
 from stack.supervision.processes import MARKER
 from stack.supervision.program import Program
 
-ATTACHED_SECONDS = 15.0  # somebody else keeps it running: there is nothing to wait long for
+ATTACHED_SECONDS = 15.0  # others keep an attached component running: a long wait is no use
 NAMES = ("mlflow", "gateway", "airflow", "deployer")
-# Not inherited from the shell in which `up` is typed: each component is told its own settings,
-# and what a shell happens to hold must not change them.
+# Components do not inherit these from the shell in which `up` is typed: each component gets its own
+# settings, and variables of a shell must not change them.
 FOREIGN = ("AIRFLOW_", "MLFLOW_", "SCHNITZEL_", "SUPERVISOR_", "PYTHON", "VIRTUAL_ENV")
 
 
 @dataclass(frozen=True)
 class Component:
-    """One component, and what has to be done for it."""
+    """A component, and how to start it."""
 
     address: Address
     programs: tuple[Program, ...] = ()
-    """None if it is attached."""
+    """Empty if the component is attached."""
     prepare: Callable[[], None] | None = None
-    """Done before its programs are started; quick if it was done before."""
+    """Called before its programs start; quick after the first call."""
     needs: tuple[str, ...] = ()
-    """Components that must be healthy before it is started."""
+    """Components that must be healthy before this component starts."""
     seconds: float = 300.0
-    """It has failed if it is not healthy after so long, on the slowest machine; one whose program
-    ends as soon as it is started has failed at once."""
+    """Seconds after which a component that is not healthy has failed, on the slowest machine. A
+    component whose program ends as soon as it starts has failed at once."""
     headers: Mapping[str, str] = field(default_factory=dict, repr=False)
-    """What logs in where it is attached."""
+    """The HTTP headers of the login at an attached component."""
 
 
 def base_environment() -> dict[str, str]:
-    """What the supervisord of the platform, and so each component, starts from."""
+    """Return the environment variables of the platform's supervisord, and so of each component."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith(FOREIGN)}
-    # Airflow starts itself by name, and steps of pipelines call uv.
+    # Airflow starts its own program by name, and pipeline steps call uv.
     return kept | {"PATH": f"{Path(sys.executable).parent}:{os.environ.get('PATH', os.defpath)}"}
 
 
@@ -59,7 +59,7 @@ def build(
     ports: Mapping[str, int],
     credentials: Credentials,
 ) -> list[Component]:
-    """The components of this platform, those first that others need; writes their files."""
+    """Build the components, those first that others need, and write their files."""
     mlflow_url = settings.mlflow.url or f"http://127.0.0.1:{ports['mlflow']}"
     tracking = tracking_environment(mlflow_url, settings.mlflow)
     gateway = (
@@ -80,7 +80,7 @@ def build(
 
 
 def tracking_environment(url: str, service: Service) -> dict[str, str]:
-    """What an MLflow client needs to reach the platform's MLflow."""
+    """Return the variables by which an MLflow client reaches the platform's MLflow."""
     login = {"MLFLOW_TRACKING_URI": url}
     if service.username is not None:
         login["MLFLOW_TRACKING_USERNAME"] = service.username
@@ -102,14 +102,14 @@ def _attached_gateway(url: str, api_url: str | None) -> Component:
 def _mlflow(layout: Layout, port: int, credentials: Credentials) -> Component:
     url = f"http://127.0.0.1:{port}"
     layout.mlflow_artifacts.mkdir(parents=True, exist_ok=True)
-    # Paths are relative to its folder, so that no character of the home's name matters in a URI.
-    # Its defaults allow both localhost and 127.0.0.1, on any port, as hosts and as origins.
+    # Paths are relative to MLflow's folder, so that the home's name needs no escape in a URI.
+    # MLflow's defaults allow both localhost and 127.0.0.1, on any port, as hosts and as origins.
     command = (
         *(sys.executable, "-P", "-m", "mlflow", "server"),
         *("--host", "127.0.0.1", "--port", str(port), "--workers", "1"),
         *("--backend-store-uri", f"sqlite:///{layout.mlflow_database.name}"),
         *("--serve-artifacts", "--artifacts-destination", f"./{layout.mlflow_artifacts.name}"),
-        "--uvicorn-opts=--no-access-log",  # the Deployer asks every second
+        "--uvicorn-opts=--no-access-log",  # the Deployer polls every second
     )
     environment = {
         "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",  # 0.4 GB instead of 1.8
@@ -152,7 +152,7 @@ def _airflow(
     }
     parts = {
         "api-server": ("api-server",),
-        # Logs of tasks are read from disk: no server for them.
+        # Task logs are read from disk, so they need no server.
         "scheduler": ("scheduler", "--skip-serve-logs"),
         "dag-processor": ("dag-processor",),
     }
@@ -226,5 +226,5 @@ def _program(
 
 
 def _digest(config: str) -> dict[str, str]:
-    """A variable that makes a program's definition change when its configuration file does."""
+    """Return a variable that changes a program's definition when its configuration file changes."""
     return {"STACK_CONFIG_DIGEST": hashlib.sha256(config.encode()).hexdigest()}

@@ -1,7 +1,7 @@
-"""In: a component's address. Out: whether it is healthy, its version, and what it can do.
+"""Check the health, the version and the abilities of a component.
 
-Checks are a few HTTP requests with a short timeout; they raise nothing. What answers must be the
-process that we started: a stranger may have taken its port just before.
+A check is a few HTTP requests with a short timeout, and raises nothing. The process that answers
+must be our own: another program may have taken the port just before.
 """
 
 import json
@@ -18,7 +18,7 @@ from stack.supervision.listening import stranger
 from stack.supervision.program import Process
 
 TIMEOUT_SECONDS = 3.0
-LISTENERS = {  # by name in ports.json: the program that holds the port
+LISTENERS = {  # name in ports.json -> the program that holds the port
     "mlflow": "mlflow",
     "airflow": "airflow-api-server",
     "deployer": "deployer",
@@ -30,41 +30,41 @@ Headers = Mapping[str, str]
 
 @dataclass(frozen=True)
 class Address:
-    """Where a component is, and how to ask it; plain values, so that it can be kept on file."""
+    """The URLs and the login of a component, as plain values that a file can keep."""
 
     name: str
     """"mlflow", "airflow", "gateway" or "deployer"."""
     url: str
-    """What a person opens."""
+    """The URL for a browser."""
     probe_url: str
-    """What is asked; another one than `url` for the gateway only."""
+    """The URL of the health check; differs from `url` for the gateway only."""
     attached: bool = False
-    """Somebody else runs it."""
+    """Whether others run the component."""
     username: str | None = None
     password_ref: str | None = None
 
 
 @dataclass(frozen=True)
 class Health:
-    """What one look at a component showed."""
+    """The result of one health check."""
 
     ok: bool
     detail: str
-    """One sentence; empty if there is nothing to say."""
+    """One sentence; empty if the component is healthy."""
     version: str | None = None
     lasting: bool = False
-    """It stays as it is until a person changes something."""
+    """Whether the fault stays until an operator changes something."""
 
 
 @dataclass(frozen=True)
 class Answer:
-    """An HTTP answer; status 0 if none came, and then the body says why."""
+    """An HTTP answer; without an answer, the status is 0 and the body says why."""
 
     status: int
     body: str
 
     def json(self) -> Any:
-        """The body's value, None if it is not JSON."""
+        """Parse the body; None if it is not JSON."""
         try:
             return json.loads(self.body)
         except ValueError:
@@ -78,9 +78,9 @@ def fetch(
 
     Args:
         url: http or https.
-        headers: sent with it.
-        data: sent as JSON by POST; None: a GET.
-        direct: past any proxy, as loopback addresses must be.
+        headers: the headers of the request.
+        data: the JSON body of a POST; None: a GET.
+        direct: whether to bypass any proxy, as loopback addresses require.
     """
     request = urllib.request.Request(url, data, dict(headers or {}))  # noqa: S310 - from our settings
     if data is not None:
@@ -99,15 +99,15 @@ def fetch(
 
 
 def look(address: Address, processes: Mapping[str, Process], headers: Headers) -> Health:
-    """Look at a component once.
+    """Check a component once.
 
     Args:
-        address: where it is.
-        processes: those of our own, by name; they tell our answer from a stranger's, and a
-            heartbeat from one before a restart.
-        headers: what logs in where it is attached.
+        address: the component's address.
+        processes: our own processes by name, to detect answers of another program and
+            heartbeats from before a restart.
+        headers: the headers of the login at an attached component.
     """
-    health = _ask(address, processes, headers)
+    health = _check(address, processes, headers)
     process = None if address.attached else processes.get(LISTENERS[address.name])
     if not health.ok or process is None or process.pid is None:
         return health
@@ -118,7 +118,7 @@ def look(address: Address, processes: Mapping[str, Process], headers: Headers) -
     return health
 
 
-def _ask(address: Address, processes: Mapping[str, Process], headers: Headers) -> Health:
+def _check(address: Address, processes: Mapping[str, Process], headers: Headers) -> Health:
     direct = not address.attached
     match address.name:
         case "mlflow":
@@ -133,10 +133,10 @@ def _ask(address: Address, processes: Mapping[str, Process], headers: Headers) -
 
 
 def mlflow(url: str, headers: Headers | None = None, *, direct: bool = True) -> Health:
-    """MLflow answers /health and /version without a login."""
+    """Check MLflow by /health and /version, which need no login."""
     answer = fetch(f"{url}/health", headers, direct=direct)
     if answer.status != 200:
-        return Health(ok=False, detail=_why(answer))
+        return Health(ok=False, detail=_failure(answer))
     version = fetch(f"{url}/version", headers, direct=direct)
     return Health(ok=True, detail="", version=version.body if version.status == 200 else None)
 
@@ -148,20 +148,20 @@ def airflow(
     *,
     direct: bool = True,
 ) -> Health:
-    """Airflow's own view of itself: database, scheduler and DAG processor.
+    """Check Airflow by its own health report: database, scheduler and DAG processor.
 
-    A heartbeat is taken for at most 30 s as a sign of health, so one from before a process of
-    ours started says nothing about it and is not counted.
+    Airflow counts a heartbeat as healthy for up to 30 s, so a heartbeat from before our process
+    started says nothing about that process and does not count.
     """
     answer = fetch(f"{url}/api/v2/monitor/health", headers, direct=direct)
     report = answer.json()
     if answer.status != 200 or not isinstance(report, dict):
-        return Health(ok=False, detail=_why(answer))
+        return Health(ok=False, detail=_failure(answer))
     for part in ("metadatabase", "scheduler", "dag_processor"):
-        said = report.get(part) or {}
+        state = report.get(part) or {}
         process = processes.get(f"airflow-{part.replace('_', '-')}")
-        beat = said.get(f"latest_{part}_heartbeat")
-        if said.get("status") != "healthy":
+        beat = state.get(f"latest_{part}_heartbeat")
+        if state.get("status") != "healthy":
             return Health(ok=False, detail=f"its {part.replace('_', ' ')} is not healthy")
         if process and process.started and (not beat or _epoch(beat) < process.started):
             return Health(ok=False, detail=f"waiting for its {part.replace('_', ' ')}")
@@ -170,28 +170,28 @@ def airflow(
 
 
 def gateway(api_url: str) -> Health:
-    """Traefik's ping and version, on its API entry point."""
+    """Check Traefik by its ping and version, on its API entry point."""
     answer = fetch(f"{api_url}/ping")
     if answer.status != 200:
-        return Health(ok=False, detail=_why(answer))
+        return Health(ok=False, detail=_failure(answer))
     version = fetch(f"{api_url}/api/version").json()
     return Health(ok=True, detail="", version=(version or {}).get("Version"))
 
 
 def deployer(url: str) -> Health:
-    """The Deployer is ready once it has seen the registry, and no other platform serves from it."""
+    """Check the Deployer: ready once it has read the registry and no other platform serves it."""
     answer = fetch(f"{url}/readyz")
     if answer.status != 200:
-        told = answer.json()
-        lasting = isinstance(told, dict) and told.get("lasting") is True
-        return Health(ok=False, detail=_said(answer) or _why(answer), lasting=lasting)
+        report = answer.json()
+        lasting = isinstance(report, dict) and report.get("lasting") is True
+        return Health(ok=False, detail=_error_text(answer) or _failure(answer), lasting=lasting)
     schema = fetch(f"{url}/openapi.json").json()
     return Health(ok=True, detail="", version=((schema or {}).get("info") or {}).get("version"))
 
 
 @dataclass(frozen=True)
 class Abilities:
-    """What a found MLflow can do; None where it would not say."""
+    """The abilities of an attached MLflow; None where its answer does not show."""
 
     webhooks: bool | None
     aliases: bool | None
@@ -199,7 +199,7 @@ class Abilities:
 
 
 def mlflow_abilities(url: str, headers: Headers | None = None, *, direct: bool = True) -> Abilities:
-    """Ask a registry what it knows, by requests that change nothing."""
+    """Probe the abilities of a registry by requests that change nothing."""
     api = f"{url}/api/2.0/mlflow"
 
     def knows(path: str, data: bytes | None, good: Callable[[Answer], bool]) -> bool | None:
@@ -207,9 +207,10 @@ def mlflow_abilities(url: str, headers: Headers | None = None, *, direct: bool =
         return None if answer.status in (0, 401, 403) or answer.status >= 502 else good(answer)
 
     def is_endpoint(answer: Answer) -> bool:
-        # An endpoint refuses a request without arguments in JSON; the lack of one is plain text.
-        said = answer.json()
-        return isinstance(said, dict) and said.get("error_code") not in (None, "ENDPOINT_NOT_FOUND")
+        # An endpoint refuses a request without arguments in JSON; a missing endpoint answers in
+        # plain text.
+        body = answer.json()
+        return isinstance(body, dict) and body.get("error_code") not in (None, "ENDPOINT_NOT_FOUND")
 
     return Abilities(
         webhooks=knows("webhooks?max_results=1", None, lambda answer: answer.status == 200),
@@ -223,11 +224,11 @@ def _epoch(text: str) -> float:
     return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
 
 
-def _why(answer: Answer) -> str:
+def _failure(answer: Answer) -> str:
     return f"it answers {answer.status}" if answer.status else f"it does not answer: {answer.body}"
 
 
-def _said(answer: Answer) -> str:
-    said = answer.json()
-    words = (said.get("error") or said.get("message")) if isinstance(said, dict) else None
-    return str(words or "")
+def _error_text(answer: Answer) -> str:
+    body = answer.json()
+    message = (body.get("error") or body.get("message")) if isinstance(body, dict) else None
+    return str(message or "")

@@ -1,4 +1,4 @@
-"""In: a home. Out: what is seen of each component that its last `up` started or attached."""
+"""Report the status of each component that the last `up` started or attached."""
 
 import json
 import time
@@ -20,56 +20,56 @@ from stack.supervision.supervisor import Process, Supervisor
 
 @dataclass(frozen=True)
 class Status:
-    """What is seen of one component."""
+    """The observed status of a component."""
 
     name: str
     url: str
-    """Empty if it was never started."""
+    """Empty if the component was never started."""
     health: Literal["healthy", "starting", "unhealthy", "stopped"]
     detail: str
-    """Why it is not healthy; else empty."""
+    """Why the component is not healthy; else empty."""
     version: str | None = None
     pid: int | None = None
-    """Of the process that listens; None if it is attached or stopped."""
+    """The pid of the listening process; None if the component is attached or stopped."""
     uptime_seconds: float | None = None
     attached: bool = False
     log: str | None = None
-    """Where its output goes; None if it is attached."""
+    """The log file; None if the component is attached."""
 
 
 def platform_supervisor(layout: Layout) -> Supervisor:
-    """The supervisord of the platform's components."""
+    """Return the supervisord of the platform's components."""
     return Supervisor(layout.run, "schnitzel-platform", base_environment())
 
 
 def remember(layout: Layout, addresses: Collection[Address]) -> None:
-    """Keep on file where the components are, so that they can be looked at without settings."""
+    """Record the components' addresses, so that their status needs no settings."""
     kept = {address.name: address for address in (*remembered(layout), *addresses)}
     write_private(_file(layout), json.dumps([asdict(each) for each in kept.values()], indent=1))
 
 
 def remembered(layout: Layout) -> list[Address]:
-    """The components that were started or attached; none after `down`."""
+    """Read the recorded addresses; empty after `down`."""
     try:
         return [Address(**each) for each in json.loads(_file(layout).read_text())]
     except (OSError, ValueError, TypeError):
-        return []  # doctor tells a home that cannot be read
+        return []  # `doctor` reports an unreadable home
 
 
 def forget(layout: Layout) -> None:
-    """Nothing is started or attached any more."""
+    """Delete the recorded addresses."""
     _file(layout).unlink(missing_ok=True)
 
 
 def status(
     layout: Layout | None = None, elsewhere: Mapping[str, str] | None = None
 ) -> list[Status]:
-    """Look at every component at once; takes as long as the slowest answer, seconds at most.
+    """Check all components in parallel; takes as long as the slowest answer, seconds at most.
 
     Args:
         layout: the home.
         elsewhere: URLs of components that this home did not start or attach, by name. Where a
-            Deployer is among them, those of which nothing is known are not missing.
+            Deployer is among them, unknown components are not reported as stopped.
     """
     layout = layout or Layout(paths.home())
     addresses = {address.name: address for address in remembered(layout)}
@@ -83,14 +83,14 @@ def status(
     def one(name: str) -> Status:
         if name not in addresses:
             return Status(name, "", "stopped", "It is not started.")
-        return _look(layout, addresses[name], processes)
+        return _status_of(layout, addresses[name], processes)
 
     with ThreadPoolExecutor(max_workers=len(NAMES)) as pool:
         looked = [name for name in NAMES if name in addresses or "deployer" not in remote]
         return list(pool.map(one, looked))
 
 
-def _look(layout: Layout, address: Address, processes: Mapping[str, Process]) -> Status:
+def _status_of(layout: Layout, address: Address, processes: Mapping[str, Process]) -> Status:
     try:
         login = Service(0, address.url, address.username, address.password_ref).authorization()
     except StackError as error:

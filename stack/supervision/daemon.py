@@ -1,6 +1,6 @@
-"""In: the folder of one supervisord. Out: its files, its start, its strays, and calls to it.
+"""Manage one supervisord: its files, its start, its strays, and calls to it.
 
-Programs as such are the business of stack.supervision.supervisor.
+stack.supervision.supervisor manages the programs.
 """
 
 import fcntl
@@ -31,15 +31,15 @@ from stack.supervision.processes import (
 )
 from stack.supervision.program import Program, render
 
-OWNER = "SCHNITZEL_SUPERVISOR"  # in supervisord's own environment: the hash of its folder
+OWNER = "SCHNITZEL_SUPERVISOR"  # supervisord's own variable with the hash of its folder
 SUPERVISORD = (sys.executable, "-P", "-m", "supervisor.supervisord", "-c", "supervisord.conf")
 OTHERS = "conf.d"
-"""The folder of a supervisord's folder where a person puts programs of their own."""
-POLL_SECONDS = 0.02  # an answer costs about 1 ms, and each one makes supervisord reap its children
+"""The folder beneath a supervisord's folder where operators put programs of their own."""
+POLL_SECONDS = 0.02  # a call costs about 1 ms, and makes supervisord reap its children
 
 
 class Daemon:
-    """One supervisord and the folder it lives in."""
+    """A supervisord and the folder with its files."""
 
     def __init__(
         self,
@@ -56,28 +56,28 @@ class Daemon:
         self._key = hashlib.sha256(os.fsencode(root.resolve())).hexdigest()[:16]
 
     def call(self, method: str, *arguments: object) -> Any:
-        """Ask it; see stack.supervision.rpc.call for what can go wrong."""
+        """Call a method of supervisord; raises as stack.supervision.rpc.call does."""
         return rpc.call(self._socket(), f"supervisor.{method}", *arguments)
 
     def alive(self) -> bool:
-        """Whether it runs and answers."""
+        """Check whether supervisord runs and answers."""
         try:
             return bool(self.call("getState")["statename"] == "RUNNING")
         except StackError:
             return False
 
     def start(self) -> None:
-        """Start it with the programs on file; under `lock`, with no stray left.
+        """Start supervisord with the programs on file; needs `lock`, and no stray left.
 
         Raises:
-            SupervisorUnavailable: it does not start; with its own words.
+            SupervisorUnavailable: supervisord does not start; with its output.
         """
         self._make_socket_folder()
         self.write_config()
         environment = dict(os.environ if self._environment is None else self._environment)
         environment.pop(MARKER, None)
         environment[OWNER] = self._key
-        # It goes to the background by itself, in its own session, once its socket is open.
+        # supervisord daemonizes, in its own session, once its socket is open.
         done = subprocess.run(
             SUPERVISORD,
             cwd=self.root,
@@ -96,7 +96,7 @@ class Daemon:
             )
 
     def become(self) -> NoReturn:
-        """Turn into this supervisord: the first process of a container, where no stray can be."""
+        """Become supervisord as the first process of a container, which can have no strays."""
         with self.lock():
             for record in self.root.glob("pids/*.json"):
                 record.unlink(missing_ok=True)
@@ -109,29 +109,29 @@ class Daemon:
         )
 
     def stop(self) -> None:
-        """Ask it to end, with whatever it still runs, and wait for a moment; under `lock`."""
+        """Shut supervisord and its programs down, and wait up to 5 s; needs `lock`."""
         self.call("shutdown")
         wait_until(lambda: not self._own_pids(table()), 5.0)
 
     def end_strays(self) -> None:
-        """End every process of this folder's supervisords; under `lock`."""
+        """End every process of this folder's supervisords; needs `lock`."""
         if self.root.exists():
             end_all(self._strays, grace=3.0)
             for record in self.root.glob("pids/*.json"):
                 record.unlink(missing_ok=True)
 
     def remove_socket(self) -> None:
-        """Leave nothing outside the folder; under `lock`, with no stray left."""
+        """Remove a socket outside of the folder; needs `lock`, and no stray left."""
         place = self._socket().parent
         if place != self.root:
-            with suppress(OSError):  # somebody else's, or gone already
+            with suppress(OSError):  # another user's, or gone already
                 for left in place.glob("sock*"):
                     left.unlink()
                 place.rmdir()
 
     def members(self, name: str) -> list[Entry]:
-        """The processes of one program, those that left its process group included."""
-        if self._elsewhere:  # and their pids are not ours to look for
+        """List the processes of a program, including those that left its process group."""
+        if self._elsewhere:  # pids of another container mean nothing here
             return []
         processes = table()
         pids = marked(processes.values(), MARKER, f"{self._key}:{name}\0")
@@ -141,16 +141,16 @@ class Daemon:
         return [processes[pid] for pid in with_descendants(pids, processes)]
 
     def definition(self, name: str) -> Program | None:
-        """The program on file; None if there is none, or another version wrote it."""
+        """Read the program on file; None if there is none, or another version wrote it."""
         try:
             return Program.from_definition(self.definition_path(name).read_text())
         except (FileNotFoundError, ValueError, TypeError, KeyError):
             return None
 
     def reload(self, changed: str) -> None:
-        """Tell it of the programs on file, and drop the stopped one that changed; under `lock`."""
+        """Load the programs on file, and drop the changed one, which is stopped; needs `lock`."""
         self.write_config()
-        self.call("reloadConfig")  # this alone touches no program
+        self.call("reloadConfig")  # this call alone touches no program
         try:
             self.call("removeProcessGroup", changed)
         except rpc.RemoteError as fault:
@@ -161,37 +161,37 @@ class Daemon:
         """Write supervisord.conf for the programs on file."""
         names = sorted(path.stem for path in self.root.glob("programs/*.json"))
         programs = [program for name in names if (program := self.definition(name)) is not None]
-        for program in programs:  # supervisord refuses all of a file that names a missing folder
+        for program in programs:  # supervisord refuses a whole file that names a missing folder
             program.log.parent.mkdir(parents=True, exist_ok=True)
         text = render(self.root, self._identifier, self._key, self._socket(), programs)
         text += f"\n[include]\nfiles = {OTHERS}/*.conf\n"
         write_private(self.root / "supervisord.conf", text)
 
     def is_ours(self, name: str) -> bool:
-        """Whether a program was put by us: it is defined here, or being removed."""
+        """Check whether a program is our own: its definition or its record exists here."""
         return self.definition_path(name).exists() or self.record_path(name).exists()
 
     def definition_path(self, name: str) -> Path:
-        """Where a program's definition lies."""
+        """Return the path of a program's definition."""
         return self.root / "programs" / f"{name}.json"
 
     def record_path(self, name: str) -> Path:
-        """Where the pid and start time of a program's process lie."""
+        """Return the path of the record with the pid and start time of a program's process."""
         return self.root / "pids" / f"{name}.json"
 
     @contextmanager
     def lock(self, name: str = "") -> Iterator[None]:
-        """One at a time, among all threads and processes; makes the folder if it is missing.
+        """Hold a lock among all threads and processes; creates the folder if it is missing.
 
         Args:
-            name: of the one program that is changed; held meanwhile, the lock of all is taken
-                for the short while only in which supervisord's configuration changes.
+            name: the program to change. Its holder takes the lock of all programs ("") only for
+                the short time in which supervisord's configuration changes.
         """
         for folder in ("programs", "pids", "locks"):
             (self.root / folder).mkdir(parents=True, exist_ok=True, mode=0o700)
-        # A few files for all names: two names that share one wait for each other, nothing worse.
+        # A few files for all names: names that share a file only wait for each other.
         lock = f"locks/{zlib.crc32(name.encode()) % 64}" if name else "lock"
-        # No link is followed: a model in a container of its own may put one here.
+        # Never follow a link: a model in a container of its own may put one here.
         flags = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW
         with os.fdopen(os.open(self.root / lock, flags, 0o600), "w") as file:
             fcntl.flock(file, fcntl.LOCK_EX)
@@ -224,11 +224,11 @@ class Daemon:
             raise SupervisorUnavailable(
                 f"{folder} belongs to somebody else.", f"Have it removed: rm -r {folder}"
             )
-        folder.chmod(0o700)  # whoever reaches the socket can start programs
+        folder.chmod(0o700)  # a process that reaches the socket can start programs
 
 
 def wait_until(condition: Callable[[], bool], seconds: float) -> bool:
-    """Look until `condition` holds or the time is over; whether it held."""
+    """Poll until the condition holds or the time is over; return whether it held."""
     deadline = time.monotonic() + seconds
     while not condition():
         if time.monotonic() > deadline:

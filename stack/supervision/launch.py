@@ -1,9 +1,10 @@
-"""In: the files of a program's definition and record (arguments). Out: exec of its command.
+"""Replace this process by a supervised program, after ending the remains of its last run.
 
-supervisord starts this instead of the command itself: no quoting or %-expansion of its
-configuration format can then touch an argument or a value, and no secret is in one. Before it
-becomes the program it ends what an earlier life of the same program left behind (workers whose
-parent was killed keep ports and memory), and keeps on file which process it is.
+supervisord starts this launcher instead of the command itself, so that no quoting or %-expansion of
+supervisord's configuration format touches an argument or a value, and no secret is in that
+configuration. Before the launcher becomes the program, it ends the processes that an earlier run of
+the program left behind (workers whose parent was killed keep ports and memory), and records its own
+process.
 
 Run as `python -I -S launch.py DEFINITION RECORD`; exits with 127 if the command cannot be run.
 """
@@ -39,7 +40,7 @@ def _earlier_life(marker: str, record_path: str) -> list[Entry]:
 
 
 def main(definition_path: str, record_path: str) -> None:
-    """Become the program of this definition file."""
+    """Become the program of a definition file."""
     with open(definition_path, encoding="ascii") as file:  # noqa: PTH123 - as above
         definition = json.load(file)
     marker = os.environ[MARKER]

@@ -1,8 +1,8 @@
-"""In: a TCP port of this machine and a process of ours. Out: whether it is ours that listens there.
+"""Check whether our own process listens on a TCP port of this machine.
 
-A stranger may take a port between our look at it and our start, and answer in our place. From
-/proc/net/tcp (proc(5): the local address in hex, state 0A is LISTEN, the tenth field is the inode)
-and the descriptors of processes.
+Another program may take a port between our check and our start, and answer in our place. The facts
+come from /proc/net/tcp (proc(5): the local address in hex, state 0A is LISTEN, the tenth field is
+the inode) and the descriptors of processes.
 """
 
 import os
@@ -14,14 +14,14 @@ LISTEN = "0A"
 
 
 def stranger(port: int, pid: int) -> str:
-    """Name the program that listens on a port in place of a process and its descendants.
+    """Name the foreign program that listens on a port in place of a process and its descendants.
 
     Args:
-        port: on any address of this machine.
-        pid: of the process that should listen.
+        port: the port, on any address of this machine.
+        pid: the pid of the process that should listen.
 
     Returns:
-        Empty if the right one listens, or nobody, or if this system does not tell.
+        Empty if the right process listens, or none, or if /proc does not show the listener.
     """
     inodes = _listening(port)
     if not inodes:

@@ -1,8 +1,9 @@
-"""In: /proc. Out: which processes exist, whose they are, and their end.
+"""List the processes in /proc, attribute them to programs, and end them.
 
-A process is named by its pid and its start time (clock ticks since boot, field 22 of
-/proc/<pid>/stat, proc(5)): a pid alone is given again to strangers. Signals go through a
-pidfd, opened before the start time is compared, so that nothing can be exchanged in between.
+A process is identified by its pid and its start time (clock ticks since boot, field 22 of
+/proc/<pid>/stat, proc(5)): the kernel gives a pid alone to another process later. Signals go
+through a pidfd, opened before the start time is compared, so that no other process can take the pid
+in between.
 """
 
 import json
@@ -19,7 +20,7 @@ MARKER = "SCHNITZEL_SUPERVISED"
 
 
 class Entry(NamedTuple):
-    """One line of the process table."""
+    """A living process of the process table."""
 
     pid: int
     parent: int
@@ -30,10 +31,10 @@ class Entry(NamedTuple):
 
 
 class Record(NamedTuple):
-    """A program's first process, as kept on file."""
+    """A program's first process as recorded on file."""
 
     boot: str
-    """The kernel's boot id: after a reboot no record is about a living process."""
+    """The kernel's boot id: after a reboot no record matches a living process."""
     pid: int
     group: int
     session: int
@@ -41,7 +42,7 @@ class Record(NamedTuple):
 
 
 def entry(pid: int) -> Entry | None:
-    """The process with this pid, or None if there is none or it is a zombie."""
+    """Read the process with a pid; None if there is none or it is a zombie."""
     try:
         with open(f"/proc/{pid}/stat", encoding="ascii", errors="replace") as file:  # noqa: PTH123 - the launcher starts faster without pathlib
             fields = file.read().rpartition(")")[2].split()
@@ -53,19 +54,19 @@ def entry(pid: int) -> Entry | None:
 
 
 def table() -> dict[int, Entry]:
-    """All living processes by pid."""
+    """Read all living processes by pid."""
     found = (entry(int(name)) for name in os.listdir("/proc") if name.isdigit())  # noqa: PTH208 - as above
     return {process.pid: process for process in found if process is not None}
 
 
 def boot_id() -> str:
-    """This boot of this machine."""
+    """Read the id of this machine's current boot."""
     with open("/proc/sys/kernel/random/boot_id", encoding="ascii") as file:  # noqa: PTH123 - as above
         return file.read().strip()
 
 
 def write_record(path: str) -> None:
-    """Keep on file who the calling process is; exec() changes neither pid nor start time."""
+    """Record the calling process; exec() changes neither its pid nor its start time."""
     me = entry(os.getpid())
     if me is None:
         return
@@ -76,7 +77,7 @@ def write_record(path: str) -> None:
 
 
 def read_record(path: str) -> Record | None:
-    """What is on file, or None if nothing is, it is torn, or it is from another boot."""
+    """Read a record; None if it is missing, torn, or from another boot."""
     try:
         with open(path, encoding="ascii") as file:  # noqa: PTH123 - as above
             record = Record(**json.load(file))
@@ -86,9 +87,9 @@ def read_record(path: str) -> Record | None:
 
 
 def marked(processes: Iterable[Entry], variable: str, prefix: str) -> set[int]:
-    """The pids whose environment at their start had `variable` beginning with `prefix`.
+    """Find the pids whose variables at their start had `variable` beginning with `prefix`.
 
-    Those of other users cannot be read and are left out.
+    Processes of other users cannot be read and are left out.
     """
     wanted = f"\0{variable}={prefix}".encode()
     found = set()
@@ -100,10 +101,10 @@ def marked(processes: Iterable[Entry], variable: str, prefix: str) -> set[int]:
 
 
 def family(record: Record, processes: dict[int, Entry]) -> set[int]:
-    """The pids of a recorded process (if it still is that process) and of its process group.
+    """Find the pids of a recorded process, if it is still that process, and of its process group.
 
-    The group counts without its leader too: a pid is not given again while a group of that
-    number has members, so such a group is the recorded one if its session is the recorded one.
+    The group counts without its leader too: the kernel does not reuse a pid while a group of that
+    number has members, so such a group is the recorded group if its session is the recorded one.
     """
     leader = processes.get(record.pid)
     if leader is not None and leader.start != record.start:
@@ -120,7 +121,7 @@ def family(record: Record, processes: dict[int, Entry]) -> set[int]:
 
 
 def with_descendants(pids: set[int], processes: dict[int, Entry]) -> set[int]:
-    """These pids and all their children's children, whatever group or session they went to."""
+    """Add all descendants to the pids, whatever their group or session."""
     children: dict[int, list[int]] = {}
     for process in processes.values():
         children.setdefault(process.parent, []).append(process.pid)
@@ -135,7 +136,7 @@ def with_descendants(pids: set[int], processes: dict[int, Entry]) -> set[int]:
 
 
 def ancestors(pid: int, processes: dict[int, Entry]) -> set[int]:
-    """This pid and its parents' parents."""
+    """Find a pid's ancestors, including itself."""
     found: set[int] = set()
     while pid in processes and pid not in found:
         found.add(pid)
@@ -144,7 +145,7 @@ def ancestors(pid: int, processes: dict[int, Entry]) -> set[int]:
 
 
 def end(targets: Iterable[Entry], grace: float) -> None:
-    """Ask these very processes to stop, kill those left after `grace` seconds, see them gone."""
+    """Send SIGTERM to the processes, SIGKILL after `grace` seconds, and wait for their end."""
     handles = []
     try:
         for target in targets:
@@ -166,7 +167,7 @@ def end(targets: Iterable[Entry], grace: float) -> None:
 
 
 def end_all(find: Callable[[], list[Entry]], grace: float) -> None:
-    """End what `find` finds, again until it finds nothing: children may be born meanwhile."""
+    """End all processes that `find` returns, until it returns none, as children may be born."""
     for attempt in range(10):
         found = find()
         if not found:

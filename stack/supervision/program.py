@@ -1,4 +1,4 @@
-"""In: what to run (Program). Out: its definition on file, and supervisord's configuration."""
+"""Define supervised programs, and render supervisord's configuration for them."""
 
 import json
 import os
@@ -17,7 +17,7 @@ State = Literal[
     "STOPPED", "STARTING", "RUNNING", "BACKOFF", "STOPPING", "EXITED", "FATAL", "UNKNOWN"
 ]
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
-_KINDS: dict[str, Callable[[Any], Any]] = {  # of the fields that JSON does not carry as they are
+_KINDS: dict[str, Callable[[Any], Any]] = {  # the fields whose type JSON does not carry
     "command": tuple,
     "exit_codes": tuple,
     "directory": Path,
@@ -28,26 +28,26 @@ LAUNCHER = Path(__file__).with_name("launch.py")
 
 @dataclass(frozen=True)
 class Program:
-    """One supervised program. Values may hold any character but NUL."""
+    """A supervised program; its values may hold any character but NUL."""
 
     name: str
     """Letters, digits, `.`, `_` and `-`, at most 128."""
     command: tuple[str, ...]
     environment: Mapping[str, str]
-    """Added to the environment in which supervisord was started."""
+    """Added to supervisord's own environment variables."""
     directory: Path
     """Absolute; must exist when the program starts."""
     log: Path
     """Standard output and error together; rotated at 10 MB, three old files kept."""
     autorestart: Literal["true", "false", "unexpected"] = "true"
     exit_codes: tuple[int, ...] = (0,)
-    """Those that autorestart="unexpected" takes for an end that was meant."""
+    """The codes that autorestart="unexpected" takes for an intended end."""
     start_seconds: int = 1
-    """RUNNING once alive for so long; an end before that is a failed start."""
+    """Seconds alive until RUNNING; an earlier end is a failed start."""
     start_retries: int = 3
-    """FATAL after so many failed starts in a row."""
+    """The number of failed starts in a row until FATAL."""
     stop_seconds: int = 10
-    """From the stop signal to SIGKILL, both sent to the whole process group."""
+    """Seconds from the stop signal to SIGKILL, both sent to the whole process group."""
     stop_signal: str = "TERM"
 
     def __post_init__(self) -> None:
@@ -73,7 +73,7 @@ class Program:
         return ""
 
     def definition(self) -> str:
-        """All of it as JSON in ASCII, equal for equal programs."""
+        """Serialize the program as JSON in ASCII, equal for equal programs."""
         values = {field.name: getattr(self, field.name) for field in fields(self)}
         values |= {
             "environment": dict(self.environment),
@@ -84,7 +84,11 @@ class Program:
 
     @classmethod
     def from_definition(cls, text: str) -> "Program":
-        """The program of a definition; ValueError, TypeError or KeyError if it is none."""
+        """Parse a definition.
+
+        Raises:
+            ValueError, TypeError, KeyError: the text is no definition.
+        """
         values: dict[str, Any] = json.loads(text)
         for name, kind in _KINDS.items():
             values[name] = kind(values[name])
@@ -93,25 +97,25 @@ class Program:
 
 @dataclass(frozen=True)
 class Process:
-    """What supervisord says of one program."""
+    """The state of a program as reported by supervisord."""
 
     name: str
     state: State
     """See supervisord.org/subprocess.html, "Process States"."""
     pid: int | None
     started: float | None
-    """Seconds since the epoch, in whole seconds; None unless it runs."""
+    """Whole seconds since the epoch; None unless the program runs."""
     exit_status: int | None
-    """Of its last end, -1 after a signal; None while it runs or before its first end."""
+    """The exit status of its last end, -1 after a signal; None while it runs or before that."""
     message: str
-    """supervisord's words, such as "exited too quickly" or "pid 123, uptime 0:00:07"."""
+    """supervisord's message, such as "exited too quickly" or "pid 123, uptime 0:00:07"."""
 
 
 def render(root: Path, identifier: str, key: str, socket: Path, programs: list[Program]) -> str:
-    """supervisord.conf for these programs; supervisord must run in `root`.
+    """Render supervisord.conf for the programs; supervisord must run in `root`.
 
-    Paths inside are relative to `root` where they can be, since the format takes " ;" and " #"
-    as the start of a comment and has no way to escape them.
+    Paths inside are relative to `root` where possible, because the format takes " ;" and " #" as
+    the start of a comment and cannot escape them.
     """
     lines = [
         "[unix_http_server]",

@@ -1,7 +1,7 @@
-"""In: a Unix socket and a method of supervisord's XML-RPC interface. Out: its answer, in time.
+"""Call supervisord's XML-RPC interface over its Unix socket, with a timeout.
 
-supervisor.xmlrpc.SupervisorTransport speaks the same protocol, but sets no timeout: a stopped
-supervisord would hang its caller for ever. The interface: supervisord.org/api.html.
+supervisor.xmlrpc.SupervisorTransport speaks the same protocol but sets no timeout: a stopped
+supervisord would hang its caller forever. The interface: supervisord.org/api.html.
 """
 
 import http.client
@@ -18,7 +18,7 @@ BAD_NAME = 10
 
 
 class RemoteError(StackError):
-    """Supervisord answered, and refused; `code` is its number, see supervisor.xmlrpc.Faults."""
+    """Supervisord refused a call; `code` is one of supervisor.xmlrpc.Faults."""
 
     def __init__(self, code: int, message: str) -> None:
         super().__init__(message, "See the supervisord.log beside its configuration.")
@@ -44,15 +44,15 @@ class _UnixTransport(xmlrpc.client.Transport):
 
     def make_connection(self, host: Any) -> http.client.HTTPConnection:
         connection = _UnixConnection(self._path, self._timeout)
-        self._connection = host, connection  # which close() closes
+        self._connection = host, connection  # close() closes it
         return connection
 
 
 def call(path: Path, method: str, *arguments: object, timeout: float = 10.0) -> Any:
-    """Call one method, such as "supervisor.getState".
+    """Call a method such as "supervisor.getState".
 
     Raises:
-        SupervisorUnavailable: nobody listens, or no answer came within `timeout` seconds.
+        SupervisorUnavailable: no process listens, or no answer came within `timeout` seconds.
         RemoteError: supervisord refused.
     """
     transport = _UnixTransport(str(path), timeout)

@@ -1,8 +1,8 @@
-"""In: SCHNITZEL_HOME. Out: the supervisord of model servers as this process, or whether it answers.
+"""Run the supervisord of model servers as this process, or check whether it answers.
 
     python -m stack.supervision.servers [check]
 
-For a container of model servers beside the Deployer's, with the same home and cache.
+Made for a container of model servers beside the Deployer's, with the same home and cache.
 """
 
 import sys
@@ -13,7 +13,7 @@ from stack.supervision.supervisor import SERVING
 
 
 def main(arguments: list[str]) -> int:
-    """Become supervisord, or say by the exit status whether it answers."""
+    """Become supervisord, or return as exit status whether it answers."""
     daemon = Daemon(paths.Layout(paths.home()).serving, SERVING, None)
     if arguments != ["check"]:
         daemon.become()

@@ -1,8 +1,8 @@
-"""In: programs to keep running. Out: a supervisord that does, and what it says of them.
+"""Keep programs running under a supervisord, and report their state.
 
-supervisord does not adopt running children. So each program's pid and start time are on file,
-each process carries a marker in its environment, and what an earlier supervisord left behind is
-ended before another one starts.
+supervisord does not adopt running children. So a file records each program's pid and start time,
+each process carries a marker in its environment variables, and all processes that an earlier
+supervisord left behind are ended before the next supervisord starts.
 """
 
 import os
@@ -23,19 +23,19 @@ from stack.supervision.program import Process, Program, State
 __all__ = ["Process", "Program", "Supervisor", "SupervisorUnavailable"]
 
 SERVING = "schnitzel-serving"
-"""The supervisord of model servers."""
+"""The identifier of the supervisord of model servers."""
 ENDED = (None, "STOPPED", "EXITED", "FATAL", "UNKNOWN")
 
 
 class Supervisor:
-    """A supervisord whose files lie in one folder. Safe to use from many threads and processes.
+    """A supervisord whose files lie in one folder; safe for many threads and processes.
 
     Args:
-        root: the folder, made with mode 0700 if missing.
-        identifier: the name by which supervisord knows itself.
-        environment: what supervisord, and so every program, starts from; default: the caller's.
-        elsewhere: it runs in another container, which has the same folder: it is asked, but never
-            started from here, and its processes are not to be seen.
+        root: the folder, created with mode 0700 if missing.
+        identifier: the identifier in supervisord's configuration.
+        environment: the variables of supervisord, and so of every program; default: the caller's.
+        elsewhere: whether supervisord runs in another container with the same folder: this
+            process calls it but never starts it, and cannot see its processes.
     """
 
     def __init__(
@@ -50,17 +50,17 @@ class Supervisor:
         self._elsewhere = elsewhere
 
     def alive(self) -> bool:
-        """Whether it runs and answers."""
+        """Check whether supervisord runs and answers."""
         return self._daemon.alive()
 
     def ensure(self, *, fresh: bool = False) -> bool:
-        """Start supervisord if it is dead; True if it had to be started.
+        """Start supervisord if it is dead; return True if it was.
 
-        What the dead one left behind is ended first. The programs that it knew start again,
-        unless `fresh` says that a new one shall know none.
+        Processes of the dead supervisord are ended first. Its programs start again, unless
+        `fresh` is set: then the new supervisord starts without programs.
 
         Raises:
-            SupervisorUnavailable: it does not start; with its own words.
+            SupervisorUnavailable: supervisord does not start; with its output.
         """
         if self.alive():
             return False
@@ -80,15 +80,15 @@ class Supervisor:
         return True
 
     def put(self, program: Program) -> None:
-        """Have this program run as defined: started if new, replaced if changed, else untouched.
+        """Run a program as defined: start it if new, replace it if changed, else leave it.
 
         Raises:
-            StackError: somebody else's program has its name, and is left as it is.
+            StackError: a foreign program has the same name, and is left as it is.
         """
         if self._is_in_place(program):
             return
         with self._daemon.lock(program.name):
-            if self._is_in_place(program):  # another caller was quicker
+            if self._is_in_place(program):  # another caller was faster
                 return
             if not self._daemon.is_ours(program.name) and self._state(program.name):
                 raise StackError(
@@ -100,16 +100,16 @@ class Supervisor:
                 write_private(self._daemon.definition_path(program.name), program.definition())
                 self._daemon.reload(program.name)
                 self._daemon.call("addProcessGroup", program.name)
-            # It is started in the next turn of supervisord's loop: nobody shall see it STOPPED.
+            # supervisord starts it in the next turn of its loop: no caller may see it STOPPED.
             wait_until(lambda: self._state(program.name) != "STOPPED", 5.0)
 
     def remove(self, name: str, *, grace: float) -> None:
-        """Stop a program and forget it: its process group, and whatever left that group.
+        """Stop and delete a program: its process group, and the processes that left that group.
 
         Args:
-            name: a program; one that is not known, or not ours, is already removed.
+            name: a program; an unknown or foreign program counts as removed.
             grace: seconds from the stop signal to SIGKILL; the program's own stop_seconds
-                hold too, if they are fewer.
+                apply if they are fewer.
         """
         with self._daemon.lock(name):
             if not self._daemon.is_ours(name):
@@ -121,18 +121,22 @@ class Supervisor:
                 self._daemon.record_path(name).unlink(missing_ok=True)
 
     def restart(self, name: str) -> None:
-        """Stop a program and start it again, also when it had failed or exited."""
+        """Stop a program and start it again, even if it had failed or exited."""
         with self._daemon.lock(name):
             self._stop(name, self._stop_seconds(name))
             self._daemon.call("startProcess", name, False)
 
     def processes(self) -> dict[str, Process]:
-        """Every program of ours that supervisord knows, by name; SupervisorUnavailable if dead."""
+        """Return our own programs by name.
+
+        Raises:
+            SupervisorUnavailable: supervisord is dead.
+        """
         known = self._daemon.call("getAllProcessInfo")
         return {i["name"]: _process(i) for i in known if self._daemon.is_ours(i["name"])}
 
     def tail(self, name: str, lines: int) -> str:
-        """The last lines of a program's log, empty if there is none; works on a dead one too."""
+        """Return the last lines of a program's log, dead or alive; "" if there is no log."""
         program = self._daemon.definition(name)
         if program is None or not program.log.exists():
             return ""
@@ -141,17 +145,17 @@ class Supervisor:
             return b"".join(deque(file, lines)).decode(errors="replace")
 
     def shutdown(self) -> None:
-        """Stop all programs at once, then supervisord; returns when no process of them is left.
+        """Stop all programs in parallel, then supervisord; return once no process is left.
 
-        Their definitions stay on file: `ensure` starts them again. The strays of a dead
-        supervisord are ended.
+        The definitions stay on file, so that `ensure` starts the programs again. Strays of a dead
+        supervisord are ended too.
         """
         if not self._daemon.root.exists():
             return
         with self._daemon.lock():
             with suppress(StackError):
                 names = list(self.processes())
-                # supervisord by itself stops one program after the other
+                # supervisord's own shutdown stops one program after the other
                 with ThreadPoolExecutor(max_workers=max(1, len(names))) as pool:
                     list(pool.map(lambda name: self._stop(name, self._stop_seconds(name)), names))
                 self._daemon.stop()
@@ -174,13 +178,13 @@ class Supervisor:
     def _stop(self, name: str, grace: float) -> None:
         members = self._daemon.members(name)
         if self._state(name) not in ENDED:
-            with suppress(rpc.RemoteError):  # it may have ended, or be stopping, by now
+            with suppress(rpc.RemoteError):  # the program may have ended, or be stopping, by now
                 self._daemon.call("stopProcess", name, False)
             if not wait_until(lambda: self._state(name) in ENDED, grace):
                 end(members, grace=0.0)
                 wait_until(lambda: self._state(name) in ENDED, 5.0)
-        # Those that left the group (setsid) are known from before the stop, or by their marker.
-        end_all(lambda: [*filter(_lives, members), *self._daemon.members(name)], grace=1.0)
+        # Processes that left the group (setsid) are known from before the stop, or by their marker.
+        end_all(lambda: [*filter(_is_alive, members), *self._daemon.members(name)], grace=1.0)
 
     def _stop_seconds(self, name: str) -> int:
         program = self._daemon.definition(name)
@@ -199,6 +203,6 @@ def _process(info: dict[str, Any]) -> Process:
     )
 
 
-def _lives(process: Entry) -> bool:
+def _is_alive(process: Entry) -> bool:
     now = entry(process.pid)
     return now is not None and now.start == process.start

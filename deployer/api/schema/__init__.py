@@ -1,1 +1,1 @@
-"""The JSON of the API, as OpenAPI shows it."""
+"""Declare the JSON answers of the API, from which FastAPI derives the OpenAPI schema."""

@@ -1,6 +1,7 @@
-"""Nothing in; out: the shapes of the API's answers, from which its OpenAPI schema is made.
+"""Declare the API's answers about deployments, registry, environments and clusters.
 
-The command line knows the Deployer by that schema alone: tests/contract/openapi.json pins it.
+FastAPI derives the OpenAPI schema from them. The command line knows the Deployer by that schema
+alone; tests/contract/openapi.json pins it.
 Times are ISO 8601 in UTC, versions are text as in MLflow, weights are percent.
 """
 

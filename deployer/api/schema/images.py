@@ -1,4 +1,4 @@
-"""Nothing in; out: the shapes of the API's answers about built environments."""
+"""Declare the API's answers about built Python environments."""
 
 from __future__ import annotations
 

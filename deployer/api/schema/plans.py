@@ -1,4 +1,4 @@
-"""Nothing in; out: the shapes of the API's answers about plans, objects that change, and trees."""
+"""Declare the API's answers about plans, changed objects and trees."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Nothing in; out: the shapes of the API's answers about an upgrade of the platform."""
+"""Declare the API's answers about an upgrade of the platform."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""The page: HTML of what the API says."""
+"""Serve the web pages, which show the API's answers as HTML."""

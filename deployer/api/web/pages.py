@@ -1,7 +1,8 @@
-"""In: requests of a browser. Out: the overview and the page of one deployment, and their updates.
+"""Serve the web pages: the overview, the page of a deployment, and their live updates.
 
-Read-only, so that no forged request can change anything. An open page asks for its changing part
-every two seconds and names what it shows; if that is still so, the answer is 204 and nothing moves.
+The pages are read-only, so that no forged request can change anything. An open page requests its
+live part every two seconds with the digest of the part it shows; the answer is 204 if that digest
+is still current, and the page stays as it is.
 """
 
 from __future__ import annotations
@@ -43,11 +44,11 @@ _HEADERS = {
     "Referrer-Policy": "no-referrer",
     "Cache-Control": "no-store",
 }
-STOP_POLLING = 286  # htmx's own status: take this, and ask no more
+STOP_POLLING = 286  # htmx's own status: swap in the answer and stop polling
 
 
 class Engine(Protocol):
-    """What the pages ask of the controller."""
+    """The part of the controller that the pages use."""
 
     context: ReconcileContext
 
@@ -59,7 +60,7 @@ class Engine(Protocol):
 
 
 def add(app: FastAPI, engine: Engine) -> None:
-    """Give the app its pages; none of them is part of the API's schema."""
+    """Add the routes of the pages; none of them is part of the API's schema."""
     pages = Pages(engine)
     for path, page in (
         ("/", pages.overview),
@@ -75,7 +76,7 @@ def add(app: FastAPI, engine: Engine) -> None:
 
 
 class Pages:
-    """The pages of one Deployer."""
+    """The web pages of a Deployer."""
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
@@ -98,7 +99,7 @@ class Pages:
         }
 
     def overview(self, q: str = "", environment: str = "", state: str = "") -> HTMLResponse:
-        """The list of deployments."""
+        """Render the list of deployments."""
         values = self._list(q, environment, state)
         live, _ = self._live(OVERVIEW, values)
         return self._page("overview.html", values | {"live": live})
@@ -106,7 +107,7 @@ class Pages:
     def overview_live(
         self, q: str = "", environment: str = "", state: str = "", seen: str = ""
     ) -> Response:
-        """The changing part of the list; a new search also changes the page's address."""
+        """Render the live part of the list; a new search also changes the page's address."""
         answer = self._update(OVERVIEW, self._list(q, environment, state), seen)
         chosen = {"q": q, "environment": environment, "state": state}
         if not seen:
@@ -115,7 +116,7 @@ class Pages:
         return answer
 
     def deployment(self, deployment: str) -> HTMLResponse:
-        """The page of one deployment."""
+        """Render the page of a deployment."""
         try:
             values = self._one(deployment)
         except NotFound as error:
@@ -124,7 +125,7 @@ class Pages:
         return self._page("deployment.html", values | {"live": live})
 
     def deployment_live(self, deployment: str, seen: str = "") -> Response:
-        """The changing part of a deployment's page."""
+        """Render the live part of a deployment's page."""
         try:
             return self._update(f"deployments/{deployment}", self._one(deployment), seen)
         except NotFound as error:
@@ -132,7 +133,7 @@ class Pages:
             return self._page("gone_live.html", values, STOP_POLLING)
 
     def try_it(self, deployment: str) -> HTMLResponse:
-        """The form to ask the model with, holding the model's own example."""
+        """Render the prediction form, filled with the model's own example."""
         status = self._engine.status(deployment)
         example = tryit.example(self._engine.context.registry.rest, status.record.serving)
         return self._page(
@@ -141,7 +142,7 @@ class Pages:
         )
 
     def log(self, deployment: str) -> HTMLResponse:
-        """The last lines of the model server's log."""
+        """Render the last lines of the model server's log."""
         status = self._engine.status(deployment)
         name = next(iter(views.predictors_of(status)), "")
         target = self._engine.context.targets[status.record.environment]
@@ -149,10 +150,10 @@ class Pages:
         return self._page("log.html", {"predictor": name, "text": text})
 
     async def ask(self, deployment: str, request: Request) -> HTMLResponse:
-        """Send what a person typed to the model.
+        """Send the form's input to the model.
 
-        The header is one that a browser sends to another site's address only if that site agreed
-        to it beforehand, which this one does not.
+        A browser sends the required header to another site only if that site agreed to it
+        beforehand, which this site does not.
         """
         if request.headers.get("hx-request") != "true":
             return self._page("log.html", {"predictor": "", "text": "Use the page."}, 403)
@@ -166,7 +167,7 @@ class Pages:
         return self._page("answer.html", {"answer": answer})
 
     def static(self, name: str) -> Response:
-        """A file of the page; its address changes with its content."""
+        """Serve a static file, whose address changes with its content."""
         if name not in self._files:
             raise NotFound(f"There is no file {name!r}.")
         kind = _TYPES[Path(name).suffix]
@@ -202,13 +203,13 @@ class Pages:
 
     def _one(self, deployment: str) -> dict[str, Any]:
         status = self._engine.status(deployment)
-        told = views.deployment(status, self._engine.context.settings)
+        shown = views.deployment(status, self._engine.context.settings)
         history = self._engine.context.history.of(deployment, EVENTS)
         return self._frame() | {
-            "each": told,
+            "each": shown,
             "plan": views.outline(status),
             "events": views.events(history)[::-1],
-            "journey": stages.of(told),
+            "journey": stages.of(shown),
         }
 
     def _frame(self) -> dict[str, Any]:
@@ -230,7 +231,7 @@ class Pages:
         return HTMLResponse(live, headers=_HEADERS)
 
     def _live(self, path: str, values: Mapping[str, Any]) -> tuple[Markup, str]:
-        """The changing part of a page, and a digest that names exactly what it shows."""
+        """Render the live part of a page, and the digest of its content."""
         kind = path.partition("/")[0]
         inner = self._render(f"{kind}_live.html", values)
         digest = hashlib.sha256(inner.encode()).hexdigest()[:16]
@@ -241,7 +242,7 @@ class Pages:
         return HTMLResponse(self._render(template, values), status, _HEADERS)
 
     def _render(self, template: str, values: Mapping[str, Any]) -> Markup:
-        # Templates escape every value; what they make is HTML.
+        # Templates escape every value; their output is HTML.
         return Markup(self._templates.get_template(template).render(values))  # noqa: S704
 
 

@@ -1,7 +1,6 @@
-"""In: a deployment, as the API tells it. Out: the stops on the way to serving, and how far it is.
+"""Derive the stages of a version between its promotion and all of the traffic.
 
-Pure. A version goes from its promotion to all of the traffic over the same stops, whatever the
-target; the one where it failed is marked.
+Pure. The stages are the same on every target; the stage at which a version failed is marked.
 """
 
 from __future__ import annotations
@@ -40,14 +39,14 @@ _BY_PHASE = {
 
 
 class Stop(NamedTuple):
-    """One stop: its name, and whether the version passed it, is at it, or failed there."""
+    """A stage: its name, and whether the version passed it, is at it, or failed at it."""
 
     name: str
     mark: Mark
 
 
 def of(deployment: deployments.Deployment) -> list[Stop]:
-    """The stops of the version that is wanted; none where nothing is."""
+    """List the stages of a deployment's desired version; empty where there is none."""
     wanted = deployment["wanted"]
     if wanted is None:
         return []
@@ -63,7 +62,7 @@ def _where(deployment: deployments.Deployment, version: str) -> tuple[str, Mark]
     if any(each["weight"] == 100 and each["phase"] == "ready" for each in own):
         return "Traffic", "done"
     if deployment["state"] in ("Failed", "Degraded"):
-        # A predictor that fails otherwise (it does not load, it dies) fails when it is started.
+        # Any other failure of a predictor (it does not load, it dies) belongs to its start.
         return _BY_REASON.get(deployment["reason"], "Started"), "failed"
     if not own:
         if serving and serving["version"] == version:

@@ -1,7 +1,8 @@
-"""In: a deployment and what a person typed. Out: the model's own example, and its answer.
+"""Fetch a model's own example, and send an input to the model.
 
-Asks the deployment's address as everybody else does. A prediction changes nothing, but costs the
-model work: the route that calls this takes requests of our own page only.
+The input goes to the deployment's public address, as every client's does. A prediction changes
+nothing but costs the model work: the route that calls this module accepts requests of our own page
+only.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ VERSION_HEADER = "x-schnitzel-model-version"
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What a model said: HTTP status, body, the version that gave it, and seconds. 0: nothing."""
+    """A model's answer: HTTP status (0: no answer), body, answering version, and seconds."""
 
     status: int
     body: str
@@ -32,14 +33,14 @@ class Answer:
 
     @property
     def ok(self) -> bool:
-        """Whether it is a prediction."""
+        """Whether the answer is a prediction."""
         return self.status == 200
 
 
 def example(rest: RegistryClient, predictor: Predictor | None) -> str:
-    """The input that was logged with a version, as it is POSTed; empty if there is none to have.
+    """Return a version's logged input example, ready to be POSTed; "" if it cannot be had.
 
-    Read through MLflow's own page of artifacts, which works with every store that MLflow can read.
+    MLflow's own artifact endpoint serves it, which works with every store that MLflow can read.
     """
     if predictor is None:
         return ""
@@ -59,8 +60,8 @@ def ask(url: str, text: str) -> Answer:
     """Send an input to a deployment's address.
 
     Args:
-        url: The deployment's, with a slash at its end.
-        text: JSON, as /invocations takes it.
+        url: The deployment's URL, with a slash at its end.
+        text: The JSON body for /invocations.
     """
     if len(text.encode()) > MOST_BYTES:
         return Answer(0, "This is more than this page sends; use: schnitzel predict --input FILE")
@@ -72,12 +73,12 @@ def ask(url: str, text: str) -> Answer:
     headers = {"content-type": "application/json"}
     try:
         with httpx.Client(timeout=SECONDS, trust_env=False) as client:
-            said = client.post(f"{url}invocations", content=text.encode(), headers=headers)
+            answer = client.post(f"{url}invocations", content=text.encode(), headers=headers)
     except httpx.HTTPError as error:
         return Answer(0, f"{url} does not answer ({type(error).__name__}).")
     took = time.perf_counter() - began
-    version = said.headers.get(VERSION_HEADER, "")
-    return Answer(said.status_code, _pretty(said.text), version, took)
+    version = answer.headers.get(VERSION_HEADER, "")
+    return Answer(answer.status_code, _pretty(answer.text), version, took)
 
 
 def _pretty(text: str) -> str:
