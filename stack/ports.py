@@ -77,7 +77,9 @@ def _next_free(name: str, first: int, others: Collection[int]) -> int:
     for port in range(first, min(first + TRIES, 65536)):
         if (port == first or port not in others) and is_free(port):
             return port
+    component, _, listener = name.partition("_")
+    field = f"{listener}_port" if listener else "port"
     raise PortError(
         f"No free port for {name}: {first} to {first + TRIES - 1} are taken.",
-        f"Name another one: SCHNITZEL_{name.upper()}__PORT=20000 schnitzel up",
+        f"Name another one: SCHNITZEL_{component.upper()}__{field.upper()}=20000 schnitzel up",
     )

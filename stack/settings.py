@@ -43,12 +43,20 @@ class Service:
             return None
         kind, _, where = self.password_ref.partition(":")
         try:
-            return os.environ[where] if kind == "env" else Path(where).read_text().strip()
-        except (KeyError, OSError) as error:
+            if kind == "env":
+                found = os.environ[where]
+            else:  # as the Deployer reads it: one line break at the end does not count
+                found = Path(where).read_text().removesuffix("\n").removesuffix("\r")
+        except (KeyError, OSError, ValueError) as error:
+            found, why = "", str(error)
+        else:
+            why = "it is empty"
+        if not found:
             raise SettingsError(
-                f"The password reference {self.password_ref} leads nowhere: {error}.",
+                f"The password reference {self.password_ref} leads nowhere: {why}.",
                 "Set the variable or write the file that the reference names.",
-            ) from error
+            )
+        return found
 
     def authorization(self) -> dict[str, str]:
         """Build the HTTP headers of the login; none without a user name."""

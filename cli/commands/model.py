@@ -14,8 +14,7 @@ from cli.shell import completion
 from cli.shell.groups import Command, group
 from cli.shell.options import DryRun, Output, Timeout, Yes, chosen
 from cli.tasks.environments import environment as find_environment
-from cli.tasks.promote import carry_out, prepare
-from cli.tasks.resulting import await_serving, resulting_plan
+from cli.tasks.promote import await_serving, carry_out, prepare, resulting_plan
 from cli.views import deployments
 from cli.views.output import bold, confirm, emit, fields, say, table
 

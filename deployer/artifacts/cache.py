@@ -127,7 +127,7 @@ class Artifacts:
                 return hashlib.file_digest(file, "sha256").hexdigest()
 
     def close(self) -> None:
-        """Stop the running fetches within 5 seconds; the next `ensure` starts them anew."""
+        """Stop the running fetches within two seconds; the next `ensure` starts them anew."""
         self._jobs.close()
         self._client.close()
 

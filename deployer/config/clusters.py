@@ -177,6 +177,11 @@ class Cluster(Frozen):
     reach: Literal["direct", "proxy"] | None = None
     """How the Deployer asks a pod: at its address, or by the API server; null: it finds out."""
 
+    @property
+    def direct(self) -> bool:
+        """Whether the Deployer asks pods at their addresses, and not by the API server."""
+        return self.reach == "direct" or (self.reach is None and self.in_cluster)
+
     @model_validator(mode="after")
     def _one_way_in(self) -> Self:
         if self.in_cluster and (self.kubeconfig or self.context):

@@ -99,5 +99,5 @@ class Environments:
         self._jobs.forget(request.key)
 
     def close(self) -> None:
-        """Stop the running builds within 5 seconds; the next `ensure` starts them anew."""
+        """Stop the running builds within two seconds; the next `ensure` starts them anew."""
         self._jobs.close()

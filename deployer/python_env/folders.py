@@ -85,12 +85,13 @@ class Folders:
             place = Path(tempfile.mkdtemp(".part", f".{name}.", self._folder))
             try:
                 (self._folder / name).rename(place / "venv")  # atomic: never half a folder
-                for other in (self._stamp(name), self._folder / f"{name}.log"):
-                    other.unlink(missing_ok=True)
             except OSError as error:
                 return f"it cannot be removed: {error.strerror}"
             finally:
                 shutil.rmtree(place, ignore_errors=True)
+            for other in (self._stamp(name), self._folder / f"{name}.log"):
+                with suppress(OSError):  # what it was is gone
+                    other.unlink(missing_ok=True)
         return ""
 
     def _stamp(self, name: str) -> Path:

@@ -65,7 +65,7 @@ def _request(text: str) -> dict[str, Any]:
         raise ValueError("the request is no JSON object")  # noqa: TRY004 - it is a value of a user
     for name in ("artifact_uri", "tracking_uri", "folder"):
         if not isinstance(request.get(name), str):
-            raise ValueError(f"'{name}' of the request must be a text")
+            raise ValueError(f"'{name}' of the request must be a text")  # noqa: TRY004 - as above
     wheels = request.get("wheels")
     names = ("path", "name", "sha256")
     if not isinstance(wheels, list) or not all(

@@ -19,6 +19,9 @@ from deployer.targets.kubernetes.client.kinds import Kind
 
 SECONDS: Final = 3.0
 _KEPT: Final = ("get", "list", "watch", "create", "patch")
+_NAMESPACES: Final = (
+    "helm upgrade --reuse-values RELEASE helm/schnitzel, with the namespace in `namespaces`"
+)
 _OWN: Final = (*_KEPT, "delete")
 
 
@@ -44,6 +47,7 @@ _RIGHTS: Final = (
     Right("", "pods/log", ("get",)),
     Right("", "events", ("list", "create")),
 )
+_PROXY_RIGHTS: Final = (Right("", "pods/proxy", ("get", "create")),)
 _SELDON_RIGHTS: Final = (Right("machinelearning.seldon.io", "seldondeployments", _OWN),)
 _BUILD_RIGHTS: Final = (
     Right("batch", "jobs", ("get", "create", "delete")),
@@ -68,6 +72,9 @@ def check(
     for namespace in namespaces:
         found += _kinds(client, namespace)
         found.append(_rights(client, namespace, _RIGHTS))
+        if not cluster.direct:
+            mend = "helm upgrade --reuse-values --set rbac.proxy=true RELEASE helm/schnitzel"
+            found.append(_rights(client, namespace, _PROXY_RIGHTS, "pods/proxy", mend))
         if cluster.seldon:
             mend = "install Seldon Core 1.17.1 (its Helm chart seldon-core-operator)"
             found.append(_kind(client, kinds.SELDON_DEPLOYMENT, namespace, mend))
@@ -116,7 +123,11 @@ def _kind(client: Client, kind: Kind, namespace: str, mend: str) -> PreflightChe
 
 
 def _rights(
-    client: Client, namespace: str, rights: Sequence[Right], what: str = "permissions"
+    client: Client,
+    namespace: str,
+    rights: Sequence[Right],
+    what: str = "permissions",
+    mend: str = _NAMESPACES,
 ) -> PreflightCheck:
     name = f"{what} in {namespace or 'every namespace'}"
     lacking = []
@@ -131,7 +142,6 @@ def _rights(
         return PreflightCheck(name, "fail", error.message, error.hint)
     if not lacking:
         return PreflightCheck(name, "ok", "all that are needed")
-    mend = "helm upgrade --reuse-values RELEASE helm/schnitzel, with the namespace in `namespaces`"
     return PreflightCheck(name, "fail", f"Our account may not {', '.join(lacking)}.", mend)
 
 

@@ -14,7 +14,6 @@ from typing import Final
 
 from deployer.artifacts.cache import Artifacts
 from deployer.artifacts.metadata import SmallFiles
-from deployer.config.clusters import Cluster
 from deployer.config.settings import Settings
 from deployer.schema.units import format_cpu, format_quantity
 from deployer.targets.kubernetes.apply.unchanged import Unchanged
@@ -114,7 +113,7 @@ def assemble(
     unchanged = Unchanged(name, memory, cache.deployments)
     records = ClusterRecords(client, cache, settings.namespace, DeletionLedger(name, memory))
     all_records.append(records)
-    pod_http = PodHttp(client, direct=_direct(cluster))
+    pod_http = PodHttp(client, direct=cluster.direct)
     place = _place(name, settings, tracking_url)
     builds = ImageBuilds(client, place, settings.limits.parallel_builds, clock)
     indexes = settings.limits.package_indexes
@@ -148,10 +147,6 @@ def lease_namespace(name: str, settings: Settings) -> str:
     """Return the namespace of a cluster's Lease, the same for every Deployer of the platform."""
     found = namespaces(name, settings)
     return found[0] if found and found[0] else settings.clusters[name].build.namespace
-
-
-def _direct(cluster: Cluster) -> bool:
-    return cluster.reach == "direct" or (cluster.reach is None and cluster.in_cluster)
 
 
 def _place(name: str, settings: Settings, tracking_url: str) -> BuildSite | None:

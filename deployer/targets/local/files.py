@@ -18,6 +18,7 @@ from typing import Any, Protocol
 
 from pydantic import TypeAdapter, ValidationError
 
+from deployer.errors import TargetUnavailable
 from deployer.state.deployment import Predictor
 from deployer.targets.base import MetricsEndpoint
 from deployer.targets.local.gateway import LOOPBACK, write_atomically
@@ -100,6 +101,20 @@ class PredictorFiles:
     def server(self, replica: str) -> dict[str, Any]:
         """Read the configuration of a replica's last start; empty before the first start."""
         return _json(self._file(replica, "predictor"))
+
+    def artifact(self, replica: str) -> Path:
+        """Read the folder of the model's files from the configuration of a replica's last start.
+
+        Raises:
+            TargetUnavailable: The configuration is gone, or cannot be read.
+        """
+        folder = self.server(replica).get("artifact")
+        if not isinstance(folder, str) or not folder:
+            raise TargetUnavailable(
+                f"The configuration of {replica} cannot be read: {self.config_file(replica)}.",
+                "schnitzel doctor",
+            )
+        return Path(folder)
 
     def state(self, replica: str) -> dict[str, Any]:
         """Read the state that a replica last wrote; empty before the first state."""

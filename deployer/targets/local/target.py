@@ -246,7 +246,7 @@ class LocalTarget:
             self._supervisor.put(self._program(replica, predictor))
 
     def _artifact(self, predictor: str) -> Path:
-        artifact = Path(str(self._files.server(predictor)["artifact"]))
+        artifact = self._files.artifact(predictor)
         if self._elsewhere:
             # Models can write to that file: the Deployer reads no file that they could not read.
             artifact = artifact.resolve()

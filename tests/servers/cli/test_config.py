@@ -32,8 +32,8 @@ def test_resolved_platform_settings_are_kept_until_something_changes(
     (home / "platform.yaml").write_text("mlflow: {port: 5055}\n")
     assert settings.platform_settings(home)["mlflow"]["port"] == 5055
     asked: list[int] = []
-    real = settings._ask
-    monkeypatch.setattr(settings, "_ask", lambda: asked.append(1) or real())
+    real = settings._resolve
+    monkeypatch.setattr(settings, "_resolve", lambda: asked.append(1) or real())
     settings.platform_settings(home)
     assert not asked
     (home / "platform.yaml").write_text("mlflow: {port: 5056}\n")

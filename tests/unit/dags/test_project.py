@@ -3,8 +3,10 @@ from datetime import timedelta
 import pytest
 from hypothesis import given, strategies as st
 
+from dags.clusters.known import CLUSTERS
 from dags.errors import ProjectInvalid
 from dags.project.definition import Project, Step, load
+from dags.project.fields import CLUSTER_NAMES
 
 EVERYTHING = """
     name: angler
@@ -128,3 +130,7 @@ def test_needs_are_accepted_exactly_when_they_make_an_order(data):
     except ValueError:
         accepted = False
     assert accepted is not any(reaches_itself(name) for name in names)
+
+
+def test_every_cluster_that_a_step_can_name_is_known():
+    assert set(CLUSTER_NAMES) == set(CLUSTERS)

@@ -67,13 +67,16 @@ def test_a_port_of_one_that_is_not_started_stays_on_record(tmp_path: Path) -> No
     assert ports.recorded(path) == {"mlflow": one, "gateway": two}
 
 
+@pytest.mark.parametrize(
+    ("name", "variable"), [("mlflow", "MLFLOW__PORT"), ("gateway_api", "GATEWAY__API_PORT")]
+)
 def test_no_free_port_at_all_is_said_with_a_next_step(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, taken: int
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, taken: int, name: str, variable: str
 ) -> None:
     monkeypatch.setattr(ports, "TRIES", 1)
     with pytest.raises(PortError) as caught:
-        ports.choose({"mlflow": taken}, tmp_path / "ports.json", ())
-    assert "SCHNITZEL_MLFLOW__PORT" in caught.value.hint
+        ports.choose({name: taken}, tmp_path / "ports.json", ())
+    assert f"SCHNITZEL_{variable}=" in caught.value.hint
 
 
 def test_a_torn_record_counts_as_none(tmp_path: Path) -> None:
