@@ -99,7 +99,7 @@ class Controller:
 
     def statuses(self) -> list[Status]:
         """Return the status of every deployment."""
-        return [told for _, told in sorted(self._statuses.copy().items())]  # a pass may add one
+        return [status for _, status in sorted(self._statuses.copy().items())]  # a pass may add one
 
     def status(self, deployment: str) -> Status:
         """Return the status of a deployment, by its id.
@@ -270,7 +270,7 @@ class Controller:
             return 30.0
         with self.metrics.passes.time(), self._reconciler.alone(key):
             done = self._reconciler.run(*key, self._statuses.get(key))
-            self._statuses[key] = done.told
+            self._statuses[key] = done.status
         if done.error:
             pause = self._failed(key, done.error)
             if is_transient(done.error):
@@ -278,7 +278,7 @@ class Controller:
                 self._statuses[key] = replace(self._statuses[key], retry_at=again)
             return pause
         self._tries.pop(key, None)
-        if not done.told.settled:
+        if not done.status.settled:
             return MOVING_SECONDS
         steady = STEADY_SECONDS * random.uniform(0.9, 1.1)  # noqa: S311 - jitter, no secret
         if done.wake_at is None:

@@ -53,12 +53,12 @@ def record_outcome(
     history: History,
     mirror: TagWriter,
     before: Record,
-    told: Status,
+    status: Status,
     last: Status | None,
     now: float,
 ) -> None:
     """Append the outcomes of a pass to the history, and mirror them to tags of the versions."""
-    record = told.record
+    record = status.record
     for digest, failure in record.failures.items():
         earlier = before.failures.get(digest)
         if earlier is None or earlier.attempts != failure.attempts:
@@ -70,19 +70,19 @@ def record_outcome(
                 failure.reason,
             )  # fmt: skip
             history.append(event, now)
-    if told.verdict.state is State.SERVING and _began_to_serve(told, last) and record.serving:
+    if status.verdict.state is State.SERVING and _began_to_serve(status, last) and record.serving:
         version = _number(record.serving)
-        message = told.verdict.message
+        message = status.verdict.message
         history.append(
             Event(record.id, "outcome", "serving", None, version, message, DEPLOYER), now
         )
-    if told.verdict.state is State.RETIRED and before.draining and not record.draining:
-        event = Event(record.id, "outcome", "retired", None, None, told.verdict.message, DEPLOYER)
+    if status.verdict.state is State.RETIRED and before.draining and not record.draining:
+        event = Event(record.id, "outcome", "retired", None, None, status.verdict.message, DEPLOYER)
         history.append(event, now)
-    for reflection in _stopped_reflections(told, before):
+    for reflection in _stopped_reflections(status, before):
         mirror.show(reflection)
-    if told.settled:
-        for reflection in _reflections(told):
+    if status.settled:
+        for reflection in _reflections(status):
             mirror.show(reflection)
 
 
@@ -92,22 +92,25 @@ def _promoter(record: Record) -> str:
     return f"{mark.by} (by the CLI)" if mark and mark.by else UNKNOWN
 
 
-def _began_to_serve(told: Status, last: Status | None) -> bool:
+def _began_to_serve(status: Status, last: Status | None) -> bool:
     """Return whether the champion began to serve just now; a Deployer restart is no event."""
     if last is None:
-        return told.record.serving_since is not None and told.settled and _serves_recently(told)
+        return (
+            status.record.serving_since is not None and status.settled and _serves_recently(status)
+        )
     was = last.record.serving
-    return last.verdict.state is not State.SERVING or _digest(was) != _digest(told.record.serving)
+    changed = _digest(was) != _digest(status.record.serving)
+    return last.verdict.state is not State.SERVING or changed
 
 
-def _serves_recently(told: Status) -> bool:
-    since = told.record.serving_since
-    return since is not None and told.observed.at - since < 1.0
+def _serves_recently(status: Status) -> bool:
+    since = status.record.serving_since
+    return since is not None and status.observed.at - since < 1.0
 
 
-def _stopped_reflections(told: Status, before: Record) -> list[Reflection]:
+def _stopped_reflections(status: Status, before: Record) -> list[Reflection]:
     """Build the tags of the versions that stopped serving in this pass."""
-    record = told.record
+    record = status.record
     left = {d.predictor.version for d in before.draining}
     left -= {p.version for p in _all(record) if p}
     text = f"{State.RETIRED}: nothing is promoted"
@@ -116,28 +119,28 @@ def _stopped_reflections(told: Status, before: Record) -> list[Reflection]:
     return [Reflection(version, record.environment, text, "") for version in sorted(left)]
 
 
-def _reflections(told: Status) -> list[Reflection]:
-    record, environment = told.record, told.record.environment
+def _reflections(status: Status) -> list[Reflection]:
+    record, environment = status.record, status.record.environment
     serving = record.serving.version if record.serving else None
     shown: dict[VersionId, Reflection] = {}
-    for losing in told.wanted.losing:
+    for losing in status.wanted.losing:
         text = f"{Mirrored.NOT_SERVED}: {losing.message}"
         shown[losing.version] = Reflection(losing.version, environment, text, "")
-    verdict = told.verdict
+    verdict = status.verdict
     if serving:
         text = str(State.SERVING)
-        if serving == told.wanted.version or told.wanted.version is None:
+        if serving == status.wanted.version or status.wanted.version is None:
             settled = verdict.reason == Reason.READY
-            text = str(verdict.state) if settled else _sentence(told)
-        shown[serving] = Reflection(serving, environment, text, told.url)
-    wanted = told.wanted.version
+            text = str(verdict.state) if settled else _sentence(status)
+        shown[serving] = Reflection(serving, environment, text, status.url)
+    wanted = status.wanted.version
     if wanted and wanted != serving:
-        shown[wanted] = Reflection(wanted, environment, _sentence(told), "")
+        shown[wanted] = Reflection(wanted, environment, _sentence(status), "")
     return list(shown.values())
 
 
-def _sentence(told: Status) -> str:
-    verdict = told.verdict
+def _sentence(status: Status) -> str:
+    verdict = status.verdict
     return f"{verdict.state} ({verdict.reason}): {verdict.message}"
 
 

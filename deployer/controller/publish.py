@@ -38,7 +38,7 @@ class PassResult:
 
     remembered: Record
     step: Step
-    told: Status
+    status: Status
 
 
 class Publisher:
@@ -60,10 +60,10 @@ class Publisher:
         Raises:
             SchnitzelError: The history cannot be written.
         """
-        told = verdict.carry(found.told, before)
-        self._record_outcome(found, told, before)
-        self._publish_to_target(told)
-        return told
+        status = verdict.carry(found.status, before)
+        self._record_outcome(found, status, before)
+        self._publish_to_target(status)
+        return status
 
     def publish_failure(
         self,
@@ -83,39 +83,39 @@ class Publisher:
             since: When the first of the consecutive failed passes began.
         """
         now = self._context.clock()
-        known = found.told if found else before
+        known = found.status if found else before
         young = is_transient(error) and now - since < LASTS_SECONDS
         if known and (young or self._closing.is_set()):
             return verdict.carry(known, before)
-        told = verdict.broken(known or self.unknown(record, now), error, now)
-        told = verdict.carry(told, before)
-        if found and told.settled:  # not where another Deployer may have taken over
-            with self._best_effort("its account", told):  # the history may have broken the pass
-                self._record_outcome(found, told, before)
+        status = verdict.broken(known or self.unknown(record, now), error, now)
+        status = verdict.carry(status, before)
+        if found and status.settled:  # not where another Deployer may have taken over
+            with self._best_effort("its account", status):  # the history may have broken the pass
+                self._record_outcome(found, status, before)
         if known:
-            self._publish_to_target(told)
-        return told
+            self._publish_to_target(status)
+        return status
 
-    def _record_outcome(self, found: PassResult, told: Status, before: Status | None) -> None:
+    def _record_outcome(self, found: PassResult, status: Status, before: Status | None) -> None:
         context = self._context
         now = context.clock()
-        events.record_outcome(context.history, context.tags, found.remembered, told, before, now)
+        events.record_outcome(context.history, context.tags, found.remembered, status, before, now)
 
-    def _publish_to_target(self, told: Status) -> None:
+    def _publish_to_target(self, status: Status) -> None:
         """Publish the status in the target; if that fails, the next pass does."""
-        with self._best_effort("its state where it runs", told):
-            self._context.targets[told.record.environment].tell(told)
+        with self._best_effort("its state where it runs", status):
+            self._context.targets[status.record.environment].publish(status)
 
     @contextmanager
-    def _best_effort(self, what: str, told: Status) -> Iterator[None]:
+    def _best_effort(self, what: str, status: Status) -> Iterator[None]:
         """Log a failure of the block and go on, because nothing else depends on the block."""
         try:
             yield
         except SchnitzelError as error:
-            log.debug("%s: %s is not told: %s", told.record.id, what, error.message)
+            log.debug("%s: %s is not told: %s", status.record.id, what, error.message)
         except Exception:
             if not self._closing.is_set():
-                log.exception("%s: %s is not told", told.record.id, what)
+                log.exception("%s: %s is not told", status.record.id, what)
 
     def unknown(self, record: Record, now: float) -> Status:
         """Build the status of a deployment that has not been observed yet."""

@@ -45,7 +45,7 @@ class _Evaluation:
 class Pass:
     """The outcome of a pass: its status, the latest time of the next pass, and any error."""
 
-    told: Status
+    status: Status
     wake_at: float | None = None
     error: SchnitzelError | None = None
 
@@ -94,8 +94,8 @@ class Reconciler:
         try:
             record = self._record(model, environment)
             found = self._decide_and_save(record)
-            self._target(environment).apply(found.step.deployment, found.told.observed)
-            told = self._publisher.publish(found, before)
+            self._target(environment).apply(found.step.deployment, found.status.observed)
+            status = self._publisher.publish(found, before)
         except Exception as failure:  # noqa: BLE001 - one broken deployment must not end the others
             error = _as_schnitzel_error(failure, model, environment)
             since = self._failing.setdefault(key, began)
@@ -103,7 +103,7 @@ class Reconciler:
                 self._publisher.publish_failure(record, found, before, error, since), error=error
             )
         self._failing.pop(key, None)
-        return Pass(told, wake_at=found.step.wake_at)
+        return Pass(status, wake_at=found.step.wake_at)
 
     def hanging(
         self, model: str, environment: str, before: Status | None, error: PassHangs
@@ -139,7 +139,7 @@ class Reconciler:
         events.record_intent(context.history, remembered, step.record, seen.wanted, now)
         context.records.save(step.record)
         self._note_rolling(step.record)
-        told = Status(
+        status = Status(
             verdict=verdict.judge(
                 step.record, seen.wanted, seen.observed, step.waiting, seen.refused
             ),
@@ -153,7 +153,7 @@ class Reconciler:
             settled=step.settled,
             plan=plan.describe(seen.todo, seen.refused),
         )
-        return PassResult(remembered, step, told)
+        return PassResult(remembered, step, status)
 
     def _evaluate(self, record: Record, target: Target, *, acts: bool) -> _Evaluation:
         """Observe a deployment and decide the wanted predictor, the next step and the safe plan.

@@ -90,7 +90,7 @@ class Target(Protocol):
         """Return the last lines of a predictor's log, also after the predictor ended."""
         ...
 
-    def tell(self, told: Status) -> None:
+    def publish(self, told: Status) -> None:
         """Publish a deployment's status where it runs, if the target has a place for the status.
 
         Raises:

@@ -183,7 +183,7 @@ class KubernetesTarget:
         """See `Target.url`."""
         return self._parts.gateway.url(model, environment)
 
-    def tell(self, told: Status) -> None:
+    def publish(self, told: Status) -> None:
         """See `Target.tell`; that a cluster does not answer cannot be published in that cluster."""
         if told.verdict.reason == Unavailable.reason:
             return
@@ -195,7 +195,7 @@ class KubernetesTarget:
                     ready = int(whole.get("status", {}).get("readyReplicas") or 0)
                     wanted = int(whole.get("spec", {}).get("replicas") or 0)
         now = self._clock()
-        if self._parts.records.tell(told, f"{ready}/{wanted}", now):
+        if self._parts.records.publish(told, f"{ready}/{wanted}", now):
             verdict = told.verdict
             warning = verdict.state in ("Degraded", "Failed")
             self._parts.records.say(

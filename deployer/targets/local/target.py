@@ -161,7 +161,7 @@ class LocalTarget:
         """See `Target.logs`."""
         return logs.read(self._logs, predictor, lines)
 
-    def tell(self, told: Status) -> None:
+    def publish(self, told: Status) -> None:
         """See `Target.tell`; only the API and the tags show the status of local deployments."""
 
     def check(self) -> list[PreflightCheck]:

@@ -123,7 +123,7 @@ class ClusterRecords:
             self._cache.absorb(MODEL_DEPLOYMENT, changed)
         self._ledger.note([(record, live.key.namespace if live else self.namespace(record))])
 
-    def tell(self, told: Status, ready: str, now: float) -> bool:
+    def publish(self, told: Status, ready: str, now: float) -> bool:
         """Publish a deployment's status in its ModelDeployment; False if it is there already.
 
         Args:

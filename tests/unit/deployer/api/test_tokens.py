@@ -111,7 +111,7 @@ class Target:
     def logs(self, *_: object) -> str:
         return "a line\n"
 
-    def tell(self, _: object) -> None: ...
+    def publish(self, _: object) -> None: ...
     def close(self) -> None: ...
     def check(self) -> list[object]:
         return []
@@ -411,5 +411,5 @@ def test_a_plan_that_is_looked_at_takes_nobody_s_turn_to_be_retired(platform):
     times.append(now + LOOK_SECONDS + 1)
     done = reconciler.run("two", "prod", None)
     assert not done.error
-    assert done.told.verdict.reason != "TooManyRetirements"
+    assert done.status.verdict.reason != "TooManyRetirements"
     assert world.records.load("two-prod", "prod").serving is None

@@ -78,7 +78,7 @@ class Target:
         if self.refusal:
             raise self.refusal
 
-    def tell(self, told: Status) -> None:
+    def publish(self, told: Status) -> None:
         self.told.append(told)
 
     def check(self) -> list[object]:
@@ -280,18 +280,20 @@ def test_what_may_pass_is_told_once_it_has_lasted_and_forgotten_once_it_has_pass
         setattr(target, trouble, TargetUnavailable("Somebody else was faster."))
         target.told.clear()
         for _ in range(2):
-            young = reconciler.run("angler", "prod", first.told)
+            young = reconciler.run("angler", "prod", first.status)
             assert young.error
-            assert young.told.verdict == first.told.verdict
+            assert young.status.verdict == first.status.verdict
             assert not target.told
         clock.now += LASTS_SECONDS
-        lasting = reconciler.run("angler", "prod", young.told)
-        assert lasting.told.verdict.message == "Somebody else was faster."
-        assert not lasting.told.settled
-        assert target.told == [lasting.told]
+        lasting = reconciler.run("angler", "prod", young.status)
+        assert lasting.status.verdict.message == "Somebody else was faster."
+        assert not lasting.status.settled
+        assert target.told == [lasting.status]
         assert not accounts, "whether this Deployer is still the one that acts, is not known"
         setattr(target, trouble, None)
-        assert reconciler.run("angler", "prod", lasting.told).told.verdict == first.told.verdict
+        assert (
+            reconciler.run("angler", "prod", lasting.status).status.verdict == first.status.verdict
+        )
         accounts.clear()
 
 
@@ -302,7 +304,7 @@ def test_what_breaks_because_all_is_being_closed_is_not_told(controller, target)
     target.told.clear()
     target.refusal = RuntimeError("it is closed")
     closing.set()
-    assert reconciler.run("angler", "prod", first.told).told.verdict == first.told.verdict
+    assert reconciler.run("angler", "prod", first.status).status.verdict == first.status.verdict
     assert not target.told
 
 
@@ -315,7 +317,7 @@ def test_a_place_that_cannot_be_told_anything_keeps_nobody_from_hearing_it(
     def break_down(_: object) -> None:
         raise KeyError("status")
 
-    monkeypatch.setattr(target, "tell", break_down)
+    monkeypatch.setattr(target, "publish", break_down)
     for refusal in (RuntimeError("a bug"), TargetUnavailable("no", transient=False)):
         target.refusal = refusal
         controller.look()

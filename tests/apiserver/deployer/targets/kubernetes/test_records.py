@@ -153,7 +153,7 @@ class TestOnACluster:
         with pytest.raises(Conflict):
             late.save(replace(SERVED, note="mine"))
         with pytest.raises(Conflict):
-            late.tell(told(), "1/1", 1.0)
+            late.publish(told(), "1/1", 1.0)
         assert (
             crd.record_of(client.get(kinds.MODEL_DEPLOYMENT, namespace, "angler-prod")).note
             == "the other Deployer's"
@@ -234,10 +234,10 @@ class TestOnACluster:
         self, real, proxy: ApiProxy, proxied, cache, namespace
     ):
         mine = ClusterRecords(proxied, cache, lambda *_: namespace)
-        assert not mine.tell(told(), "1/1", 1.0)
+        assert not mine.publish(told(), "1/1", 1.0)
         mine.save(SERVED)
-        assert mine.tell(told(), "1/1", 1.0)
-        assert not mine.tell(told(), "1/1", 2.0)
+        assert mine.publish(told(), "1/1", 1.0)
+        assert not mine.publish(told(), "1/1", 2.0)
         assert len(proxy.writes()) == 2
         shown = real.kubectl("get", "md", "-n", namespace, "--no-headers").split()
         assert shown[:7] == [
