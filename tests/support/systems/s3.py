@@ -53,6 +53,8 @@ class S3Server:
             "s3.config": users,
             "master.volumeSizeLimitMB": 128,
             "volume.max": 20,
+            "s3.port.iceberg": 0,  # what nobody asks listens on no port that another one wants
+            "s3.port.lance": 0,
             **{f"{name}.port": self._ports[name] for name in ("s3", "master", "volume", "filer")},
             **grpc,
         }
