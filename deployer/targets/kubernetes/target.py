@@ -67,9 +67,9 @@ class Parts:
     preparation: ImagePreparation
     manifests: Manifests
     gateway: Gateway
-    doors: PodHttp
+    pod_http: PodHttp
     images: ImageStore
-    steady: Unchanged
+    unchanged: Unchanged
 
 
 class KubernetesTarget:
@@ -91,20 +91,20 @@ class KubernetesTarget:
         self._clock = clock
         self._applier = ObjectApplier(parts.client, parts.cache.absorb, parts.cache.going)
         self._examples = Examples()
-        self._diagnostics = Diagnostics(parts.client, parts.doors)
+        self._diagnostics = Diagnostics(parts.client, parts.pod_http)
         self._drift_filter = DriftFilter(parts.records, clock)
-        rendering = DeploymentRenderer(parts.manifests)
+        renderer = DeploymentRenderer(parts.manifests)
         self._deployment_applier = DeploymentApplier(
-            rendering,
+            renderer,
             self._applier,
             parts.preparation,
             parts.records,
             self._drift_filter,
             settings,
-            parts.steady,
+            parts.unchanged,
             clock,
         )
-        self._previewer = Previewer(rendering, self._applier, parts.preparation)
+        self._previewer = Previewer(renderer, self._applier, parts.preparation)
 
     @property
     def server(self) -> str:
@@ -142,7 +142,7 @@ class KubernetesTarget:
         record, owner = self._kept(deployment.id)
         live = self._live(record)
         self._restart(deployment, live)
-        self._deployment_applier.bring(deployment, record, owner, live, lambda: self._live(record))
+        self._deployment_applier.apply(deployment, record, owner, live, lambda: self._live(record))
         for name in deployment.ask:
             self._ask(observed.predictors[name].predictor, live)
         kept = {slot.predictor.name for slot in deployment.slots}
@@ -225,7 +225,7 @@ class KubernetesTarget:
 
     def close(self) -> None:
         """See `Target.close`."""
-        self._parts.steady.close()
+        self._parts.unchanged.close()
         self._parts.images.close()
         self._parts.preparation.close()
         self._parts.gateway.close()
@@ -278,6 +278,6 @@ class KubernetesTarget:
         files: Job[Path] = self._parts.preparation.files(predictor)
         if pod is None or files.result is None:
             return
-        post = self._parts.doors.post(pod, "/invocations")
+        post = self._parts.pod_http.post(pod, "/invocations")
         question = partial(example.ask, post, files.result)
         self._examples.ask(predictor.name, instance(own), question)

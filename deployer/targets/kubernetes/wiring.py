@@ -128,9 +128,9 @@ def assemble(
         gateway=Gateway(
             str(cluster.gateway.url), cluster.gateway.probe_url and str(cluster.gateway.probe_url)
         ),
-        doors=pod_http,
+        pod_http=pod_http,
         images=ImageStore(client, cache, builds, place, files, namespaces(name, settings), clock),
-        steady=unchanged,
+        unchanged=unchanged,
     )
     return Assembled(KubernetesTarget(name, parts, settings, clock), records, cache, lease)
 

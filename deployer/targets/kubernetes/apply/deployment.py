@@ -46,22 +46,22 @@ class DeploymentApplier:
 
     def __init__(
         self,
-        rendering: DeploymentRenderer,
+        renderer: DeploymentRenderer,
         applier: ObjectApplier,
         preparation: ImagePreparation,
         records: ClusterRecords,
-        drifting: DriftFilter,
+        drift_filter: DriftFilter,
         settings: Settings,
-        steady: Unchanged,
+        unchanged: Unchanged,
         clock: Callable[[], float],
     ) -> None:
-        self._rendering = rendering
+        self._rendering = renderer
         self._applier = applier
         self._preparation = preparation
         self._records = records
-        self._drift_filter = drifting
+        self._drift_filter = drift_filter
         self._settings = settings
-        self._steady = steady
+        self._steady = unchanged
         self._clock = clock
         self._refused: dict[str, ImagePrepared] = {}
 
@@ -73,7 +73,7 @@ class DeploymentApplier:
         """Drop the refusal of a predictor that is retired, or is to be tried again."""
         self._refused.pop(predictor, None)
 
-    def bring(
+    def apply(
         self,
         deployment: Deployment,
         record: Record,

@@ -38,9 +38,9 @@ class Previewer:
     """
 
     def __init__(
-        self, rendering: DeploymentRenderer, applier: ObjectApplier, preparation: ImagePreparation
+        self, renderer: DeploymentRenderer, applier: ObjectApplier, preparation: ImagePreparation
     ) -> None:
-        self._rendering = rendering
+        self._rendering = renderer
         self._applier = applier
         self._preparation = preparation
 

@@ -100,12 +100,12 @@ def crashed(
     if not ended or (ended.get("exitCode") == 0 and not looping):
         return None
     again = looping or (int(status.get("restartCount") or 0) > 1 and not served)
-    trouble, known = _why(pod, container, events, ended, log, show)
+    problem, known = _why(pod, container, events, ended, log, show)
     if again or (known and not served):
-        return trouble
+        return problem
     if status.get("state", {}).get("running") and served:
         return None
-    return replace(trouble, final=False)
+    return replace(problem, final=False)
 
 
 def unready(pod: Object, events: Iterable[Object], answer: Object, show: str) -> Problem | None:

@@ -14,7 +14,7 @@ from deployer.targets.kubernetes.diagnosis.references import misconfigured, unmo
 from deployer.targets.kubernetes.diagnosis.scheduling import unscheduled
 
 
-def troubles(
+def problems(
     deployment: Object,
     pods: Iterable[Object],
     events: Sequence[Object],
@@ -57,7 +57,7 @@ def troubles(
     found.append(refused(deployment))
     found += [disrupted(pod, events, now) for pod in ordered]
     found += [unready(pod, events, answer or {}, show) for pod in staying]
-    return sorted(filter(None, found), key=lambda trouble: not trouble.final)
+    return sorted(filter(None, found), key=lambda problem: not problem.final)
 
 
 def waiting(pod: Object) -> str:
@@ -65,7 +65,7 @@ def waiting(pod: Object) -> str:
     found = [unscheduled(pod, ())]
     for status in _statuses(pod):
         found += [misconfigured(pod, status), unpulled(pod, status, ())]
-    return next((trouble.message.rstrip(".") for trouble in found if trouble), "")
+    return next((problem.message.rstrip(".") for problem in found if problem), "")
 
 
 def leaving(pod: Object) -> bool:

@@ -42,9 +42,9 @@ class Diagnostics:
         doors: HTTP to the pods.
     """
 
-    def __init__(self, client: Client, doors: PodHttp) -> None:
+    def __init__(self, client: Client, pod_http: PodHttp) -> None:
         self._client = client
-        self._doors = doors
+        self._doors = pod_http
         self._found: dict[str, tuple[float, Evidence]] = {}
         self._lock = threading.Lock()
 

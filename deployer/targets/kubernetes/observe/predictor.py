@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from deployer import hints
 from deployer.state.deployment import UNASKED, ExampleAnswer, ObservedPredictor, Phase, Predictor
 from deployer.state.reasons import Reason
-from deployer.targets.kubernetes.diagnosis import Problem, leaving, troubles
+from deployer.targets.kubernetes.diagnosis import Problem, leaving, problems
 from deployer.targets.kubernetes.diagnosis.problem import (
     Object,
     about,
@@ -93,16 +93,16 @@ def observe(
         example: The predictor's answer to the model's own example.
     """
     counts = _count(seen.deployment or {})
-    phase, since, trouble = _judge(predictor, seen, counts, now, weight)
-    unreachable = trouble is not None and trouble.reason == PodReason.SELDON_UNREACHABLE
+    phase, since, problem = _judge(predictor, seen, counts, now, weight)
+    unreachable = problem is not None and problem.reason == PodReason.SELDON_UNREACHABLE
     return ObservedPredictor(
         predictor=predictor,
         phase=phase,
         since=since,
-        reason=trouble.reason if trouble else "",
-        message=trouble.message if trouble else "",
-        hint=trouble.hint if trouble else "",
-        transient=example.transient or bool(trouble and trouble.transient),
+        reason=problem.reason if problem else "",
+        message=problem.message if problem else "",
+        hint=problem.hint if problem else "",
+        transient=example.transient or bool(problem and problem.transient),
         live_weight=weight,
         example=example.state,
         example_message=example.message,
@@ -142,7 +142,7 @@ def _judge(
     model = predictor.version.model
     environment = deployment.get("metadata", {}).get("annotations", {}).get(ENVIRONMENT, "")
     show = hints.command("deploy logs", model, *(("-e", environment) if environment else ()))
-    found = troubles(
+    found = problems(
         deployment,
         seen.pods,
         seen.events,
@@ -177,8 +177,8 @@ def _before(prepared: ImagePrepared | None, now: float) -> tuple[Phase, float, P
         return Phase.ABSENT, now, None
     error = prepared.error
     if error:
-        trouble = Problem(error.reason, error.message, error.hint, transient=error.transient)
-        return Phase.FAILED, prepared.since, trouble
+        problem = Problem(error.reason, error.message, error.hint, transient=error.transient)
+        return Phase.FAILED, prepared.since, problem
     note = Problem("", prepared.message, transient=False) if prepared.message else None
     return prepared.phase, prepared.since, note
 

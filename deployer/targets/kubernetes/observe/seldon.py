@@ -71,18 +71,18 @@ def held_up(
     Returns:
         The phase, since when, and the problem.
     """
-    where, problem = judge(resource, deployments, services)
+    where, why = judge(resource, deployments, services)
     since = created(resource) or now
     show = f"kubectl -n {namespace(resource)} describe seldondeployment {name(resource)}"
     if where is Where.REFUSED:
-        trouble = fatal(PodReason.SELDON_REFUSED, problem, show, since, transient=True)
-        return Phase.UNREADY if weight else Phase.FAILED, since, trouble
+        problem = fatal(PodReason.SELDON_REFUSED, why, show, since, transient=True)
+        return Phase.UNREADY if weight else Phase.FAILED, since, problem
     if where is Where.LOOPING:
-        trouble = fatal(PodReason.SELDON_LOOPS, problem, show, since)
-        return Phase.UNREADY if weight else Phase.FAILED, since, trouble
+        problem = fatal(PodReason.SELDON_LOOPS, why, show, since)
+        return Phase.UNREADY if weight else Phase.FAILED, since, problem
     if where is Where.UNREACHABLE:
-        trouble = Problem(PodReason.SELDON_UNREACHABLE, problem, show, since=since)
-        return Phase.UNREADY if weight else Phase.STARTING, since, trouble
+        problem = Problem(PodReason.SELDON_UNREACHABLE, why, show, since=since)
+        return Phase.UNREADY if weight else Phase.STARTING, since, problem
     if where is Where.WAITING and not (weight and deployments):  # else its older pods answer on
         return Phase.STARTING, since, _silent(now - since, show)
     return None

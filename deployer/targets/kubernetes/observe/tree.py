@@ -19,7 +19,7 @@ from deployer.targets.kubernetes.client.kinds import (
     POD,
     rank,
 )
-from deployer.targets.kubernetes.diagnosis import troubles
+from deployer.targets.kubernetes.diagnosis import problems
 from deployer.targets.kubernetes.render import route
 from deployer.targets.tree import one_line
 
@@ -79,7 +79,7 @@ def _object(obj: LiveObject, pods: Sequence[LiveObject], now: float) -> Node:
         wanted, ready = whole["spec"].get("replicas", 1), counts.get("readyReplicas") or 0
         health = "Ready" if ready >= wanted else "NotReady"
         found = sorted((pod.object() for pod in pods), key=lambda pod: str(pod["metadata"]["name"]))
-        own = troubles(whole, (), (), now)
+        own = problems(whole, (), (), now)
         return Node(
             kind,
             name,
@@ -108,7 +108,7 @@ def _pod(pod: Object, deployment: Object, now: float) -> Node:
     node = pod.get("spec", {}).get("nodeName")
     detail = [f"on {node}" if node else "", f"{restarts} restarts" if restarts else ""]
     # A pod that was ready once is judged as such: then the kubelet restarts it after a crash.
-    found = troubles(deployment, [pod], (), now) if word != "Terminating" else []
+    found = problems(deployment, [pod], (), now) if word != "Terminating" else []
     ready = sum(1 for each in containers if each.get("ready"))
     return Node(
         "Pod",

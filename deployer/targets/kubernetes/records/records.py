@@ -48,14 +48,14 @@ class ClusterRecords:
         client: Client,
         cache: Cache,
         namespace_of: Callable[[str, str], str],
-        roster: DeletionLedger | None = None,
+        ledger: DeletionLedger | None = None,
     ) -> None:
         self._client = client
         self._cache = cache
         self._namespace_of = namespace_of
         self._lock = threading.Lock()
         self._read: dict[str, tuple[bytes, Record]] = {}
-        self._ledger = roster or DeletionLedger("")
+        self._ledger = ledger or DeletionLedger("")
         self._emptied: dict[str, tuple[float, int]] = {}
 
     def load(self, key: str) -> Record | None:

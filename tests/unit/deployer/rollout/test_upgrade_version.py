@@ -115,7 +115,7 @@ def test_whatever_changes_any_manifest_makes_another_origin(tmp_path: Path, char
 def test_what_an_earlier_chart_rendered_is_left_alone_as_long_as_it_is_whole(
     gone: str | None, runtime: str
 ):
-    rendering = DeploymentRenderer(
+    renderer = DeploymentRenderer(
         made(tfserving_image="registry.example/tensorflow/serving:2.19.1")
     )
     spec = ServingSpec.model_validate({"runtime": runtime}).model_dump(mode="json")
@@ -125,7 +125,7 @@ def test_what_an_earlier_chart_rendered_is_left_alone_as_long_as_it_is_whole(
     owner = Owner("p1", "angler-prod", "uid")
 
     def render(live: list[LiveObject]) -> Rendered:
-        return rendering.of(wanted, "prod", live, owner, lambda *_: "image@sha256:1")
+        return renderer.of(wanted, "prod", live, owner, lambda *_: "image@sha256:1")
 
     live = [
         Packer(kind_of(each)).pack(

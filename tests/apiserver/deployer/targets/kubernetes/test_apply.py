@@ -358,18 +358,18 @@ def test_a_deployment_that_was_found_as_wanted_is_known_again_until_anything_cha
 ):
     wanted = rendered({}, namespace, owner)
     bring(client, owner, *wanted)
-    steady = Unchanged()
-    assert not steady.holds("angler-prod", "inputs", read(client, *wanted))
-    steady.note("angler-prod", "inputs", read(client, *wanted))
-    assert steady.holds("angler-prod", "inputs", read(client, *wanted))
-    assert not steady.holds("angler-prod", "other inputs", read(client, *wanted))
-    assert not steady.holds("angler-prod", "inputs", read(client, *wanted)[1:])
+    unchanged = Unchanged()
+    assert not unchanged.holds("angler-prod", "inputs", read(client, *wanted))
+    unchanged.note("angler-prod", "inputs", read(client, *wanted))
+    assert unchanged.holds("angler-prod", "inputs", read(client, *wanted))
+    assert not unchanged.holds("angler-prod", "other inputs", read(client, *wanted))
+    assert not unchanged.holds("angler-prod", "inputs", read(client, *wanted)[1:])
     (service,) = (copy.deepcopy(m) for m in wanted if m["kind"] == "Service")
     operations = [{"op": "add", "path": "/metadata/labels/by", "value": "hand"}]
     client.json_patch(kinds.SERVICE, namespace, service["metadata"]["name"], operations)
-    assert not steady.holds("angler-prod", "inputs", read(client, *wanted))
-    steady.forget("angler-prod")
-    assert not steady.holds("angler-prod", "inputs", [])
+    assert not unchanged.holds("angler-prod", "inputs", read(client, *wanted))
+    unchanged.forget("angler-prod")
+    assert not unchanged.holds("angler-prod", "inputs", [])
 
 
 def test_what_is_written_is_told_so_that_the_next_look_knows_it(

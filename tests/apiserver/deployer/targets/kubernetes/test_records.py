@@ -199,8 +199,8 @@ class TestOnACluster:
             seen = Cache(client, "p1", [namespace], KINDS)
             seen.start()
             assert seen.wait(30)
-            roster = DeletionLedger("tests", Records(database))
-            return seen, ClusterRecords(client, seen, lambda *_: namespace, roster)
+            ledger = DeletionLedger("tests", Records(database))
+            return seen, ClusterRecords(client, seen, lambda *_: namespace, ledger)
 
         def delete(*names: str) -> None:
             real.kubectl("delete", "modeldeployment", "-n", namespace, *names)

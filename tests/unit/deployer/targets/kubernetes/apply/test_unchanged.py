@@ -90,21 +90,21 @@ def test_what_is_only_reported_of_an_object_is_no_change(kept):
 
 def test_many_notes_are_few_writes_and_no_change_is_none(kept):
     names = [f"m{number}-prod" for number in range(2 * BATCH + 1)]
-    steady = noted(kept, *names)
+    unchanged = noted(kept, *names)
     assert kept.writes == 3
     for name in names:
-        steady.note(name, "inputs", packed(*BOTH))
-    steady.close()
+        unchanged.note(name, "inputs", packed(*BOTH))
+    unchanged.close()
     assert kept.writes == 3
     again = Unchanged("tests", kept)
     assert all(again.holds(name, "inputs", packed(*BOTH)) for name in names)
 
 
 def test_what_went_is_forgotten(kept):
-    steady = noted(kept, "angler-prod", "other-prod")
-    steady.forget("angler-prod")
-    assert not steady.holds("angler-prod", "inputs", packed(*BOTH))
-    steady.close()
+    unchanged = noted(kept, "angler-prod", "other-prod")
+    unchanged.forget("angler-prod")
+    assert not unchanged.holds("angler-prod", "inputs", packed(*BOTH))
+    unchanged.close()
     assert list(kept.get_all("steady/")) == ["steady/tests/other-prod"]
 
 
@@ -136,9 +136,9 @@ def test_one_that_stood_by_finds_what_the_other_wrote(kept):
 
 def test_a_database_that_fails_fails_no_pass_and_the_process_remembers(kept):
     kept.broken = True
-    steady = noted(kept, "angler-prod")
-    assert steady.holds("angler-prod", "inputs", packed(*BOTH))
+    unchanged = noted(kept, "angler-prod")
+    assert unchanged.holds("angler-prod", "inputs", packed(*BOTH))
     kept.broken = False
-    steady.note("other-prod", "inputs", packed(*BOTH))
-    steady.close()
+    unchanged.note("other-prod", "inputs", packed(*BOTH))
+    unchanged.close()
     assert list(kept.get_all("steady/")) == ["steady/tests/other-prod"]

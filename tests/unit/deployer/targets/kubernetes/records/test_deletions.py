@@ -24,14 +24,14 @@ def test_who_serves_is_known_after_a_restart_and_who_was_retired_is_not(kept):
 
 
 def test_only_a_change_is_written(kept):
-    roster = DeletionLedger("tests", kept)
+    ledger = DeletionLedger("tests", kept)
     everybody = [(replace(SERVED, id=f"m{n}-prod"), "prod") for n in range(50)]
-    roster.note(everybody)
-    roster.note(everybody)
-    roster.note([(RETIRED, "prod")])
-    roster.strike("nobody-prod")
+    ledger.note(everybody)
+    ledger.note(everybody)
+    ledger.note([(RETIRED, "prod")])
+    ledger.strike("nobody-prod")
     assert kept.writes == 1
-    roster.strike("m7-prod")
+    ledger.strike("m7-prod")
     assert kept.writes == 2
     assert DeletionLedger("tests", kept).count("prod") == 49
 
@@ -43,13 +43,13 @@ def test_one_that_stood_by_finds_what_the_other_wrote(kept):
 
 
 def test_a_record_that_begins_to_serve_is_missed_and_one_without_anything_is_not(kept):
-    roster = DeletionLedger("tests", kept)
+    ledger = DeletionLedger("tests", kept)
     world = World()
-    roster.note([(world.record, "prod")])
-    assert roster.count("prod") == 0
+    ledger.note([(world.record, "prod")])
+    assert ledger.count("prod") == 0
     world.registry.stage(world.registry.add(), "Production")
     world.list_registry()
     world.pass_once()
     assert world.record.serving is None
-    roster.note([(world.record, "prod")])
-    assert roster.count("prod") == 1
+    ledger.note([(world.record, "prod")])
+    assert ledger.count("prod") == 1
