@@ -16,7 +16,7 @@ from contextlib import suppress
 
 from serving.backends import process
 from serving.predictor import BadPredictor
-from serving.seldon import placing
+from serving.seldon import bootstrap
 from serving.telemetry import log
 
 
@@ -32,7 +32,7 @@ def main(arguments: list[str]) -> int:
         )
         return 2
     try:
-        predictor = placing.predictor(arguments[0], os.environ)
+        predictor = bootstrap.predictor(arguments[0], os.environ)
     except BadPredictor as error:
         sys.stderr.write(f"error: {error}\n\nhint: {error.hint}\n")
         return 2
@@ -40,8 +40,8 @@ def main(arguments: list[str]) -> int:
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     log.start(predictor.predictor)
     try:
-        listening = placing.listen(predictor, os.environ)
-        admin = placing.listen_admin(predictor)
+        listening = bootstrap.listen(predictor, os.environ)
+        admin = bootstrap.listen_admin(predictor)
     except (OSError, BadPredictor) as error:
         sys.stderr.write(f"error: {error}\n\nhint: is another server running there?\n")
         return 1

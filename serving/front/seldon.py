@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 from urllib.parse import quote
 
-from serving.seldon.placing import UNIT
+from serving.seldon.bootstrap import UNIT
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

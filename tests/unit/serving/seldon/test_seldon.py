@@ -7,7 +7,7 @@ import pytest
 
 from serving.front.seldon import Names
 from serving.predictor import BadPredictor
-from serving.seldon import placing
+from serving.seldon import bootstrap
 
 OPERATOR = {
     "PREDICTIVE_UNIT_ID": "model",
@@ -36,35 +36,35 @@ def file(tmp_path):
 
 
 def test_without_an_operator_the_file_says_all(file):
-    found = placing.predictor(str(file), {})
+    found = bootstrap.predictor(str(file), {})
     assert (found.port, found.artifact) == (8080, "/mnt/model/model")
     with pytest.raises(BadPredictor):
-        placing.predictor(str(file) + "x", {})
+        bootstrap.predictor(str(file) + "x", {})
 
 
 def test_the_operator_says_where_to_listen(file):
-    found = placing.predictor(str(file), OPERATOR)
+    found = bootstrap.predictor(str(file), OPERATOR)
     assert (found.port, found.model, found.artifact) == (9000, "iris", "/mnt/model/model")
-    fetched = placing.predictor(str(file), OPERATOR | {"MLSERVER_MODEL_URI": "/mnt/models"})
+    fetched = bootstrap.predictor(str(file), OPERATOR | {"MLSERVER_MODEL_URI": "/mnt/models"})
     assert fetched.artifact == "/mnt/models"
 
 
 def test_where_no_file_is_mounted_the_variables_say_all(tmp_path, file):
     missing = str(tmp_path / "missing.json")
-    alone = placing.predictor(missing, OPERATOR | {"MLSERVER_MODEL_VERSION": "v1"})
+    alone = bootstrap.predictor(missing, OPERATOR | {"MLSERVER_MODEL_VERSION": "v1"})
     assert (alone.predictor, alone.model, alone.model_version) == ("main", "model", "v1")
     assert (alone.host, alone.port, alone.artifact) == ("0.0.0.0", 9000, "/mnt/models")
     assert alone.drain_whole
     told = OPERATOR | {"SCHNITZEL_PREDICTOR": file.read_text()}
-    assert placing.predictor(missing, told).model == "iris"
+    assert bootstrap.predictor(missing, told).model == "iris"
     with pytest.raises(BadPredictor, match="SCHNITZEL_PREDICTOR is not JSON"):
-        placing.predictor(missing, OPERATOR | {"SCHNITZEL_PREDICTOR": "{"})
+        bootstrap.predictor(missing, OPERATOR | {"SCHNITZEL_PREDICTOR": "{"})
 
 
 def test_a_port_that_is_none_is_named(file):
     wrong = OPERATOR | {"PREDICTIVE_UNIT_HTTP_SERVICE_PORT": "http"}
     with pytest.raises(BadPredictor, match="PREDICTIVE_UNIT_HTTP_SERVICE_PORT is 'http'"):
-        placing.predictor(str(file), wrong)
+        bootstrap.predictor(str(file), wrong)
 
 
 @pytest.mark.parametrize(
