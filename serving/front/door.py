@@ -11,7 +11,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Iterable
     from typing import Any
 
-    from serving.front.http import Connection
     from serving.protocols.answer import Answer
 
 Headers = list[tuple[bytes, bytes]]
@@ -83,6 +82,19 @@ class Application(Protocol):
         """Answer for a refused request, in the protocol of `path`."""
 
 
+class Connection(Protocol):
+    """A connection, as its door sees it."""
+
+    def look(self, now: float) -> None:
+        """End the connection if it has taken too long."""
+
+    def close_if_idle(self) -> None:
+        """Close the connection unless it is being asked something."""
+
+    def abort(self) -> None:
+        """Close the connection at once."""
+
+
 class Door:
     """Listening sockets and their connections."""
 
@@ -90,7 +102,7 @@ class Door:
         self,
         application: Application,
         limits: Limits,
-        connect: Callable[[Door], Connection],
+        connect: Callable[[Door], asyncio.Protocol],
     ) -> None:
         self.application, self.limits, self._connect = application, limits, connect
         self.connections: set[Connection] = set()
