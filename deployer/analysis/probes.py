@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 from deployer.analysis.example import ExampleResult
 from deployer.errors import ExampleRefused
-from deployer.state.deployment import UNASKED, ExampleAnswer, ExampleState
+from deployer.state.predictor import UNASKED, ExampleAnswer, ExampleState
 
 Key = tuple[str, object]
 

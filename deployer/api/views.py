@@ -14,7 +14,9 @@ from deployer.plan.preview import Node
 from deployer.registry.watch import Health
 from deployer.spec.resolve import ServingSpec, notes
 from deployer.spec.runtimes import runtime_name
-from deployer.state.deployment import ObservedPredictor, Phase, Predictor, Record
+from deployer.state.observed import ObservedPredictor
+from deployer.state.predictor import Phase, Predictor
+from deployer.state.record import Record
 from deployer.status.verdict import State, Status
 from deployer.targets.base import Target
 

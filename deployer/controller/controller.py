@@ -31,8 +31,8 @@ from deployer.errors import (
 from deployer.plan.preview import Node, ObjectChange, Preview
 from deployer.registry.snapshot import RegistryRolledBack
 from deployer.registry.watch import Health, Watch
-from deployer.state.deployment import Pause, Record
 from deployer.state.reasons import RegistryHealth
+from deployer.state.record import Pause, Record
 from deployer.status.verdict import Status
 from deployer.store.history import Event
 

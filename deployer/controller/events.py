@@ -5,8 +5,10 @@ from __future__ import annotations
 from deployer.desired import promotions
 from deployer.registry.tags import Reflection, TagWriter
 from deployer.rollout import advance
-from deployer.state.deployment import Predictor, Record, Wanted
+from deployer.state.deployment import Wanted
+from deployer.state.predictor import Predictor
 from deployer.state.reasons import Mirrored, Reason, State
+from deployer.state.record import Record
 from deployer.state.registry import VersionId
 from deployer.status.verdict import Status
 from deployer.store.history import DEPLOYER, UNKNOWN, Event, History

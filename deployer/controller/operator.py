@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from deployer.plan.preview import ObjectChange
-from deployer.state.deployment import Record
+from deployer.state.record import Record
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,8 +18,10 @@ from deployer.controller.context import ReconcileContext
 from deployer.errors import SchnitzelError, is_transient
 from deployer.plan import plan
 from deployer.rollout.advance import Step
-from deployer.state.deployment import Deployment, Observed, Record, Wanted
+from deployer.state.deployment import Deployment, Wanted
+from deployer.state.observed import Observed
 from deployer.state.reasons import Reason, State
+from deployer.state.record import Record
 from deployer.status import verdict
 from deployer.status.verdict import Status
 

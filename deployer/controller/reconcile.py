@@ -14,11 +14,14 @@ from deployer.controller.context import ReconcileContext, halted, upgrading
 from deployer.controller.publish import PassResult, Publisher
 from deployer.controller.retirements import RetirementBudget
 from deployer.desired import promotions
+from deployer.desired.wanted import want
 from deployer.errors import PassFailed, PassHangs, SchnitzelError, UnsafePlan
 from deployer.plan import plan
 from deployer.plan.preview import Preview
 from deployer.rollout import advance, upgrade
-from deployer.state.deployment import Observed, Policy, Record, Wanted
+from deployer.state.deployment import Policy, Wanted
+from deployer.state.observed import Observed
+from deployer.state.record import Record
 from deployer.status import verdict
 from deployer.status.verdict import Status
 from deployer.targets.base import Target
@@ -217,10 +220,10 @@ class Reconciler:
         layers = context.settings.layers(environment)
         policy = context.settings.rollout_policy(environment)
         limits = context.settings.limits_for(environment)
-        wanted = promotions.want(record, layers, limits, policy, now)
+        wanted = want(record, layers, limits, policy, now)
         renewed = upgrade.renew(record, wanted.champion, server)
         if renewed != record:
-            record, wanted = renewed, promotions.want(renewed, layers, limits, policy, now)
+            record, wanted = renewed, want(renewed, layers, limits, policy, now)
         unusable = wanted.problem is not None
         return record, replace(wanted, problem=wanted.problem or problem), unusable
 

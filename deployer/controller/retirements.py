@@ -14,7 +14,8 @@ from dataclasses import dataclass
 from typing import Final
 
 from deployer.plan.plan import Retirements
-from deployer.state.deployment import Policy, Record
+from deployer.state.deployment import Policy
+from deployer.state.record import Record
 
 LOOK_SECONDS: Final = 1.0
 """How long a count over all records is valid. A champion that lost its promotion meanwhile is not

@@ -10,7 +10,8 @@ from collections.abc import Iterator
 
 from deployer.controller.context import ReconcileContext
 from deployer.python_env.retention import Need, Needs, Part
-from deployer.state.deployment import Predictor, Record
+from deployer.state.predictor import Predictor
+from deployer.state.record import Record
 from deployer.state.registry import ModelVersion, RegistrySnapshot, VersionId
 from deployer.store.history import History
 from deployer.targets.base import Target

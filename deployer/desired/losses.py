@@ -12,7 +12,8 @@ from dataclasses import replace
 from datetime import UTC, datetime
 
 from deployer import hints
-from deployer.state.deployment import Losing, Policy, Promotion, Record
+from deployer.state.deployment import Losing, Policy
+from deployer.state.record import Promotion, Record
 from deployer.state.registry import RegisteredModel
 
 PAUSE_SECONDS = 10.0

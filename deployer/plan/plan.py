@@ -13,16 +13,10 @@ from typing import Any
 from deployer import hints
 from deployer.errors import TooManyRetirements, UnsafePlan, reason_of
 from deployer.plan.preview import ObjectChange, Preview, digest_of
-from deployer.state.deployment import (
-    Deployment,
-    ExampleState,
-    Observed,
-    Phase,
-    Policy,
-    Record,
-    Wanted,
-    WeightedPredictor,
-)
+from deployer.state.deployment import Deployment, Policy, Wanted, WeightedPredictor
+from deployer.state.observed import Observed
+from deployer.state.predictor import ExampleState, Phase
+from deployer.state.record import Record
 
 
 @dataclass(frozen=True, slots=True)

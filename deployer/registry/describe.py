@@ -10,7 +10,7 @@ from deployer.desired import promotions
 from deployer.errors import NotFound, SchnitzelError, SpecInvalid, VersionFailure
 from deployer.registry.snapshot import Registry
 from deployer.spec.resolve import parse_serving_file
-from deployer.state.deployment import Description, Failure, Promotion, Record
+from deployer.state.record import Description, Failure, Promotion, Record
 from deployer.state.registry import ModelVersion, RegistrySnapshot
 
 ReadFile = Callable[[str, str], bytes | None]

@@ -14,7 +14,7 @@ from dataclasses import replace
 
 from deployer.errors import SchnitzelError
 from deployer.registry.client import RegistryClient
-from deployer.state.deployment import Promotion, Record
+from deployer.state.record import Promotion, Record
 from deployer.state.registry import RegistrySnapshot, VersionId
 
 MOST_SECONDS = 60.0

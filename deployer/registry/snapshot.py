@@ -19,7 +19,7 @@ from typing import Any
 from deployer.errors import NotFound, RegistryMalformed, SchnitzelError
 from deployer.registry import rows
 from deployer.registry.client import RegistryClient
-from deployer.state.deployment import Description
+from deployer.state.record import Description
 from deployer.state.registry import ModelVersion, RegisteredModel, RegistrySnapshot
 
 log = logging.getLogger(__name__)

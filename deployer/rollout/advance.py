@@ -12,21 +12,11 @@ from dataclasses import dataclass, replace
 
 from deployer.errors import ExampleRefused
 from deployer.rollout import maintain
-from deployer.state.deployment import (
-    Candidate,
-    Deployment,
-    ExampleState,
-    Failure,
-    Observed,
-    ObservedPredictor,
-    Phase,
-    Policy,
-    Predictor,
-    Record,
-    Wanted,
-    WeightedPredictor,
-)
+from deployer.state.deployment import Deployment, Policy, Wanted, WeightedPredictor
+from deployer.state.observed import Observed, ObservedPredictor
+from deployer.state.predictor import ExampleState, Phase, Predictor
 from deployer.state.reasons import Reason
+from deployer.state.record import Candidate, Failure, Record
 
 _GONE_WRONG = (Phase.FAILED, Phase.ABSENT)
 _BEGINNING = (Phase.ABSENT, Phase.STARTING)

@@ -10,16 +10,10 @@ from __future__ import annotations
 import hashlib
 from dataclasses import replace
 
-from deployer.state.deployment import (
-    Draining,
-    Failure,
-    Observed,
-    ObservedPredictor,
-    Phase,
-    Policy,
-    Predictor,
-    Record,
-)
+from deployer.state.deployment import Policy
+from deployer.state.observed import Observed, ObservedPredictor
+from deployer.state.predictor import Phase, Predictor
+from deployer.state.record import Draining, Failure, Record
 
 
 def adopt(record: Record, observed: Observed) -> Record:

@@ -15,7 +15,8 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Final
 
-from deployer.state.deployment import Failure, Predictor, Record
+from deployer.state.predictor import Predictor
+from deployer.state.record import Failure, Record
 from deployer.state.registry import VersionId
 
 HALT: Final = "upgrade_halted"

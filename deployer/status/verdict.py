@@ -17,8 +17,11 @@ from deployer.errors import (
     is_transient,
     reason_of,
 )
-from deployer.state.deployment import Failure, Observed, ObservedPredictor, Phase, Record, Wanted
+from deployer.state.deployment import Wanted
+from deployer.state.observed import Observed, ObservedPredictor
+from deployer.state.predictor import Phase
 from deployer.state.reasons import Reason, State, Sync
+from deployer.state.record import Failure, Record
 
 __all__ = ["State", "Status", "Sync", "Verdict", "broken", "carry", "judge", "sync"]
 

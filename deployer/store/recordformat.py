@@ -12,7 +12,7 @@ from pydantic import BaseModel, TypeAdapter, ValidationError
 
 from deployer import __version__
 from deployer.errors import FormatUnknown
-from deployer.state.deployment import Record
+from deployer.state.record import Record
 
 FORMAT: Final = 1
 HINT: Final = (

@@ -6,7 +6,7 @@ import json
 from collections.abc import Mapping
 
 from deployer.errors import FormatUnknown
-from deployer.state.deployment import Record
+from deployer.state.record import Record
 from deployer.store import recordformat
 from deployer.store.recordformat import FORMAT
 from deployer.store.sqlite import Transactions

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from typing import Protocol
 
 from deployer.errors import SchnitzelError
-from deployer.state.deployment import Record
+from deployer.state.record import Record
 from deployer.store.records import Records
 
 

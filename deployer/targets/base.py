@@ -12,7 +12,8 @@ from typing import Protocol
 
 from deployer.plan.preview import Node, Preview
 from deployer.python_env.retention import Inventory, Needs
-from deployer.state.deployment import Deployment, Observed
+from deployer.state.deployment import Deployment
+from deployer.state.observed import Observed
 from deployer.status.verdict import Status
 
 

@@ -12,7 +12,7 @@ from typing import Generic, TypeVar
 
 from deployer.artifacts.requirements import EnvironmentRequest
 from deployer.errors import VersionFailure
-from deployer.state.deployment import Phase, Predictor
+from deployer.state.predictor import Phase, Predictor
 
 log = logging.getLogger(__name__)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from deployer.plan.preview import Node
-from deployer.state.deployment import ObservedPredictor
+from deployer.state.observed import ObservedPredictor
 
 
 def predictor(seen: ObservedPredictor, status: str, children: tuple[Node, ...]) -> Node:

@@ -13,17 +13,16 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from deployer.state.deployment import (
+from deployer.state.predictor import Predictor, Role
+from deployer.state.record import (
     Absence,
     Candidate,
     Description,
     Draining,
     Failure,
     Pause,
-    Predictor,
     Promotion,
     Record,
-    Role,
 )
 from deployer.state.registry import VersionId
 from deployer.store.history import Event, History

@@ -10,23 +10,15 @@ from contextlib import suppress
 from dataclasses import dataclass, field, replace
 
 from deployer.desired import promotions
+from deployer.desired.wanted import want
 from deployer.errors import TargetUnavailable
 from deployer.plan import plan
 from deployer.rollout import advance
 from deployer.spec.resolve import Limits
-from deployer.state.deployment import (
-    Deployment,
-    Description,
-    ExampleState,
-    Observed,
-    ObservedPredictor,
-    Pause,
-    Phase,
-    Policy,
-    Predictor,
-    Record,
-    Wanted,
-)
+from deployer.state.deployment import Deployment, Policy, Wanted
+from deployer.state.observed import Observed, ObservedPredictor
+from deployer.state.predictor import ExampleState, Phase, Predictor
+from deployer.state.record import Description, Pause, Record
 from deployer.state.registry import (
     ModelVersion,
     RegisteredModel,
@@ -165,7 +157,7 @@ class World:
             described = {mark.version.key: Description("source", self.serving_file)}
             record = replace(record, descriptions={**record.descriptions, **described})
         layers = [("defaults", {}), ("overlay", self.overlay)]
-        self.wanted = promotions.want(record, layers, Limits(), POLICY, self.now)
+        self.wanted = want(record, layers, Limits(), POLICY, self.now)
         step = advance.advance(self.wanted, observed, record, POLICY, self.now)
         goal = plan.goal(self.wanted, observed, step.deployment, step.record, step.waiting)
         self.todo = plan.make(observed, goal, retiring=False)

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import httpx
 
 from deployer.registry.client import RegistryClient
-from deployer.state.deployment import Predictor
+from deployer.state.predictor import Predictor
 
 EXAMPLE = "serving_input_example.json"  # MLflow writes it beside MLmodel, ready for /invocations
 MOST_BYTES = 1024**2

@@ -19,14 +19,10 @@ from deployer.config.settings import Settings
 from deployer.errors import GatewayUnavailable, TargetUnavailable
 from deployer.plan.preview import Node, Preview
 from deployer.python_env.retention import Inventory, Needs
-from deployer.state.deployment import (
-    Deployment,
-    Observed,
-    ObservedPredictor,
-    Phase,
-    Predictor,
-    Record,
-)
+from deployer.state.deployment import Deployment
+from deployer.state.observed import Observed, ObservedPredictor
+from deployer.state.predictor import Phase, Predictor
+from deployer.state.record import Record
 from deployer.status.verdict import Status
 from deployer.targets.base import MetricsEndpoint, PreflightCheck
 from deployer.targets.kubernetes.apply.applier import ObjectApplier

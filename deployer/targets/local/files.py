@@ -19,7 +19,7 @@ from typing import Any, Protocol
 from pydantic import TypeAdapter, ValidationError
 
 from deployer.errors import TargetUnavailable
-from deployer.state.deployment import Predictor
+from deployer.state.predictor import Predictor
 from deployer.targets.base import MetricsEndpoint
 from deployer.targets.local.gateway import LOOPBACK, write_atomically
 

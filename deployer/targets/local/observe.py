@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from deployer.state.deployment import ExampleAnswer, ObservedPredictor, Phase, Predictor
+from deployer.state.observed import ObservedPredictor
+from deployer.state.predictor import ExampleAnswer, Phase, Predictor
 from deployer.state.reasons import Reason
 from deployer.targets.local.preparation import LocalPrepared
 from stack.supervision.supervisor import Process

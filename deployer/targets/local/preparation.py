@@ -12,7 +12,7 @@ from deployer.artifacts.metadata import SmallFiles
 from deployer.errors import RuntimeUnavailable, VersionFailure
 from deployer.python_env.cache import EnvironmentRequest, Environments
 from deployer.spec.runtimes import runtime_name
-from deployer.state.deployment import Phase, Predictor
+from deployer.state.predictor import Phase, Predictor
 from deployer.targets.preparation import Preparing, Progress
 
 

@@ -13,7 +13,9 @@ from typing import Any
 from deployer.plan.diff import differing
 from deployer.plan.preview import Act, Node, ObjectChange, Preview, digest_of
 from deployer.plan.redact import masked
-from deployer.state.deployment import Deployment, Observed, Predictor
+from deployer.state.deployment import Deployment
+from deployer.state.observed import Observed
+from deployer.state.predictor import Predictor
 from deployer.targets import tree as nodes
 from deployer.targets.local.files import PredictorFiles, replicas, server_config
 from deployer.targets.local.gateway import Gateway, config

@@ -22,7 +22,9 @@ from deployer.background.jobs import each
 from deployer.errors import GatewayUnavailable, TargetUnavailable
 from deployer.plan.preview import Node, Preview
 from deployer.python_env.retention import Inventory, Needs
-from deployer.state.deployment import Deployment, Observed, ObservedPredictor, Phase, Predictor
+from deployer.state.deployment import Deployment
+from deployer.state.observed import Observed, ObservedPredictor
+from deployer.state.predictor import Phase, Predictor
 from deployer.status.verdict import Status
 from deployer.targets.base import MetricsEndpoint, PreflightCheck
 from deployer.targets.local import logs, preview as showing

@@ -13,7 +13,7 @@ from standins.seldon import objects, rules
 from standins.seldon.servers import configured
 from support import ROOT
 
-from deployer.state.deployment import Phase
+from deployer.state.predictor import Phase
 from deployer.targets.kubernetes.render.charts import Charts
 
 CASES = sorted(path.stem for path in (ROOT / "tests/unit/helm/values/seldon").glob("*.yaml"))

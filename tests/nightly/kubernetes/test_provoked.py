@@ -19,7 +19,7 @@ from support.kubernetes.provoked import Place, node, trimmed
 from support.run.wait import wait_for
 from support.systems.cluster import cluster
 
-from deployer.state.deployment import Phase
+from deployer.state.predictor import Phase
 
 Make = Callable[..., Place]
 

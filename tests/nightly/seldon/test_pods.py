@@ -17,7 +17,7 @@ from support.systems.environment_builder import sklearn_image
 from support.systems.images import as_pushed, built
 from support.systems.mlflow import API
 
-from deployer.state.deployment import Phase
+from deployer.state.predictor import Phase
 from deployer.targets.kubernetes.render.charts import Charts
 
 pytestmark = pytest.mark.timeout(1800)

@@ -18,7 +18,8 @@ from support.kubernetes.provoked import Place, trimmed
 from support.run.wait import wait_for
 from support.systems.cluster import cluster
 
-from deployer.state.deployment import ObservedPredictor, Phase
+from deployer.state.observed import ObservedPredictor
+from deployer.state.predictor import Phase
 
 Make = Callable[..., Place]
 

@@ -11,7 +11,7 @@ from support import ROOT
 from support.load import Load
 from support.run.wait import wait_for
 
-from deployer.state.deployment import Phase
+from deployer.state.predictor import Phase
 from deployer.targets.kubernetes.observe.seldon import MARK
 from deployer.targets.kubernetes.render.charts import Charts
 

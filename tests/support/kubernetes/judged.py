@@ -6,7 +6,8 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-from deployer.state.deployment import ObservedPredictor, Predictor, Role
+from deployer.state.observed import ObservedPredictor
+from deployer.state.predictor import Predictor, Role
 from deployer.state.registry import VersionId
 from deployer.targets.kubernetes.observe.predictor import Seen, observe
 from support import ROOT

@@ -16,7 +16,7 @@ from support import recorded
 
 from deployer import __main__ as command, service
 from deployer.errors import FormatUnknown
-from deployer.state.deployment import Record
+from deployer.state.record import Record
 from deployer.store import recordformat
 from deployer.store.history import History
 from deployer.store.records import Records

@@ -13,7 +13,9 @@ from dataclasses import replace
 
 from deployer import hints
 from deployer.config.settings import Settings
-from deployer.state.deployment import Deployment, Phase, Predictor, Record
+from deployer.state.deployment import Deployment
+from deployer.state.predictor import Phase, Predictor
+from deployer.state.record import Record
 from deployer.targets.kubernetes.apply.applier import ObjectApplier
 from deployer.targets.kubernetes.apply.decide import Decision
 from deployer.targets.kubernetes.apply.drift import DriftFilter

@@ -13,7 +13,8 @@ from deployer.config.environment import Environment
 from deployer.plan.diff import FieldChange
 from deployer.plan.preview import Act, ObjectChange, Preview, digest_of
 from deployer.plan.redact import masked
-from deployer.state.deployment import Deployment, Predictor
+from deployer.state.deployment import Deployment
+from deployer.state.predictor import Predictor
 from deployer.targets.kubernetes.apply import decide
 from deployer.targets.kubernetes.apply.applier import ObjectApplier
 from deployer.targets.kubernetes.apply.decide import Cause, Decision

@@ -12,7 +12,7 @@ from deployer.background.jobs import Job
 from deployer.config.clusters import Cluster
 from deployer.errors import RuntimeUnavailable, VersionFailure
 from deployer.spec.runtimes import runtime_name
-from deployer.state.deployment import Phase, Predictor
+from deployer.state.predictor import Phase, Predictor
 from deployer.targets.kubernetes.images.builds import ImageBuilds
 from deployer.targets.kubernetes.render.runtimes import RUNTIMES, runs_tensorflow
 from deployer.targets.preparation import Preparing, Progress

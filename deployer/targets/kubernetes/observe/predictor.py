@@ -13,7 +13,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from deployer import hints
-from deployer.state.deployment import UNASKED, ExampleAnswer, ObservedPredictor, Phase, Predictor
+from deployer.state.observed import ObservedPredictor
+from deployer.state.predictor import UNASKED, ExampleAnswer, Phase, Predictor
 from deployer.state.reasons import Reason
 from deployer.targets.kubernetes.diagnosis import Problem, leaving, problems
 from deployer.targets.kubernetes.diagnosis.problem import (

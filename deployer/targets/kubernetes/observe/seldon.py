@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from enum import StrEnum
 from typing import Any, Final
 
-from deployer.state.deployment import Phase
+from deployer.state.predictor import Phase
 from deployer.targets.kubernetes.diagnosis.problem import Problem, created, fatal, name, namespace
 from deployer.targets.kubernetes.diagnosis.reasons import PodReason
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from deployer.state.deployment import Predictor, Record
+from deployer.state.predictor import Predictor
+from deployer.state.record import Record
 from deployer.targets.kubernetes.cache.objects import LiveObject
 from deployer.targets.kubernetes.client.kinds import DEPLOYMENT, POD, SELDON_DEPLOYMENT, SERVICE
 from deployer.targets.kubernetes.images.preparation import ImagePrepared

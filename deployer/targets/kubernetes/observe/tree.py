@@ -9,7 +9,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from deployer.plan.preview import Node
-from deployer.state.deployment import Observed, Record
+from deployer.state.observed import Observed
+from deployer.state.record import Record
 from deployer.targets import tree
 from deployer.targets.kubernetes.cache.objects import LiveObject
 from deployer.targets.kubernetes.client.kinds import (

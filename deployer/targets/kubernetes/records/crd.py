@@ -16,7 +16,8 @@ from typing import Any, Final
 import orjson
 
 from deployer.errors import FormatUnknown
-from deployer.state.deployment import Phase, Predictor, Record
+from deployer.state.predictor import Phase, Predictor
+from deployer.state.record import Record
 from deployer.status.verdict import State, Status
 from deployer.store import recordformat
 from deployer.store.recordformat import FORMAT

@@ -10,7 +10,7 @@ import threading
 from collections.abc import Iterable, Mapping
 from typing import Protocol
 
-from deployer.state.deployment import Record
+from deployer.state.record import Record
 
 
 class Memory(Protocol):

@@ -15,7 +15,7 @@ from typing import Final
 
 from deployer import hints
 from deployer.errors import DeletedByHand, FormatUnknown
-from deployer.state.deployment import Record
+from deployer.state.record import Record
 from deployer.status.verdict import Status
 from deployer.store import recordformat
 from deployer.targets.kubernetes.cache.cache import Cache

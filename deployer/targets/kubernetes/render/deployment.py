@@ -9,7 +9,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
-from deployer.state.deployment import Deployment, Predictor
+from deployer.state.deployment import Deployment
+from deployer.state.predictor import Predictor
 from deployer.targets.kubernetes.cache.objects import Key, LiveObject, Owner, digest_of, key_of
 from deployer.targets.kubernetes.client.kinds import DEPLOYMENT, SELDON_DEPLOYMENT
 from deployer.targets.kubernetes.render.manifests import IMAGE, Manifests

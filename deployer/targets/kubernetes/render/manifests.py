@@ -16,7 +16,8 @@ from typing import Any, Final
 import deployer
 from deployer.config.clusters import Cluster
 from deployer.spec.model import ServingSpec
-from deployer.state.deployment import Deployment, Predictor, Role
+from deployer.state.deployment import Deployment
+from deployer.state.predictor import Predictor, Role
 from deployer.state.registry import VersionId
 from deployer.targets.kubernetes.cache.objects import Owner
 from deployer.targets.kubernetes.client.kinds import DEPLOYMENT, SELDON_DEPLOYMENT

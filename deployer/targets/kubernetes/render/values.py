@@ -15,7 +15,7 @@ from deployer.config.clusters import Cluster, SeldonOperator
 from deployer.schema.units import format_cpu, format_quantity
 from deployer.spec.model import ServingSpec
 from deployer.spec.pods import DisruptionBudget, SecretKey, Toleration
-from deployer.state.deployment import Predictor
+from deployer.state.predictor import Predictor
 
 Values = dict[str, Any]
 

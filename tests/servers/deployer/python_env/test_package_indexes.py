@@ -12,7 +12,7 @@ from support.systems.package_index import PackageIndex
 from deployer.artifacts.cache import Artifacts
 from deployer.python_env.cache import Environments
 from deployer.spec.model import ServingSpec
-from deployer.state.deployment import Phase, Predictor, Role
+from deployer.state.predictor import Phase, Predictor, Role
 from deployer.state.registry import VersionId
 from deployer.targets.local.preparation import LocalPreparation, LocalPrepared
 

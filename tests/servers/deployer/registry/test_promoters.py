@@ -8,7 +8,7 @@ from support.systems.mlflow import MlflowServer
 from deployer.registry.client import RegistryClient
 from deployer.registry.promoters import Promoters
 from deployer.registry.snapshot import Registry
-from deployer.state.deployment import Promotion, Record
+from deployer.state.record import Promotion, Record
 
 NOW = 1000.0
 TAG = "schnitzel.prod.promoted_by"

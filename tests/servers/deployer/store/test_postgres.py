@@ -17,7 +17,7 @@ from support.systems.postgres import running_postgres
 
 from deployer import __main__ as command, service
 from deployer.errors import DatabaseUnavailable, FormatUnknown
-from deployer.state.deployment import Record
+from deployer.state.record import Record
 from deployer.store.history import Event, History
 from deployer.store.postgres import PostgresDatabase
 from deployer.store.records import Records

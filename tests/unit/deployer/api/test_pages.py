@@ -24,16 +24,10 @@ from deployer.errors import NotFound
 from deployer.registry.client import RegistryClient
 from deployer.registry.watch import Health
 from deployer.spec.model import ServingSpec
-from deployer.state.deployment import (
-    ExampleState,
-    Observed,
-    ObservedPredictor,
-    Phase,
-    Predictor,
-    Record,
-    Role,
-    Wanted,
-)
+from deployer.state.deployment import Wanted
+from deployer.state.observed import Observed, ObservedPredictor
+from deployer.state.predictor import ExampleState, Phase, Predictor, Role
+from deployer.state.record import Record
 from deployer.state.registry import VersionId
 from deployer.status import verdict
 from deployer.status.verdict import Status

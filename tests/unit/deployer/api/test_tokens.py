@@ -43,7 +43,8 @@ from deployer.registry.promoters import Promoters
 from deployer.registry.snapshot import Registry
 from deployer.registry.tags import TagWriter
 from deployer.registry.watch import Watch
-from deployer.state.deployment import Absence, Description, Observed, Promotion, Record
+from deployer.state.observed import Observed
+from deployer.state.record import Absence, Description, Promotion, Record
 from deployer.state.registry import RegistrySnapshot, VersionId
 from deployer.store.history import History
 from deployer.store.records import Records

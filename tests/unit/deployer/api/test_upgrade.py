@@ -19,7 +19,8 @@ from deployer.controller.context import upgrading
 from deployer.errors import SettingsInvalid
 from deployer.registry.client import RegistryClient
 from deployer.registry.identity import RegistryIdentity
-from deployer.state.deployment import Failure, Pause, Predictor, Promotion, Record, Role
+from deployer.state.predictor import Predictor, Role
+from deployer.state.record import Failure, Pause, Promotion, Record
 from deployer.state.registry import VersionId
 from deployer.store.history import History
 from deployer.store.records import Records

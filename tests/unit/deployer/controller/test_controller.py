@@ -36,7 +36,8 @@ from deployer.registry.promoters import Promoters
 from deployer.registry.snapshot import Registry
 from deployer.registry.tags import TagWriter
 from deployer.registry.watch import Watch
-from deployer.state.deployment import Description, Observed, Promotion, Record
+from deployer.state.observed import Observed
+from deployer.state.record import Description, Promotion, Record
 from deployer.state.registry import ModelVersion, RegisteredModel, RegistrySnapshot, VersionId
 from deployer.status.verdict import Status
 from deployer.store.history import History

@@ -8,7 +8,7 @@ import pytest
 from support.world import World
 
 from deployer.controller import events
-from deployer.state.deployment import Phase
+from deployer.state.predictor import Phase
 from deployer.store.history import History
 from deployer.store.sqlite import Database
 

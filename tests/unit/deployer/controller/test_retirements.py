@@ -8,7 +8,9 @@ from dataclasses import replace
 import pytest
 
 from deployer.controller.retirements import RetirementBudget
-from deployer.state.deployment import Absence, Policy, Predictor, Record, Role
+from deployer.state.deployment import Policy
+from deployer.state.predictor import Predictor, Role
+from deployer.state.record import Absence, Record
 from deployer.state.registry import VersionId
 
 POLICY = Policy(max_retirements=1, max_retirement_share=0.1)

@@ -8,8 +8,10 @@ import pytest
 from support.world import ENVIRONMENT, MODEL, POLICY, SELECTOR, World
 
 from deployer.desired import promotions
+from deployer.desired.wanted import want
 from deployer.spec.resolve import Limits
-from deployer.state.deployment import Phase, Record
+from deployer.state.predictor import Phase
+from deployer.state.record import Record
 
 
 def served(*stages: str) -> World:
@@ -203,7 +205,7 @@ def test_an_edit_of_a_version_that_only_an_alias_names_is_no_touch():
 def test_the_pause_that_is_asked_for_is_longer_than_the_polls_are_apart():
     world = touched()
     slow = replace(POLICY, poll=60)
-    [losing] = promotions.want(world.record, (), Limits(), slow, world.now).losing
+    [losing] = want(world.record, (), Limits(), slow, world.now).losing
     assert "wait 180 s" in losing.message
 
 
@@ -590,7 +592,7 @@ def test_a_recreated_version_of_the_same_number_is_another_one():
 
 
 def test_paused_changes_nothing_and_says_by_whom():
-    from deployer.state.deployment import Pause
+    from deployer.state.record import Pause
     from deployer.status.verdict import judge
 
     world = served("Production", "None")

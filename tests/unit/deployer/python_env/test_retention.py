@@ -19,7 +19,8 @@ from deployer.python_env.retention import (
     choose,
     verdicts,
 )
-from deployer.state.deployment import Predictor, Record, Role
+from deployer.state.predictor import Predictor, Role
+from deployer.state.record import Record
 from deployer.state.registry import VersionId
 from deployer.store.history import Event, History
 from deployer.store.sqlite import Database

@@ -8,7 +8,8 @@ from support.world import POLICY, World
 
 from deployer.desired import promotions
 from deployer.errors import TargetUnavailable
-from deployer.state.deployment import ExampleState, Phase, Predictor, Record
+from deployer.state.predictor import ExampleState, Phase, Predictor
+from deployer.state.record import Record
 
 NUMBERS = st.integers(1, 5)
 SPECS = st.sampled_from(

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings, strategies as st
 from support.world import World
 
-from deployer.state.deployment import Phase
+from deployer.state.predictor import Phase
 
 STEPS = st.sets(st.integers(1, 99), max_size=3).map(lambda shares: [*sorted(shares), 100])
 LAGS = st.integers(0, 4)

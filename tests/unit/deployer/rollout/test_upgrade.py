@@ -10,7 +10,8 @@ from hypothesis import given, strategies as st
 
 from deployer.rollout import upgrade
 from deployer.rollout.upgrade import UpgradePhase
-from deployer.state.deployment import Candidate, Failure, Pause, Predictor, Promotion, Record, Role
+from deployer.state.predictor import Predictor, Role
+from deployer.state.record import Candidate, Failure, Pause, Promotion, Record
 from deployer.state.registry import VersionId
 
 ORDER = ["staging", "prod"]

@@ -10,7 +10,8 @@ import pytest
 
 from deployer.config.clusters import Cluster
 from deployer.spec.model import ServingSpec
-from deployer.state.deployment import Deployment, Predictor, Role, WeightedPredictor
+from deployer.state.deployment import Deployment, WeightedPredictor
+from deployer.state.predictor import Predictor, Role
 from deployer.state.registry import VersionId
 from deployer.targets.kubernetes.cache.objects import LiveObject, Owner, Packer
 from deployer.targets.kubernetes.client.kinds import kind_of

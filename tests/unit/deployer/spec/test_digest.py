@@ -6,13 +6,13 @@ from typing import Any
 from hypothesis import given, strategies as st
 from pydantic import BaseModel, Field
 
-from deployer.desired.promotions import predictor_digest
+from deployer.desired.wanted import predictor_digest
 from deployer.schema.base import Frozen
 from deployer.spec import model as specmodel, pods
 from deployer.spec.model import Autoscaling, Resources, Rollout, ServingSpec
 from deployer.spec.pods import Kubernetes, Probes, SecretKey, Toleration
 from deployer.spec.resolve import Limits, resolve, spec_digest
-from deployer.state.deployment import Role
+from deployer.state.predictor import Role
 from deployer.state.registry import VersionId
 
 

@@ -12,15 +12,10 @@ from support.world import POLICY, World
 
 from deployer.errors import UnsafePlan
 from deployer.plan import plan
-from deployer.state.deployment import (
-    Deployment,
-    Failure,
-    Observed,
-    ObservedPredictor,
-    Pause,
-    Phase,
-    Wanted,
-)
+from deployer.state.deployment import Deployment, Wanted
+from deployer.state.observed import Observed, ObservedPredictor
+from deployer.state.predictor import Phase
+from deployer.state.record import Failure, Pause
 from deployer.status import verdict
 from deployer.targets.kubernetes.observe.predictor import Seen, observe
 

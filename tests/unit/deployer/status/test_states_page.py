@@ -11,7 +11,7 @@ from typing import get_args, get_type_hints
 
 import deployer
 from deployer.errors import SchnitzelError
-from deployer.state.deployment import Phase
+from deployer.state.predictor import Phase
 from deployer.state.reasons import Mirrored, Reason, RegistryHealth, State, Sync
 from deployer.targets.kubernetes.diagnosis.reasons import PodReason
 from stack.components.status import Status

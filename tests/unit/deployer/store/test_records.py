@@ -7,7 +7,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings, strategies as st
 from support.world import World
 
-from deployer.state.deployment import Absence, Candidate, Draining, Failure, Promotion, Record
+from deployer.state.record import Absence, Candidate, Draining, Failure, Promotion, Record
 from deployer.state.registry import VersionId
 from deployer.store.history import Event, History
 from deployer.store.records import Records

@@ -16,7 +16,7 @@ from support.systems.cluster import Cluster
 from deployer.artifacts.cache import Artifacts
 from deployer.plan.preview import Act, ObjectChange
 from deployer.redact import GONE
-from deployer.state.deployment import Record
+from deployer.state.record import Record
 from deployer.store.records import Records
 from deployer.store.sqlite import Database
 from deployer.targets.kubernetes.cache.objects import Owner

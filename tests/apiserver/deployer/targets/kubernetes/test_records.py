@@ -12,19 +12,10 @@ from support.run.wait import wait_for
 from support.world import served
 
 from deployer.errors import DeletedByHand
-from deployer.state.deployment import (
-    Absence,
-    Candidate,
-    Draining,
-    Failure,
-    Observed,
-    ObservedPredictor,
-    Phase,
-    Promotion,
-    Record,
-    VersionId,
-    Wanted,
-)
+from deployer.state.deployment import VersionId, Wanted
+from deployer.state.observed import Observed, ObservedPredictor
+from deployer.state.predictor import Phase
+from deployer.state.record import Absence, Candidate, Draining, Failure, Promotion, Record
 from deployer.status.verdict import State, Status, Verdict
 from deployer.store.records import Records
 from deployer.store.sqlite import Database

@@ -8,7 +8,7 @@ from dataclasses import replace
 import pytest
 from support.world import World
 
-from deployer.state.deployment import ExampleAnswer, Phase
+from deployer.state.predictor import ExampleAnswer, Phase
 from deployer.targets.local.files import PredictorFiles, replicas
 from deployer.targets.local.observe import complete, observe_server, together
 from deployer.targets.local.preparation import LocalPrepared

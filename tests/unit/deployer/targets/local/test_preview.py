@@ -12,14 +12,9 @@ import yaml
 from support.world import World
 
 from deployer.plan.preview import ObjectChange, Preview
-from deployer.state.deployment import (
-    Deployment,
-    Observed,
-    ObservedPredictor,
-    Phase,
-    Predictor,
-    WeightedPredictor,
-)
+from deployer.state.deployment import Deployment, WeightedPredictor
+from deployer.state.observed import Observed, ObservedPredictor
+from deployer.state.predictor import Phase, Predictor
 from deployer.targets.local import preview as showing
 from deployer.targets.local.files import PredictorFiles, replicas
 from deployer.targets.local.gateway import Gateway

@@ -10,13 +10,9 @@ from support.world import World
 from deployer.artifacts.cache import Artifacts
 from deployer.errors import TargetUnavailable
 from deployer.python_env.cache import Environments
-from deployer.state.deployment import (
-    Deployment,
-    Observed,
-    ObservedPredictor,
-    Phase,
-    WeightedPredictor,
-)
+from deployer.state.deployment import Deployment, WeightedPredictor
+from deployer.state.observed import Observed, ObservedPredictor
+from deployer.state.predictor import Phase
 from deployer.targets.local.files import PredictorFiles
 from deployer.targets.local.gateway import Gateway
 from deployer.targets.local.preparation import LocalPreparation

@@ -17,14 +17,8 @@ from support.kubernetes.judged import RECORDED, judge, recorded
 from support.kubernetes.pod_failures import CASES, DIGEST
 
 from deployer.errors import EnvironmentUnbuildable
-from deployer.state.deployment import (
-    ExampleAnswer,
-    ExampleState,
-    ObservedPredictor,
-    Phase,
-    Predictor,
-    Role,
-)
+from deployer.state.observed import ObservedPredictor
+from deployer.state.predictor import ExampleAnswer, ExampleState, Phase, Predictor, Role
 from deployer.state.registry import VersionId
 from deployer.targets.kubernetes.images.preparation import ImagePrepared
 from deployer.targets.kubernetes.observe.predictor import Seen, observe

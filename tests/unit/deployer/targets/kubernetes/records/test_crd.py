@@ -6,19 +6,10 @@ import pytest
 from hypothesis import given, strategies as st
 from support.world import served
 
-from deployer.state.deployment import (
-    Absence,
-    Candidate,
-    Draining,
-    Failure,
-    Observed,
-    ObservedPredictor,
-    Phase,
-    Promotion,
-    Record,
-    VersionId,
-    Wanted,
-)
+from deployer.state.deployment import VersionId, Wanted
+from deployer.state.observed import Observed, ObservedPredictor
+from deployer.state.predictor import Phase
+from deployer.state.record import Absence, Candidate, Draining, Failure, Promotion, Record
 from deployer.status.verdict import State, Status, Verdict
 from deployer.targets.kubernetes.records import crd
 from deployer.targets.kubernetes.records.crd import RecordUnreadable

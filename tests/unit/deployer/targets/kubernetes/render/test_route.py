@@ -5,7 +5,8 @@ from __future__ import annotations
 from hypothesis import given, strategies as st
 
 from deployer import naming
-from deployer.state.deployment import Deployment, Predictor, Role, WeightedPredictor
+from deployer.state.deployment import Deployment, WeightedPredictor
+from deployer.state.predictor import Predictor, Role
 from deployer.state.registry import VersionId
 from deployer.targets.kubernetes.render import route
 from deployer.targets.kubernetes.render.route import Labels, Parent

@@ -15,7 +15,8 @@ from deployer.python_env.cache import Environments
 from deployer.spec.limits import Limits
 from deployer.spec.model import ServingSpec
 from deployer.spec.resolve import resolve
-from deployer.state.deployment import Deployment, Phase, Predictor, Role, WeightedPredictor
+from deployer.state.deployment import Deployment, WeightedPredictor
+from deployer.state.predictor import Phase, Predictor, Role
 from deployer.state.registry import VersionId
 from deployer.targets.kubernetes.cache.objects import Owner
 from deployer.targets.kubernetes.client.client import Client

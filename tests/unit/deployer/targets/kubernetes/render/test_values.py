@@ -12,7 +12,7 @@ from deployer import naming
 from deployer.config.clusters import Cluster
 from deployer.spec.limits import LocalLimits
 from deployer.spec.resolve import Limits, resolve, spec_digest
-from deployer.state.deployment import Predictor, Role
+from deployer.state.predictor import Predictor, Role
 from deployer.state.registry import VersionId
 from deployer.targets.kubernetes.render.values import Place, Source, values
 

@@ -1,0 +1,73 @@
+"""Predictors: what is needed to serve a model version, and how far one is."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any
+
+from deployer.state.registry import VersionId
+
+
+class Role(StrEnum):
+    """The role of a predictor in its deployment."""
+
+    CHAMPION = "champion"
+    CHALLENGER = "challenger"
+    SHADOW = "shadow"
+
+
+class Phase(StrEnum):
+    """The phase of a predictor on its way to answering requests."""
+
+    ABSENT = "absent"
+    FETCHING = "fetching"
+    BUILDING = "building"
+    STARTING = "starting"
+    READY = "ready"
+    UNREADY = "unready"
+    FAILED = "failed"
+
+
+class ExampleState(StrEnum):
+    """The state of a predictor's answer to the model's own example."""
+
+    UNASKED = "unasked"
+    ASKED = "asked"
+    PASSED = "passed"
+    REFUSED = "refused"
+
+
+@dataclass(frozen=True, slots=True)
+class ExampleAnswer:
+    """A predictor's answer to the model's own example: any error, and whether it is transient."""
+
+    state: ExampleState = ExampleState.UNASKED
+    message: str = ""
+    transient: bool = False
+    hint: str = ""
+
+
+UNASKED = ExampleAnswer()
+
+
+@dataclass(frozen=True, slots=True)
+class Predictor:
+    """Everything that serving one model version needs, without asking the registry again.
+
+    `digest` covers the version's identity and the spec: another digest is another predictor.
+    """
+
+    name: str
+    version: VersionId
+    role: Role
+    digest: str
+    source: str
+    spec: Mapping[str, Any]
+    origins: Mapping[str, str] = field(default_factory=dict)
+    artifact: str = ""
+    """The artifact's digest, pinned at the first fetch; empty before that."""
+
+    server: str = ""
+    """The version of chart and server image that renders the predictor; empty where none does."""

@@ -1,0 +1,135 @@
+"""The record of a deployment: what it must remember over a restart.
+
+Times are seconds since the epoch; MLflow's own are milliseconds.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from deployer.state.predictor import Predictor
+from deployer.state.registry import VersionId
+
+
+@dataclass(frozen=True, slots=True)
+class Promotion:
+    """A promotion: a version that satisfies a selector since `seen_at`, ordered by `sequence`.
+
+    `missed_at` is the time of the listing with which the registry first denied the version.
+    `by` is the user who claims the promotion; empty where no user does.
+    """
+
+    version: VersionId
+    via: str
+    sequence: int
+    seen_at: float
+    missed_at: float | None = None
+    by: str = ""
+    updated: int = 0
+    """The last update of the version that is accounted for, in MLflow's time; 0: unknown."""
+
+    touched: int = 0
+    """A later update while another promotion had won, which moved no stage; 0: there is none."""
+
+
+@dataclass(frozen=True, slots=True)
+class Description:
+    """The artifact location and the serving.yaml of a version, read once.
+
+    `problem` and `hint` describe the error in a serving.yaml that cannot be used.
+    """
+
+    source: str
+    serving_file: Mapping[str, Any] | None
+    problem: str = ""
+    hint: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """The failure of a predictor; without `retry_at`, there is no retry before a change."""
+
+    reason: str
+    message: str
+    hint: str
+    at: float
+    attempts: int = 1
+    retry_at: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """A rollout under way; `step` is -1 while preparing, else an index into the weights."""
+
+    predictor: Predictor
+    since: float
+    step: int = -1
+    step_since: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Draining:
+    """A predictor that no new request reaches; `since` is when the gateway was seen without it.
+
+    A draining predictor that becomes a candidate again drains until it gets a share.
+    """
+
+    predictor: Predictor
+    since: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Absence:
+    """The absence of any promotion, with its beginning and the complete listings that confirmed it.
+
+    `lost` has the promotions that went with the whole model; they hold again when it is back.
+    """
+
+    since: float
+    listings: int
+    last_listing: float
+    lost: tuple[Promotion, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Pause:
+    """An operator's order to change nothing."""
+
+    by: str
+    at: float
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """The state of a deployment that must survive a restart; small, versioned, one for each."""
+
+    id: str
+    model: str
+    environment: str
+    project: str = ""
+    marks: tuple[Promotion, ...] = ()
+    next_sequence: int = 1
+    note: str = ""
+    serving: Predictor | None = None
+    serving_since: float | None = None
+    candidate: Candidate | None = None
+    draining: tuple[Draining, ...] = ()
+    failures: Mapping[str, Failure] = field(default_factory=dict)
+    absence: Absence | None = None
+    retired_at: float | None = None
+    server: str = ""
+    pause: Pause | None = None
+    allow_retire: bool = False
+    adopt: tuple[str, ...] = ()
+    """Uids of foreign objects that the controller may adopt for an operator; kept until it has."""
+    descriptions: Mapping[str, Description] = field(default_factory=dict)
+    artifacts: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def leaving(self) -> frozenset[str]:
+        """Names of the draining predictors that are not a candidate again."""
+        candidate = self.candidate.predictor.name if self.candidate else ""
+        return frozenset(d.predictor.name for d in self.draining) - {candidate}
