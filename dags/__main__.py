@@ -1,4 +1,4 @@
-"""A project's folder in, what it says as JSON out: `python -m dags check FOLDER`, for `schnitzel`.
+"""Check a project, and print it as JSON: `python -m dags check FOLDER`, for `schnitzel`.
 
 Exit code 2 and `error: ...`, an empty line and `hint: ...` on standard error if it is no project.
 """

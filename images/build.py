@@ -1,5 +1,5 @@
 # ruff: noqa: INP001 - run by its path
-"""The Dockerfiles in this folder go in; images come out, their sizes on stdout.
+"""Build the images of this folder's Dockerfiles, and print their sizes.
 
     images/build.py [NAME ...] [--push] [--by-content] [--dry-run]
 

@@ -1,4 +1,4 @@
-"""In: the tracked files. Out: a failure naming those with a package registry's address."""
+"""Find tracked files that hold a package registry's address."""
 
 import re
 import subprocess

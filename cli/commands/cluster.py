@@ -1,4 +1,4 @@
-"""Nothing in; what each cluster lacks out, each with the command that mends it."""
+"""Check what each cluster lacks."""
 
 import typer
 

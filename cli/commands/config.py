@@ -1,4 +1,4 @@
-"""Nothing in; every setting with its origin out."""
+"""Show every setting with its origin."""
 
 from cli.config import KEYS, current
 from cli.errors import CommandError

@@ -1,4 +1,4 @@
-"""Commands about deployments in; the Deployer's answers out."""
+"""Show, apply, pause and follow deployments."""
 
 from typing import Annotated
 

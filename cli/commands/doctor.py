@@ -1,4 +1,4 @@
-"""Nothing in; what is wrong, each with the command that mends it, out."""
+"""Check this machine and the local platform."""
 
 from dataclasses import asdict
 

@@ -1,4 +1,4 @@
-"""Nothing in; everything of the local platform stopped, model servers too."""
+"""Stop the local platform, model servers too."""
 
 from typing import Annotated
 

@@ -1,4 +1,4 @@
-"""Nothing in; the environments models are promoted to out."""
+"""List the environments that models are promoted to."""
 
 from typing import Any
 

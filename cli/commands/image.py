@@ -1,4 +1,4 @@
-"""Nothing in; the environments that were built out, and those that nothing needs gone."""
+"""List the Python environments that were built, and remove unused ones."""
 
 import typer
 

@@ -1,4 +1,4 @@
-"""Registered models in; versions, metrics and promotions out."""
+"""List registered models and versions, and promote them."""
 
 import time
 from shlex import quote

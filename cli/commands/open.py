@@ -1,4 +1,4 @@
-"""The name of a page or a model in; that page in a browser, or its URL, out."""
+"""Open a page, or a model's endpoint, in a browser."""
 
 import sys
 from typing import Annotated

@@ -1,4 +1,4 @@
-"""Nothing in; how far an upgrade of the platform is out, and a person's halt to it."""
+"""Follow an upgrade of the platform, and halt it."""
 
 from typing import Annotated
 

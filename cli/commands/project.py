@@ -1,4 +1,4 @@
-"""Project folders in; registrations and what a check found out."""
+"""Check, register and list projects."""
 
 from pathlib import Path
 from shlex import quote

@@ -1,4 +1,4 @@
-"""Nothing in; what the Deployer knows of MLflow's registry out, and a person's word to it."""
+"""Show what the Deployer knows of MLflow's registry, and accept another registry."""
 
 from cli.clients.all import Clients
 from cli.config import current

@@ -1,4 +1,4 @@
-"""Training runs in; their steps, metrics and logs out."""
+"""Show training runs: steps, metrics and logs."""
 
 from shlex import quote
 from typing import Annotated, Any

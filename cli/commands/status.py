@@ -1,4 +1,4 @@
-"""Nothing in; every component and deployment, seen at the same time, and the next step out."""
+"""Show every component and deployment on one screen, with the next step."""
 
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict

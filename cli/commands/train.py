@@ -1,4 +1,4 @@
-"""A project in; its training run followed to the metrics and the registered version out."""
+"""Start a project's training run, and follow it to the registered version."""
 
 from datetime import UTC, datetime
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Nothing in; the local platform healthy, with its URLs, logins and the next command, out."""
+"""Start the local platform, and wait until it is healthy."""
 
 import threading
 from dataclasses import asdict

@@ -1,5 +1,5 @@
 # ruff: noqa: INP001 - Airflow reads it by its path
-"""In: the projects below /projects. Out: one Airflow DAG each."""
+"""Make an Airflow DAG of each project below /projects."""
 
 from pathlib import Path
 

@@ -1,5 +1,5 @@
 # ruff: noqa: INP001 - run by its path, in the environment builder's image
-"""What went wrong goes in; one sentence with a next step, as the Deployer shows it, comes out."""
+"""Say why a build failed in one sentence with a next step, as the Deployer shows it."""
 
 from __future__ import annotations
 

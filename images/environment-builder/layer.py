@@ -1,5 +1,5 @@
 # ruff: noqa: INP001 - run by its path, in the environment builder's image
-"""A folder goes in; a tar stream that depends on its files' names and contents only comes out."""
+"""Write a folder as a tar stream that depends on its files' names and contents only."""
 
 from __future__ import annotations
 

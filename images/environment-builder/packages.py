@@ -1,5 +1,5 @@
 # ruff: noqa: INP001 - run by its path, in the environment builder's image
-"""A model's requirements go in; a lock with hashes, and the environment that it names, come out.
+"""Lock a model's requirements with hashes, and build the Python environment of the lock.
 
 uv does both: https://docs.astral.sh/uv/pip/. Indexes and their credentials are uv's own settings
 (UV_DEFAULT_INDEX, UV_INDEX_*, SSL_CERT_FILE, ...), taken from the environment variables.

@@ -1,5 +1,5 @@
 # ruff: noqa: INP001 - run by its path, in the environment builder's image
-"""Images' names go in; what a registry has of them comes out, and new ones go there.
+"""Ask a registry for images, and push new ones.
 
 crane speaks to the registry, with the credentials in DOCKER_CONFIG
 (https://github.com/google/go-containerregistry/tree/main/cmd/crane).

@@ -1,5 +1,5 @@
 # ruff: noqa: INP001 - a package of the MLflow image's own
-"""In: an s3:// URI. Out: MLflow's way to it, for the server alone.
+"""Give MLflow's server alone a way to an s3:// URI.
 
 A server with S3 behind it tells clients to fetch from there by presigned URLs (MLflow 3.17,
 `/server-info`), and has no switch for that. Clients of ours cannot reach S3, and shall not have to.

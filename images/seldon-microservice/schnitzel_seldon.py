@@ -1,5 +1,5 @@
 # ruff: noqa: INP001 - a file of the image
-"""What Seldon's microservice was asked goes in; the answer of our server beside it comes out.
+"""Answer for Seldon's microservice with the model server beside it.
 
     seldon-core-microservice schnitzel_seldon.Model
 

@@ -1,4 +1,4 @@
-"""In: a command line. Out: a cluster that runs, is gone, or is described; run by path."""
+"""Bring a cluster up or down, or describe it; run by path."""
 
 import sys
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""In: Go modules with their checksums. Out: programs in the cache, built once for each content.
+"""Build programs from Go modules, once for each content.
 
 Kubernetes, CoreDNS, crane and helm are published as Go modules; GOPROXY and its kin come from the
 environment. `bin/` holds links under the programs' names to the builds of this checkout.

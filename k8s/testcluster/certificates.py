@@ -1,4 +1,4 @@
-"""In: a cluster's addresses. Out: its authority, a certificate for each component, kubeconfigs."""
+"""Make a cluster's authority, a certificate for each component, and kubeconfigs."""
 
 import base64
 import json

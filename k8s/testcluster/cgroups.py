@@ -1,4 +1,4 @@
-"""In: the name of a cgroup. Out: the processes in it, their end, and the cgroup made or removed.
+"""Make and remove cgroups, and find and end the processes in them.
 
 A process cannot leave its cgroup by forking or by a new session, and a pid read from one is
 checked again once a pidfd holds it: what is killed here is what was started here. Works with

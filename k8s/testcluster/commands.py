@@ -1,4 +1,4 @@
-"""In: `up`, `down`, `status` or `build`, and which cluster. Out: an exit status."""
+"""Run `up`, `down`, `status` or `build` for one cluster."""
 
 import argparse
 import json

@@ -1,4 +1,4 @@
-"""In: what is being done. Out: a line of it, at once, and the seconds that it took."""
+"""Print a line for each step, and the seconds that it took."""
 
 import sys
 import time

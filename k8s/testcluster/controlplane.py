@@ -1,4 +1,4 @@
-"""In: a layout. Out: etcd, the API server with an audit log, controller manager and scheduler."""
+"""Run etcd, the API server with an audit log, controller manager and scheduler."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""In: a node. Out: CoreDNS on it, behind the Service `kube-dns`, as pods expect it."""
+"""Run CoreDNS on the node, behind the Service `kube-dns`, as pods expect it."""
 
 import json
 from pathlib import Path

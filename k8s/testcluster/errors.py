@@ -1,4 +1,4 @@
-"""Nothing in; out: the one error of the test cluster, with the next step."""
+"""The one error of the test cluster, with the next step."""
 
 
 class ClusterError(Exception):

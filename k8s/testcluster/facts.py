@@ -1,4 +1,4 @@
-"""In: a layout. Out: facts.json, which is all that a test needs to know of a cluster."""
+"""Write facts.json, which is all that a test needs to know of a cluster."""
 
 import json
 from typing import Any

@@ -1,4 +1,4 @@
-"""In: a node. Out: the Gateway API's CRDs; Traefik as their controller, a Gateway for all."""
+"""Install the Gateway API's CRDs, and run Traefik as their controller with a Gateway for all."""
 
 import json
 from pathlib import Path

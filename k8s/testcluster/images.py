@@ -1,4 +1,4 @@
-"""In: debootstrap and a binary of ours. Out: the two images that everything else is built on.
+"""Build the two images that all others are built on, with debootstrap and a binary of ours.
 
 No image is pulled from anywhere. Both are kept as archives of the form that `docker save` writes,
 which docker, containerd and crane read.

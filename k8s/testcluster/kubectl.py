@@ -1,4 +1,4 @@
-"""In: kubectl's arguments, or objects to apply. Out: its answer."""
+"""Run kubectl, or apply objects with it."""
 
 import json
 import subprocess

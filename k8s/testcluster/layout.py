@@ -1,4 +1,4 @@
-"""In: a state folder. Out: where everything of one cluster lies, its addresses and its ports."""
+"""Lay out one cluster: its folders, addresses and ports."""
 
 import hashlib
 import json

@@ -1,4 +1,4 @@
-"""In: a path. Out: a lock that one process holds at a time, also of several users of a cache."""
+"""Lock a path for one process at a time, also among several users of a cache."""
 
 import fcntl
 from collections.abc import Iterator

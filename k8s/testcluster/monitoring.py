@@ -1,4 +1,4 @@
-"""In: a node. Out: Prometheus, which finds our pods, and others by annotation, and asks them."""
+"""Run Prometheus, which finds our pods, and others by annotation, and asks them."""
 
 import json
 import sys

@@ -1,4 +1,4 @@
-"""In: nothing, or the rules as they are. Out: the node's bridge; or no trace of the network left.
+"""Make the node's bridge, and remove every trace of its network.
 
 Rules are removed by kube-proxy's, the kubelet's and the CNI plugins' own prefixes, and no others.
 """

@@ -1,4 +1,4 @@
-"""In: a layout with a control plane. Out: the node: containerd, kubelet, kube-proxy, Ready."""
+"""Bring up the node: containerd, kubelet, kube-proxy, Ready."""
 
 import json
 import subprocess

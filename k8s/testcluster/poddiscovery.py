@@ -1,4 +1,4 @@
-"""In: the API server's list of pods. Out: scrape targets over HTTP, in Prometheus's `http_sd` form.
+"""Serve the API server's pods as scrape targets, in Prometheus's `http_sd` form.
 
 Debian builds Prometheus without its Kubernetes discovery. This gives the same targets with the
 same `__meta_kubernetes_pod_*` labels (prometheus.io/docs, "kubernetes_sd_config", role pod), so

@@ -1,4 +1,4 @@
-"""In: a program's command and what it reads. Out: that program, running, restarted on a change.
+"""Run a program, and restart it when its command or what it reads changes.
 
 Each has a cgroup of its own, so that all that it started is found again whatever happened to the
 one who started it, and a record of its first process (pid, start time, boot) with a hash of its

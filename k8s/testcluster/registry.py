@@ -1,4 +1,4 @@
-"""In: a node. Out: an image registry, a Docker that builds for it, the base image in both."""
+"""Run an image registry, a Docker that builds for it, and the base image in both."""
 
 import json
 import subprocess

@@ -1,4 +1,4 @@
-"""In: a layout. Out: nothing of that cluster is left but its images, whatever was killed and how.
+"""Remove all of a cluster but its images, whatever was killed and how.
 
 Processes are found by their cgroup, mounts by where they are, interfaces and rules by their names.
 """

@@ -1,4 +1,4 @@
-"""In: a node about to begin. Out: the images that the cluster before it left, valid.
+"""Give a node that begins the valid images that the cluster before it left.
 
 containerd's root, dockerd's and the registry's lie in the cache, one of each for each cluster, so
 that `down` and `up` neither builds nor pulls an image again. Each may have been left by a kill -9:

@@ -1,4 +1,4 @@
-"""In: a step that leaves something in the cluster, and its content. Out: the step, done once."""
+"""Do a step that leaves something in the cluster once for each content."""
 
 import hashlib
 from collections.abc import Callable

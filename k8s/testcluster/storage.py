@@ -1,4 +1,4 @@
-"""In: a node. Out: PostgreSQL, S3, and an MLflow whose tables and artifacts are in them."""
+"""Run PostgreSQL, S3, and an MLflow whose tables and artifacts are in them."""
 
 import json
 import os

@@ -73,7 +73,7 @@ def render(layout: Layout, port: int, credentials: Credentials) -> str:
 def dag_file() -> str:
     """Write the only DAG file, which makes Airflow's DAGs from the registered projects."""
     lines = [
-        '"""In: the registered projects. Out: one Airflow DAG each. Written by `schnitzel up`."""',
+        '"""Make an Airflow DAG of each registered project. Written by `schnitzel up`."""',
         "",
     ]
     if code_environment():  # run from a checkout that is not installed
