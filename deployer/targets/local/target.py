@@ -84,9 +84,8 @@ class LocalTarget:
 
     def observe(self, deployment: str) -> Observed:
         """See `Target.observe`."""
-        now = self._clock()
+        now, gateway_error = self._clock(), ""
         live: dict[str, int] = {}
-        gateway_error = ""
         try:
             live = self._gateway.live(deployment)
         except GatewayUnavailable as error:
@@ -275,8 +274,7 @@ class LocalTarget:
     def _route(self, deployment: Deployment) -> None:
         shares = {}
         for slot in deployment.slots:
-            ports = self._files.ports(slot.predictor)
-            if slot.weight and ports:
+            if slot.weight and (ports := self._files.ports(slot.predictor)):
                 shares[slot.predictor.name] = (ports, slot.weight)
         self._gateway.route(deployment.id, deployment.model, deployment.environment, shares)
 
