@@ -1,4 +1,4 @@
-"""A project of examples/ and an MLflow go in; a version that its own pipeline made comes out.
+"""Make a version of a project of examples/ by the project's own pipeline.
 
 Its steps run as Airflow's tasks start them: the same command, variables and environment, one after
 the other.

@@ -1,4 +1,4 @@
-"""A flavour's name goes in; a model of it, saved by MLflow, comes out, and what it answers.
+"""Save a model of a flavour with MLflow, and what it answers.
 
     python save_flavour.py FLAVOUR FOLDER
 

@@ -1,4 +1,4 @@
-"""A folder of saved models goes in; exit status 0 comes out if rows.py keeps what it must."""
+"""Check that rows.py keeps what it must of a folder of saved models."""
 
 # ruff: noqa: TID253, DTZ001
 # A program of its own; pandas' plain datetimes have no time zone.

@@ -1,4 +1,4 @@
-"""A folder goes in; real models, saved there by MLflow, come out.
+"""Save real models into a folder with MLflow.
 
 Run in a process of its own: importing MLflow is slow.
 """

@@ -1,4 +1,4 @@
-"""In: arguments. Out: the stand-in at work until it is ended; "ready" on stdout once it watches.
+"""Run the stand-in until it is ended; print "ready" once it watches.
 
 python -m standins.seldon --kubeconfig FILE --prefix PREFIX [--config JSON]
     [--initializer IMAGE] [--no-webhook]

@@ -1,4 +1,4 @@
-"""In: a kubeconfig. Out: its API server's objects, as plain dictionaries."""
+"""Read and write an API server's objects as plain dictionaries."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""In: nothing. Out: the CRD of the stand-in: what the API server takes of a SeldonDeployment.
+"""Build the CRD of the stand-in: what the API server takes of a SeldonDeployment.
 
 A small structural schema. It knows the fields of a container and of a pod as they were some years
 ago, so that later ones (a sidecar's `restartPolicy`, a hook's `sleep`) are refused as fields that

@@ -1,4 +1,4 @@
-"""In: a container's own variables and what the operator knows. Out: the variables that it gets.
+"""Build the variables that a container gets from its own and the operator's.
 
 With the bug: a variable of the user's that is named like one of a port, the parameters or the
 model's address takes everything before it along.

@@ -1,4 +1,4 @@
-"""In: the SeldonDeployments of some namespaces. Out: their objects and status, kept as wanted."""
+"""Keep the objects and the status of the SeldonDeployments of some namespaces."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""In: a SeldonDeployment and the operator's config. Out: its Deployments and Services."""
+"""Build the Deployments and Services of a SeldonDeployment."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""In: one component of a predictor. Out: the pod that the operator makes of it."""
+"""Build the pod that the operator makes of one component of a predictor."""
 
 from __future__ import annotations
 

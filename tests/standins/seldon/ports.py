@@ -1,4 +1,4 @@
-"""In: the containers of a whole SeldonDeployment. Out: the port numbers of each.
+"""Number the ports of each container of a whole SeldonDeployment.
 
 With the bug: defaults are counted over the whole resource, http and grpc by the container's name,
 metrics by the predictor, so that one predictor's ports depend on the others'.

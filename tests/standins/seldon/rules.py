@@ -1,4 +1,4 @@
-"""In: a SeldonDeployment's spec. Out: what the webhook refuses of it, and the answer that says so.
+"""Judge a SeldonDeployment's spec as the webhook does, and build the answer that says so.
 
 Read in operator/apis/machinelearning.seldon.io/v1/seldondeployment_webhook.go (FIDELITY.md): each
 check is there, in that order, and no other.

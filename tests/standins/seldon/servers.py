@@ -1,4 +1,4 @@
-"""In: a graph's implementation and the operator's config. Out: what its containers are made of.
+"""Find what the containers of a graph's implementation are made of.
 
 `predictor_servers` is the operator's own config map entry: it takes any name.
 """

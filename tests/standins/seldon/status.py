@@ -1,4 +1,4 @@
-"""In: a resource's wanted objects and the live ones. Out: what the operator says of it.
+"""Build the operator's status of a resource from its wanted and its live objects.
 
 There is no observedGeneration, and `state` is of what is there now, whichever generation that is.
 """

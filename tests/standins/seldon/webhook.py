@@ -1,4 +1,4 @@
-"""In: a cluster, and a prefix of namespaces. Out: SeldonDeployments refused there, as `rules` says.
+"""Refuse SeldonDeployments in the namespaces of a prefix, as `rules` says.
 
 A validating webhook of the API server itself, on loopback; nothing of it stays.
 """

@@ -1,4 +1,4 @@
-"""Files in protobuf's text format go in; their messages come out.
+"""Read files in protobuf's text format.
 
 ModelServerConfig is the package's own (tensorflow-serving-api). The other two are not in it, and
 are described here from monitoring_config.proto and session_bundle_config.proto: names and types of

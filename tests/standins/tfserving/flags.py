@@ -1,4 +1,4 @@
-"""Arguments go in; the flags' values come out, read as tensorflow::Flags reads them.
+"""Read flags as tensorflow::Flags reads them.
 
 The flags are those of model_servers/main.cc. What is not one of them is refused: the real one
 prints "unknown argument" and starts without it, so that a misspelt flag would pass unseen here.

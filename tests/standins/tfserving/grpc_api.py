@@ -1,4 +1,4 @@
-"""gRPC's Predict, GetModelMetadata and GetModelStatus go in; their answers come out."""
+"""Answer gRPC's Predict, GetModelMetadata and GetModelStatus."""
 
 from __future__ import annotations
 

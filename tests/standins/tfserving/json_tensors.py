@@ -1,4 +1,4 @@
-"""JSON goes in, arrays as a signature asks for come out; and the way back.
+"""Convert JSON to arrays as a signature asks for them, and back.
 
 As util/json_tensor.cc of tensorflow/serving does it, with its messages and its numbers: floats in
 the fewest digits that read back the same, NaN and Infinity as bare words.

@@ -1,4 +1,4 @@
-"""Model configs go in; the loaded versions of each, and their states, come out."""
+"""Load the versions of model configs, and keep their states."""
 
 from __future__ import annotations
 

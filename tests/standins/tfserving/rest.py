@@ -1,4 +1,4 @@
-"""HTTP requests go in; the answers of TensorFlow Serving's REST API come out.
+"""Answer HTTP requests as TensorFlow Serving's REST API does.
 
 http_rest_api_handler.cc and http_rest_api_util.cc of tensorflow/serving. Classify and Regress are
 not answered by this one.

@@ -1,4 +1,4 @@
-"""A folder with a SavedModel goes in; what TensorFlow's own session answers comes out.
+"""Answer with TensorFlow's own session for a folder with a SavedModel.
 
 It is loaded as the real one loads it (as a graph with a session, signatures from its MetaGraphDef),
 and warmed with assets.extra/tf_serving_warmup_requests before anybody may ask.

@@ -1,4 +1,4 @@
-"""What went wrong goes in; HTTP's and gRPC's codes for it come out, as TensorFlow Serving has them.
+"""Map errors to HTTP's and gRPC's codes, as TensorFlow Serving has them.
 
 http_server.cc, ToHTTPStatusCode.
 """

@@ -1,4 +1,4 @@
-"""A stand-in for TensorFlow Serving's program: its flags and files go in, its APIs come out.
+"""Stand in for TensorFlow Serving's program, with its flags, files and APIs.
 
 For tests only. It takes the real one's arguments and files, loads SavedModels with TensorFlow
 itself, and answers REST and gRPC with the real one's shapes and error texts (read in its sources at

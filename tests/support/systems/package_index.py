@@ -1,4 +1,4 @@
-"""In: made-up packages; out: a real package index on loopback that serves them to uv."""
+"""Serve made-up packages to uv from a real package index on loopback."""
 
 import base64
 import hashlib
