@@ -5,8 +5,9 @@
 First a curve: as many requests a second as 10 to 300 % of what one worker can answer, each a model
 call of a fixed time, sent at fixed moments whether answers come or not; requests answered and
 refused, p50 and p99 of those answered, and the largest memory of the front. Then how long
-`/v2/health/live` takes beside each of some requests of the largest size, beside an idle server's in
-the same run, from a probe that asks every five milliseconds.
+`/v2/health/live` takes beside each of some requests of the largest size, from a probe that asks
+every five milliseconds. The floor is a server of a few lines that is asked in turn: what it takes
+is the machine's and the probe's own.
 """
 
 import asyncio
@@ -29,6 +30,7 @@ from model_server import ROOT, wait
 SHARES = (0.1, 0.5, 0.8, 0.95, 1.0, 1.2, 1.5, 2.0, 3.0)
 CALL_SECONDS = 0.01
 PORT = 18_441
+FLOOR_PORT = PORT + 1
 PROBE_EVERY = 0.005
 SAVE = f"""
 import sys, mlflow.pyfunc
@@ -48,6 +50,21 @@ class Slow(PythonModel):
 mlflow.models.set_model(Slow())
 ''')
 mlflow.pyfunc.save_model(sys.argv[1], python_model=code, pip_requirements=["mlflow"])
+"""
+
+
+FLOOR = """
+import asyncio, sys
+async def serve(reader, writer):
+    try:
+        while await reader.readuntil(b"\\r\\n\\r\\n"):
+            writer.write(b"HTTP/1.1 200 OK\\r\\ncontent-length: 2\\r\\n\\r\\n{}")
+    except asyncio.IncompleteReadError:
+        pass
+async def main():
+    server = await asyncio.start_server(serve, "127.0.0.1", int(sys.argv[1]))
+    await server.serve_forever()
+asyncio.run(main())
 """
 
 
@@ -113,23 +130,25 @@ async def at_rate(request: bytes, rate: float, seconds: float) -> Answers:
     return answers
 
 
-async def probed(during: Callable[[], Awaitable[None]]) -> list[float]:
-    """Return how long /v2/health/live took, each time it was asked meanwhile."""
-    took: list[float] = []
+async def probed(during: Callable[[], Awaitable[None]]) -> tuple[float, float]:
+    """Return how long /v2/health/live took at most meanwhile, and how long the floor did."""
+    took: dict[int, list[float]] = {PORT: [], FLOOR_PORT: []}
     request = b"GET /v2/health/live HTTP/1.1\r\nhost: bench\r\n\r\n"
-    reader, writer = await asyncio.open_connection("127.0.0.1", PORT)
+    asked = {port: await asyncio.open_connection("127.0.0.1", port) for port in took}
     working = asyncio.ensure_future(during())
     while not working.done():
-        begin = time.perf_counter()
-        writer.write(request)
-        head = await reader.readuntil(b"\r\n\r\n")
-        length = int(head.lower().partition(b"content-length:")[2].split(b"\r\n")[0])
-        await reader.readexactly(length)
-        took.append(time.perf_counter() - begin)
+        for port, (reader, writer) in asked.items():
+            begin = time.perf_counter()
+            writer.write(request)
+            head = await reader.readuntil(b"\r\n\r\n")
+            length = int(head.lower().partition(b"content-length:")[2].split(b"\r\n")[0])
+            await reader.readexactly(length)
+            took[port].append(time.perf_counter() - begin)
         await asyncio.sleep(PROBE_EVERY)
-    writer.close()
+    for _, writer in asked.values():
+        writer.close()
     await working
-    return took
+    return max(took[PORT]), max(took[FLOOR_PORT])
 
 
 def resident(pid: int) -> float:
@@ -194,17 +213,19 @@ async def probes(seconds: float) -> None:
     async def nothing() -> None:
         await asyncio.sleep(seconds)
 
-    idle = max(await probed(nothing))
-    print(f"\n{'/v2/health/live beside':40}{'status':>8}{'worst ms':>10}{'to idle':>9}")
-    print(f"{'nothing':40}{'':8}{idle * 1000:10.1f}{1:9.1f}")
+    idle, floor = await probed(nothing)
+    print(
+        f"\n{'/v2/health/live beside':40}{'status':>8}{'worst ms':>10}{'floor ms':>10}{'ratio':>7}"
+    )
+    print(f"{'nothing':40}{'':8}{idle * 1000:10.1f}{floor * 1000:10.1f}{idle / floor:7.1f}")
     for name, request in hostile().items():
         statuses: list[int] = []
 
         async def send(request: bytes = request, statuses: list[int] = statuses) -> None:
             statuses.append(await asyncio.to_thread(ask_at_once, request))
 
-        took = max(await probed(send))
-        print(f"{name:40}{statuses[0]:8}{took * 1000:10.1f}{took / idle:9.1f}")
+        took, floor = await probed(send)
+        print(f"{name:40}{statuses[0]:8}{took * 1000:10.1f}{floor * 1000:10.1f}{took / floor:7.1f}")
 
 
 def main(seconds: float) -> None:
@@ -213,6 +234,7 @@ def main(seconds: float) -> None:
         subprocess.run([sys.executable, "-c", SAVE, str(folder / "slow")], check=True,
                        stderr=subprocess.DEVNULL)  # fmt: skip
         server = start(folder)
+        floor = subprocess.Popen([sys.executable, "-c", FLOOR, str(FLOOR_PORT)])
         try:
             wait(f"http://127.0.0.1:{PORT}/v2/health/ready")
             asyncio.run(curve(server.pid, seconds))
@@ -222,6 +244,8 @@ def main(seconds: float) -> None:
             restarts = next(line for line in lines if line.startswith("schnitzel_worker_restarts"))
             print(f"\nfront at most {resident(server.pid):.0f} MiB; {restarts}")
         finally:
+            floor.kill()
+            floor.wait()
             server.terminate()
             server.wait()
 
