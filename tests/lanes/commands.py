@@ -17,7 +17,7 @@ from pathlib import Path
 from support import ROOT
 
 from lanes import nightly, preparing, results, running, sweeping
-from lanes.lane import LANES, NIGHTLY, SAMPLE, SETS, Lane, chosen
+from lanes.lane import KILLS, LANES, NIGHTLY, SAMPLE, SETS, Lane, chosen
 from lanes.results import Row, minutes
 from stack.supervision.processes import end_all
 
@@ -105,7 +105,7 @@ def _sample(run: Run) -> list[Lane]:
     run.say(f"of nightly, {len(tests)} tests run, drawn with seed {run.seed}")
     for test in tests:
         run.say(f"  {test}")
-    lane = replace(NIGHTLY, name=SAMPLE, paths=tuple(tests), usually="5 min")
+    lane = replace(NIGHTLY, name=SAMPLE, paths=tuple(tests), options=(), usually="5 min")
     return [lane] if tests else []
 
 
@@ -162,7 +162,7 @@ def _lane(lane: Lane, run: Run) -> None:
     if ended.status != 0 and not failed:
         run.failed.append(f"{lane.name}: pytest ended with {ended.status}; {ended.log}")
         sys.stdout.write(ended.log.read_text(errors="replace")[-8_000:])
-    if lane == NIGHTLY and not failed and ended.status == 0:
+    if lane in (KILLS, NIGHTLY) and not failed and ended.status == 0:
         nightly.keep(found)
 
 

@@ -59,13 +59,22 @@ NODE = Lane(
     needs="node",
     options=("--ignore=tests/node/smoke",),
 )
+KILLS = Lane(
+    "kills",
+    ("tests/nightly/contract",),
+    "every target's stories, and a kill at every write",
+    "25 min",
+    workers=4,  # one for each target: they wait for one another's pods, and hardly compute
+    needs="node",
+)
 NIGHTLY = Lane(
     "nightly",
     ("tests/nightly",),
-    "matrix, fuzz, kills at every write, scale",
-    "60 min",
+    "matrix, fuzz, scale, whole-node faults",
+    "40 min",
     workers=1,
     needs="node",
+    options=("--ignore=tests/nightly/contract",),
 )
 SAMPLE = "sample"
 """Some tests of nightly, in place of all."""
@@ -74,11 +83,11 @@ SETS = {
     "test": (UNIT, APISERVER, SERVERS, SMOKE),
     "node": (NODE,),
     "guard": (UNIT, APISERVER, SERVERS, replace(NODE, options=(), usually="14 min")),
-    "all": (UNIT, APISERVER, SERVERS, replace(NODE, options=(), usually="14 min"), NIGHTLY),
+    "all": (UNIT, APISERVER, SERVERS, replace(NODE, options=(), usually="14 min"), KILLS, NIGHTLY),
 }
 """What `make test`, `make test-node`, `.ci/run` and `make test-all` run."""
 
-LANES = {lane.name: lane for lane in (UNIT, APISERVER, SERVERS, SMOKE, NODE, NIGHTLY)}
+LANES = {lane.name: lane for lane in (UNIT, APISERVER, SERVERS, SMOKE, NODE, KILLS, NIGHTLY)}
 
 
 def chosen(words: list[str]) -> list[Lane]:

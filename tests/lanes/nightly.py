@@ -53,9 +53,10 @@ def every() -> list[str]:
 
 
 def keep(results: Results) -> None:
-    """Write down how long each test took."""
-    seconds = {name: round(test.wall, 1) for name, test in sorted(results.tests.items())}
-    SECONDS.write_text(json.dumps(seconds, indent=1) + "\n")
+    """Write down how long each test took, beside what is known of others."""
+    known: dict[str, float] = json.loads(SECONDS.read_text())
+    known |= {name: round(test.wall, 1) for name, test in results.tests.items()}
+    SECONDS.write_text(json.dumps(dict(sorted(known.items())), indent=1) + "\n")
 
 
 def commit() -> str:
