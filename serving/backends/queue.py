@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import hashlib
 from collections import OrderedDict, deque
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from serving.backends.base import Limit, Unavailable
@@ -47,7 +47,7 @@ class Ticket:
     """
 
     kind: int
-    payload: Payload
+    payload: Payload = field(repr=False)
     answer: asyncio.Future[Frame]
     limit: Limit | None = None
     deaths: int = 0
@@ -118,10 +118,9 @@ class Queue:
 
     def forget(self, ticket: Ticket) -> None:
         """Drop a request for which no client waits any longer."""
-        try:
-            self._tickets.remove(ticket)
-        except ValueError:
+        if ticket not in self._tickets:  # remove would write down all of it, to say so
             return
+        self._tickets.remove(ticket)
         self.bytes -= ticket.size
 
     def put_back(self, tickets: list[Ticket], started: frozenset[Ticket]) -> None:

@@ -77,6 +77,19 @@ def test_what_nobody_waits_for_is_not_handed_out(loop):
     assert (len(waiting), waiting.bytes) == (0, 0)
 
 
+def test_a_request_that_was_handed_out_is_forgotten_without_a_look_at_its_body(loop):
+    class Unshown(bytes):
+        def __repr__(self):
+            raise AssertionError("15 MiB of text, in one turn of the loop")
+
+    waiting, sent = queue(), ticket(loop, Unshown(b"x"))
+    waiting.put(sent)
+    waiting.take()
+    waiting.forget(sent)
+    assert waiting.bytes == 0
+    assert "payload" not in repr(sent)
+
+
 def test_what_a_dead_worker_had_not_begun_comes_first_and_what_it_died_of_comes_alone(loop):
     waiting = queue()
     sent = [ticket(loop, name) for name in (b"a", b"b", b"c")]
