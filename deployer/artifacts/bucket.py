@@ -3,6 +3,7 @@
 import os
 import re
 from datetime import timedelta
+from functools import cached_property
 from pathlib import Path
 from typing import Final
 
@@ -40,7 +41,7 @@ class Bucket:
         """List all objects under the path."""
         found: list[Listed] = []
         try:
-            for page in obstore.list(self._store(), self._prefix or None, chunk_size=1000):
+            for page in obstore.list(self._store, self._prefix or None, chunk_size=1000):
                 if self._stopping():
                     raise Stopped
                 found += [Listed(self._within(each["path"]), each["size"]) for each in page]
@@ -54,7 +55,7 @@ class Bucket:
         """Download one object."""
         key = f"{self._prefix}/{path}".lstrip("/")
         try:
-            stream = obstore.get(self._store(), key).stream(min_chunk_size=CHUNK)
+            stream = obstore.get(self._store, key).stream(min_chunk_size=CHUNK)
             with to.open("wb") as file:
                 for chunk in stream:
                     if self._stopping():
@@ -68,6 +69,7 @@ class Bucket:
             raise self._refusal(error) from error
         return True
 
+    @cached_property
     def _store(self) -> S3Store:
         names = ("MLFLOW_S3_ENDPOINT_URL", "AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL")
         endpoint = next((os.environ[name] for name in names if os.environ.get(name)), None)

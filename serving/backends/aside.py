@@ -10,7 +10,7 @@ import multiprocessing
 import os
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
-from typing import TYPE_CHECKING, ParamSpec, TypeVar
+from typing import TYPE_CHECKING, TypeVar, TypeVarTuple
 
 from serving.backends.base import Unavailable
 from serving.worker.link import end_with
@@ -18,7 +18,7 @@ from serving.worker.link import end_with
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-Given = ParamSpec("Given")
+Given = TypeVarTuple("Given")
 Result = TypeVar("Result")
 
 
@@ -28,15 +28,12 @@ class Aside:
     def __init__(self) -> None:
         self._pool: ProcessPoolExecutor | None = None
 
-    async def run(
-        self, work: Callable[Given, Result], *given: Given.args, **named: Given.kwargs
-    ) -> Result:
+    async def run(self, work: Callable[[*Given], Result], *given: *Given) -> Result:
         """Run a module's function in the helper process; return its result or raise its error.
 
         Raises:
             Unavailable: the process ended meanwhile.
         """
-        assert not named, "run_in_executor takes none"  # noqa: S101 - for the type of `given` alone
         if self._pool is None:
             spawn = multiprocessing.get_context("spawn")
             front = (os.getpid(),)
