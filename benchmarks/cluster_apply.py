@@ -38,9 +38,10 @@ from deployer import naming
 from deployer.config.clusters import Cluster
 from deployer.desired.wanted import predictor_digest
 from deployer.spec.resolve import Limits, resolve, spec_digest
-from deployer.state.deployment import Deployment, VersionId, WeightedPredictor
+from deployer.state.deployment import Deployment, WeightedPredictor
 from deployer.state.predictor import Predictor, Role
 from deployer.state.record import Description, Promotion, Record
+from deployer.state.registry import VersionId
 from deployer.store.records import Records
 from deployer.store.sqlite import Database
 from deployer.targets.kubernetes.apply.applier import ObjectApplier

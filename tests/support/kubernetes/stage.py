@@ -18,10 +18,11 @@ from deployer.config.settings import Settings
 from deployer.plan.preview import ObjectChange
 from deployer.spec.limits import LocalLimits
 from deployer.spec.resolve import resolve
-from deployer.state.deployment import Deployment, VersionId, WeightedPredictor
+from deployer.state.deployment import Deployment, WeightedPredictor
 from deployer.state.observed import Observed
 from deployer.state.predictor import Predictor, Role
 from deployer.state.record import Record
+from deployer.state.registry import VersionId
 from deployer.store.records import Records
 from deployer.store.sqlite import Database
 from deployer.targets.kubernetes.wiring import Assembled, assemble

@@ -14,9 +14,9 @@ from typing import Any
 
 from standins.seldon import crd
 
-from deployer.state.deployment import VersionId
 from deployer.state.observed import ObservedPredictor
 from deployer.state.predictor import Phase, Predictor, Role
+from deployer.state.registry import VersionId
 from deployer.targets.kubernetes.cache.objects import Packer
 from deployer.targets.kubernetes.client.kinds import DEPLOYMENT, POD, SELDON_DEPLOYMENT, SERVICE
 from deployer.targets.kubernetes.observe import predictor as observation, select

@@ -1,5 +1,5 @@
 import hashlib
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import closing, suppress
 from pathlib import Path
 from urllib.parse import quote
@@ -7,53 +7,16 @@ from urllib.parse import quote
 import httpx
 import obstore
 import pytest
+from support.fixtures.artifacts import FILES, VERSION, content, settled
 from support.run.wait import wait_for
 from support.systems.mlflow import MlflowServer
 from support.systems.s3 import S3Server
 
-from deployer.artifacts.cache import Artifacts, ArtifactState, digest_of
+from deployer.artifacts.cache import Artifacts, digest_of
 from deployer.artifacts.sources import PROXY
 from deployer.errors import ArtifactMissing, ArtifactUnreachable
-from deployer.state.registry import VersionId
 
-VERSION = VersionId("Fraud Größe/ü", 3, 1700000000000, "m-1")
-FILES = {
-    "MLmodel": b"flavors: {}\n",
-    "model.pkl": bytes(range(256)) * 5000,
-    "data/deep/er.bin": b"x" * 10,
-    "a file with spaces & ünïcode; 50+1.txt": b"y",
-    "empty": b"",
-}
 DEEP = "data/deep/er.bin"
-
-
-@pytest.fixture
-def folder(tmp_path: Path) -> Path:
-    place = tmp_path / "source"
-    for name, content in FILES.items():
-        (place / name).parent.mkdir(parents=True, exist_ok=True)
-        (place / name).write_bytes(content)
-    return place
-
-
-@pytest.fixture
-def artifacts(tmp_path: Path) -> Iterator[Artifacts]:
-    with closing(Artifacts(tmp_path / "cache", "http://127.0.0.1:9")) as made:
-        yield made
-
-
-def settled(look: Callable[[], ArtifactState]) -> ArtifactState:
-    def ended() -> ArtifactState | None:
-        state = look()
-        return None if state.phase == "fetching" else state
-
-    return wait_for(ended, "the artifact to be fetched, or not", 120)
-
-
-def content(state: ArtifactState) -> dict[str, bytes]:
-    assert state.path is not None, state
-    files = (path for path in state.path.rglob("*") if path.is_file())
-    return {path.relative_to(state.path).as_posix(): path.read_bytes() for path in files}
 
 
 @pytest.fixture(scope="module")

@@ -3,55 +3,16 @@ import http.server
 import json
 import shutil
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from support.run.wait import wait_for
+from support.fixtures.artifacts import FILES, VERSION, content, settled
 
-from deployer.artifacts.cache import Artifacts, ArtifactState, artifact_key, digest_of
+from deployer.artifacts.cache import Artifacts, artifact_key, digest_of
 from deployer.errors import ArtifactCorrupt, ArtifactMissing, ArtifactUnreachable
-from deployer.state.registry import VersionId
-
-VERSION = VersionId("Fraud Größe/ü", 3, 1700000000000, "m-1")
-FILES = {
-    "MLmodel": b"flavors: {}\n",
-    "model.pkl": bytes(range(256)) * 5000,
-    "data/deep/er.bin": b"x" * 10,
-    "a file with spaces & ünïcode; 50+1.txt": b"y",
-    "empty": b"",
-}
-
-
-@pytest.fixture
-def folder(tmp_path: Path) -> Path:
-    place = tmp_path / "source"
-    for name, content in FILES.items():
-        (place / name).parent.mkdir(parents=True, exist_ok=True)
-        (place / name).write_bytes(content)
-    return place
-
-
-@pytest.fixture
-def artifacts(tmp_path: Path) -> Iterator[Artifacts]:
-    with closing(Artifacts(tmp_path / "cache", "http://127.0.0.1:9")) as made:
-        yield made
-
-
-def settled(look: Callable[[], ArtifactState]) -> ArtifactState:
-    def ended() -> ArtifactState | None:
-        state = look()
-        return None if state.phase == "fetching" else state
-
-    return wait_for(ended, "the end of the fetch", every=0.005)
-
-
-def content(state: ArtifactState) -> dict[str, bytes]:
-    assert state.path is not None, state
-    files = (path for path in state.path.rglob("*") if path.is_file())
-    return {path.relative_to(state.path).as_posix(): path.read_bytes() for path in files}
 
 
 def test_a_folder_of_this_machine_is_copied_whole(artifacts: Artifacts, folder: Path) -> None:

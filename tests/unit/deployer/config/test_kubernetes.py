@@ -1,17 +1,14 @@
 """platform.yaml about clusters, environments on them, and a Deployer that runs in a pod."""
 
 import json
-import os
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from support.fixtures.settings import Write
 
 from deployer.config.settings import Settings, load, main_settings
 from deployer.errors import SettingsInvalid
 from deployer.spec.limits import LocalLimits
-
-Write = Callable[[str], Path]
 
 CLUSTER = """
 clusters:
@@ -60,24 +57,6 @@ clusters:
     gpu_resource: amd.com/gpu
     reach: proxy
 """
-
-
-@pytest.fixture
-def write(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Write:
-    for name in os.environ:
-        if name.startswith("SCHNITZEL_") or name == "KUBERNETES_SERVICE_HOST":
-            monkeypatch.delenv(name)
-    home = tmp_path / "home"
-    monkeypatch.setenv("SCHNITZEL_HOME", str(home))
-    monkeypatch.setenv("SCHNITZEL_CACHE", str(tmp_path / "cache"))
-
-    def write_platform_yaml(text: str) -> Path:
-        home.mkdir(exist_ok=True)
-        path = home / "platform.yaml"
-        path.write_text(text)
-        return path
-
-    return write_platform_yaml
 
 
 def test_a_cluster_needs_a_gateway_and_a_server_image_and_has_defaults(write: Write) -> None:

@@ -1,10 +1,9 @@
 import json
-import os
-from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
+from support.fixtures.settings import Write
 
 from deployer.config import json_schema
 from deployer.config.platform_id import platform_id
@@ -15,28 +14,6 @@ from deployer.errors import SettingsInvalid
 from deployer.state.registry import Selector
 
 ROOT = Path(__file__).resolve().parents[4]
-Write = Callable[[str], Path]
-
-
-@pytest.fixture
-def platform_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    for name in os.environ:
-        if name.startswith("SCHNITZEL_"):
-            monkeypatch.delenv(name)
-    monkeypatch.setenv("SCHNITZEL_HOME", str(tmp_path / "home"))
-    monkeypatch.setenv("SCHNITZEL_CACHE", str(tmp_path / "cache"))
-    return tmp_path / "home"
-
-
-@pytest.fixture
-def write(platform_home: Path) -> Write:
-    def write_platform_yaml(text: str) -> Path:
-        platform_home.mkdir(exist_ok=True)
-        path = platform_home / "platform.yaml"
-        path.write_text(text)
-        return path
-
-    return write_platform_yaml
 
 
 def test_with_no_file_there_is_staging_and_prod(platform_home: Path) -> None:

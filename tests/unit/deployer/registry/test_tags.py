@@ -16,7 +16,7 @@ from support.run.wait import wait_for
 from deployer.errors import DatabaseUnavailable
 from deployer.registry.client import RegistryClient
 from deployer.registry.tags import Reflection, TagWriter
-from deployer.state.deployment import VersionId
+from deployer.state.registry import VersionId
 from deployer.store.records import Records
 from deployer.store.sqlite import Database
 

@@ -13,8 +13,9 @@ from support.systems.cluster import Cluster
 from deployer.config.clusters import Cluster as ClusterSettings
 from deployer.spec.limits import LocalLimits
 from deployer.spec.resolve import resolve
-from deployer.state.deployment import Deployment, VersionId, WeightedPredictor
+from deployer.state.deployment import Deployment, WeightedPredictor
 from deployer.state.predictor import Predictor, Role
+from deployer.state.registry import VersionId
 from deployer.targets.kubernetes.apply.applier import ObjectApplier
 from deployer.targets.kubernetes.apply.decide import Action, Cause
 from deployer.targets.kubernetes.apply.unchanged import Unchanged

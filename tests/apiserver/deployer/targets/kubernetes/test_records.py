@@ -6,17 +6,13 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 import pytest
-from hypothesis import HealthCheck, given, settings, strategies as st
+from hypothesis import HealthCheck, given, settings
 from support.faults.api_proxy import ApiProxy, lose
+from support.kubernetes.drawn_records import RECORDS, SERVED, told
 from support.run.wait import wait_for
-from support.world import served
 
 from deployer.errors import DeletedByHand
-from deployer.state.deployment import VersionId, Wanted
-from deployer.state.observed import Observed, ObservedPredictor
-from deployer.state.predictor import Phase
-from deployer.state.record import Absence, Candidate, Draining, Failure, Promotion, Record
-from deployer.status.verdict import State, Status, Verdict
+from deployer.state.record import Failure
 from deployer.store.records import Records
 from deployer.store.sqlite import Database
 from deployer.targets.kubernetes.cache.cache import Cache
@@ -28,43 +24,6 @@ from deployer.targets.kubernetes.records.deletions import DeletionLedger
 from deployer.targets.kubernetes.records.records import ClusterRecords
 
 KINDS = (kinds.MODEL_DEPLOYMENT,)
-
-
-SERVED = served()
-COUNTS = st.integers(1, 2**63 - 1)
-VERSIONS = st.builds(VersionId, st.text(min_size=1), COUNTS, COUNTS, st.text())
-TIMES = st.floats(0, 4e9)
-PREDICTORS = st.just(SERVED.serving)
-MARKS = st.lists(st.builds(Promotion, VERSIONS, st.text(), COUNTS, TIMES)).map(tuple)
-RECORDS = st.builds(
-    Record,
-    id=st.just("angler-prod"),
-    model=st.text(min_size=1),
-    environment=st.just("prod"),
-    marks=MARKS,
-    serving=st.none() | PREDICTORS,
-    candidate=st.none() | st.builds(Candidate, PREDICTORS, TIMES),
-    draining=st.lists(st.builds(Draining, PREDICTORS), max_size=2).map(tuple),
-    failures=st.dictionaries(st.text(), st.builds(Failure, st.text(), st.text(), st.text(), TIMES)),
-    absence=st.none() | st.builds(Absence, TIMES, COUNTS, TIMES, MARKS),
-)
-
-
-def told(state: State = State.SERVING, reason: str = "Ready", weight: int = 100) -> Status:
-    assert SERVED.serving
-    predictor = ObservedPredictor(SERVED.serving, Phase.READY, 1.0, live_weight=weight)
-    return Status(
-        verdict=Verdict(state, reason, "A sentence.", "schnitzel status"),
-        sync="InSync",
-        record=SERVED,
-        wanted=Wanted(SERVED.serving, SERVED.serving.version),
-        observed=Observed({SERVED.serving.name: predictor}, 1.0),
-        url="http://models.example/prod/angler/",
-        target="kubernetes",
-        changed_at=1.0,
-        settled=True,
-        plan={},
-    )
 
 
 @pytest.fixture

@@ -5,53 +5,19 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-from pathlib import Path
 
-from deployer.store.records import Records
-from deployer.targets.kubernetes.apply.unchanged import Unchanged
-from deployer.targets.kubernetes.cache.objects import LiveObject, Packer
-from deployer.targets.kubernetes.client import kinds
-
-LABELS = {"schnitzel.dev/platform": "platform-1", "schnitzel.dev/deployment": "angler-prod"}
-
-
-def whole(kind: str = "Service", **meta: object) -> dict:
-    """An object as an API server tells it."""
-    version = {"Deployment": "apps/v1", "ModelDeployment": "schnitzel.dev/v1alpha1"}
-    place = {"name": "one", "namespace": "prod", "uid": f"uid-{kind}", "resourceVersion": "7"}
-    return {
-        "apiVersion": version.get(kind, "v1"),
-        "kind": kind,
-        "metadata": place | {"labels": LABELS, "generation": 1} | meta,
-        "spec": {"ports": [{"port": 8080}], "replicas": 1},
-        "status": {"readyReplicas": 1},
-    }
-
-
-def packed(*objects: dict) -> list[LiveObject]:
-    return [Packer(kinds.kind_of(obj)).pack(obj) for obj in objects]
-
-
-BOTH = (whole("Deployment"), whole("Service"))
-
-
-def noted(kept: Records | None, *deployments: str) -> Unchanged:
-    found = Unchanged("tests", kept)
-    for deployment in deployments:
-        found.note(deployment, "inputs", packed(*BOTH))
-    found.close()
-    return found
+from support import ROOT
+from support.kubernetes.noted import noted
 
 
 def test_another_process_with_another_seed_for_hashes_knows_it_again(kept, tmp_path):
     noted(kept, "angler-prod")
-    here = Path(__file__).parent
     program = (
-        "import sys; from pathlib import Path; import test_unchanged as t\n"
+        "import sys; from pathlib import Path; from support.kubernetes import noted as t\n"
         "from deployer.store.sqlite import Database\n"
         "kept = t.Records(Database(Path(sys.argv[1])))\n"
         "assert t.Unchanged('tests', kept).holds('angler-prod', 'inputs', t.packed(*t.BOTH))\n"
     )
     command = [sys.executable, "-c", program, str(tmp_path / "deployer.db")]
-    environment = os.environ | {"PYTHONHASHSEED": "7", "PYTHONPATH": f"{here}:{here.parents[4]}"}
+    environment = os.environ | {"PYTHONHASHSEED": "7", "PYTHONPATH": f"{ROOT}/tests:{ROOT}"}
     subprocess.run(command, check=True, env=environment)

@@ -12,8 +12,9 @@ from support.run.ports import free_port
 from support.run.wait import wait_for
 
 from deployer.errors import GatewayUnavailable
-from deployer.state.deployment import Deployment, VersionId, WeightedPredictor
+from deployer.state.deployment import Deployment, WeightedPredictor
 from deployer.state.predictor import Predictor, Role
+from deployer.state.registry import VersionId
 from deployer.targets.kubernetes.observe import gateway
 from deployer.targets.kubernetes.observe.gateway import Gateway
 from deployer.targets.kubernetes.render import route

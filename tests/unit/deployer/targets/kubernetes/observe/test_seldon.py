@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 
 from deployer.spec.model import ServingSpec
-from deployer.state.deployment import VersionId
 from deployer.state.observed import ObservedPredictor
 from deployer.state.predictor import Phase, Predictor, Role
+from deployer.state.registry import VersionId
 from deployer.targets.kubernetes.observe import predictor as observation, seldon
 
 NOW = 1_800_000_000.0

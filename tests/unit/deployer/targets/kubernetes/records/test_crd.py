@@ -3,35 +3,12 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given, strategies as st
-from support.world import served
+from hypothesis import given
+from support.kubernetes.drawn_records import RECORDS, SERVED, told
 
-from deployer.state.deployment import VersionId, Wanted
-from deployer.state.observed import Observed, ObservedPredictor
-from deployer.state.predictor import Phase
-from deployer.state.record import Absence, Candidate, Draining, Failure, Promotion, Record
-from deployer.status.verdict import State, Status, Verdict
+from deployer.status.verdict import State
 from deployer.targets.kubernetes.records import crd
 from deployer.targets.kubernetes.records.crd import RecordUnreadable
-
-SERVED = served()
-COUNTS = st.integers(1, 2**63 - 1)
-VERSIONS = st.builds(VersionId, st.text(min_size=1), COUNTS, COUNTS, st.text())
-TIMES = st.floats(0, 4e9)
-PREDICTORS = st.just(SERVED.serving)
-MARKS = st.lists(st.builds(Promotion, VERSIONS, st.text(), COUNTS, TIMES)).map(tuple)
-RECORDS = st.builds(
-    Record,
-    id=st.just("angler-prod"),
-    model=st.text(min_size=1),
-    environment=st.just("prod"),
-    marks=MARKS,
-    serving=st.none() | PREDICTORS,
-    candidate=st.none() | st.builds(Candidate, PREDICTORS, TIMES),
-    draining=st.lists(st.builds(Draining, PREDICTORS), max_size=2).map(tuple),
-    failures=st.dictionaries(st.text(), st.builds(Failure, st.text(), st.text(), st.text(), TIMES)),
-    absence=st.none() | st.builds(Absence, TIMES, COUNTS, TIMES, MARKS),
-)
 
 
 @given(record=RECORDS)
@@ -59,23 +36,6 @@ def test_a_record_that_cannot_be_read_is_an_error_with_its_place(spoil):
     with pytest.raises(RecordUnreadable, match="prod/angler-prod") as caught:
         crd.record_of(obj)
     assert caught.value.hint
-
-
-def told(state: State = State.SERVING, reason: str = "Ready", weight: int = 100) -> Status:
-    assert SERVED.serving
-    predictor = ObservedPredictor(SERVED.serving, Phase.READY, 1.0, live_weight=weight)
-    return Status(
-        verdict=Verdict(state, reason, "A sentence.", "schnitzel status"),
-        sync="InSync",
-        record=SERVED,
-        wanted=Wanted(SERVED.serving, SERVED.serving.version),
-        observed=Observed({SERVED.serving.name: predictor}, 1.0),
-        url="http://models.example/prod/angler/",
-        target="kubernetes",
-        changed_at=1.0,
-        settled=True,
-        plan={},
-    )
 
 
 def conditions(status: dict) -> dict[str, tuple[str, str]]:

@@ -1,0 +1,3 @@
+"""Fixtures of servers/deployer/artifacts."""
+
+from support.fixtures.artifacts import artifacts, folder

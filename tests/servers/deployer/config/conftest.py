@@ -1,0 +1,3 @@
+"""Fixtures of servers/deployer/config."""
+
+from support.fixtures.settings import platform_home, write

@@ -1,0 +1,3 @@
+"""Fixtures of unit/deployer/artifacts."""
+
+from support.fixtures.artifacts import artifacts, folder
