@@ -40,7 +40,7 @@ from deployer.desired.wanted import predictor_digest
 from deployer.spec.resolve import Limits, resolve, spec_digest
 from deployer.state.deployment import Deployment, WeightedPredictor
 from deployer.state.predictor import Predictor, Role
-from deployer.state.record import Description, Promotion, Record
+from deployer.state.record import Description, Promotion, Record, RoleHolder
 from deployer.state.registry import VersionId
 from deployer.store.records import Records
 from deployer.store.sqlite import Database
@@ -104,8 +104,7 @@ class Model:
             "prod",
             marks=(Promotion(version, "stage Production", 1, 1_700_000_000.5),),
             next_sequence=2,
-            serving=predictor,
-            serving_since=1_700_000_100.5,
+            predictors={Role.CHAMPION: (RoleHolder(predictor, 1_700_000_100.5),)},
             descriptions={version.key: Description(source, None)},
             artifacts={version.key: "0" * 64},
         )
@@ -458,10 +457,10 @@ def look(kubeconfig: Path, namespace: str, memory: Path) -> None:
     rendered = 0
     began = time.perf_counter()
     for record in models:
-        assert record.serving
+        assert record.champion
         model = Model(int(record.model.removeprefix("model-")))
         live = cache.of(namespace, record.id)
-        if steady.holds(record.id, record.serving.digest, live):
+        if steady.holds(record.id, record.champion.digest, live):
             continue
         rendered += 1
         owner_object = records.object(record.id)
@@ -470,7 +469,7 @@ def look(kubeconfig: Path, namespace: str, memory: Path) -> None:
         wanted = model.manifests(manifests, namespace, owner)
         decisions = applier.decide(wanted, live, owner)
         assert not applier.carry_out(decisions, owner)
-        steady.note(record.id, record.serving.digest, live)
+        steady.note(record.id, record.champion.digest, live)
     steady.close()
     first = time.perf_counter() - began
     database.close()
@@ -503,9 +502,9 @@ def steady_look(
     """One deployment: its record, its objects unchanged, its pods and its route read."""
     record = records.load(deployment)
     assert record
-    assert record.serving
+    assert record.champion
     live = cache.of(namespace, deployment)
-    if not steady.holds(deployment, record.serving.digest, live):
+    if not steady.holds(deployment, record.champion.digest, live):
         return False
     seen = {obj.kind.name: obj.object()["status"] for obj in live if obj.kind in READ}
     ready = seen["Pod"]["containerStatuses"][0]["ready"] and seen["HTTPRoute"]["parents"]

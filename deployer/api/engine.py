@@ -23,7 +23,7 @@ class Engine(Protocol):
     def health(self) -> Health: ...  # noqa: D102
     def statuses(self) -> list[Status]: ...  # noqa: D102
     def status(self, deployment: str) -> Status: ...  # noqa: D102
-    def planned(self, deployment: str) -> Status: ...  # noqa: D102
+    def planned(self, deployment: str) -> tuple[Status, Preview | None]: ...  # noqa: D102
     def previewed(self, deployment: str) -> tuple[Status, Preview]: ...  # noqa: D102
     def tree(self, deployment: str) -> Node: ...  # noqa: D102
     def apply(self, deployment: str, who: str, options: ApplyOptions) -> None: ...  # noqa: D102

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Literal
 
 from fastapi import Depends, FastAPI
@@ -17,6 +17,7 @@ from deployer.controller.context import ReconcileContext, upgrading
 from deployer.registry.identity import NEXT_STEP
 from deployer.rollout import upgrade
 from deployer.rollout.upgrade import BEGUN, Move, Upgrade, UpgradePhase
+from deployer.status.verdict import Status
 from deployer.store.history import Event
 
 PATH = "/api/v1/upgrade"
@@ -34,8 +35,7 @@ def add(app: FastAPI, engine: Engine, subject: Callable[..., str]) -> None:
     """Add the routes of upgrades; a change needs a token that names its subject."""
 
     def answer() -> upgradeanswers.Upgrade:
-        sentences = {status.record.id: status.verdict.message for status in engine.statuses()}
-        return tell(engine.context, sentences)
+        return tell(engine.context, engine.statuses())
 
     @app.get(PATH)
     def upgrade_plan() -> upgradeanswers.Upgrade:
@@ -60,14 +60,15 @@ def remember(context: ReconcileContext, who: str, *, halt: bool) -> None:
     context.records.set(upgrade.HALT, json.dumps({"by": who, "at": now}) if halt else "")
 
 
-def tell(context: ReconcileContext, sentences: Mapping[str, str]) -> upgradeanswers.Upgrade:
+def tell(context: ReconcileContext, statuses: Sequence[Status]) -> upgradeanswers.Upgrade:
     """Describe the progress of an upgrade as of now.
 
     Args:
         context: The controller's records and desired state.
-        sentences: The status message of each deployment, by its id.
+        statuses: The status of each deployment.
     """
-    found = upgrading(context)
+    sentences = {status.record.id: status.verdict.message for status in statuses}
+    found = upgrading(context, {status.record.id for status in statuses if status.invalid})
     halted = _halted(context)
     state, message, next_step = _summarize(found, halted, frozen=bool(context.identity.frozen))
     return {

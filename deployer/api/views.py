@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping
+from dataclasses import asdict
 from datetime import UTC, datetime
 from functools import lru_cache
 from typing import Any, Literal
 
 from deployer.api.schema import deployments, plans
 from deployer.config.settings import Settings
-from deployer.plan.preview import Node
+from deployer.plan.preview import Node, ObjectChange, Preview
 from deployer.registry.watch import Health
 from deployer.spec.resolve import ServingSpec, notes
 from deployer.spec.runtimes import runtime_name
@@ -33,7 +34,7 @@ def moment(seconds: float | None) -> str | None:
 def deployment(status: Status, settings: Settings) -> deployments.Deployment:
     """Build the full answer about a deployment; the settings give the kind of its target."""
     record, wanted, verdict = status.record, status.wanted, status.verdict
-    spec = wanted.champion or record.serving
+    spec = wanted.champion or record.champion
     pause = record.pause
     return {
         "id": record.id,
@@ -53,7 +54,7 @@ def deployment(status: Status, settings: Settings) -> deployments.Deployment:
         }
         if wanted.version
         else None,
-        "serving": {"version": str(record.serving.version.number)} if record.serving else None,
+        "serving": {"version": str(record.champion.version.number)} if record.champion else None,
         "predictors": _predictors(record, status.observed.predictors),
         "losing": [
             {
@@ -85,21 +86,37 @@ def _retry_at(status: Status) -> float | None:
     return status.retry_at or (failure.retry_at if failure else None)
 
 
-def plan(status: Status) -> plans.Plan:
-    """Build a deployment's plan as of now; the digest is empty where none could be computed."""
-    found: Any = {"digest": "", "objects": [], "unknown": [], **status.plan}
-    return found  # type: ignore[no-any-return]  # the plan already has this shape
+def plan(status: Status, rendered: Preview | None) -> plans.Plan:
+    """Build a deployment's plan as of now; without its rendered objects it has no digest."""
+    found = outline(status)
+    return {
+        **found,
+        "pending": found["pending"] or bool(rendered and rendered.pending),
+        "digest": status.plan.digest(rendered) if rendered else "",
+        "objects": [_object(each) for each in rendered.objects] if rendered else [],
+        "unknown": list(rendered.unknown) if rendered else [],
+    }
 
 
 def outline(status: Status) -> plans.Outline:
     """Build a deployment's plan as of the last pass."""
-    found: Any = dict(status.plan)
-    return found  # type: ignore[no-any-return]  # likewise
+    held = status.plan.held_by
+    reason: plans.Hold | None = (
+        {"reason": held.reason, "message": held.message, "hint": held.hint} if held else None
+    )
+    changes: list[Any] = [asdict(change) for change in status.plan.changes]
+    return {
+        "deployment": status.record.id,
+        "changes": changes,
+        "pending": status.plan.pending,
+        "unsafe": reason if held and held.unsafe else None,
+        "held_by": reason,
+    }
 
 
-def diff(status: Status) -> plans.Diff:
+def diff(status: Status, rendered: Preview) -> plans.Diff:
     """Build the list of objects that a plan would change."""
-    found = plan(status)
+    found = plan(status, rendered)
     return {
         "deployment": status.record.id,
         "model": status.record.model,
@@ -107,6 +124,20 @@ def diff(status: Status) -> plans.Diff:
         "digest": found["digest"],
         "objects": found["objects"],
         "unknown": found["unknown"],
+    }
+
+
+def _object(change: ObjectChange) -> plans.ObjectChange:
+    return {
+        "action": change.act.value,
+        "kind": change.kind,
+        "name": change.name,
+        "namespace": change.namespace,
+        "why": change.why,
+        "fields": [
+            {"path": field.path, "before": field.was, "after": field.wanted}
+            for field in change.fields
+        ],
     }
 
 
@@ -130,7 +161,7 @@ def predictors_of(status: Status) -> list[str]:
     """List a deployment's predictors: candidate, serving, desired, then other observed ones."""
     record = status.record
     candidate = record.candidate.predictor if record.candidate else None
-    known = [one.name for one in (candidate, record.serving, status.wanted.champion) if one]
+    known = [one.name for one in (candidate, record.champion, status.wanted.champion) if one]
     return list(dict.fromkeys([*known, *sorted(status.observed.predictors)]))
 
 

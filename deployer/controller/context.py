@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass
 
 from deployer.config.settings import Settings
 from deployer.registry.describe import Descriptions
@@ -32,8 +32,6 @@ class ReconcileContext:
     targets: Mapping[str, Target]
     """The target of each environment."""
     clock: Callable[[], float]
-    invalid: set[str] = field(default_factory=set)
-    """Ids of deployments whose serving spec could not be used in their last pass."""
 
     @property
     def each_target(self) -> list[Target]:
@@ -41,8 +39,13 @@ class ReconcileContext:
         return list(dict.fromkeys(self.targets.values()))
 
 
-def upgrading(context: ReconcileContext) -> upgrade.Upgrade:
-    """Plan the upgrade of chart and server: its progress, and the next deployments to move."""
+def upgrading(context: ReconcileContext, invalid: Collection[str]) -> upgrade.Upgrade:
+    """Plan the upgrade of chart and server: its progress, and the next deployments to move.
+
+    Args:
+        context: The records, targets and settings.
+        invalid: Ids of deployments whose serving spec could not be used in their last pass.
+    """
     settings = context.settings
     records, unseen = context.records.survey()
     production = {
@@ -56,7 +59,7 @@ def upgrading(context: ReconcileContext) -> upgrade.Upgrade:
         settings.policy.upgrade_share,
         halted=halted(context),
         unseen=unseen,
-        invalid=frozenset(context.invalid),
+        invalid=invalid,
     )
 
 

@@ -62,7 +62,7 @@ class Controller:
         self.context = context
         self.metrics = metrics
         self._closing = threading.Event()
-        self._reconciler = Reconciler(context, self._closing)
+        self._reconciler = Reconciler(context, self._closing, self.invalid)
         self._queue: WorkQueue[Key] = WorkQueue()
         self._statuses: dict[Key, Status] = {}
         self._tries: dict[Key, int] = {}
@@ -101,6 +101,10 @@ class Controller:
         """Return the status of every deployment."""
         return [status for _, status in sorted(self._statuses.copy().items())]  # a pass may add one
 
+    def invalid(self) -> frozenset[str]:
+        """Return the ids of the deployments whose serving spec cannot be used."""
+        return frozenset(s.record.id for s in self._statuses.copy().values() if s.invalid)
+
     def status(self, deployment: str) -> Status:
         """Return the status of a deployment, by its id.
 
@@ -113,17 +117,17 @@ class Controller:
             raise NotFound(f"There is no deployment {deployment!r}.", "schnitzel deploy list")
         return status
 
-    def planned(self, deployment: str) -> Status:
-        """Return the status of a deployment with a current plan, after a poll of the registry.
+    def planned(self, deployment: str) -> tuple[Status, Preview | None]:
+        """Return the status of a deployment with a current plan, and the changes in the target.
 
-        If the target cannot be observed, the plan is that of the last pass, which has no digest.
+        If the target cannot be observed, the plan is that of the last pass, without the changes.
 
         Raises:
             NotFound: No deployment has this id.
         """
         with suppress(SchnitzelError):  # the status reports the error
-            return self.previewed(deployment)[0]
-        return self.status(deployment)
+            return self.previewed(deployment)
+        return self.status(deployment), None
 
     def previewed(self, deployment: str) -> tuple[Status, Preview]:
         """Return the status with a current plan, and the changes that it would make in the target.
@@ -169,11 +173,11 @@ class Controller:
         if options.reviewed or options.adopt:
             status, rendered = self.previewed(deployment)
             foreign = rendered.foreign if options.adopt else ()
-        if options.reviewed and options.reviewed != status.plan["digest"]:
-            raise PlanChanged(
-                f"The plan for {deployment} has changed since it was reviewed.",
-                f"Look again: {hints.deploy('plan', status.record)}",
-            )
+            if options.reviewed and options.reviewed != status.plan.digest(rendered):
+                raise PlanChanged(
+                    f"The plan for {deployment} has changed since it was reviewed.",
+                    f"Look again: {hints.deploy('plan', status.record)}",
+                )
         if options.adopt and not foreign:
             raise UnsafePlan(
                 f"Nothing stands in the way of {deployment}: there is nothing to take over.",

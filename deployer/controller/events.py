@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from deployer.desired import promotions
 from deployer.registry.tags import Reflection, TagWriter
-from deployer.rollout import advance
+from deployer.rollout.advance import Step
+from deployer.rollout.transition import Kind, Transition
 from deployer.state.deployment import Wanted
 from deployer.state.predictor import Predictor
 from deployer.state.reasons import Mirrored, Reason, State
@@ -14,41 +15,38 @@ from deployer.status.verdict import Status
 from deployer.store.history import DEPLOYER, UNKNOWN, Event, History
 
 
-def record_intent(
-    history: History, before: Record, after: Record, wanted: Wanted, now: float
-) -> None:
-    """Append the intents of a step to the history, before the step is applied."""
-    old = _number(before.serving)
-    shifted = _digest(before.serving) != _digest(after.serving)
-    failure = after.failures.get(_digest(before.serving))
-    fell_back = failure if shifted and failure and failure.at == now else None
-    new = _candidate(after) or after.serving
-    if (
-        new
-        and not fell_back
-        and new.digest not in (_digest(_candidate(before)), _digest(before.serving))
-    ):
-        if before.serving and before.serving.version == new.version:
-            why, who = "the serving spec of the version that serves has changed", DEPLOYER
-            if before.serving.server != new.server:
-                why = "the platform has another version of chart or server image"
-        else:
-            why, who = f"{wanted.via} names version {new.version.number}", _promoter(after)
-        history.append(Event(after.id, "intent", "rollout", old, _number(new), why, who), now)
-    if after.candidate and after.candidate.step >= 0 and _share(before, after) != _share(after):
-        new, why = after.candidate.predictor, f"{_share(after)} % of the requests go to it"
-        history.append(Event(after.id, "intent", "step", old, _number(new), why, DEPLOYER), now)
-    if not shifted:
-        return
-    if after.serving is None:
-        why = "nothing is promoted, and that has lasted"
-        history.append(Event(after.id, "intent", "retire", old, None, why, DEPLOYER), now)
-        return
-    action, why = "shift", "it is ready and answered the model's own example"
-    if fell_back:
-        action, why = "fall back", fell_back.message
-    event = Event(after.id, "intent", action, old, _number(after.serving), why, DEPLOYER)
-    history.append(event, now)
+def record_intent(history: History, step: Step, wanted: Wanted, now: float) -> None:
+    """Append the transitions of a step to the history, before the step is applied."""
+    for made in step.transitions:
+        why, who = _reason(made, step.record, wanted)
+        before, after = _number(made.before), _number(made.after)
+        history.append(Event(step.record.id, "intent", made.kind, before, after, why, who), now)
+
+
+def _reason(made: Transition, record: Record, wanted: Wanted) -> tuple[str, str]:
+    """Say why a transition is made, and name who asked for it."""
+    match made.kind:
+        case Kind.ADOPT:
+            return "it serves, and the record of the deployment was lost", DEPLOYER
+        case Kind.ROLLOUT:
+            return _reason_of_rollout(made, record, wanted)
+        case Kind.STEP:
+            return f"{made.share} % of the requests go to it", DEPLOYER
+        case Kind.SHIFT:
+            return "it is ready and answered the model's own example", DEPLOYER
+        case Kind.FALL_BACK:
+            return made.why, DEPLOYER
+        case Kind.RETIRE:
+            return "nothing is promoted, and that has lasted", DEPLOYER
+
+
+def _reason_of_rollout(made: Transition, record: Record, wanted: Wanted) -> tuple[str, str]:
+    before, after = made.before, made.after
+    if before is None or after is None or before.version != after.version:
+        return f"{wanted.via} names version {_number(after)}", _promoter(record)
+    if before.server != after.server:
+        return "the platform has another version of chart or server image", DEPLOYER
+    return "the serving spec of the version that serves has changed", DEPLOYER
 
 
 def record_outcome(
@@ -59,21 +57,29 @@ def record_outcome(
     last: Status | None,
     now: float,
 ) -> None:
-    """Append the outcomes of a pass to the history, and mirror them to tags of the versions."""
+    """Append the outcomes of a pass to the history, and mirror them to tags of the versions.
+
+    Args:
+        history: The history of all deployments.
+        mirror: Writes tags.
+        before: The record before the pass.
+        status: The status to publish.
+        last: The status published last; None in the first pass since the start.
+        now: Seconds since the epoch.
+    """
     record = status.record
     for digest, failure in record.failures.items():
         earlier = before.failures.get(digest)
         if earlier is None or earlier.attempts != failure.attempts:
-            version = next(
-                (_number(p) for p in _all(before, record) if p and p.digest == digest), None
-            )
+            known = (*before.every_predictor, *record.every_predictor)
+            version = next((_number(each) for each in known if each.digest == digest), None)
             event = Event(
                 record.id, "outcome", "failed", None, version, failure.message, DEPLOYER,
                 failure.reason,
             )  # fmt: skip
             history.append(event, now)
-    if status.verdict.state is State.SERVING and _began_to_serve(status, last) and record.serving:
-        version = _number(record.serving)
+    if status.verdict.state is State.SERVING and _began_to_serve(before, status, last):
+        version = _number(record.champion)
         message = status.verdict.message
         history.append(
             Event(record.id, "outcome", "serving", None, version, message, DEPLOYER), now
@@ -94,36 +100,28 @@ def _promoter(record: Record) -> str:
     return f"{mark.by} (by the CLI)" if mark and mark.by else UNKNOWN
 
 
-def _began_to_serve(status: Status, last: Status | None) -> bool:
+def _began_to_serve(before: Record, status: Status, last: Status | None) -> bool:
     """Return whether the champion began to serve just now; a Deployer restart is no event."""
+    now = _digest(status.record.champion)
     if last is None:
-        return (
-            status.record.serving_since is not None and status.settled and _serves_recently(status)
-        )
-    was = last.record.serving
-    changed = _digest(was) != _digest(status.record.serving)
-    return last.verdict.state is not State.SERVING or changed
-
-
-def _serves_recently(status: Status) -> bool:
-    since = status.record.serving_since
-    return since is not None and status.observed.at - since < 1.0
+        return status.settled and _digest(before.champion) != now
+    return last.verdict.state is not State.SERVING or _digest(last.record.champion) != now
 
 
 def _stopped_reflections(status: Status, before: Record) -> list[Reflection]:
     """Build the tags of the versions that stopped serving in this pass."""
     record = status.record
     left = {d.predictor.version for d in before.draining}
-    left -= {p.version for p in _all(record) if p}
+    left -= {predictor.version for predictor in record.every_predictor}
     text = f"{State.RETIRED}: nothing is promoted"
-    if record.serving:
-        text = f"{Mirrored.SUPERSEDED}: version {_number(record.serving)} serves"
+    if record.champion:
+        text = f"{Mirrored.SUPERSEDED}: version {_number(record.champion)} serves"
     return [Reflection(version, record.environment, text, "") for version in sorted(left)]
 
 
 def _reflections(status: Status) -> list[Reflection]:
     record, environment = status.record, status.record.environment
-    serving = record.serving.version if record.serving else None
+    serving = record.champion.version if record.champion else None
     shown: dict[VersionId, Reflection] = {}
     for losing in status.wanted.losing:
         text = f"{Mirrored.NOT_SERVED}: {losing.message}"
@@ -144,23 +142,6 @@ def _reflections(status: Status) -> list[Reflection]:
 def _sentence(status: Status) -> str:
     verdict = status.verdict
     return f"{verdict.state} ({verdict.reason}): {verdict.message}"
-
-
-def _all(*records: Record) -> list[Predictor | None]:
-    found: list[Predictor | None] = []
-    for record in records:
-        found += [record.serving, _candidate(record), *(d.predictor for d in record.draining)]
-    return found
-
-
-def _candidate(record: Record) -> Predictor | None:
-    return record.candidate.predictor if record.candidate else None
-
-
-def _share(record: Record, of: Record | None = None) -> int:
-    """Return the percent of traffic of a record's candidate, if `of` has the same candidate."""
-    same = _digest(_candidate(record)) == _digest(_candidate(of or record))
-    return advance.weight(record.candidate) if record.candidate and same else 0
 
 
 def _digest(predictor: Predictor | None) -> str:

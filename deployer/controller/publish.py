@@ -133,5 +133,5 @@ class Publisher:
             target=self._context.settings.environments[record.environment].target,
             changed_at=now,
             settled=False,
-            plan=plan.describe(plan.make(observed, there, retiring=False)),
+            plan=plan.make(observed, there),
         )

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from typing import Any
 
 from deployer import naming
 from deployer.controller import events
@@ -14,7 +13,7 @@ from deployer.controller.context import ReconcileContext, halted, upgrading
 from deployer.controller.publish import PassResult, Publisher
 from deployer.controller.retirements import RetirementBudget
 from deployer.desired import promotions
-from deployer.desired.wanted import want
+from deployer.desired.wanted import draft, want
 from deployer.errors import PassFailed, PassHangs, SchnitzelError, UnsafePlan
 from deployer.plan import plan
 from deployer.plan.preview import Preview
@@ -39,8 +38,6 @@ class _Evaluation:
     step: advance.Step
     todo: plan.Plan
     refused: UnsafePlan | None
-    unusable: bool
-    """Whether the serving spec of the promoted version cannot be used."""
     now: float
 
 
@@ -54,11 +51,23 @@ class Pass:
 
 
 class Reconciler:
-    """A runner of passes, which never runs two passes over one deployment at the same time."""
+    """A runner of passes, which never runs two passes over one deployment at the same time.
 
-    def __init__(self, context: ReconcileContext, closing: threading.Event) -> None:
+    Args:
+        context: The services that passes read from and act on.
+        closing: Set when these services are being closed.
+        invalid: Returns the ids of deployments whose serving spec cannot be used.
+    """
+
+    def __init__(
+        self,
+        context: ReconcileContext,
+        closing: threading.Event,
+        invalid: Callable[[], Collection[str]],
+    ) -> None:
         self.context = context
         self._publisher = Publisher(context, closing)
+        self._invalid = invalid
         self._failing: dict[str, float] = {}
         self._rolling: set[str] = set()
         self._upgrading = (0.0, False, upgrade.Upgrade())
@@ -116,16 +125,15 @@ class Reconciler:
         nobody = Record(naming.deployment_id(model, environment), model, environment)
         return verdict.broken(before or self._publisher.unknown(nobody, now), error, now)
 
-    def preview(self, model: str, environment: str) -> tuple[dict[str, Any], Preview]:
+    def preview(self, model: str, environment: str) -> tuple[plan.Plan, Preview]:
         """Plan and render a pass as of now, without saving or applying anything.
 
         Raises:
             SchnitzelError: The target cannot be observed, or the goal cannot be rendered.
         """
         target = self._target(environment)
-        seen = self._evaluate(self._record(model, environment), target, acts=False)
-        rendered = target.preview(seen.todo.goal)
-        return plan.reviewable(seen.todo, seen.refused, rendered), rendered
+        todo = self._evaluate(self._record(model, environment), target, acts=False).todo
+        return todo, target.preview(todo.goal)
 
     def _decide_and_save(self, remembered: Record) -> PassResult:
         """Observe, decide, and save the decision."""
@@ -133,13 +141,11 @@ class Reconciler:
         target = self._target(remembered.environment)
         seen = self._evaluate(remembered, target, acts=True)
         step, now = seen.step, seen.now
-        note = context.invalid.add if seen.unusable else context.invalid.discard
-        note(remembered.id)
         if step.record.next_sequence > remembered.next_sequence:
             signed = context.promoters.sign(step.record, remembered.next_sequence, now)
             step = replace(step, record=signed)
         context.records.raise_if_deleted(step.record)  # before the history says that it is created
-        events.record_intent(context.history, remembered, step.record, seen.wanted, now)
+        events.record_intent(context.history, step, seen.wanted, now)
         context.records.save(step.record)
         self._note_rolling(step.record)
         status = Status(
@@ -154,7 +160,7 @@ class Reconciler:
             target=target.name,
             changed_at=now,
             settled=step.settled,
-            plan=plan.describe(seen.todo, seen.refused),
+            plan=seen.todo,
         )
         return PassResult(remembered, step, status)
 
@@ -165,21 +171,23 @@ class Reconciler:
         """
         context = self.context
         policy = context.settings.rollout_policy(record.environment)
+        frozen = context.identity.frozen
         observed = target.observe(record.id)
-        record, wanted, unusable = self._decide(record, observed)
-        frozen = bool(context.identity.frozen)
+        record, wanted = self._decide(record, observed)
         now = context.clock()
-        step, todo = self._next(wanted, observed, record, now, hold=frozen)
         refused: UnsafePlan | None = None
-        try:
-            leaving = self._retirements(todo, record, policy, now, acts=acts)
-            plan.raise_if_unsafe(todo, record, leaving, policy)
-        except UnsafePlan as error:
-            refused, wanted = error, replace(wanted, retire=False)
-            step, _ = self._next(wanted, observed, record, now, hold=True)
-        if record.pause:  # the plan shows the changes after a resume
-            _, todo = self._next(wanted, observed, replace(record, pause=None), now)
-        return _Evaluation(observed, wanted, step, todo, refused, unusable, now)
+        if wanted.retire and not (frozen or record.pause):
+            try:
+                self._raise_if_too_many_retire(record, policy, now, acts=acts)
+            except UnsafePlan as error:
+                refused, wanted = error, replace(wanted, retire=False)
+        may_start = self._may_start(record)
+        step = advance.advance(
+            wanted, observed, record, policy, now, may_start=may_start, hold=bool(frozen)
+        )
+        goal = plan.goal(step.champion, observed, step.deployment, step.record)
+        todo = plan.make(observed, goal, plan.held_by(record, refused, frozen=frozen))
+        return _Evaluation(observed, wanted, step, todo, refused, now)
 
     def _record(self, model: str, environment: str) -> Record:
         key = naming.deployment_id(model, environment)
@@ -188,20 +196,7 @@ class Reconciler:
     def _target(self, environment: str) -> Target:
         return self.context.targets[environment]
 
-    def _next(
-        self, wanted: Wanted, observed: Observed, record: Record, now: float, *, hold: bool = False
-    ) -> tuple[advance.Step, plan.Plan]:
-        """Decide the next step of the rollout, and the plan that contains the step."""
-        policy = self.context.settings.rollout_policy(record.environment)
-        may_start = self._may_start(record)
-        step = advance.advance(
-            wanted, observed, record, policy, now, may_start=may_start, hold=hold
-        )
-        retiring = wanted.retire and step.record.retired_at == now
-        goal = plan.goal(wanted, observed, step.deployment, step.record, step.waiting)
-        return step, plan.make(observed, goal, retiring=retiring)
-
-    def _decide(self, record: Record, observed: Observed) -> tuple[Record, Wanted, bool]:
+    def _decide(self, record: Record, observed: Observed) -> tuple[Record, Wanted]:
         context = self.context
         environment = record.environment
         snapshot = context.registry.snapshot
@@ -213,19 +208,14 @@ class Reconciler:
             selector = context.settings.selector(environment)
             record = promotions.see(record, snapshot, selector, now, serving)
             record, problem = context.descriptions.read(record, snapshot, now)
-        winner = promotions.winner(record.marks)
-        promoted = winner.version if winner else None
-        server = self._target(environment).server
-        record = upgrade.assign(record, promoted, server, self._upgrade(now))
         layers = context.settings.layers(environment)
         policy = context.settings.rollout_policy(environment)
         limits = context.settings.limits_for(environment)
-        wanted = want(record, layers, limits, policy, now)
-        renewed = upgrade.renew(record, wanted.champion, server)
-        if renewed != record:
-            record, wanted = renewed, want(renewed, layers, limits, policy, now)
-        unusable = wanted.problem is not None
-        return record, replace(wanted, problem=wanted.problem or problem), unusable
+        drafted = draft(record, layers, limits, policy, now)
+        server = self._target(environment).server
+        record = upgrade.assign(record, drafted.digest, server, self._upgrade(now))
+        wanted = want(drafted, record)
+        return record, replace(wanted, problem=wanted.problem or problem)
 
     def _upgrade(self, now: float) -> upgrade.Upgrade:
         """Return the upgrade as of UPGRADE_SECONDS ago at most; a halt takes effect at once."""
@@ -237,7 +227,7 @@ class Reconciler:
         if fresh and holds == was_halted:
             return known
         # Not under the lock, which every pass takes: two concurrent passes plan the same upgrade.
-        known = upgrading(self.context)
+        known = upgrading(self.context, self._invalid())
         self._upgrading = (now, holds, known)
         return known
 
@@ -253,13 +243,14 @@ class Reconciler:
             else:
                 self._rolling.discard(record.id)
 
-    def _retirements(
-        self, todo: plan.Plan, record: Record, policy: Policy, now: float, *, acts: bool
-    ) -> plan.Retirements:
-        """Count the simultaneous retirements; zero, without a count, if the plan retires none."""
-        if not todo.retires_champion:
-            return plan.Retirements(0, 0)
-        return self._retirement_budget.ask(record, policy, now, reserve=acts)
+    def _raise_if_too_many_retire(
+        self, record: Record, policy: Policy, now: float, *, acts: bool
+    ) -> None:
+        """Refuse to retire the champion of a record beside too many others."""
+        if record.champion is None and record.candidate is None:
+            return
+        retiring = self._retirement_budget.ask(record, policy, now, reserve=acts)
+        plan.raise_if_unsafe(record, retiring, policy)
 
 
 def _as_schnitzel_error(failure: Exception, model: str, environment: str) -> SchnitzelError:

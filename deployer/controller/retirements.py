@@ -73,7 +73,7 @@ class RetirementBudget:
         deployments = 0
         for record in self._records():
             recent = record.retired_at is not None and now - record.retired_at < self._window
-            serves = record.serving is not None
+            serves = record.champion is not None
             deployments += serves or recent
             if recent or (serves and record.absence is not None):
                 going.add(record.id)

@@ -51,7 +51,7 @@ def touched(
 def losing(record: Record, won: Promotion, policy: Policy) -> Iterable[Losing]:
     """Explain for each promoted version that did not win why, and which command serves it."""
     pause = max(PAUSE_SECONDS, 3 * policy.poll)
-    serves = record.serving.version if record.serving else None
+    serves = record.champion.version if record.champion else None
     seen = {won.version}
     for mark in sorted(record.marks, key=lambda m: -m.sequence):
         if mark.version in seen:

@@ -66,7 +66,7 @@ def doubted(
         model = snapshot.models.get(record.model)
         shown = {version.id.number for version in model.versions} if model else set()
         lacking = {mark.version.number for mark in record.marks} - shown
-        if lacking or (record.serving and not promotions(model, selector)):
+        if lacking or (record.champion and not promotions(model, selector)):
             found.setdefault(record.model, set()).update(lacking)
     return found
 
@@ -97,7 +97,7 @@ def see(
     fresh = [(v, via) for v, via in current if (v.id, via) not in known]
     first_look = not record.marks and record.next_sequence == 1
     if first_look:
-        serves = record.serving.version if record.serving else serving
+        serves = record.champion.version if record.champion else serving
         fresh.sort(key=lambda f: (f[0].id == serves, f[1].startswith("alias "), f[0].id.number))
     else:
         fresh.sort(key=lambda f: (f[1].startswith("alias "), f[0].updated, f[0].id.number))

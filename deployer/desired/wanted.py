@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 from deployer import naming
@@ -12,7 +12,7 @@ from deployer.desired import losses
 from deployer.desired.promotions import winner
 from deployer.errors import SpecInvalid
 from deployer.spec import resolve
-from deployer.spec.resolve import Limits
+from deployer.spec.resolve import Limits, Resolved
 from deployer.state.deployment import Policy, Wanted
 from deployer.state.predictor import Predictor, Role
 from deployer.state.record import Failure, Record
@@ -21,7 +21,30 @@ from deployer.state.registry import VersionId
 Layers = Sequence[tuple[str, Mapping[str, Any]]]
 
 
-def want(record: Record, layers: Layers, limits: Limits, policy: Policy, now: float) -> Wanted:
+@dataclass(frozen=True, slots=True)
+class Draft:
+    """The wanted deployment without its version of chart and server, which is chosen after it.
+
+    Attributes:
+        wanted: The decision, without a champion.
+        spec: The serving spec of the champion; None if there is to be none.
+        source: The location of the champion's files.
+    """
+
+    wanted: Wanted
+    spec: Resolved | None = None
+    source: str = ""
+
+    def digest(self, server: str) -> str:
+        """Compute the digest of the champion on a version of chart and server; "" without one."""
+        version = self.wanted.version
+        if self.spec is None or version is None:
+            return ""
+        about_spec = resolve.spec_digest(self.spec.spec)
+        return predictor_digest(version, Role.CHAMPION, about_spec, server)
+
+
+def draft(record: Record, layers: Layers, limits: Limits, policy: Policy, now: float) -> Draft:
     """Decide which version a deployment should serve, with which spec, and which versions lose.
 
     Args:
@@ -40,34 +63,41 @@ def want(record: Record, layers: Layers, limits: Limits, policy: Policy, now: fl
             and absence.last_listing - absence.since >= policy.retire_after
             and absence.listings >= policy.retire_listings
         )
-        return Wanted(champion=None, retire=due)
+        return Draft(Wanted(champion=None, retire=due))
     others = tuple(losses.losing(record, mark, policy))
     about = Wanted(None, mark.version, mark.via, mark.seen_at, others)
     description = record.descriptions.get(mark.version.key)
     if description is None:
-        return about
+        return Draft(about)
     if description.problem:
         failure = Failure(SpecInvalid.reason, description.problem, description.hint, now)
-        return replace(about, problem=failure)
+        return Draft(replace(about, problem=failure))
     own = (("serving.yaml", description.serving_file or {}),)
     try:
         resolved = resolve.resolve([*layers[:1], *own, *layers[1:]], limits)
     except SpecInvalid as error:
         failure = Failure(error.reason, error.message, error.hint, now)
-        return replace(about, problem=failure)
-    about_spec = resolve.spec_digest(resolved.spec)
-    digest = predictor_digest(mark.version, Role.CHAMPION, about_spec, record.server)
+        return Draft(replace(about, problem=failure))
+    return Draft(about, resolved, description.source)
+
+
+def want(drafted: Draft, record: Record) -> Wanted:
+    """Complete a draft with the champion on the version of chart and server that is on record."""
+    wanted, spec = drafted.wanted, drafted.spec
+    if wanted.version is None or spec is None:
+        return wanted
+    number, digest = wanted.version.number, drafted.digest(record.server)
     champion = Predictor(
-        name=naming.predictor_name(record.model, record.environment, mark.version.number, digest),
-        version=mark.version,
+        name=naming.predictor_name(record.model, record.environment, number, digest),
+        version=wanted.version,
         role=Role.CHAMPION,
         digest=digest,
-        source=description.source,
-        spec=resolved.spec.model_dump(mode="json"),
-        origins=resolved.origins,
+        source=drafted.source,
+        spec=spec.spec.model_dump(mode="json"),
+        origins=spec.origins,
         server=record.server,
     )
-    return replace(about, champion=champion)
+    return replace(wanted, champion=champion)
 
 
 def predictor_digest(version: VersionId, role: Role, spec_digest: str, server: str = "") -> str:

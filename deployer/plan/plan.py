@@ -7,15 +7,16 @@ reviewed, however far the rollout is by then.
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 from deployer import hints
 from deployer.errors import TooManyRetirements, UnsafePlan, reason_of
-from deployer.plan.preview import ObjectChange, Preview, digest_of
-from deployer.state.deployment import Deployment, Policy, Wanted, WeightedPredictor
+from deployer.plan.preview import Preview, digest_of
+from deployer.state.deployment import Deployment, Policy, WeightedPredictor
 from deployer.state.observed import Observed
-from deployer.state.predictor import ExampleState, Phase
+from deployer.state.predictor import ExampleState, Phase, Predictor
+from deployer.state.reasons import Reason, Sync
 from deployer.state.record import Record
 
 
@@ -32,25 +33,38 @@ class Change:
 
 
 @dataclass(frozen=True, slots=True)
+class Hold:
+    """The reason why a plan is not carried out now; `unsafe` if an operator has to confirm it."""
+
+    reason: str
+    message: str
+    hint: str
+    unsafe: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class Plan:
     """The changes from the observation to the goal of a deployment, in the order of execution.
 
     Attributes:
-        deployment: The deployment's id.
         changes: Start and restart, ask, route, then retire.
-        retires_champion: Whether no predictor would be left to serve.
         goal: The deployment at the end of the rollout.
+        held_by: The reason why the plan is not carried out now, if there is one.
     """
 
-    deployment: str
     changes: tuple[Change, ...]
-    retires_champion: bool
     goal: Deployment
+    held_by: Hold | None = None
 
     @property
     def pending(self) -> bool:
         """Whether the plan has any change."""
         return bool(self.changes)
+
+    def digest(self, rendered: Preview) -> str:
+        """Compute the digest of the goal with the objects rendered for it."""
+        shares = [[slot.predictor.digest, slot.weight] for slot in self.goal.slots]
+        return digest_of([self.goal.id, shares, sorted(self.goal.restart), rendered.digest])
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,22 +81,18 @@ class Retirements:
 
 
 def goal(
-    wanted: Wanted, observed: Observed, following: Deployment, record: Record, waiting: str
+    champion: Predictor | None, observed: Observed, following: Deployment, record: Record
 ) -> Deployment:
-    """Return the deployment at the end of the rollout, if every step succeeds.
+    """Return the deployment at the end of the rollout, if every step succeeds and nothing holds it.
 
     Args:
-        wanted: The version and spec that the registry asks for.
+        champion: The champion that the rollout leads to.
         observed: The predictors that run now.
         following: The next deployment of the rollout.
         record: The record of that next deployment.
-        waiting: The event that the rollout waits for; without a candidate, its turn.
     """
-    champion = record.candidate.predictor if record.candidate else record.serving
-    if waiting and record.candidate is None:
-        champion = wanted.champion
     ask: frozenset[str] = frozenset()
-    if champion and champion != record.serving and champion.spec["rollout"]["example"] != "skip":
+    if champion and champion != record.champion and champion.spec["rollout"]["example"] != "skip":
         seen = observed.predictors.get(champion.name)
         if seen is None or seen.example is not ExampleState.PASSED:
             ask = frozenset({champion.name})
@@ -91,13 +101,13 @@ def goal(
     return replace(following, slots=slots, ask=ask)
 
 
-def make(observed: Observed, target: Deployment, *, retiring: bool) -> Plan:
+def make(observed: Observed, target: Deployment, held_by: Hold | None = None) -> Plan:
     """List the changes between the observation and the goal of a deployment.
 
     Args:
         observed: The predictors that run, and the weights that the gateway serves.
         target: The deployment that should exist in the end.
-        retiring: Whether the next step retires the champion without a successor.
+        held_by: The reason why nothing is changed now, if there is one.
     """
     changes: list[Change] = []
     wanted = {slot.predictor.name: slot for slot in target.slots}
@@ -125,17 +135,17 @@ def make(observed: Observed, target: Deployment, *, retiring: bool) -> Plan:
             version = str(seen.predictor.version.number)
             why = _why_retired(target, seen.phase)
             changes.append(Change("retire", name, version, why))
-    return Plan(target.id, tuple(changes), retiring, target)
+    return Plan(tuple(changes), target, held_by)
 
 
-def raise_if_unsafe(plan: Plan, record: Record, retirements: Retirements, policy: Policy) -> None:
-    """Refuse a plan that an operator has to confirm.
+def raise_if_unsafe(record: Record, retirements: Retirements, policy: Policy) -> None:
+    """Refuse to retire a champion if an operator has to confirm that.
 
     Raises:
         TooManyRetirements: Too many champions would retire at the same time, and no operator
             allowed it.
     """
-    if plan.retires_champion and retirements.excessive(policy) and not record.allow_retire:
+    if retirements.excessive(policy) and not record.allow_retire:
         raise TooManyRetirements(
             f"{retirements.going} of {retirements.deployments} deployments have nothing promoted "
             f"at the same time; at most {policy.max_retirements} (or "
@@ -144,46 +154,21 @@ def raise_if_unsafe(plan: Plan, record: Record, retirements: Retirements, policy
         )
 
 
-def describe(plan: Plan, refused: UnsafePlan | None = None) -> dict[str, Any]:
-    """Convert a plan to JSON-ready values, without its rendered objects and so without a digest."""
-    return {
-        "deployment": plan.deployment,
-        "changes": [asdict(change) for change in plan.changes],
-        "pending": plan.pending,
-        "unsafe": refused
-        and {"reason": reason_of(refused), "message": refused.message, "hint": refused.hint},
-    }
-
-
-def reviewable(plan: Plan, refused: UnsafePlan | None, rendered: Preview) -> dict[str, Any]:
-    """Convert a plan to JSON-ready values, with the objects that would change and its digest.
+def held_by(record: Record, refused: UnsafePlan | None, *, frozen: str) -> Hold | None:
+    """Return the reason why nothing is changed now; None without one.
 
     Args:
-        plan: The plan.
-        refused: The reason why the plan waits for an operator, if it does.
-        rendered: The changes of the plan's goal in its target.
+        record: The deployment's record, with an operator's pause.
+        refused: The error that refused a retirement.
+        frozen: The reason why the registry is not believed; empty if it is.
     """
-    described = describe(plan, refused)
-    return described | {
-        "pending": plan.pending or rendered.pending,
-        "digest": digest_of([*_goal_parts(plan.goal), rendered.digest]),
-        "objects": [_object(each) for each in rendered.objects],
-        "unknown": list(rendered.unknown),
-    }
-
-
-def _object(change: ObjectChange) -> dict[str, Any]:
-    return {
-        "action": str(change.act),
-        "kind": change.kind,
-        "name": change.name,
-        "namespace": change.namespace,
-        "why": change.why,
-        "fields": [
-            {"path": field.path, "before": field.was, "after": field.wanted}
-            for field in change.fields
-        ],
-    }
+    if refused:
+        return Hold(reason_of(refused), refused.message, refused.hint, unsafe=True)
+    if record.pause:
+        return Hold(Reason.PAUSED, f"{record.pause.by} paused it.", hints.deploy("resume", record))
+    if frozen:
+        return Hold(Sync.FROZEN, frozen, "schnitzel status")
+    return None
 
 
 def _short(slot: WeightedPredictor) -> str:
@@ -196,8 +181,3 @@ def _why_retired(target: Deployment, phase: Phase) -> str:
     if phase is Phase.FAILED:
         return "it failed, and another version serves"
     return "another version serves then, and no request reaches it any more"
-
-
-def _goal_parts(target: Deployment) -> list[Any]:
-    shares = [[slot.predictor.digest, slot.weight] for slot in target.slots]
-    return [target.id, shares, sorted(target.restart)]

@@ -13,7 +13,10 @@ from dataclasses import replace
 from deployer.state.deployment import Policy
 from deployer.state.observed import Observed, ObservedPredictor
 from deployer.state.predictor import Phase, Predictor
-from deployer.state.record import Draining, Failure, Record
+from deployer.state.record import Draining, Failure, FormerChampion, Record
+
+FORMER = 5
+"""How many former champions a record keeps."""
 
 
 def adopt(record: Record, observed: Observed) -> Record:
@@ -22,60 +25,63 @@ def adopt(record: Record, observed: Observed) -> Record:
         (seen for seen in observed.predictors.values() if seen.live_weight > 0),
         key=lambda seen: (-seen.live_weight, seen.predictor.name),
     )
-    if record.serving is None and record.candidate is None and not record.draining and live:
-        record = replace(record, serving=live[0].predictor, serving_since=observed.at)
-    known = {p.name for p in _known(record)}
+    if record.champion is None and record.candidate is None and not record.draining and live:
+        record = crown(record, live[0].predictor, observed.at)
+    known = {predictor.name for predictor in record.every_predictor}
     foreign = [Draining(s.predictor) for s in live if s.predictor.name not in known]
     return replace(record, draining=(*record.draining, *foreign)) if foreign else record
 
 
-def _known(record: Record) -> list[Predictor]:
-    own = [record.serving, record.candidate.predictor if record.candidate else None]
-    return [p for p in own if p] + [d.predictor for d in record.draining]
-
-
 def retire(record: Record, now: float) -> Record:
     """Drain the champion and the candidate; the record of them stays."""
-    leaving = [p for p in (record.serving, _candidate_predictor(record)) if p]
-    if not leaving:
+    candidate = record.candidate
+    if record.champion is None and candidate is None:
         return record
-    for predictor in leaving:
-        record = send_away(record, predictor)
-    return replace(
-        record,
-        serving=None,
-        serving_since=None,
-        candidate=None,
-        retired_at=now,
-        allow_retire=False,
-    )
+    if record.champion:
+        record = leave(record, now).with_champion(None)
+    if candidate:
+        record = send_away(record, candidate.predictor)
+    return replace(record, candidate=None, retired_at=now, allow_retire=False)
 
 
-def _candidate_predictor(record: Record) -> Predictor | None:
-    return record.candidate.predictor if record.candidate else None
+def crown(record: Record, predictor: Predictor, now: float) -> Record:
+    """Make a predictor the champion."""
+    return replace(record, former=_without(record, predictor)).with_champion(predictor, now)
+
+
+def leave(record: Record, now: float) -> Record:
+    """Begin to drain the champion, which remains known as a former champion."""
+    champion = record.champion
+    assert champion is not None  # noqa: S101 - the caller checked
+    former = FormerChampion(champion.version, champion.digest, now)
+    kept = (former, *_without(record, champion))[:FORMER]
+    return replace(send_away(record, champion), former=kept)
+
+
+def _without(record: Record, predictor: Predictor) -> tuple[FormerChampion, ...]:
+    return tuple(one for one in record.former if one.digest != predictor.digest)
 
 
 def fall_back(record: Record, observed: Observed, now: float) -> Record:
     """Return to a ready predictor that still drains if its successor breaks at once."""
-    serving = record.serving
-    if serving is None:
+    champion = record.champion
+    if champion is None:
         return record
-    seen = observed.predictors.get(serving.name)
+    seen = observed.predictors.get(champion.name)
     if seen is None or seen.phase is not Phase.FAILED:
         return record
     for old in reversed(record.draining):
         before = observed.predictors.get(old.predictor.name)
         if before and before.phase is Phase.READY:
             failure = Failure(seen.reason, seen.message, seen.hint, now)
-            candidate = _candidate_predictor(record)
-            same = candidate is not None and candidate.name == old.predictor.name
-            return replace(
-                send_away(take_back(record, old.predictor), serving),
-                serving=old.predictor,
-                serving_since=now,
-                candidate=None if same else record.candidate,
-                failures={**record.failures, serving.digest: failure},
+            candidate = record.candidate
+            same = candidate is not None and candidate.predictor.name == old.predictor.name
+            record = replace(
+                send_away(take_back(record, old.predictor), champion),
+                candidate=None if same else candidate,
+                failures={**record.failures, champion.digest: failure},
             )
+            return crown(record, old.predictor, now)
     return record
 
 
@@ -84,35 +90,35 @@ def revive(
 ) -> tuple[Record, frozenset[str]]:
     """Restart, with backoff, a champion that gave up; clear its failure once it is ready."""
     nothing: frozenset[str] = frozenset()
-    serving = record.serving
-    seen = observed.predictors.get(serving.name) if serving else None
-    if serving is None or seen is None:
+    champion = record.champion
+    seen = observed.predictors.get(champion.name) if champion else None
+    if champion is None or seen is None:
         return record, nothing
-    failure = record.failures.get(serving.digest)
+    failure = record.failures.get(champion.digest)
     if seen.phase is Phase.READY and failure:
-        failures = {d: f for d, f in record.failures.items() if d != serving.digest}
+        failures = {d: f for d, f in record.failures.items() if d != champion.digest}
         return replace(record, failures=failures), nothing
     if seen.phase is not Phase.FAILED:
         return record, nothing
     if failure is None:
-        return _record_failure(record, serving, seen, None, policy, now), nothing
+        return _record_failure(record, champion, seen, None, policy, now), nothing
     if failure.retry_at is None or now >= failure.retry_at:
-        record = _record_failure(record, serving, seen, failure, policy, now)
-        return record, frozenset({serving.name})
+        record = _record_failure(record, champion, seen, failure, policy, now)
+        return record, frozenset({champion.name})
     return record, nothing
 
 
 def _record_failure(
     record: Record,
-    serving: Predictor,
+    champion: Predictor,
     seen: ObservedPredictor,
     before: Failure | None,
     policy: Policy,
     now: float,
 ) -> Record:
     failure = Failure(seen.reason, seen.message, seen.hint, now)
-    failure = again(before, failure, policy, serving, now)
-    return replace(record, failures={**record.failures, serving.digest: failure})
+    failure = again(before, failure, policy, champion, now)
+    return replace(record, failures={**record.failures, champion.digest: failure})
 
 
 def send_away(record: Record, predictor: Predictor) -> Record:

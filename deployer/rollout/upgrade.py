@@ -10,14 +10,12 @@ the same way.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Final
 
-from deployer.state.predictor import Predictor
 from deployer.state.record import Failure, Record
-from deployer.state.registry import VersionId
 
 HALT: Final = "upgrade_halted"
 """The name of the stored value that has the operator who halted upgrades; empty if none did."""
@@ -135,7 +133,7 @@ def plan(
     """
     groups: dict[str, list[Record]] = {}
     for record in records:
-        if record.serving and wanted.get(record.environment):
+        if record.champion and wanted.get(record.environment):
             groups.setdefault(record.environment, []).append(record)
     turns = {
         record.id: turn
@@ -156,14 +154,14 @@ def plan(
             unfinished = False
             for record in group[start : start + size]:
                 turn = turns.get(record.id)
-                if turn is None or record.serving is None:
+                if turn is None or record.champion is None:
                     continue
                 if turn is UpgradePhase.WAITING and open_ and room > 0:
                     turn, room = UpgradePhase.NOW, room - 1
                 unfinished |= turn in ON_THE_WAY
                 counted = batch if turn in (*ON_THE_WAY, UpgradePhase.FAILED) else None
                 moves.append(
-                    Move(record, record.serving.server, wanted[environment], turn, counted)
+                    Move(record, record.champion.server, wanted[environment], turn, counted)
                 )
             open_ = open_ and not unfinished
     moving = frozenset(move.record.id for move in moves if move.turn in BEGUN)
@@ -171,49 +169,37 @@ def plan(
     return Upgrade(tuple(moves), moving, tuple(order), batch, done)
 
 
-def assign(record: Record, winner: VersionId | None, version: str, upgrade: Upgrade) -> Record:
+def assign(record: Record, drafted: Callable[[str], str], version: str, upgrade: Upgrade) -> Record:
     """Assign a deployment the version of chart and server that renders it.
+
+    A champion that another model version or another spec is to replace gets the target version.
 
     Args:
         record: The deployment's record.
-        winner: The model version that is promoted.
+        drafted: Computes the digest of the wanted champion on a version of chart and server; ""
+            where none can be wanted now.
         version: The target version of chart and server.
         upgrade: The progress of the upgrade, with the deployments that may move.
     """
-    serving = record.serving
-    anew = serving is None or (winner is not None and serving.version != winner)
-    server = record.server
-    if anew or record.id in upgrade.moving:
+    champion, server = record.champion, record.server
+    kept = drafted(champion.server) if champion else ""
+    if champion is None or kept not in ("", champion.digest) or record.id in upgrade.moving:
         server = version
-    elif serving and (server not in (version, serving.server) or record.id in upgrade.invalid):
+    elif server not in (version, champion.server) or record.id in upgrade.invalid:
         # Its target version is not wanted any more, or its spec cannot be used: it waits again.
-        server = serving.server
+        server = champion.server
     return replace(record, server=server) if server != record.server else record
-
-
-def renew(record: Record, champion: Predictor | None, version: str) -> Record:
-    """Assign the target version to a deployment whose spec demands another predictor anyway.
-
-    Args:
-        record: The deployment's record, after `assign`.
-        champion: The predictor that should serve.
-        version: The target version of chart and server, which renders every new predictor.
-    """
-    serving = record.serving
-    if champion is None or serving is None or champion.digest == serving.digest:
-        return record
-    return replace(record, server=version) if record.server != version else record
 
 
 def failure(record: Record) -> Failure | None:
     """Return the failure of the predictor that should replace the champion; None without one."""
-    serving = record.serving.digest if record.serving else ""
+    serving = record.champion.digest if record.champion else ""
     return next((f for digest, f in record.failures.items() if digest != serving), None)
 
 
 def _phase(record: Record, version: str, *, valid: bool) -> UpgradePhase | None:
     """Return the phase of a deployment; None if it is on the target version."""
-    serving = record.serving
+    serving = record.champion
     winner = max(record.marks, key=lambda mark: mark.sequence, default=None)
     if serving is None or serving.server == version:
         return None

@@ -14,8 +14,13 @@ class Role(StrEnum):
     """The role of a predictor in its deployment."""
 
     CHAMPION = "champion"
+    """Takes every request that no other role takes."""
     CHALLENGER = "challenger"
+    """Takes the requests of its arm of an experiment."""
     SHADOW = "shadow"
+    """Takes copies of requests; nobody waits for its answers."""
+    ROUTER = "router"
+    """Takes every request, and hands it to the predictor of its arm."""
 
 
 class Phase(StrEnum):

@@ -6,10 +6,10 @@ Times are seconds since the epoch; MLflow's own are milliseconds.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
-from deployer.state.predictor import Predictor
+from deployer.state.predictor import Predictor, Role
 from deployer.state.registry import VersionId
 
 
@@ -60,8 +60,28 @@ class Failure:
 
 
 @dataclass(frozen=True, slots=True)
+class RoleHolder:
+    """A predictor that holds a role, and since when; None where nobody knows."""
+
+    predictor: Predictor
+    since: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class FormerChampion:
+    """A champion that another one replaced, or that was retired, at `until`."""
+
+    version: VersionId
+    digest: str
+    until: float
+
+
+@dataclass(frozen=True, slots=True)
 class Candidate:
-    """A rollout under way; `step` is -1 while preparing, else an index into the weights."""
+    """A rollout under way: the predictor that is to take over the role that it names.
+
+    `step` is -1 while preparing, else an index into the weights.
+    """
 
     predictor: Predictor
     since: float
@@ -113,10 +133,11 @@ class Record:
     marks: tuple[Promotion, ...] = ()
     next_sequence: int = 1
     note: str = ""
-    serving: Predictor | None = None
-    serving_since: float | None = None
+    predictors: Mapping[Role, tuple[RoleHolder, ...]] = field(default_factory=dict)
     candidate: Candidate | None = None
     draining: tuple[Draining, ...] = ()
+    former: tuple[FormerChampion, ...] = ()
+    """The last champions, newest first, without the present one and without those that broke."""
     failures: Mapping[str, Failure] = field(default_factory=dict)
     absence: Absence | None = None
     retired_at: float | None = None
@@ -127,6 +148,33 @@ class Record:
     """Uids of foreign objects that the controller may adopt for an operator; kept until it has."""
     descriptions: Mapping[str, Description] = field(default_factory=dict)
     artifacts: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def champion(self) -> Predictor | None:
+        """The predictor that takes every request that no other role takes."""
+        holders = self.predictors.get(Role.CHAMPION, ())
+        return holders[0].predictor if holders else None
+
+    @property
+    def champion_since(self) -> float | None:
+        """When the champion became it; None without one, or where nobody knows."""
+        holders = self.predictors.get(Role.CHAMPION, ())
+        return holders[0].since if holders else None
+
+    def with_champion(self, predictor: Predictor | None, since: float | None = None) -> Record:
+        """Return the record with this predictor as the champion; None for no champion."""
+        found = {role: held for role, held in self.predictors.items() if role is not Role.CHAMPION}
+        if predictor:
+            found[Role.CHAMPION] = (RoleHolder(predictor, since),)
+        return replace(self, predictors=found)
+
+    @property
+    def every_predictor(self) -> tuple[Predictor, ...]:
+        """Every predictor that may exist once: in a role, on its way to one, then draining."""
+        held = [one.predictor for holders in self.predictors.values() for one in holders]
+        coming = [self.candidate.predictor] if self.candidate else []
+        going = [one.predictor for one in self.draining]
+        return tuple({one.name: one for one in (*held, *coming, *going)}.values())
 
     @property
     def leaving(self) -> frozenset[str]:

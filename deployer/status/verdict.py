@@ -5,18 +5,18 @@ Every state and reason has an entry in docs/reference/states.md.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import Any
 
 from deployer import hints
 from deployer.errors import (
     DeletedByHand,
     GatewayUnavailable,
     SchnitzelError,
+    SpecInvalid,
     is_transient,
     reason_of,
 )
+from deployer.plan.plan import Plan
 from deployer.state.deployment import Wanted
 from deployer.state.observed import Observed, ObservedPredictor
 from deployer.state.predictor import Phase
@@ -49,9 +49,15 @@ class Status:
     target: str
     changed_at: float
     settled: bool
-    plan: Mapping[str, Any]
+    plan: Plan
     retry_at: float | None = None
     """When a pass that broke for a transient error is retried."""
+
+    @property
+    def invalid(self) -> bool:
+        """Whether the serving spec of the promoted version cannot be used."""
+        problem = self.wanted.problem
+        return problem is not None and problem.reason == SpecInvalid.reason
 
 
 def judge(
@@ -70,7 +76,7 @@ def judge(
         waiting: The event that the rollout waits for, as a clause.
         refused: The error that refused the plan, if the plan was not applied.
     """
-    serving = record.serving
+    serving = record.champion
     seen = observed.predictors.get(serving.name) if serving else None
     failure = wanted.problem or (
         record.failures.get(wanted.champion.digest) if wanted.champion else None
@@ -101,7 +107,7 @@ def sync(record: Record, wanted: Wanted, *, frozen: bool) -> Sync:
     if record.pause:
         return Sync.PAUSED
     digest = wanted.champion.digest if wanted.champion else None
-    serving = record.serving.digest if record.serving else None
+    serving = record.champion.digest if record.champion else None
     return Sync.IN_SYNC if digest == serving and not record.candidate else Sync.OUT_OF_SYNC
 
 
@@ -131,10 +137,10 @@ def _number(wanted: Wanted) -> str:
 
 def _served(record: Record, seen: ObservedPredictor | None, number: str) -> str:
     """Name the version that serves meanwhile, as the end of a sentence about version `number`."""
-    if record.serving is None:
+    if record.champion is None:
         return "nothing serves meanwhile"
-    name = f"version {record.serving.version.number}"
-    if str(record.serving.version.number) == number:  # with another spec, or on another server
+    name = f"version {record.champion.version.number}"
+    if str(record.champion.version.number) == number:  # with another spec, or on another server
         name = f"the {name} from before"
     if seen and seen.phase is Phase.READY:
         return f"{name} keeps serving"
@@ -143,19 +149,19 @@ def _served(record: Record, seen: ObservedPredictor | None, number: str) -> str:
 
 def _nothing_promoted(record: Record) -> Verdict:
     promote = hints.promote(record)
-    if record.serving is None:
+    if record.champion is None:
         message = f"Nothing is promoted to {record.environment}, and nothing is served."
         return Verdict(State.RETIRED, Reason.NOTHING_PROMOTED, message, promote)
     message = (
-        f"Nothing is promoted to {record.environment}; version {record.serving.version.number} "
+        f"Nothing is promoted to {record.environment}; version {record.champion.version.number} "
         "keeps serving until this has lasted for the grace time."
     )
     return Verdict(State.NOTHING_PROMOTED, Reason.GRACE_PERIOD, message, promote)
 
 
 def _serving(record: Record, observed: Observed, seen: ObservedPredictor | None) -> Verdict:
-    assert record.serving is not None  # noqa: S101 - the caller compared it
-    number = record.serving.version.number
+    assert record.champion is not None  # noqa: S101 - the caller compared it
+    number = record.champion.version.number
     logs = hints.deploy("logs", record)
     if seen is None or seen.phase in (Phase.ABSENT, Phase.FETCHING, Phase.BUILDING, Phase.STARTING):
         message = f"Version {number} is being started again."
@@ -195,7 +201,7 @@ def _progressing(record: Record, observed: Observed, waiting: str) -> Verdict:
     candidate = record.candidate
     assert candidate is not None  # noqa: S101 - the caller checked
     seen = observed.predictors.get(candidate.predictor.name)
-    serving = observed.predictors.get(record.serving.name) if record.serving else None
+    serving = observed.predictors.get(record.champion.name) if record.champion else None
     number = candidate.predictor.version.number
     phase = seen.phase if seen else Phase.ABSENT
     ready = Reason.SHIFTING_TRAFFIC if candidate.step >= 0 else Reason.VERIFYING
@@ -232,5 +238,5 @@ def _paused(record: Record) -> Verdict:
     because = f" ({record.pause.reason})" if record.pause.reason else ""
     message = f"Paused by {record.pause.by}{because}; nothing is changed."
     hint = hints.deploy("resume", record)
-    state = State.SERVING if record.serving else State.PROGRESSING
+    state = State.SERVING if record.champion else State.PROGRESSING
     return Verdict(state, Reason.PAUSED, message, hint)

@@ -1,24 +1,29 @@
 """Serialise and parse records, in one format for every store.
 
 A field at its default is omitted, so that an older Deployer can read a record that does not use an
-addition to the format.
+addition to the format. Records of format 1 are read, too, and are written again in the present
+format when they change.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, Final
 
 from pydantic import BaseModel, TypeAdapter, ValidationError
 
 from deployer import __version__
 from deployer.errors import FormatUnknown
+from deployer.state.predictor import Role
 from deployer.state.record import Record
 
-FORMAT: Final = 1
+FORMAT: Final = 2
 HINT: Final = (
     "Another version of Schnitzel wrote it, and which one is not known here: run that one, or a "
     "newer one. Nothing was changed."
 )
+
+_SINCE: Final = "serving_since"
 
 ADAPTER: Final = TypeAdapter(Record)
 
@@ -48,7 +53,10 @@ def record_of(kept: object, form: object, where: str) -> Record:
         FormatUnknown: the record has another format, or a field that this format does not have.
         ValueError: the record is inconsistent.
     """
-    raise_if_unknown(form, f"The record of {where}", FORMAT)
+    if str(form) == "1" and isinstance(kept, Mapping):
+        kept = _from_1(kept)
+    else:
+        raise_if_unknown(form, f"The record of {where}", FORMAT)
     try:
         return _Kept.model_validate({"record": kept}).record
     except ValidationError as error:
@@ -64,6 +72,15 @@ def record_of(kept: object, form: object, where: str) -> Record:
                 HINT,
             ) from error
         raise
+
+
+def _from_1(kept: Mapping[str, Any]) -> dict[str, Any]:
+    """Move the champion of format 1 to the predictors by role."""
+    moved = {name: value for name, value in kept.items() if name not in ("serving", _SINCE)}
+    if kept.get("serving"):
+        holder = {"predictor": kept["serving"], "since": kept.get(_SINCE)}
+        moved["predictors"] = {Role.CHAMPION.value: [holder]}
+    return moved
 
 
 def raise_if_unknown(form: object, what: str, known: int) -> None:

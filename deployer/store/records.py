@@ -41,8 +41,8 @@ class Records:
         with self._database.transaction() as connection:
             kept = connection.execute(
                 "INSERT INTO records (id, version, body) VALUES (?, ?, ?) "
-                "ON CONFLICT (id) DO UPDATE SET body = excluded.body "
-                "WHERE records.version = excluded.version",
+                "ON CONFLICT (id) DO UPDATE SET body = excluded.body, version = excluded.version "
+                "WHERE records.version <= excluded.version",
                 [record.id, FORMAT, body],
             )
             if not kept.rowcount:

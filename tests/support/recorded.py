@@ -20,9 +20,11 @@ from deployer.state.record import (
     Description,
     Draining,
     Failure,
+    FormerChampion,
     Pause,
     Promotion,
     Record,
+    RoleHolder,
 )
 from deployer.state.registry import VersionId
 from deployer.store.history import Event, History
@@ -69,10 +71,13 @@ def everything() -> Record:
         marks=(LOST, Promotion(NEW, "stage Production", 2, 1_700_000_300.0)),
         next_sequence=3,
         note="The highest version serves: nobody knows the order.",
-        serving=before,
-        serving_since=1_700_000_150.0,
+        predictors={
+            Role.CHAMPION: (RoleHolder(before, 1_700_000_150.0),),
+            Role.SHADOW: (RoleHolder(replace(before, role=Role.SHADOW), 1_700_000_155.0),),
+        },
         candidate=Candidate(predictor, 1_700_000_310.0, 1, 1_700_000_320.125),
         draining=(Draining(replace(before, digest="d0"), 1_700_000_160.0),),
+        former=(FormerChampion(OLD, "d0", 1_700_000_160.0),),
         failures={"d0": Failure("LoadError", "It broke.", "Mend it.", 1_700_000_050.0, 3, 1.7e9)},
         absence=Absence(1_700_000_200.0, 2, 1_700_000_230.0, (LOST,)),
         retired_at=1_699_999_999.5,

@@ -10,7 +10,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field, replace
 
 from deployer.desired import promotions
-from deployer.desired.wanted import want
+from deployer.desired.wanted import draft, want
 from deployer.errors import TargetUnavailable
 from deployer.plan import plan
 from deployer.rollout import advance
@@ -157,10 +157,10 @@ class World:
             described = {mark.version.key: Description("source", self.serving_file)}
             record = replace(record, descriptions={**record.descriptions, **described})
         layers = [("defaults", {}), ("overlay", self.overlay)]
-        self.wanted = want(record, layers, Limits(), POLICY, self.now)
+        self.wanted = want(draft(record, layers, Limits(), POLICY, self.now), record)
         step = advance.advance(self.wanted, observed, record, POLICY, self.now)
-        goal = plan.goal(self.wanted, observed, step.deployment, step.record, step.waiting)
-        self.todo = plan.make(observed, goal, retiring=False)
+        goal = plan.goal(step.champion, observed, step.deployment, step.record)
+        self.todo = plan.make(observed, goal)
         if crash == "before saving":
             return step
         self.record = step.record

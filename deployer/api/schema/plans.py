@@ -21,8 +21,8 @@ class Change(TypedDict):
     after: dict[str, Any] | None
 
 
-class Unsafe(TypedDict):
-    """Why a plan waits for a person's word, and how to give it."""
+class Hold(TypedDict):
+    """Why a plan is not carried out now, and the command that changes that."""
 
     reason: str
     message: str
@@ -53,12 +53,17 @@ class ObjectChange(TypedDict):
 
 
 class Outline(TypedDict):
-    """What would be done, as of the last pass; nothing is rendered for it, so it has no digest."""
+    """What would be done, as of the last pass; nothing is rendered for it, so it has no digest.
+
+    `held_by` says why none of it is done now: a pause, a registry that is not believed, or, in
+    `unsafe`, too many retirements at once.
+    """
 
     deployment: str
     changes: list[Change]
     pending: bool
-    unsafe: Unsafe | None
+    unsafe: Hold | None
+    held_by: Hold | None
 
 
 class Plan(Outline):

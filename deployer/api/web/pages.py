@@ -135,7 +135,7 @@ class Pages:
     def try_it(self, deployment: str) -> HTMLResponse:
         """Render the prediction form, filled with the model's own example."""
         status = self._engine.status(deployment)
-        example = tryit.example(self._engine.context.registry.rest, status.record.serving)
+        example = tryit.example(self._engine.context.registry.rest, status.record.champion)
         return self._page(
             "try.html",
             {"each": views.deployment(status, self._engine.context.settings), "example": example},

@@ -184,9 +184,9 @@ class KubernetesTarget:
         if told.verdict.reason == Unavailable.reason:
             return
         ready = wanted = 0
-        if told.record.serving:
+        if told.record.champion:
             for obj in self._live(told.record):
-                if obj.kind == DEPLOYMENT and obj.predictor == told.record.serving.name:
+                if obj.kind == DEPLOYMENT and obj.predictor == told.record.champion.name:
                     whole = obj.object()
                     ready = int(whole.get("status", {}).get("readyReplicas") or 0)
                     wanted = int(whole.get("spec", {}).get("replicas") or 0)

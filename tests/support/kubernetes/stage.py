@@ -61,7 +61,7 @@ class Stage:
         records = self.assembled.records
         known = records.load(ID) or Record(ID, MODEL, "prod")
         slot = deployment.slots[0]
-        record = replace(known, serving=slot.predictor, adopt=adopt or known.adopt)
+        record = replace(known, adopt=adopt or known.adopt).with_champion(slot.predictor)
         if record != known or records.object(ID) is None:
             records.save(record)
         self.assembled.target.apply(deployment, Observed({}, time.time()))

@@ -87,6 +87,18 @@ def record_of(obj: Mapping[str, Any]) -> Record:
         ) from error
 
 
+def changes(obj: Mapping[str, Any], record: Record) -> list[Object]:
+    """List the operations of a JSON patch that bring a ModelDeployment to a record."""
+    notes = obj["metadata"].get("annotations") or {}
+    found: list[Object] = [
+        {"op": "replace", "path": "/spec/record", "value": recordformat.body(record)}
+    ]
+    if notes.get(FORMAT_NOTE) != str(FORMAT):
+        noted = {**notes, FORMAT_NOTE: str(FORMAT)}
+        found.append({"op": "add", "path": "/metadata/annotations", "value": noted})
+    return found
+
+
 def status_of(
     told: Status, generation: int, ready: str, before: Mapping[str, Any], now: float
 ) -> Object | None:
@@ -103,7 +115,7 @@ def status_of(
     status: Object = {
         "observedGeneration": generation,
         "wanted": str(wanted.version.number) if wanted.version else "",
-        "serving": str(record.serving.version.number) if record.serving else "",
+        "serving": str(record.champion.version.number) if record.champion else "",
         "ready": ready,
         "state": verdict.state.value,
         "reason": verdict.reason,
@@ -172,7 +184,10 @@ def _slim(record: Record) -> Record:
     """Let equal specs share memory: specs are the bulk of ten thousand records."""
     return replace(
         record,
-        serving=record.serving and _slim_predictor(record.serving),
+        predictors={
+            role: tuple(replace(one, predictor=_slim_predictor(one.predictor)) for one in holders)
+            for role, holders in record.predictors.items()
+        },
         candidate=record.candidate
         and replace(record.candidate, predictor=_slim_predictor(record.candidate.predictor)),
         draining=tuple(replace(d, predictor=_slim_predictor(d.predictor)) for d in record.draining),

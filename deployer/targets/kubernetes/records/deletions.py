@@ -95,4 +95,4 @@ class DeletionLedger:
 
 def serves(record: Record) -> bool:
     """Decide whether a deployment belongs in the ledger: it serves, or has a candidate."""
-    return record.serving is not None or record.candidate is not None
+    return record.champion is not None or record.candidate is not None

@@ -17,7 +17,6 @@ from deployer import hints
 from deployer.errors import DeletedByHand, FormatUnknown
 from deployer.state.record import Record
 from deployer.status.verdict import Status
-from deployer.store import recordformat
 from deployer.targets.kubernetes.cache.cache import Cache
 from deployer.targets.kubernetes.cache.objects import LiveObject
 from deployer.targets.kubernetes.client.client import Client
@@ -115,7 +114,7 @@ class ClusterRecords:
                     "path": "/metadata/resourceVersion",
                     "value": live.resource_version,
                 },
-                {"op": "replace", "path": "/spec/record", "value": recordformat.body(record)},
+                *crd.changes(live.object(), record),
             ]
             changed = self._client.json_patch(
                 MODEL_DEPLOYMENT, live.key.namespace, live.key.name, operations

@@ -21,10 +21,11 @@ from deployer.api.web import stages
 from deployer.config.environment import Environment
 from deployer.controller.metrics import Metrics
 from deployer.errors import NotFound
+from deployer.plan.plan import Plan
 from deployer.registry.client import RegistryClient
 from deployer.registry.watch import Health
 from deployer.spec.model import ServingSpec
-from deployer.state.deployment import Wanted
+from deployer.state.deployment import Deployment, Wanted
 from deployer.state.observed import Observed, ObservedPredictor
 from deployer.state.predictor import ExampleState, Phase, Predictor, Role
 from deployer.state.record import Record
@@ -44,13 +45,13 @@ def told(model: str = "angler", environment: str = "prod", **observed: Any) -> S
     version = VersionId(model, 2, 1)
     predictor = Predictor("angler-prod-v2-1a2b3c4d", version, Role.CHAMPION, "d1", "s3://b", {})
     seen = {"phase": Phase.READY, "live_weight": 100, "example": ExampleState.PASSED} | observed
-    record = Record("angler-prod", model, environment, serving=predictor)
+    record = Record("angler-prod", model, environment).with_champion(predictor)
     wanted = Wanted(predictor, version, "alias champion", 1.0)
     world = Observed({predictor.name: ObservedPredictor(predictor, since=1.0, **seen)}, 2.0)
-    plan = {"deployment": "angler-prod", "changes": [], "pending": False}
+    plan = Plan((), Deployment("angler-prod", model, environment, ()))
     return Status(
         verdict.judge(record, wanted, world, ""), "InSync", record, wanted, world,
-        "http://127.0.0.1:8000/prod/angler/", "local", 1.5, True, plan | {"unsafe": None},
+        "http://127.0.0.1:8000/prod/angler/", "local", 1.5, True, plan,
     )  # fmt: skip
 
 
@@ -221,10 +222,10 @@ def test_the_api_s_log_names_its_predictor(pages, engine):
 def test_what_a_spec_asks_for_and_does_not_get_is_noted_on_every_page_and_in_the_api(pages, engine):
     spec = ServingSpec.model_validate({"resources": {"gpu": 2}}).model_dump(mode="json")
     one = told()
-    asking = replace(one.record.serving, spec=spec)
+    asking = replace(one.record.champion, spec=spec)
     engine.found[0] = replace(
         one,
-        record=replace(one.record, serving=asking),
+        record=one.record.with_champion(asking),
         wanted=replace(one.wanted, champion=asking),
     )
     for path in ("/", "/deployments/angler-prod"):

@@ -160,8 +160,7 @@ class Platform:
             )
         ]
         connection.close()
-        world = self.controller.context
-        return tables, list(self.target.changed), set(world.invalid), list(self.hints)
+        return tables, list(self.target.changed), list(self.hints)
 
 
 def routes(app: Any) -> list[tuple[str, str]]:
@@ -396,7 +395,7 @@ def test_a_plan_that_is_looked_at_takes_nobody_s_turn_to_be_retired(platform):
     now = time.time()
     times = [now]
     world = replace(platform.controller.context, clock=lambda: times[-1])
-    reconciler = Reconciler(world, threading.Event())
+    reconciler = Reconciler(world, threading.Event(), set)
     gone = Absence(now - 7200, 9, now)
     first, second = (
         replace(served(), id=f"{model}-prod", model=model, marks=(), absence=gone)
@@ -405,12 +404,12 @@ def test_a_plan_that_is_looked_at_takes_nobody_s_turn_to_be_retired(platform):
     world.registry._snapshot = RegistrySnapshot({}, now, frozenset({"one", "two"}))
     world.records.save(first)
     plan, _ = reconciler.preview("one", "prod")
-    assert plan["unsafe"] is None
+    assert plan.held_by is None
     # It is promoted again before a pass retires it; then the other one is to go.
-    world.records.save(replace(first, absence=None, serving=None))
+    world.records.save(replace(first, absence=None).with_champion(None))
     world.records.save(second)
     times.append(now + LOOK_SECONDS + 1)
     done = reconciler.run("two", "prod", None)
     assert not done.error
     assert done.status.verdict.reason != "TooManyRetirements"
-    assert world.records.load("two-prod", "prod").serving is None
+    assert world.records.load("two-prod", "prod").champion is None

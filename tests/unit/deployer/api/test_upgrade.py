@@ -40,8 +40,8 @@ def record(model: str, environment: str, server: str = OLD, **fields: Any) -> Re
     version = VersionId(model, 1, 1)
     serving = Predictor(f"{model}-v1", version, Role.CHAMPION, "d", "s", {}, server=server)
     marks = (Promotion(version, "alias champion", 1, 1.0),)
-    record = Record(f"{model}-{environment}", model, environment, marks=marks, serving=serving)
-    return replace(record, server=server, **fields)
+    record = Record(f"{model}-{environment}", model, environment, marks=marks)
+    return replace(record.with_champion(serving), server=server, **fields)
 
 
 @dataclass
@@ -155,7 +155,7 @@ def test_a_halt_is_kept_over_a_restart_and_says_who_and_when(platform, tmp_path)
     assert told["next_step"] == "schnitzel platform upgrade --resume"
     assert platform.states() == {"a-prod": "waiting"}
     database, rest = Database(tmp_path / "deployer.db"), RegistryClient("http://127.0.0.1:1")
-    again = upgrading(_context(database, rest))
+    again = upgrading(_context(database, rest), ())
     rest.close()
     database.close()
     assert not again.moving

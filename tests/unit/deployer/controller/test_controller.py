@@ -273,7 +273,7 @@ def test_a_pass_that_may_not_act_is_told_everywhere_as_it_was_decided(controller
 def test_what_may_pass_is_told_once_it_has_lasted_and_forgotten_once_it_has_passed(
     controller, target, clock, monkeypatch
 ):
-    reconciler = Reconciler(controller.context, threading.Event())
+    reconciler = Reconciler(controller.context, threading.Event(), set)
     first = reconciler.run("angler", "prod", None)
     accounts: list[object] = []
     monkeypatch.setattr(events, "record_outcome", lambda *of: accounts.append(of))
@@ -330,7 +330,7 @@ def test_a_place_that_cannot_be_told_anything_keeps_nobody_from_hearing_it(
 
 def test_whose_spec_cannot_be_used_is_known_as_of_its_last_pass(controller):
     world = controller.context
-    reconciler = Reconciler(world, threading.Event())
+    reconciler = Reconciler(world, threading.Event(), set)
     version = VersionId("angler", 1, 1)
     spoilt = Description("models:/m", None, "serving.yaml: replicas is no number.", "Mend it.")
     record = Record(

@@ -31,14 +31,13 @@ class Told:
     def settle(self, by: str = "", passes: int = 30) -> None:
         for _ in range(passes):
             before = self.world.record
-            self.world.pass_once()
+            step = self.world.pass_once()
             fresh = self.world.record.next_sequence > before.next_sequence
             if fresh:
                 marks = tuple(replace(mark, by=by) for mark in self.world.record.marks)
                 self.world.record = replace(self.world.record, marks=marks)
-            events.record_intent(
-                self.history, before, self.world.record, self.world.wanted, self.world.now
-            )
+            step = replace(step, record=self.world.record)
+            events.record_intent(self.history, step, self.world.wanted, self.world.now)
             self.world.tick()
 
     def lines(self) -> list[tuple[str, ...]]:
@@ -85,7 +84,7 @@ def test_a_fall_back_is_told_as_one(told):
     told.world.list_registry()
     while not told.world.record.draining:
         told.settle(passes=1)
-    name = told.world.record.serving.name
+    name = told.world.record.champion.name
     running = told.world.running
     running[name] = replace(running[name], phase=Phase.FAILED, reason="CrashLoop", message="oh")
     told.settle()
@@ -94,7 +93,7 @@ def test_a_fall_back_is_told_as_one(told):
 
 def test_a_new_version_after_a_broken_one_is_no_fall_back(told):
     told.promote(1)
-    name = told.world.record.serving.name
+    name = told.world.record.champion.name
     running = told.world.running
     running[name] = replace(running[name], phase=Phase.FAILED, reason="CrashLoop", message="oh")
     told.promote(2)

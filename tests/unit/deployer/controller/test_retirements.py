@@ -36,16 +36,15 @@ class World:
         found = self.departures.ask(self.records[key], POLICY, now)
         if found.excessive(POLICY) and not self.records[key].allow_retire:
             return False
-        self.records[key] = replace(self.records[key], serving=None, retired_at=now)
+        self.records[key] = replace(self.records[key], retired_at=now).with_champion(None)
         return True
 
 
 def record(number: int, absence: Absence | None) -> Record:
     version = VersionId(f"m{number:03}", 1, 1)
     predictor = Predictor(f"p{number}", version, Role.CHAMPION, "d", "s", {})
-    return Record(
-        f"m{number:03}-prod", version.model, "prod", serving=predictor, absence=absence
-    )  # fmt: skip
+    record = Record(f"m{number:03}-prod", version.model, "prod", absence=absence)
+    return record.with_champion(predictor)
 
 
 def in_parallel(world: World, keys: list[str], workers: int = 8) -> int:

@@ -8,7 +8,7 @@ import pytest
 from support.world import ENVIRONMENT, MODEL, POLICY, SELECTOR, World
 
 from deployer.desired import promotions
-from deployer.desired.wanted import want
+from deployer.desired.wanted import draft
 from deployer.spec.resolve import Limits
 from deployer.state.predictor import Phase
 from deployer.state.record import Record
@@ -205,7 +205,7 @@ def test_an_edit_of_a_version_that_only_an_alias_names_is_no_touch():
 def test_the_pause_that_is_asked_for_is_longer_than_the_polls_are_apart():
     world = touched()
     slow = replace(POLICY, poll=60)
-    [losing] = want(world.record, (), Limits(), slow, world.now).losing
+    [losing] = draft(world.record, (), Limits(), slow, world.now).wanted.losing
     assert "wait 180 s" in losing.message
 
 
@@ -570,7 +570,7 @@ def test_a_champion_that_breaks_while_the_old_one_drains_gives_way_to_it():
     while not world.record.draining:
         world.pass_once()
         world.tick()
-    name = world.record.serving.name
+    name = world.record.champion.name
     world.running[name] = replace(world.running[name], phase=Phase.FAILED, reason="CrashLoop")
     world.settle(20)
     assert world.serves == 1
@@ -579,7 +579,7 @@ def test_a_champion_that_breaks_while_the_old_one_drains_gives_way_to_it():
 
 def test_a_recreated_version_of_the_same_number_is_another_one():
     world = served("Production")
-    first = world.record.serving
+    first = world.record.champion
     snapshot = world.registry.snapshot(world.now)
     row = snapshot.models["angler"].versions[0]
     again = replace(row, id=replace(row.id, created=row.id.created + 1, model_id="m-new"))
@@ -587,8 +587,8 @@ def test_a_recreated_version_of_the_same_number_is_another_one():
         snapshot, models={"angler": replace(snapshot.models["angler"], versions=(again,))}
     )
     world.settle()
-    assert world.record.serving.digest != first.digest
-    assert world.record.serving.version == again.id
+    assert world.record.champion.digest != first.digest
+    assert world.record.champion.version == again.id
 
 
 def test_paused_changes_nothing_and_says_by_whom():

@@ -7,13 +7,11 @@ from support.world import POLICY, World
 
 from deployer.errors import TooManyRetirements
 from deployer.plan import plan
-from deployer.plan.diff import FieldChange
-from deployer.plan.preview import Act, ObjectChange, Preview
+from deployer.plan.preview import Preview
 
 
 def digest(world: World, rendered: str = "") -> str:
-    told = plan.reviewable(world.todo, None, Preview(digest=rendered))
-    return str(told["digest"])
+    return world.todo.digest(Preview(digest=rendered))
 
 
 def rolled_out() -> World:
@@ -96,34 +94,14 @@ def test_the_digest_covers_what_is_rendered():
     assert digest(world, "one chart") == digest(world, "one chart") != digest(world, "another")
 
 
-def test_objects_that_would_change_are_pending_and_those_only_reported_are_not():
-    world = rolled_out()
-    world.pass_once()
-    fields = (FieldChange("spec.replicas", 3, 1),)
-    told = [
-        plan.reviewable(
-            world.todo, None, Preview((ObjectChange(act, "Deployment", "a", fields=fields),))
-        )
-        for act in (Act.UPDATE, Act.CONFLICT, Act.LEFT)
-    ]
-    assert [each["pending"] for each in told] == [True, True, False]
-    [shown] = told[0]["objects"]
-    assert shown["fields"] == [{"path": "spec.replicas", "before": 3, "after": 1}]
-
-
 def test_a_goal_is_rendered_with_the_artifact_that_was_pinned():
     world = rolled_out()
-    serving = world.record.serving
+    serving = world.record.champion
     assert serving
     world.record = replace(world.record, artifacts={serving.version.key: "abc"})
     world.pass_once()
     [slot] = world.todo.goal.slots
     assert slot.predictor.artifact == "abc"
-
-
-def test_a_plan_that_nothing_was_rendered_for_has_no_digest():
-    world = rolled_out()
-    assert "digest" not in plan.describe(world.todo)
 
 
 @pytest.mark.parametrize(
@@ -133,13 +111,12 @@ def test_a_plan_that_nothing_was_rendered_for_has_no_digest():
 def test_many_retirements_at_a_time_need_a_word(going, deployments, refused):
     world = rolled_out()
     world.pass_once()
-    retiring = replace(world.todo, retires_champion=True)
     numbers = plan.Retirements(going, deployments)
     if not refused:
-        plan.raise_if_unsafe(retiring, world.record, numbers, POLICY)
+        plan.raise_if_unsafe(world.record, numbers, POLICY)
         return
     with pytest.raises(TooManyRetirements) as caught:
-        plan.raise_if_unsafe(retiring, world.record, numbers, POLICY)
+        plan.raise_if_unsafe(world.record, numbers, POLICY)
     assert "--allow-retire" in caught.value.hint
     allowed = replace(world.record, allow_retire=True)
-    plan.raise_if_unsafe(retiring, allowed, numbers, POLICY)
+    plan.raise_if_unsafe(allowed, numbers, POLICY)

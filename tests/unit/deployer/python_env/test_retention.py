@@ -9,7 +9,6 @@ from typing import Any
 import pytest
 from hypothesis import given, strategies as st
 
-from deployer.controller.usage import previous_version
 from deployer.python_env.retention import (
     Inventory,
     KeptEnvironment,
@@ -19,11 +18,7 @@ from deployer.python_env.retention import (
     choose,
     verdicts,
 )
-from deployer.state.predictor import Predictor, Role
-from deployer.state.record import Record
 from deployer.state.registry import VersionId
-from deployer.store.history import Event, History
-from deployer.store.sqlite import Database
 
 NOW, DAY = 1_800_000_000.0, 86400.0
 GRACE = 14 * DAY
@@ -120,29 +115,3 @@ def test_what_runs_counts_for_what_it_runs_and_the_rest_for_what_it_asks_for():
         "new": ["serving", "running"], "old": ["previous"], "other": ["running"],
     }  # fmt: skip
     assert unknown.endswith("asked for by angler@prod version 2")
-
-
-SHIFTS = [("intent", "rollout", None, "1"), ("intent", "shift", None, "1"),
-          ("intent", "rollout", "1", "2"), ("intent", "shift", "1", "2")]  # fmt: skip
-
-
-@pytest.mark.parametrize(
-    ("lines", "previous"),
-    [
-        (SHIFTS[:2], None),
-        (SHIFTS, 1),
-        ([*SHIFTS, ("outcome", "failed", None, "3")] * 3, 1),
-        ([*SHIFTS, ("intent", "shift", "2", "3"), ("intent", "fall back", "3", "2")], 1),
-        ([*SHIFTS, ("intent", "retire", "2", None)], 2),
-    ],
-)
-def test_the_version_to_roll_back_to_is_the_one_that_served_before(tmp_path, lines, previous):
-    history = History(Database(tmp_path / "database"))
-    for kind, action, before, after in lines:
-        history.append(Event("angler-prod", kind, action, before, after, "", "ada"), NOW)
-    record = Record("angler-prod", "angler", "prod")
-    if lines[-1][1] != "retire":
-        version = VersionId("angler", 2 if len(lines) > 2 else 1, 1)
-        serving = Predictor("angler-prod-v", version, Role.CHAMPION, "d", "s3://a", {})
-        record = replace(record, serving=serving)
-    assert previous_version(record, history) == previous

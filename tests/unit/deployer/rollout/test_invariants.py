@@ -133,22 +133,22 @@ class Rollouts(RuleBasedStateMachine):
         """One share follows another once it is live, and a pause holds all but what breaks."""
         world, after = self.world, self.world.record
         was, now, seen = before.candidate, after.candidate, self.world.seen
-        if before.pause and before.serving:
-            broke = self._phase(before.serving) is Phase.FAILED
-            helps = broke and after.serving == was.predictor if was else False
+        if before.pause and before.champion:
+            broke = self._phase(before.champion) is Phase.FAILED
+            helps = broke and after.champion == was.predictor if was else False
             assert helps or now == was or self._phase(was.predictor) not in (None, Phase.READY)
-            assert after.serving == before.serving or broke
-        if not was or self._phase(before.serving) in GONE:
+            assert after.champion == before.champion or broke
+        if not was or self._phase(before.champion) in GONE:
             return
         steps = was.predictor.spec["rollout"]["steps"]
         if now and now.predictor == was.predictor:
             step = now.step
-        elif after.serving == was.predictor:
+        elif after.champion == was.predictor:
             step = len(steps) - 1
         else:
             return
         if step < was.step:
-            assert self._phase(was.predictor) is self._phase(before.serving) is Phase.STARTING
+            assert self._phase(was.predictor) is self._phase(before.champion) is Phase.STARTING
         elif step != was.step:
             assert step == was.step + 1, "a step was left out"
             if was.step >= 0:
@@ -169,7 +169,7 @@ class Rollouts(RuleBasedStateMachine):
         candidate = record.candidate.predictor if record.candidate else None
         if candidate and candidate.name in carrying:
             assert self._phase(candidate) in (None, Phase.READY), "it shares traffic and is broken"
-        if self._phase(record.serving) is Phase.FAILED:
+        if self._phase(record.champion) is Phase.FAILED:
             drained = [self._phase(draining.predictor) for draining in record.draining]
             assert Phase.READY not in drained, "what broke has the traffic of one that works"
         assert not world.cut, "it was ended while the gateway sent it requests"
@@ -264,7 +264,7 @@ class Story(Rollouts):
     @invariant()
     def what_serves_is_never_taken_away_without_a_successor_or_evidence(self) -> None:
         record = self.world.record
-        if self.proved and record.serving is None and record.candidate is None:
+        if self.proved and record.champion is None and record.candidate is None:
             assert record.retired_at is not None
 
     @precondition(lambda self: self.world.registry.stages)
@@ -296,7 +296,7 @@ def _sharing(record: Record) -> list[Predictor]:
     """The predictors that a record gives a share of the traffic."""
     candidate = record.candidate
     found = [candidate.predictor] if candidate and candidate.step >= 0 else []
-    return [record.serving, *found] if record.serving else found
+    return [record.champion, *found] if record.champion else found
 
 
 Rollouts.TestCase.settings = settings(max_examples=50, stateful_step_count=25)

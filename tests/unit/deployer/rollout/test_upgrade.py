@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from dataclasses import replace
 
 import pytest
@@ -26,14 +26,27 @@ def record(number: int, environment: str = "prod", server: str = "old") -> Recor
         version.model,
         environment,
         marks=(Promotion(version, "alias champion", 1, 1.0),),
-        serving=predictor,
         server=server,
-    )
+    ).with_champion(predictor)
 
 
 def arrived(one: Record) -> Record:
-    assert one.serving
-    return replace(one, serving=replace(one.serving, server=one.server))
+    assert one.champion
+    return one.with_champion(replace(one.champion, server=one.server))
+
+
+def drafted(one: Record) -> Callable[[str], str]:
+    """The digest of what is promoted, on each server: that of the champion on its own."""
+    winner = max(one.marks, key=lambda mark: mark.sequence).version if one.marks else None
+    champion = one.champion
+
+    def digest(server: str) -> str:
+        if winner is None or champion is None:
+            return ""
+        same = (winner, server) == (champion.version, champion.server)
+        return champion.digest if same else f"{winner.number} on {server}"
+
+    return digest
 
 
 def failed(one: Record) -> Record:
@@ -57,8 +70,7 @@ def step(
     plan = upgrade.plan(records, wanted, ORDER, share, halted=halted, invalid=invalid)
     moved = []
     for one in records:
-        winner = max(one.marks, key=lambda mark: mark.sequence).version if one.marks else None
-        moved.append(upgrade.assign(one, winner, version, plan))
+        moved.append(upgrade.assign(one, drafted(one), version, plan))
     return moved, plan
 
 
@@ -78,12 +90,12 @@ def test_never_more_than_the_share_moves_and_all_arrive(staging, prod, share, da
     batches: dict[str, int | None] = {}
     for _ in range(200):
         records, plan = step(records, share)
-        moving = [r for r in records if r.serving and r.server != r.serving.server]
+        moving = [r for r in records if r.champion and r.server != r.champion.server]
         for environment, size in (("staging", staging), ("prod", prod)):
             here = [r for r in moving if r.environment == environment]
             assert len(here) <= max(1, int(share * size))
         if any(r.environment == "prod" for r in moving):
-            assert all(r.serving.server == "new" for r in records if r.environment == "staging")
+            assert all(r.champion.server == "new" for r in records if r.environment == "staging")
         assert len({move.batch for move in plan.of(UpgradePhase.NOW, UpgradePhase.MOVING)}) <= 1
         for move in plan.moves:
             assert batches.setdefault(move.record.id, move.batch) == move.batch
@@ -91,7 +103,7 @@ def test_never_more_than_the_share_moves_and_all_arrive(staging, prod, share, da
             break
         done = {r.id for r in moving if data.draw(st.booleans())} or {moving[0].id}
         records = [arrived(r) if r.id in done else r for r in records]
-    assert {r.serving.server for r in records} == {"new"}
+    assert {r.champion.server for r in records} == {"new"}
     assert plan.done == len(records)
 
 
@@ -128,7 +140,7 @@ def test_one_that_fails_stops_the_rest_until_it_is_mended():
 
 def test_one_that_is_tried_again_still_stops_the_rest():
     records, _ = step([record(n) for n in range(10)], 0.2)
-    predictor = replace(records[0].serving, digest="d2", server="new")
+    predictor = replace(records[0].champion, digest="d2", server="new")
     again = replace(failed(records[0]), candidate=Candidate(predictor, 1.0))
     records, plan = step([again, arrived(records[1]), *records[2:]], 0.2)
     assert ids(plan.of(UpgradePhase.FAILED)) == ["m000-prod"]
@@ -165,11 +177,11 @@ def test_a_new_promotion_that_fails_tells_nothing_of_the_new_version():
 
 
 def test_another_spec_takes_the_new_version_at_once():
-    waits = record(0)
-    changed = replace(waits.serving, digest="d2")
-    assert upgrade.renew(waits, waits.serving, "new") == waits
-    assert upgrade.renew(waits, None, "new") == waits
-    assert upgrade.renew(waits, changed, "new").server == "new"
+    waits, plan = record(0), upgrade.Upgrade()
+    same, none, other = ({"old": digest, "new": "d9"}.__getitem__ for digest in ("d", "", "d2"))
+    assert upgrade.assign(waits, same, "new", plan) == waits
+    assert upgrade.assign(waits, none, "new", plan) == waits
+    assert upgrade.assign(waits, other, "new", plan).server == "new"
 
 
 def test_a_halt_lets_what_is_under_way_finish_and_begins_nothing():

@@ -12,7 +12,7 @@ from support.world import POLICY, World
 
 from deployer.errors import UnsafePlan
 from deployer.plan import plan
-from deployer.state.deployment import Deployment, Wanted
+from deployer.state.deployment import Wanted
 from deployer.state.observed import Observed, ObservedPredictor
 from deployer.state.predictor import Phase
 from deployer.state.record import Failure, Pause
@@ -29,12 +29,11 @@ def world(request: pytest.FixtureRequest) -> World:
     found.registry.stage(found.registry.add(), "Production")
     found.list_registry()
     found.settle()
-    serving = found.record.serving
+    serving = found.record.champion
     assert serving
     version = replace(serving.version, model=request.param)
-    found.record = replace(
-        found.record, model=request.param, serving=replace(serving, version=version)
-    )
+    renamed = replace(found.record, model=request.param)
+    found.record = renamed.with_champion(replace(serving, version=version))
     return found
 
 
@@ -53,14 +52,14 @@ def placed(form: list[str], model: str) -> list[str]:
 
 
 def hint_of(world: World, wanted: Wanted, **seen: object) -> str:
-    serving = world.record.serving
+    serving = world.record.champion
     assert serving
     observed = {serving.name: replace(ObservedPredictor(serving, Phase.READY, 0.0), **seen)}
     return verdict.judge(world.record, wanted, Observed(observed, 0.0), "").next_step
 
 
 def failed(world: World) -> str:
-    serving = world.record.serving
+    serving = world.record.champion
     assert serving
     newer = replace(serving, digest="another", version=replace(serving.version, number=2))
     failure = Failure("LoadError", "it broke", "", 0.0, retry_at=9.0)
@@ -74,16 +73,14 @@ def paused(world: World) -> str:
 
 
 def serving(world: World) -> Wanted:
-    champion = world.record.serving
+    champion = world.record.champion
     assert champion
     return Wanted(champion, champion.version)
 
 
 def too_many(world: World) -> str:
-    goal = Deployment(world.record.id, world.record.model, "prod", ())
-    todo = plan.make(Observed({}, 0.0), goal, retiring=True)
     with pytest.raises(UnsafePlan) as caught:
-        plan.raise_if_unsafe(todo, world.record, plan.Retirements(9, 9), POLICY)
+        plan.raise_if_unsafe(world.record, plan.Retirements(9, 9), POLICY)
     return caught.value.hint
 
 
@@ -118,7 +115,7 @@ def test_a_next_step_names_the_model_so_that_it_can_be_pasted(world: World, case
 
 
 def test_what_a_crashed_pod_says_shows_its_log(world: World):
-    predictor = world.record.serving
+    predictor = world.record.champion
     assert predictor
     notes = {"schnitzel.dev/environment": "prod"}
     deployment = {"metadata": {"name": "d", "namespace": "prod", "annotations": notes},

@@ -19,7 +19,7 @@ def predictor():
     world.registry.stage(world.registry.add(), "Production")
     world.list_registry()
     world.settle()
-    return world.record.serving
+    return world.record.champion
 
 
 VERSIONS = st.builds(VersionId, st.text(min_size=1), st.integers(1), st.integers(0), st.text())

@@ -155,7 +155,7 @@ class TestOnACluster:
         def delete(*names: str) -> None:
             real.kubectl("delete", "modeldeployment", "-n", namespace, *names)
 
-        retired = replace(SERVED, id="retired-prod", serving=None, draining=())
+        retired = replace(SERVED, id="retired-prod", draining=()).with_champion(None)
         seen, first = started()
         for record in (SERVED, replace(SERVED, id="other-prod"), retired):
             first.save(record)

@@ -21,7 +21,7 @@ def test_every_replica_that_was_started_is_a_place_to_look_until_its_predictor_g
     world.registry.stage(world.registry.add(), "Production")
     world.list_registry()
     world.settle()
-    predictor = world.record.serving
+    predictor = world.record.champion
     predictor = replace(predictor, spec={**predictor.spec, "replicas": 2})
     files = PredictorFiles(tmp_path / "predictors", "here")
 

@@ -24,7 +24,7 @@ def predictor():
     world.registry.stage(world.registry.add(), "Production")
     world.list_registry()
     world.settle()
-    return world.record.serving
+    return world.record.champion
 
 
 def process(state="RUNNING", pid=7):

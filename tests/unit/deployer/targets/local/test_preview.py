@@ -26,7 +26,7 @@ def deployment() -> Deployment:
     world.registry.stage(world.registry.add(), "Production")
     world.list_registry()
     world.settle()
-    serving = world.record.serving
+    serving = world.record.champion
     assert serving
     return Deployment("angler-prod", "angler", "prod", (WeightedPredictor(serving, 100),))
 

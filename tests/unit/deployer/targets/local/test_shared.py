@@ -25,7 +25,7 @@ def test_no_file_is_read_for_a_model_but_of_its_artifact(tmp_path, way):
     world.registry.stage(world.registry.add(), "Production")
     world.list_registry()
     world.settle()
-    predictor = world.record.serving
+    predictor = world.record.champion
     secrets = tmp_path / "secrets"
     secrets.mkdir()
     (secrets / "MLmodel").write_text("{}")

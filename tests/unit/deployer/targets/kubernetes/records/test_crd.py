@@ -19,16 +19,16 @@ def test_a_record_is_the_same_when_it_is_read_again(record):
 
 def test_records_of_equal_specs_share_them():
     one, other = (crd.record_of(crd.manifest(SERVED, "p1", "prod")) for _ in range(2))
-    assert one.serving
-    assert other.serving
-    assert one.serving.spec is other.serving.spec
+    assert one.champion
+    assert other.champion
+    assert one.champion.spec is other.champion.spec
 
 
 @pytest.mark.parametrize("spoil", ["format", "record", "nothing"])
 def test_a_record_that_cannot_be_read_is_an_error_with_its_place(spoil):
     obj = crd.manifest(SERVED, "p1", "prod")
     if spoil == "format":
-        obj["metadata"]["annotations"][crd.FORMAT_NOTE] = "2"
+        obj["metadata"]["annotations"][crd.FORMAT_NOTE] = "3"
     elif spoil == "record":
         obj["spec"]["record"] = {"id": 3}
     else:

@@ -9,7 +9,7 @@ from support.world import World, served
 from deployer.targets.kubernetes.records.deletions import DeletionLedger
 
 SERVED = served()
-RETIRED = replace(SERVED, serving=None)
+RETIRED = SERVED.with_champion(None)
 
 
 def test_who_serves_is_known_after_a_restart_and_who_was_retired_is_not(kept):
@@ -50,6 +50,6 @@ def test_a_record_that_begins_to_serve_is_missed_and_one_without_anything_is_not
     world.registry.stage(world.registry.add(), "Production")
     world.list_registry()
     world.pass_once()
-    assert world.record.serving is None
+    assert world.record.champion is None
     ledger.note([(world.record, "prod")])
     assert ledger.count("prod") == 1

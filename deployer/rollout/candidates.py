@@ -1,0 +1,199 @@
+"""Take the candidate of a rollout from its start to the whole traffic, or give it up."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from deployer.errors import ExampleRefused
+from deployer.rollout import maintain
+from deployer.state.deployment import Policy, Wanted
+from deployer.state.observed import Observed, ObservedPredictor
+from deployer.state.predictor import ExampleState, Phase, Predictor
+from deployer.state.reasons import Reason
+from deployer.state.record import Candidate, Failure, Record
+
+_GONE_WRONG = (Phase.FAILED, Phase.ABSENT)
+_BEGINNING = (Phase.ABSENT, Phase.STARTING)
+
+
+def destination(record: Record, wanted: Wanted, now: float) -> Predictor | None:
+    """Return the champion that the rollout leads to, whether or not it may go on now."""
+    target, champion = wanted.champion, record.champion
+    if target is None or (champion and champion.digest == target.digest):
+        return champion
+    failure = record.failures.get(target.digest)
+    if failure and (failure.retry_at is None or now < failure.retry_at):
+        return champion
+    return target
+
+
+def weight(candidate: Candidate) -> int:
+    """Return the share of the traffic, in percent, that a candidate should have now."""
+    return _steps(candidate.predictor)[candidate.step] if candidate.step >= 0 else 0
+
+
+def choose(record: Record, wanted: Wanted, now: float, *, may_start: bool) -> tuple[Record, str]:
+    """Choose the candidate of the rollout, if there should be a rollout."""
+    relevant = {p.digest for p in (wanted.champion, record.champion) if p}
+    failures = {d: f for d, f in record.failures.items() if d in relevant}
+    record = replace(record, failures=failures)
+    target, candidate = destination(record, wanted, now), record.candidate
+    if target is None or target is record.champion:
+        return _abandon(record), ""
+    if candidate and candidate.predictor.digest == target.digest:
+        return record, ""
+    record = _abandon(record)
+    if not may_start:
+        return record, "other rollouts are under way; it starts when one of them ends"
+    # A candidate that still drains goes on draining until it gets a share again: if it is given up
+    # before that, it may have requests left.
+    return replace(record, candidate=Candidate(target, since=now)), ""
+
+
+def _abandon(record: Record) -> Record:
+    """Give up the candidate; drain a candidate that may have taken traffic, do not just end it."""
+    candidate = record.candidate
+    if candidate is None:
+        return record
+    if candidate.step >= 0:
+        record = maintain.send_away(record, candidate.predictor)
+    return replace(record, candidate=None)
+
+
+def give_back(record: Record, observed: Observed, policy: Policy, now: float) -> Record:
+    """Take the traffic away from a candidate that cannot answer.
+
+    A candidate that restarts together with the champion, as after a reboot, has not failed.
+    """
+    candidate = record.candidate
+    seen = observed.predictors.get(candidate.predictor.name) if candidate else None
+    if candidate is None or candidate.step < 0 or seen is None:
+        return record
+    old = observed.predictors.get(record.champion.name) if record.champion else None
+    if seen.phase in _BEGINNING and old and old.phase in _BEGINNING:
+        record = maintain.send_away(record, candidate.predictor)
+        return replace(record, candidate=replace(candidate, step=-1, step_since=None))
+    if failure := _failure(candidate, seen, now):
+        return _fail(record, candidate, seen, failure, policy, now)
+    return record
+
+
+def pursue(
+    record: Record, observed: Observed, policy: Policy, now: float
+) -> tuple[Record, str, frozenset[str]]:
+    """Take the candidate as far as the observation allows."""
+    nothing: frozenset[str] = frozenset()
+    candidate = record.candidate
+    assert candidate is not None  # noqa: S101 - the caller checked
+    predictor = candidate.predictor
+    seen = observed.predictors.get(predictor.name)
+    if seen is None or seen.phase is Phase.ABSENT:
+        return record, "its start", nothing
+    if failure := _failure(candidate, seen, now):
+        return _fail(record, candidate, seen, failure, policy, now), "", nothing
+    if seen.artifact_digest:
+        record = _pin(record, predictor, seen.artifact_digest)
+    if seen.phase is not Phase.READY:
+        return record, _PROGRESS.get(seen.phase, "it to be ready"), nothing
+    if predictor.spec["rollout"]["example"] != "skip" and candidate.step < 0:
+        if seen.example is ExampleState.UNASKED:
+            return record, "its answer to the model's own example", frozenset({predictor.name})
+        if seen.example is ExampleState.ASKED:
+            return record, "its answer to the model's own example", nothing
+    return _shift(record, candidate, seen, observed, now), "the gateway to shift traffic", nothing
+
+
+_PROGRESS = {
+    Phase.FETCHING: "its artifact to be fetched",
+    Phase.BUILDING: "its environment to be built",
+    Phase.STARTING: "the model to load",
+}
+
+
+def _failure(candidate: Candidate, seen: ObservedPredictor, now: float) -> Failure | None:
+    spec = candidate.predictor.spec["rollout"]
+    version = candidate.predictor.version.number
+    if seen.phase is Phase.FAILED:
+        return Failure(seen.reason, seen.message, seen.hint, now)
+    if candidate.step >= 0 and seen.phase is not Phase.READY:
+        message = f"Version {version} stopped being ready while traffic was shifted to it."
+        why = f" {seen.message}" if seen.message else ""
+        return Failure(seen.reason or Reason.NOT_READY, message + why, seen.hint, now)
+    waited = now - max(seen.since, candidate.since)
+    if seen.phase in (Phase.STARTING, Phase.UNREADY) and waited > spec["ready_timeout"]:
+        if seen.reason:
+            text = f"{seen.message.rstrip('.')}, for longer than {spec['ready_timeout']:g} s."
+            return Failure(seen.reason, text, seen.hint, now)
+        message = (
+            f"Version {version} was not ready within {spec['ready_timeout']:g} s of its start."
+        )
+        hint = "Raise rollout.ready_timeout in serving.yaml, or look at why it loads so slowly."
+        return Failure(Reason.NOT_READY_IN_TIME, message, hint, now)
+    if seen.example is ExampleState.REFUSED and spec["example"] != "skip":
+        hint = seen.example_hint or "Log it again with an example that its signature accepts."
+        return Failure(ExampleRefused.reason, seen.example_message, hint, now)
+    return None
+
+
+def _fail(
+    record: Record,
+    candidate: Candidate,
+    seen: ObservedPredictor,
+    failure: Failure,
+    policy: Policy,
+    now: float,
+) -> Record:
+    """Give up a candidate for a failure, and set when to retry the candidate, if at all."""
+    predictor = candidate.predictor
+    failure = maintain.again(record.failures.get(predictor.digest), failure, policy, predictor, now)
+    # A candidate that broke under traffic cost requests: it waits for an operator, unless the cause
+    # was not the candidate's.
+    if not seen.transient or (candidate.step >= 0 and seen.phase is Phase.FAILED):
+        failure = replace(failure, retry_at=None)
+    return replace(_abandon(record), failures={**record.failures, predictor.digest: failure})
+
+
+def _pin(record: Record, predictor: Predictor, digest: str) -> Record:
+    key = predictor.version.key
+    if key in record.artifacts:
+        return record
+    return replace(record, artifacts={**record.artifacts, key: digest})
+
+
+def _shift(
+    record: Record, candidate: Candidate, seen: ObservedPredictor, observed: Observed, now: float
+) -> Record:
+    """Shift the next step of traffic once the last step is live and has lasted.
+
+    Without a healthy predictor to share the traffic with, all traffic is shifted at once.
+    """
+    predictor = candidate.predictor
+    steps = _steps(predictor)
+    old = observed.predictors.get(record.champion.name) if record.champion else None
+    step = candidate.step
+    since: float | None = None
+    if old is None or old.phase in _GONE_WRONG:
+        step = len(steps) - 1
+    elif step < 0:
+        step = 0
+    elif seen.live_weight != steps[step] or observed.gateway_error:
+        return record
+    elif candidate.step_since is None:
+        since = now
+    elif now - candidate.step_since >= float(predictor.spec["rollout"]["step_seconds"]):
+        step += 1
+    else:
+        return record
+    record = maintain.take_back(record, predictor)
+    if steps[step] < 100:
+        return replace(record, candidate=replace(candidate, step=step, step_since=since))
+    if record.champion:
+        record = maintain.leave(record, now)
+    failures = {d: f for d, f in record.failures.items() if d != predictor.digest}
+    record = replace(record, candidate=None, failures=failures, retired_at=None)
+    return maintain.crown(record, predictor, now)
+
+
+def _steps(predictor: Predictor) -> list[int]:
+    steps: list[int] = predictor.spec["rollout"]["steps"]
+    return steps
