@@ -23,12 +23,12 @@ class Engine(Protocol):
     def health(self) -> Health: ...  # noqa: D102
     def statuses(self) -> list[Status]: ...  # noqa: D102
     def status(self, deployment: str) -> Status: ...  # noqa: D102
-    def planned(self, deployment: str) -> Status: ...  # noqa: D102
-    def previewed(self, deployment: str) -> tuple[Status, Preview]: ...  # noqa: D102
+    def plan(self, deployment: str) -> Status: ...  # noqa: D102
+    def preview(self, deployment: str) -> tuple[Status, Preview]: ...  # noqa: D102
     def tree(self, deployment: str) -> Node: ...  # noqa: D102
     def apply(self, deployment: str, who: str, options: ApplyOptions) -> None: ...  # noqa: D102
     def pause(self, deployment: str, who: str, reason: str) -> None: ...  # noqa: D102
     def resume(self, deployment: str, who: str) -> None: ...  # noqa: D102
     def accept_registry(self, who: str) -> None: ...  # noqa: D102
-    def look(self) -> None: ...  # noqa: D102
+    def resync(self) -> None: ...  # noqa: D102
     def depth(self) -> int: ...  # noqa: D102

@@ -49,12 +49,12 @@ def add(app: FastAPI, engine: Engine) -> None:  # noqa: C901 - a list of routes
     @app.get("/api/v1/deployments/{deployment}/plan")
     def plan(deployment: str) -> plananswers.Plan:
         """What would be done now; its digest covers where it leads and all that is rendered."""
-        return views.plan(engine.planned(deployment))
+        return views.plan(engine.plan(deployment))
 
     @app.get("/api/v1/deployments/{deployment}/diff")
     def diff(deployment: str) -> plananswers.Diff:
         """The objects that would change, field by field, with secrets masked."""
-        return views.diff(engine.previewed(deployment)[0])
+        return views.diff(engine.preview(deployment)[0])
 
     @app.get("/api/v1/deployments/{deployment}/tree")
     def tree(deployment: str) -> plananswers.Tree:

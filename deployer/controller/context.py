@@ -44,7 +44,7 @@ class ReconcileContext:
 def upgrading(context: ReconcileContext) -> upgrade.Upgrade:
     """Plan the upgrade of chart and server: its progress, and the next deployments to move."""
     settings = context.settings
-    records, unseen = context.records.survey()
+    records, unseen = context.records.readable()
     production = {
         name: not upgrade.PRODUCTION.isdisjoint((one.stage, one.alias))
         for name, one in settings.environments.items()

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from deployer.desired import promotions
-from deployer.registry.tags import Reflection, TagWriter
+from deployer.registry.tags import TagWriter, VersionTags
 from deployer.rollout import advance
 from deployer.state.deployment import Wanted
 from deployer.state.predictor import Predictor
-from deployer.state.reasons import Mirrored, Reason, State
+from deployer.state.reasons import Reason, State, TagReason
 from deployer.state.record import Record
 from deployer.state.registry import VersionId
 from deployer.status.verdict import Status
@@ -53,7 +53,7 @@ def record_intent(
 
 def record_outcome(
     history: History,
-    mirror: TagWriter,
+    writer: TagWriter,
     before: Record,
     status: Status,
     last: Status | None,
@@ -81,17 +81,17 @@ def record_outcome(
     if status.verdict.state is State.RETIRED and before.draining and not record.draining:
         event = Event(record.id, "outcome", "retired", None, None, status.verdict.message, DEPLOYER)
         history.append(event, now)
-    for reflection in _stopped_reflections(status, before):
-        mirror.show(reflection)
+    for tags in _tags_of_stopped(status, before):
+        writer.schedule(tags)
     if status.settled:
-        for reflection in _reflections(status):
-            mirror.show(reflection)
+        for tags in _tags(status):
+            writer.schedule(tags)
 
 
 def _promoter(record: Record) -> str:
     """Name the user who claims the promotion; UNKNOWN if no user does."""
-    mark = promotions.winner(record.marks)
-    return f"{mark.by} (by the CLI)" if mark and mark.by else UNKNOWN
+    promotion = promotions.winner(record.promotions)
+    return f"{promotion.by} (by the CLI)" if promotion and promotion.by else UNKNOWN
 
 
 def _began_to_serve(status: Status, last: Status | None) -> bool:
@@ -110,34 +110,34 @@ def _serves_recently(status: Status) -> bool:
     return since is not None and status.observed.at - since < 1.0
 
 
-def _stopped_reflections(status: Status, before: Record) -> list[Reflection]:
+def _tags_of_stopped(status: Status, before: Record) -> list[VersionTags]:
     """Build the tags of the versions that stopped serving in this pass."""
     record = status.record
     left = {d.predictor.version for d in before.draining}
     left -= {p.version for p in _all(record) if p}
     text = f"{State.RETIRED}: nothing is promoted"
     if record.serving:
-        text = f"{Mirrored.SUPERSEDED}: version {_number(record.serving)} serves"
-    return [Reflection(version, record.environment, text, "") for version in sorted(left)]
+        text = f"{TagReason.SUPERSEDED}: version {_number(record.serving)} serves"
+    return [VersionTags(version, record.environment, text, "") for version in sorted(left)]
 
 
-def _reflections(status: Status) -> list[Reflection]:
+def _tags(status: Status) -> list[VersionTags]:
     record, environment = status.record, status.record.environment
     serving = record.serving.version if record.serving else None
-    shown: dict[VersionId, Reflection] = {}
+    shown: dict[VersionId, VersionTags] = {}
     for losing in status.wanted.losing:
-        text = f"{Mirrored.NOT_SERVED}: {losing.message}"
-        shown[losing.version] = Reflection(losing.version, environment, text, "")
+        text = f"{TagReason.NOT_SERVED}: {losing.message}"
+        shown[losing.version] = VersionTags(losing.version, environment, text, "")
     verdict = status.verdict
     if serving:
         text = str(State.SERVING)
         if serving == status.wanted.version or status.wanted.version is None:
             settled = verdict.reason == Reason.READY
             text = str(verdict.state) if settled else _sentence(status)
-        shown[serving] = Reflection(serving, environment, text, status.url)
+        shown[serving] = VersionTags(serving, environment, text, status.url)
     wanted = status.wanted.version
     if wanted and wanted != serving:
-        shown[wanted] = Reflection(wanted, environment, _sentence(status), "")
+        shown[wanted] = VersionTags(wanted, environment, _sentence(status), "")
     return list(shown.values())
 
 

@@ -68,7 +68,7 @@ class Reconciler:
         self._locks: dict[tuple[str, str], threading.Lock] = {}
 
     @contextmanager
-    def alone(self, key: tuple[str, str], seconds: float = -1) -> Iterator[None]:
+    def exclusive(self, key: tuple[str, str], seconds: float = -1) -> Iterator[None]:
         """Hold the lock of a deployment's record, for a pass or for an operator's request.
 
         Raises:
@@ -108,13 +108,15 @@ class Reconciler:
         self._failing.pop(key, None)
         return Pass(status, wake_at=found.step.wake_at)
 
-    def hanging(
+    def hanging_status(
         self, model: str, environment: str, before: Status | None, error: PassHangs
     ) -> Status:
         """Build the status of a deployment whose pass does not end."""
         now = self.context.clock()
         nobody = Record(naming.deployment_id(model, environment), model, environment)
-        return verdict.broken(before or self._publisher.unknown(nobody, now), error, now)
+        return verdict.failed_status(
+            before or self._publisher.unknown_status(nobody, now), error, now
+        )
 
     def preview(self, model: str, environment: str) -> tuple[dict[str, Any], Preview]:
         """Plan and render a pass as of now, without saving or applying anything.
@@ -127,19 +129,19 @@ class Reconciler:
         rendered = target.preview(seen.todo.goal)
         return plan.reviewable(seen.todo, seen.refused, rendered), rendered
 
-    def _decide_and_save(self, remembered: Record) -> PassResult:
+    def _decide_and_save(self, stored: Record) -> PassResult:
         """Observe, decide, and save the decision."""
         context = self.context
-        target = self._target(remembered.environment)
-        seen = self._evaluate(remembered, target, acts=True)
+        target = self._target(stored.environment)
+        seen = self._evaluate(stored, target, acts=True)
         step, now = seen.step, seen.now
         note = context.invalid.add if seen.unusable else context.invalid.discard
-        note(remembered.id)
-        if step.record.next_sequence > remembered.next_sequence:
-            signed = context.promoters.sign(step.record, remembered.next_sequence, now)
+        note(stored.id)
+        if step.record.next_sequence > stored.next_sequence:
+            signed = context.promoters.sign(step.record, stored.next_sequence, now)
             step = replace(step, record=signed)
         context.records.raise_if_deleted(step.record)  # before the history says that it is created
-        events.record_intent(context.history, remembered, step.record, seen.wanted, now)
+        events.record_intent(context.history, stored, step.record, seen.wanted, now)
         context.records.save(step.record)
         self._note_rolling(step.record)
         status = Status(
@@ -156,7 +158,7 @@ class Reconciler:
             settled=step.settled,
             plan=plan.describe(seen.todo, seen.refused),
         )
-        return PassResult(remembered, step, status)
+        return PassResult(stored, step, status)
 
     def _evaluate(self, record: Record, target: Target, *, acts: bool) -> _Evaluation:
         """Observe a deployment and decide the wanted predictor, the next step and the safe plan.
@@ -211,9 +213,9 @@ class Reconciler:
             live = max(observed.predictors.values(), key=lambda p: p.live_weight, default=None)
             serving = live.predictor.version if live and live.live_weight else None
             selector = context.settings.selector(environment)
-            record = promotions.see(record, snapshot, selector, now, serving)
+            record = promotions.update(record, snapshot, selector, now, serving)
             record, problem = context.descriptions.read(record, snapshot, now)
-        winner = promotions.winner(record.marks)
+        winner = promotions.winner(record.promotions)
         promoted = winner.version if winner else None
         server = self._target(environment).server
         record = upgrade.assign(record, promoted, server, self._upgrade(now))
@@ -259,7 +261,7 @@ class Reconciler:
         """Count the simultaneous retirements; zero, without a count, if the plan retires none."""
         if not todo.retires_champion:
             return plan.Retirements(0, 0)
-        return self._retirement_budget.ask(record, policy, now, reserve=acts)
+        return self._retirement_budget.count(record, policy, now, reserve=acts)
 
 
 def _as_schnitzel_error(failure: Exception, model: str, environment: str) -> SchnitzelError:

@@ -25,7 +25,7 @@ def of_target(context: ReconcileContext, target: Target) -> Needs:
     snapshot = context.registry.snapshot
     if snapshot is None:
         return Needs(unknown="the registry was not read yet")
-    records, unseen = context.records.survey()
+    records, unseen = context.records.readable()
     if any(context.targets[name] is target for name in unseen):
         return Needs(unknown="not all deployments can be seen")
     found: list[Need] = []
@@ -53,16 +53,16 @@ def _of_record(record: Record, history: History, snapshot: RegistrySnapshot) -> 
             place = (record.model, record.environment, predictor.version, predictor.source)
             yield Need(*place, part, predictor.name)
     previous = previous_version(record, history)
-    marked = {mark.version for mark in record.marks}
+    promoted = {promotion.version for promotion in record.promotions}
     model = snapshot.models.get(record.model)
     for version in model.versions if model else ():
-        kept_as = _part(version, marked, previous)
+        kept_as = _part(version, promoted, previous)
         if kept_as and version.id not in covered:
             yield Need(record.model, record.environment, version.id, version.source, kept_as)
 
 
-def _part(version: ModelVersion, marked: set[VersionId], previous: int | None) -> Part | None:
-    if version.id in marked:
+def _part(version: ModelVersion, promoted: set[VersionId], previous: int | None) -> Part | None:
+    if version.id in promoted:
         return "promoted"
     return "previous" if version.id.number == previous else None
 

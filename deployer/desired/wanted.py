@@ -32,8 +32,8 @@ def want(record: Record, layers: Layers, limits: Limits, policy: Policy, now: fl
         policy: The rules of when a champion that nothing promotes is retired.
         now: Seconds since the epoch.
     """
-    mark = winner(record.marks)
-    if mark is None:
+    promotion = winner(record.promotions)
+    if promotion is None:
         absence = record.absence
         due = (
             absence is not None
@@ -41,9 +41,9 @@ def want(record: Record, layers: Layers, limits: Limits, policy: Policy, now: fl
             and absence.listings >= policy.retire_listings
         )
         return Wanted(champion=None, retire=due)
-    others = tuple(losses.losing(record, mark, policy))
-    about = Wanted(None, mark.version, mark.via, mark.seen_at, others)
-    description = record.descriptions.get(mark.version.key)
+    others = tuple(losses.explain(record, promotion, policy))
+    about = Wanted(None, promotion.version, promotion.via, promotion.seen_at, others)
+    description = record.descriptions.get(promotion.version.key)
     if description is None:
         return about
     if description.problem:
@@ -56,10 +56,12 @@ def want(record: Record, layers: Layers, limits: Limits, policy: Policy, now: fl
         failure = Failure(error.reason, error.message, error.hint, now)
         return replace(about, problem=failure)
     about_spec = resolve.spec_digest(resolved.spec)
-    digest = predictor_digest(mark.version, Role.CHAMPION, about_spec, record.server)
+    digest = predictor_digest(promotion.version, Role.CHAMPION, about_spec, record.server)
     champion = Predictor(
-        name=naming.predictor_name(record.model, record.environment, mark.version.number, digest),
-        version=mark.version,
+        name=naming.predictor_name(
+            record.model, record.environment, promotion.version.number, digest
+        ),
+        version=promotion.version,
         role=Role.CHAMPION,
         digest=digest,
         source=description.source,

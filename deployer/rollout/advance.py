@@ -56,7 +56,7 @@ def advance(
     Args:
         wanted: The version and spec that the registry asks for.
         observed: The predictors that run, and the weights that the gateway serves.
-        record: The deployment's record, after `promotions.see`.
+        record: The deployment's record, after `promotions.update`.
         policy: Times and backoff.
         now: Seconds since the epoch.
         may_start: False while too many other rollouts are under way.
@@ -73,13 +73,13 @@ def advance(
     if not hold:
         record, waiting = _choose(record, wanted, now, may_start=may_start)
     # After `_choose`, because the candidate that it gave up may be the only one that answers.
-    record = maintain.fall_back(record, observed, now)
+    record = maintain.roll_back(record, observed, now)
     if record.candidate and not hold:
         record, waiting, ask = _pursue(record, observed, policy, now)
-    record, restart = maintain.revive(record, observed, policy, now)
-    record = maintain.drain(record, observed, now)
-    slots = _slots(record)
-    deployment = Deployment(record.id, record.model, record.environment, slots, ask, restart)
+    record, restart = maintain.restart_failed(record, observed, policy, now)
+    record = maintain.finish_drains(record, observed, now)
+    predictors = _weighted(record)
+    deployment = Deployment(record.id, record.model, record.environment, predictors, ask, restart)
     moving = record.candidate is not None and not hold
     settled = not moving and not record.draining
     return Step(deployment, record, waiting, settled, _wake_at(record, policy, now))
@@ -117,7 +117,7 @@ def _abandon(record: Record) -> Record:
     if candidate is None:
         return record
     if candidate.step >= 0:
-        record = maintain.send_away(record, candidate.predictor)
+        record = maintain.begin_drain(record, candidate.predictor)
     return replace(record, candidate=None)
 
 
@@ -132,7 +132,7 @@ def _give_back(record: Record, observed: Observed, policy: Policy, now: float) -
         return record
     old = observed.predictors.get(record.serving.name) if record.serving else None
     if seen.phase in _BEGINNING and old and old.phase in _BEGINNING:
-        record = maintain.send_away(record, candidate.predictor)
+        record = maintain.begin_drain(record, candidate.predictor)
         return replace(record, candidate=replace(candidate, step=-1, step_since=None))
     if failure := _failure(candidate, seen, now):
         return _fail(record, candidate, seen, failure, policy, now)
@@ -206,7 +206,9 @@ def _fail(
 ) -> Record:
     """Give up a candidate for a failure, and set when to retry the candidate, if at all."""
     predictor = candidate.predictor
-    failure = maintain.again(record.failures.get(predictor.digest), failure, policy, predictor, now)
+    failure = maintain.with_backoff(
+        record.failures.get(predictor.digest), failure, policy, predictor, now
+    )
     # A candidate that broke under traffic cost requests: it waits for an operator, unless the cause
     # was not the candidate's.
     if not seen.transient or (candidate.step >= 0 and seen.phase is Phase.FAILED):
@@ -245,11 +247,11 @@ def _shift(
         step += 1
     else:
         return record
-    record = maintain.take_back(record, predictor)
+    record = maintain.cancel_drain(record, predictor)
     if steps[step] < 100:
         return replace(record, candidate=replace(candidate, step=step, step_since=since))
     if record.serving:
-        record = maintain.send_away(record, record.serving)
+        record = maintain.begin_drain(record, record.serving)
     failures = {d: f for d, f in record.failures.items() if d != predictor.digest}
     return replace(
         record,
@@ -266,7 +268,7 @@ def _steps(predictor: Predictor) -> list[int]:
     return steps
 
 
-def _slots(record: Record) -> tuple[WeightedPredictor, ...]:
+def _weighted(record: Record) -> tuple[WeightedPredictor, ...]:
     shifted = weight(record.candidate) if record.candidate else 0
     shares: dict[str, tuple[Predictor, int]] = {}
     if record.serving:

@@ -40,7 +40,7 @@ def retire(record: Record, now: float) -> Record:
     if not leaving:
         return record
     for predictor in leaving:
-        record = send_away(record, predictor)
+        record = begin_drain(record, predictor)
     return replace(
         record,
         serving=None,
@@ -55,7 +55,7 @@ def _candidate_predictor(record: Record) -> Predictor | None:
     return record.candidate.predictor if record.candidate else None
 
 
-def fall_back(record: Record, observed: Observed, now: float) -> Record:
+def roll_back(record: Record, observed: Observed, now: float) -> Record:
     """Return to a ready predictor that still drains if its successor breaks at once."""
     serving = record.serving
     if serving is None:
@@ -70,7 +70,7 @@ def fall_back(record: Record, observed: Observed, now: float) -> Record:
             candidate = _candidate_predictor(record)
             same = candidate is not None and candidate.name == old.predictor.name
             return replace(
-                send_away(take_back(record, old.predictor), serving),
+                begin_drain(cancel_drain(record, old.predictor), serving),
                 serving=old.predictor,
                 serving_since=now,
                 candidate=None if same else record.candidate,
@@ -79,7 +79,7 @@ def fall_back(record: Record, observed: Observed, now: float) -> Record:
     return record
 
 
-def revive(
+def restart_failed(
     record: Record, observed: Observed, policy: Policy, now: float
 ) -> tuple[Record, frozenset[str]]:
     """Restart, with backoff, a champion that gave up; clear its failure once it is ready."""
@@ -111,23 +111,23 @@ def _record_failure(
     now: float,
 ) -> Record:
     failure = Failure(seen.reason, seen.message, seen.hint, now)
-    failure = again(before, failure, policy, serving, now)
+    failure = with_backoff(before, failure, policy, serving, now)
     return replace(record, failures={**record.failures, serving.digest: failure})
 
 
-def send_away(record: Record, predictor: Predictor) -> Record:
+def begin_drain(record: Record, predictor: Predictor) -> Record:
     """Begin to drain a predictor, from the start if it drained before."""
-    record = take_back(record, predictor)
+    record = cancel_drain(record, predictor)
     return replace(record, draining=(*record.draining, Draining(predictor)))
 
 
-def take_back(record: Record, predictor: Predictor) -> Record:
+def cancel_drain(record: Record, predictor: Predictor) -> Record:
     """Stop draining a predictor, which gets requests again."""
     left = tuple(d for d in record.draining if d.predictor.name != predictor.name)
     return replace(record, draining=left)
 
 
-def drain(record: Record, observed: Observed, now: float) -> Record:
+def finish_drains(record: Record, observed: Observed, now: float) -> Record:
     """Remove a predictor once the gateway has been without it for its drain time.
 
     An observation without any predictor is no evidence that a predictor is gone.
@@ -146,7 +146,7 @@ def drain(record: Record, observed: Observed, now: float) -> Record:
     return replace(record, draining=tuple(left))
 
 
-def again(
+def with_backoff(
     before: Failure | None, failure: Failure, policy: Policy, predictor: Predictor, now: float
 ) -> Failure:
     """Count a failure and set its backoff, with a jitter derived from the predictor's digest."""

@@ -110,7 +110,7 @@ class Record:
     model: str
     environment: str
     project: str = ""
-    marks: tuple[Promotion, ...] = ()
+    promotions: tuple[Promotion, ...] = ()
     next_sequence: int = 1
     note: str = ""
     serving: Predictor | None = None

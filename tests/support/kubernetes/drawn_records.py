@@ -17,18 +17,18 @@ COUNTS = st.integers(1, 2**63 - 1)
 VERSIONS = st.builds(VersionId, st.text(min_size=1), COUNTS, COUNTS, st.text())
 TIMES = st.floats(0, 4e9)
 PREDICTORS = st.just(SERVED.serving)
-MARKS = st.lists(st.builds(Promotion, VERSIONS, st.text(), COUNTS, TIMES)).map(tuple)
+PROMOTIONS = st.lists(st.builds(Promotion, VERSIONS, st.text(), COUNTS, TIMES)).map(tuple)
 RECORDS = st.builds(
     Record,
     id=st.just("angler-prod"),
     model=st.text(min_size=1),
     environment=st.just("prod"),
-    marks=MARKS,
+    promotions=PROMOTIONS,
     serving=st.none() | PREDICTORS,
     candidate=st.none() | st.builds(Candidate, PREDICTORS, TIMES),
     draining=st.lists(st.builds(Draining, PREDICTORS), max_size=2).map(tuple),
     failures=st.dictionaries(st.text(), st.builds(Failure, st.text(), st.text(), st.text(), TIMES)),
-    absence=st.none() | st.builds(Absence, TIMES, COUNTS, TIMES, MARKS),
+    absence=st.none() | st.builds(Absence, TIMES, COUNTS, TIMES, PROMOTIONS),
 )
 
 

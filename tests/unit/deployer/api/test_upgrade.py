@@ -39,8 +39,10 @@ policy: {upgrade_share: 0.5}
 def record(model: str, environment: str, server: str = OLD, **fields: Any) -> Record:
     version = VersionId(model, 1, 1)
     serving = Predictor(f"{model}-v1", version, Role.CHAMPION, "d", "s", {}, server=server)
-    marks = (Promotion(version, "alias champion", 1, 1.0),)
-    record = Record(f"{model}-{environment}", model, environment, marks=marks, serving=serving)
+    promotions = (Promotion(version, "alias champion", 1, 1.0),)
+    record = Record(
+        f"{model}-{environment}", model, environment, promotions=promotions, serving=serving
+    )
     return replace(record, server=server, **fields)
 
 
@@ -58,7 +60,7 @@ class Platform:
             for one in self.context.records.all()
         ]
 
-    def look(self) -> None:
+    def resync(self) -> None:
         self.looks += 1
 
     def have(self, *records: Record) -> None:
@@ -194,7 +196,7 @@ def test_nothing_moves_while_the_registry_is_frozen(platform):
 
 def test_what_is_paused_or_promoted_by_nothing_is_told_and_not_waited_for(platform):
     paused = record("a", "prod", pause=Pause("bob", 1.0, "a measurement"))
-    platform.have(paused, record("b", "prod", marks=()), record("c", "prod", server=NEW))
+    platform.have(paused, record("b", "prod", promotions=()), record("c", "prod", server=NEW))
     told = platform.told()
     assert told["state"] == "Done"
     first, second = told["deployments"]

@@ -34,8 +34,10 @@ class Told:
             self.world.pass_once()
             fresh = self.world.record.next_sequence > before.next_sequence
             if fresh:
-                marks = tuple(replace(mark, by=by) for mark in self.world.record.marks)
-                self.world.record = replace(self.world.record, marks=marks)
+                promotions = tuple(
+                    replace(promotion, by=by) for promotion in self.world.record.promotions
+                )
+                self.world.record = replace(self.world.record, promotions=promotions)
             events.record_intent(
                 self.history, before, self.world.record, self.world.wanted, self.world.now
             )
