@@ -102,7 +102,7 @@ class Model:
             self.id,
             self.name,
             "prod",
-            marks=(Promotion(version, "stage Production", 1, 1_700_000_000.5),),
+            promotions=(Promotion(version, "stage Production", 1, 1_700_000_000.5),),
             next_sequence=2,
             predictors={Role.CHAMPION: (RoleHolder(predictor, 1_700_000_100.5),)},
             descriptions={version.key: Description(source, None)},

@@ -182,7 +182,7 @@ class Service:
         """Return the Lease that this Deployer awaits or just took; None once the API can answer."""
         if self._waiting and self._began and self._controller:
             late = time.monotonic() - self._began > FIRST_LOOK_SECONDS
-            if late or self._controller.has_looked():
+            if late or self._controller.has_synced():
                 self._waiting = None
         if self._waiting is None:
             return None
@@ -205,7 +205,7 @@ class Service:
 
     def _changed(self, deployment: str) -> None:
         if self._controller:
-            self._controller.touched(deployment)
+            self._controller.enqueue(deployment)
 
     def _replaced(self) -> bool:
         """Return whether another Deployer acts now; this one then ends and restarts to stand by."""

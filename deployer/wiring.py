@@ -86,7 +86,9 @@ def wire(settings: Settings, layout: Layout, changed: Callable[[str], None]) -> 
     marker = RegistryIdentity(rest, kept, settings.platform_id)
     selectors = {name: settings.selector(name) for name in settings.environments}
     registry = Registry(
-        rest, marker.check, lambda listed: promotions.doubted(records.all(), listed, selectors)
+        rest,
+        marker.check,
+        lambda listed: promotions.doubtful_models(records.all(), listed, selectors),
     )
     targets: dict[str, Target] = {name: made.target for name, made in on_cluster.items()}
     local = [name for name in settings.environments if name not in on_cluster]

@@ -65,5 +65,5 @@ def add(app: FastAPI, engine: Engine, subject: Callable[..., str]) -> None:
         context = engine.context
         event = Event("", "operator", "reconcile", None, None, "a person asked", who)
         context.history.append(event, context.clock())
-        engine.look()
+        engine.resync()
         return {"looking": True, "for": who}

@@ -30,5 +30,5 @@ class Engine(Protocol):
     def pause(self, deployment: str, who: str, reason: str) -> None: ...  # noqa: D102
     def resume(self, deployment: str, who: str) -> None: ...  # noqa: D102
     def accept_registry(self, who: str) -> None: ...  # noqa: D102
-    def look(self) -> None: ...  # noqa: D102
+    def resync(self) -> None: ...  # noqa: D102
     def depth(self) -> int: ...  # noqa: D102

@@ -45,12 +45,12 @@ def add(app: FastAPI, engine: Engine, subject: Callable[..., str]) -> None:
     @app.post(PATH)
     def upgrade_halt(body: Halt, who: str = Depends(subject)) -> upgradeanswers.Upgrade:
         """Let no further deployment begin, over restarts of the Deployer too; or go on."""
-        remember(engine.context, who, halt=body.halt)
-        engine.look()
+        save_halt(engine.context, who, halt=body.halt)
+        engine.resync()
         return answer()
 
 
-def remember(context: ReconcileContext, who: str, *, halt: bool) -> None:
+def save_halt(context: ReconcileContext, who: str, *, halt: bool) -> None:
     """Record an operator's halt or resume of upgrades; do nothing where it is in force already."""
     if halt == bool(context.records.get(upgrade.HALT)):
         return
@@ -97,9 +97,9 @@ def _summarize(
     found: Upgrade, halted: upgradeanswers.Halted | None, *, frozen: bool
 ) -> tuple[State, str, str]:
     failed, begun, waiting = (
-        found.of(UpgradePhase.FAILED),
-        found.of(*BEGUN),
-        found.of(UpgradePhase.WAITING),
+        found.in_phase(UpgradePhase.FAILED),
+        found.in_phase(*BEGUN),
+        found.in_phase(UpgradePhase.WAITING),
     )
     counts = f"{found.done} of {found.done + len(found.moves)} deployments are on their version"
     under_way = f"; {len(begun)} on the way there" if begun else ""
@@ -124,7 +124,7 @@ def _summarize(
     if halted:
         message = f"{counts}. A halt by {halted['by']} is in force: the next upgrade waits."
         return "Done", message, RESUME
-    stays = found.of(UpgradePhase.PAUSED, UpgradePhase.INVALID)
+    stays = found.in_phase(UpgradePhase.PAUSED, UpgradePhase.INVALID)
     step = _explain(stays[0], "")[1] if stays else "schnitzel deploy list"
     return "Done", f"{counts}.", step
 
@@ -138,7 +138,7 @@ def _move(move: Move, sentences: Mapping[str, str]) -> upgradeanswers.Move:
         "environment": record.environment,
         "from": move.before,
         "to": move.after,
-        "state": move.turn.value,
+        "state": move.phase.value,
         "batch": move.batch,
         "why": why,
         "next_step": next_step,
@@ -148,16 +148,16 @@ def _move(move: Move, sentences: Mapping[str, str]) -> upgradeanswers.Move:
 def _explain(move: Move, sentence: str) -> tuple[str, str]:
     """Explain a deployment's phase in the upgrade, and the operator's next step."""
     record = move.record
-    if move.turn is UpgradePhase.WAITING:
+    if move.phase is UpgradePhase.WAITING:
         return "", ""
-    if move.turn is UpgradePhase.FAILED:
+    if move.phase is UpgradePhase.FAILED:
         failure = upgrade.failure(record)
         again = " It is being tried again." if record.candidate else ""
         why = f"{failure.reason}: {failure.message}{again}" if failure else sentence
         return why, hints.deploy("apply", record, "--retry")
-    if move.turn is UpgradePhase.PAUSED and record.pause:
+    if move.phase is UpgradePhase.PAUSED and record.pause:
         because = f": {record.pause.reason}" if record.pause.reason else ""
         return f"paused by {record.pause.by}{because}", hints.deploy("resume", record)
-    if move.turn is UpgradePhase.UNPROMOTED:
+    if move.phase is UpgradePhase.UNPROMOTED:
         return "nothing is promoted", hints.promote(record)
     return sentence, hints.deploy("status", record)

@@ -277,7 +277,7 @@ def _node(node: Node) -> plans.Node:
         "status": node.status,
         "ready": node.ready,
         "detail": node.detail,
-        "trouble": node.trouble,
+        "trouble": node.problem,
         "children": [_node(child) for child in node.children],
     }
 

@@ -47,7 +47,7 @@ def upgrading(context: ReconcileContext, invalid: Collection[str]) -> upgrade.Up
         invalid: Ids of deployments whose serving spec could not be used in their last pass.
     """
     settings = context.settings
-    records, unseen = context.records.survey()
+    records, unseen = context.records.readable()
     production = {
         name: not upgrade.PRODUCTION.isdisjoint((one.stage, one.alias))
         for name, one in settings.environments.items()

@@ -38,7 +38,7 @@ from deployer.store.history import Event
 
 log = logging.getLogger(__name__)
 
-WORD_SECONDS = 5.0  # that an operator's request waits for the pass under way
+REQUEST_SECONDS = 5.0  # that an operator's request waits for the pass under way
 MOVING_SECONDS = 0.1  # between passes while a rollout is under way
 STEADY_SECONDS = 2.0  # between passes where nothing changes
 BACKOFF_SECONDS = (0.5, 30.0)  # the first and the longest, after a pass that failed
@@ -74,7 +74,7 @@ class Controller:
 
     def start(self) -> None:
         """Start; passes over deployments on record begin even before the registry is read."""
-        self._without_pass = self._scope.everything()
+        self._without_pass = self._scope.all()
         self._changed(None)
         self._watching.start()
         self._workers.start()
@@ -88,7 +88,7 @@ class Controller:
         if self._watching.is_alive():  # it was never started if this Deployer only stood by
             self._watching.join(timeout=max(0.0, deadline - time.monotonic()))
 
-    def has_looked(self) -> bool:
+    def has_synced(self) -> bool:
         """Return whether every deployment known at the start has had a pass since."""
         return not self._without_pass
 
@@ -129,7 +129,7 @@ class Controller:
             return self.previewed(deployment)
         return self.status(deployment), None
 
-    def previewed(self, deployment: str) -> tuple[Status, Preview]:
+    def preview(self, deployment: str) -> tuple[Status, Preview]:
         """Return the status with a current plan, and the changes that it would make in the target.
 
         Raises:
@@ -141,7 +141,7 @@ class Controller:
         registry = self.context.registry
         if self.health.state is RegistryHealth.FRESH:  # else a request would wait for MLflow
             with suppress(SchnitzelError, RegistryRolledBack):  # the watch reports it, too
-                self._changed(registry.poll() | registry.look(record.model))
+                self._changed(registry.poll() | registry.refresh(record.model))
         plan, rendered = self._reconciler.preview(record.model, record.environment)
         return replace(status, plan=plan), rendered
 
@@ -171,7 +171,7 @@ class Controller:
             )
         foreign: tuple[ObjectChange, ...] = ()
         if options.reviewed or options.adopt:
-            status, rendered = self.previewed(deployment)
+            status, rendered = self.preview(deployment)
             foreign = rendered.foreign if options.adopt else ()
             if options.reviewed and options.reviewed != status.plan.digest(rendered):
                 raise PlanChanged(
@@ -185,9 +185,9 @@ class Controller:
             )
 
         def change(record: Record) -> Record:
-            return operator.keep(record, options, foreign)
+            return operator.apply_options(record, options, foreign)
 
-        self._intervene(deployment, change, "apply", who, operator.said(options, foreign))
+        self._intervene(deployment, change, "apply", who, operator.describe(options, foreign))
 
     def pause(self, deployment: str, who: str, reason: str) -> None:
         """Pause a deployment for an operator: change nothing."""
@@ -206,12 +206,12 @@ class Controller:
         self.context.registry.forget()
         self.watch.hint(None)
 
-    def look(self) -> None:
+    def resync(self) -> None:
         """List the registry and run a pass over every deployment now."""
         self.watch.hint(None)
         self._changed(None)
 
-    def touched(self, deployment: str) -> None:
+    def enqueue(self, deployment: str) -> None:
         """Run a pass over a deployment now, because its target reported a change."""
         with suppress(NotFound):
             self._queue.add(self._key(deployment))
@@ -235,7 +235,7 @@ class Controller:
         detail: str,
     ) -> None:
         key = self._key(deployment)
-        with self._reconciler.alone(key, WORD_SECONDS):
+        with self._reconciler.exclusive(key, REQUEST_SECONDS):
             record = self.context.records.load(deployment, key[1]) or Record(deployment, *key)
             if action == "apply":
                 self.context.records.allow(deployment, key[1])
@@ -251,7 +251,7 @@ class Controller:
         """Queue passes over the deployments of these models; None queues all deployments."""
         known = set(self._statuses)
         self.context.promoters.note(self.context.registry.snapshot, self.context.clock())
-        due = known | self._scope.everything() if models is None else self._scope.of(models, known)
+        due = known | self._scope.all() if models is None else self._scope.of(models, known)
         for key in due:
             self._queue.add(key)
 
@@ -264,7 +264,7 @@ class Controller:
         """Publish that the pass over a deployment does not end; no other pass waits for it."""
         error = PassHangs.of(*key)
         log.warning("%s@%s: %s", *key, error.message)
-        self._statuses[key] = self._reconciler.hanging(*key, self._statuses.get(key), error)
+        self._statuses[key] = self._reconciler.hanging_status(*key, self._statuses.get(key), error)
         self._without_pass.discard(key)
 
     def _pass(self, key: Key) -> float:
@@ -272,7 +272,7 @@ class Controller:
         if key[1] not in self._scope.environments():
             self._statuses.pop(key, None)
             return 30.0
-        with self.metrics.passes.time(), self._reconciler.alone(key):
+        with self.metrics.passes.time(), self._reconciler.exclusive(key):
             done = self._reconciler.run(*key, self._statuses.get(key))
             self._statuses[key] = done.status
         if done.error:

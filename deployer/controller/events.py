@@ -8,7 +8,7 @@ from deployer.rollout.advance import Step
 from deployer.rollout.transition import Kind, Transition
 from deployer.state.deployment import Wanted
 from deployer.state.predictor import Predictor
-from deployer.state.reasons import Mirrored, Reason, State
+from deployer.state.reasons import Reason, State, TagReason
 from deployer.state.record import Record
 from deployer.state.registry import VersionId
 from deployer.status.verdict import Status
@@ -51,7 +51,7 @@ def _reason_of_rollout(made: Transition, record: Record, wanted: Wanted) -> tupl
 
 def record_outcome(
     history: History,
-    mirror: TagWriter,
+    writer: TagWriter,
     before: Record,
     status: Status,
     last: Status | None,
@@ -87,17 +87,17 @@ def record_outcome(
     if status.verdict.state is State.RETIRED and before.draining and not record.draining:
         event = Event(record.id, "outcome", "retired", None, None, status.verdict.message, DEPLOYER)
         history.append(event, now)
-    for reflection in _stopped_reflections(status, before):
-        mirror.show(reflection)
+    for tags in _tags_of_stopped(status, before):
+        writer.schedule(tags)
     if status.settled:
-        for reflection in _reflections(status):
-            mirror.show(reflection)
+        for tags in _tags(status):
+            writer.schedule(tags)
 
 
 def _promoter(record: Record) -> str:
     """Name the user who claims the promotion; UNKNOWN if no user does."""
-    mark = promotions.winner(record.marks)
-    return f"{mark.by} (by the CLI)" if mark and mark.by else UNKNOWN
+    promotion = promotions.winner(record.promotions)
+    return f"{promotion.by} (by the CLI)" if promotion and promotion.by else UNKNOWN
 
 
 def _began_to_serve(before: Record, status: Status, last: Status | None) -> bool:
@@ -108,7 +108,7 @@ def _began_to_serve(before: Record, status: Status, last: Status | None) -> bool
     return last.verdict.state is not State.SERVING or _digest(last.record.champion) != now
 
 
-def _stopped_reflections(status: Status, before: Record) -> list[Reflection]:
+def _tags_of_stopped(status: Status, before: Record) -> list[VersionTags]:
     """Build the tags of the versions that stopped serving in this pass."""
     record = status.record
     left = {d.predictor.version for d in before.draining}
@@ -119,23 +119,23 @@ def _stopped_reflections(status: Status, before: Record) -> list[Reflection]:
     return [Reflection(version, record.environment, text, "") for version in sorted(left)]
 
 
-def _reflections(status: Status) -> list[Reflection]:
+def _tags(status: Status) -> list[VersionTags]:
     record, environment = status.record, status.record.environment
     serving = record.champion.version if record.champion else None
     shown: dict[VersionId, Reflection] = {}
     for losing in status.wanted.losing:
-        text = f"{Mirrored.NOT_SERVED}: {losing.message}"
-        shown[losing.version] = Reflection(losing.version, environment, text, "")
+        text = f"{TagReason.NOT_SERVED}: {losing.message}"
+        shown[losing.version] = VersionTags(losing.version, environment, text, "")
     verdict = status.verdict
     if serving:
         text = str(State.SERVING)
         if serving == status.wanted.version or status.wanted.version is None:
             settled = verdict.reason == Reason.READY
             text = str(verdict.state) if settled else _sentence(status)
-        shown[serving] = Reflection(serving, environment, text, status.url)
+        shown[serving] = VersionTags(serving, environment, text, status.url)
     wanted = status.wanted.version
     if wanted and wanted != serving:
-        shown[wanted] = Reflection(wanted, environment, _sentence(status), "")
+        shown[wanted] = VersionTags(wanted, environment, _sentence(status), "")
     return list(shown.values())
 
 

@@ -26,7 +26,7 @@ class ApplyOptions:
     adopt: bool = False
 
 
-def keep(record: Record, options: ApplyOptions, foreign: Sequence[ObjectChange]) -> Record:
+def apply_options(record: Record, options: ApplyOptions, foreign: Sequence[ObjectChange]) -> Record:
     """Apply the options to a record; `foreign` has the objects to adopt."""
     if options.retry:
         record = replace(record, failures={}, descriptions={})
@@ -37,7 +37,7 @@ def keep(record: Record, options: ApplyOptions, foreign: Sequence[ObjectChange])
     return record
 
 
-def said(options: ApplyOptions, foreign: Sequence[ObjectChange]) -> str:
+def describe(options: ApplyOptions, foreign: Sequence[ObjectChange]) -> str:
     """Describe the options, as in "retry, adopt Service/angler-prod-v3-1a2b3c4d"."""
     adopted = ", ".join(f"{each.kind}/{each.name}" for each in foreign)
     parts = [

@@ -38,7 +38,7 @@ class PassResult:
     The status is judged from the observation, so that it holds whether or not the step succeeds.
     """
 
-    remembered: Record
+    stored: Record
     step: Step
     status: Status
 
@@ -62,7 +62,7 @@ class Publisher:
         Raises:
             SchnitzelError: The history cannot be written.
         """
-        status = verdict.carry(found.status, before)
+        status = verdict.keep_changed_at(found.status, before)
         self._record_outcome(found, status, before)
         self._publish_to_target(status)
         return status
@@ -88,9 +88,9 @@ class Publisher:
         known = found.status if found else before
         young = is_transient(error) and now - since < LASTS_SECONDS
         if known and (young or self._closing.is_set()):
-            return verdict.carry(known, before)
-        status = verdict.broken(known or self.unknown(record, now), error, now)
-        status = verdict.carry(status, before)
+            return verdict.keep_changed_at(known, before)
+        status = verdict.failed_status(known or self.unknown_status(record, now), error, now)
+        status = verdict.keep_changed_at(status, before)
         if found and status.settled:  # not where another Deployer may have taken over
             with self._best_effort("its account", status):  # the history may have broken the pass
                 self._record_outcome(found, status, before)
@@ -101,7 +101,7 @@ class Publisher:
     def _record_outcome(self, found: PassResult, status: Status, before: Status | None) -> None:
         context = self._context
         now = context.clock()
-        events.record_outcome(context.history, context.tags, found.remembered, status, before, now)
+        events.record_outcome(context.history, context.tags, found.stored, status, before, now)
 
     def _publish_to_target(self, status: Status) -> None:
         """Publish the status in the target; if that fails, the next pass does."""
@@ -119,7 +119,7 @@ class Publisher:
             if not self._closing.is_set():
                 log.exception("%s: %s is not told", status.record.id, what)
 
-    def unknown(self, record: Record, now: float) -> Status:
+    def unknown_status(self, record: Record, now: float) -> Status:
         """Build the status of a deployment that has not been observed yet."""
         observed = Observed({}, now)
         there = Deployment(record.id, record.model, record.environment, ())

@@ -77,7 +77,7 @@ class Reconciler:
         self._locks: dict[tuple[str, str], threading.Lock] = {}
 
     @contextmanager
-    def alone(self, key: tuple[str, str], seconds: float = -1) -> Iterator[None]:
+    def exclusive(self, key: tuple[str, str], seconds: float = -1) -> Iterator[None]:
         """Hold the lock of a deployment's record, for a pass or for an operator's request.
 
         Raises:
@@ -117,13 +117,15 @@ class Reconciler:
         self._failing.pop(key, None)
         return Pass(status, wake_at=found.step.wake_at)
 
-    def hanging(
+    def hanging_status(
         self, model: str, environment: str, before: Status | None, error: PassHangs
     ) -> Status:
         """Build the status of a deployment whose pass does not end."""
         now = self.context.clock()
         nobody = Record(naming.deployment_id(model, environment), model, environment)
-        return verdict.broken(before or self._publisher.unknown(nobody, now), error, now)
+        return verdict.failed_status(
+            before or self._publisher.unknown_status(nobody, now), error, now
+        )
 
     def preview(self, model: str, environment: str) -> tuple[plan.Plan, Preview]:
         """Plan and render a pass as of now, without saving or applying anything.
@@ -135,11 +137,11 @@ class Reconciler:
         todo = self._evaluate(self._record(model, environment), target, acts=False).todo
         return todo, target.preview(todo.goal)
 
-    def _decide_and_save(self, remembered: Record) -> PassResult:
+    def _decide_and_save(self, stored: Record) -> PassResult:
         """Observe, decide, and save the decision."""
         context = self.context
-        target = self._target(remembered.environment)
-        seen = self._evaluate(remembered, target, acts=True)
+        target = self._target(stored.environment)
+        seen = self._evaluate(stored, target, acts=True)
         step, now = seen.step, seen.now
         if step.record.next_sequence > remembered.next_sequence:
             signed = context.promoters.sign(step.record, remembered.next_sequence, now)
@@ -162,7 +164,7 @@ class Reconciler:
             settled=step.settled,
             plan=seen.todo,
         )
-        return PassResult(remembered, step, status)
+        return PassResult(stored, step, status)
 
     def _evaluate(self, record: Record, target: Target, *, acts: bool) -> _Evaluation:
         """Observe a deployment and decide the wanted predictor, the next step and the safe plan.
@@ -206,7 +208,7 @@ class Reconciler:
             live = max(observed.predictors.values(), key=lambda p: p.live_weight, default=None)
             serving = live.predictor.version if live and live.live_weight else None
             selector = context.settings.selector(environment)
-            record = promotions.see(record, snapshot, selector, now, serving)
+            record = promotions.update(record, snapshot, selector, now, serving)
             record, problem = context.descriptions.read(record, snapshot, now)
         layers = context.settings.layers(environment)
         policy = context.settings.rollout_policy(environment)

@@ -46,7 +46,7 @@ class RetirementBudget:
         self._last_count: _Count | None = None
         self._retired: dict[str, float] = {}
 
-    def ask(
+    def count(
         self, record: Record, policy: Policy, now: float, *, reserve: bool = True
     ) -> Retirements:
         """Count the retirements, including this one; reserve this one unless there are too many.
@@ -64,7 +64,7 @@ class RetirementBudget:
             self._retired = {k: at for k, at in self._retired.items() if now - at < self._window}
             going = count.going | self._retired.keys() | {record.id}
             found = Retirements(len(going), count.deployments)
-            if reserve and (record.allow_retire or not found.excessive(policy)):
+            if reserve and (record.allow_retire or not found.exceed(policy)):
                 self._retired[record.id] = now
             return found
 

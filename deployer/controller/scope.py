@@ -29,7 +29,7 @@ class Scope:
         held = self._held()
         return [name for name in self._context.settings.environments if name not in held]
 
-    def everything(self) -> set[Key]:
+    def all(self) -> set[Key]:
         """Return every known deployment."""
         context = self._context
         known = {(record.model, record.environment) for record in context.records.all()}
@@ -56,6 +56,6 @@ class Scope:
                     (model, environment)
                     for model in named
                     if context.settings.models.serves(model)
-                    and promotions.promotions(snapshot.models.get(model), selector)
+                    and promotions.matching_versions(snapshot.models.get(model), selector)
                 }
         return found

@@ -20,7 +20,7 @@ def of_target(context: ReconcileContext, target: Target) -> Needs:
     snapshot = context.registry.snapshot
     if snapshot is None:
         return Needs(unknown="the registry was not read yet")
-    records, unseen = context.records.survey()
+    records, unseen = context.records.readable()
     if any(context.targets[name] is target for name in unseen):
         return Needs(unknown="not all deployments can be seen")
     found: list[Need] = []

@@ -46,16 +46,16 @@ class Workers(Generic[Item]):
         self._hung: set[threading.Thread] = set()
         self._threads: set[threading.Thread] = set()
         self._closing = threading.Event()
-        self._minder = threading.Thread(target=self._mind, name="minder", daemon=True)
+        self._supervisor = threading.Thread(target=self._supervise, name="supervisor", daemon=True)
 
     def start(self) -> None:
         """Start the threads."""
         with self._lock:
             for _ in range(WORKERS):
                 self._add()
-        self._minder.start()
+        self._supervisor.start()
 
-    def mind(self) -> None:
+    def supervise(self) -> None:
         """Report work that has begun to hang, and add workers in place of those that hang."""
         now, found = self._timer(), []
         with self._lock:
@@ -89,9 +89,9 @@ class Workers(Generic[Item]):
             self._threads.add(thread)
             thread.start()
 
-    def _mind(self) -> None:
+    def _supervise(self) -> None:
         while not self._closing.wait(min(1.0, HANG_SECONDS)):
-            self.mind()
+            self.supervise()
 
     def _run(self) -> None:
         own = threading.current_thread()

@@ -27,7 +27,9 @@ PROJECT_TAG = "schnitzel.project"
 """The tag that a project's pipeline puts on the versions that it registers."""
 
 
-def promotions(model: RegisteredModel | None, selector: Selector) -> list[tuple[ModelVersion, str]]:
+def matching_versions(
+    model: RegisteredModel | None, selector: Selector
+) -> list[tuple[ModelVersion, str]]:
     """List the versions that satisfy a selector now, each with the stage or alias that matches."""
     found: list[tuple[ModelVersion, str]] = []
     for version in model.versions if model else ():
@@ -42,10 +44,10 @@ def promotions(model: RegisteredModel | None, selector: Selector) -> list[tuple[
 
 def promoted_models(snapshot: RegistrySnapshot, selector: Selector) -> set[str]:
     """Return the names of the models with at least one version that satisfies a selector."""
-    return {name for name, model in snapshot.models.items() if promotions(model, selector)}
+    return {name for name, model in snapshot.models.items() if matching_versions(model, selector)}
 
 
-def doubted(
+def doubtful_models(
     records: Iterable[Record], snapshot: RegistrySnapshot, selectors: Mapping[str, Selector]
 ) -> dict[str, set[int]]:
     """Find the models of which a listing alone is no evidence, and the versions that it lacks.
@@ -71,7 +73,7 @@ def doubted(
     return found
 
 
-def see(
+def update(
     record: Record,
     snapshot: RegistrySnapshot,
     selector: Selector,
@@ -88,23 +90,23 @@ def see(
         serving: The version observed serving, used only for a deployment without any record.
     """
     model = snapshot.models.get(record.model)
-    current = promotions(model, selector)
+    current = matching_versions(model, selector)
     asked, listed_at = record.model in snapshot.asked, snapshot.listed_at
     kept, lost = _split_promotions(
         record, model, {(v.id, via) for v, via in current}, listed_at, asked=asked
     )
-    known = {(mark.version, mark.via) for mark in kept}
+    known = {(promotion.version, promotion.via) for promotion in kept}
     fresh = [(v, via) for v, via in current if (v.id, via) not in known]
-    first_look = not record.marks and record.next_sequence == 1
+    first_look = not record.promotions and record.next_sequence == 1
     if first_look:
         serves = record.champion.version if record.champion else serving
         fresh.sort(key=lambda f: (f[0].id == serves, f[1].startswith("alias "), f[0].id.number))
     else:
         fresh.sort(key=lambda f: (f[1].startswith("alias "), f[0].updated, f[0].id.number))
-    marks = [*kept]
+    promotions = [*kept]
     sequence = record.next_sequence
     for version, via in fresh:
-        marks.append(Promotion(version.id, via, sequence, now))
+        promotions.append(Promotion(version.id, via, sequence, now))
         sequence += 1
     note = record.note
     if fresh:
@@ -116,17 +118,17 @@ def see(
     return replace(
         record,
         project=project,
-        marks=losses.touched(marks, winner(marks), model, anew=bool(fresh)),
+        promotions=losses.note_updates(promotions, winner(promotions), model, anew=bool(fresh)),
         next_sequence=sequence,
         note=note,
-        absence=None if marks else _absence(record.absence, lost, listed_at, now, asked=asked),
-        retired_at=None if marks else record.retired_at,
+        absence=None if promotions else _absence(record.absence, lost, listed_at, now, asked=asked),
+        retired_at=None if promotions else record.retired_at,
     )
 
 
-def winner(marks: Iterable[Promotion]) -> Promotion | None:
+def winner(promotions: Iterable[Promotion]) -> Promotion | None:
     """Return the promotion that began last; None without promotions."""
-    return max(marks, key=lambda mark: mark.sequence, default=None)
+    return max(promotions, key=lambda promotion: promotion.sequence, default=None)
 
 
 def _split_promotions(
@@ -142,29 +144,34 @@ def _split_promotions(
     numbers = {version.id.number for version in model.versions} if model else set()
     if not numbers:
         if not asked:
-            return record.marks, lost
-        if record.marks and all(_missed_before(mark, listed_at) for mark in record.marks):
-            return (), record.marks
-        return tuple(_mark_missed(mark, listed_at) for mark in record.marks), lost
+            return record.promotions, lost
+        if record.promotions and all(
+            _missed_before(promotion, listed_at) for promotion in record.promotions
+        ):
+            return (), record.promotions
+        return tuple(_set_missed(promotion, listed_at) for promotion in record.promotions), lost
     kept = []
-    for mark in (*record.marks, *(replace(mark, missed_at=None) for mark in lost)):
-        if (mark.version, mark.via) in current:
-            kept.append(replace(mark, missed_at=None))
-        elif mark.version.number in numbers:
+    for promotion in (
+        *record.promotions,
+        *(replace(promotion, missed_at=None) for promotion in lost),
+    ):
+        if (promotion.version, promotion.via) in current:
+            kept.append(replace(promotion, missed_at=None))
+        elif promotion.version.number in numbers:
             continue  # shown and no longer promoted, or another version of the same number
         elif not asked:
-            kept.append(mark)
-        elif not _missed_before(mark, listed_at):
-            kept.append(_mark_missed(mark, listed_at))
+            kept.append(promotion)
+        elif not _missed_before(promotion, listed_at):
+            kept.append(_set_missed(promotion, listed_at))
     return tuple(kept), ()
 
 
-def _mark_missed(mark: Promotion, listed_at: float) -> Promotion:
-    return mark if mark.missed_at is not None else replace(mark, missed_at=listed_at)
+def _set_missed(promotion: Promotion, listed_at: float) -> Promotion:
+    return promotion if promotion.missed_at is not None else replace(promotion, missed_at=listed_at)
 
 
-def _missed_before(mark: Promotion, listed_at: float) -> bool:
-    return mark.missed_at is not None and mark.missed_at < listed_at
+def _missed_before(promotion: Promotion, listed_at: float) -> bool:
+    return promotion.missed_at is not None and promotion.missed_at < listed_at
 
 
 def _absence(

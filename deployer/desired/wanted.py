@@ -55,8 +55,8 @@ def draft(record: Record, layers: Layers, limits: Limits, policy: Policy, now: f
         policy: The rules of when a champion that nothing promotes is retired.
         now: Seconds since the epoch.
     """
-    mark = winner(record.marks)
-    if mark is None:
+    promotion = winner(record.promotions)
+    if promotion is None:
         absence = record.absence
         due = (
             absence is not None

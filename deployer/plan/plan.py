@@ -74,7 +74,7 @@ class Retirements:
     going: int
     deployments: int
 
-    def excessive(self, policy: Policy) -> bool:
+    def exceed(self, policy: Policy) -> bool:
         """Return whether both the number and the share of retirements exceed the policy."""
         share = policy.max_retirement_share * self.deployments
         return self.going > policy.max_retirements and self.going > share
@@ -97,8 +97,8 @@ def goal(
         if seen is None or seen.example is not ExampleState.PASSED:
             ask = frozenset({champion.name})
     pin = record.artifacts.get(champion.version.key, "") if champion else ""
-    slots = (WeightedPredictor(replace(champion, artifact=pin), 100),) if champion else ()
-    return replace(following, slots=slots, ask=ask)
+    weighted = (WeightedPredictor(replace(champion, artifact=pin), 100),) if champion else ()
+    return replace(following, predictors=weighted, ask=ask)
 
 
 def make(observed: Observed, target: Deployment, held_by: Hold | None = None) -> Plan:
@@ -110,13 +110,13 @@ def make(observed: Observed, target: Deployment, held_by: Hold | None = None) ->
         held_by: The reason why nothing is changed now, if there is one.
     """
     changes: list[Change] = []
-    wanted = {slot.predictor.name: slot for slot in target.slots}
-    for name, slot in wanted.items():
+    wanted = {weighted.predictor.name: weighted for weighted in target.predictors}
+    for name, weighted in wanted.items():
         seen = observed.predictors.get(name)
-        version = str(slot.predictor.version.number)
+        version = str(weighted.predictor.version.number)
         if seen is None or seen.phase is Phase.ABSENT:
             why = f"version {version} is to be served and does not run"
-            changes.append(Change("start", name, version, why, None, {"digest": _short(slot)}))
+            changes.append(Change("start", name, version, why, None, {"digest": _short(weighted)}))
         elif name in target.restart:
             why = f"it gave up ({seen.reason}) and its backoff has passed"
             changes.append(Change("restart", name, version, why))
@@ -126,7 +126,7 @@ def make(observed: Observed, target: Deployment, held_by: Hold | None = None) ->
     before = {n: s.live_weight for n, s in sorted(observed.predictors.items()) if s.live_weight}
     after = {n: s.weight for n, s in sorted(wanted.items()) if s.weight}
     if before != after and not observed.gateway_error:
-        champion = next((s for s in target.slots if s.weight), None)
+        champion = next((s for s in target.predictors if s.weight), None)
         version = str(champion.predictor.version.number) if champion else ""
         why = f"traffic goes to version {version}" if champion else "nothing is to be served"
         changes.append(Change("route", "", version, why, before, after))
@@ -171,12 +171,12 @@ def held_by(record: Record, refused: UnsafePlan | None, *, frozen: str) -> Hold 
     return None
 
 
-def _short(slot: WeightedPredictor) -> str:
-    return slot.predictor.digest[:12]
+def _short(weighted: WeightedPredictor) -> str:
+    return weighted.predictor.digest[:12]
 
 
 def _why_retired(target: Deployment, phase: Phase) -> str:
-    if not target.slots:
+    if not target.predictors:
         return "nothing is promoted, and that has lasted"
     if phase is Phase.FAILED:
         return "it failed, and another version serves"

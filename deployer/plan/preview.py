@@ -90,7 +90,7 @@ class Node:
         status: the node's condition, in one word.
         ready: "1/2" for a node with several parts that may be ready; else empty.
         detail: further information, as a clause.
-        trouble: the problem, in one line; empty if there is none.
+        problem: a sentence in one line; empty if there is none.
         children: the nodes that belong to this node.
     """
 
@@ -99,7 +99,7 @@ class Node:
     status: str = ""
     ready: str = ""
     detail: str = ""
-    trouble: str = ""
+    problem: str = ""
     children: tuple[Node, ...] = ()
 
 

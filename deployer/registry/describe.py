@@ -36,13 +36,13 @@ class Descriptions:
         Returns:
             The record, and the failure if the description could not be read now.
         """
-        mark = promotions.winner(record.marks)
-        keep = {m.version.key for m in record.marks}
+        promotion = promotions.winner(record.promotions)
+        keep = {m.version.key for m in record.promotions}
         known = {k: d for k, d in record.descriptions.items() if k in keep}
         record = replace(record, descriptions=known)
-        if mark is None or mark.version.key in known:
+        if promotion is None or promotion.version.key in known:
             return record, None
-        version = _find(snapshot, mark)
+        version = _find(snapshot, promotion)
         if version is None:
             return record, None
         try:
@@ -56,13 +56,13 @@ class Descriptions:
         except SchnitzelError as error:
             reason = type(error).__name__
             return record, Failure(reason, error.message, error.hint, now)
-        return replace(record, descriptions={**known, mark.version.key: found}), None
+        return replace(record, descriptions={**known, promotion.version.key: found}), None
 
     def _serving_file(self, source: str) -> Mapping[str, Any] | None:
         text = self._read_file(source, "serving.yaml")
         return parse_serving_file(text) if text is not None else None
 
 
-def _find(snapshot: RegistrySnapshot, mark: Promotion) -> ModelVersion | None:
-    model = snapshot.models.get(mark.version.model)
-    return next((v for v in model.versions if v.id == mark.version), None) if model else None
+def _find(snapshot: RegistrySnapshot, promotion: Promotion) -> ModelVersion | None:
+    model = snapshot.models.get(promotion.version.model)
+    return next((v for v in model.versions if v.id == promotion.version), None) if model else None

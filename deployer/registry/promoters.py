@@ -56,16 +56,28 @@ class Promoters:
 
     def sign(self, record: Record, sequence: int, now: float) -> Record:
         """Set `by` of the promotions from `sequence` on to the users who claim them."""
-        fresh = {mark.version for mark in record.marks if mark.sequence >= sequence}
+        fresh = {
+            promotion.version for promotion in record.promotions if promotion.sequence >= sequence
+        }
         claimed = {version: self._take_tag(version, record.environment, now) for version in fresh}
-        for mark in record.marks:  # an alias moved, and then a stage: one promotion by one user
-            if mark.version in fresh and mark.by and now - mark.seen_at <= MOST_SECONDS:
-                claimed[mark.version] = claimed[mark.version] or mark.by
+        for (
+            promotion
+        ) in record.promotions:  # an alias moved, and then a stage: one promotion by one user
+            if (
+                promotion.version in fresh
+                and promotion.by
+                and now - promotion.seen_at <= MOST_SECONDS
+            ):
+                claimed[promotion.version] = claimed[promotion.version] or promotion.by
 
-        def signed(mark: Promotion) -> Promotion:
-            return replace(mark, by=claimed[mark.version]) if mark.sequence >= sequence else mark
+        def signed(promotion: Promotion) -> Promotion:
+            return (
+                replace(promotion, by=claimed[promotion.version])
+                if promotion.sequence >= sequence
+                else promotion
+            )
 
-        return replace(record, marks=tuple(map(signed, record.marks)))
+        return replace(record, promotions=tuple(map(signed, record.promotions)))
 
     def _take_tag(self, version: VersionId, environment: str, now: float) -> str:
         """Read the tag and delete it; returns "" if there is no tag or the tag is too old."""

@@ -129,7 +129,7 @@ class Registry:
             self._watermark = newest
             return changed
 
-    def look(self, model: str) -> set[str]:
+    def refresh(self, model: str) -> set[str]:
         """Read one model, its aliases and the versions that they name, on a hint."""
         with self._lock:
             if self._snapshot is None:

@@ -24,7 +24,7 @@ RETRY_SECONDS = 5.0
 
 
 @dataclass(frozen=True, slots=True)
-class Reflection:
+class VersionTags:
     """The desired tags of one version for one environment; an empty `url` deletes the URL tag."""
 
     version: VersionId
@@ -46,20 +46,20 @@ class TagWriter:
         self._rest = rest
         self._records = records
         self._written = written
-        self._pending: dict[tuple[VersionId, str], Reflection] = {}
+        self._pending: dict[tuple[VersionId, str], VersionTags] = {}
         self._wake = threading.Condition()
         self._closed = False
         self._thread = threading.Thread(target=self._run, name="mirror", daemon=True)
         self._thread.start()
 
-    def show(self, reflection: Reflection) -> None:
+    def schedule(self, tags: VersionTags) -> None:
         """Schedule the tags of a version to be written soon."""
-        key = (reflection.version, reflection.environment)
+        key = (tags.version, tags.environment)
         with self._wake:
-            if self._records.get(_memory_name(reflection)) == _memory_value(reflection):
+            if self._records.get(_memory_name(tags)) == _memory_value(tags):
                 self._pending.pop(key, None)
                 return
-            self._pending[key] = reflection
+            self._pending[key] = tags
             self._wake.notify()
 
     def close(self) -> None:
@@ -80,7 +80,7 @@ class TagWriter:
                 if self._closed:
                     return
                 batch = list(self._pending.values())
-            written = [self._succeeds(partial(self._reflect, reflection)) for reflection in batch]
+            written = [self._succeeds(partial(self._update, tags)) for tags in batch]
             pause = 0.0 if all(written) else RETRY_SECONDS
             if batch and all(written):
                 self._succeeds(self._written)  # if this fails, the next change raises it again
@@ -97,38 +97,38 @@ class TagWriter:
             return False
         return True
 
-    def _reflect(self, reflection: Reflection) -> None:
+    def _update(self, tags: VersionTags) -> None:
         with suppress(NotFound):  # the version is gone and needs no tags
-            self._write(reflection)
-        self._done(reflection)
+            self._write(tags)
+        self._done(tags)
 
-    def _write(self, reflection: Reflection) -> None:
-        name = {"name": reflection.version.model, "version": str(reflection.version.number)}
-        prefix = f"schnitzel.{reflection.environment}"
-        status = {"key": f"{prefix}.status", "value": reflection.status[:MOST_CHARACTERS]}
+    def _write(self, tags: VersionTags) -> None:
+        name = {"name": tags.version.model, "version": str(tags.version.number)}
+        prefix = f"schnitzel.{tags.environment}"
+        status = {"key": f"{prefix}.status", "value": tags.status[:MOST_CHARACTERS]}
         self._rest.post("model-versions/set-tag", name | status)
-        if reflection.url:
-            url = {"key": f"{prefix}.url", "value": reflection.url}
+        if tags.url:
+            url = {"key": f"{prefix}.url", "value": tags.url}
             self._rest.post("model-versions/set-tag", name | url)
-        elif self._had_url(reflection):
+        elif self._had_url(tags):
             self._rest.delete("model-versions/delete-tag", name | {"key": f"{prefix}.url"})
 
-    def _had_url(self, reflection: Reflection) -> bool:
-        before = self._records.get(_memory_name(reflection)) or ""
+    def _had_url(self, tags: VersionTags) -> bool:
+        before = self._records.get(_memory_name(tags)) or ""
         return not before.startswith("\n")
 
-    def _done(self, reflection: Reflection) -> None:
-        self._records.set(_memory_name(reflection), _memory_value(reflection))
-        key = (reflection.version, reflection.environment)
+    def _done(self, tags: VersionTags) -> None:
+        self._records.set(_memory_name(tags), _memory_value(tags))
+        key = (tags.version, tags.environment)
         with self._wake:
-            if self._pending.get(key) == reflection:
+            if self._pending.get(key) == tags:
                 del self._pending[key]
 
 
-def _memory_name(reflection: Reflection) -> str:
-    version = reflection.version
-    return f"mirror {reflection.environment} {version.key} {version.model}"
+def _memory_name(tags: VersionTags) -> str:
+    version = tags.version
+    return f"mirror {tags.environment} {version.key} {version.model}"
 
 
-def _memory_value(reflection: Reflection) -> str:
-    return f"{reflection.url}\n{reflection.status}"
+def _memory_value(tags: VersionTags) -> str:
+    return f"{tags.url}\n{tags.status}"

@@ -93,12 +93,12 @@ class Watch:
     def run(self) -> None:
         """Poll and list until closed."""
         while not self._stop:
-            pause = self.turn()
+            pause = self.poll_once()
             with self._condition:
                 if not (self._hints or self._list_now or self._stop):
                     self._condition.wait(pause)
 
-    def turn(self) -> float:
+    def poll_once(self) -> float:
         """Poll or list once; returns the seconds until the next turn, which a hint cuts short."""
         with self._condition:
             hints, self._hints = self._hints, set()
@@ -123,7 +123,7 @@ class Watch:
                 return True
             names = self._registry.poll()
             for model in hints:
-                names |= self._registry.look(model)
+                names |= self._registry.refresh(model)
             if names:
                 self._changed(names)
         except RegistryRolledBack as evidence:

@@ -57,7 +57,7 @@ def advance(
     Args:
         wanted: The version and spec that the registry asks for.
         observed: The predictors that run, and the weights that the gateway serves.
-        record: The deployment's record, after `promotions.see`.
+        record: The deployment's record, after `promotions.update`.
         policy: Times and backoff.
         now: Seconds since the epoch.
         may_start: False while too many other rollouts are under way.

@@ -62,7 +62,7 @@ def _without(record: Record, predictor: Predictor) -> tuple[FormerChampion, ...]
     return tuple(one for one in record.former if one.digest != predictor.digest)
 
 
-def fall_back(record: Record, observed: Observed, now: float) -> Record:
+def roll_back(record: Record, observed: Observed, now: float) -> Record:
     """Return to a ready predictor that still drains if its successor breaks at once."""
     champion = record.champion
     if champion is None:
@@ -85,7 +85,7 @@ def fall_back(record: Record, observed: Observed, now: float) -> Record:
     return record
 
 
-def revive(
+def restart_failed(
     record: Record, observed: Observed, policy: Policy, now: float
 ) -> tuple[Record, frozenset[str]]:
     """Restart, with backoff, a champion that gave up; clear its failure once it is ready."""
@@ -121,19 +121,19 @@ def _record_failure(
     return replace(record, failures={**record.failures, champion.digest: failure})
 
 
-def send_away(record: Record, predictor: Predictor) -> Record:
+def begin_drain(record: Record, predictor: Predictor) -> Record:
     """Begin to drain a predictor, from the start if it drained before."""
-    record = take_back(record, predictor)
+    record = cancel_drain(record, predictor)
     return replace(record, draining=(*record.draining, Draining(predictor)))
 
 
-def take_back(record: Record, predictor: Predictor) -> Record:
+def cancel_drain(record: Record, predictor: Predictor) -> Record:
     """Stop draining a predictor, which gets requests again."""
     left = tuple(d for d in record.draining if d.predictor.name != predictor.name)
     return replace(record, draining=left)
 
 
-def drain(record: Record, observed: Observed, now: float) -> Record:
+def finish_drains(record: Record, observed: Observed, now: float) -> Record:
     """Remove a predictor once the gateway has been without it for its drain time.
 
     An observation without any predictor is no evidence that a predictor is gone.
@@ -152,7 +152,7 @@ def drain(record: Record, observed: Observed, now: float) -> Record:
     return replace(record, draining=tuple(left))
 
 
-def again(
+def with_backoff(
     before: Failure | None, failure: Failure, policy: Policy, predictor: Predictor, now: float
 ) -> Failure:
     """Count a failure and set its backoff, with a jitter derived from the predictor's digest."""

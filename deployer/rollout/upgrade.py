@@ -57,7 +57,7 @@ class Move:
     record: Record
     before: str
     after: str
-    turn: UpgradePhase
+    phase: UpgradePhase
     batch: int | None
 
 
@@ -79,19 +79,19 @@ class Upgrade:
     batches: int = 0
     done: int = 0
 
-    def of(self, *turns: UpgradePhase) -> tuple[Move, ...]:
+    def in_phase(self, *phases: UpgradePhase) -> tuple[Move, ...]:
         """Return the moves that are in one of these phases."""
-        return tuple(move for move in self.moves if move.turn in turns)
+        return tuple(move for move in self.moves if move.phase in phases)
 
     @property
     def invalid(self) -> frozenset[str]:
         """Ids of the deployments whose serving spec cannot be used."""
-        return frozenset(move.record.id for move in self.of(UpgradePhase.INVALID))
+        return frozenset(move.record.id for move in self.in_phase(UpgradePhase.INVALID))
 
     @property
     def over(self) -> bool:
         """Whether no deployment is left that is to move or waits for an operator."""
-        return not self.of(*ON_THE_WAY, UpgradePhase.FAILED)
+        return not self.in_phase(*ON_THE_WAY, UpgradePhase.FAILED)
 
 
 def order(production: Mapping[str, bool], named: Sequence[str]) -> list[str]:
@@ -135,19 +135,19 @@ def plan(
     for record in records:
         if record.champion and wanted.get(record.environment):
             groups.setdefault(record.environment, []).append(record)
-    turns = {
-        record.id: turn
+    phases = {
+        record.id: phase
         for name, group in groups.items()
         for record in group
-        if (turn := _phase(record, wanted[name], valid=record.id not in invalid))
+        if (phase := _phase(record, wanted[name], valid=record.id not in invalid))
     }
-    open_ = not (halted or UpgradePhase.FAILED in turns.values())
+    open_ = not (halted or UpgradePhase.FAILED in phases.values())
     batch = 0
     moves: list[Move] = []
     for environment in order:
         group = sorted(groups.get(environment, ()), key=lambda record: record.id)
         size = max(1, int(share * len(group)))
-        room = size - sum(turns.get(record.id) is UpgradePhase.MOVING for record in group)
+        room = size - sum(phases.get(record.id) is UpgradePhase.MOVING for record in group)
         open_ = open_ and environment not in unseen
         for start in range(0, len(group), size):
             batch += 1
@@ -156,16 +156,16 @@ def plan(
                 turn = turns.get(record.id)
                 if turn is None or record.champion is None:
                     continue
-                if turn is UpgradePhase.WAITING and open_ and room > 0:
-                    turn, room = UpgradePhase.NOW, room - 1
-                unfinished |= turn in ON_THE_WAY
-                counted = batch if turn in (*ON_THE_WAY, UpgradePhase.FAILED) else None
+                if phase is UpgradePhase.WAITING and open_ and room > 0:
+                    phase, room = UpgradePhase.NOW, room - 1
+                unfinished |= phase in ON_THE_WAY
+                counted = batch if phase in (*ON_THE_WAY, UpgradePhase.FAILED) else None
                 moves.append(
                     Move(record, record.champion.server, wanted[environment], turn, counted)
                 )
             open_ = open_ and not unfinished
-    moving = frozenset(move.record.id for move in moves if move.turn in BEGUN)
-    done = sum(len(group) for group in groups.values()) - len(turns)
+    moving = frozenset(move.record.id for move in moves if move.phase in BEGUN)
+    done = sum(len(group) for group in groups.values()) - len(phases)
     return Upgrade(tuple(moves), moving, tuple(order), batch, done)
 
 

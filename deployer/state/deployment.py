@@ -50,7 +50,7 @@ class Deployment:
     id: str
     model: str
     environment: str
-    slots: tuple[WeightedPredictor, ...]
+    predictors: tuple[WeightedPredictor, ...]
     ask: frozenset[str] = frozenset()
     restart: frozenset[str] = frozenset()
 

@@ -66,7 +66,7 @@ class RegistryHealth(StrEnum):
     UNSEEN = "Unseen"
 
 
-class Mirrored(StrEnum):
+class TagReason(StrEnum):
     """The beginning of a version's tag that is not the state of the deployment."""
 
     NOT_SERVED = "NotServed"

@@ -130,7 +130,7 @@ class Record:
     model: str
     environment: str
     project: str = ""
-    marks: tuple[Promotion, ...] = ()
+    promotions: tuple[Promotion, ...] = ()
     next_sequence: int = 1
     note: str = ""
     predictors: Mapping[Role, tuple[RoleHolder, ...]] = field(default_factory=dict)

@@ -23,7 +23,16 @@ from deployer.state.predictor import Phase
 from deployer.state.reasons import Reason, State, Sync
 from deployer.state.record import Failure, Record
 
-__all__ = ["State", "Status", "Sync", "Verdict", "broken", "carry", "judge", "sync"]
+__all__ = [
+    "State",
+    "Status",
+    "Sync",
+    "Verdict",
+    "failed_status",
+    "judge",
+    "keep_changed_at",
+    "sync",
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,14 +120,14 @@ def sync(record: Record, wanted: Wanted, *, frozen: bool) -> Sync:
     return Sync.IN_SYNC if digest == serving and not record.candidate else Sync.OUT_OF_SYNC
 
 
-def carry(status: Status, before: Status | None) -> Status:
+def keep_changed_at(status: Status, before: Status | None) -> Status:
     """Keep the time of the last change if the verdict is the same."""
     if before and before.verdict == status.verdict:
         return replace(status, changed_at=before.changed_at)
     return status
 
 
-def broken(status: Status, error: SchnitzelError, now: float) -> Status:
+def failed_status(status: Status, error: SchnitzelError, now: float) -> Status:
     """Build the status of a deployment whose pass failed.
 
     Args:

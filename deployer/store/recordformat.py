@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Final
 
-from pydantic import BaseModel, TypeAdapter, ValidationError
+from pydantic import BaseModel, ConfigDict, ValidationError
 
 from deployer import __version__
 from deployer.errors import FormatUnknown
@@ -28,17 +28,21 @@ _SINCE: Final = "serving_since"
 ADAPTER: Final = TypeAdapter(Record)
 
 
-class _Kept(BaseModel, extra="forbid"):
-    """A wrapper that forbids unknown fields in a record and all its parts."""
+class _Stored(BaseModel):
+    """A wrapper that sets the stored names of all fields, and forbids unknown fields."""
+
+    model_config = ConfigDict(
+        extra="forbid", alias_generator=lambda name: STORED_NAMES.get(name, name)
+    )
 
     record: Record
 
 
 def body(record: Record) -> dict[str, Any]:
     """Serialise a record to JSON values."""
-    whole = ADAPTER.dump_python(record, mode="json", exclude_defaults=True)
-    assert isinstance(whole, dict)  # noqa: S101 - a dataclass is one
-    return whole
+    whole = _Stored(record=record).model_dump(mode="json", by_alias=True, exclude_defaults=True)
+    fields: dict[str, Any] = whole["record"]
+    return fields
 
 
 def record_of(kept: object, form: object, where: str) -> Record:
@@ -58,7 +62,7 @@ def record_of(kept: object, form: object, where: str) -> Record:
     else:
         raise_if_unknown(form, f"The record of {where}", FORMAT)
     try:
-        return _Kept.model_validate({"record": kept}).record
+        return _Stored.model_validate({"record": kept}).record
     except ValidationError as error:
         fields = [
             ".".join(map(str, each["loc"][1:]))

@@ -73,9 +73,9 @@ class RecordStores:
 
     def all(self) -> list[Record]:
         """Return every record that can be read now, in no order."""
-        return self.survey()[0]
+        return self.readable()[0]
 
-    def survey(self) -> tuple[list[Record], set[str]]:
+    def readable(self) -> tuple[list[Record], set[str]]:
         """Return the records that can be read now, in no order, and the unreadable environments."""
         found = [r for r in self._database.all() if r.environment not in self._clusters]
         unseen: set[str] = set()

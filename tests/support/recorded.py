@@ -68,7 +68,7 @@ def everything() -> Record:
         model=NAME,
         environment="prod",
         project="forest",
-        marks=(LOST, Promotion(NEW, "stage Production", 2, 1_700_000_300.0)),
+        promotions=(LOST, Promotion(NEW, "stage Production", 2, 1_700_000_300.0)),
         next_sequence=3,
         note="The highest version serves: nobody knows the order.",
         predictors={

@@ -151,10 +151,10 @@ class World:
         if self.snapshot:
             live = max(observed.predictors.values(), key=lambda p: p.live_weight, default=None)
             serving = live.predictor.version if live and live.live_weight else None
-            record = promotions.see(record, self.snapshot, SELECTOR, self.now, serving)
-        mark = promotions.winner(record.marks)
-        if mark and mark.version.key not in record.descriptions:
-            described = {mark.version.key: Description("source", self.serving_file)}
+            record = promotions.update(record, self.snapshot, SELECTOR, self.now, serving)
+        promotion = promotions.winner(record.promotions)
+        if promotion and promotion.version.key not in record.descriptions:
+            described = {promotion.version.key: Description("source", self.serving_file)}
             record = replace(record, descriptions={**record.descriptions, **described})
         layers = [("defaults", {}), ("overlay", self.overlay)]
         self.wanted = want(draft(record, layers, Limits(), POLICY, self.now), record)
@@ -171,14 +171,18 @@ class World:
 
     def _act(self, deployment: Deployment) -> None:
         self.last = deployment
-        kept = {slot.predictor.name for slot in deployment.slots}
-        for slot in deployment.slots:
-            name = slot.predictor.name
+        kept = {weighted.predictor.name for weighted in deployment.predictors}
+        for weighted in deployment.predictors:
+            name = weighted.predictor.name
             if name not in self.running or name in deployment.restart:
-                self.running[name] = ObservedPredictor(slot.predictor, Phase.STARTING, self.now)
+                self.running[name] = ObservedPredictor(weighted.predictor, Phase.STARTING, self.now)
         for name in deployment.ask:
             self.running[name] = replace(self.running[name], example=ExampleState.ASKED)
-        self.route = {slot.predictor.name: slot.weight for slot in deployment.slots if slot.weight}
+        self.route = {
+            weighted.predictor.name: weighted.weight
+            for weighted in deployment.predictors
+            if weighted.weight
+        }
         for name in set(self.running) - kept:
             if self.live.get(name) and self.running[name].phase is Phase.READY:
                 self.cut.append(name)

@@ -141,7 +141,7 @@ class KubernetesTarget:
         self._deployment_applier.apply(deployment, record, owner, live, lambda: self._live(record))
         for name in deployment.ask:
             self._ask(observed.predictors[name].predictor, live)
-        kept = {slot.predictor.name for slot in deployment.slots}
+        kept = {weighted.predictor.name for weighted in deployment.predictors}
         for name, seen in observed.predictors.items():
             if name not in kept:
                 self._parts.preparation.forget(seen.predictor)
@@ -258,11 +258,11 @@ class KubernetesTarget:
 
     def _restart(self, deployment: Deployment, live: Sequence[LiveObject]) -> None:
         """Restart failed predictors: rebuild a failed image, delete the owners of the pods."""
-        for slot in deployment.slots:
-            name = slot.predictor.name
+        for weighted in deployment.predictors:
+            name = weighted.predictor.name
             if name not in deployment.restart:
                 continue
-            self._parts.preparation.forget(slot.predictor)
+            self._parts.preparation.forget(weighted.predictor)
             self._deployment_applier.forget(name)
             for obj in live:
                 if obj.predictor == name and obj.has_pods and not obj.deleting:

@@ -50,8 +50,8 @@ def preview(
     found: list[ObjectChange] = []
     unknown: list[str] = []
     prints: list[object] = []
-    for slot in deployment.slots:
-        predictor = slot.predictor
+    for weighted in deployment.predictors:
+        predictor = weighted.predictor
         restart = predictor.name in deployment.restart
         new = [name for name in replicas(predictor) if restart or name not in running]
         place = place_of(predictor)
@@ -71,7 +71,7 @@ def preview(
                 found.append(
                     _change("Program", name, program if name in running else None, program)
                 )
-    kept = {slot.predictor.name for slot in deployment.slots}
+    kept = {weighted.predictor.name for weighted in deployment.predictors}
     gone = [d.predictor for d in files.all() if d.deployment == deployment.id]
     route = _route(deployment, files, gateway)
     found += [route] if route else []
@@ -97,9 +97,9 @@ def tree(deployment: str, observed: Observed, parts: Mapping[str, list[Values]])
     ]
     live = {n: s.live_weight for n, s in sorted(observed.predictors.items()) if s.live_weight}
     weights = ", ".join(f"{name} {weight} %" for name, weight in live.items())
-    trouble = one_line(observed.gateway_error)
-    status = "Unseen" if trouble else "Serving" if weights else "absent"
-    children.append(Node("Route", deployment, status, "", weights, trouble))
+    problem = one_line(observed.gateway_error)
+    status = "Unseen" if problem else "Serving" if weights else "absent"
+    children.append(Node("Route", deployment, status, "", weights, problem))
     return Node("ModelDeployment", deployment, children=tuple(children))
 
 
@@ -133,7 +133,7 @@ def _wanted(
     deployment: Deployment, gateway: Gateway, ports: Callable[[Predictor], list[object]]
 ) -> Values | None:
     shares = {
-        s.predictor.name: (ports(s.predictor), s.weight) for s in deployment.slots if s.weight
+        s.predictor.name: (ports(s.predictor), s.weight) for s in deployment.predictors if s.weight
     }
     place = (deployment.id, deployment.model, deployment.environment)
     return config(*place, shares, gateway.servers) or None

@@ -101,10 +101,10 @@ class LocalTarget:
     def apply(self, deployment: Deployment, observed: Observed) -> None:
         """See `Target.apply`."""
         try:
-            for slot in deployment.slots:
-                seen = observed.predictors.get(slot.predictor.name)
-                restart = slot.predictor.name in deployment.restart
-                self._ensure(deployment, slot.predictor, seen, restart=restart)
+            for weighted in deployment.predictors:
+                seen = observed.predictors.get(weighted.predictor.name)
+                restart = weighted.predictor.name in deployment.restart
+                self._ensure(deployment, weighted.predictor, seen, restart=restart)
             for name in deployment.ask:
                 seen = observed.predictors[name]
                 artifact = self._artifact(name)
@@ -117,7 +117,7 @@ class LocalTarget:
             raise TargetUnavailable(
                 f"This machine did not do as told: {error}", hint or "schnitzel doctor"
             ) from error
-        kept = {slot.predictor.name for slot in deployment.slots}
+        kept = {weighted.predictor.name for weighted in deployment.predictors}
         for name, seen in observed.predictors.items():
             if name not in kept:
                 self._retire(seen.predictor)
@@ -273,9 +273,9 @@ class LocalTarget:
 
     def _route(self, deployment: Deployment) -> None:
         shares = {}
-        for slot in deployment.slots:
-            if slot.weight and (ports := self._files.ports(slot.predictor)):
-                shares[slot.predictor.name] = (ports, slot.weight)
+        for weighted in deployment.predictors:
+            if weighted.weight and (ports := self._files.ports(weighted.predictor)):
+                shares[weighted.predictor.name] = (ports, weighted.weight)
         self._gateway.route(deployment.id, deployment.model, deployment.environment, shares)
 
     def _retire(self, predictor: Predictor) -> None:

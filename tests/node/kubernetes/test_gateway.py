@@ -23,13 +23,13 @@ ID = "angler-prod"
 
 
 def routed(namespace: str = "prod", parent: Parent = Parent("g", "e"), **weights: int) -> Any:  # noqa: B008
-    slots = tuple(
+    weighted = tuple(
         WeightedPredictor(
             Predictor(name, VersionId("angler", 1, 1), Role.CHAMPION, "d", "", {}), weight
         )
         for name, weight in weights.items()
     )
-    wanted = Deployment(ID, "angler", namespace, slots)
+    wanted = Deployment(ID, "angler", namespace, weighted)
     return route.manifest(wanted, namespace, parent, Labels("tests"))
 
 

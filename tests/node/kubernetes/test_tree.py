@@ -31,7 +31,7 @@ def test_the_tree_shows_each_object_with_its_health_and_what_is_wrong(
         assert kinds == ["Deployment", "ConfigMap", "Service"]
         [pod] = predictor.children[0].children
         assert pod.kind == "Pod"
-        assert pod.trouble
-        assert "\n" not in pod.trouble
+        assert pod.problem
+        assert "\n" not in pod.problem
         assert (route.kind, route.name) == ("HTTPRoute", ID)
         assert f"{NAME} 100 %" in route.detail

@@ -39,7 +39,7 @@ RECORDS = st.builds(
     candidate=st.none() | st.builds(Candidate, PREDICTORS, TIMES),
     draining=st.lists(st.builds(Draining, PREDICTORS), max_size=2).map(tuple),
     failures=st.dictionaries(st.text(), st.builds(Failure, st.text(), st.text(), st.text(), TIMES)),
-    absence=st.none() | st.builds(Absence, TIMES, COUNTS, TIMES, MARKS),
+    absence=st.none() | st.builds(Absence, TIMES, COUNTS, TIMES, PROMOTIONS),
 )
 
 

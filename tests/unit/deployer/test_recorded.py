@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from pydantic import TypeAdapter
 from support import recorded
 
 from deployer import __main__ as command, service
@@ -73,7 +74,8 @@ def lost(before: Any, after: Any) -> list[str]:
 
 def whole(record: Record) -> Any:
     """A record with its defaults."""
-    return json.loads(json.dumps(recordformat.ADAPTER.dump_python(record, mode="json")))
+    fields = json.loads(json.dumps(TypeAdapter(Record).dump_python(record, mode="json")))
+    return {recordformat.STORED_NAMES.get(name, name): value for name, value in fields.items()}
 
 
 @pytest.mark.parametrize("kept", NAMES, indirect=True)

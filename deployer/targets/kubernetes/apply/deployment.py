@@ -138,7 +138,7 @@ class DeploymentApplier:
     ) -> bool:
         """Write; a new predictor that the cluster refuses holds back no other object."""
         running = {obj.predictor for obj in live if obj.has_pods}
-        new = {s.predictor.name for s in deployment.slots if not s.weight} - running
+        new = {s.predictor.name for s in deployment.predictors if not s.weight} - running
         rest = [decision for decision in chosen if _predictor(decision) not in new]
         written = bool(self._applier.carry_out(rest, owner, adopt=record.adopt))
         for name in sorted(new):
@@ -158,12 +158,12 @@ class DeploymentApplier:
     def _inputs(self, deployment: Deployment, owner: Owner) -> str:
         """Digest all inputs of the writes except the live objects."""
         environment = self._settings.environments[deployment.environment]
-        slots = [
+        weighted = [
             (s.predictor.name, s.weight, s.predictor.artifact, s.predictor.server)
-            for s in deployment.slots
+            for s in deployment.predictors
         ]
         drift = (environment.drift, environment.drift_ignore)
-        text = json.dumps([slots, self._rendering.origin, owner.uid, drift])
+        text = json.dumps([weighted, self._rendering.origin, owner.uid, drift])
         return hashlib.sha256(text.encode()).hexdigest()
 
 

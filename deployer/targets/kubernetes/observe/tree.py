@@ -86,7 +86,7 @@ def _object(obj: LiveObject, pods: Sequence[LiveObject], now: float) -> Node:
             name,
             status or health,
             f"{ready}/{wanted}",
-            trouble=one_line(own[0].message) if own else "",
+            problem=one_line(own[0].message) if own else "",
             children=tuple(_pod(pod, whole, now) for pod in found),
         )
     return Node(kind, name, status, detail=_DETAIL.get(kind, lambda _: "")(whole))
@@ -128,9 +128,9 @@ def _route(obj: LiveObject, observed: Observed) -> Node:
     word = "Refused" if refusal else "Accepted" if parents else "Unseen"
     weights = ", ".join(f"{n} {w} %" for n, w in sorted(route.weights(whole).items()))
     detail = f"{route.prefix(whole)}: {weights}"
-    trouble = one_line(refusal or observed.gateway_error)
+    problem = one_line(refusal or observed.gateway_error)
     return Node(
-        "HTTPRoute", obj.key.name, "Deleting" if obj.deleting else word, "", detail, trouble
+        "HTTPRoute", obj.key.name, "Deleting" if obj.deleting else word, "", detail, problem
     )
 
 

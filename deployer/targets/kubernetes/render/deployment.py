@@ -74,8 +74,8 @@ class DeploymentRenderer:
         found: list[dict[str, Any]] = []
         keep: set[Key] = set()
         missing = []
-        for slot in deployment.slots:
-            predictor = slot.predictor
+        for weighted in deployment.predictors:
+            predictor = weighted.predictor
             own = [obj for obj in live if obj.predictor == predictor.name]
             if self._earlier(predictor, own):
                 keep |= {obj.key for obj in own}
@@ -100,17 +100,19 @@ class DeploymentRenderer:
         """
         bare = replace(
             deployment,
-            slots=tuple(
-                replace(slot, predictor=replace(slot.predictor, artifact=""))
-                for slot in deployment.slots
+            predictors=tuple(
+                replace(weighted, predictor=replace(weighted.predictor, artifact=""))
+                for weighted in deployment.predictors
             ),
         )
         nobody = replace(owner, uid="")
         rendered = self.of(bare, namespace, live, nobody, lambda *_: UNBUILT)
         kept = [
-            [slot.predictor.name, slot.predictor.server]
-            for slot in deployment.slots
-            if any(obj.key in rendered.keep for obj in live if obj.predictor == slot.predictor.name)
+            [weighted.predictor.name, weighted.predictor.server]
+            for weighted in deployment.predictors
+            if any(
+                obj.key in rendered.keep for obj in live if obj.predictor == weighted.predictor.name
+            )
         ]
         return [[str(key_of(m)), digest_of(m)] for m in rendered.manifests] + [["kept", kept]]
 

@@ -58,7 +58,11 @@ def manifest(
     The manifest names every field that the API server would default, so that the live route
     differs from it only where another actor changed the route.
     """
-    weights = {slot.predictor.name: slot.weight for slot in deployment.slots if slot.weight}
+    weights = {
+        weighted.predictor.name: weighted.weight
+        for weighted in deployment.predictors
+        if weighted.weight
+    }
     if not weights:
         return None
     reference: dict[str, Any] = {

@@ -46,12 +46,14 @@ class Story:
     def promoted(self, number: int, now: float, via: str = "alias champion") -> str:
         """A pass that sees a promotion; returns by whom it says that it is."""
         version = self.registry.snapshot.models["angler"].versions[number - 1].id
-        sequence = len(self.record.marks) + 1
-        marks = (*self.record.marks, Promotion(version, via, sequence, now))
+        sequence = len(self.record.promotions) + 1
+        promotions = (*self.record.promotions, Promotion(version, via, sequence, now))
         from dataclasses import replace
 
-        self.record = self.promoters.sign(replace(self.record, marks=marks), sequence, now)
-        return self.record.marks[-1].by
+        self.record = self.promoters.sign(
+            replace(self.record, promotions=promotions), sequence, now
+        )
+        return self.record.promotions[-1].by
 
 
 @pytest.fixture

@@ -52,7 +52,7 @@ def test_a_listing_shows_stages_aliases_and_hostile_names(mlflow, registry):
         registry.list_all(1.0)
         [version] = registry.snapshot.models[name].versions
         assert (version.stage, version.aliases) == ("Production", {"champion"})
-        assert registry.look(name) == set()
+        assert registry.refresh(name) == set()
 
 
 def test_a_poll_sees_a_stage_change_and_a_hint_sees_an_alias(mlflow, registry):
@@ -66,7 +66,7 @@ def test_a_poll_sees_a_stage_change_and_a_hint_sees_an_alias(mlflow, registry):
     assert registry.poll() == set()
     mlflow.alias("polled", "champion", 2)
     assert registry.poll() == set(), "an alias moves no timestamp"
-    assert registry.look("polled") == {"polled"}
+    assert registry.refresh("polled") == {"polled"}
     assert registry.snapshot.models["polled"].versions[1].aliases == {"champion"}
     assert registry.snapshot.listed_at == 1.0
 

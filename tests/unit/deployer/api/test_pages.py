@@ -86,7 +86,7 @@ class Engine:
                 return each
         raise NotFound(f"There is no deployment {deployment!r}.")
 
-    def planned(self, deployment: str) -> Status:
+    def plan(self, deployment: str) -> Status:
         return self.status(deployment)
 
     def depth(self) -> int:

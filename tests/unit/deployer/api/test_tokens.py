@@ -208,7 +208,7 @@ def platform(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Platfo
 
     controller = Controller(world, watch, Metrics())
     controller.start()
-    wait_for(controller.has_looked, "a look at the one on record")
+    wait_for(controller.has_synced, "a look at the one on record")
     controller.close()  # from here on only requests change anything
     target.changed.clear()
     tokens = tmp_path / "tokens.json"
@@ -379,8 +379,8 @@ def test_the_page_s_form_asks_the_model_and_changes_nothing_of_the_platform(plat
 def test_what_only_reads_changes_nothing(platform):
     version = VersionId("angler", 1, 1)
     spoilt = Description("models:/m", None, "serving.yaml: replicas is no number.", "Mend it.")
-    marks = (Promotion(version, "stage Production", 1, 1.0),)
-    record = Record(ID, "angler", "prod", marks=marks, descriptions={version.key: spoilt})
+    promotions = (Promotion(version, "stage Production", 1, 1.0),)
+    record = Record(ID, "angler", "prod", promotions=promotions, descriptions={version.key: spoilt})
     platform.controller.context.records.save(record)
     before = platform.kept()
     reads = [each for each in platform.routes if each[0] in READS]
@@ -398,7 +398,7 @@ def test_a_plan_that_is_looked_at_takes_nobody_s_turn_to_be_retired(platform):
     reconciler = Reconciler(world, threading.Event(), set)
     gone = Absence(now - 7200, 9, now)
     first, second = (
-        replace(served(), id=f"{model}-prod", model=model, marks=(), absence=gone)
+        replace(served(), id=f"{model}-prod", model=model, promotions=(), absence=gone)
         for model in ("one", "two")
     )
     world.registry._snapshot = RegistrySnapshot({}, now, frozenset({"one", "two"}))

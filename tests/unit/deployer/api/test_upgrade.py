@@ -58,7 +58,7 @@ class Platform:
             for one in self.context.records.all()
         ]
 
-    def look(self) -> None:
+    def resync(self) -> None:
         self.looks += 1
 
     def have(self, *records: Record) -> None:
@@ -194,7 +194,7 @@ def test_nothing_moves_while_the_registry_is_frozen(platform):
 
 def test_what_is_paused_or_promoted_by_nothing_is_told_and_not_waited_for(platform):
     paused = record("a", "prod", pause=Pause("bob", 1.0, "a measurement"))
-    platform.have(paused, record("b", "prod", marks=()), record("c", "prod", server=NEW))
+    platform.have(paused, record("b", "prod", promotions=()), record("c", "prod", server=NEW))
     told = platform.told()
     assert told["state"] == "Done"
     first, second = told["deployments"]

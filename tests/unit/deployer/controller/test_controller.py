@@ -215,10 +215,10 @@ def test_what_does_not_pass_by_itself_is_not_waited_for(controller, target):
 def test_it_has_looked_once_each_of_those_on_record_has_a_status(controller, target):
     target.held.clear()
     controller.start()
-    assert not controller.has_looked()
+    assert not controller.has_synced()
     assert controller.statuses() == []
     target.held.set()
-    wait_for(controller.has_looked, "a look at the one on record")
+    wait_for(controller.has_synced, "a look at the one on record")
     assert [status.record.id for status in controller.statuses()] == ["angler-prod"]
 
 
@@ -239,7 +239,7 @@ def test_what_broke_later_keeps_what_was_known_and_says_since_when(controller, t
     controller.start()
     wait_for(controller.statuses, "the deployment to be shown")
     target.error = RuntimeError("later")
-    controller.look()
+    controller.resync()
     status = wait_for(
         lambda: (seen := controller.status("angler-prod")).verdict.state == "Failed" and seen,
         "its failure",
@@ -259,7 +259,7 @@ def test_a_pass_that_may_not_act_is_told_everywhere_as_it_was_decided(controller
     wait_for(controller.statuses, "the deployment to be shown")
     target.refusal = TargetUnavailable("It is somebody else's.", "--adopt", transient=False)
     controller.context.registry._snapshot = promoted()
-    controller.look()
+    controller.resync()
     status = wait_for(
         lambda: (seen := controller.status("angler-prod")).verdict.state == "Failed" and seen,
         "the refusal",
@@ -321,7 +321,7 @@ def test_a_place_that_cannot_be_told_anything_keeps_nobody_from_hearing_it(
     monkeypatch.setattr(target, "publish", break_down)
     for refusal in (RuntimeError("a bug"), TargetUnavailable("no", transient=False)):
         target.refusal = refusal
-        controller.look()
+        controller.resync()
         reason = "PassFailed" if isinstance(refusal, RuntimeError) else "TargetUnavailable"
         wait_for(
             lambda reason=reason: controller.status("angler-prod").verdict.reason == reason, reason
@@ -337,7 +337,7 @@ def test_whose_spec_cannot_be_used_is_known_as_of_its_last_pass(controller):
         "angler-prod",
         "angler",
         "prod",
-        marks=(Promotion(version, "stage Production", 1, 1.0),),
+        promotions=(Promotion(version, "stage Production", 1, 1.0),),
         descriptions={version.key: spoilt},
     )
     for description, invalid in ((spoilt, {"angler-prod"}), (Description("models:/m", {}), set())):
@@ -350,13 +350,13 @@ def test_a_plan_can_be_asked_for_while_the_registry_and_the_target_are_away(cont
     controller.start()
     wait_for(controller.statuses, "the deployment to be shown")
     target.error = TargetUnavailable("away")
-    told = controller.planned("angler-prod").plan
+    told = controller.plan("angler-prod").plan
     assert told["changes"] == []
     assert "digest" not in told
     with pytest.raises(TargetUnavailable):
         controller.apply("angler-prod", "ada", ApplyOptions(reviewed="anything"))
     with pytest.raises(NotFound):
-        controller.planned("no-such")
+        controller.plan("no-such")
 
 
 def test_a_look_at_the_registry_that_breaks_is_said_and_does_not_end_the_watch(
@@ -382,7 +382,7 @@ def test_a_plan_that_was_reviewed_is_refused_once_what_is_rendered_for_it_is_ano
 ):
     controller.start()
     wait_for(controller.statuses, "the deployment to be shown")
-    reviewed = controller.planned("angler-prod").plan["digest"]
+    reviewed = controller.plan("angler-prod").plan["digest"]
     target.rendered = Preview(digest="another chart")
     with pytest.raises(PlanChanged) as caught:
         controller.apply("angler-prod", "ada", ApplyOptions(reviewed=reviewed))
@@ -454,7 +454,7 @@ def test_those_that_hang_or_fail_are_told_so_and_leave_the_others_their_rate(
 ):
     for hanging in several:
         wait_for(lambda hanging=hanging: reason_of(controller, hanging) == "PassHangs", hanging)
-    wait_for(controller.has_looked, "all to have been looked at, or to be known to hang")
+    wait_for(controller.has_synced, "all to have been looked at, or to be known to hang")
     for going_on in ("fast-prod", "angler-prod", "fails-prod"):
         before = target.observed[going_on]
         wait_for(
@@ -478,12 +478,12 @@ def test_a_word_about_one_that_hangs_is_refused_and_not_waited_for(
 ):
     wait_for(lambda: reason_of(controller, several[0]) == "PassHangs", "it to be told")
     wait_for(lambda: target.observed[several[0]], "its pass to hang where it holds the record")
-    monkeypatch.setattr(controller_of, "WORD_SECONDS", 0.0)
+    monkeypatch.setattr(controller_of, "REQUEST_SECONDS", 0.0)
     with pytest.raises(PassHangs, match="hangs0 in prod"):
         controller.pause(several[0], "ada", "measuring")
     target.released.set()
     wait_for(lambda: reason_of(controller, several[0]) == "NothingPromoted", "its pass to end")
-    monkeypatch.setattr(controller_of, "WORD_SECONDS", 30.0)
+    monkeypatch.setattr(controller_of, "REQUEST_SECONDS", 30.0)
     controller.pause(several[0], "ada", "measuring")
     assert controller.context.records.load(several[0], "prod").pause
 

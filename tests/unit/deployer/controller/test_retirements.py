@@ -33,8 +33,8 @@ class World:
 
     def retire(self, key: str, now: float = NOW) -> bool:
         """What one pass does; whether it might."""
-        found = self.departures.ask(self.records[key], POLICY, now)
-        if found.excessive(POLICY) and not self.records[key].allow_retire:
+        found = self.departures.count(self.records[key], POLICY, now)
+        if found.exceed(POLICY) and not self.records[key].allow_retire:
             return False
         self.records[key] = replace(self.records[key], retired_at=now).with_champion(None)
         return True

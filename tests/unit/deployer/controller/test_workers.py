@@ -53,7 +53,7 @@ class Site:
 
 @pytest.fixture
 def site(monkeypatch):
-    monkeypatch.setattr(Workers, "_mind", lambda _: None)  # the tests do, when it is time
+    monkeypatch.setattr(Workers, "_supervise", lambda _: None)  # the tests do, when it is time
     made = Site()
     made.workers.start()
     yield made
@@ -65,11 +65,11 @@ def site(monkeypatch):
 def test_what_hangs_is_told_once_and_its_worker_replaced(site):
     [name] = site.hang(1)
     site.now += HANG_SECONDS - 1
-    site.workers.mind()
+    site.workers.supervise()
     assert (site.told, site.workers.count()) == ([], WORKERS)
     site.now += 1
     for _ in range(3):
-        site.workers.mind()
+        site.workers.supervise()
         site.now += HANG_SECONDS
     assert (site.told, site.workers.count()) == ([name], WORKERS + 1)
     site.held[name].set()
@@ -82,7 +82,7 @@ def test_as_many_that_hang_as_there_are_workers_do_not_keep_the_others_from_thei
     site.queue.add("fast")
     assert site.done["fast"] == 0
     site.now += HANG_SECONDS
-    site.workers.mind()
+    site.workers.supervise()
     site.go_on("fast")
     assert sorted(site.told) == sorted(names)
     for name in names:
@@ -98,7 +98,7 @@ def test_threads_are_bounded_however_many_hang_and_one_that_is_done_goes_on_with
     names = site.hang(WORKERS + 2)
     for _ in range(4):
         site.now += HANG_SECONDS
-        site.workers.mind()
+        site.workers.supervise()
     wait_for(lambda: len(site.at_work) == WORKERS + 2, "all of them to hang")
     assert site.workers.count() == WORKERS + 2
     site.held[names[0]].set()
@@ -108,7 +108,7 @@ def test_threads_are_bounded_however_many_hang_and_one_that_is_done_goes_on_with
 def test_an_end_waits_for_no_worker_that_hangs(site):
     site.hang(2)
     site.now += HANG_SECONDS
-    site.workers.mind()
+    site.workers.supervise()
     site.workers.close(3600)
     assert len(site.at_work) == 2
     assert site.workers.count() == 2
@@ -128,5 +128,5 @@ def test_a_worker_that_broke_is_replaced(site, monkeypatch):
     wait_for(lambda: site.workers.count() == WORKERS - 1, "the worker's end")
     ended[0].join()  # pytest hears of the exception only now: it belongs to this test
     monkeypatch.setattr(site.workers, "_work", work)
-    site.workers.mind()
+    site.workers.supervise()
     assert site.workers.count() == WORKERS

@@ -178,8 +178,10 @@ def test_a_promotion_after_a_touch_makes_it_a_thing_of_the_past():
 
 def test_a_record_of_before_knows_of_no_touch_and_sees_the_next_one():
     world = touched()
-    marks = tuple(replace(mark, updated=0, touched=0) for mark in world.record.marks)
-    world.record = replace(world.record, marks=marks)
+    unaccounted = tuple(
+        replace(promotion, updated=0, touched=0) for promotion in world.record.promotions
+    )
+    world.record = replace(world.record, promotions=unaccounted)
     world.settle()
     assert world.wanted.losing[0].touched_at is None
     world.registry.touch(1)
@@ -313,7 +315,7 @@ def test_a_listing_that_lacks_it_for_ever_is_no_evidence_where_the_registry_was_
     before = world.record
     for_long(world, lacking=frozenset(lacking), asked=False)
     assert world.serves == 3
-    assert (world.record.marks, world.record.absence) == (before.marks, None)
+    assert (world.record.promotions, world.record.absence) == (before.promotions, None)
     assert world.wanted.version.number == 3
 
 
@@ -358,7 +360,7 @@ def test_the_grace_time_goes_on_only_while_the_registry_answers():
 
 def doubts(world: World, **how: frozenset[int]) -> dict[str, set[int]]:
     snapshot = world.registry.snapshot(world.now, asked=False, **how)
-    return promotions.doubted([world.record], snapshot, {ENVIRONMENT: SELECTOR})
+    return promotions.doubtful_models([world.record], snapshot, {ENVIRONMENT: SELECTOR})
 
 
 def test_the_registry_is_asked_by_name_only_where_a_listing_is_no_evidence():
@@ -371,7 +373,9 @@ def test_the_registry_is_asked_by_name_only_where_a_listing_is_no_evidence():
     assert doubts(world) == {}, "it shows what became of it"
     world.registry.stage(2, "Archived")
     assert doubts(world) == {MODEL: set()}, "a champion that nothing promotes"
-    assert promotions.doubted([world.record], world.snapshot, {}) == {}, "of another's environment"
+    assert promotions.doubtful_models([world.record], world.snapshot, {}) == {}, (
+        "of another's environment"
+    )
 
 
 def dark(world: World, listings: int = 3) -> None:
@@ -398,13 +402,13 @@ def contested() -> World:
 
 def test_a_registry_that_was_empty_for_long_comes_back_with_its_promotions_in_their_order():
     world = contested()
-    before = world.record.marks
+    before = world.record.promotions
     dark(world)
-    assert not world.record.marks, "nothing is promoted, and that is to be seen"
+    assert not world.record.promotions, "nothing is promoted, and that is to be seen"
     world.list_registry()
     world.settle()
     assert world.serves == 3
-    assert world.record.marks == before
+    assert world.record.promotions == before
     assert {one.version.number for one in world.wanted.losing} == {1, 2}
 
 

@@ -100,8 +100,8 @@ def test_a_goal_is_rendered_with_the_artifact_that_was_pinned():
     assert serving
     world.record = replace(world.record, artifacts={serving.version.key: "abc"})
     world.pass_once()
-    [slot] = world.todo.goal.slots
-    assert slot.predictor.artifact == "abc"
+    [weighted] = world.todo.goal.predictors
+    assert weighted.predictor.artifact == "abc"
 
 
 @pytest.mark.parametrize(

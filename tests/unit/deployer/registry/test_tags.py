@@ -15,13 +15,13 @@ from support.run.wait import wait_for
 
 from deployer.errors import DatabaseUnavailable
 from deployer.registry.client import RegistryClient
-from deployer.registry.tags import Reflection, TagWriter
+from deployer.registry.tags import TagWriter, VersionTags
 from deployer.state.registry import VersionId
 from deployer.store.records import Records
 from deployer.store.sqlite import Database
 
 URL = "http://gateway/prod/angler/"
-REFLECTION = Reflection(VersionId("angler", 1, 1), "prod", "Serving", URL)
+TAGS = VersionTags(VersionId("angler", 1, 1), "prod", "Serving", URL)
 STATUS, ADDRESS = ("schnitzel.prod.status", "Serving"), ("schnitzel.prod.url", URL)
 
 
@@ -95,7 +95,7 @@ def mirror(registry: Registry, records: Forgetful) -> Iterator[tuple[TagWriter, 
 
 def shows_another(mirror: TagWriter, registry: Registry) -> None:
     """Wait for the tags of another version: by then nothing is left to write of the first."""
-    mirror.show(replace(REFLECTION, version=VersionId("angler", 2, 1), status="Failed", url=""))
+    mirror.schedule(replace(TAGS, version=VersionId("angler", 2, 1), status="Failed", url=""))
     wait_for(lambda: ("schnitzel.prod.status", "Failed") in registry.tags, "the next tags")
 
 
@@ -103,10 +103,10 @@ def shows_another(mirror: TagWriter, registry: Registry) -> None:
 def test_what_cannot_be_remembered_is_written_again(mirror, registry, records, error):
     made, written = mirror
     records.error = error
-    made.show(REFLECTION)
+    made.schedule(TAGS)
     assert written.wait(60), "the mirror's thread has ended"
     assert registry.tags == [STATUS, ADDRESS] * 2
-    made.show(REFLECTION)  # remembered now
+    made.schedule(TAGS)  # remembered now
     shows_another(made, registry)
     assert registry.tags.count(STATUS) == 2
 
@@ -115,7 +115,7 @@ def test_what_cannot_be_remembered_is_written_again(mirror, registry, records, e
 def test_what_mlflow_refuses_is_written_again_until_it_is_there(mirror, registry, refusals):
     made, written = mirror
     registry.refusals = [*refusals]
-    made.show(REFLECTION)
+    made.schedule(TAGS)
     assert written.wait(60), "the mirror's thread has ended"
     assert registry.tags[-2:] == [STATUS, ADDRESS]
     assert not registry.refusals
@@ -124,7 +124,7 @@ def test_what_mlflow_refuses_is_written_again_until_it_is_there(mirror, registry
 def test_the_tags_of_a_version_that_is_gone_are_not_written_again(mirror, registry):
     made, written = mirror
     registry.refusals = [404]
-    made.show(REFLECTION)
+    made.schedule(TAGS)
     assert written.wait(60), "the mirror's thread has ended"
     shows_another(made, registry)
     assert STATUS not in registry.tags

@@ -39,7 +39,7 @@ class Registry:
         self._look("poll")
         return set()
 
-    def look(self, model: str) -> set[str]:
+    def refresh(self, model: str) -> set[str]:
         self.looks.append((model, self.timer))
         return {model}
 
@@ -74,7 +74,7 @@ def go_on(watch: Watch, registry: Registry, seconds: float) -> list[float]:
     """Let time pass; returns the pauses."""
     end, pauses = registry.timer + seconds, []
     while registry.timer < end:
-        pauses.append(watch.turn())
+        pauses.append(watch.poll_once())
         registry.timer += pauses[-1]
         registry.epoch += pauses[-1]
     return pauses
@@ -106,10 +106,10 @@ def test_polls_that_cost_more_than_their_share_become_rare_and_frequent_again(wa
 def test_one_poll_that_hangs_delays_the_next_by_no_more_than_a_listing(watch, registry):
     go_on(watch, registry, 5)
     registry.costs["poll"] = 10.0
-    assert watch.turn() == LISTING
+    assert watch.poll_once() == LISTING
     registry.costs["poll"] = 0.01
     registry.timer += LISTING
-    assert watch.turn() == POLL
+    assert watch.poll_once() == POLL
 
 
 def test_a_listing_that_takes_long_makes_listings_rare_and_no_poll(watch, registry):
@@ -132,7 +132,7 @@ def test_a_registry_that_hangs_is_asked_again_soon_and_listed_when_it_is_back(wa
     assert watch.health.state == "Stale"
     registry.costs, registry.failing = {"poll": 0.01, "list": 0.1}, False
     back = registry.timer
-    watch.turn()
+    watch.poll_once()
     assert watch.health.state == "Fresh"
     assert registry.times("list")[-1] == back
 
@@ -151,10 +151,10 @@ def test_hints_are_looked_at_once_each_with_the_next_poll(watch, registry):
     for name in ("angler", "angler", "other"):
         watch.hint(name)
     registry.looks.clear()
-    watch.turn()
+    watch.poll_once()
     assert sorted(what for what, _ in registry.looks) == ["angler", "other", "poll"]
     registry.looks.clear()
     watch.hint(None)
-    watch.turn()
-    watch.turn()
+    watch.poll_once()
+    watch.poll_once()
     assert [what for what, _ in registry.looks] == ["list", "poll"]

@@ -127,7 +127,7 @@ def test_a_hint_about_one_model_does_not_hide_what_another_did_before(registry, 
     mlflow.commit("angler", 1, "Production")
     mlflow.now += 2 * OVERLAP_MS
     mlflow.commit("other", 1, "Production")
-    assert registry.look("other") == {"other"}
+    assert registry.refresh("other") == {"other"}
     assert registry.poll() == {"angler"}
 
 
@@ -192,7 +192,7 @@ def test_a_poll_has_seen_every_commit_that_was_late_by_no_more_than_the_overlap(
             commit(*one)
         mlflow.between = once(lambda changes=meanwhile: [commit(*one) for one in changes])
         {"poll": registry.poll, "list": lambda: registry.list_all(2.0)}.get(
-            look, lambda: registry.look("other")
+            look, lambda: registry.refresh("other")
         )()
         mlflow.between = lambda: None
         registry.poll()

@@ -160,7 +160,7 @@ class Rollouts(RuleBasedStateMachine):
     def _check_weights(self) -> None:
         world, record, deployment = self.world, self.world.record, self.world.last
         assert deployment is not None
-        shares = {slot.predictor.name: slot.weight for slot in deployment.slots}
+        shares = {weighted.predictor.name: weighted.weight for weighted in deployment.predictors}
         carrying = {name for name, share in shares.items() if share}
         assert carrying <= {predictor.name for predictor in _sharing(record)}
         assert sum(shares.values()) in (0, 100)
@@ -233,7 +233,7 @@ class Story(Rollouts):
         world = self.world
         world.list_registry()
         self._go_on(1)
-        before = promotions.winner(world.record.marks)
+        before = promotions.winner(world.record.promotions)
         for _ in range(listings):
             world.list_registry(frozenset(world.registry.stages))
             self._go_on(2)
@@ -242,7 +242,7 @@ class Story(Rollouts):
             world.registry.stage(number, "Production")
         world.list_registry()
         self._go_on(1)
-        after = promotions.winner(world.record.marks)
+        after = promotions.winner(world.record.promotions)
         if anew:
             assert after
             assert (after.version.number, after.via) == (number, "stage Production")

@@ -46,7 +46,7 @@ def names(world: World, number: int) -> list[str]:
 def asked(world: World) -> dict[int, int]:
     """Percent of the requests that the last pass asked for each version."""
     assert world.last
-    return {s.predictor.version.number: s.weight for s in world.last.slots if s.weight}
+    return {s.predictor.version.number: s.weight for s in world.last.predictors if s.weight}
 
 
 def reach(world: World, percent: int) -> None:

@@ -54,8 +54,8 @@ def failed(one: Record) -> Record:
 
 
 def promoted(one: Record, number: int = 2) -> Record:
-    mark = Promotion(VersionId(one.model, number, number), "alias champion", number, 2.0)
-    return replace(one, marks=(*one.marks, mark))
+    promotion = Promotion(VersionId(one.model, number, number), "alias champion", number, 2.0)
+    return replace(one, promotions=(*one.promotions, promotion))
 
 
 def step(
@@ -130,12 +130,12 @@ def test_one_that_fails_stops_the_rest_until_it_is_mended():
     assert servers(records).count("new") == 2
     records = [failed(records[0]), arrived(records[1]), *records[2:]]
     records, plan = step(records, 0.2)
-    assert ids(plan.of(UpgradePhase.FAILED)) == ["m000-prod"]
+    assert ids(plan.in_phase(UpgradePhase.FAILED)) == ["m000-prod"]
     assert servers(records).count("new") == 2
     records = [arrived(replace(records[0], failures={})), *records[1:]]
     records, plan = step(records, 0.2)
     assert len(plan.moving) == 2
-    assert not plan.of(UpgradePhase.FAILED)
+    assert not plan.in_phase(UpgradePhase.FAILED)
 
 
 def test_one_that_is_tried_again_still_stops_the_rest():
@@ -143,7 +143,7 @@ def test_one_that_is_tried_again_still_stops_the_rest():
     predictor = replace(records[0].champion, digest="d2", server="new")
     again = replace(failed(records[0]), candidate=Candidate(predictor, 1.0))
     records, plan = step([again, arrived(records[1]), *records[2:]], 0.2)
-    assert ids(plan.of(UpgradePhase.FAILED)) == ["m000-prod"]
+    assert ids(plan.in_phase(UpgradePhase.FAILED)) == ["m000-prod"]
     assert servers(records).count("new") == 2
 
 
@@ -157,7 +157,7 @@ def test_trouble_of_what_serves_does_not_stop_it():
     troubled = replace(record(0), failures={"d": Failure("OutOfMemory", "", "", 1.0)})
     records, plan = step([troubled, record(1)], 0.5)
     assert servers(records) == ["new", "old"]
-    assert not step(records, 0.5)[1].of(UpgradePhase.FAILED), plan
+    assert not step(records, 0.5)[1].in_phase(UpgradePhase.FAILED), plan
 
 
 def test_a_new_promotion_takes_the_new_version_at_once():
@@ -165,7 +165,7 @@ def test_a_new_promotion_takes_the_new_version_at_once():
     records, plan = step([*before[:-1], promoted(before[-1])], 0.01)
     assert servers(records).count("new") == 2
     assert records[-1].server == "new"
-    [move] = plan.of(UpgradePhase.PROMOTED)
+    [move] = plan.in_phase(UpgradePhase.PROMOTED)
     assert move.batch is None
 
 
@@ -173,7 +173,7 @@ def test_a_new_promotion_that_fails_tells_nothing_of_the_new_version():
     broken = failed(replace(promoted(record(5)), server="new"))
     records, plan = step([record(0), record(1), broken], 0.34)
     assert servers(records) == ["new", "old", "new"]
-    assert not plan.of(UpgradePhase.FAILED)
+    assert not plan.in_phase(UpgradePhase.FAILED)
 
 
 def test_another_spec_takes_the_new_version_at_once():
@@ -188,7 +188,7 @@ def test_a_halt_lets_what_is_under_way_finish_and_begins_nothing():
     records, _ = step([record(n) for n in range(10)], 0.2)
     records, plan = step(records, 0.2, halted=True)
     assert len(plan.moving) == 2
-    assert len(plan.of(UpgradePhase.WAITING)) == 8
+    assert len(plan.in_phase(UpgradePhase.WAITING)) == 8
     records = [arrived(one) if one.server == "new" else one for one in records]
     records, plan = step(records, 0.2, halted=True)
     assert not plan.moving
@@ -198,25 +198,25 @@ def test_a_halt_lets_what_is_under_way_finish_and_begins_nothing():
 
 def test_a_halt_before_it_begins_shows_the_whole_plan():
     _, plan = step([record(0, "staging"), *(record(n) for n in range(3))], 0.4, halted=True)
-    assert [move.turn for move in plan.moves] == [UpgradePhase.WAITING] * 4
+    assert [move.phase for move in plan.moves] == [UpgradePhase.WAITING] * 4
     assert [move.batch for move in plan.moves] == [1, 2, 3, 4]
 
 
 @pytest.mark.parametrize(
-    ("left", "turn"),
+    ("left", "phase"),
     [
         (replace(record(0), pause=Pause("ada", 1.0, "")), UpgradePhase.PAUSED),
         (
             replace(failed(record(0)), server="new", pause=Pause("ada", 1.0, "")),
             UpgradePhase.PAUSED,
         ),
-        (replace(record(0), marks=()), UpgradePhase.UNPROMOTED),
+        (replace(record(0), promotions=()), UpgradePhase.UNPROMOTED),
     ],
 )
-def test_what_cannot_move_is_left_behind_and_nobody_waits_for_it(left: Record, turn: UpgradePhase):
+def test_what_cannot_move_is_left_behind_and_nobody_waits_for_it(left: Record, phase: UpgradePhase):
     records, plan = step([left, record(1)], 0.5)
     assert records == [left, replace(record(1), server="new")]
-    assert ids(plan.of(turn)) == [left.id]
+    assert ids(plan.in_phase(phase)) == [left.id]
     assert step([left, arrived(records[1])], 0.5)[1].over
 
 
@@ -225,11 +225,11 @@ def test_one_whose_spec_cannot_be_used_holds_no_place_and_takes_its_turn_once_it
     assert servers(records) == ["new", "old", "old"]
     broken = {"m000-prod"}
     records, plan = step(records, 0.34, invalid=broken)
-    assert ids(plan.of(UpgradePhase.INVALID)) == ["m000-prod"]
+    assert ids(plan.in_phase(UpgradePhase.INVALID)) == ["m000-prod"]
     assert [move.batch for move in plan.moves] == [None, 2, 3]
     assert servers(records) == ["old", "new", "old"], "it is not to begin with the others, mended"
     records, plan = step(records, 0.34)
-    assert [move.turn for move in plan.moves] == [
+    assert [move.phase for move in plan.moves] == [
         UpgradePhase.WAITING,
         UpgradePhase.MOVING,
         UpgradePhase.WAITING,
@@ -244,7 +244,7 @@ def test_one_whose_spec_cannot_be_used_holds_no_place_and_takes_its_turn_once_it
 @pytest.mark.parametrize("left", [promoted(record(0)), failed(replace(record(0), server="new"))])
 def test_what_is_promoted_and_cannot_be_used_says_nothing_of_the_new_version(left: Record):
     records, plan = step([left, record(1)], 0.5, invalid={left.id})
-    assert ids(plan.of(UpgradePhase.INVALID)) == [left.id]
+    assert ids(plan.in_phase(UpgradePhase.INVALID)) == [left.id]
     assert records[1].server == "new"
 
 
@@ -263,7 +263,7 @@ def test_going_back_is_an_upgrade_to_the_older_version():
     records, _ = step([record(n) for n in range(4)], 0.5)
     records = [arrived(records[0]), failed(records[1]), *records[2:]]
     records, plan = step(records, 0.5, "old")
-    assert ids(plan.of(UpgradePhase.NOW)) == ["m000-prod"]
+    assert ids(plan.in_phase(UpgradePhase.NOW)) == ["m000-prod"]
     assert servers(records) == ["old"] * 4
     assert plan.done == 3
 
@@ -273,7 +273,7 @@ def test_a_third_version_begins_anew_wherever_the_second_got_to():
     records = [failed(records[0]), arrived(records[1]), *records[2:]]
     records, plan = step(records, 0.5, "newest")
     assert servers(records) == ["newest", "newest", "old", "old"]
-    assert len(plan.of(UpgradePhase.NOW)) == 2
+    assert len(plan.in_phase(UpgradePhase.NOW)) == 2
 
 
 def test_one_that_was_to_move_to_a_version_that_nobody_wants_any_more_stays():

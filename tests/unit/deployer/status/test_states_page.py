@@ -12,13 +12,13 @@ from typing import get_args, get_type_hints
 import deployer
 from deployer.errors import SchnitzelError
 from deployer.state.predictor import Phase
-from deployer.state.reasons import Mirrored, Reason, RegistryHealth, State, Sync
+from deployer.state.reasons import Reason, RegistryHealth, State, Sync, TagReason
 from deployer.targets.kubernetes.diagnosis.reasons import PodReason
 from stack.components.status import Status
 
 ROOT = Path(__file__).parents[4]
 PAGE = (ROOT / "docs" / "reference" / "states.md").read_text()
-WORDS = (State, Sync, Reason, RegistryHealth, Mirrored, PodReason)
+ENUMS = (State, Sync, Reason, RegistryHealth, TagReason, PodReason)
 # Where a reason is handed over, and the place of it among the arguments.
 GIVEN = {"Verdict": 1, "Failure": 0, "Health": 1, "Death": 0, "_fail": 0}
 
@@ -72,7 +72,7 @@ def reason_of(call: ast.Call) -> ast.AST | None:
 
 
 def test_the_page_has_an_entry_for_every_word_and_no_other():
-    said = {str(word) for words in WORDS for word in words} | errors()
+    said = {str(member) for enum in ENUMS for member in enum} | errors()
     told = headings()
     assert sorted(told) == sorted(set(told)), "a word has two entries"
     assert said - set(told) == set(), "words without an entry"

@@ -25,18 +25,18 @@ def predictor():
 VERSIONS = st.builds(VersionId, st.text(min_size=1), st.integers(1), st.integers(0), st.text())
 TIMES = st.floats(0, 4e9)
 PREDICTORS = st.just(predictor())
-MARKS = st.lists(st.builds(Promotion, VERSIONS, st.text(), st.integers(1), TIMES)).map(tuple)
+PROMOTIONS = st.lists(st.builds(Promotion, VERSIONS, st.text(), st.integers(1), TIMES)).map(tuple)
 RECORDS = st.builds(
     Record,
     id=st.just("one"),
     model=st.text(min_size=1),
     environment=st.just("prod"),
-    marks=MARKS,
+    promotions=PROMOTIONS,
     serving=st.none() | PREDICTORS,
     candidate=st.none() | st.builds(Candidate, PREDICTORS, TIMES),
     draining=st.lists(st.builds(Draining, PREDICTORS), max_size=2).map(tuple),
     failures=st.dictionaries(st.text(), st.builds(Failure, st.text(), st.text(), st.text(), TIMES)),
-    absence=st.none() | st.builds(Absence, TIMES, st.integers(0), TIMES, MARKS),
+    absence=st.none() | st.builds(Absence, TIMES, st.integers(0), TIMES, PROMOTIONS),
     adopt=st.lists(st.text(), max_size=2).map(tuple),
 )
 

@@ -59,7 +59,7 @@ def test_what_would_be_made_is_shown_and_once_it_is_there_nothing_is_and_the_dig
     after = stage.assembled.target.preview(deployment)
     assert after.objects == ()
     assert after.digest == before.digest
-    gone = replace(deployment, slots=())
+    gone = replace(deployment, predictors=())
     assert set(shown(stage.changes(gone)).values()) == {"delete"}
     assert set(shown(stage.changes(gone))) == set(ALL)
 
@@ -131,9 +131,9 @@ def test_a_spec_another_server_or_another_gateway_is_another_digest(stage: Stage
 
 def test_an_image_that_is_not_built_is_said_and_the_digest_stays_once_it_is(stage: Stage):
     plain = stage.deployment(image=None)
-    [slot] = plain.slots
+    [weighted] = plain.predictors
     unpinned = replace(
-        plain, slots=(replace(slot, predictor=replace(slot.predictor, artifact="")),)
+        plain, predictors=(replace(weighted, predictor=replace(weighted.predictor, artifact="")),)
     )
     before = stage.assembled.target.preview(unpinned)
     assert shown(before.objects) == ALL
@@ -145,7 +145,7 @@ def test_an_image_that_is_not_built_is_said_and_the_digest_stays_once_it_is(stag
     made = wait_for(lambda: records.object(ID), "its ModelDeployment", 10)
     charts = Manifests(Charts(), stage.settings.clusters["tests"], PLATFORM, "http://127.0.0.1:9")
     owner = Owner(PLATFORM, ID, made.uid)
-    built = charts.predictor(plain, slot.predictor, stage.namespace, "registry/built:1", owner)
+    built = charts.predictor(plain, weighted.predictor, stage.namespace, "registry/built:1", owner)
     stage.real.apply(*built, namespace=stage.namespace)
     wait_for(lambda: f"Deployment/{NAME}" not in shown(stage.changes(plain)), "its objects", 20)
     after = stage.assembled.target.preview(plain)

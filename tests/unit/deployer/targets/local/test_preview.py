@@ -43,13 +43,13 @@ class Machine:
         """Write what the target writes; the names of the replicas that would run then."""
         running = set()
         shares = {}
-        for slot in deployment.slots:
-            predictor = slot.predictor
+        for weighted in deployment.predictors:
+            predictor = weighted.predictor
             definition = self.files.define(deployment.id, "angler", "prod", predictor)
             for name in replicas(predictor):
                 self.files.configure(definition, name, Path("/model"), Path("/python"))
                 running.add(name)
-            shares[predictor.name] = (self.files.ports(predictor), slot.weight)
+            shares[predictor.name] = (self.files.ports(predictor), weighted.weight)
         self.gateway.route(deployment.id, "angler", "prod", shares)
         return running
 
@@ -102,8 +102,8 @@ def test_once_it_runs_nothing_would_change_and_the_digest_is_the_same(machine, d
 def test_a_server_that_an_earlier_release_started_is_left_alone(machine, deployment):
     running = machine.start(deployment)
     before = machine.preview(deployment, running, ("/model", "/python"))
-    [slot] = deployment.slots
-    file = machine.files.config_file(slot.predictor.name)
+    [weighted] = deployment.predictors
+    file = machine.files.config_file(weighted.predictor.name)
     server = json.loads(file.read_text())
     del server["admin_port"]
     file.write_text(json.dumps(server))
@@ -119,10 +119,10 @@ def test_servers_in_a_container_are_reached_by_its_name_and_listen_to_its_networ
     there.gateway = Gateway(there.routes, "http://127.0.0.1:1", "http://127.0.0.1:1", "models")
     before = there.preview(deployment)
     running = there.start(deployment)
-    [slot] = deployment.slots
-    name = slot.predictor.name
+    [weighted] = deployment.predictors
+    name = weighted.predictor.name
     assert there.files.server(name)["host"] == "0.0.0.0"  # noqa: S104
-    [port] = there.files.ports(slot.predictor)
+    [port] = there.files.ports(weighted.predictor)
     route = there.gateway.written(deployment.id)
     [server] = route["http"]["services"][name]["loadBalancer"]["servers"]
     assert server == {"url": f"http://models:{port}"}
@@ -131,9 +131,9 @@ def test_servers_in_a_container_are_reached_by_its_name_and_listen_to_its_networ
 
 
 def test_another_spec_is_another_digest(machine, deployment):
-    [slot] = deployment.slots
-    bigger = replace(slot.predictor, spec={**slot.predictor.spec, "max_body": 7})
-    other = replace(deployment, slots=(replace(slot, predictor=bigger),))
+    [weighted] = deployment.predictors
+    bigger = replace(weighted.predictor, spec={**weighted.predictor.spec, "max_body": 7})
+    other = replace(deployment, predictors=(replace(weighted, predictor=bigger),))
     assert machine.preview(other).digest != machine.preview(deployment).digest
 
 
@@ -152,7 +152,7 @@ def test_a_route_that_somebody_changed_is_shown_field_by_field(machine, deployme
 
 def test_what_is_needed_no_more_goes(machine, deployment):
     running = machine.start(deployment)
-    found = machine.preview(replace(deployment, slots=()), running)
+    found = machine.preview(replace(deployment, predictors=()), running)
     assert shown(found.objects) == [
         ("delete", "Route"),
         ("delete", "Program"),
@@ -161,11 +161,11 @@ def test_what_is_needed_no_more_goes(machine, deployment):
 
 
 def test_the_tree_has_a_process_for_each_replica_and_the_route(deployment):
-    [slot] = deployment.slots
-    name = slot.predictor.name
+    [weighted] = deployment.predictors
+    name = weighted.predictor.name
     seen = ObservedPredictor(
-        slot.predictor, Phase.UNREADY, 0.0, "LoadError", "no\nvault", live_weight=100, replicas=2,
-        replicas_ready=1,
+        weighted.predictor, Phase.UNREADY, 0.0, "LoadError", "no\nvault", live_weight=100,
+        replicas=2, replicas_ready=1,
     )  # fmt: skip
     parts = [
         {"name": name, "phase": Phase.READY, "pid": 7, "port": 20001, "reason": "", "message": ""},
@@ -174,10 +174,10 @@ def test_the_tree_has_a_process_for_each_replica_and_the_route(deployment):
     ]  # fmt: skip
     root = showing.tree("angler-prod", Observed({name: seen}, 0.0), {name: parts})
     predictor, route = root.children
-    assert (predictor.ready, predictor.trouble) == ("1/2", "LoadError: no vault")
+    assert (predictor.ready, predictor.problem) == ("1/2", "LoadError: no vault")
     assert [(p.kind, p.status, p.detail) for p in predictor.children] == [
         ("Process", "ready", "pid 7, port 20001"),
         ("Process", "failed", "port 20002"),
     ]
-    assert predictor.children[1].trouble == "LoadError: no vault"
+    assert predictor.children[1].problem == "LoadError: no vault"
     assert (route.kind, route.detail) == ("Route", f"{name} 100 %")

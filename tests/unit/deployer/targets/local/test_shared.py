@@ -53,8 +53,8 @@ def test_no_file_is_read_for_a_model_but_of_its_artifact(tmp_path, way):
         elsewhere=True,
     )
     seen = ObservedPredictor(predictor, Phase.READY, 1.0, port=1)
-    slots, ask = (WeightedPredictor(predictor, 100),), frozenset({predictor.name})
-    deployment = Deployment("angler-prod", "angler", "prod", slots, ask)
+    weighted, ask = (WeightedPredictor(predictor, 100),), frozenset({predictor.name})
+    deployment = Deployment("angler-prod", "angler", "prod", weighted, ask)
     with pytest.raises(TargetUnavailable, match="names files that are no artifact"):
         target.apply(deployment, Observed({predictor.name: seen}, 1.0))
     target.close()

@@ -15,7 +15,7 @@ LABELS = Labels("team-a")
 PARENT = Parent("gateway", "edge")
 
 
-def slot(number: int, weight: int, model: str = "angler") -> WeightedPredictor:
+def weighted(number: int, weight: int, model: str = "angler") -> WeightedPredictor:
     name = naming.predictor_name(model, "prod", number, f"{number:08x}")
     version = VersionId(model, number, 1)
     return WeightedPredictor(
@@ -23,18 +23,18 @@ def slot(number: int, weight: int, model: str = "angler") -> WeightedPredictor:
     )
 
 
-def deployment(*slots: WeightedPredictor, model: str = "angler") -> Deployment:
-    return Deployment(naming.deployment_id(model, "prod"), model, "prod", slots)
+def deployment(*weighted: WeightedPredictor, model: str = "angler") -> Deployment:
+    return Deployment(naming.deployment_id(model, "prod"), model, "prod", weighted)
 
 
-def made(*slots: WeightedPredictor, parent: Parent = PARENT) -> dict:
-    found = route.manifest(deployment(*slots), "prod", parent, LABELS)
+def made(*weighted: WeightedPredictor, parent: Parent = PARENT) -> dict:
+    found = route.manifest(deployment(*weighted), "prod", parent, LABELS)
     assert found is not None
     return found
 
 
 def test_the_route_takes_the_prefix_off_and_splits_over_the_services() -> None:
-    (rule,) = made(slot(1, 90), slot(2, 10))["spec"]["rules"]
+    (rule,) = made(weighted(1, 90), weighted(2, 10))["spec"]["rules"]
     assert rule["matches"] == [{"path": {"type": "PathPrefix", "value": "/prod/angler"}}]
     assert rule["filters"][0]["urlRewrite"]["path"] == {
         "type": "ReplacePrefixMatch",
@@ -47,7 +47,7 @@ def test_the_route_takes_the_prefix_off_and_splits_over_the_services() -> None:
 
 
 def test_the_route_is_marked_as_ours_and_has_the_deployments_name() -> None:
-    metadata = made(slot(1, 100))["metadata"]
+    metadata = made(weighted(1, 100))["metadata"]
     assert metadata["name"] == "angler-prod"
     assert metadata["namespace"] == "prod"
     assert metadata["labels"]["schnitzel.dev/platform"] == "team-a"
@@ -56,7 +56,7 @@ def test_the_route_is_marked_as_ours_and_has_the_deployments_name() -> None:
 
 
 def test_the_route_names_one_listener_if_asked_to() -> None:
-    (reference,) = made(slot(1, 100), parent=Parent("gateway", "edge", "https"))["spec"][
+    (reference,) = made(weighted(1, 100), parent=Parent("gateway", "edge", "https"))["spec"][
         "parentRefs"
     ]
     assert reference["sectionName"] == "https"
@@ -64,18 +64,18 @@ def test_the_route_names_one_listener_if_asked_to() -> None:
 
 
 def test_a_predictor_without_traffic_is_not_in_the_route() -> None:
-    assert route.weights(made(slot(1, 100), slot(2, 0))) == {"angler-prod-v1-00000001": 100}
+    assert route.weights(made(weighted(1, 100), weighted(2, 0))) == {"angler-prod-v1-00000001": 100}
 
 
 def test_without_traffic_there_is_no_route() -> None:
-    assert route.manifest(deployment(slot(1, 0)), "prod", Parent("g", "e"), LABELS) is None
+    assert route.manifest(deployment(weighted(1, 0)), "prod", Parent("g", "e"), LABELS) is None
     assert route.manifest(deployment(), "prod", Parent("g", "e"), LABELS) is None
 
 
 def test_a_hostile_name_gives_a_plain_path_and_keeps_the_annotation() -> None:
     model = 'Größe "x" {y}'
     found = route.manifest(
-        deployment(slot(1, 100, model), model=model), "prod", Parent("g", "e"), LABELS
+        deployment(weighted(1, 100, model), model=model), "prod", Parent("g", "e"), LABELS
     )
     assert found is not None
     assert route.prefix(found) == f"/prod/{naming.url_segment(model)}"
@@ -92,7 +92,7 @@ def test_weights_come_back_from_the_header(weights: dict[str, int]) -> None:
 
 
 def test_the_mark_on_an_answer_is_the_one_in_the_route_and_names_its_weights() -> None:
-    found = made(slot(2, 10), slot(1, 90))
+    found = made(weighted(2, 10), weighted(1, 90))
     assert route.read(route.mark(found)) == route.weights(found)
 
 
@@ -111,7 +111,7 @@ def test_a_route_that_the_gateway_refuses_says_so() -> None:
         "message": "namespace prod",
         "observedGeneration": 2,
     }
-    found = made(slot(1, 100))
+    found = made(weighted(1, 100))
     found["metadata"]["generation"] = 2
     found["status"] = {"parents": [{"conditions": [condition]}]}
     assert route.refusal(found) == "NotAllowedByListeners namespace prod"
