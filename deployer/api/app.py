@@ -15,10 +15,11 @@ from starlette.middleware.trustedhost import TrustedHostMiddleware
 
 from deployer import __version__
 from deployer.api import changes, images, reads, upgrade
-from deployer.api.engine import Engine
 from deployer.api.guard import BodyLimit, TokenFirst
 from deployer.api.schema import deployments
 from deployer.api.web import pages
+from deployer.controller.controller import Controller
+from deployer.controller.metrics import Metrics
 from deployer.errors import (
     NotFound,
     PassHangs,
@@ -29,6 +30,8 @@ from deployer.errors import (
     Unauthorised,
     UnsafePlan,
 )
+from deployer.operator.commands import Commands
+from deployer.operator.queries import Queries
 from deployer.registry import webhooks
 from deployer.status.verdict import State
 
@@ -43,11 +46,11 @@ _CODES: tuple[tuple[type[SchnitzelError], int], ...] = (
 )
 
 
-def make(engine: Engine, tokens: Path, webhook_secret: str, hosts: list[str]) -> FastAPI:
+def make(controller: Controller, tokens: Path, webhook_secret: str, hosts: list[str]) -> FastAPI:
     """Build the API of a Deployer.
 
     Args:
-        engine: The controller.
+        controller: The controller.
         tokens: The file with the SHA-256 and the subject of each token, read at each change.
         webhook_secret: The secret with which MLflow signs its deliveries.
         hosts: The host names that a request may use, against DNS rebinding.
@@ -57,12 +60,13 @@ def make(engine: Engine, tokens: Path, webhook_secret: str, hosts: list[str]) ->
     app.add_middleware(BodyLimit)
     app.add_middleware(TrustedHostMiddleware, allowed_hosts=hosts)
     _add_error_handler(app)
-    reads.add(app, engine)
-    changes.add(app, engine, _subject)
-    upgrade.add(app, engine, _subject)
-    images.add(app, engine, _subject)
-    _add_machine_routes(app, engine, webhook_secret)
-    pages.add(app, engine)
+    queries, commands = Queries(controller), Commands(controller)
+    reads.add(app, queries)
+    changes.add(app, queries, commands, _subject)
+    upgrade.add(app, queries, commands, _subject)
+    images.add(app, queries, commands, _subject)
+    _add_machine_routes(app, queries, commands, controller.metrics, webhook_secret)
+    pages.add(app, queries)
     return app
 
 
@@ -77,22 +81,25 @@ def _error_response(error: SchnitzelError) -> JSONResponse:
     return JSONResponse({"error": error.message, "hint": error.hint}, code)
 
 
-def _add_machine_routes(app: FastAPI, engine: Engine, webhook_secret: str) -> None:
+def _add_machine_routes(
+    app: FastAPI, queries: Queries, commands: Commands, measured: Metrics, secret: str
+) -> None:
     def gauges() -> dict[str, float | dict[str, float]]:
-        listed = engine.health.listed_at
-        states = Counter(str(status.verdict.state) for status in engine.statuses())
+        report, statuses = queries.registry(), queries.statuses()
+        listed = report.health.listed_at
+        states = Counter(str(status.verdict.state) for status in statuses)
         phases = Counter(
-            str(seen.phase) for s in engine.statuses() for seen in s.observed.predictors.values()
+            str(seen.phase) for each in statuses for seen in each.observed.predictors.values()
         )
-        age = engine.context.clock() - listed if listed is not None else float("nan")
+        age = report.now - listed if listed is not None else float("nan")
         return {
-            "schnitzel_queue_depth": float(engine.depth()),
+            "schnitzel_queue_depth": float(queries.queue_depth()),
             "schnitzel_deployments": {str(s): float(states[str(s)]) for s in State},
             "schnitzel_registry_listing_age_seconds": age,
             "schnitzel_environment_builds": {"building": float(phases["building"])},
         }
 
-    engine.metrics.observe(gauges)
+    measured.observe(gauges)
 
     @app.get("/healthz")
     def alive() -> dict[str, Any]:
@@ -100,33 +107,34 @@ def _add_machine_routes(app: FastAPI, engine: Engine, webhook_secret: str) -> No
 
     @app.get("/readyz")
     def ready() -> JSONResponse:
-        seen = engine.health.state != "Unseen"
+        health = queries.registry().health
+        seen = health.state != "Unseen"
         held = "; ".join(
             f"environment {name} is held by the platform {platform}: take it out of platform.yaml, "
             f"or delete the tag schnitzel.claim.{name} of MLflow's experiment schnitzel"
-            for name, platform in (engine.health.held or {}).items()
+            for name, platform in (health.held or {}).items()
         )
-        message = held if seen else engine.health.message
+        message = held if seen else health.message
         ready = seen and not held
         report = {"ready": ready, "message": message, "lasting": bool(held)}
         return JSONResponse(report, 200 if ready else 503)
 
     @app.get("/metrics")
     def metrics() -> Response:
-        text = generate_latest(engine.metrics.registry)
+        text = generate_latest(measured.registry)
         return Response(text, media_type=CONTENT_TYPE_LATEST)
 
     @app.get("/metrics/servers")
     def servers() -> list[deployments.Page]:
         """Where Prometheus finds the model servers of this machine: its `http_sd_configs`."""
-        pages = [page for target in engine.context.each_target for page in target.pages()]
-        return [{"targets": [page.address], "labels": dict(page.labels)} for page in pages]
+        found = queries.metrics_endpoints()
+        return [{"targets": [one.address], "labels": dict(one.labels)} for one in found]
 
     @app.post("/webhooks/mlflow")
     async def webhook(request: Request) -> dict[str, Any]:
         body = await request.body()
-        webhooks.check(request.headers, body, webhook_secret, time.time())
-        engine.watch.hint(webhooks.model_of(body))
+        webhooks.check(request.headers, body, secret, time.time())
+        commands.hint(webhooks.model_of(body))
         return {}
 
 

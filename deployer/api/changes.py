@@ -6,10 +6,10 @@ from fastapi import Depends, FastAPI
 from pydantic import BaseModel
 
 from deployer.api import views
-from deployer.api.engine import Engine
 from deployer.api.schema import deployments
-from deployer.controller.operator import ApplyOptions
-from deployer.store.history import Event
+from deployer.operator.commands import Commands
+from deployer.operator.options import ApplyOptions
+from deployer.operator.queries import Queries
 
 
 class Apply(BaseModel):
@@ -31,39 +31,36 @@ class PauseRequest(BaseModel):
     reason: str = ""
 
 
-def add(app: FastAPI, engine: Engine, subject: Callable[..., str]) -> None:
+def add(app: FastAPI, queries: Queries, commands: Commands, subject: Callable[..., str]) -> None:
     """Add the routes that make changes; `subject` returns the subject of a request's token."""
 
     def answer(deployment: str) -> deployments.Deployment:
-        return views.deployment(engine.status(deployment), engine.context.settings)
+        return views.deployment(queries.status(deployment), queries.settings)
 
     @app.post("/api/v1/deployments/{deployment}/apply")
     def apply(deployment: str, body: Apply, who: str = Depends(subject)) -> deployments.Deployment:
         options = ApplyOptions(body.plan or "", body.retry, body.allow_retire, body.adopt)
-        engine.apply(deployment, who, options)
+        commands.apply(deployment, who, options)
         return answer(deployment)
 
     @app.post("/api/v1/deployments/{deployment}/pause")
     def pause(
         deployment: str, body: PauseRequest, who: str = Depends(subject)
     ) -> deployments.Deployment:
-        engine.pause(deployment, who, body.reason)
+        commands.pause(deployment, who, body.reason)
         return answer(deployment)
 
     @app.post("/api/v1/deployments/{deployment}/resume")
     def resume(deployment: str, who: str = Depends(subject)) -> deployments.Deployment:
-        engine.resume(deployment, who)
+        commands.resume(deployment, who)
         return answer(deployment)
 
     @app.post("/api/v1/registry/accept")
     def accept(who: str = Depends(subject)) -> deployments.Accepted:
-        engine.accept_registry(who)
+        commands.accept_registry(who)
         return {"accepted": True}
 
     @app.post("/api/v1/reconcile")
     def reconcile(who: str = Depends(subject)) -> deployments.Looking:
-        context = engine.context
-        event = Event("", "operator", "reconcile", None, None, "a person asked", who)
-        context.history.append(event, context.clock())
-        engine.resync()
+        commands.resync(who)
         return {"looking": True, "for": who}

@@ -6,20 +6,15 @@ A cluster's Python environments are images in its registry; this machine's are c
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import partial
 
 from fastapi import Depends, FastAPI
 from pydantic import BaseModel
 
-from deployer.api.engine import Engine
 from deployer.api.schema import images as imageanswers
 from deployer.api.views import moment
-from deployer.controller import usage
-from deployer.controller.context import ReconcileContext
-from deployer.errors import TargetUnavailable
-from deployer.python_env.retention import Inventory, KeptEnvironment, verdicts
-from deployer.store.history import Event
-from deployer.targets.base import Target
+from deployer.operator.commands import Commands
+from deployer.operator.queries import BuiltEnvironments, Queries
+from deployer.python_env.retention import Inventory, KeptEnvironment
 
 PATH = "/api/v1/images"
 
@@ -30,54 +25,31 @@ class Collect(BaseModel):
     names: list[str]
 
 
-def add(app: FastAPI, engine: Engine, subject: Callable[..., str]) -> None:
+def add(app: FastAPI, queries: Queries, commands: Commands, subject: Callable[..., str]) -> None:
     """Add the routes of built Python environments; a collection needs a token."""
 
     @app.get(PATH)
     def images() -> imageanswers.Images:
         """Every environment that was built, who uses it, and whether it may go."""
-        return {"places": [_place(engine.context, target) for target in engine.context.each_target]}
+        grace = queries.settings.policy.collect_after
+        return {"places": [_place(each, grace) for each in queries.built_environments()]}
 
     @app.post(f"{PATH}/collect")
     def collect(body: Collect, who: str = Depends(subject)) -> imageanswers.Images:
         """Begin to remove environments that nothing needs; a listing tells what came of it."""
-        context = engine.context
-        event = Event(
-            "", "operator", "collect environments", None, None, "a person asked", who,
-            ", ".join(body.names),
-        )  # fmt: skip
-        context.history.append(event, context.clock())
-        for target in context.each_target:
-            begin(context, target, body.names)
+        commands.collect_environments(who, body.names)
         return images()
 
 
-def begin(context: ReconcileContext, target: Target, names: list[str]) -> None:
-    """Start removing a target's Python environments that are named and unused."""
-    ask = partial(usage.of_target, context, target)
-    try:
-        own = {built.name for built in target.environments(ask()).built}
-    except TargetUnavailable:
-        return  # the listing reports it
-    if chosen := own.intersection(names):
-        target.collect(chosen, ask, context.settings.policy.collect_after)
-
-
-def _place(context: ReconcileContext, target: Target) -> imageanswers.ImagePlace:
-    grace = context.settings.policy.collect_after
-    try:
-        inventory = target.environments(usage.of_target(context, target))
-        message, hint = inventory.unknown, ""
-    except TargetUnavailable as error:
-        inventory, message, hint = Inventory(""), error.message, error.hint
-    stays = verdicts(inventory, context.clock(), grace)
+def _place(found: BuiltEnvironments, grace: float) -> imageanswers.ImagePlace:
+    inventory = found.inventory
     return {
-        "name": target.name,
+        "name": found.target,
         "where": inventory.where,
         "grace_seconds": grace,
-        "message": message,
-        "hint": hint,
-        "images": [_image(built, stays[built.name]) for built in inventory.built],
+        "message": found.message,
+        "hint": found.hint,
+        "images": [_image(built, found.kept[built.name]) for built in inventory.built],
         "collection": _collection(inventory),
     }
 

@@ -7,23 +7,19 @@ from fastapi.responses import PlainTextResponse
 
 from deployer import __version__
 from deployer.api import views
-from deployer.api.engine import Engine
 from deployer.api.schema import deployments as answers, plans as plananswers
-from deployer.errors import NotFound
+from deployer.operator.queries import Queries
 from deployer.status.verdict import Status
 
 
-def add(app: FastAPI, engine: Engine) -> None:  # noqa: C901 - a list of routes
+def add(app: FastAPI, queries: Queries) -> None:  # noqa: C901 - a list of routes
     """Add the routes that only read."""
 
     def answer(status: Status) -> answers.Deployment:
-        return views.deployment(status, engine.context.settings)
+        return views.deployment(status, queries.settings)
 
     def registry() -> answers.Registry:
-        context = engine.context
-        snapshot = context.registry.snapshot
-        models = len(snapshot.models) if snapshot else 0
-        return views.registry(engine.health, context.registry.rest.url, models, context.clock())
+        return views.registry(queries.registry())
 
     @app.get("/api/v1/deployments")
     def deployments(
@@ -31,47 +27,46 @@ def add(app: FastAPI, engine: Engine) -> None:  # noqa: C901 - a list of routes
     ) -> answers.Deployments:
         found = [
             answer(status)
-            for status in engine.statuses()
+            for status in queries.statuses()
             if model in (None, status.record.model)
             and environment in (None, status.record.environment)
         ]
         itself: answers.Deployer = {
             "version": __version__,
-            "platform": engine.context.settings.platform_id,
-            "queue_depth": engine.depth(),
+            "platform": queries.settings.platform_id,
+            "queue_depth": queries.queue_depth(),
         }
         return {"deployments": found, "registry": registry(), "deployer": itself}
 
     @app.get("/api/v1/deployments/{deployment}")
     def deployment(deployment: str) -> answers.Deployment:
-        return answer(engine.status(deployment))
+        return answer(queries.status(deployment))
 
     @app.get("/api/v1/deployments/{deployment}/plan")
     def plan(deployment: str) -> plananswers.Plan:
         """What would be done now; its digest covers where it leads and all that is rendered."""
-        return views.plan(*engine.planned(deployment))
+        return views.plan(*queries.plan(deployment))
 
     @app.get("/api/v1/deployments/{deployment}/diff")
     def diff(deployment: str) -> plananswers.Diff:
         """The objects that would change, field by field, with secrets masked."""
-        return views.diff(*engine.previewed(deployment))
+        return views.diff(*queries.preview(deployment))
 
     @app.get("/api/v1/deployments/{deployment}/tree")
     def tree(deployment: str) -> plananswers.Tree:
         """What there is of it where it runs, and how each part is."""
-        status = engine.status(deployment)
-        return views.tree(status, engine.tree(deployment))
+        return views.tree(*queries.tree(deployment))
 
     @app.get("/api/v1/plan")
     def plans() -> plananswers.Plans:
         """Of every deployment what the last pass would do; nothing is rendered for it."""
-        return {"plans": [views.outline(status) for status in engine.statuses()]}
+        return {"plans": [views.outline(status) for status in queries.statuses()]}
 
     @app.get("/api/v1/deployments/{deployment}/history")
     def history(
         deployment: str, limit: Annotated[int, Query(ge=1, le=10_000)] = 50
     ) -> answers.History:
-        return {"events": views.events(engine.context.history.of(deployment, limit))}
+        return {"events": views.events(queries.history(deployment, limit))}
 
     @app.get("/api/v1/deployments/{deployment}/logs", response_class=PlainTextResponse)
     def logs(
@@ -80,25 +75,18 @@ def add(app: FastAPI, engine: Engine) -> None:  # noqa: C901 - a list of routes
         predictor: str | None = None,
     ) -> PlainTextResponse:
         """The last lines of one predictor: the one on its way, else the one that serves."""
-        status = engine.status(deployment)
-        known = views.predictors_of(status)
-        if predictor is not None and predictor not in known:
-            raise NotFound(
-                f"{deployment} has no predictor {predictor!r}.", f"It has {', '.join(known)}."
-            )
-        name = predictor or next(iter(known), "")
-        text = engine.context.targets[status.record.environment].logs(name, lines) if name else ""
+        name, text = queries.log(deployment, lines, predictor)
         return PlainTextResponse(text, headers={"X-Schnitzel-Predictor": name})
 
     @app.get("/api/v1/environments")
     def environments() -> answers.Environments:
-        held = engine.health.held or {}
-        return {"environments": views.environments(engine.context.settings, held)}
+        held = queries.registry().health.held or {}
+        return {"environments": views.environments(queries.settings, held)}
 
     @app.get("/api/v1/clusters")
     def clusters() -> answers.Clusters:
         """What the Deployer needs of each cluster, and whether it is there."""
-        return {"clusters": views.clusters(engine.context.each_target)}
+        return {"clusters": views.clusters(queries.preflight())}
 
     @app.get("/api/v1/registry")
     def registry_health() -> answers.Registry:

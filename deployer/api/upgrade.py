@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Mapping, Sequence
 from typing import Literal
 
@@ -10,15 +9,14 @@ from fastapi import Depends, FastAPI
 from pydantic import BaseModel
 
 from deployer import hints
-from deployer.api.engine import Engine
 from deployer.api.schema import upgrade as upgradeanswers
 from deployer.api.views import moment
-from deployer.controller.context import ReconcileContext, upgrading
+from deployer.operator.commands import Commands
+from deployer.operator.queries import Queries, UpgradeReport
 from deployer.registry.identity import NEXT_STEP
 from deployer.rollout import upgrade
-from deployer.rollout.upgrade import BEGUN, Move, Upgrade, UpgradePhase
+from deployer.rollout.upgrade import BEGUN, Move, UpgradePhase
 from deployer.status.verdict import Status
-from deployer.store.history import Event
 
 PATH = "/api/v1/upgrade"
 RESUME = "schnitzel platform upgrade --resume"
@@ -31,53 +29,34 @@ class Halt(BaseModel):
     halt: bool
 
 
-def add(app: FastAPI, engine: Engine, subject: Callable[..., str]) -> None:
+def add(app: FastAPI, queries: Queries, commands: Commands, subject: Callable[..., str]) -> None:
     """Add the routes of upgrades; a change needs a token that names its subject."""
-
-    def answer() -> upgradeanswers.Upgrade:
-        return tell(engine.context, engine.statuses())
 
     @app.get(PATH)
     def upgrade_plan() -> upgradeanswers.Upgrade:
         """How far an upgrade is: who moves when, and who does not, and why."""
-        return answer()
+        return describe(queries.upgrade(), queries.statuses())
 
     @app.post(PATH)
     def upgrade_halt(body: Halt, who: str = Depends(subject)) -> upgradeanswers.Upgrade:
         """Let no further deployment begin, over restarts of the Deployer too; or go on."""
-        save_halt(engine.context, who, halt=body.halt)
-        engine.resync()
-        return answer()
+        commands.halt_upgrade(who, halt=body.halt)
+        return upgrade_plan()
 
 
-def save_halt(context: ReconcileContext, who: str, *, halt: bool) -> None:
-    """Record an operator's halt or resume of upgrades; do nothing where it is in force already."""
-    if halt == bool(context.records.get(upgrade.HALT)):
-        return
-    now = context.clock()
-    action = "halt upgrade" if halt else "resume upgrade"
-    context.history.append(Event("", "operator", action, None, None, "a person asked", who), now)
-    context.records.set(upgrade.HALT, json.dumps({"by": who, "at": now}) if halt else "")
-
-
-def tell(context: ReconcileContext, statuses: Sequence[Status]) -> upgradeanswers.Upgrade:
-    """Describe the progress of an upgrade as of now.
-
-    Args:
-        context: The controller's records and desired state.
-        statuses: The status of each deployment.
-    """
+def describe(report: UpgradeReport, statuses: Sequence[Status]) -> upgradeanswers.Upgrade:
+    """Describe the progress of an upgrade, with the status message of each deployment."""
     sentences = {status.record.id: status.verdict.message for status in statuses}
-    found = upgrading(context, {status.record.id for status in statuses if status.invalid})
-    halted = _halted(context)
-    state, message, next_step = _summarize(found, halted, frozen=bool(context.identity.frozen))
+    found = report.progress
+    state, message, next_step = _summarize(report)
+    halted_at = moment(report.halted_at)
     return {
         "state": state,
         "message": message,
         "next_step": next_step,
-        "halted": halted,
+        "halted": {"by": report.halted_by, "at": halted_at} if report.halted_by else None,
         "environments": [
-            {"environment": name, "version": context.targets[name].server} for name in found.order
+            {"environment": name, "version": report.servers[name]} for name in found.order
         ],
         "batches": found.batches,
         "done": found.done,
@@ -85,17 +64,8 @@ def tell(context: ReconcileContext, statuses: Sequence[Status]) -> upgradeanswer
     }
 
 
-def _halted(context: ReconcileContext) -> upgradeanswers.Halted | None:
-    kept = context.records.get(upgrade.HALT)
-    if not kept:
-        return None
-    found = json.loads(kept)
-    return {"by": found["by"], "at": moment(found["at"])}
-
-
-def _summarize(
-    found: Upgrade, halted: upgradeanswers.Halted | None, *, frozen: bool
-) -> tuple[State, str, str]:
+def _summarize(report: UpgradeReport) -> tuple[State, str, str]:
+    found, halted = report.progress, report.halted_by
     failed, begun, waiting = (
         found.in_phase(UpgradePhase.FAILED),
         found.in_phase(*BEGUN),
@@ -114,15 +84,15 @@ def _summarize(
         return "Failed", message, step
     if halted and (begun or waiting):
         ends = f"{len(begun)} on the way finish, and" if begun else "now"
-        message = f"{counts}. Halted by {halted['by']}: {ends} no other begins."
+        message = f"{counts}. Halted by {halted}: {ends} no other begins."
         return "Halted", message, RESUME
-    if frozen and (begun or waiting):
+    if report.frozen and (begun or waiting):
         return "Frozen", f"{counts}; nothing moves while the registry is not trusted.", NEXT_STEP
     if begun or waiting:
         wait = "schnitzel platform upgrade --wait"
         return "Progressing", f"{counts}{under_way}; {len(waiting)} wait for their batch.", wait
     if halted:
-        message = f"{counts}. A halt by {halted['by']} is in force: the next upgrade waits."
+        message = f"{counts}. A halt by {halted} is in force: the next upgrade waits."
         return "Done", message, RESUME
     stays = found.in_phase(UpgradePhase.PAUSED, UpgradePhase.INVALID)
     step = _explain(stays[0], "")[1] if stays else "schnitzel deploy list"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict
 from datetime import UTC, datetime
 from functools import lru_cache
@@ -11,15 +11,15 @@ from typing import Any, Literal
 
 from deployer.api.schema import deployments, plans
 from deployer.config.settings import Settings
+from deployer.operator.queries import RegistryReport
 from deployer.plan.preview import Node, ObjectChange, Preview
-from deployer.registry.watch import Health
 from deployer.spec.resolve import ServingSpec, notes
 from deployer.spec.runtimes import runtime_name
 from deployer.state.observed import ObservedPredictor
 from deployer.state.predictor import Phase, Predictor
 from deployer.state.record import Record
 from deployer.status.verdict import State, Status
-from deployer.targets.base import Target
+from deployer.targets.base import PreflightCheck
 
 FAILING = (State.DEGRADED, State.FAILED)
 
@@ -157,14 +157,6 @@ def events(rows: list[dict[str, Any]]) -> list[deployments.Event]:
     return found
 
 
-def predictors_of(status: Status) -> list[str]:
-    """List a deployment's predictors: candidate, serving, desired, then other observed ones."""
-    record = status.record
-    candidate = record.candidate.predictor if record.candidate else None
-    known = [one.name for one in (candidate, record.champion, status.wanted.champion) if one]
-    return list(dict.fromkeys([*known, *sorted(status.observed.predictors)]))
-
-
 def conditions(status: Status) -> list[deployments.Condition]:
     """Express the verdict and the observed state as Kubernetes conditions."""
     verdict, record = status.verdict, status.record
@@ -185,18 +177,19 @@ def conditions(status: Status) -> list[deployments.Condition]:
     ]
 
 
-def registry(health: Health, url: str, models: int, now: float) -> deployments.Registry:
+def registry(report: RegistryReport) -> deployments.Registry:
     """Build the answer about the health of the registry."""
+    health = report.health
     listed = health.listed_at
     return {
-        "url": url,
+        "url": report.url,
         "state": health.state,
         "reason": health.reason,
         "message": health.message,
         "next_step": health.next_step,
         "listed_at": moment(listed),
-        "age_seconds": round(now - listed, 3) if listed is not None else None,
-        "models": models,
+        "age_seconds": round(report.now - listed, 3) if listed is not None else None,
+        "models": report.models,
         "webhooks": health.webhooks,
     }
 
@@ -292,14 +285,17 @@ def _leaves(fields: Mapping[str, Any], prefix: str = "") -> list[tuple[str, Any]
     return found
 
 
-def clusters(targets: Iterable[Target]) -> list[deployments.ClusterChecks]:
-    """Run the preflight checks of every cluster now."""
-    found: list[deployments.ClusterChecks] = []
-    for target in targets:
-        checks: list[deployments.Check] = [
-            {"name": one.name, "level": one.level, "message": one.message, "mend": one.mend}
-            for one in target.check()
-        ]
-        if checks:
-            found.append({"name": target.name, "checks": checks})
-    return found
+def clusters(
+    found: Iterable[tuple[str, Sequence[PreflightCheck]]],
+) -> list[deployments.ClusterChecks]:
+    """Build the answer about the preflight checks of each cluster."""
+    return [
+        {
+            "name": name,
+            "checks": [
+                {"name": one.name, "level": one.level, "message": one.message, "mend": one.mend}
+                for one in checks
+            ],
+        }
+        for name, checks in found
+    ]

@@ -10,11 +10,8 @@ from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import replace
 
-from deployer import hints, naming
-from deployer.controller import operator
 from deployer.controller.context import ReconcileContext
 from deployer.controller.metrics import Metrics
-from deployer.controller.operator import ApplyOptions
 from deployer.controller.queue import WorkQueue
 from deployer.controller.reconcile import Reconciler
 from deployer.controller.scope import Key, Scope
@@ -23,16 +20,14 @@ from deployer.errors import (
     NotFound,
     PassFailed,
     PassHangs,
-    PlanChanged,
     SchnitzelError,
-    UnsafePlan,
     is_transient,
 )
-from deployer.plan.preview import Node, ObjectChange, Preview
+from deployer.plan.preview import Preview
 from deployer.registry.snapshot import RegistryRolledBack
 from deployer.registry.watch import Health, Watch
 from deployer.state.reasons import RegistryHealth
-from deployer.state.record import Pause, Record
+from deployer.state.record import Record
 from deployer.status.verdict import Status
 from deployer.store.history import Event
 
@@ -64,7 +59,8 @@ class Controller:
         self._closing = threading.Event()
         self._reconciler = Reconciler(context, self._closing, self.invalid)
         self._queue: WorkQueue[Key] = WorkQueue()
-        self._statuses: dict[Key, Status] = {}
+        self._keys: dict[str, Key] = {}
+        self._statuses: dict[str, Status] = {}
         self._tries: dict[Key, int] = {}
         self._without_pass: set[Key] = set()
         self._scope = Scope(context, lambda: self.health.held or {})
@@ -99,7 +95,8 @@ class Controller:
 
     def statuses(self) -> list[Status]:
         """Return the status of every deployment."""
-        return [status for _, status in sorted(self._statuses.copy().items())]  # a pass may add one
+        found = self._statuses.copy().values()  # a pass may add one
+        return sorted(found, key=lambda status: (status.record.model, status.record.environment))
 
     def invalid(self) -> frozenset[str]:
         """Return the ids of the deployments whose serving spec cannot be used."""
@@ -111,23 +108,10 @@ class Controller:
         Raises:
             NotFound: No deployment has this id.
         """
-        key = self._key(deployment)
-        status = self._statuses.get(key)
+        status = self._statuses.get(deployment)
         if status is None:
             raise NotFound(f"There is no deployment {deployment!r}.", "schnitzel deploy list")
         return status
-
-    def planned(self, deployment: str) -> tuple[Status, Preview | None]:
-        """Return the status of a deployment with a current plan, and the changes in the target.
-
-        If the target cannot be observed, the plan is that of the last pass, without the changes.
-
-        Raises:
-            NotFound: No deployment has this id.
-        """
-        with suppress(SchnitzelError):  # the status reports the error
-            return self.previewed(deployment)
-        return self.status(deployment), None
 
     def preview(self, deployment: str) -> tuple[Status, Preview]:
         """Return the status with a current plan, and the changes that it would make in the target.
@@ -142,69 +126,8 @@ class Controller:
         if self.health.state is RegistryHealth.FRESH:  # else a request would wait for MLflow
             with suppress(SchnitzelError, RegistryRolledBack):  # the watch reports it, too
                 self._changed(registry.poll() | registry.refresh(record.model))
-        plan, rendered = self._reconciler.preview(record.model, record.environment)
+        plan, rendered = self._reconciler.preview(self._key(deployment))
         return replace(status, plan=plan), rendered
-
-    def tree(self, deployment: str) -> Node:
-        """Return the tree of a deployment's objects in its target.
-
-        Raises:
-            NotFound: No deployment has this id.
-            TargetUnavailable: The target cannot be observed now.
-        """
-        status = self.status(deployment)
-        return self.context.targets[status.record.environment].tree(status.record.id)
-
-    def apply(self, deployment: str, who: str, options: ApplyOptions) -> None:
-        """Apply for an operator: run a pass now, and retry, allow retirement or adopt objects.
-
-        Raises:
-            NotFound: No deployment has this id.
-            PlanChanged: The current plan is not the reviewed plan.
-            UnsafePlan: The deployment is paused, or there is no object to adopt.
-        """
-        status = self.status(deployment)
-        if status.record.pause:
-            raise UnsafePlan(
-                f"{deployment} is paused by {status.record.pause.by}.",
-                hints.deploy("resume", status.record),
-            )
-        foreign: tuple[ObjectChange, ...] = ()
-        if options.reviewed or options.adopt:
-            status, rendered = self.preview(deployment)
-            foreign = rendered.foreign if options.adopt else ()
-            if options.reviewed and options.reviewed != status.plan.digest(rendered):
-                raise PlanChanged(
-                    f"The plan for {deployment} has changed since it was reviewed.",
-                    f"Look again: {hints.deploy('plan', status.record)}",
-                )
-        if options.adopt and not foreign:
-            raise UnsafePlan(
-                f"Nothing stands in the way of {deployment}: there is nothing to take over.",
-                hints.deploy("diff", status.record),
-            )
-
-        def change(record: Record) -> Record:
-            return operator.apply_options(record, options, foreign)
-
-        self._intervene(deployment, change, "apply", who, operator.describe(options, foreign))
-
-    def pause(self, deployment: str, who: str, reason: str) -> None:
-        """Pause a deployment for an operator: change nothing."""
-        pause = Pause(who, self.context.clock(), reason)
-        self._intervene(deployment, lambda r: replace(r, pause=pause), "pause", who, reason)
-
-    def resume(self, deployment: str, who: str) -> None:
-        """Resume a paused deployment for an operator."""
-        self._intervene(deployment, lambda r: replace(r, pause=None), "resume", who, "")
-
-    def accept_registry(self, who: str) -> None:
-        """Accept the registry for an operator as the right one."""
-        event = Event("", "operator", "accept registry", None, None, "", who)
-        self.context.history.append(event, self.context.clock())  # even if MLflow is unreachable
-        self.context.identity.accept()
-        self.context.registry.forget()
-        self.watch.hint(None)
 
     def resync(self) -> None:
         """List the registry and run a pass over every deployment now."""
@@ -220,40 +143,47 @@ class Controller:
         """Return the number of deployments whose pass is due and has not begun."""
         return self._queue.depth()
 
-    def _key(self, deployment: str) -> Key:
-        for model, environment in set(self._statuses):
-            if naming.deployment_id(model, environment) == deployment:
-                return model, environment
-        raise NotFound(f"There is no deployment {deployment!r}.", "schnitzel deploy list")
+    def change(self, deployment: str, change: Callable[[Record], Record], event: Event) -> None:
+        """Change the record of a deployment between two passes, and run a pass now.
 
-    def _intervene(
-        self,
-        deployment: str,
-        change: Callable[[Record], Record],
-        action: str,
-        who: str,
-        detail: str,
-    ) -> None:
+        Args:
+            deployment: The deployment's id.
+            change: Returns the changed record.
+            event: The event that the history gets before the record changes.
+
+        Raises:
+            NotFound: No deployment has this id.
+            PassHangs: The pass under way does not end.
+        """
         key = self._key(deployment)
+        records = self.context.records
         with self._reconciler.exclusive(key, REQUEST_SECONDS):
-            record = self.context.records.load(deployment, key[1]) or Record(deployment, *key)
-            if action == "apply":
-                self.context.records.allow(deployment, key[1])
-            self.context.records.raise_if_deleted(record)
-            event = Event(deployment, "operator", action, None, None, "a person asked", who, detail)
+            record = records.load(deployment, key.environment) or Record(*key)
+            changed = change(record)
+            records.raise_if_deleted(record)
             self.context.history.append(event, self.context.clock())
-            self.context.records.save(changed := change(record))
-            if known := self._statuses.get(key):
-                self._statuses[key] = replace(known, record=changed)
+            records.save(changed)
+            if known := self._statuses.get(deployment):
+                self._statuses[deployment] = replace(known, record=changed)
+        self._queue.add(key)
+
+    def _key(self, deployment: str) -> Key:
+        key = self._keys.get(deployment)
+        if key is None:
+            raise NotFound(f"There is no deployment {deployment!r}.", "schnitzel deploy list")
+        return key
+
+    def _add(self, key: Key) -> None:
+        self._keys[key.id] = key
         self._queue.add(key)
 
     def _changed(self, models: set[str] | None) -> None:
         """Queue passes over the deployments of these models; None queues all deployments."""
-        known = set(self._statuses)
+        known = set(self._keys.copy().values())
         self.context.promoters.note(self.context.registry.snapshot, self.context.clock())
         due = known | self._scope.all() if models is None else self._scope.of(models, known)
         for key in due:
-            self._queue.add(key)
+            self._add(key)
 
     def _work(self, key: Key) -> float:
         delay = self._pass(key)
@@ -262,24 +192,25 @@ class Controller:
 
     def _hangs(self, key: Key) -> None:
         """Publish that the pass over a deployment does not end; no other pass waits for it."""
-        error = PassHangs.of(*key)
-        log.warning("%s@%s: %s", *key, error.message)
-        self._statuses[key] = self._reconciler.hanging_status(*key, self._statuses.get(key), error)
+        error = PassHangs.of(key.model, key.environment)
+        log.warning("%s@%s: %s", key.model, key.environment, error.message)
+        before = self._statuses.get(key.id)
+        self._statuses[key.id] = self._reconciler.hanging_status(key, before, error)
         self._without_pass.discard(key)
 
     def _pass(self, key: Key) -> float:
         """Run a pass over a deployment; returns the seconds until the next pass."""
-        if key[1] not in self._scope.environments():
-            self._statuses.pop(key, None)
+        if key.environment not in self._scope.environments():
+            self._statuses.pop(key.id, None)
             return 30.0
         with self.metrics.passes.time(), self._reconciler.exclusive(key):
-            done = self._reconciler.run(*key, self._statuses.get(key))
-            self._statuses[key] = done.status
+            done = self._reconciler.run(key, self._statuses.get(key.id))
+            self._statuses[key.id] = done.status
         if done.error:
             pause = self._failed(key, done.error)
             if is_transient(done.error):
                 again = self.context.clock() + pause
-                self._statuses[key] = replace(self._statuses[key], retry_at=again)
+                self._statuses[key.id] = replace(done.status, retry_at=again)
             return pause
         self._tries.pop(key, None)
         if not done.status.settled:
@@ -294,9 +225,9 @@ class Controller:
         if self._closing.is_set():  # the services of the pass are being closed
             return 0.0
         if isinstance(error, PassFailed):
-            log.error("%s@%s: a pass failed", *key, exc_info=error.__cause__)
+            log.error("%s@%s: a pass failed", *key[1:], exc_info=error.__cause__)
         else:
-            log.warning("%s@%s: %s", *key, error.message)
+            log.warning("%s@%s: %s", *key[1:], error.message)
         self.metrics.failures.inc()
         tries = self._tries[key] = self._tries.get(key, 0) + 1
         first, most = BACKOFF_SECONDS

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from deployer.desired import promotions
-from deployer.registry.tags import Reflection, TagWriter
+from deployer.registry.tags import TagWriter, VersionTags
 from deployer.rollout.advance import Step
 from deployer.rollout.transition import Kind, Transition
 from deployer.state.deployment import Wanted
@@ -61,7 +61,7 @@ def record_outcome(
 
     Args:
         history: The history of all deployments.
-        mirror: Writes tags.
+        writer: Writes tags.
         before: The record before the pass.
         status: The status to publish.
         last: The status published last; None in the first pass since the start.
@@ -115,14 +115,14 @@ def _tags_of_stopped(status: Status, before: Record) -> list[VersionTags]:
     left -= {predictor.version for predictor in record.every_predictor}
     text = f"{State.RETIRED}: nothing is promoted"
     if record.champion:
-        text = f"{Mirrored.SUPERSEDED}: version {_number(record.champion)} serves"
-    return [Reflection(version, record.environment, text, "") for version in sorted(left)]
+        text = f"{TagReason.SUPERSEDED}: version {_number(record.champion)} serves"
+    return [VersionTags(version, record.environment, text, "") for version in sorted(left)]
 
 
 def _tags(status: Status) -> list[VersionTags]:
     record, environment = status.record, status.record.environment
     serving = record.champion.version if record.champion else None
-    shown: dict[VersionId, Reflection] = {}
+    shown: dict[VersionId, VersionTags] = {}
     for losing in status.wanted.losing:
         text = f"{TagReason.NOT_SERVED}: {losing.message}"
         shown[losing.version] = VersionTags(losing.version, environment, text, "")

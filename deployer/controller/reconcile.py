@@ -7,11 +7,11 @@ from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 
-from deployer import naming
 from deployer.controller import events
 from deployer.controller.context import ReconcileContext, halted, upgrading
 from deployer.controller.publish import PassResult, Publisher
 from deployer.controller.retirements import RetirementBudget
+from deployer.controller.scope import Key
 from deployer.desired import promotions
 from deployer.desired.wanted import draft, want
 from deployer.errors import PassFailed, PassHangs, SchnitzelError, UnsafePlan
@@ -68,16 +68,16 @@ class Reconciler:
         self.context = context
         self._publisher = Publisher(context, closing)
         self._invalid = invalid
-        self._failing: dict[str, float] = {}
+        self._failing: dict[Key, float] = {}
         self._rolling: set[str] = set()
         self._upgrading = (0.0, False, upgrade.Upgrade())
         window = context.settings.policy.retire_window
         self._retirement_budget = RetirementBudget(context.records.all, window)
         self._lock = threading.Lock()
-        self._locks: dict[tuple[str, str], threading.Lock] = {}
+        self._locks: dict[Key, threading.Lock] = {}
 
     @contextmanager
-    def exclusive(self, key: tuple[str, str], seconds: float = -1) -> Iterator[None]:
+    def exclusive(self, key: Key, seconds: float = -1) -> Iterator[None]:
         """Hold the lock of a deployment's record, for a pass or for an operator's request.
 
         Raises:
@@ -86,30 +86,28 @@ class Reconciler:
         with self._lock:
             lock = self._locks.setdefault(key, threading.Lock())
         if not lock.acquire(timeout=seconds):
-            raise PassHangs.of(*key)
+            raise PassHangs.of(key.model, key.environment)
         try:
             yield
         finally:
             lock.release()
 
-    def run(self, model: str, environment: str, before: Status | None) -> Pass:
+    def run(self, key: Key, before: Status | None) -> Pass:
         """Run a pass; an error is part of the outcome, and predictors go on running.
 
         Args:
-            model: The registered model.
-            environment: The environment's name.
+            key: The deployment.
             before: The status published last.
         """
         began = self.context.clock()
-        key = naming.deployment_id(model, environment)
-        record, found = Record(key, model, environment), None
+        record, found = Record(*key), None
         try:
-            record = self._record(model, environment)
+            record = self._record(key)
             found = self._decide_and_save(record)
-            self._target(environment).apply(found.step.deployment, found.status.observed)
+            self._target(key.environment).apply(found.step.deployment, found.status.observed)
             status = self._publisher.publish(found, before)
         except Exception as failure:  # noqa: BLE001 - one broken deployment must not end the others
-            error = _as_schnitzel_error(failure, model, environment)
+            error = _as_schnitzel_error(failure, key)
             since = self._failing.setdefault(key, began)
             return Pass(
                 self._publisher.publish_failure(record, found, before, error, since), error=error
@@ -117,24 +115,22 @@ class Reconciler:
         self._failing.pop(key, None)
         return Pass(status, wake_at=found.step.wake_at)
 
-    def hanging_status(
-        self, model: str, environment: str, before: Status | None, error: PassHangs
-    ) -> Status:
+    def hanging_status(self, key: Key, before: Status | None, error: PassHangs) -> Status:
         """Build the status of a deployment whose pass does not end."""
         now = self.context.clock()
-        nobody = Record(naming.deployment_id(model, environment), model, environment)
+        nobody = Record(*key)
         return verdict.failed_status(
             before or self._publisher.unknown_status(nobody, now), error, now
         )
 
-    def preview(self, model: str, environment: str) -> tuple[plan.Plan, Preview]:
+    def preview(self, key: Key) -> tuple[plan.Plan, Preview]:
         """Plan and render a pass as of now, without saving or applying anything.
 
         Raises:
             SchnitzelError: The target cannot be observed, or the goal cannot be rendered.
         """
-        target = self._target(environment)
-        todo = self._evaluate(self._record(model, environment), target, acts=False).todo
+        target = self._target(key.environment)
+        todo = self._evaluate(self._record(key), target, acts=False).todo
         return todo, target.preview(todo.goal)
 
     def _decide_and_save(self, stored: Record) -> PassResult:
@@ -143,8 +139,8 @@ class Reconciler:
         target = self._target(stored.environment)
         seen = self._evaluate(stored, target, acts=True)
         step, now = seen.step, seen.now
-        if step.record.next_sequence > remembered.next_sequence:
-            signed = context.promoters.sign(step.record, remembered.next_sequence, now)
+        if step.record.next_sequence > stored.next_sequence:
+            signed = context.promoters.sign(step.record, stored.next_sequence, now)
             step = replace(step, record=signed)
         context.records.raise_if_deleted(step.record)  # before the history says that it is created
         events.record_intent(context.history, step, seen.wanted, now)
@@ -191,9 +187,8 @@ class Reconciler:
         todo = plan.make(observed, goal, plan.held_by(record, refused, frozen=frozen))
         return _Evaluation(observed, wanted, step, todo, refused, now)
 
-    def _record(self, model: str, environment: str) -> Record:
-        key = naming.deployment_id(model, environment)
-        return self.context.records.load(key, environment) or Record(key, model, environment)
+    def _record(self, key: Key) -> Record:
+        return self.context.records.load(key.id, key.environment) or Record(*key)
 
     def _target(self, environment: str) -> Target:
         return self.context.targets[environment]
@@ -251,16 +246,16 @@ class Reconciler:
         """Refuse to retire the champion of a record beside too many others."""
         if record.champion is None and record.candidate is None:
             return
-        retiring = self._retirement_budget.ask(record, policy, now, reserve=acts)
+        retiring = self._retirement_budget.count(record, policy, now, reserve=acts)
         plan.raise_if_unsafe(record, retiring, policy)
 
 
-def _as_schnitzel_error(failure: Exception, model: str, environment: str) -> SchnitzelError:
+def _as_schnitzel_error(failure: Exception, key: Key) -> SchnitzelError:
     """Return a SchnitzelError as it is, and wrap any other exception in PassFailed."""
     if isinstance(failure, SchnitzelError):
         return failure
     error = PassFailed(
-        f"The Deployer failed to look after {model} in {environment}, in a way that nobody "
+        f"The Deployer failed to look after {key.model} in {key.environment}, in a way that nobody "
         f"foresaw ({type(failure).__name__}); what runs goes on running.",
         "It is tried again by itself. Report the traceback that is in the Deployer's log.",
     )

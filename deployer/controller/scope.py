@@ -4,12 +4,30 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
+from typing import NamedTuple
 
+from deployer import naming
 from deployer.controller.context import ReconcileContext
 from deployer.desired import promotions
 from deployer.errors import SchnitzelError
+from deployer.state.record import Record
 
-Key = tuple[str, str]  # model, environment
+
+class Key(NamedTuple):
+    """A deployment: its id, its registered model and its environment."""
+
+    id: str
+    model: str
+    environment: str
+
+
+def _key(model: str, environment: str) -> Key:
+    return Key(naming.deployment_id(model, environment), model, environment)
+
+
+def key_of(record: Record) -> Key:
+    """Return the key of a record's deployment."""
+    return Key(record.id, record.model, record.environment)
 
 
 class Scope:
@@ -32,28 +50,28 @@ class Scope:
     def all(self) -> set[Key]:
         """Return every known deployment."""
         context = self._context
-        known = {(record.model, record.environment) for record in context.records.all()}
+        known = {key_of(record) for record in context.records.all()}
         for target in context.each_target:
             with suppress(SchnitzelError):  # its passes report the error
-                known |= target.deployments()
+                known |= {_key(*one) for one in target.deployments()}
         ours, snapshot = self.environments(), context.registry.snapshot
         if snapshot:
             for environment in ours:
                 names = promotions.promoted_models(snapshot, context.settings.selector(environment))
-                known |= {(n, environment) for n in names if context.settings.models.serves(n)}
-        return {(model, environment) for model, environment in known if environment in ours}
+                known |= {_key(n, environment) for n in names if context.settings.models.serves(n)}
+        return {key for key in known if key.environment in ours}
 
     def of(self, models: Iterable[str], known: Iterable[Key]) -> set[Key]:
         """Return the deployments of these models: those already known, and those now promoted."""
         context, ours = self._context, self.environments()
         named = set(models)
-        found = {(model, where) for model, where in known if model in named and where in ours}
+        found = {key for key in known if key.model in named and key.environment in ours}
         snapshot = context.registry.snapshot
         if snapshot:
             for environment in ours:
                 selector = context.settings.selector(environment)
                 found |= {
-                    (model, environment)
+                    _key(model, environment)
                     for model in named
                     if context.settings.models.serves(model)
                     and promotions.matching_versions(snapshot.models.get(model), selector)

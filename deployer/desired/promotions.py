@@ -67,8 +67,8 @@ def doubtful_models(
             continue
         model = snapshot.models.get(record.model)
         shown = {version.id.number for version in model.versions} if model else set()
-        lacking = {mark.version.number for mark in record.marks} - shown
-        if lacking or (record.champion and not promotions(model, selector)):
+        lacking = {promotion.version.number for promotion in record.promotions} - shown
+        if lacking or (record.champion and not matching_versions(model, selector)):
             found.setdefault(record.model, set()).update(lacking)
     return found
 

@@ -64,9 +64,9 @@ def draft(record: Record, layers: Layers, limits: Limits, policy: Policy, now: f
             and absence.listings >= policy.retire_listings
         )
         return Draft(Wanted(champion=None, retire=due))
-    others = tuple(losses.losing(record, mark, policy))
-    about = Wanted(None, mark.version, mark.via, mark.seen_at, others)
-    description = record.descriptions.get(mark.version.key)
+    others = tuple(losses.explain(record, promotion, policy))
+    about = Wanted(None, promotion.version, promotion.via, promotion.seen_at, others)
+    description = record.descriptions.get(promotion.version.key)
     if description is None:
         return Draft(about)
     if description.problem:

@@ -63,7 +63,7 @@ class Plan:
 
     def digest(self, rendered: Preview) -> str:
         """Compute the digest of the goal with the objects rendered for it."""
-        shares = [[slot.predictor.digest, slot.weight] for slot in self.goal.slots]
+        shares = [[one.predictor.digest, one.weight] for one in self.goal.predictors]
         return digest_of([self.goal.id, shares, sorted(self.goal.restart), rendered.digest])
 
 
@@ -145,7 +145,7 @@ def raise_if_unsafe(record: Record, retirements: Retirements, policy: Policy) ->
         TooManyRetirements: Too many champions would retire at the same time, and no operator
             allowed it.
     """
-    if retirements.excessive(policy) and not record.allow_retire:
+    if retirements.exceed(policy) and not record.allow_retire:
         raise TooManyRetirements(
             f"{retirements.going} of {retirements.deployments} deployments have nothing promoted "
             f"at the same time; at most {policy.max_retirements} (or "

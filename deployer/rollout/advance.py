@@ -81,15 +81,15 @@ def advance(
         if record.candidate and _differ(record.candidate, begin.candidate):
             made.append(Transition(Kind.ROLLOUT, record.champion, record.candidate.predictor))
     # After `choose`, because the candidate that it gave up may be the only one that answers.
-    record = maintain.fall_back(begin := record, observed, now)
+    record = maintain.roll_back(begin := record, observed, now)
     if (broken := begin.champion) and record.champion is not broken:
         why = record.failures[broken.digest].message
         made.append(Transition(Kind.FALL_BACK, broken, record.champion, why=why))
     if record.candidate and not hold:
         record, waiting, ask = candidates.pursue(begin := record, observed, policy, now)
         made += _progress(begin, record)
-    record, restart = maintain.revive(record, observed, policy, now)
-    record = maintain.drain(record, observed, now)
+    record, restart = maintain.restart_failed(record, observed, policy, now)
+    record = maintain.finish_drains(record, observed, now)
     slots = _slots(record)
     deployment = Deployment(record.id, record.model, record.environment, slots, ask, restart)
     moving = record.candidate is not None and not hold

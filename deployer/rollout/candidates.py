@@ -56,7 +56,7 @@ def _abandon(record: Record) -> Record:
     if candidate is None:
         return record
     if candidate.step >= 0:
-        record = maintain.send_away(record, candidate.predictor)
+        record = maintain.begin_drain(record, candidate.predictor)
     return replace(record, candidate=None)
 
 
@@ -71,7 +71,7 @@ def give_back(record: Record, observed: Observed, policy: Policy, now: float) ->
         return record
     old = observed.predictors.get(record.champion.name) if record.champion else None
     if seen.phase in _BEGINNING and old and old.phase in _BEGINNING:
-        record = maintain.send_away(record, candidate.predictor)
+        record = maintain.begin_drain(record, candidate.predictor)
         return replace(record, candidate=replace(candidate, step=-1, step_since=None))
     if failure := _failure(candidate, seen, now):
         return _fail(record, candidate, seen, failure, policy, now)
@@ -145,7 +145,9 @@ def _fail(
 ) -> Record:
     """Give up a candidate for a failure, and set when to retry the candidate, if at all."""
     predictor = candidate.predictor
-    failure = maintain.again(record.failures.get(predictor.digest), failure, policy, predictor, now)
+    failure = maintain.with_backoff(
+        record.failures.get(predictor.digest), failure, policy, predictor, now
+    )
     # A candidate that broke under traffic cost requests: it waits for an operator, unless the cause
     # was not the candidate's.
     if not seen.transient or (candidate.step >= 0 and seen.phase is Phase.FAILED):
@@ -184,7 +186,7 @@ def _shift(
         step += 1
     else:
         return record
-    record = maintain.take_back(record, predictor)
+    record = maintain.cancel_drain(record, predictor)
     if steps[step] < 100:
         return replace(record, candidate=replace(candidate, step=step, step_since=since))
     if record.champion:

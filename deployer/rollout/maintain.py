@@ -40,7 +40,7 @@ def retire(record: Record, now: float) -> Record:
     if record.champion:
         record = leave(record, now).with_champion(None)
     if candidate:
-        record = send_away(record, candidate.predictor)
+        record = begin_drain(record, candidate.predictor)
     return replace(record, candidate=None, retired_at=now, allow_retire=False)
 
 
@@ -55,7 +55,7 @@ def leave(record: Record, now: float) -> Record:
     assert champion is not None  # noqa: S101 - the caller checked
     former = FormerChampion(champion.version, champion.digest, now)
     kept = (former, *_without(record, champion))[:FORMER]
-    return replace(send_away(record, champion), former=kept)
+    return replace(begin_drain(record, champion), former=kept)
 
 
 def _without(record: Record, predictor: Predictor) -> tuple[FormerChampion, ...]:
@@ -77,7 +77,7 @@ def roll_back(record: Record, observed: Observed, now: float) -> Record:
             candidate = record.candidate
             same = candidate is not None and candidate.predictor.name == old.predictor.name
             record = replace(
-                send_away(take_back(record, old.predictor), champion),
+                begin_drain(cancel_drain(record, old.predictor), champion),
                 candidate=None if same else candidate,
                 failures={**record.failures, champion.digest: failure},
             )
@@ -117,7 +117,7 @@ def _record_failure(
     now: float,
 ) -> Record:
     failure = Failure(seen.reason, seen.message, seen.hint, now)
-    failure = again(before, failure, policy, champion, now)
+    failure = with_backoff(before, failure, policy, champion, now)
     return replace(record, failures={**record.failures, champion.digest: failure})
 
 

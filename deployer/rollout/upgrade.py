@@ -153,15 +153,15 @@ def plan(
             batch += 1
             unfinished = False
             for record in group[start : start + size]:
-                turn = turns.get(record.id)
-                if turn is None or record.champion is None:
+                phase = phases.get(record.id)
+                if phase is None or record.champion is None:
                     continue
                 if phase is UpgradePhase.WAITING and open_ and room > 0:
                     phase, room = UpgradePhase.NOW, room - 1
                 unfinished |= phase in ON_THE_WAY
                 counted = batch if phase in (*ON_THE_WAY, UpgradePhase.FAILED) else None
                 moves.append(
-                    Move(record, record.champion.server, wanted[environment], turn, counted)
+                    Move(record, record.champion.server, wanted[environment], phase, counted)
                 )
             open_ = open_ and not unfinished
     moving = frozenset(move.record.id for move in moves if move.phase in BEGUN)
@@ -200,7 +200,7 @@ def failure(record: Record) -> Failure | None:
 def _phase(record: Record, version: str, *, valid: bool) -> UpgradePhase | None:
     """Return the phase of a deployment; None if it is on the target version."""
     serving = record.champion
-    winner = max(record.marks, key=lambda mark: mark.sequence, default=None)
+    winner = max(record.promotions, key=lambda mark: mark.sequence, default=None)
     if serving is None or serving.server == version:
         return None
     if record.pause:

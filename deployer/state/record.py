@@ -163,7 +163,8 @@ class Record:
 
     def with_champion(self, predictor: Predictor | None, since: float | None = None) -> Record:
         """Return the record with this predictor as the champion; None for no champion."""
-        found = {role: held for role, held in self.predictors.items() if role is not Role.CHAMPION}
+        found = dict(self.predictors)
+        found.pop(Role.CHAMPION, None)
         if predictor:
             found[Role.CHAMPION] = (RoleHolder(predictor, since),)
         return replace(self, predictors=found)

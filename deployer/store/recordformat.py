@@ -23,24 +23,18 @@ HINT: Final = (
     "newer one. Nothing was changed."
 )
 
-_SINCE: Final = "serving_since"
-
-ADAPTER: Final = TypeAdapter(Record)
-
 
 class _Stored(BaseModel):
-    """A wrapper that sets the stored names of all fields, and forbids unknown fields."""
+    """A wrapper that forbids unknown fields in a record and all its parts."""
 
-    model_config = ConfigDict(
-        extra="forbid", alias_generator=lambda name: STORED_NAMES.get(name, name)
-    )
+    model_config = ConfigDict(extra="forbid")
 
     record: Record
 
 
 def body(record: Record) -> dict[str, Any]:
     """Serialise a record to JSON values."""
-    whole = _Stored(record=record).model_dump(mode="json", by_alias=True, exclude_defaults=True)
+    whole = _Stored(record=record).model_dump(mode="json", exclude_defaults=True)
     fields: dict[str, Any] = whole["record"]
     return fields
 
@@ -79,12 +73,14 @@ def record_of(kept: object, form: object, where: str) -> Record:
 
 
 def _from_1(kept: Mapping[str, Any]) -> dict[str, Any]:
-    """Move the champion of format 1 to the predictors by role."""
-    moved = {name: value for name, value in kept.items() if name not in ("serving", _SINCE)}
-    if kept.get("serving"):
-        holder = {"predictor": kept["serving"], "since": kept.get(_SINCE)}
-        moved["predictors"] = {Role.CHAMPION.value: [holder]}
-    return moved
+    """Convert format 1, which had one champion and called promotions marks."""
+    found = dict(kept)
+    champion, since = found.pop("serving", None), found.pop("serving_since", None)
+    if champion:
+        found["predictors"] = {Role.CHAMPION: [{"predictor": champion, "since": since}]}
+    if "marks" in found:
+        found["promotions"] = found.pop("marks")
+    return found
 
 
 def raise_if_unknown(form: object, what: str, known: int) -> None:

@@ -11,7 +11,7 @@ import hashlib
 from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 from urllib.parse import parse_qsl, urlencode, urlsplit
 
 from fastapi import FastAPI, Request
@@ -24,9 +24,8 @@ from deployer import __version__, hints
 from deployer.api import views
 from deployer.api.guard import LARGEST
 from deployer.api.web import stages, tryit
-from deployer.controller.context import ReconcileContext
 from deployer.errors import NotFound
-from deployer.registry.watch import Health
+from deployer.operator.queries import Queries
 from deployer.status.verdict import State, Status
 
 OVERVIEW = "overview"
@@ -47,21 +46,9 @@ _HEADERS = {
 STOP_POLLING = 286  # htmx's own status: swap in the answer and stop polling
 
 
-class Engine(Protocol):
-    """The part of the controller that the pages use."""
-
-    context: ReconcileContext
-
-    @property
-    def health(self) -> Health: ...  # noqa: D102
-    def statuses(self) -> list[Status]: ...  # noqa: D102
-    def status(self, deployment: str) -> Status: ...  # noqa: D102
-    def depth(self) -> int: ...  # noqa: D102
-
-
-def add(app: FastAPI, engine: Engine) -> None:
+def add(app: FastAPI, queries: Queries) -> None:
     """Add the routes of the pages; none of them is part of the API's schema."""
-    pages = Pages(engine)
+    pages = Pages(queries)
     for path, page in (
         ("/", pages.overview),
         ("/deployments/{deployment}", pages.deployment),
@@ -78,8 +65,8 @@ def add(app: FastAPI, engine: Engine) -> None:
 class Pages:
     """The web pages of a Deployer."""
 
-    def __init__(self, engine: Engine) -> None:
-        self._engine = engine
+    def __init__(self, queries: Queries) -> None:
+        self._queries = queries
         self._files = {
             path.name: path.read_bytes() for path in STATIC.iterdir() if path.suffix in _TYPES
         }
@@ -134,19 +121,16 @@ class Pages:
 
     def try_it(self, deployment: str) -> HTMLResponse:
         """Render the prediction form, filled with the model's own example."""
-        status = self._engine.status(deployment)
-        example = tryit.example(self._engine.context.registry.rest, status.record.champion)
+        status = self._queries.status(deployment)
+        example = tryit.example(self._queries.mlflow, status.record.champion)
         return self._page(
             "try.html",
-            {"each": views.deployment(status, self._engine.context.settings), "example": example},
+            {"each": views.deployment(status, self._queries.settings), "example": example},
         )
 
     def log(self, deployment: str) -> HTMLResponse:
         """Render the last lines of the model server's log."""
-        status = self._engine.status(deployment)
-        name = next(iter(views.predictors_of(status)), "")
-        target = self._engine.context.targets[status.record.environment]
-        text = target.logs(name, LOG_LINES) if name else ""
+        name, text = self._queries.log(deployment, LOG_LINES)
         return self._page("log.html", {"predictor": name, "text": text})
 
     async def ask(self, deployment: str, request: Request) -> HTMLResponse:
@@ -162,7 +146,7 @@ class Pages:
             answer = tryit.Answer(0, "This is more than this page sends.")
         else:
             form = dict(parse_qsl((await request.body()).decode("utf-8", "replace")))
-            status = self._engine.status(deployment)
+            status = self._queries.status(deployment)
             answer = await run_in_threadpool(tryit.ask, status.url, form.get("input", ""))
         return self._page("answer.html", {"answer": answer})
 
@@ -175,9 +159,8 @@ class Pages:
         return Response(self._files[name], media_type=kind, headers=headers)
 
     def _list(self, q: str, environment: str, state: str) -> dict[str, Any]:
-        context = self._engine.context
-        everything = self._engine.statuses()
-        environments = list(context.settings.environments)
+        everything = self._queries.statuses()
+        environments = list(self._queries.settings.environments)
         words = q.lower().split()
         found = [
             status
@@ -189,8 +172,7 @@ class Pages:
         counts = Counter(str(status.verdict.state) for status in everything)
         return self._frame() | {
             "rows": [
-                views.deployment(status, self._engine.context.settings)
-                for status in found[:MOST_ROWS]
+                views.deployment(status, self._queries.settings) for status in found[:MOST_ROWS]
             ],
             "found": len(found),
             "total": len(everything),
@@ -202,9 +184,9 @@ class Pages:
         }
 
     def _one(self, deployment: str) -> dict[str, Any]:
-        status = self._engine.status(deployment)
-        shown = views.deployment(status, self._engine.context.settings)
-        history = self._engine.context.history.of(deployment, EVENTS)
+        status = self._queries.status(deployment)
+        shown = views.deployment(status, self._queries.settings)
+        history = self._queries.history(deployment, EVENTS)
         return self._frame() | {
             "each": shown,
             "plan": views.outline(status),
@@ -213,15 +195,12 @@ class Pages:
         }
 
     def _frame(self) -> dict[str, Any]:
-        context, health = self._engine.context, self._engine.health
-        snapshot = context.registry.snapshot
-        models = len(snapshot.models) if snapshot else 0
-        url = context.registry.rest.url
+        report = self._queries.registry()
         return {
-            "registry": views.registry(health, url, models, context.clock()),
-            "held": health.held or {},
-            "depth": self._engine.depth(),
-            "platform": context.settings.platform_id,
+            "registry": views.registry(report),
+            "held": report.health.held or {},
+            "depth": self._queries.queue_depth(),
+            "platform": self._queries.settings.platform_id,
         }
 
     def _update(self, path: str, values: Mapping[str, Any], seen: str) -> Response:

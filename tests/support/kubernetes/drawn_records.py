@@ -26,13 +26,13 @@ COUNTS = st.integers(1, 2**63 - 1)
 VERSIONS = st.builds(VersionId, st.text(min_size=1), COUNTS, COUNTS, st.text())
 TIMES = st.floats(0, 4e9)
 PREDICTORS = st.just(SERVED.champion)
-MARKS = st.lists(st.builds(Promotion, VERSIONS, st.text(), COUNTS, TIMES)).map(tuple)
+PROMOTIONS = st.lists(st.builds(Promotion, VERSIONS, st.text(), COUNTS, TIMES)).map(tuple)
 RECORDS = st.builds(
     Record,
     id=st.just("angler-prod"),
     model=st.text(min_size=1),
     environment=st.just("prod"),
-    marks=MARKS,
+    promotions=PROMOTIONS,
     predictors=st.dictionaries(
         st.sampled_from(Role), st.tuples(st.builds(RoleHolder, PREDICTORS, st.none() | TIMES))
     ),

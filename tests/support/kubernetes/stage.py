@@ -60,8 +60,8 @@ class Stage:
         """One pass: keep the record, then act."""
         records = self.assembled.records
         known = records.load(ID) or Record(ID, MODEL, "prod")
-        slot = deployment.slots[0]
-        record = replace(known, adopt=adopt or known.adopt).with_champion(slot.predictor)
+        predictor = deployment.predictors[0].predictor
+        record = replace(known, adopt=adopt or known.adopt).with_champion(predictor)
         if record != known or records.object(ID) is None:
             records.save(record)
         self.assembled.target.apply(deployment, Observed({}, time.time()))

@@ -7,7 +7,7 @@ import shutil
 import signal
 import sqlite3
 from collections.abc import Callable, Iterator
-from dataclasses import fields, is_dataclass
+from dataclasses import fields, is_dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -29,7 +29,7 @@ from deployer.targets.kubernetes.records.crd import RecordUnreadable
 from deployer.targets.kubernetes.records.records import ClusterRecords
 
 NAMES = sorted(path.name for path in recorded.FOLDER.iterdir())
-NEWEST = "1-touched"
+NEWEST = "2"
 
 
 @pytest.fixture
@@ -72,10 +72,16 @@ def lost(before: Any, after: Any) -> list[str]:
     return [] if before == after else [f"{before!r} is {after!r}"]
 
 
-def whole(record: Record) -> Any:
-    """A record with its defaults."""
+def whole(record: Record, form: object) -> Any:
+    """A record with its defaults, as a format keeps it."""
     fields = json.loads(json.dumps(TypeAdapter(Record).dump_python(record, mode="json")))
-    return {recordformat.STORED_NAMES.get(name, name): value for name, value in fields.items()}
+    if int(str(form)) == 1:
+        fields["marks"] = fields.pop("promotions")
+        [champion] = fields.pop("predictors").get("champion") or [
+            {"predictor": None, "since": None}
+        ]
+        fields |= {"serving": champion["predictor"], "serving_since": champion["since"]}
+    return fields
 
 
 @pytest.mark.parametrize("kept", NAMES, indirect=True)
@@ -84,9 +90,9 @@ def test_every_recorded_database_is_read_whole_and_nothing_of_it_is_written_agai
     database = Database(kept / recorded.DATABASE)
     records, history = Records(database), History(database)
     assert before["records"]
-    for key, _, body in before["records"]:
+    for key, form, body in before["records"]:
         record = records.load(key)
-        assert lost(json.loads(body), whole(record)) == []
+        assert lost(json.loads(body), whole(record, form)) == []
         records.save(record)
     for name, value in before["memory"]:
         assert records.get(name) == value
@@ -104,7 +110,8 @@ def test_every_recorded_object_is_read_whole_and_is_the_record_of_the_database(k
     database.close()
     for obj in objects(kept):
         record = crd.record_of(obj)
-        assert lost(obj["spec"]["record"], whole(record)) == []
+        form = obj["metadata"]["annotations"][crd.FORMAT_NOTE]
+        assert lost(obj["spec"]["record"], whole(record, form)) == []
         assert same.pop(record.id) == record
     assert not same
 
@@ -143,17 +150,17 @@ def another_format(body: dict[str, Any]) -> int:
 
 
 def another_field(body: dict[str, Any]) -> int:
-    body["predictors"] = []
+    body["approvals"] = []
     return recordformat.FORMAT
 
 
 def another_field_within(body: dict[str, Any]) -> int:
-    body["serving"]["version"]["workspace"] = "w"
+    body["candidate"]["predictor"]["version"]["workspace"] = "w"
     return recordformat.FORMAT
 
 
 def another_value(body: dict[str, Any]) -> int:
-    body["serving"]["role"] = "oracle"
+    body["candidate"]["predictor"]["role"] = "oracle"
     return recordformat.FORMAT
 
 
@@ -194,6 +201,40 @@ def test_a_record_that_is_not_known_ends_the_start_and_stays_as_it_is(kept, star
     assert (kept / recorded.DATABASE).read_bytes() == before
 
 
+OLDER = [name for name in NAMES if name.startswith("1")]
+
+
+@pytest.mark.parametrize("kept", OLDER, indirect=True)
+def test_a_record_of_an_older_format_is_written_in_the_present_one_when_it_changes(kept):
+    database = Database(kept / recorded.DATABASE)
+    records = Records(database)
+    changed = replace(records.load("foret-prod"), note="changed")
+    records.save(changed)
+    database.close()
+    forms = {key: form for key, form, _ in rows(kept)["records"]}
+    assert forms == dict.fromkeys(forms, 1) | {"foret-prod": recordformat.FORMAT}
+    database = Database(kept / recorded.DATABASE)
+    assert Records(database).load("foret-prod") == changed
+    database.close()
+
+
+@pytest.mark.parametrize("kept", OLDER, indirect=True)
+def test_an_object_of_an_older_format_gets_the_present_one_with_its_changed_record(kept):
+    obj = next(one for one in objects(kept) if one["metadata"]["name"] == "foret-prod")
+    changed = replace(crd.record_of(obj), note="changed")
+    obj["metadata"]["annotations"]["team"] = "forest"
+    for operation in crd.changes(obj, changed):
+        *folders, name = operation["path"].removeprefix("/").split("/")
+        place = obj
+        for folder in folders:
+            place = place[folder]
+        place[name] = operation["value"]
+    assert crd.record_of(obj) == changed
+    assert obj["metadata"]["annotations"] == {
+        crd.FORMAT_NOTE: str(recordformat.FORMAT), "team": "forest",
+    }  # fmt: skip
+
+
 def test_a_database_with_other_tables_ends_the_start_and_stays_as_it_is(kept, start, capsys):
     with sqlite3.connect(kept / recorded.DATABASE) as connection:
         connection.execute("INSERT INTO memory (name, value) VALUES ('schema', '2')")
@@ -209,7 +250,7 @@ def test_a_record_that_a_newer_deployer_kept_meanwhile_is_not_overwritten(kept):
     database = Database(kept / recorded.DATABASE)
     records = Records(database)
     with database.transaction() as connection:
-        connection.execute("UPDATE records SET version = 2, body = '{}'")
+        connection.execute("UPDATE records SET version = 3, body = '{}'")
     before = rows(kept)
     with pytest.raises(FormatUnknown, match="young-staging"):
         records.save(Record("young-staging", "young", "staging", note="mine"))

@@ -34,6 +34,7 @@ from deployer.controller.controller import Controller
 from deployer.controller.metrics import Metrics
 from deployer.controller.reconcile import Reconciler
 from deployer.controller.retirements import LOOK_SECONDS
+from deployer.controller.scope import Key
 from deployer.plan.preview import Act, Node, ObjectChange, Preview
 from deployer.python_env.retention import Inventory, KeptEnvironment
 from deployer.registry.client import RegistryClient
@@ -172,7 +173,7 @@ def routes(app: Any) -> list[tuple[str, str]]:
     return found
 
 
-BARE: Any = SimpleNamespace(metrics=Metrics())
+BARE: Any = SimpleNamespace(metrics=Metrics(), context=None)
 ALL = routes(api.make(BARE, Path("nowhere"), "", ["*"]))
 CHANGES = [each for each in ALL if each[0] not in READS]
 GUARDED = [each for each in CHANGES if each[1] not in OTHERWISE]
@@ -403,13 +404,13 @@ def test_a_plan_that_is_looked_at_takes_nobody_s_turn_to_be_retired(platform):
     )
     world.registry._snapshot = RegistrySnapshot({}, now, frozenset({"one", "two"}))
     world.records.save(first)
-    plan, _ = reconciler.preview("one", "prod")
+    plan, _ = reconciler.preview(Key("one-prod", "one", "prod"))
     assert plan.held_by is None
     # It is promoted again before a pass retires it; then the other one is to go.
     world.records.save(replace(first, absence=None).with_champion(None))
     world.records.save(second)
     times.append(now + LOOK_SECONDS + 1)
-    done = reconciler.run("two", "prod", None)
+    done = reconciler.run(Key("two-prod", "two", "prod"), None)
     assert not done.error
     assert done.status.verdict.reason != "TooManyRetirements"
     assert world.records.load("two-prod", "prod").champion is None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -17,6 +17,8 @@ from deployer.api import upgrade
 from deployer.config import settings
 from deployer.controller.context import upgrading
 from deployer.errors import SettingsInvalid
+from deployer.operator.commands import Commands
+from deployer.operator.queries import Queries
 from deployer.registry.client import RegistryClient
 from deployer.registry.identity import RegistryIdentity
 from deployer.state.predictor import Predictor, Role
@@ -39,8 +41,8 @@ policy: {upgrade_share: 0.5}
 def record(model: str, environment: str, server: str = OLD, **fields: Any) -> Record:
     version = VersionId(model, 1, 1)
     serving = Predictor(f"{model}-v1", version, Role.CHAMPION, "d", "s", {}, server=server)
-    marks = (Promotion(version, "alias champion", 1, 1.0),)
-    record = Record(f"{model}-{environment}", model, environment, marks=marks)
+    promoted = (Promotion(version, "alias champion", 1, 1.0),)
+    record = Record(f"{model}-{environment}", model, environment, promotions=promoted)
     return replace(record.with_champion(serving), server=server, **fields)
 
 
@@ -51,12 +53,16 @@ class Platform:
     context: Any
     app: FastAPI
     looks: int = 0
+    unusable: set[str] = field(default_factory=set)
 
     def statuses(self) -> list[Any]:
         return [
             SimpleNamespace(record=one, verdict=SimpleNamespace(message=f"{one.model} is told of."))
             for one in self.context.records.all()
         ]
+
+    def invalid(self) -> frozenset[str]:
+        return frozenset(self.unusable)
 
     def resync(self) -> None:
         self.looks += 1
@@ -94,7 +100,8 @@ def platform(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Platfo
     context = _context(database, rest)
     app = FastAPI()
     made = Platform(context, app)
-    upgrade.add(app, made, lambda: "ada")
+    controller: Any = made
+    upgrade.add(app, Queries(controller), Commands(controller), lambda: "ada")
     yield made
     rest.close()
     database.close()
@@ -109,7 +116,6 @@ def _context(database: Database, rest: RegistryClient) -> Any:
         history=History(database),
         targets={name: SimpleNamespace(server=NEW) for name in ("dev", "prod")},
         clock=lambda: 100.0,
-        invalid=set(),
     )
 
 
@@ -206,7 +212,7 @@ def test_what_is_paused_or_promoted_by_nothing_is_told_and_not_waited_for(platfo
 
 def test_one_whose_spec_cannot_be_used_is_told_in_its_status_own_words_and_not_waited_for(platform):
     platform.have(replace(record("a", "prod"), server=NEW), record("b", "prod"))
-    platform.context.invalid.add("a-prod")
+    platform.unusable.add("a-prod")
     told = platform.told()
     first, second = told["deployments"]
     assert (first["state"], first["batch"], first["why"]) == ("invalid", None, "a is told of.")

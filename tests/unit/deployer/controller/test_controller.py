@@ -17,9 +17,9 @@ from deployer.controller import controller as controller_of, events, workers
 from deployer.controller.context import ReconcileContext
 from deployer.controller.controller import Controller
 from deployer.controller.metrics import Metrics
-from deployer.controller.operator import ApplyOptions
 from deployer.controller.publish import LASTS_SECONDS
 from deployer.controller.reconcile import Reconciler
+from deployer.controller.scope import Key
 from deployer.errors import (
     DeletedByHand,
     NotFound,
@@ -28,6 +28,9 @@ from deployer.errors import (
     TargetUnavailable,
     UnsafePlan,
 )
+from deployer.operator.commands import Commands
+from deployer.operator.options import ApplyOptions
+from deployer.operator.queries import Queries
 from deployer.plan.preview import Act, Node, ObjectChange, Preview
 from deployer.registry.client import RegistryClient
 from deployer.registry.describe import Descriptions
@@ -44,6 +47,8 @@ from deployer.store.history import History
 from deployer.store.records import Records
 from deployer.store.router import RecordStores
 from deployer.store.sqlite import Database
+
+KEY = Key("angler-prod", "angler", "prod")
 
 
 class Target:
@@ -177,7 +182,7 @@ def test_a_deployment_whose_first_pass_fails_is_shown_with_the_reason(controller
     assert "hunter2" not in status.verdict.message
     assert "traceback" in status.verdict.next_step
     assert status.target == "local"
-    assert status.plan["changes"] == []
+    assert status.plan.changes == ()
 
 
 def test_a_failure_that_was_foreseen_keeps_its_own_reason(controller, target):
@@ -199,9 +204,9 @@ def test_a_word_of_a_person_is_told_as_soon_as_it_is_given(controller, target):
     controller.start()
     wait_for(controller.statuses, "the deployment to be shown")
     wait_for(lambda: not controller.depth(), "nothing to be due")
-    controller.pause("angler-prod", "ada", "measuring")
+    Commands(controller).pause("angler-prod", "ada", "measuring")
     assert controller.status("angler-prod").record.pause.by == "ada"
-    controller.resume("angler-prod", "ada")
+    Commands(controller).resume("angler-prod", "ada")
     assert controller.status("angler-prod").record.pause is None
 
 
@@ -274,38 +279,36 @@ def test_what_may_pass_is_told_once_it_has_lasted_and_forgotten_once_it_has_pass
     controller, target, clock, monkeypatch
 ):
     reconciler = Reconciler(controller.context, threading.Event(), set)
-    first = reconciler.run("angler", "prod", None)
+    first = reconciler.run(KEY, None)
     accounts: list[object] = []
     monkeypatch.setattr(events, "record_outcome", lambda *of: accounts.append(of))
     for trouble in ("refusal", "error"):  # of what it does, of what it sees
         setattr(target, trouble, TargetUnavailable("Somebody else was faster."))
         target.told.clear()
         for _ in range(2):
-            young = reconciler.run("angler", "prod", first.status)
+            young = reconciler.run(KEY, first.status)
             assert young.error
             assert young.status.verdict == first.status.verdict
             assert not target.told
         clock.now += LASTS_SECONDS
-        lasting = reconciler.run("angler", "prod", young.status)
+        lasting = reconciler.run(KEY, young.status)
         assert lasting.status.verdict.message == "Somebody else was faster."
         assert not lasting.status.settled
         assert target.told == [lasting.status]
         assert not accounts, "whether this Deployer is still the one that acts, is not known"
         setattr(target, trouble, None)
-        assert (
-            reconciler.run("angler", "prod", lasting.status).status.verdict == first.status.verdict
-        )
+        assert reconciler.run(KEY, lasting.status).status.verdict == first.status.verdict
         accounts.clear()
 
 
 def test_what_breaks_because_all_is_being_closed_is_not_told(controller, target):
     closing = threading.Event()
-    reconciler = Reconciler(controller.context, closing)
-    first = reconciler.run("angler", "prod", None)
+    reconciler = Reconciler(controller.context, closing, set)
+    first = reconciler.run(KEY, None)
     target.told.clear()
     target.refusal = RuntimeError("it is closed")
     closing.set()
-    assert reconciler.run("angler", "prod", first.status).status.verdict == first.status.verdict
+    assert reconciler.run(KEY, first.status).status.verdict == first.status.verdict
     assert not target.told
 
 
@@ -340,23 +343,24 @@ def test_whose_spec_cannot_be_used_is_known_as_of_its_last_pass(controller):
         promotions=(Promotion(version, "stage Production", 1, 1.0),),
         descriptions={version.key: spoilt},
     )
-    for description, invalid in ((spoilt, {"angler-prod"}), (Description("models:/m", {}), set())):
+    for description, invalid in ((spoilt, True), (Description("models:/m", {}), False)):
         world.records.save(replace(record, descriptions={version.key: description}))
-        assert not reconciler.run("angler", "prod", None).error
-        assert world.invalid == invalid
+        done = reconciler.run(KEY, None)
+        assert not done.error
+        assert done.status.invalid == invalid
 
 
 def test_a_plan_can_be_asked_for_while_the_registry_and_the_target_are_away(controller, target):
     controller.start()
     wait_for(controller.statuses, "the deployment to be shown")
     target.error = TargetUnavailable("away")
-    told = controller.plan("angler-prod").plan
-    assert told["changes"] == []
-    assert "digest" not in told
+    status, rendered = Queries(controller).plan("angler-prod")
+    assert status.plan.changes == ()
+    assert rendered is None
     with pytest.raises(TargetUnavailable):
-        controller.apply("angler-prod", "ada", ApplyOptions(reviewed="anything"))
+        Commands(controller).apply("angler-prod", "ada", ApplyOptions(reviewed="anything"))
     with pytest.raises(NotFound):
-        controller.plan("no-such")
+        Queries(controller).plan("no-such")
 
 
 def test_a_look_at_the_registry_that_breaks_is_said_and_does_not_end_the_watch(
@@ -382,24 +386,25 @@ def test_a_plan_that_was_reviewed_is_refused_once_what_is_rendered_for_it_is_ano
 ):
     controller.start()
     wait_for(controller.statuses, "the deployment to be shown")
-    reviewed = controller.plan("angler-prod").plan["digest"]
+    status, rendered = controller.preview("angler-prod")
+    reviewed = status.plan.digest(rendered)
     target.rendered = Preview(digest="another chart")
     with pytest.raises(PlanChanged) as caught:
-        controller.apply("angler-prod", "ada", ApplyOptions(reviewed=reviewed))
+        Commands(controller).apply("angler-prod", "ada", ApplyOptions(reviewed=reviewed))
     assert caught.value.hint.endswith("schnitzel deploy plan angler -e prod")
     target.rendered = Preview(digest="rendered")
-    controller.apply("angler-prod", "ada", ApplyOptions(reviewed=reviewed))
+    Commands(controller).apply("angler-prod", "ada", ApplyOptions(reviewed=reviewed))
 
 
 def test_a_persons_word_to_take_over_names_the_very_objects_and_who_said_it(controller, target):
     controller.start()
     wait_for(controller.statuses, "the deployment to be shown")
     with pytest.raises(UnsafePlan, match="nothing to take over"):
-        controller.apply("angler-prod", "ada", ApplyOptions(adopt=True))
+        Commands(controller).apply("angler-prod", "ada", ApplyOptions(adopt=True))
     stranger = ObjectChange(Act.CONFLICT, "Service", "angler-prod-v1", uid="u-1")
     other = ObjectChange(Act.UPDATE, "ConfigMap", "angler-prod-v1")
     target.rendered = Preview((other, stranger), digest="rendered")
-    controller.apply("angler-prod", "ada", ApplyOptions(adopt=True))
+    Commands(controller).apply("angler-prod", "ada", ApplyOptions(adopt=True))
     assert controller.context.records.load("angler-prod", "prod").adopt == ("u-1",)
     event = controller.context.history.of("angler-prod", 1)[-1]
     assert (event["who"], event["action"]) == ("ada", "apply")
@@ -420,12 +425,12 @@ def test_only_an_apply_lets_a_deployment_be_made_again_that_somebody_deleted(
     records = controller.context.records
     monkeypatch.setattr(records, "raise_if_deleted", refuse)
     monkeypatch.setattr(records, "allow", lambda *key: allowed.append(key))
-    before = controller.context.history.of("angler-prod", 10)
-    for word in (controller.resume, lambda *a: controller.pause(*a, reason="")):
+    before, commands = controller.context.history.of("angler-prod", 10), Commands(controller)
+    for word in (commands.resume, lambda *a: commands.pause(*a, reason="")):
         with pytest.raises(DeletedByHand):
             word("angler-prod", "ada")
     assert controller.context.history.of("angler-prod", 10) == before
-    controller.apply("angler-prod", "ada", ApplyOptions())
+    Commands(controller).apply("angler-prod", "ada", ApplyOptions())
     assert allowed == [("angler-prod", "prod")]
 
 
@@ -480,11 +485,11 @@ def test_a_word_about_one_that_hangs_is_refused_and_not_waited_for(
     wait_for(lambda: target.observed[several[0]], "its pass to hang where it holds the record")
     monkeypatch.setattr(controller_of, "REQUEST_SECONDS", 0.0)
     with pytest.raises(PassHangs, match="hangs0 in prod"):
-        controller.pause(several[0], "ada", "measuring")
+        Commands(controller).pause(several[0], "ada", "measuring")
     target.released.set()
     wait_for(lambda: reason_of(controller, several[0]) == "NothingPromoted", "its pass to end")
     monkeypatch.setattr(controller_of, "REQUEST_SECONDS", 30.0)
-    controller.pause(several[0], "ada", "measuring")
+    Commands(controller).pause(several[0], "ada", "measuring")
     assert controller.context.records.load(several[0], "prod").pause
 
 

@@ -34,8 +34,8 @@ class Told:
             step = self.world.pass_once()
             fresh = self.world.record.next_sequence > before.next_sequence
             if fresh:
-                marks = tuple(replace(mark, by=by) for mark in self.world.record.marks)
-                self.world.record = replace(self.world.record, marks=marks)
+                promoted = tuple(replace(each, by=by) for each in self.world.record.promotions)
+                self.world.record = replace(self.world.record, promotions=promoted)
             step = replace(step, record=self.world.record)
             events.record_intent(self.history, step, self.world.wanted, self.world.now)
             self.world.tick()

@@ -25,7 +25,7 @@ def record(number: int, environment: str = "prod", server: str = "old") -> Recor
         f"m{number:03}-{environment}",
         version.model,
         environment,
-        marks=(Promotion(version, "alias champion", 1, 1.0),),
+        promotions=(Promotion(version, "alias champion", 1, 1.0),),
         server=server,
     ).with_champion(predictor)
 
@@ -37,7 +37,7 @@ def arrived(one: Record) -> Record:
 
 def drafted(one: Record) -> Callable[[str], str]:
     """The digest of what is promoted, on each server: that of the champion on its own."""
-    winner = max(one.marks, key=lambda mark: mark.sequence).version if one.marks else None
+    winner = max(one.promotions, key=lambda mark: mark.sequence).version if one.promotions else None
     champion = one.champion
 
     def digest(server: str) -> str:
@@ -68,10 +68,7 @@ def step(
 ) -> tuple[list[Record], upgrade.Upgrade]:
     wanted = dict.fromkeys(ORDER, version)
     plan = upgrade.plan(records, wanted, ORDER, share, halted=halted, invalid=invalid)
-    moved = []
-    for one in records:
-        moved.append(upgrade.assign(one, drafted(one), version, plan))
-    return moved, plan
+    return [upgrade.assign(one, drafted(one), version, plan) for one in records], plan
 
 
 def ids(moves: tuple[upgrade.Move, ...]) -> list[str]:
@@ -96,7 +93,9 @@ def test_never_more_than_the_share_moves_and_all_arrive(staging, prod, share, da
             assert len(here) <= max(1, int(share * size))
         if any(r.environment == "prod" for r in moving):
             assert all(r.champion.server == "new" for r in records if r.environment == "staging")
-        assert len({move.batch for move in plan.of(UpgradePhase.NOW, UpgradePhase.MOVING)}) <= 1
+        assert (
+            len({move.batch for move in plan.in_phase(UpgradePhase.NOW, UpgradePhase.MOVING)}) <= 1
+        )
         for move in plan.moves:
             assert batches.setdefault(move.record.id, move.batch) == move.batch
         if plan.over:

@@ -7,7 +7,17 @@ import pytest
 from hypothesis import HealthCheck, given, settings, strategies as st
 from support.world import World
 
-from deployer.state.record import Absence, Candidate, Draining, Failure, Promotion, Record
+from deployer.state.predictor import Role
+from deployer.state.record import (
+    Absence,
+    Candidate,
+    Draining,
+    Failure,
+    FormerChampion,
+    Promotion,
+    Record,
+    RoleHolder,
+)
 from deployer.state.registry import VersionId
 from deployer.store.history import Event, History
 from deployer.store.records import Records
@@ -32,7 +42,10 @@ RECORDS = st.builds(
     model=st.text(min_size=1),
     environment=st.just("prod"),
     promotions=PROMOTIONS,
-    serving=st.none() | PREDICTORS,
+    predictors=st.dictionaries(
+        st.sampled_from(Role), st.tuples(st.builds(RoleHolder, PREDICTORS, st.none() | TIMES))
+    ),
+    former=st.lists(st.builds(FormerChampion, VERSIONS, st.text(), TIMES)).map(tuple),
     candidate=st.none() | st.builds(Candidate, PREDICTORS, TIMES),
     draining=st.lists(st.builds(Draining, PREDICTORS), max_size=2).map(tuple),
     failures=st.dictionaries(st.text(), st.builds(Failure, st.text(), st.text(), st.text(), TIMES)),

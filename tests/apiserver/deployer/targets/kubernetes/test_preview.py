@@ -141,7 +141,7 @@ def test_an_image_that_is_not_built_is_said_and_the_digest_stays_once_it_is(stag
         "The image", "The files",
     ]  # fmt: skip
     records = stage.assembled.records
-    records.save(Record(ID, MODEL, "prod").with_champion(slot.predictor))
+    records.save(Record(ID, MODEL, "prod").with_champion(weighted.predictor))
     made = wait_for(lambda: records.object(ID), "its ModelDeployment", 10)
     charts = Manifests(Charts(), stage.settings.clusters["tests"], PLATFORM, "http://127.0.0.1:9")
     owner = Owner(PLATFORM, ID, made.uid)

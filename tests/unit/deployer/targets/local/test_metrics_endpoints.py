@@ -49,8 +49,8 @@ def told(files: PredictorFiles) -> Any:
     here = SimpleNamespace(pages=lambda: files.pages("models"))
     cluster = SimpleNamespace(pages=list)
     context = SimpleNamespace(each_target=[here, cluster])
-    engine: Any = SimpleNamespace(metrics=Metrics(), context=context)
-    app = api.make(engine, Path("tokens.json"), "", ["testserver"])
+    controller: Any = SimpleNamespace(metrics=Metrics(), context=context)
+    app = api.make(controller, Path("tokens.json"), "", ["testserver"])
 
     async def read() -> httpx.Response:
         through = httpx.ASGITransport(app)

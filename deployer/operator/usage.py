@@ -46,7 +46,7 @@ def _of_record(record: Record, snapshot: RegistrySnapshot) -> Iterator[Need]:
             place = (record.model, record.environment, predictor.version, predictor.source)
             yield Need(*place, part, predictor.name)
     previous = next((one.version for one in record.former if one.version not in covered), None)
-    promoted = {promotion.version for promotion in record.marks}
+    promoted = {promotion.version for promotion in record.promotions}
     model = snapshot.models.get(record.model)
     for version in model.versions if model else ():
         if version.id not in covered and (version.id in promoted or version.id == previous):

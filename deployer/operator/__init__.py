@@ -1,0 +1,1 @@
+"""Answer what operators and pages ask of the controller, and carry out what operators order."""

@@ -1,0 +1,118 @@
+"""Carry out an operator's commands; the history names the operator before anything changes."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Collection
+from dataclasses import replace
+from functools import partial
+
+from deployer import hints
+from deployer.controller.context import ReconcileContext
+from deployer.controller.controller import Controller
+from deployer.errors import PlanChanged, TargetUnavailable, UnsafePlan
+from deployer.operator import options as applied, usage
+from deployer.operator.options import ApplyOptions
+from deployer.plan.preview import ObjectChange
+from deployer.rollout import upgrade
+from deployer.state.record import Pause, Record
+from deployer.store.history import Event
+
+
+class Commands:
+    """The changes that an operator may order."""
+
+    def __init__(self, controller: Controller) -> None:
+        self._controller = controller
+        self._context: ReconcileContext = controller.context
+
+    def apply(self, deployment: str, who: str, options: ApplyOptions) -> None:
+        """Run a pass over a deployment now, and retry, allow retirement or adopt objects.
+
+        Raises:
+            NotFound: No deployment has this id.
+            PlanChanged: The current plan is not the reviewed plan.
+            UnsafePlan: The deployment is paused, or there is no object to adopt.
+        """
+        status = self._controller.status(deployment)
+        if status.record.pause:
+            raise UnsafePlan(
+                f"{deployment} is paused by {status.record.pause.by}.",
+                hints.deploy("resume", status.record),
+            )
+        foreign: tuple[ObjectChange, ...] = ()
+        if options.reviewed or options.adopt:
+            status, rendered = self._controller.preview(deployment)
+            foreign = rendered.foreign if options.adopt else ()
+            if options.reviewed and options.reviewed != status.plan.digest(rendered):
+                raise PlanChanged(
+                    f"The plan for {deployment} has changed since it was reviewed.",
+                    f"Look again: {hints.deploy('plan', status.record)}",
+                )
+        if options.adopt and not foreign:
+            raise UnsafePlan(
+                f"Nothing stands in the way of {deployment}: there is nothing to take over.",
+                hints.deploy("diff", status.record),
+            )
+
+        def change(record: Record) -> Record:
+            self._context.records.allow(deployment, record.environment)
+            return applied.apply_options(record, options, foreign)
+
+        detail = applied.describe(options, foreign)
+        self._controller.change(deployment, change, _event(deployment, "apply", who, detail))
+
+    def pause(self, deployment: str, who: str, reason: str) -> None:
+        """Pause a deployment: its rollout goes no further."""
+        pause = Pause(who, self._context.clock(), reason)
+        event = _event(deployment, "pause", who, reason)
+        self._controller.change(deployment, lambda record: replace(record, pause=pause), event)
+
+    def resume(self, deployment: str, who: str) -> None:
+        """Resume a paused deployment."""
+        event = _event(deployment, "resume", who)
+        self._controller.change(deployment, lambda record: replace(record, pause=None), event)
+
+    def resync(self, who: str) -> None:
+        """List the registry and run a pass over every deployment now."""
+        self._note("reconcile", who)
+        self._controller.resync()
+
+    def hint(self, model: str | None) -> None:
+        """Poll the registry now, because MLflow reported a change of a model; None: of any."""
+        self._controller.watch.hint(model)
+
+    def accept_registry(self, who: str) -> None:
+        """Accept the registry as the right one."""
+        self._note("accept registry", who)  # even if MLflow is unreachable
+        self._context.identity.accept()
+        self._context.registry.forget()
+        self._controller.watch.hint(None)
+
+    def halt_upgrade(self, who: str, *, halt: bool) -> None:
+        """Let no further deployment begin to move, over restarts of the Deployer too; or go on."""
+        if halt != bool(self._context.records.get(upgrade.HALT)):
+            self._note("halt upgrade" if halt else "resume upgrade", who)
+            by = json.dumps({"by": who, "at": self._context.clock()}) if halt else ""
+            self._context.records.set(upgrade.HALT, by)
+        self._controller.resync()
+
+    def collect_environments(self, who: str, names: Collection[str]) -> None:
+        """Begin to remove those of the named Python environments that nothing needs."""
+        context = self._context
+        self._note("collect environments", who, ", ".join(names))
+        for target in context.each_target:
+            needs = partial(usage.of_target, context, target)
+            try:
+                own = {built.name for built in target.environments(needs()).built}
+            except TargetUnavailable:
+                continue  # the listing reports it
+            if chosen := own.intersection(names):
+                target.collect(chosen, needs, context.settings.policy.collect_after)
+
+    def _note(self, action: str, who: str, detail: str = "") -> None:
+        self._context.history.append(_event("", action, who, detail), self._context.clock())
+
+
+def _event(deployment: str, action: str, who: str, detail: str = "") -> Event:
+    return Event(deployment, "operator", action, None, None, "a person asked", who, detail)
