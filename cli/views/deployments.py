@@ -133,10 +133,10 @@ def plan(found: Plan) -> str:
         lines.append(f"  objects: {objects.counted(found['objects'])}")
         lines += [f"    {objects.brief(each)}" for each in found["objects"]]
     lines += [f"  not known yet: {sentence}" for sentence in found["unknown"]]
-    unsafe: dict[str, Any] | None = found.get("unsafe")
-    if unsafe:
-        lines.append(f"  {toned('Frozen')}  {unsafe['reason']}: {unsafe['message']}")
-        lines.append(f"          {unsafe['hint']}")
+    held: dict[str, Any] | None = found.get("held_by") or found.get("unsafe")
+    if held:
+        lines.append(f"  {toned('Frozen')}  {held['reason']}: {held['message']}")
+        lines.append(f"          {held['hint']}")
     if found["pending"] and found["digest"]:
         lines.append(f"  digest  {found['digest']}")
     return "\n".join(lines)

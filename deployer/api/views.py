@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict
 from datetime import UTC, datetime
 from functools import lru_cache
-from typing import Any, Literal
+from typing import Any
 
 from deployer.api.schema import deployments, plans
 from deployer.config.settings import Settings
@@ -18,10 +18,9 @@ from deployer.spec.runtimes import runtime_name
 from deployer.state.observed import ObservedPredictor
 from deployer.state.predictor import Phase, Predictor
 from deployer.state.record import Record
-from deployer.status.verdict import State, Status
+from deployer.status.conditions import conditions
+from deployer.status.verdict import FAILING, Status
 from deployer.targets.base import PreflightCheck
-
-FAILING = (State.DEGRADED, State.FAILED)
 
 
 def moment(seconds: float | None) -> str | None:
@@ -68,7 +67,10 @@ def deployment(status: Status, settings: Settings) -> deployments.Deployment:
         "paused": {"by": pause.by, "at": moment(pause.at), "reason": pause.reason}
         if pause
         else None,
-        "conditions": conditions(status),
+        "conditions": [
+            {"type": one.kind, "status": one.value, "reason": one.reason, "message": one.message}
+            for one in conditions(status)
+        ],
         "observed_at": moment(status.observed.at),
         "changed_at": moment(status.changed_at),
         "retry_at": moment(_retry_at(status)),
@@ -157,26 +159,6 @@ def events(rows: list[dict[str, Any]]) -> list[deployments.Event]:
     return found
 
 
-def conditions(status: Status) -> list[deployments.Condition]:
-    """Express the verdict and the observed state as Kubernetes conditions."""
-    verdict, record = status.verdict, status.record
-    answering = [
-        str(seen.predictor.version.number)
-        for seen in status.observed.predictors.values()
-        if seen.phase is Phase.READY and seen.live_weight > 0
-    ]
-    cause = (verdict.reason, verdict.message)
-    ready = ("Answering", f"Version {' and '.join(sorted(answering))} answers.")
-    moving = record.candidate is not None or verdict.state is State.PROGRESSING
-    degraded = verdict.state in FAILING
-    return [
-        _condition("Ready", bool(answering), *(ready if answering else cause)),
-        _condition("Progressing", moving, *(cause if moving else ("Settled", ""))),
-        _condition("Degraded", degraded, *(cause if degraded else ("AsExpected", ""))),
-        _condition("InSync", status.sync == "InSync", status.sync, ""),
-    ]
-
-
 def registry(report: RegistryReport) -> deployments.Registry:
     """Build the answer about the health of the registry."""
     health = report.health
@@ -201,20 +183,6 @@ def environments(settings: Settings, held: Mapping[str, str]) -> list[deployment
         for name, environment in settings.environments.items()
     ]
     return found
-
-
-def _condition(
-    kind: Literal["Ready", "Progressing", "Degraded", "InSync"],
-    holds: bool,
-    reason: str,
-    message: str,
-) -> deployments.Condition:
-    return {
-        "type": kind,
-        "status": "True" if holds else "False",
-        "reason": reason,
-        "message": message,
-    }
 
 
 def _predictors(

@@ -24,6 +24,7 @@ from deployer.state.reasons import Reason, State, Sync
 from deployer.state.record import Failure, Record
 
 __all__ = [
+    "FAILING",
     "State",
     "Status",
     "Sync",
@@ -33,6 +34,8 @@ __all__ = [
     "keep_changed_at",
     "sync",
 ]
+
+FAILING = (State.DEGRADED, State.FAILED)
 
 
 @dataclass(frozen=True, slots=True)

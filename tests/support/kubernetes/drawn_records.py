@@ -18,7 +18,7 @@ from deployer.state.record import (
     RoleHolder,
 )
 from deployer.state.registry import VersionId
-from deployer.status.verdict import State, Status, Verdict
+from deployer.status.verdict import State, Status, Sync, Verdict
 from support.world import served
 
 SERVED = served()
@@ -48,7 +48,7 @@ def told(state: State = State.SERVING, reason: str = "Ready", weight: int = 100)
     predictor = ObservedPredictor(SERVED.champion, Phase.READY, 1.0, live_weight=weight)
     return Status(
         verdict=Verdict(state, reason, "A sentence.", "schnitzel status"),
-        sync="InSync",
+        sync=Sync.IN_SYNC,
         record=SERVED,
         wanted=Wanted(SERVED.champion, SERVED.champion.version),
         observed=Observed({SERVED.champion.name: predictor}, 1.0),

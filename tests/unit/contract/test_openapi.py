@@ -18,8 +18,8 @@ PINNED = Path(__file__).parents[2] / "contract" / "openapi.json"
 
 def schema() -> dict[str, Any]:
     # The schema is made of the routes alone; nothing of the engine is asked.
-    engine: Any = SimpleNamespace(metrics=Metrics())
-    found: dict[str, Any] = app.make(engine, Path("tokens.json"), "", ["localhost"]).openapi()
+    controller: Any = SimpleNamespace(metrics=Metrics(), context=None)
+    found: dict[str, Any] = app.make(controller, Path("tokens.json"), "", ["localhost"]).openapi()
     return found
 
 

@@ -16,9 +16,10 @@ from typing import Any, Final
 import orjson
 
 from deployer.errors import FormatUnknown
-from deployer.state.predictor import Phase, Predictor
+from deployer.state.predictor import Predictor
 from deployer.state.record import Record
-from deployer.status.verdict import State, Status
+from deployer.status.conditions import Condition, conditions
+from deployer.status.verdict import Status
 from deployer.store import recordformat
 from deployer.store.recordformat import FORMAT
 from deployer.targets.kubernetes.cache.objects import DEPLOYMENT_ID, MANAGER, PLATFORM, LiveObject
@@ -28,8 +29,6 @@ from deployer.targets.kubernetes.client.kinds import EVENT, MODEL_DEPLOYMENT
 FORMAT_NOTE: Final = "schnitzel.dev/record-format"
 MAX_MESSAGE: Final = 1024
 """Characters of an event's message (the API's limit)."""
-
-_TYPES: Final = ("Ready", "Progressing", "Degraded")
 
 Object = dict[str, Any]
 
@@ -125,7 +124,7 @@ def status_of(
     }
     past = {c["type"]: c for c in before.get("conditions") or ()}
     status["conditions"] = [
-        _condition(kind, told, generation, past.get(kind), now) for kind in _TYPES
+        _condition(one, generation, past.get(one.kind), now) for one in conditions(told)
     ]
     if all(before.get(name) == value for name, value in status.items()):
         return None
@@ -210,28 +209,14 @@ def _shared(text: bytes) -> Mapping[str, Any]:
 
 
 def _condition(
-    kind: str, told: Status, generation: int, past: Mapping[str, Any] | None, now: float
+    condition: Condition, generation: int, past: Mapping[str, Any] | None, now: float
 ) -> Object:
-    holds = {
-        "Ready": _serves(told),
-        "Progressing": told.verdict.state is State.PROGRESSING,
-        "Degraded": told.verdict.state in (State.DEGRADED, State.FAILED),
-    }[kind]
-    value = "True" if holds else "False"
-    same = past is not None and past.get("status") == value
+    same = past is not None and past.get("status") == condition.value
     return {
-        "type": kind,
-        "status": value,
-        "reason": told.verdict.reason or told.verdict.state.value,
-        "message": told.verdict.message,
+        "type": condition.kind,
+        "status": condition.value,
+        "reason": condition.reason,
+        "message": condition.message,
         "lastTransitionTime": past["lastTransitionTime"] if past and same else timestamp(now),
         "observedGeneration": generation,
     }
-
-
-def _serves(told: Status) -> bool:
-    """Decide whether any version answers requests."""
-    return any(
-        seen.phase is Phase.READY and seen.live_weight > 0
-        for seen in told.observed.predictors.values()
-    )

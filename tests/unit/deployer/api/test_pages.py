@@ -31,7 +31,7 @@ from deployer.state.predictor import ExampleState, Phase, Predictor, Role
 from deployer.state.record import Record
 from deployer.state.registry import VersionId
 from deployer.status import verdict
-from deployer.status.verdict import Status
+from deployer.status.verdict import Status, Sync
 
 MLFLOW = RegistryClient("http://127.0.0.1:1")  # nobody is there
 ENVIRONMENTS = {
@@ -50,7 +50,7 @@ def told(model: str = "angler", environment: str = "prod", **observed: Any) -> S
     world = Observed({predictor.name: ObservedPredictor(predictor, since=1.0, **seen)}, 2.0)
     plan = Plan((), Deployment("angler-prod", model, environment, ()))
     return Status(
-        verdict.judge(record, wanted, world, ""), "InSync", record, wanted, world,
+        verdict.judge(record, wanted, world, ""), Sync.IN_SYNC, record, wanted, world,
         "http://127.0.0.1:8000/prod/angler/", "local", 1.5, True, plan,
     )  # fmt: skip
 

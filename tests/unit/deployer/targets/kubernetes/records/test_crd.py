@@ -50,6 +50,7 @@ def test_a_condition_changes_its_time_only_with_its_status():
         "Ready": ("True", at_0),
         "Progressing": ("False", at_0),
         "Degraded": ("False", at_0),
+        "InSync": ("True", at_0),
     }
     assert (first["wanted"], first["serving"], first["ready"]) == ("1", "1", "1/1")
     assert crd.status_of(told(), 1, "1/1", first, 9) is None
@@ -59,8 +60,9 @@ def test_a_condition_changes_its_time_only_with_its_status():
         "Ready": ("True", at_0),
         "Progressing": ("True", at_9),
         "Degraded": ("False", at_0),
+        "InSync": ("True", at_0),
     }
     assert rolling["updatedAt"] == at_9
     broken = crd.status_of(told(State.FAILED, "CrashLoop", weight=0), 1, "0/1", rolling, 9)
     assert broken
-    assert [s for s, _ in conditions(broken).values()] == ["False", "False", "True"]
+    assert [s for s, _ in conditions(broken).values()] == ["False", "False", "True", "True"]
