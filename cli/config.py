@@ -121,7 +121,7 @@ def _read(path: Path) -> dict[str, str]:
     try:
         document = tomllib.loads(path.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        raise CommandError(f"{path}: {error}", "mend the file, or move it away") from error
+        raise CommandError(f"{path}: {error}", "correct the file, or move it away") from error
     values = dict(_flat(document))
     for name, value in values.items():
         if name not in KEYS:

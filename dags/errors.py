@@ -23,7 +23,7 @@ class ProjectInvalid(PipelineError):  # noqa: N818 - names the project's state
             f"{path}: {field}: {why}" if field else f"{path}: {why}" for field, why in problems
         ]
         super().__init__(
-            "\n".join(lines), hint or f"mend it, then run: schnitzel project check {path.parent}"
+            "\n".join(lines), hint or f"correct it, then run: schnitzel project check {path.parent}"
         )
         self.path = path
         self.problems = problems

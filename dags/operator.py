@@ -121,12 +121,12 @@ class StepOperator(ProjectOperator):
         elif exit_code > 128:
             how = f"was ended by signal {exit_code - 128}"
             how += " (SIGKILL: out of memory?)" if exit_code == 137 else ""
-        output = f"; its last lines:\n{last_lines}" if last_lines else ", without a word"
+        output = f"; its last lines:\n{last_lines}" if last_lines else ", without output"
         return f"step {self.task_id}: `{self.step.command}` {how}{output}"
 
     def _hint(self, folder: Any) -> str:
         return (
-            f"mend it in {shlex.quote(str(self.project.folder))}, then clear this task or start "
+            f"correct it in {shlex.quote(str(self.project.folder))}, then clear this task or start "
             f"again: schnitzel train {self.project.name} (outputs of this run: {folder})"
         )
 

@@ -77,7 +77,7 @@ def _own_dags(project: Project) -> list[DAG]:
             not named for the project.
     """
     path = project.folder / DAG_FILE
-    hint = f"mend it, then run: schnitzel project check {project.folder}"
+    hint = f"correct it, then run: schnitzel project check {project.folder}"
     spec = importlib.util.spec_from_file_location(f"schnitzel_project_{project.name}", path)
     assert spec is not None  # noqa: S101 - for the type checker: a .py file has a loader
     assert spec.loader is not None  # noqa: S101

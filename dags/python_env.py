@@ -87,7 +87,7 @@ def _uv(arguments: list[str], log: Callable[[str], None]) -> None:
     environment["UV_NO_PROGRESS"] = "1"
     ended = run([uv(), *arguments], environment=environment, directory=places.cache(), log=log)
     if ended.exit_code:
-        hint = "mend pyproject.toml, compile requirements.txt again, and start a new run"
+        hint = "correct pyproject.toml, compile requirements.txt again, and start a new run"
         raise ProjectEnvironmentFailed(
             f"uv {arguments[0]} {arguments[1]} failed:\n{ended.last_lines}", hint
         )

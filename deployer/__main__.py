@@ -13,7 +13,7 @@ def main(arguments: list[str] | None = None) -> int:
     commands = parser.add_subparsers(dest="command", required=True)
     show = commands.add_parser("settings", help="show the settings and where each comes from")
     show.add_argument("--json", action="store_true", help="as one JSON object")
-    commands.add_parser("run", help="compare and deploy until told to stop")
+    commands.add_parser("run", help="reconcile until stopped")
     schema = commands.add_parser("schema", help="print a JSON Schema")
     schema.add_argument("name", choices=sorted(json_schema.SCHEMAS))
     chosen = parser.parse_args(arguments)

@@ -17,8 +17,10 @@ class Named(Protocol):
 
 def command(verb: str, name: str, *flags: str) -> str:
     """Build `schnitzel VERB NAME FLAGS`; a name that looks like a flag comes last, after `--`."""
-    words = ["schnitzel", *verb.split()]
-    return join([*words, *flags, "--", name] if name.startswith("-") else [*words, name, *flags])
+    command = ["schnitzel", *verb.split()]
+    return join(
+        [*command, *flags, "--", name] if name.startswith("-") else [*command, name, *flags]
+    )
 
 
 def deploy(verb: str, about: Named, *flags: str) -> str:

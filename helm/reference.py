@@ -101,7 +101,7 @@ def rows(schema: Schema, at: str = "") -> Iterator[tuple[str, str, str, str]]:
 
 
 def kind(schema: Schema) -> str:
-    """What a value may be, in a word or two."""
+    """What a value may be, in short."""
     if "enum" in schema:
         return ", ".join(f"`{json.dumps(value)}`" for value in schema["enum"])
     if "$ref" in schema:

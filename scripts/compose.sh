@@ -222,7 +222,7 @@ restore() {
     fail "there are volumes of $name, and nothing is overwritten" \
       "to give up what is there: ${compose[*]} down --volumes"
   # shellcheck disable=SC2064 # its value of now
-  trap "finish \$? '$folder' 'the restoration did not succeed' 'mend what is said above, then: ${compose[*]} down --volumes, and restore again'" EXIT
+  trap "finish \$? '$folder' 'the restoration did not succeed' 'fix the error above, then: ${compose[*]} down --volumes, and restore again'" EXIT
   say "settings and secrets"
   tar -xf "$folder/settings.tar"
   make_secrets

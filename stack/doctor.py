@@ -40,7 +40,7 @@ class Check:
     level: Level
     message: str
     """One sentence."""
-    mend: str = ""
+    fix: str = ""
     """The command that fixes the fault; empty if there is none."""
 
 
@@ -67,8 +67,8 @@ def _python(layout: Layout) -> Iterator[Check]:
     if sys.version_info[:2] == (3, 11):
         yield Check("python", "ok", f"Python {version}.")
     else:
-        mend = "uv venv --python 3.11, and install again"
-        yield Check("python", "fail", f"Python {version} runs, 3.11 is needed.", mend)
+        fix = "uv venv --python 3.11, and install again"
+        yield Check("python", "fail", f"Python {version} runs, 3.11 is needed.", fix)
 
 
 def _tools(layout: Layout) -> Iterator[Check]:
@@ -79,8 +79,8 @@ def _tools(layout: Layout) -> Iterator[Check]:
         if found:
             yield Check(tool, "ok", f"{tool}, which {why}, is {found}.")
         else:
-            mend = "apt-get install git" if tool == "git" else _reinstall()
-            yield Check(tool, "fail", f"{tool}, which {why}, is not on PATH.", mend)
+            fix = "apt-get install git" if tool == "git" else _reinstall()
+            yield Check(tool, "fail", f"{tool}, which {why}, is not on PATH.", fix)
     try:
         yield Check("traefik", "ok", f"Traefik, the gateway, is {binary()}.")
     except StackError as error:
@@ -100,8 +100,8 @@ def _folders(layout: Layout) -> Iterator[Check]:
                 yield Check(name, "ok", f"{folder} can be written.")
         except OSError as error:
             message = f"{nearest} cannot be written: {error.strerror}."
-            mend = f"chmod u+rwx {nearest}, or set {variable} to another folder"
-            yield Check(name, "fail", message, mend)
+            fix = f"chmod u+rwx {nearest}, or set {variable} to another folder"
+            yield Check(name, "fail", message, fix)
 
 
 def _disk(layout: Layout) -> Iterator[Check]:
@@ -109,8 +109,8 @@ def _disk(layout: Layout) -> Iterator[Check]:
         free = shutil.disk_usage(_nearest(folder)).free
         message = f"{free / GIGABYTE:.1f} GB are free where the {name} is."
         level: Level = "ok" if free > 5 * GIGABYTE else "warn" if free > GIGABYTE else "fail"
-        mend = "" if level == "ok" else f"du -sh {_nearest(folder)}/* and delete what is old"
-        yield Check(f"disk-{name}", level, message, mend)
+        fix = "" if level == "ok" else f"du -sh {_nearest(folder)}/* and delete what is old"
+        yield Check(f"disk-{name}", level, message, fix)
 
 
 def _settings(layout: Layout) -> Iterator[Check]:
@@ -163,8 +163,8 @@ def _components(layout: Layout) -> Iterator[Check]:
             yield Check(each.name, "warn", f"{each.name} is not started.", "schnitzel up")
         elif each.attached:
             message = f"{each.name}, attached at {each.url}, does not work: {each.detail}."
-            mend = f"start it there, or correct {each.name}.url in platform.yaml"
-            yield Check(each.name, "fail", message, mend)
+            fix = f"start it there, or correct {each.name}.url in platform.yaml"
+            yield Check(each.name, "fail", message, fix)
         else:
             message = f"{each.name} is {each.health}: {each.detail.rstrip('.')}; log: {each.log}."
             yield Check(each.name, "fail", message, "schnitzel up")
@@ -195,8 +195,8 @@ def _environment(layout: Layout) -> Iterator[Check]:
     if done.returncode == 0:
         yield Check("packages", "ok", "MLflow, Airflow and what they need can be loaded.")
     else:
-        words = (done.stderr.strip().splitlines() or ["no word"])[-1]
-        yield Check("packages", "fail", f"The environment is broken: {words}", _reinstall())
+        output = (done.stderr.strip().splitlines() or ["no output"])[-1]
+        yield Check("packages", "fail", f"The environment is broken: {output}", _reinstall())
 
 
 def _pins() -> dict[str, str]:

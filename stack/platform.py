@@ -194,7 +194,7 @@ def _exclusive(layout: Layout, progress: Callable[[Progress], None]) -> Iterator
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            words = "for another `schnitzel up` or `down` of this home"
-            progress(Progress("platform", "waiting", words, time.monotonic() - began))
+            reason = "for another `schnitzel up` or `down` of this home"
+            progress(Progress("platform", "waiting", reason, time.monotonic() - began))
             fcntl.flock(file, fcntl.LOCK_EX)
         yield

@@ -130,8 +130,8 @@ def read(layout: Layout, cache: Path) -> Settings:
     message, _, hint = done.stderr.strip().partition("\n\nhint: ")
     if done.returncode == 2 and hint:
         raise SettingsError(message.removeprefix("error: "), hint)
-    words = "\n".join(done.stderr.strip().splitlines()[-5:])
-    raise SettingsError(f"The settings could not be read: {words}", "Run: schnitzel doctor")
+    output = "\n".join(done.stderr.strip().splitlines()[-5:])
+    raise SettingsError(f"The settings could not be read: {output}", "Run: schnitzel doctor")
 
 
 def _parse(answer: Mapping[str, Any]) -> Settings:

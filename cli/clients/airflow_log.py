@@ -21,17 +21,17 @@ def lines(content: str | Iterable[Any]) -> Iterator[str]:
     folded = False
     for said in content.splitlines() if isinstance(content, str) else content:
         event: dict[str, Any] = {"event": said} if isinstance(said, str) else said
-        words = str(event.get("event", ""))
+        text = str(event.get("event", ""))
         level = str(event.get("level", "")).upper()
-        if words.startswith("::group::"):
-            folded = folded or words.removeprefix("::group::").strip() in FOLDED
-        elif words.startswith("::endgroup::"):
+        if text.startswith("::group::"):
+            folded = folded or text.removeprefix("::group::").strip() in FOLDED
+        elif text.startswith("::endgroup::"):
             folded = False
         elif level in LOUD:
-            yield f"{level}: {words}"
+            yield f"{level}: {text}"
             yield from _errors(event.get("error_detail") or [])
         elif not folded:
-            yield words
+            yield text
 
 
 def _errors(details: Iterable[dict[str, Any]]) -> Iterator[str]:

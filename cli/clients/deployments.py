@@ -117,8 +117,8 @@ class Deployments:
         adopt: bool = False,
     ) -> Deployment:
         """Reconcile now; with a digest, only the plan of that digest."""
-        words = {"retry": retry, "allow_retire": allow_retire, "adopt": adopt}
-        return self._post(deployment, "apply", {"plan": digest, **words})
+        options = {"retry": retry, "allow_retire": allow_retire, "adopt": adopt}
+        return self._post(deployment, "apply", {"plan": digest, **options})
 
     def pause(self, deployment: str, reason: str) -> Deployment:
         """Stop reconciling one deployment; the serving version keeps serving."""
@@ -225,8 +225,10 @@ def label(deployment: Deployment) -> str:
 
 def command(verb: str, name: str, *flags: str) -> str:
     """Build `schnitzel VERB NAME FLAGS`; a name that looks like a flag comes last, after `--`."""
-    words = ["schnitzel", *verb.split()]
-    return join([*words, *flags, "--", name] if name.startswith("-") else [*words, name, *flags])
+    command = ["schnitzel", *verb.split()]
+    return join(
+        [*command, *flags, "--", name] if name.startswith("-") else [*command, name, *flags]
+    )
 
 
 def about(verb: str, deployment: Deployment, *flags: str) -> str:

@@ -155,8 +155,8 @@ class Service:
                 error.code,
                 code,
             )
-        words = message or f"{error.reason} ({error.code})"
-        return Refused(f"{self.name}: {words}", hint, error.code, code)
+        text = message or f"{error.reason} ({error.code})"
+        return Refused(f"{self.name}: {text}", hint, error.code, code)
 
 
 def segment(name: str) -> str:
@@ -183,5 +183,5 @@ def _explain(body: bytes) -> tuple[str, str, str]:
         detail = "; ".join(str(item.get("msg", item)) for item in detail if isinstance(item, dict))
     elif isinstance(detail, dict):
         detail = detail.get("reason") or detail.get("message") or json.dumps(detail)
-    words = found.get("error") or found.get("message") or detail or ""
-    return str(words), str(found.get("hint") or ""), str(found.get("error_code") or "")
+    text = found.get("error") or found.get("message") or detail or ""
+    return str(text), str(found.get("hint") or ""), str(found.get("error_code") or "")

@@ -20,7 +20,7 @@ Answer = TypeVar("Answer")
 
 def patiently(
     ask: Callable[Question, Answer],
-    tell: Callable[[str], None],
+    report: Callable[[str], None],
     seconds: float = AWAY_SECONDS,
     *,
     answered: bool = False,
@@ -33,7 +33,7 @@ def patiently(
 
     Args:
         ask: sends the request.
-        tell: gets a warning when the service goes away, and a line when it is back.
+        report: gets a warning when the service goes away, and a line when it is back.
         seconds: how long the service may be away; after that the last error is raised.
         answered: whether the service has answered before.
     """
@@ -54,12 +54,12 @@ def patiently(
                     raise
                 if gone is None:
                     gone = now
-                    tell(f"warning: {error}; waiting")
+                    report(f"warning: {error}; waiting")
                 time.sleep(POLL_SECONDS)
             else:
                 answered = True
                 if gone is not None:
-                    tell("it answers again")
+                    report("it answers again")
                 return answer
 
     return asked

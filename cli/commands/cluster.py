@@ -25,7 +25,7 @@ def _cluster() -> None:
 
 @app.command("check", cls=Command)
 def check(output: Output = None) -> None:
-    """Look whether each cluster has what the Deployer needs, and print what mends it.
+    """Check each cluster for what the Deployer needs, and print the fixes.
 
     Looks at custom resources, permissions, the gateway, the registry and the artifacts, as the
     Deployer itself reaches them. Exits 1 if anything fails.
@@ -48,6 +48,6 @@ def check(output: Output = None) -> None:
     failed = [one for _, one in rows if one["level"] == "fail"]
     for one in failed:
         if one["mend"]:
-            say(f"{toned(one['level'])} {one['name']}: mend it with: {one['mend']}")
+            say(f"{toned(one['level'])} {one['name']}: to fix it: {one['mend']}")
     if failed:
         raise typer.Exit(FAILED)

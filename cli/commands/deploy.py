@@ -201,8 +201,8 @@ def apply(
     schnitzel deploy apply angler@prod --adopt
     """
     clients, found = _one(model, environment)
-    words = applying.Words(retry, allow_retire, adopt)
-    after = applying.apply(clients.deployments, found, digest, words, yes=yes)
+    options = applying.Options(retry, allow_retire, adopt)
+    after = applying.apply(clients.deployments, found, digest, options, yes=yes)
     if after is None:
         emit(found, chosen(output, clients.config), str)
         return

@@ -1,7 +1,5 @@
 """Check this machine and the local platform."""
 
-from dataclasses import asdict
-
 import typer
 
 from cli.config import current
@@ -12,7 +10,7 @@ from cli.views.output import emit, say, table, toned
 
 
 def doctor(output: Output = None) -> None:
-    """Find what is wrong and print the command that mends it.
+    """Find what is wrong and print the command that fixes it.
 
     Looks at Python, tools, packages, folders, disk, settings, ports and components. Exits 1 if
     anything fails.
@@ -21,13 +19,17 @@ def doctor(output: Output = None) -> None:
     schnitzel doctor
     schnitzel doctor -o json
     """
-    from stack.doctor import doctor as look
+    from stack.doctor import doctor as run_checks
 
     config = current()
-    checks = look()
+    checks = run_checks()
     failed = [each for each in checks if each.level == "fail"]
+    shown = [
+        {"name": each.name, "level": each.level, "message": each.message, "mend": each.fix}
+        for each in checks
+    ]
     emit(
-        {"healthy": not failed, "checks": [asdict(each) for each in checks]},
+        {"healthy": not failed, "checks": shown},
         chosen(output, config),
         lambda: table(
             ("CHECK", "RESULT", "WHAT WAS FOUND"),
@@ -35,8 +37,8 @@ def doctor(output: Output = None) -> None:
         ),
     )
     for each in checks:
-        if each.mend:
-            say(f"{toned(each.level)} {each.name}: mend it with: {each.mend}")
+        if each.fix:
+            say(f"{toned(each.level)} {each.name}: to fix it: {each.fix}")
     if failed:
         raise typer.Exit(FAILED)
 

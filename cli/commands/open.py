@@ -42,7 +42,7 @@ def open_(
         user, password = clients.airflow_login()
         if sys.stderr.isatty():
             say(f"log in as {user} with the password {password}")
-        else:  # a log keeps what it is told
+        else:  # a log keeps every line
             say(f"log in as {user}; the password is in {clients.airflow_passwords}")
     if show or not sys.stdout.isatty():
         write(url)

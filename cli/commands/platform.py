@@ -39,8 +39,8 @@ def upgrade(
 ) -> None:
     """Show how far an upgrade of the platform is; halt it, or let it go on.
 
-    An upgrade begins by itself when the Deployer starts with another chart or server image, one
-    batch after the other. A halt is kept over restarts: halt first to begin by your own word.
+    An upgrade begins automatically when the Deployer starts with another chart or server image, one
+    batch after the other. A halt is kept over restarts: halt first to begin by your own command.
 
     With --wait, exits 0 when every deployment has moved, 1 when one fails or a person has to say a
     word, 4 after --timeout.

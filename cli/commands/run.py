@@ -143,9 +143,9 @@ def logs(
         write(line)
 
 
-def _find(pipelines: Pipelines, word: str) -> Run:
+def _find(pipelines: Pipelines, given: str) -> Run:
     """Find a run by PROJECT/RUN, or a project's newest."""
-    name, _, run_id = word.partition("/")
+    name, _, run_id = given.partition("/")
     if run_id:
         try:
             return pipelines.run(name, run_id)

@@ -193,5 +193,5 @@ class LazyGroup(Group):
                     lines.append(f"{label:<{width}}  {entry.summary}")
             parts.append(_section(panel, _indented(lines)))
         parts.append(_section("OPTIONS", _options(ctx)))
-        parts.append("`schnitzel COMMAND --help` tells more about a command.")
+        parts.append("`schnitzel COMMAND --help` explains a command.")
         formatter.write("\n".join(parts))

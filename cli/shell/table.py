@@ -28,7 +28,7 @@ PANELS: dict[str, tuple[Entry, ...]] = {
         Entry(
             "doctor",
             "cli.commands.doctor",
-            "Find what is wrong and print the command that mends it",
+            "Find what is wrong and print the command that fixes it",
         ),
         Entry(
             "open", "cli.commands.open", "Open the overview, Airflow, MLflow or a model's endpoint"

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from cli.clients.deployments import Deployment, Deployments
 
 
-class Words(NamedTuple):
+class Options(NamedTuple):
     """Options of an apply."""
 
     retry: bool
@@ -22,7 +22,7 @@ class Words(NamedTuple):
 
 
 def apply(
-    deployments: Deployments, found: Deployment, digest: str | None, words: Words, *, yes: bool
+    deployments: Deployments, found: Deployment, digest: str | None, options: Options, *, yes: bool
 ) -> Deployment | None:
     """Apply the reviewed plan, or show the plan, ask, and apply exactly that plan.
 
@@ -30,7 +30,7 @@ def apply(
         deployments: the Deployer.
         found: the deployment.
         digest: of the plan that was reviewed; None to show the current plan.
-        words: further options.
+        options: the further options.
         yes: whether the user has agreed already.
 
     Returns:
@@ -43,12 +43,12 @@ def apply(
     if digest is None:
         shown = deployments.plan(found["id"])
         say(views.plan(shown))
-        if not (shown["pending"] or any(words)):
+        if not (shown["pending"] or any(options)):
             say("nothing to do")
             return None
-        confirm(_question(found, shown, words), yes=yes)
+        confirm(_question(found, shown, options), yes=yes)
         # A retry or a permission changes the plan itself, so the digest shown would not match.
-        if words.adopt or not (words.retry or words.allow_retire):
+        if options.adopt or not (options.retry or options.allow_retire):
             digest = shown["digest"]
             if not digest:
                 raise CommandError(
@@ -56,11 +56,11 @@ def apply(
                     "confirmed; nothing was changed",
                     f"see why: {about('deploy status', found)}",
                 )
-    return deployments.apply(found["id"], digest=digest, **words._asdict())
+    return deployments.apply(found["id"], digest=digest, **options._asdict())
 
 
-def _question(found: Deployment, plan: dict[str, object], words: Words) -> str:
-    objects = plan["objects"] if words.adopt else []
+def _question(found: Deployment, plan: dict[str, object], options: Options) -> str:
+    objects = plan["objects"] if options.adopt else []
     assert isinstance(objects, list)  # noqa: S101 - the schema says so
     others = [f"{each['kind']}/{each['name']}" for each in objects if each["action"] == "conflict"]
     if not others:

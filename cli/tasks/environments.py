@@ -22,7 +22,7 @@ def environments(clients: Clients) -> list[Environment]:
         return [{"name": name, **each} for name, each in found.items()]
 
 
-def environment(clients: Clients, word: str) -> Environment:
+def environment(clients: Clients, given: str) -> Environment:
     """Find the environment with this name, alias or stage.
 
     Raises:
@@ -30,17 +30,17 @@ def environment(clients: Clients, word: str) -> Environment:
     """
     everything = environments(clients)
     for each in everything:
-        if each["name"] == word:
+        if each["name"] == given:
             return each
     found = [
         each
         for each in everything
-        if word == each.get("alias") or word.lower() == (each.get("stage") or "").lower()
+        if given == each.get("alias") or given.lower() == (each.get("stage") or "").lower()
     ]
     if len(found) > 1:
         several = ", ".join(each["name"] for each in found)
-        raise UsageError(f"{word!r} promotes to more than one environment", f"name one: {several}")
+        raise UsageError(f"{given!r} promotes to more than one environment", f"name one: {several}")
     if not found:
         names = [each["name"] for each in everything]
-        raise unknown("environment", word, names, f"there is: {', '.join(names)}")
+        raise unknown("environment", given, names, f"there is: {', '.join(names)}")
     return found[0]

@@ -48,7 +48,7 @@ def await_pipeline(pipelines: Pipelines, name: str, seconds: float) -> None:
             )
         if time.monotonic() > deadline:
             if pipeline is not None:
-                raise CommandError(str(pipeline["description"]), "mend it, then train again")
+                raise CommandError(str(pipeline["description"]), "correct it, then train again")
             raise WaitTimedOut(
                 f"Airflow has not read the pipeline of {name} within {seconds:g} s",
                 "see whether Airflow is healthy: schnitzel status",

@@ -19,7 +19,7 @@ Upgrade = dict[str, Any]  # the API's own shape; the OpenAPI schema says which
 
 BEGUN = ("now", "moving")
 LEFT = ("paused", "promoted", "unpromoted", "invalid")
-TOLD = ("failed", "paused", "unpromoted", "invalid")
+EXPLAINED = ("failed", "paused", "unpromoted", "invalid")
 POLL_SECONDS = 0.5
 
 
@@ -48,7 +48,7 @@ def shown(found: Upgrade) -> str:
         rows_of = [(each["environment"], each["version"]) for each in versions]
         parts = [table(("ENVIRONMENT", "CHART AND SERVER IMAGE"), rows_of)]
     parts += [""]
-    parts += [f"{label(each)}: {each['why']}" for each in moves if each["state"] in TOLD]
+    parts += [f"{label(each)}: {each['why']}" for each in moves if each["state"] in EXPLAINED]
     parts += [f"{toned(found['state'])}  {found['message']}"]
     parts += [f"{bold('next')}  {found['next_step']}"]
     return "\n".join(parts)

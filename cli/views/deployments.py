@@ -29,7 +29,7 @@ def _until(moment: str | None) -> str | None:
     if not moment:
         return None
     left = datetime.fromisoformat(moment).timestamp() - time.time()
-    return f"by itself, in {duration(left)}" if left > 0 else "by itself, now"
+    return f"automatically, in {duration(left)}" if left > 0 else "automatically, now"
 
 
 def duration(seconds: float) -> str:

@@ -29,7 +29,7 @@ def next_step(
     deployments: Sequence[Deployment],
     projects: Sequence[str],
 ) -> str:
-    """Choose the next step: the deepest trouble first, then the next stop on the golden path.
+    """Choose the next step: the deepest problem first, then the next stop on the golden path.
 
     Args:
         components: the platform's, as seen.

@@ -52,10 +52,10 @@ def diff(found: dict[str, Any]) -> str:
 
 
 def counted(objects: list[dict[str, Any]]) -> str:
-    """Count the objects that would be made, changed and deleted, in words."""
+    """Count the objects that would be made, changed and deleted, as text."""
     numbers = [
-        f"{sum(1 for each in objects if each['action'] == action)} {word}"
-        for action, word in (
+        f"{sum(1 for each in objects if each['action'] == action)} {verb}"
+        for action, verb in (
             ("create", "to make"), ("update", "to change"), ("delete", "to delete"),
             ("conflict", "somebody else's"), ("refused", "refused"), ("wait", "to make again"),
             ("left", "changed by hand and left so"),
@@ -126,7 +126,7 @@ def _block(value: Any) -> list[str]:
 
 def _branch(node: dict[str, Any], first: str, rest: str) -> Iterator[str]:
     yield first + _node(node)
-    lines = _trouble(node)
+    lines = _problem(node)
     children = node["children"]
     utf = (sys.stdout.encoding or "").lower().replace("-", "") == "utf8"
     fork, last, pipe = ("├── ", "└── ", "│   ") if utf else ("|-- ", "`-- ", "|   ")
@@ -143,9 +143,9 @@ def _node(node: dict[str, Any]) -> str:
         status = style(status, "red")
     else:
         status = toned(status)
-    words = [f"{node['kind']}/{node['name']}", node["ready"], status, node["detail"]]
-    return "  ".join(filter(None, words))
+    parts = [f"{node['kind']}/{node['name']}", node["ready"], status, node["detail"]]
+    return "  ".join(filter(None, parts))
 
 
-def _trouble(node: dict[str, Any]) -> list[str]:
+def _problem(node: dict[str, Any]) -> list[str]:
     return [f"{style('!', 'red')} {node['trouble']}"] if node["trouble"] else []

@@ -1,6 +1,6 @@
 """Values in; data on standard output, and everything else on standard error.
 
-Colour only on a terminal, and never with NO_COLOR or TERM=dumb; every word reads without it.
+Colour only on a terminal, and never with NO_COLOR or TERM=dumb; every text reads without it.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ _TONES = {
 }  # fmt: skip
 WIDEST = 60
 """Characters of a cell: a model's name may have 256."""
-_TONE_OF = {word: tone for tone, words in _TONES.items() for word in words}
+_TONE_OF = {state: tone for tone, states in _TONES.items() for state in states}
 
 
 class Format(StrEnum):
@@ -38,12 +38,12 @@ class Format(StrEnum):
 
 
 def interactive(stream: TextIO) -> bool:
-    """Tell whether a person watches this stream on a terminal that can redraw."""
+    """Return whether this stream is a terminal that can redraw."""
     return stream.isatty() and os.environ.get("TERM") != "dumb"
 
 
 def coloured(stream: TextIO) -> bool:
-    """Tell whether to colour this stream (https://no-color.org)."""
+    """Return whether to colour this stream (https://no-color.org)."""
     return interactive(stream) and not os.environ.get("NO_COLOR")
 
 
@@ -57,14 +57,14 @@ def bold(text: str) -> str:
     return style(text, "bold")
 
 
-def toned(word: str, stream: TextIO | None = None) -> str:
-    """Colour a word of state by what it means: green works, yellow is under way, red does not."""
-    tone = _TONE_OF.get(word.strip().lower())
-    return style(word, tone, stream) if tone else word
+def toned(state: str, stream: TextIO | None = None) -> str:
+    """Colour a state by its meaning: green works, yellow is under way, red does not work."""
+    tone = _TONE_OF.get(state.strip().lower())
+    return style(state, tone, stream) if tone else state
 
 
 def say(text: str = "") -> None:
-    """Tell a person something, on standard error."""
+    """Print a message on standard error, where no program reads it."""
     sys.stderr.write(f"{text}\n")
     sys.stderr.flush()
 
@@ -97,7 +97,7 @@ def emit(value: Any, form: Format, table: Callable[[], str]) -> None:
 
 
 def table(headers: Sequence[str], rows: Sequence[Sequence[Any]]) -> str:
-    """Align rows under headers; `None` is an empty cell; state words are coloured.
+    """Align rows under headers; `None` is an empty cell; states are coloured.
 
     A cell that is longer than WIDEST loses its middle, unless it is the last of its row.
     """
@@ -122,7 +122,7 @@ def _cut(cell: str) -> str:
 
 
 def _aligned(
-    row: Sequence[str], widths: Sequence[int], paint: Callable[[str], str] = lambda word: word
+    row: Sequence[str], widths: Sequence[int], paint: Callable[[str], str] = lambda text: text
 ) -> str:
     last = len(row) - 1
     padded = [

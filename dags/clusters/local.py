@@ -7,7 +7,7 @@ from pathlib import Path
 
 from dags import python_env
 from dags.clusters.base import Launch
-from dags.project.variables import base_environment, words
+from dags.project.variables import base_environment, split
 
 
 class LocalCluster:
@@ -41,4 +41,4 @@ class LocalCluster:
         environment["UV_PROJECT_ENVIRONMENT"] = str(python_env.ensure(folder, log))
         environment["PYTHONPATH"] = str(folder / "src")
         start = (python_env.uv(), "run", "--quiet", "--no-sync", "--project", str(folder), "--")
-        return Launch((*start, *words(command)), environment | dict(variables), folder)
+        return Launch((*start, *split(command)), environment | dict(variables), folder)

@@ -77,8 +77,8 @@ def step_variables(project: Project, run: StepRun) -> dict[str, str]:
     return found
 
 
-def words(command: str) -> list[str]:
-    """Split a command into words like a shell.
+def split(command: str) -> list[str]:
+    """Split a command into arguments like a shell.
 
     Raises:
         ValueError: a quotation is not closed.

@@ -13,7 +13,7 @@ from deployer.operator.queries import Queries
 
 
 class Apply(BaseModel):
-    """What a person asks for beside a look: the plan that was reviewed, and more words.
+    """The options of an apply: the digest of the reviewed plan, and what else an operator allows.
 
     `retry` tries a failed version again, `allow_retire` takes away what the policy would ask about,
     `adopt` takes over what is somebody else's and stands in the way now.

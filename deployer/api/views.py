@@ -261,7 +261,7 @@ def clusters(
         {
             "name": name,
             "checks": [
-                {"name": one.name, "level": one.level, "message": one.message, "mend": one.mend}
+                {"name": one.name, "level": one.level, "message": one.message, "mend": one.fix}
                 for one in checks
             ],
         }

@@ -172,7 +172,7 @@ class Artifacts:
             if file.size is not None and size != file.size:
                 raise ArtifactCorrupt(
                     f"{file.path} at {uri} has {size} bytes, and should have {file.size}.",
-                    "It is fetched again by itself. If that does not help, log the model again.",
+                    "It is fetched again on retry. If that does not help, log the model again.",
                     transient=True,
                 )
 

@@ -109,11 +109,11 @@ def _split(url: str) -> SplitResult | None:
 
 
 def _redacted(token: str) -> str:
-    """Remove a login from a word, and a query, which may hold a token."""
-    word = redact(token)
-    if "://" not in word:
-        return word
-    place, question, rest = word.partition("?")
+    """Remove a login from an argument, and a query, which may hold a token."""
+    text = redact(token)
+    if "://" not in text:
+        return text
+    place, question, rest = text.partition("?")
     _, hash_, fragment = rest.partition("#")
     return f"{place}{question}{GONE if question else ''}{hash_}{fragment}"
 

@@ -208,8 +208,8 @@ def _published(line: Line) -> str:
     if _VARIABLE.search(text):
         hint = "Log the model again with the value in its place, unless that is a login."
         _refuse(line, "names a variable, which has no value here", hint)
-    words = re.split(r"[\s;@]+(?=\w+://)|\s", text)
-    if any(requirement_lines.has_login(word) for word in words if "://" in word):
+    parts = re.split(r"[\s;@]+(?=\w+://)|\s", text)
+    if any(requirement_lines.has_login(part) for part in parts if "://" in part):
         hint = "Publish it where no login is needed, or to an index whose login operators keep."
         _refuse(line, "carries a login, which is not to be kept with a model", hint)
     return text

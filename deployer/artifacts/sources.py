@@ -186,7 +186,7 @@ def unreachable(uri: str, why: str) -> ArtifactUnreachable:
     """Build the error for a store that does not answer."""
     return ArtifactUnreachable(
         f"The model's files at {uri} cannot be read now: {why}.",
-        "It is tried again by itself. Is MLflow, and its artifact store, up? See: schnitzel doctor",
+        "It is retried automatically. Is MLflow, and its artifact store, up? See: schnitzel doctor",
     )
 
 

@@ -38,7 +38,7 @@ def _bounded(schema: Any) -> Any:
     if not isinstance(schema, dict):
         return schema
     plain = {key: _bounded(value) for key, value in schema.items() if key not in _BOUNDS}
-    bounds = {word: schema[key] for key, word in _BOUNDS.items() if key in schema}
+    bounds = {name: schema[key] for key, name in _BOUNDS.items() if key in schema}
     if bounds:
         plain["anyOf"] = [
             choice if choice["type"] == "string" else choice | bounds for choice in plain["anyOf"]

@@ -98,7 +98,7 @@ def _read_file(environ: Mapping[str, str]) -> tuple[Path, yaml_text.Document]:
         ) from error
     except yaml_text.YamlError as error:
         comma = "," if error.line else ""
-        raise SettingsInvalid(f"{path}{comma} {error}.", "Mend the file.") from error
+        raise SettingsInvalid(f"{path}{comma} {error}.", "Correct the file.") from error
     # A section with all of its lines commented out is null, and means an empty section.
     written = {name: value for name, value in document.values.items() if value is not None}
     return path, replace(document, values=written)

@@ -30,13 +30,13 @@ class Registry(Frozen):
 
 
 class Policy(Frozen):
-    """What needs a person's word, and how a failure is tried again."""
+    """What needs an operator's confirmation, and how a failure is retried."""
 
     max_retirements: int = Field(default=1, ge=0)
-    """Retirements within the window that need nobody's word, however few deployments there are."""
+    """Retirements within the window that need no confirmation, for any number of deployments."""
 
     max_retirement_share: float = Field(default=0.1, ge=0, le=1)
-    """The share of all deployments that may retire within the window without a person's word."""
+    """The share of all deployments that may retire within the window without confirmation."""
 
     retire_window: Duration = Field(default=600, gt=0)
     """The time within which retirements are counted together."""
@@ -127,7 +127,7 @@ class PlatformFile(Frozen):
     """The places that model versions are promoted to. Naming any replaces the default ones."""
 
     policy: Policy = Policy()
-    """What needs a person's word, and how a failure is tried again."""
+    """What needs an operator's confirmation, and how a failure is retried."""
 
     limits: PlatformLimits = PlatformLimits()
     """What no serving spec may pass, and how much is done at the same time."""

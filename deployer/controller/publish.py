@@ -92,7 +92,9 @@ class Publisher:
         status = verdict.failed_status(known or self.unknown_status(record, now), error, now)
         status = verdict.keep_changed_at(status, before)
         if found and status.settled:  # not where another Deployer may have taken over
-            with self._best_effort("its account", status):  # the history may have broken the pass
+            with self._best_effort(
+                "the history and the tags", status
+            ):  # the history may have broken the pass
                 self._record_outcome(found, status, before)
         if known:
             self._publish_to_target(status)
@@ -105,7 +107,7 @@ class Publisher:
 
     def _publish_to_target(self, status: Status) -> None:
         """Publish the status in the target; if that fails, the next pass does."""
-        with self._best_effort("its state where it runs", status):
+        with self._best_effort("the status in the target", status):
             self._context.targets[status.record.environment].publish(status)
 
     @contextmanager
@@ -114,10 +116,10 @@ class Publisher:
         try:
             yield
         except SchnitzelError as error:
-            log.debug("%s: %s is not told: %s", status.record.id, what, error.message)
+            log.debug("%s: could not publish %s: %s", status.record.id, what, error.message)
         except Exception:
             if not self._closing.is_set():
-                log.exception("%s: %s is not told", status.record.id, what)
+                log.exception("%s: could not publish %s", status.record.id, what)
 
     def unknown_status(self, record: Record, now: float) -> Status:
         """Build the status of a deployment that has not been observed yet."""

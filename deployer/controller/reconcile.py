@@ -257,7 +257,7 @@ def _as_schnitzel_error(failure: Exception, key: Key) -> SchnitzelError:
     error = PassFailed(
         f"The Deployer failed to look after {key.model} in {key.environment}, in a way that nobody "
         f"foresaw ({type(failure).__name__}); what runs goes on running.",
-        "It is tried again by itself. Report the traceback that is in the Deployer's log.",
+        "It is retried automatically. Report the traceback that is in the Deployer's log.",
     )
     error.__cause__ = failure
     return error

@@ -149,7 +149,7 @@ def raise_if_unsafe(record: Record, retirements: Retirements, policy: Policy) ->
         raise TooManyRetirements(
             f"{retirements.going} of {retirements.deployments} deployments have nothing promoted "
             f"at the same time; at most {policy.max_retirements} (or "
-            f"{policy.max_retirement_share:.0%}) are retired without a person's word.",
+            f"{policy.max_retirement_share:.0%}) are retired without confirmation.",
             f"If this is meant: {hints.deploy('apply', record, '--allow-retire')}",
         )
 

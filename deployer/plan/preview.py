@@ -87,7 +87,7 @@ class Node:
     Attributes:
         kind: "ModelDeployment", "Predictor", "Deployment", "Pod", "Process"...
         name: the node's name.
-        status: the node's condition, in one word.
+        status: the node's condition, in CamelCase.
         ready: "1/2" for a node with several parts that may be ready; else empty.
         detail: further information, as a clause.
         problem: a sentence in one line; empty if there is none.

@@ -58,7 +58,7 @@ class Failure:
             Cause.UNTRUSTED: trust,
             Cause.FULL: "Make room.",
         }[self.cause]
-        return f"It is tried again by itself. {step}" if self.transient else step
+        return f"It is retried automatically. {step}" if self.transient else step
 
 
 def explain(output: str, requirements: Iterable[str]) -> Failure:

@@ -140,7 +140,7 @@ class Watch:
                 PassFailed(
                     "The Deployer failed to look at the registry, in a way that nobody foresaw "
                     f"({type(error).__name__}); it decides on what it saw before.",
-                    "It is tried again by itself. Report the traceback in the Deployer's log.",
+                    "It is retried automatically. Report the traceback in the Deployer's log.",
                 )
             )
         return False

@@ -12,7 +12,7 @@ from pydantic import BaseModel, ValidationError
 from deployer.redact import redact_logins
 
 _SECRET = re.compile(r"password|secret|token|credential|(api|access|private)_?key", re.IGNORECASE)
-_WORDS = {
+_MESSAGES = {
     "missing": "is missing",
     "int_parsing": "should be a whole number",
     "int_type": "should be a whole number",
@@ -61,9 +61,9 @@ def explain(error: ValidationError, model: type[BaseModel]) -> list[Problem]:
     return problems
 
 
-def suggest(word: str, known: Sequence[str]) -> str:
+def suggest(name: str, known: Sequence[str]) -> str:
     """Suggest the known name that was probably meant, or list the known names."""
-    close = difflib.get_close_matches(word, known, n=1, cutoff=0.6)
+    close = difflib.get_close_matches(name, known, n=1, cutoff=0.6)
     if close:
         return f"Did you mean {close[0]!r}?"
     return f"Known here: {', '.join(known)}." if known else ""
@@ -80,13 +80,13 @@ def shown(name: str, value: object) -> str:
 def _words(item: Mapping[str, Any]) -> str:
     context = item.get("ctx", {})
     kind = item["type"]
-    if kind in _WORDS:
-        return _WORDS[kind]
+    if kind in _MESSAGES:
+        return _MESSAGES[kind]
     if kind == "value_error":
         return str(context["error"])
-    for bound, words in (("ge", "at least"), ("le", "at most"), ("gt", "more than")):
+    for bound, relation in (("ge", "at least"), ("le", "at most"), ("gt", "more than")):
         if bound in context and kind.startswith(("greater", "less")):
-            return f"should be {words} {context[bound]:g}"
+            return f"should be {relation} {context[bound]:g}"
     message = str(item["msg"])
     return re.sub(r"^(Input|Value|List|String|Dictionary) ", "", message)
 

@@ -144,12 +144,12 @@ def _hold_numbers(spec: ServingSpec, limits: Limits, origins: Mapping[str, str])
 
 
 def _hold_lists(spec: ServingSpec, limits: Limits, origins: Mapping[str, str]) -> None:
-    for name, words, limit in _named(spec):
+    for name, values, limit in _named(spec):
         allowed: list[str] = getattr(limits, limit)
         operators = origins[name].startswith(_OPERATORS)
-        if operators or any(fnmatchcase(word, pattern) for word in words for pattern in allowed):
+        if operators or any(fnmatchcase(each, pattern) for each in values for pattern in allowed):
             continue
-        value = repr(words[-1]) if words[-1] else "every taint"
+        value = repr(values[-1]) if values[-1] else "every taint"
         _refuse_word(name, value, limit, allowed, origins)
 
 

@@ -138,7 +138,7 @@ class ServingSpec(Frozen):
     """An image to serve it with on a cluster, one of `limits.images`. Null: one is built for it."""
 
     tfserving: TfServing = TfServing()
-    """What TensorFlow Serving is told, with `runtime: tfserving`."""
+    """The settings of TensorFlow Serving, with `runtime: tfserving`."""
 
     seldon: Seldon = Seldon()
     """What Seldon's operator is asked for, with `runtime: seldon`."""

@@ -58,7 +58,7 @@ def parse_serving_file(data: bytes | str) -> dict[str, Any]:
     except yaml_text.YamlError as error:
         raise SpecInvalid(
             f"serving.yaml, {error}." if error.line else f"serving.yaml {error}.",
-            "Mend the file and log the model again.",
+            "Correct the file and log the model again.",
         ) from error
     check_layer("serving.yaml", document.values)
     return dict(document.values)

@@ -66,7 +66,7 @@ class Seldon(Frozen):
 
 
 class TfServing(Frozen):
-    """What TensorFlow Serving is told: with `runtime: tfserving`, or Seldon's shape tensorflow."""
+    """The settings of TensorFlow Serving, also of Seldon's shape tensorflow."""
 
     saved_model: Inside = "saved_model"
     """The folder of the SavedModel, inside the logged model."""

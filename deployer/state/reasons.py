@@ -10,7 +10,7 @@ from enum import StrEnum
 
 
 class State(StrEnum):
-    """The state of a deployment, in one word."""
+    """The state of a deployment."""
 
     SERVING = "Serving"
     PROGRESSING = "Progressing"

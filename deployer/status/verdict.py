@@ -238,9 +238,9 @@ def _failed(
     message = f"Version {number} cannot be served: {text}; {_served(record, seen, number)}."
     retry = hints.deploy("apply", record, "--retry")
     logs = f"Its log: {hints.deploy('logs', record)}"
-    again = "It is tried again by itself, with growing pauses; at once"
+    again = "It is retried automatically, with growing pauses; at once"
     if failure.retry_at is None:
-        again = "Mend it and register a new version, or try again"
+        again = "Fix it and register a new version, or try again"
     hint = failure.hint or f"{logs}. {again}: {retry}"
     return Verdict(state, failure.reason, message, hint)
 

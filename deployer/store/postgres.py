@@ -88,7 +88,8 @@ class PostgresDatabase:
         except psycopg.OperationalError as error:
             # The error's text may contain the address, and never contains the password.
             lines = str(error).strip().splitlines()
+            why = lines[0] if lines else "it gives no reason"
             raise DatabaseUnavailable(
-                f"The Deployer's PostgreSQL does not answer: {lines[0] if lines else 'no word'}.",
+                f"The Deployer's PostgreSQL does not answer: {why}.",
                 "Look at the database, and at what deployer.database_ref names.",
             ) from error

@@ -24,7 +24,7 @@ class PreflightCheck:
     name: str
     level: str
     message: str
-    mend: str = ""
+    fix: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,7 +91,7 @@ class Target(Protocol):
         """Return the last lines of a predictor's log, also after the predictor ended."""
         ...
 
-    def publish(self, told: Status) -> None:
+    def publish(self, status: Status) -> None:
         """Publish a deployment's status where it runs, if the target has a place for the status.
 
         Raises:

@@ -11,7 +11,7 @@ def predictor(seen: ObservedPredictor, status: str, children: tuple[Node, ...]) 
 
     Args:
         seen: The observation of the predictor.
-        status: One word.
+        status: The phase of the predictor.
         children: The nodes of the predictor's parts.
     """
     version = seen.predictor.version.number

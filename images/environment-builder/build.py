@@ -34,7 +34,7 @@ from pathlib import Path
 from typing import Any
 
 import layer
-from failures import Failed, last_words, told
+from failures import Failed, last_words, report
 from packages import Packages, absent
 from registry import Image, Registry
 
@@ -59,7 +59,7 @@ def build(request: dict[str, Any], work: Path) -> tuple[dict[str, Any], str]:
         raise Failed(
             "ImageMissing",
             f"There is no server image {request['base']}.",
-            "Push it (make images-push), or mend server_image of the cluster in platform.yaml.",
+            "Push it (make images-push), or correct server_image of the cluster in platform.yaml.",
         )
     packages = Packages(request, ENVIRONMENT, work)
     if not _same_minor(base.labels.get(PYTHON, request["python"]), request["python"]):
@@ -161,7 +161,7 @@ def main(arguments: list[str]) -> int:
 
 
 def _failed(error: Failed, termination_file: Path) -> int:
-    told(error, termination_file)
+    report(error, termination_file)
     return NOT_NOW if error.transient else 1
 
 

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 class Failed(Exception):  # noqa: N818 - it is what becomes of the build
     """The environment cannot be built, or its image cannot be kept.
 
-    `reason` is the word that the Deployer shows; `transient` says that the cause may go away by
+    `reason` is the reason that the Deployer shows; `transient` says that the cause may go away by
     itself; `log` is what the program that failed printed.
     """
 
@@ -27,7 +27,7 @@ class Failed(Exception):  # noqa: N818 - it is what becomes of the build
         self.transient, self.log = transient, log
 
 
-def told(error: Failed, termination_file: Path) -> None:
+def report(error: Failed, termination_file: Path) -> None:
     """Say it, and leave it where the Deployer reads it."""
     sys.stderr.write(f"error: {error.message}\n\nhint: {error.hint}\n")
     said = {"reason": error.reason, "message": error.message[:1500], "hint": error.hint}

@@ -172,7 +172,7 @@ def refusal(name: str, output: str) -> Failed:
             f"The registry {host} refuses us {name}: {said}",
             "Name a secret that may pull and push there as registry.push_secret of the cluster in "
             "platform.yaml.",
-            transient=True,  # the secret can be mended meanwhile
+            transient=True,  # the secret can be corrected meanwhile
             log=output,
         )
     if "HTTP response to HTTPS client" in output:
@@ -193,13 +193,13 @@ def refusal(name: str, output: str) -> Failed:
         return Failed(
             "ImageMissing",
             f"There is no image {name}.",
-            "Push it (make images-push), or mend its name in platform.yaml.",
+            "Push it (make images-push), or correct its name in platform.yaml.",
             log=output,
         )
     return Failed(
         "ImageRegistryUnreachable",
         f"The registry {host} does not take or give {name}: {said}",
-        "It is tried again by itself. Is the registry up, and can Jobs reach it?",
+        "It is retried automatically. Is the registry up, and can Jobs reach it?",
         transient=True,
         log=output,
     )

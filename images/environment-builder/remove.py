@@ -23,7 +23,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from failures import Failed, told
+from failures import Failed, report
 from registry import Registry
 
 NOT_NOW = 75
@@ -61,7 +61,7 @@ def main(arguments: list[str]) -> int:
     try:
         remove(request)
     except Failed as error:
-        told(error, given.termination_file)
+        report(error, given.termination_file)
         return NOT_NOW if error.transient else 1
     return 0
 

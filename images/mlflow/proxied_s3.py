@@ -1,7 +1,7 @@
 # ruff: noqa: INP001 - a package of the MLflow image's own
 """Give MLflow's server alone a way to an s3:// URI.
 
-A server with S3 behind it tells clients to fetch from there by presigned URLs (MLflow 3.17,
+A server with S3 behind it makes clients fetch from there by presigned URLs (MLflow 3.17,
 `/server-info`), and has no switch for that. Clients of ours cannot reach S3, and shall not have to.
 """
 

@@ -78,7 +78,7 @@ class Layout:
 
     @cached_property
     def id(self) -> str:
-        """Tells this cluster from others on the machine, in names of folders and cgroups."""
+        """Distinguishes this cluster from the machine's others, in names of folders and cgroups."""
         return hashlib.sha256(str(self.state).encode()).hexdigest()[:8]
 
     @property

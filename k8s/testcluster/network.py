@@ -33,7 +33,7 @@ def down() -> None:
     """Remove bridges, the pods' interfaces and all rules."""
     if _exists(POD_BRIDGE):
         for link in json.loads(_ip("-j", "link", "show", "master", POD_BRIDGE) or "[]"):
-            # It may go by itself at this moment, with its pod's namespace.
+            # The kernel may delete it at this moment, with its pod's namespace.
             with suppress(subprocess.CalledProcessError):
                 _ip("link", "delete", link["ifname"])
     for bridge in (POD_BRIDGE, NODE_BRIDGE):

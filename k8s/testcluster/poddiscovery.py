@@ -16,7 +16,7 @@ from urllib.request import urlopen
 
 
 def main() -> None:
-    """Serve until told to end."""
+    """Serve until SIGTERM."""
     parser = argparse.ArgumentParser(description=__doc__)
     for name in ("--listen", "--server", "--authority", "--certificate", "--key"):
         parser.add_argument(name, required=True)

@@ -34,7 +34,7 @@ class Program:
 
     Attributes:
         name: also of its log, its record and its cgroup.
-        command: the first word is a path or found on PATH.
+        command: the first argument is a path or found on PATH.
         ready: whether it answers.
         reads: configuration files; a change of one restarts the program.
         environment: beside the caller's.

@@ -69,7 +69,7 @@ def remove(layout: Layout) -> None:
 
 
 def _delete_strays(layout: Layout) -> None:
-    """Delete what programs leave where nobody can tell them not to."""
+    """Delete the files that programs leave in places that no setting changes."""
     for link in Path("/var/log/containers").glob("*.log"):
         if link.is_symlink() and link.readlink().is_relative_to(layout.state):
             link.unlink()

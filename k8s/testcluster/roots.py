@@ -126,7 +126,7 @@ def _broken_in_registry(root: Path) -> Path | None:
 
 
 def _clear_containerd(layout: Layout) -> None:
-    """Delete the containers of the cluster before, with a containerd that has no pods to mend.
+    """Delete the containers of the cluster before, with a containerd that has no pods to restart.
 
     Raises:
         ClusterError: what is there cannot be read.

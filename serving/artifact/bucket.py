@@ -113,5 +113,5 @@ class Bucket:
             return unreachable(self._uri, f"S3 refuses us ({code}: {said[2] or ''})", hint)
         if "169.254.169.254" in text:
             return unreachable(self._uri, "there are no credentials for S3", f"{CREDENTIALS}.")
-        why = code or next((words for sign, words in _SIGNS.items() if sign in text), "")
+        why = code or next((cause for sign, cause in _SIGNS.items() if sign in text), "")
         return unreachable(self._uri, why or text.partition("\n")[0].rpartition(" - ")[2])

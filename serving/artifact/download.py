@@ -107,7 +107,7 @@ def _copy(
 def _check(uri: str, file: Listed, at: int, end: int | None) -> None:
     if at != (file.size if end is None else end) and file.size is not None:
         message = f"{file.path} at {uri} ends after {at} of {file.size} bytes."
-        hint = "It is fetched again by itself. If that does not help, log the model again."
+        hint = "It is fetched again on retry. If that does not help, log the model again."
         raise Unfetchable("ArtifactCorrupt", message, hint, transient=True)
 
 

@@ -60,7 +60,7 @@ class Store(Protocol):
 
 def unreachable(uri: str, why: str, hint: str = "", *, transient: bool = True) -> Unfetchable:
     """Build the error for a store that cannot be read now."""
-    hint = hint or "It is tried again by itself. Is the artifact store up, and can pods reach it?"
+    hint = hint or "It is retried automatically. Is the artifact store up, and can pods reach it?"
     message = f"The model's files at {uri} cannot be read: {why}."
     return Unfetchable("ArtifactUnreachable", message, hint, transient=transient)
 

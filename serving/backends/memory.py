@@ -41,8 +41,8 @@ def exceeds(pid: int, limit: int) -> int:
 
 
 def _resident(pid: int) -> int:
-    words = _text(Path(f"/proc/{pid}/statm")).split()
-    return int(words[1]) * PAGE if words else 0
+    fields = _text(Path(f"/proc/{pid}/statm")).split()
+    return int(fields[1]) * PAGE if fields else 0
 
 
 def _proportional(pid: int) -> int:

@@ -31,13 +31,13 @@ def redact(text: str) -> str:
 def shown(text: str, characters: int = MESSAGE_CHARACTERS) -> str:
     """Return the redacted beginning of a text; text after `characters` is not examined.
 
-    The word at the cut is left out: redaction would not recognise half a secret.
+    The text after the last space is left out, too: redaction would not recognise half a secret.
     """
     if len(text) <= characters:
         return redact(text)
     begin = text[:characters]
-    words = _SPACE.search(begin, max(0, characters - MESSAGE_CHARACTERS))
-    return redact(begin[: words.start()] if words else "") + _CUT
+    space = _SPACE.search(begin, max(0, characters - MESSAGE_CHARACTERS))
+    return redact(begin[: space.start()] if space else "") + _CUT
 
 
 def shown_end(text: str, characters: int = TRACEBACK_CHARACTERS) -> str:

@@ -20,7 +20,7 @@ from serving.telemetry.redact import redact
 class State:
     """The content of state.json.
 
-    `phase` is starting, ready, unready or failed; `reason` is empty or one CamelCase word.
+    `phase` is starting, ready, unready or failed; `reason` is empty or a CamelCase reason.
     """
 
     phase: str = "starting"

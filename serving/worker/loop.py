@@ -156,7 +156,7 @@ class Worker:
                 os._exit(BROKEN)
 
     def _call(self, asked: list[batching.Waiting], data: Any, params: Any) -> Any:
-        """Call the model, after telling the front for which requests: the call may never return."""
+        """Call the model, after the front knows for which requests: the call may never return."""
         ids = framing.pack_ids(request.id for request in asked)
         self._link.send(framing.pack(0, framing.CALLING, ids))
         begin = time.perf_counter()

@@ -110,9 +110,9 @@ def prepare(layout: Layout, environment: dict[str, str]) -> None:
     log = layout.logs / "airflow-migrate.log"
     log.write_bytes(done.stdout)
     if done.returncode != 0:
-        words = done.stdout.decode(errors="replace").strip().splitlines()[-10:]
+        output = done.stdout.decode(errors="replace").strip().splitlines()[-10:]
         raise ComponentError(
-            "\n".join([f"Airflow's database could not be migrated; see {log}.", *words]),
+            "\n".join([f"Airflow's database could not be migrated; see {log}.", *output]),
             "Run: schnitzel doctor",
         )
     write_private(stamp, version)

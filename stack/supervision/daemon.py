@@ -89,9 +89,9 @@ class Daemon:
             check=False,
         )
         if done.returncode != 0 or not wait_until(self.alive, 15.0):
-            words = done.stdout.decode(errors="replace").strip()
+            output = done.stdout.decode(errors="replace").strip()
             raise SupervisorUnavailable(
-                f"supervisord did not start: {words or 'it does not answer'}",
+                f"supervisord did not start: {output or 'it does not answer'}",
                 f"See {self.root / 'supervisord.log'}.",
             )
 

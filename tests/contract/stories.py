@@ -145,10 +145,10 @@ def test_what_is_changed_by_hand_is_put_back(place):
         stamps = place.stamps("calm")
         place.meddlings("calm")[what]()
 
-        def mended(stamps=stamps) -> bool:
+        def restored(stamps=stamps) -> bool:
             return place.contents("calm") == before and place.stamps("calm") != stamps
 
-        wait_for(mended, f"all to be as it was after {what}", 180, 0.2)
+        wait_for(restored, f"all to be as it was after {what}", 180, 0.2)
         place.serves("calm", 1)
         wait_for(lambda: place.predict("calm") == (200, 1), f"an answer after {what}", 60)
 

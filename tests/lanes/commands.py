@@ -110,7 +110,7 @@ def _sample(run: Run) -> list[Lane]:
 
 
 def _run(lanes: list[Lane], ground: preparing.Ground, run: Run) -> None:
-    """Run the light lanes side by side, then each of the others by itself.
+    """Run the light lanes side by side, then each of the others alone.
 
     Those keep two cores busy alone: beside one another they took as long, and waited in vain. So
     they do beside Kubernetes' build, which the light lanes wait for: whole platforms look around
@@ -179,7 +179,7 @@ def _tell(ground: preparing.Ground, run: Run) -> None:
 
 
 def _again(run: Run) -> None:
-    """Run each failure once more by itself: what passes then is flaky."""
+    """Run each failure once more, alone: what passes then is flaky."""
     causes = results.causes(run.doubtful)
     if len(causes) > MOST_AGAIN:
         run.say(f"{len(causes)} failures are too many to be chance: none is run again")

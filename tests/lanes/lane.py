@@ -17,7 +17,7 @@ class Lane:
         workers: processes of pytest.
         needs: "control plane" or "node", if it cannot be without.
         light: whether it runs beside others.
-        again: whether a test that fails is run once more by itself.
+        again: whether a test that fails is run once more, alone.
         options: more words for pytest.
     """
 

@@ -62,7 +62,7 @@ class Losing(TypedDict):
 
 
 class Paused(TypedDict):
-    """A person's word that nothing is to change."""
+    """An operator's order to change nothing."""
 
     by: str
     at: str | None
@@ -86,10 +86,10 @@ class SpecField(TypedDict):
 
 
 class Deployment(TypedDict):
-    """Everything that is told of one registered model in one environment.
+    """The status of one registered model in one environment.
 
     `notes` say what its serving spec asks for and does not get, or gets with a consequence.
-    `retry_at` is when what failed is tried again by itself; null: it is not.
+    `retry_at` is when the Deployer retries what failed; null: it does not retry.
     """
 
     id: str
@@ -188,7 +188,7 @@ class Environments(TypedDict):
 
 
 class Page(TypedDict):
-    """Where the metrics of a model server are, and its labels, as Prometheus wants to be told."""
+    """The metrics endpoint of a model server, and its labels, in Prometheus's `http_sd` format."""
 
     targets: list[str]
     labels: dict[str, str]
@@ -204,7 +204,7 @@ Looking = TypedDict("Looking", {"looking": bool, "for": str})
 
 
 class Check(TypedDict):
-    """One thing that was looked at in a cluster: ok or fail, and the command that mends it."""
+    """One thing that was looked at in a cluster: ok or fail, and the command that fixes it."""
 
     name: str
     level: str

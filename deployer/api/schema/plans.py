@@ -98,7 +98,7 @@ class Diff(TypedDict):
 class Node(TypedDict):
     """One thing that there is, and what belongs to it.
 
-    `ready` is "1/2" where it has several that may be ready, `trouble` what is wrong with it.
+    `ready` is "1/2" where it has several that may be ready, `trouble` is its problem.
     """
 
     kind: str

@@ -8,7 +8,7 @@ from typing_extensions import TypedDict  # pydantic reads no other before Python
 
 
 class Halted(TypedDict):
-    """A person's word that no upgrade goes on."""
+    """An operator's order to begin no further upgrade."""
 
     by: str
     at: str | None

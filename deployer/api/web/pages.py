@@ -161,13 +161,13 @@ class Pages:
     def _list(self, q: str, environment: str, state: str) -> dict[str, Any]:
         everything = self._queries.statuses()
         environments = list(self._queries.settings.environments)
-        words = q.lower().split()
+        terms = q.lower().split()
         found = [
             status
             for status in everything
             if environment in ("", status.record.environment)
             and state in ("", str(status.verdict.state), status.sync)
-            and all(word in _searched(status) for word in words)
+            and all(term in _searched(status) for term in terms)
         ]
         counts = Counter(str(status.verdict.state) for status in everything)
         return self._frame() | {
@@ -231,5 +231,5 @@ def _searched(status: Status) -> str:
 
 
 def _path(url: str) -> str:
-    """The path of an address, which tells one deployment from another; all of it without one."""
+    """The path of an address, which identifies the deployment; the address if it has none."""
     return urlsplit(url).path or url

@@ -73,11 +73,11 @@ def check(
         found += _kinds(client, namespace)
         found.append(_rights(client, namespace, _RIGHTS))
         if not cluster.direct:
-            mend = "helm upgrade --reuse-values --set rbac.proxy=true RELEASE helm/schnitzel"
-            found.append(_rights(client, namespace, _PROXY_RIGHTS, "pods/proxy", mend))
+            fix = "helm upgrade --reuse-values --set rbac.proxy=true RELEASE helm/schnitzel"
+            found.append(_rights(client, namespace, _PROXY_RIGHTS, "pods/proxy", fix))
         if cluster.seldon:
-            mend = "install Seldon Core 1.17.1 (its Helm chart seldon-core-operator)"
-            found.append(_kind(client, kinds.SELDON_DEPLOYMENT, namespace, mend))
+            fix = "install Seldon Core 1.17.1 (its Helm chart seldon-core-operator)"
+            found.append(_kind(client, kinds.SELDON_DEPLOYMENT, namespace, fix))
             found.append(_rights(client, namespace, _SELDON_RIGHTS, "Seldon"))
     namespace, name = lease
     group = kinds.LEASE.api_version.partition("/")[0]
@@ -100,23 +100,23 @@ def check(
 
 
 def _kinds(client: Client, namespace: str) -> Iterator[PreflightCheck]:
-    mends = {
+    fixes = {
         kinds.MODEL_DEPLOYMENT: "kubectl apply --server-side -f helm/schnitzel/crd/",
         kinds.HTTP_ROUTE: "install the CRDs of the Gateway API, and a gateway for them",
     }
-    for kind, mend in mends.items():
-        yield _kind(client, kind, namespace, mend)
+    for kind, fix in fixes.items():
+        yield _kind(client, kind, namespace, fix)
 
 
-def _kind(client: Client, kind: Kind, namespace: str, mend: str) -> PreflightCheck:
+def _kind(client: Client, kind: Kind, namespace: str, fix: str) -> PreflightCheck:
     where = namespace or "every namespace"
     name = f"{kind.plural} in {where}"
     try:
         next(client.pages(kind, namespace))
     except Missing:
-        return PreflightCheck(name, "fail", f"The cluster does not know {kind.resource}.", mend)
+        return PreflightCheck(name, "fail", f"The cluster does not know {kind.resource}.", fix)
     except Forbidden:
-        return PreflightCheck(name, "ok", "known; the rights are told below")
+        return PreflightCheck(name, "ok", "known; the rights are listed below")
     except ApiError as error:
         return PreflightCheck(name, "fail", error.message, error.hint)
     return PreflightCheck(name, "ok", "known")
@@ -127,7 +127,7 @@ def _rights(
     namespace: str,
     rights: Sequence[Right],
     what: str = "permissions",
-    mend: str = _NAMESPACES,
+    fix: str = _NAMESPACES,
 ) -> PreflightCheck:
     name = f"{what} in {namespace or 'every namespace'}"
     lacking = []
@@ -142,7 +142,7 @@ def _rights(
         return PreflightCheck(name, "fail", error.message, error.hint)
     if not lacking:
         return PreflightCheck(name, "ok", "all that are needed")
-    return PreflightCheck(name, "fail", f"Our account may not {', '.join(lacking)}.", mend)
+    return PreflightCheck(name, "fail", f"Our account may not {', '.join(lacking)}.", fix)
 
 
 def _may(client: Client, namespace: str, right: Right, verb: str) -> bool:

@@ -179,23 +179,23 @@ class KubernetesTarget:
         """See `Target.url`."""
         return self._parts.gateway.url(model, environment)
 
-    def publish(self, told: Status) -> None:
-        """See `Target.tell`; that a cluster does not answer cannot be published in that cluster."""
-        if told.verdict.reason == Unavailable.reason:
+    def publish(self, status: Status) -> None:
+        """See `Target.publish`; an unreachable cluster cannot show that it is unreachable."""
+        if status.verdict.reason == Unavailable.reason:
             return
         ready = wanted = 0
-        if told.record.champion:
-            for obj in self._live(told.record):
-                if obj.kind == DEPLOYMENT and obj.predictor == told.record.champion.name:
+        if status.record.champion:
+            for obj in self._live(status.record):
+                if obj.kind == DEPLOYMENT and obj.predictor == status.record.champion.name:
                     whole = obj.object()
                     ready = int(whole.get("status", {}).get("readyReplicas") or 0)
                     wanted = int(whole.get("spec", {}).get("replicas") or 0)
         now = self._clock()
-        if self._parts.records.publish(told, f"{ready}/{wanted}", now):
-            verdict = told.verdict
+        if self._parts.records.publish(status, f"{ready}/{wanted}", now):
+            verdict = status.verdict
             warning = verdict.state in ("Degraded", "Failed")
             self._parts.records.say(
-                told.record.id, verdict.reason, verdict.message, now, warning=warning
+                status.record.id, verdict.reason, verdict.message, now, warning=warning
             )
 
     def logs(self, predictor: str, lines: int) -> str:

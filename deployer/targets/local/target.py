@@ -115,7 +115,7 @@ class LocalTarget:
         except (StackError, OSError) as error:
             hint = error.hint if isinstance(error, StackError) else ""
             raise TargetUnavailable(
-                f"This machine did not do as told: {error}", hint or "schnitzel doctor"
+                f"This machine did not carry out a command: {error}", hint or "schnitzel doctor"
             ) from error
         kept = {weighted.predictor.name for weighted in deployment.predictors}
         for name, seen in observed.predictors.items():
@@ -162,8 +162,8 @@ class LocalTarget:
         """See `Target.logs`."""
         return logs.read(self._logs, predictor, lines)
 
-    def publish(self, told: Status) -> None:
-        """See `Target.tell`; only the API and the tags show the status of local deployments."""
+    def publish(self, status: Status) -> None:
+        """See `Target.publish`; only the API and the tags show the status of local deployments."""
 
     def check(self) -> list[PreflightCheck]:
         """See `Target.check`."""

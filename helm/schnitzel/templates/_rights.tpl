@@ -8,7 +8,7 @@ an object needs both.
 - apiGroups: [schnitzel.dev]
   resources: [modeldeployments]
   verbs: [get, list, watch, create, patch]
-# What is told of it.
+# Its status.
 - apiGroups: [schnitzel.dev]
   resources: [modeldeployments/status]
   verbs: [patch]
@@ -36,14 +36,14 @@ an object needs both.
 - apiGroups: [gateway.networking.k8s.io]
   resources: [httproutes]
   verbs: [get, list, watch, create, patch, delete]
-# Why a predictor is not ready, and its last words. Pods are only ever looked at.
+# Why a predictor is not ready, and its termination message. Pods are only ever looked at.
 - apiGroups: [""]
   resources: [pods]
   verbs: [list, watch]
 - apiGroups: [""]
   resources: [pods/log]
   verbs: [get]
-# The scheduler's words on pods, and our own on a ModelDeployment.
+# The scheduler's events on pods, and our own on a ModelDeployment.
 - apiGroups: [""]
   resources: [events]
   verbs: [list, create]

@@ -80,7 +80,7 @@ An init container that fetches the model into a volume. In: {root, name, volume,
     {{- include "seldon.env" . | trim | nindent 4 }}
   {{- include "seldon.ports" 8080 | nindent 2 }}
   {{- include "seldon.server-probes" (dict "root" . "port" "http") | nindent 2 }}
-  {{- /* It drains by itself; a hook of its own keeps the operator's shell and its ten seconds out. */}}
+  {{- /* It drains without a hook; one of its own keeps the operator's shell and its ten seconds out. */}}
   lifecycle:
     preStop:
       httpGet:
@@ -178,8 +178,8 @@ version of its folder. When the pod ends it waits until the server beside it has
 
 {{/*
 Seldon's microservice, as the container of the graph's name, in an environment of its own. It asks
-the server beside it over a Unix socket. It stops taking requests as soon as it is told to end: so
-it is told later.
+the server beside it over a Unix socket. It stops taking requests at SIGTERM: so
+it gets SIGTERM later.
 */}}
 {{- define "seldon.container-microservice" -}}
 - name: model

@@ -161,7 +161,7 @@ readOnlyRootFilesystem: true
 {{- end }}
 
 {{/*
-What the server is told, as JSON. In: the dictionary {root, artifact (folder)}. What it tells about
+The server's settings, as JSON. In: the dictionary {root, artifact (folder)}. What it tells about
 itself, on 8081, is in no list of ports: the operator counts those, and no gateway shall lead there.
 */}}
 {{- define "seldon.file" -}}

@@ -116,7 +116,7 @@ parameters:
 {{- end }}
 {{- end }}
 
-{{/* Where the operator's initializer fetches the model: ours is told MLflow's address with it. */}}
+{{/* Where the operator's initializer fetches the model: ours gets MLflow's address with it. */}}
 {{- define "seldon.model-uri" -}}
 {{- if hasPrefix "mlflow-artifacts:" .Values.artifact.uri -}}
 {{ .Values.artifact.uri }}?tracking_uri={{ .Values.artifact.trackingUri | urlquery }}

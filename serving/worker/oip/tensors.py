@@ -54,11 +54,11 @@ def encode(datatype: str, values: list[Any]) -> bytes:
     Raises:
         NotOfType: a value does not fit; the message names the first.
     """
-    types, words = _accepted(datatype)
+    types, names = _accepted(datatype)
     if not set(map(type, values)).issubset(types):
         place = next(i for i, value in enumerate(values) if type(value) not in types)
         found = json.dumps(values[place])
-        raise NotOfType(f"expected {words} ({datatype}), got {found[:60]} at position {place}")
+        raise NotOfType(f"expected {names} ({datatype}), got {found[:60]} at position {place}")
     if datatype == "BYTES":
         return json.dumps(values).encode()
     if datatype.startswith("FP") and None in values:

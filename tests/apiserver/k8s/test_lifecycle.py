@@ -1,4 +1,4 @@
-"""Up changes nothing that is well and mends what is not; down leaves nothing, whatever was killed.
+"""Up changes nothing that is well, repairs the rest; down leaves nothing, whatever was killed.
 
 The control plane that others use is not touched: these tests have their own beside it.
 """

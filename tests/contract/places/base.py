@@ -89,7 +89,7 @@ class Place(ABC):
     def promote(self, name: str, version: int, *before: int) -> None:
         """Promote by stage; versions promoted before stay in it, too, or are archived."""
         self.platform.mlflow.stage(self.model(name), version, "Production")
-        for other in before:  # MLflow does not do it by itself on PostgreSQL (seen with 3.17.2)
+        for other in before:  # MLflow does not do it on its own on PostgreSQL (seen with 3.17.2)
             self.archive(name, other)
 
     def alias(self, name: str, version: int) -> None:

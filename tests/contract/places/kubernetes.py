@@ -42,7 +42,7 @@ class ClusterPlace(Place):
         return f"{self.mark}-{name}"
 
     def bereaved(self) -> None:
-        """Its Lease runs out by itself, in ten seconds: see test_lease.py."""
+        """Its Lease expires after ten seconds: see test_lease.py."""
         self._kubectl("delete", "lease", f"schnitzel-{self.mark}", "--ignore-not-found")
 
     def things(self, model: str) -> dict[str, Thing]:

@@ -66,7 +66,7 @@ def test_a_server_that_cannot_start_stops_at_the_first_and_all_keep_serving(plat
     assert platform.servers() == before
 
     served = platform.seen("a", "dev")["predictors"]
-    platform.start(good)  # which mends it, and there is nothing to go back from
+    platform.start(good)  # which ends the upgrade's failure, and there is nothing to go back from
     assert platform.upgrade("--wait")["done"] == len(platform.served)
     platform.serving("a", 1, "dev")
     kept = [each["name"] for each in served if each["weight"]]

@@ -86,7 +86,7 @@ def test_an_operator_that_is_not_there_is_told_and_waited_for(place):
         assert "version 1 keeps serving" in seen["message"]
         assert "describe seldondeployment" in seen["next_step"]
         place.operator.start()
-        place.serves("unheard", 2)  # by itself
+        place.serves("unheard", 2)  # without an operator's command
     lost_nothing(load, 1, 2)
 
 
@@ -111,5 +111,5 @@ def test_a_webhook_that_does_not_answer_is_told_and_waited_for(place):
         finally:
             place.operator.forgotten()
         place.operator.start()
-        place.serves("unasked", 2)  # by itself
+        place.serves("unasked", 2)  # without an operator's command
     lost_nothing(load, 1, 2)

@@ -1,4 +1,4 @@
-"""The cluster of the tests is a real one: what we build on works in it by itself."""
+"""The cluster of the tests is a real one: what we build on works in it unaided."""
 
 from __future__ import annotations
 

@@ -45,14 +45,14 @@ def make() -> Iterator[Make]:
 
 @pytest.fixture(scope="module")
 def places(make: Make) -> dict[str, Place]:
-    """Where each case is, all provoked at the same time: by itself if it has something beside it.
+    """Where each case is, all provoked at the same time: alone if it has something beside it.
 
-    What is to be mended is there twice, the second time as "mended NAME".
+    A case to be fixed is there twice, the second time as "fixed NAME".
     """
     shared = make(**{name: case for name, case in CASES.items() if not case.beside})
     alone = {name: make(**{name: case}) for name, case in CASES.items() if case.beside}
-    mended = {f"mended {name}": make(**{name: CASES[name]}) for name in PATIENT}
-    return dict.fromkeys(CASES, shared) | alone | mended
+    fixed = {f"fixed {name}": make(**{name: CASES[name]}) for name in PATIENT}
+    return dict.fromkeys(CASES, shared) | alone | fixed
 
 
 @pytest.mark.parametrize("name", CASES)
@@ -83,7 +83,7 @@ def test_what_is_wrong_is_said_in_one_sentence(name: str, places: dict[str, Plac
 def test_what_is_waited_for_goes_on_by_itself_once_it_is_mended(
     name: str, places: dict[str, Place]
 ) -> None:
-    place = places[f"mended {name}"]
+    place = places[f"fixed {name}"]
     wait_for(lambda: judge(name, place.read(name)).reason == CASES[name].reason, f"{name}", 60, 0.5)
     place.provoke(PATIENT[name])
     ready(place, name)

@@ -16,7 +16,7 @@ def test_the_tree_shows_each_object_with_its_health_and_what_is_wrong(
     with staged(real, namespace, tmp_path, monkeypatch) as stage:
         stage.settle(stage.deployment())
         wait_for(
-            lambda: "ImagePull" in str(stage.assembled.target.tree(ID)), "the pod's trouble", 120
+            lambda: "ImagePull" in str(stage.assembled.target.tree(ID)), "the pod's problem", 120
         )
         root = stage.assembled.target.tree(ID)
         assert (root.kind, root.name, root.detail) == (

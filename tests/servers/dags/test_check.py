@@ -27,4 +27,4 @@ def test_a_bad_project_ends_with_2_and_a_hint(make_project):
     error, _, hint = done.stderr.partition("\n\nhint: ")
     assert error.startswith("error: ")
     assert "project.yaml: steps.a.command" in error
-    assert hint.startswith("mend it")
+    assert hint.startswith("correct it")

@@ -91,9 +91,9 @@ def test_a_killed_supervisord_is_recovered_without_strays(crashing, which):
 
 
 def test_a_version_that_died_at_load_is_tried_again_by_itself(crashing, tmp_path):
-    mlflow, trouble = crashing.mlflow, tmp_path / "trouble"
-    trouble.touch()
-    dies = {"kind": "dies-at-load", "say": 2, "path": str(trouble)}
+    mlflow, broken = crashing.mlflow, tmp_path / "broken"
+    broken.touch()
+    dies = {"kind": "dies-at-load", "say": 2, "path": str(broken)}
     models = [{"name": "patient"} | how for how in ({"kind": "constant"}, dies)]
     log_models(crashing.url("mlflow"), models)
     mlflow.stage("patient", 1, "Production")
@@ -101,7 +101,7 @@ def test_a_version_that_died_at_load_is_tried_again_by_itself(crashing, tmp_path
     mlflow.stage("patient", 2, "Production")
     crashing.wait("patient", lambda d: d["state"] == "Degraded")
     assert crashing.predict(url).json() == {"predictions": [1]}
-    trouble.unlink()
+    broken.unlink()
     crashing.wait_serving("patient", 2)
     assert crashing.predict(url).json() == {"predictions": [2]}
 

@@ -77,7 +77,7 @@ def test_a_version_that_fails_says_why_and_the_old_one_answers(fated, model, ver
     assert "version 1 keeps serving" in seen["message"]
     assert seen["next_step"]
     tried_again = fate in ("dies-at-load", "eats-memory")
-    assert ("tried again by itself" in seen["next_step"]) == tried_again
+    assert ("retried automatically" in seen["next_step"]) == tried_again
     assert "hunter2" not in quick.logs(400)
     response = quick.predict(seen["url"])
     assert (response.status_code, response.json()["predictions"]) == (200, [1])

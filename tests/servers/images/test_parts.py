@@ -1,4 +1,4 @@
-"""What the environment builder is made of, each part by itself; and what images are made from."""
+"""What the environment builder is made of, each part alone; and what images are made from."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from support.systems.package_index import PackageIndex
 ROOT = Path(__file__).parents[3]
 
 
-def test_a_push_that_breaks_off_is_the_registrys_trouble_and_passes(part, tmp_path, monkeypatch):
+def test_a_push_that_breaks_off_is_the_registrys_problem_and_transient(part, tmp_path, monkeypatch):
     (tmp_path / "crane").symlink_to("/bin/false")  # ends before it has read the layer
     monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
     parts = part("environment-builder/registry")

@@ -1,4 +1,4 @@
-"""A failure is run once more by itself: chance passes and is told, a fault does not."""
+"""A failure is run once more, alone: chance passes and is reported, a fault does not."""
 
 from __future__ import annotations
 

@@ -256,9 +256,9 @@ def test_other_files_than_before_are_refused_and_not_kept(fetch, mlflow):
 def test_files_that_changed_on_the_volume_are_fetched_anew(fetch, mlflow):
     where = {"artifact_uri": "mlflow-artifacts:/good", "tracking_uri": mlflow.url}
     (fetch(**where).folder / "model.pkl").write_bytes(b"half of i")
-    mended = fetch(**where)
-    assert mended.status == 0, mended.output
-    assert contents(mended.folder) == FILES
+    retried = fetch(**where)
+    assert retried.status == 0, retried.output
+    assert contents(retried.folder) == FILES
 
 
 @pytest.mark.parametrize("name", ["nothing", "other"])

@@ -32,11 +32,11 @@ def test_a_sound_machine_is_told_to_start_the_platform(layout: Layout) -> None:
     found = look(layout)
     assert {name for name, check in found.items() if check.level == "fail"} == set()
     assert found["python"].level == found["packages"].level == found["traefik"].level == "ok"
-    assert (found["mlflow"].level, found["mlflow"].mend) == ("warn", "schnitzel up")
+    assert (found["mlflow"].level, found["mlflow"].fix) == ("warn", "schnitzel up")
 
 
 def test_whatever_is_wrong_comes_with_what_mends_it(layout: Layout) -> None:
-    assert all(check.mend for check in doctor(layout) if check.level != "ok")
+    assert all(check.fix for check in doctor(layout) if check.level != "ok")
     assert all(check.message.endswith(".") for check in doctor(layout))
 
 
@@ -45,7 +45,7 @@ def test_a_home_that_cannot_be_written_is_named(tmp_path: Path) -> None:
     found = look(Layout(tmp_path / "file" / "home"))
     assert found["home"].level == "fail"
     assert str(tmp_path / "file") in found["home"].message
-    assert "SCHNITZEL_HOME" in found["home"].mend
+    assert "SCHNITZEL_HOME" in found["home"].fix
 
 
 def test_a_taken_port_is_named(layout: Layout, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -103,7 +103,7 @@ def test_an_attached_mlflow_that_does_not_answer_is_told(layout: Layout) -> None
     check = look(layout)["mlflow"]
     assert check.level == "fail"
     assert url in check.message
-    assert "platform.yaml" in check.mend
+    assert "platform.yaml" in check.fix
 
 
 def test_the_installed_packages_can_be_loaded(

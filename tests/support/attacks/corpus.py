@@ -41,7 +41,7 @@ INVOKE = b'{"dataframe_split":{"columns":["act","number"],"data":[["x",1.5]]}}'
 
 
 def post(*fields: bytes, body: bytes = b"", path: bytes = b"/invocations") -> bytes:
-    """A POST; a `body` is not declared by itself."""
+    """A POST; a `body` is not declared automatically."""
     head = [b"POST %b HTTP/1.1" % path, b"host: x", b"content-type: application/json", *fields]
     return b"\r\n".join((*head, b"", body))
 

@@ -248,7 +248,7 @@ PATIENT: dict[str, Mapping[str, Any]] = {
         "metadata": {"name": "nobody"},
     },
 }
-"""What mends a case that is waited for."""
+"""The fix of each case that is waited for."""
 
 
 def objects(name: str, case: Case, image: str, registry: str) -> list[dict[str, Any]]:

@@ -7,7 +7,7 @@ from support.run.wait import wait_for
 
 
 def listed(platform: PlatformHome, times: int) -> None:
-    """Have the registry listed so many times from now on; by itself, a busy one is seldom listed.
+    """Have the registry listed so many times from now on; else a busy one is seldom listed.
 
     A listing may have begun before it was asked for, so one more is waited for.
     """

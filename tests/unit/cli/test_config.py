@@ -49,7 +49,7 @@ def test_sections_name_settings_with_a_dot(tmp_path: Path) -> None:
     [
         ('outputt = "json"', "outputt", "did you mean 'output'?"),
         ("output = 3", "output must be a string", 'write: output = "..."'),
-        ("output = ", "schnitzel.toml", "mend the file"),
+        ("output = ", "schnitzel.toml", "correct the file"),
         ('token = "s3cret"', "token", "see: schnitzel config show"),
     ],
 )

@@ -33,13 +33,13 @@ def test_status_shows_reason_message_and_next_step(schnitzel, deployer, deployme
         state="Degraded",
         reason="LoadError",
         message="Version 3 cannot be served: no module named lightgbm; version 2 keeps serving.",
-        next_step="Mend it and register a new version",
+        next_step="Fix it and register a new version",
         wanted={"version": "3", "via": "stage Production", "since": None},
         losing=[{"version": "1", "via": "stage Production", "message": "an older promotion"}],
     )
     deployer.answer("GET", "/api/v1/deployments", {"deployments": [broken], "registry": {}})
     shown = schnitzel("deploy", "status", "angler@prod").out
-    for words in ("Degraded", "LoadError", "lightgbm", "Mend it", "version 3 by stage Production"):
+    for words in ("Degraded", "LoadError", "lightgbm", "Fix it", "version 3 by stage Production"):
         assert words in shown
     assert "version 1: an older promotion" in shown
     assert "angler-prod-v2-1a2b3c4d" in shown
@@ -226,7 +226,7 @@ def test_wait_goes_on_where_a_failure_passes_by_itself(
         retry_at=soon,
     )
     deployer.answer("GET", "/api/v1/deployments", {"deployments": [broken]})
-    assert "by itself, in 1 h" in schnitzel("deploy", "status", "angler").out
+    assert "automatically, in 1 h" in schnitzel("deploy", "status", "angler").out
     deployer.answer("GET", "/api/v1/deployments/angler-prod", steps(broken, broken, deployment()))
     done = schnitzel("deploy", "wait", "angler")
     assert done.code == 0

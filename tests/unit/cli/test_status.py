@@ -39,7 +39,7 @@ def test_deployments_are_shown_beside_the_components(schnitzel, deployer) -> Non
     assert "angler@prod" in schnitzel("status").out
 
 
-def test_trouble_with_the_registry_is_told(schnitzel, deployer, deployment) -> None:
+def test_a_problem_of_the_registry_is_shown(schnitzel, deployer, deployment) -> None:
     registry = {"state": "Frozen", "message": "The registry lost its marker.", "next_step": "look"}
     deployer.answer(
         "GET", "/api/v1/deployments", {"deployments": [deployment()], "registry": registry}
@@ -48,15 +48,15 @@ def test_trouble_with_the_registry_is_told(schnitzel, deployer, deployment) -> N
 
 
 @pytest.mark.parametrize("health", ["stopped", "unhealthy", "starting"])
-def test_a_component_s_trouble_comes_first(deployment, health: str) -> None:
+def test_a_component_s_problem_comes_first(deployment, health: str) -> None:
     ill = [*WELL, Status("gateway", "", health, "")]
     step = {"stopped": "up", "unhealthy": "doctor", "starting": "status"}[health]
     assert next_step(ill, FRESH, [deployment(state="Failed")], []) == f"schnitzel {step}"
 
 
 def test_the_worst_deployment_comes_next(deployment) -> None:
-    serving, failed = deployment(), deployment(state="Failed", next_step="mend it")
-    assert next_step(WELL, FRESH, [serving, failed], []) == "angler@prod: mend it"
+    serving, failed = deployment(), deployment(state="Failed", next_step="fix it")
+    assert next_step(WELL, FRESH, [serving, failed], []) == "angler@prod: fix it"
     rolling = deployment(state="Progressing")
     assert next_step(WELL, FRESH, [serving, rolling], []) == "schnitzel deploy wait angler@prod"
     paused = deployment(sync="Paused")

@@ -1,4 +1,4 @@
-// In: a page that the Deployer drew. Out: ages that grow, buttons that copy, words for those who
+// In: a page that the Deployer drew. Out: ages that grow, buttons that copy, text for those who
 // listen, and a warning when the Deployer is gone. Without this file the page still reads.
 "use strict";
 

@@ -129,7 +129,7 @@ class Informer:
                 self._failures = min(self._failures + 1, 10)
             except Exception:
                 log.exception("Watching %s begins anew", self._what)
-                self.problem = Unavailable("What the cluster told could not be understood.")
+                self.problem = Unavailable("The cluster sent an object that could not be parsed.")
                 self._resource_version = ""
                 self._closed.wait(BACKOFF[1])
 

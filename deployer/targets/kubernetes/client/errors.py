@@ -15,7 +15,7 @@
         Unauthenticated     the credentials are refused
         Invalid             the server refuses a field, in its own sentence
           Immutable         ... because it cannot be changed in place
-        AdmissionRefused    a webhook, a quota or Pod Security refuses the object, in its own words
+        AdmissionRefused    a webhook, a quota or Pod Security refuses the object
         AdmissionUnavailable  a required webhook does not answer (transient)
 
 No message carries a header, a request's body or a credential.
@@ -34,7 +34,7 @@ import orjson
 
 from deployer.errors import TargetUnavailable
 
-MAX_WORDS = 600
+MAX_MESSAGE = 600
 """Characters of a server's own sentence that an error repeats."""
 
 
@@ -187,91 +187,91 @@ def error_of(
     those of Kubernetes 1.34.
     """
     answer = _status_object(body)
-    words = " ".join(str(answer.get("message") or "").split())[:MAX_WORDS]
-    said = words or f"{host} answered {status}"
+    text = " ".join(str(answer.get("message") or "").split())[:MAX_MESSAGE]
+    message = text or f"{host} answered {status}"
     reason = answer.get("reason", "")
     if status == 401:
         return Unauthenticated(
             f"The cluster at {host} refuses our credentials.",
             "Check the cluster's kubeconfig and context in platform.yaml.",
         )
-    if status in (403, 422, 400, 500) and (refusal := _admission(asked, words)):
+    if status in (403, 422, 400, 500) and (refusal := _admission(asked, text)):
         return refusal
     if status == 403:
-        return _forbidden(asked, words)
+        return _forbidden(asked, text)
     if status == 404:
-        return _missing(asked, words, host)
+        return _missing(asked, text, host)
     if status == 409:
         known = Exists if reason == "AlreadyExists" else Conflict
-        return known(f"It is not as it was read ({asked}): {said}")
-    if status == 410 or reason in ("Gone", "Expired") or _FUTURE in words:
-        gone = Restored if _FUTURE in words else Gone
-        return gone(f"The cluster does not know that moment ({asked}): {said}")
+        return known(f"It is not as it was read ({asked}): {message}")
+    if status == 410 or reason in ("Gone", "Expired") or _FUTURE in text:
+        gone = Restored if _FUTURE in text else Gone
+        return gone(f"The cluster does not know that moment ({asked}): {message}")
     if status in (429, 408) or status >= 500:
         return Unavailable(
-            f"The cluster at {host} cannot {asked} now: {said}",
+            f"The cluster at {host} cannot {asked} now: {message}",
             "It is tried again; nothing is concluded from it.",
             retry_after=_seconds(headers, answer),
         )
-    return _invalid(asked, words or said, answer)
+    return _invalid(asked, text or message, answer)
 
 
-def _admission(asked: Asked, words: str) -> ApiError | None:
-    if silent := _NO_WEBHOOK.search(words):
+def _admission(asked: Asked, text: str) -> ApiError | None:
+    if silent := _NO_WEBHOOK.search(text):
         return AdmissionUnavailable(
-            f"The cluster cannot {asked}: its webhook {silent[1]} does not answer: {words}",
-            "See whether what the webhook belongs to runs; it is tried again by itself.",
+            f"The cluster cannot {asked}: its webhook {silent[1]} does not answer: {text}",
+            "See whether what the webhook belongs to runs; it is retried automatically.",
         )
-    if not _ADMISSION.search(words):
+    if not _ADMISSION.search(text):
         return None
     return AdmissionRefused(
-        f"The cluster refuses to {asked}: {words}",
+        f"The cluster refuses to {asked}: {text}",
         "Ask the cluster's administrators, or change what the sentence names.",
     )
 
 
-def _missing(asked: Asked, words: str, host: str) -> Missing:
-    if not words or words.startswith("the server could not find"):
+def _missing(asked: Asked, text: str, host: str) -> Missing:
+    if not text or text.startswith("the server could not find"):
         return Missing(
             f"The cluster at {host} knows no {asked.resource} ({asked}).",
             f"Install what defines them: kubectl get crd {asked.resource}",
         )
-    space = re.search(r'namespaces "([^"]+)" not found', words)
+    space = re.search(r'namespaces "([^"]+)" not found', text)
     hint = f"kubectl create namespace {space[1]}" if space else ""
-    return Missing(f"There is nothing to {asked}: {words}", hint)
+    return Missing(f"There is nothing to {asked}: {text}", hint)
 
 
-def _forbidden(asked: Asked, words: str) -> Forbidden:
+def _forbidden(asked: Asked, text: str) -> Forbidden:
     scope = f" -n {asked.namespace}" if asked.namespace else ""
     role = "role" if asked.namespace else "clusterrole"
     name = "schnitzel-missing"
-    who = re.search(r'User "([^"]+)"', words)
+    who = re.search(r'User "([^"]+)"', text)
     user = f"--user={who[1]}" if who else "--user=USER"
     if who and who[1].startswith("system:serviceaccount:"):
         user = f"--serviceaccount={who[1].removeprefix('system:serviceaccount:')}"
-    mend = (
+    hint = (
         f"kubectl create {role} {name}{scope} --verb={asked.verb} --resource={asked.resource} && "
         f"kubectl create {role}binding {name}{scope} --{role}={name} {user}"
     )
-    message = f"Our account may not {asked}: {words or 'forbidden'}"
-    return Forbidden(message, mend, asked.verb, asked.resource, asked.namespace)
+    message = f"Our account may not {asked}: {text or 'forbidden'}"
+    return Forbidden(message, hint, asked.verb, asked.resource, asked.namespace)
 
 
-def _invalid(asked: Asked, words: str, answer: Mapping[str, Any]) -> ApiError:
+def _invalid(asked: Asked, text: str, answer: Mapping[str, Any]) -> ApiError:
     details = answer.get("details")
     causes = details.get("causes") if isinstance(details, dict) else None
     named = (c["field"] for c in causes or () if isinstance(c, dict) and c.get("field"))
     fields = tuple(dict.fromkeys(map(str, named)))
     if fields == ("metadata.uid",):  # the answer to an apply to another object of this name
-        return Conflict(f"It is another one than was read ({asked}): {words}")
-    if _IMMUTABLE.search(words):
+        return Conflict(f"It is another one than was read ({asked}): {text}")
+    if _IMMUTABLE.search(text):
         return Immutable(
-            f"The cluster cannot {asked} in place: {words}",
+            f"The cluster cannot {asked} in place: {text}",
             "Such a change needs an object of another name: roll out a new predictor.",
             fields,
         )
     hint = "The chart and the cluster's version do not agree on this field."
-    return Invalid(f"The cluster refuses to {asked}: {words}", hint, fields)
+    return Invalid(f"The cluster refuses to {asked}: {text}", hint, fields)
 
 
 def _status_object(body: bytes) -> dict[str, Any]:

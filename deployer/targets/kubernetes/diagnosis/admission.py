@@ -56,9 +56,9 @@ def refusal(text: str, since: float | None = None) -> Problem:
         match = pattern.search(text)
         if match:
             return explain(match, since)
-    words = brief(text) or "no reason is given"
+    why = brief(text) or "no reason is given"
     hint = "kubectl get events shows the whole answer."
-    sentence = f"The cluster refuses its pods: {words}."
+    sentence = f"The cluster refuses its pods: {why}."
     return Problem(PodReason.ADMISSION_REFUSED, sentence, hint, since=since)
 
 
@@ -89,8 +89,8 @@ def _security(match: re.Match[str], since: float | None) -> Problem:
 
 
 def _webhook(match: re.Match[str], since: float | None) -> Problem:
-    words = brief(match[2] or "no reason is given")
-    sentence = f"The cluster's admission webhook {match[1]!r} refuses its pods: {words}."
+    why = brief(match[2] or "no reason is given")
+    sentence = f"The cluster's admission webhook {match[1]!r} refuses its pods: {why}."
     return _no(sentence, "Change what it objects to, or ask who runs that webhook.", since)
 
 
@@ -101,7 +101,7 @@ def _policy(match: re.Match[str], since: float | None) -> Problem:
 
 def _no_webhook(match: re.Match[str], since: float | None) -> Problem:
     sentence = f"The cluster's admission webhook {match[1]!r} does not answer: {brief(match[2])}."
-    hint = "Ask who runs that webhook; pods are made again by themselves once it answers."
+    hint = "Ask who runs that webhook; the ReplicaSet creates the pods once the webhook answers."
     return Problem(PodReason.ADMISSION_UNAVAILABLE, sentence, hint, since=since)
 
 

@@ -23,9 +23,9 @@ from deployer.targets.kubernetes.diagnosis.problem import (
     describe,
     fatal,
     fetching,
+    message_of,
     moment,
     own_words,
-    said,
     serving,
     spec_of,
     status_of,
@@ -125,9 +125,11 @@ def unready(pod: Object, events: Iterable[Object], answer: Object, show: str) ->
         if answer["reason"] == Reason.CRASH_LOOP:  # the server retries; the rollout does not wait
             return fatal(Reason.CRASH_LOOP, message, show, since, transient=True)
         return Problem(str(answer["reason"]), message, show, transient=False, since=since)
-    failed = [event for event in about(events, pod, "Unhealthy") if "Readiness" in said(event)]
-    words = f": {brief(said(failed[0]))}" if failed else ""
-    message = f"Its server runs, but does not report that it is ready{words}."
+    failed = [
+        event for event in about(events, pod, "Unhealthy") if "Readiness" in message_of(event)
+    ]
+    why = f": {brief(message_of(failed[0]))}" if failed else ""
+    message = f"Its server runs, but does not report that it is ready{why}."
     return Problem(Reason.NOT_READY, message, show, transient=False, since=since)
 
 
@@ -183,9 +185,11 @@ def _why(
         return fatal(Reason.LOAD_ERROR, sentence, hint, since), True
     probe = _probe(pod, events)
     if probe == "startup":
-        failed = [event for event in about(events, pod, "Unhealthy") if "Startup" in said(event)]
-        words = f"; its startup probe said: {brief(said(failed[0]))}" if failed else ""
-        sentence = f"It was stopped because it did not start in time{words}."
+        failed = [
+            event for event in about(events, pod, "Unhealthy") if "Startup" in message_of(event)
+        ]
+        why = f"; its startup probe said: {brief(message_of(failed[0]))}" if failed else ""
+        sentence = f"It was stopped because it did not start in time{why}."
         hint = "Raise kubernetes.probes.startup_seconds in serving.yaml, or see why it is so slow."
         return fatal(Reason.NOT_READY_IN_TIME, sentence, hint, since), True
     because = "; its liveness probe failed" if probe == "liveness" else ""
@@ -194,9 +198,9 @@ def _why(
     return fatal(Reason.CRASH_LOOP, sentence, show, since, transient=True), False
 
 
-def _cannot_start(pod: Object, words: str, since: float | None) -> Problem:
+def _cannot_start(pod: Object, text: str, since: float | None) -> Problem:
     # The runtime's message names each layer's attempt first and the error last.
-    _, _, why = words.rpartition("unable to start container process: ")
+    _, _, why = text.rpartition("unable to start container process: ")
     sentence = f"Its container cannot be started: {brief(why).removesuffix(': unknown')}."
     return fatal(PodReason.CANNOT_START, sentence, describe(pod), since)
 
@@ -211,7 +215,7 @@ def _probe(pod: Object, events: Iterable[Object]) -> str:
     """Find the probe that had the container stopped: "startup", "liveness" or "" for none."""
     for event in about(events, pod, "Killing"):
         for probe in ("startup", "liveness"):
-            if f"failed {probe} probe" in said(event):
+            if f"failed {probe} probe" in message_of(event):
                 return probe
     return ""
 

@@ -1,4 +1,4 @@
-"""Explain why a container's image cannot be pulled, in the registry's words.
+"""Explain why a container's image cannot be pulled, in the registry's message.
 
 The reasons are the kubelet's (pkg/kubelet/images/types.go); the messages behind them are
 containerd's and the registry's. Only their text shows which of them are transient.
@@ -16,7 +16,7 @@ from deployer.targets.kubernetes.diagnosis.problem import (
     brief,
     describe,
     fatal,
-    said,
+    message_of,
     spec_of,
 )
 from deployer.targets.kubernetes.diagnosis.reasons import PodReason
@@ -72,11 +72,11 @@ def unpulled(pod: Object, status: Object, events: Iterable[Object]) -> Problem |
         return None
     if "ErrImagePull: " not in text and kind == "ImagePullBackOff":
         failed = about(events, pod, "Failed")
-        text = next((said(event) for event in failed if "pull" in said(event)), text)
-    words = brief(_FRAME.sub("", text), 200)
-    sentence = f"The image {image} cannot be pulled: {words}."
+        text = next((message_of(event) for event in failed if "pull" in message_of(event)), text)
+    why = brief(_FRAME.sub("", text), 200)
+    sentence = f"The image {image} cannot be pulled: {why}."
     if _TRANSIENT.search(text):
-        hint = "Is the registry up, and does the node reach it? It is tried again by itself."
+        hint = "Is the registry up, and does the node reach it? It is retried automatically."
         return Problem(PodReason.IMAGE_UNAVAILABLE, sentence, hint)
     if _REFUSED.search(text):
         hint = "Check the pull secret: registry.pull_secret of the cluster in platform.yaml."

@@ -29,18 +29,18 @@ _ENDED = {
     "DeletionByPodGC": "The node of a pod of it is gone",
     "DeletionByTaintManager": "The node of a pod of it is gone, or was given a taint",
 }
-_NEW = "A new pod is made by itself."
+_NEW = "The ReplicaSet creates a new pod."
 
 
 def disrupted(pod: Object, events: Iterable[Object], now: float) -> Problem | None:
     """Explain who ended a pod, or that its node is gone; None if neither is the case."""
     status, spec = pod.get("status", {}), pod.get("spec", {})
-    reason, words = str(status.get("reason") or ""), brief(str(status.get("message") or ""))
+    reason, message = str(status.get("reason") or ""), brief(str(status.get("message") or ""))
     node = spec.get("nodeName") or "?"
     target = condition(pod, "DisruptionTarget")
     since = moment(target.get("lastTransitionTime"))
     if reason.startswith("OutOf") or reason in ("UnexpectedAdmissionError", "NodeAffinity"):
-        sentence = f"The node {node} refused a pod of it: {words or reason}."
+        sentence = f"The node {node} refused a pod of it: {message or reason}."
         hint = f"{_NEW} kubectl describe node {node}"
         return Problem(PodReason.UNSCHEDULABLE, sentence, hint, since=since)
     if reason == "NodeLost" or _lost(pod, events, now):
@@ -51,7 +51,7 @@ def disrupted(pod: Object, events: Iterable[Object], now: float) -> Problem | No
         sentence = f"The node {node}, where a pod of it ran, was shut down."
         return Problem(PodReason.NODE_LOST, sentence, _NEW, since=since)
     if reason == "Evicted":
-        sentence = f"The node {node} evicted a pod of it: {words}."
+        sentence = f"The node {node} evicted a pod of it: {message}."
         hint = "State resources.memory in serving.yaml as large as the model is; kubectl top pods"
         return Problem(PodReason.EVICTED, sentence, hint, since=since)
     if target.get("status") == "True":
@@ -72,8 +72,8 @@ def _lost(pod: Object, events: Iterable[Object], now: float) -> bool:
     if leaving is not None:
         return now > leaving + _STUCK_SECONDS
     ready = condition(pod, "Ready")
-    said = about(events, pod, "NodeNotReady")
-    if ready.get("status") == "True" or not said:
+    ready_events = about(events, pod, "NodeNotReady")
+    if ready.get("status") == "True" or not ready_events:
         return False
     changed = moment(ready.get("lastTransitionTime")) or 0.0
-    return (happened(said[0]) or 0.0) >= changed - 1
+    return (happened(ready_events[0]) or 0.0) >= changed - 1

@@ -30,7 +30,7 @@ class Problem:
     """The reason why a predictor, or one of its pods, does not answer.
 
     Attributes:
-        reason: One word, with a section in docs/reference/states.md.
+        reason: A CamelCase reason, with a section in docs/reference/states.md.
         message: One sentence.
         hint: The next step; empty for the usual one.
         final: Waiting does not help: the rollout gives the version up at once. Otherwise the
@@ -149,7 +149,7 @@ def about(events: Iterable[Object], thing: Object, *reasons: str) -> list[Object
     return sorted(found, key=lambda event: happened(event) or 0.0, reverse=True)
 
 
-def said(event: Object) -> str:
+def message_of(event: Object) -> str:
     """Return an event's message, in either form of events."""
     return str(event.get("message") or event.get("note") or "")
 
@@ -173,10 +173,10 @@ def own_words(ended: Object) -> Object:
     """Parse the termination message of a program of ours: JSON on its last line, or {}."""
     lines = str(ended.get("message") or "").strip().splitlines()
     try:
-        words = json.loads(lines[-1]) if lines else {}
+        message = json.loads(lines[-1]) if lines else {}
     except ValueError:
         return {}
-    return words if isinstance(words, dict) else {}
+    return message if isinstance(message, dict) else {}
 
 
 def brief(text: str, length: int = 300) -> str:

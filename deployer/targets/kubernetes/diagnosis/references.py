@@ -17,8 +17,8 @@ from deployer.targets.kubernetes.diagnosis.problem import (
     brief,
     fatal,
     happened,
+    message_of,
     namespace,
-    said,
 )
 from deployer.targets.kubernetes.diagnosis.reasons import PodReason
 
@@ -48,7 +48,7 @@ def unmounted(pod: Object, events: Iterable[Object]) -> Problem | None:
     failed = about(events, pod, "FailedMount")
     if not failed or _begun(pod):
         return None
-    text = said(failed[0])
+    text = message_of(failed[0])
     first = happened(failed[-1])
     sentence = f"A volume of it cannot be mounted: {brief(text)}."
     found = _missing(text, namespace(pod), first)
@@ -68,14 +68,14 @@ def _missing(text: str, where: str, since: float | None) -> Problem | None:
         kind = _KINDS[absent[1].lower()]
         sentence = f"The {kind} {absent[2]!r} that it needs does not exist in {where}."
         make = "create secret generic" if kind == "secret" else "create configmap"
-        hint = f"kubectl -n {where} {make} {absent[2]} ...; it goes on by itself then."
+        hint = f"kubectl -n {where} {make} {absent[2]} ...; the rollout then continues."
     elif key:
         kind = _KINDS[key[2].lower()]
         sentence = f"The {kind} {key[3]!r} has no key {key[1]!r}."
         hint = f"kubectl -n {where} edit {kind.lower()} {key[3]}, or correct the key's name."
     elif mounted:
         sentence = f"A secret or ConfigMap that it mounts has no key {mounted[1]!r}."
-        hint = "Add the key, or correct its name; it goes on by itself then."
+        hint = "Add the key, or correct its name; the rollout then continues."
     else:
         return None
     return Problem(PodReason.REFERENCE_MISSING, sentence, hint, since=since)

@@ -16,8 +16,8 @@ from deployer.targets.kubernetes.diagnosis.problem import (
     brief,
     condition,
     created,
+    message_of,
     moment,
-    said,
 )
 from deployer.targets.kubernetes.diagnosis.reasons import PodReason
 
@@ -36,7 +36,7 @@ def unscheduled(pod: Object, events: Iterable[Object]) -> Problem | None:
     text = str(scheduled.get("message") or "")
     if not text:
         failed = about(events, pod, "FailedScheduling")
-        text = said(failed[0]) if failed else ""
+        text = message_of(failed[0]) if failed else ""
     if not text:
         return None
     since = moment(scheduled.get("lastTransitionTime")) or created(pod)

@@ -240,7 +240,7 @@ class ImageBuilds:
         if job is None:
             raise EnvironmentUnbuildable(
                 "The build of the environment was taken away before it ended.",
-                "It is begun anew by itself.",
+                "It is started again automatically.",
                 transient=True,
             )
         if results.ended(job):

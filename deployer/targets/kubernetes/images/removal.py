@@ -74,7 +74,9 @@ class Removal:
                 gone.append(key)
             else:
                 self._unmark(known)
-                kept[key] = FOREIGN if result else error.message if error else "no word of it"
+                kept[key] = (
+                    FOREIGN if result else error.message if error else "the Job did not report it"
+                )
         if error:
             return Removed(tuple(gone), kept, error.message, error.hint)
         return Removed(tuple(gone), kept)
@@ -116,7 +118,7 @@ class Removal:
         elif jobresults.condition(job, "Failed"):
             error = TargetUnavailable(
                 "The Job that removes images did not come to its end: "
-                f"{(pod and waiting(pod)) or 'it left no word'}.",
+                f"{(pod and waiting(pod)) or 'it left no message'}.",
                 "Ask again: schnitzel image collect",
             )
         self._client.delete(JOB, namespace, name, uid=made["metadata"]["uid"])

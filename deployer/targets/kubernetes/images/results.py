@@ -72,8 +72,8 @@ def failure(job: Object, pod: Object | None, place: BuildSite) -> VersionFailure
         )
     why = (pod and waiting(pod)) or (failed or {}).get("message") or "its pod is gone"
     return EnvironmentUnbuildable(
-        f"The build of the environment ended without a word: {why}.",
-        "It is tried again by itself.",
+        f"The build of the environment ended without a message: {why}.",
+        "It is retried automatically.",
         transient=True,
     )
 

@@ -102,19 +102,19 @@ def _pod(pod: Object, deployment: Object, now: float) -> Node:
         if (reason := (each.get("state", {}).get("waiting") or {}).get("reason"))
         not in (None, "PodInitializing", "ContainerCreating")
     ]
-    word = next(iter(waiting), str(status.get("phase") or "Pending"))
+    status_text = next(iter(waiting), str(status.get("phase") or "Pending"))
     if pod["metadata"].get("deletionTimestamp"):
-        word = "Terminating"
+        status_text = "Terminating"
     restarts = sum(int(each.get("restartCount") or 0) for each in containers)
     node = pod.get("spec", {}).get("nodeName")
     detail = [f"on {node}" if node else "", f"{restarts} restarts" if restarts else ""]
     # A pod that was ready once is judged as such: then the kubelet restarts it after a crash.
-    found = problems(deployment, [pod], (), now) if word != "Terminating" else []
+    found = problems(deployment, [pod], (), now) if status_text != "Terminating" else []
     ready = sum(1 for each in containers if each.get("ready"))
     return Node(
         "Pod",
         str(pod["metadata"]["name"]),
-        word,
+        status_text,
         f"{ready}/{len(pod.get('spec', {}).get('containers') or containers)}",
         ", ".join(filter(None, detail)),
         one_line(found[0].message) if found else "",
@@ -125,12 +125,12 @@ def _route(obj: LiveObject, observed: Observed) -> Node:
     whole = obj.object()
     refusal = route.refusal(whole)
     parents = whole.get("status", {}).get("parents") or ()
-    word = "Refused" if refusal else "Accepted" if parents else "Unseen"
+    status_text = "Refused" if refusal else "Accepted" if parents else "Unseen"
     weights = ", ".join(f"{n} {w} %" for n, w in sorted(route.weights(whole).items()))
     detail = f"{route.prefix(whole)}: {weights}"
     problem = one_line(refusal or observed.gateway_error)
     return Node(
-        "HTTPRoute", obj.key.name, "Deleting" if obj.deleting else word, "", detail, problem
+        "HTTPRoute", obj.key.name, "Deleting" if obj.deleting else status_text, "", detail, problem
     )
 
 

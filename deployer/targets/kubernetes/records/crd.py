@@ -99,19 +99,19 @@ def changes(obj: Mapping[str, Any], record: Record) -> list[Object]:
 
 
 def status_of(
-    told: Status, generation: int, ready: str, before: Mapping[str, Any], now: float
+    status: Status, generation: int, ready: str, before: Mapping[str, Any], now: float
 ) -> Object | None:
     """Build the `status` of a ModelDeployment; None if the present status is up to date.
 
     Args:
-        told: The status of the deployment.
+        status: The status of the deployment.
         generation: The generation of the spec that the status describes.
         ready: Ready and wanted replicas of the serving predictor: "1/1".
         before: The present `status`.
         now: Seconds since the epoch.
     """
-    verdict, record, wanted = told.verdict, told.record, told.wanted
-    status: Object = {
+    verdict, record, wanted = status.verdict, status.record, status.wanted
+    built: Object = {
         "observedGeneration": generation,
         "wanted": str(wanted.version.number) if wanted.version else "",
         "serving": str(record.champion.version.number) if record.champion else "",
@@ -120,15 +120,15 @@ def status_of(
         "reason": verdict.reason,
         "message": verdict.message,
         "nextStep": verdict.next_step,
-        "url": told.url,
+        "url": status.url,
     }
     past = {c["type"]: c for c in before.get("conditions") or ()}
-    status["conditions"] = [
-        _condition(one, generation, past.get(one.kind), now) for one in conditions(told)
+    built["conditions"] = [
+        _condition(one, generation, past.get(one.kind), now) for one in conditions(status)
     ]
-    if all(before.get(name) == value for name, value in status.items()):
+    if all(before.get(name) == value for name, value in built.items()):
         return None
-    return status | {"updatedAt": timestamp(now)}
+    return built | {"updatedAt": timestamp(now)}
 
 
 def owner_reference(name: str, uid: str) -> Object:
@@ -149,9 +149,9 @@ def event(live: LiveObject, reason: str, message: str, now: float, *, warning: b
     The same text in the same second gives the same name, so that a second try creates no second
     Event.
     """
-    words = message[:MAX_MESSAGE]
-    text = f"{live.uid} {reason} {words} {int(now)}"
-    digest = hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:16]
+    text = message[:MAX_MESSAGE]
+    identity = f"{live.uid} {reason} {text} {int(now)}"
+    digest = hashlib.sha256(identity.encode("utf-8", "surrogatepass")).hexdigest()[:16]
     return {
         "apiVersion": EVENT.api_version,
         "kind": EVENT.name,
@@ -165,7 +165,7 @@ def event(live: LiveObject, reason: str, message: str, now: float, *, warning: b
         },
         "type": "Warning" if warning else "Normal",
         "reason": reason,
-        "message": words,
+        "message": text,
         "firstTimestamp": timestamp(now),
         "lastTimestamp": timestamp(now),
         "count": 1,

@@ -122,26 +122,26 @@ class ClusterRecords:
             self._cache.absorb(MODEL_DEPLOYMENT, changed)
         self._ledger.note([(record, live.key.namespace if live else self.namespace(record))])
 
-    def publish(self, told: Status, ready: str, now: float) -> bool:
+    def publish(self, status: Status, ready: str, now: float) -> bool:
         """Publish a deployment's status in its ModelDeployment; False if it is there already.
 
         Args:
-            told: The status.
+            status: The status.
             ready: Ready and wanted replicas of the serving predictor: "1/1".
             now: Seconds since the epoch.
 
         Raises:
             Conflict: The object was changed since it was read: read again.
         """
-        live = self.object(told.record.id)
+        live = self.object(status.record.id)
         if live is None or live.deleting:
             return False
         before = live.object().get("status") or {}
-        status = crd.status_of(told, live.generation, ready, before, now)
-        if status is None:
+        built = crd.status_of(status, live.generation, ready, before, now)
+        if built is None:
             return False
         changed = self._client.patch_status(
-            MODEL_DEPLOYMENT, live.key.namespace, live.key.name, status, live.resource_version
+            MODEL_DEPLOYMENT, live.key.namespace, live.key.name, built, live.resource_version
         )
         self._cache.absorb(MODEL_DEPLOYMENT, changed)
         return True

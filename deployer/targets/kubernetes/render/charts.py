@@ -66,7 +66,8 @@ class _Chart:
             schema = json.loads((folder / _SCHEMA).read_bytes())
         except (helm_python.HelmError, OSError, ValueError) as error:
             raise RenderError(
-                f"The chart {self.name} cannot be loaded: {error}.", f"Mend it in {folder.parent}."
+                f"The chart {self.name} cannot be loaded: {error}.",
+                f"Correct the chart in {folder.parent}.",
             ) from error
         # Helm compiles the schema for each rendering (3.5 ms), fastjsonschema once (then 0.02 ms).
         self._check: Callable[[Any], object] = fastjsonschema.compile(schema)

@@ -1,4 +1,4 @@
-// The process that holds a pod's namespaces: it reaps orphans, and waits to be told to end.
+// The process that holds a pod's namespaces: it reaps orphans, and waits for SIGTERM.
 package main
 
 import (

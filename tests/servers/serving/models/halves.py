@@ -1,4 +1,4 @@
-"""Halves numbers, each by itself."""
+"""Halves numbers, each alone."""
 
 # ruff: noqa: ARG002, TID253
 # A model is a program of its own, and the signature of its methods is MLflow's.

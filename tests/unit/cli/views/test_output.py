@@ -83,8 +83,8 @@ def test_yaml_keeps_the_order(capsys: pytest.CaptureFixture[str]) -> None:
 def test_an_error_is_followed_by_an_empty_line_and_its_hint(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    output.report(CommandError("it broke", "mend it"))
-    assert capsys.readouterr().err == "error: it broke\n\nhint: mend it\n"
+    output.report(CommandError("it broke", "fix it"))
+    assert capsys.readouterr().err == "error: it broke\n\nhint: fix it\n"
     output.report(CommandError("it broke"))
     assert capsys.readouterr().err == "error: it broke\n"
 

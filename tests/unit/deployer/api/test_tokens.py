@@ -379,7 +379,7 @@ def test_the_page_s_form_asks_the_model_and_changes_nothing_of_the_platform(plat
 
 def test_what_only_reads_changes_nothing(platform):
     version = VersionId("angler", 1, 1)
-    spoilt = Description("models:/m", None, "serving.yaml: replicas is no number.", "Mend it.")
+    spoilt = Description("models:/m", None, "serving.yaml: replicas is no number.", "Correct it.")
     promotions = (Promotion(version, "stage Production", 1, 1.0),)
     record = Record(ID, "angler", "prod", promotions=promotions, descriptions={version.key: spoilt})
     platform.controller.context.records.save(record)

@@ -110,8 +110,8 @@ def test_a_file_that_names_environments_replaces_the_default_ones(write: Write) 
         ),
         ("defaults: {replicas: 99}", "replicas is 99, but limits.replicas is 16", "raise"),
         ("policy: {max_retirement_share: 2}", "at most 1, not 2", "share"),
-        ("a: [", "platform.yaml, line 1", "Mend the file."),
-        ("- a", "line 1: should be a mapping", "Mend the file."),
+        ("a: [", "platform.yaml, line 1", "Correct the file."),
+        ("- a", "line 1: should be a mapping", "Correct the file."),
     ],
 )
 def test_a_wrong_file_is_refused_with_the_line_the_field_and_a_remedy(

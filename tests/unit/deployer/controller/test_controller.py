@@ -282,8 +282,8 @@ def test_what_may_pass_is_told_once_it_has_lasted_and_forgotten_once_it_has_pass
     first = reconciler.run(KEY, None)
     accounts: list[object] = []
     monkeypatch.setattr(events, "record_outcome", lambda *of: accounts.append(of))
-    for trouble in ("refusal", "error"):  # of what it does, of what it sees
-        setattr(target, trouble, TargetUnavailable("Somebody else was faster."))
+    for fault in ("refusal", "error"):  # of what it does, of what it sees
+        setattr(target, fault, TargetUnavailable("Somebody else was faster."))
         target.told.clear()
         for _ in range(2):
             young = reconciler.run(KEY, first.status)
@@ -296,7 +296,7 @@ def test_what_may_pass_is_told_once_it_has_lasted_and_forgotten_once_it_has_pass
         assert not lasting.status.settled
         assert target.told == [lasting.status]
         assert not accounts, "whether this Deployer is still the one that acts, is not known"
-        setattr(target, trouble, None)
+        setattr(target, fault, None)
         assert reconciler.run(KEY, lasting.status).status.verdict == first.status.verdict
         accounts.clear()
 
@@ -335,7 +335,7 @@ def test_whose_spec_cannot_be_used_is_known_as_of_its_last_pass(controller):
     world = controller.context
     reconciler = Reconciler(world, threading.Event(), set)
     version = VersionId("angler", 1, 1)
-    spoilt = Description("models:/m", None, "serving.yaml: replicas is no number.", "Mend it.")
+    spoilt = Description("models:/m", None, "serving.yaml: replicas is no number.", "Correct it.")
     record = Record(
         "angler-prod",
         "angler",

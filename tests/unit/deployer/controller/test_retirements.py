@@ -1,4 +1,4 @@
-"""However many champions disappear at once, and many passes run: only so many are let go."""
+"""However many champions disappear at once, and many passes run: only so many are retired."""
 
 from __future__ import annotations
 

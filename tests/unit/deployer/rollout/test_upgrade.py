@@ -152,9 +152,9 @@ def test_a_failure_anywhere_stops_every_environment():
     assert servers(records) == ["old", "new"]
 
 
-def test_trouble_of_what_serves_does_not_stop_it():
-    troubled = replace(record(0), failures={"d": Failure("OutOfMemory", "", "", 1.0)})
-    records, plan = step([troubled, record(1)], 0.5)
+def test_a_failure_of_what_serves_does_not_stop_it():
+    failing = replace(record(0), failures={"d": Failure("OutOfMemory", "", "", 1.0)})
+    records, plan = step([failing, record(1)], 0.5)
     assert servers(records) == ["new", "old"]
     assert not step(records, 0.5)[1].in_phase(UpgradePhase.FAILED), plan
 
@@ -226,7 +226,9 @@ def test_one_whose_spec_cannot_be_used_holds_no_place_and_takes_its_turn_once_it
     records, plan = step(records, 0.34, invalid=broken)
     assert ids(plan.in_phase(UpgradePhase.INVALID)) == ["m000-prod"]
     assert [move.batch for move in plan.moves] == [None, 2, 3]
-    assert servers(records) == ["old", "new", "old"], "it is not to begin with the others, mended"
+    assert servers(records) == ["old", "new", "old"], (
+        "it is not to begin with the others, once it is corrected"
+    )
     records, plan = step(records, 0.34)
     assert [move.phase for move in plan.moves] == [
         UpgradePhase.WAITING,

@@ -62,7 +62,7 @@ def test_an_exception_that_repeats_all_it_was_asked_is_described_in_short():
 
 
 class Slow(io.StringIO):
-    """A reader that takes nothing until it is let go."""
+    """A reader that takes nothing until it is released."""
 
     def __init__(self, gate):
         super().__init__()

@@ -174,7 +174,7 @@ class TestOnACluster:
         listings = len([path for _, path in proxy.requests if "limit=" in path])
         proxy.down = False
         wait_for(lambda: seen.names() == {"one"}, "what happened meanwhile")
-        wait_for(lambda: not seen.cache.problems(), "the end of the trouble")
+        wait_for(lambda: not seen.cache.problems(), "the end of the problem")
         assert len([path for _, path in proxy.requests if "limit=" in path]) == listings
         assert seen.deleted == [("going", False)]
 

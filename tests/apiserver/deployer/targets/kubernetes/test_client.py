@@ -334,7 +334,7 @@ class TestTrouble:
     @pytest.mark.parametrize(
         "fault", [drop, status(500, "InternalError", "etcd"), status(503, "", "starting")]
     )
-    def test_passing_trouble_is_tried_again(self, proxy, proxied, namespace, fault):
+    def test_a_transient_error_is_retried(self, proxy, proxied, namespace, fault):
         proxy.once(fault)
         proxied.create(config_map(namespace, a="1"))
         proxy.once(fault)
