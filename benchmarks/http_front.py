@@ -29,8 +29,8 @@ REQUEST = post("/invocations", BODY)
 
 
 async def ours(listening: socket.socket) -> None:
-    from serving.front.door import Door, Limits, Request  # noqa: PLC0415 - in its process only
     from serving.front.http import Connection  # noqa: PLC0415
+    from serving.front.listener import Limits, Listener, Request  # noqa: PLC0415 - in its process only
     from serving.protocols.answer import Answer  # noqa: PLC0415
 
     class Constant:
@@ -43,7 +43,7 @@ async def ours(listening: socket.socket) -> None:
         def refuse(self, _path: bytes, status: int, message: str) -> Answer:
             return Answer(status, message.encode())
 
-    await Door(Constant(), Limits(2**24, 2**27), Connection).open([listening])
+    await Listener(Constant(), Limits(2**24, 2**27), Connection).open([listening])
 
 
 async def aiohttps(listening: socket.socket) -> None:

@@ -9,8 +9,8 @@ import json
 import traceback
 from typing import TYPE_CHECKING, NamedTuple
 
-from serving.backends.base import Late, Unavailable
-from serving.backends.queue import Overloaded, Poisonous
+from serving.backends.base import DeadlineExceeded, Unavailable
+from serving.backends.queue import Overloaded, PoisonRequest
 from serving.protocols import mlflow, oip
 from serving.protocols.answer import Answer
 from serving.telemetry import log, outcomes
@@ -36,7 +36,7 @@ class Overload(Answer):
     """The answer to a request that the server has no room for."""
 
 
-class Broke(Answer):
+class ServerFault(Answer):
     """The answer to a request that failed through a fault of the server."""
 
 
@@ -79,9 +79,9 @@ class Inference:
             return await ask(self.backend, self.model, question)
         except BadInput as error:
             return failed(where, 400, str(error))
-        except (Late, Unavailable) as error:
-            return no_answer(where, error)
-        except Poisonous:
+        except (DeadlineExceeded, Unavailable) as error:
+            return backend_error(where, error)
+        except PoisonRequest:
             said = "the model's process ended each time that it worked on this request"
             return failed(where, 500, f"{said}: it is not asked again")
 
@@ -133,7 +133,7 @@ def outcome(answer: Answer) -> str:
     """Return the outcome (telemetry.outcomes) of a request that got this answer."""
     if isinstance(answer, Overload):
         return outcomes.OVERLOAD
-    return outcomes.FAILED if isinstance(answer, Broke) else outcomes.of_status(answer.status)
+    return outcomes.FAILED if isinstance(answer, ServerFault) else outcomes.of_status(answer.status)
 
 
 def not_ready(where: str) -> Answer:
@@ -141,20 +141,20 @@ def not_ready(where: str) -> Answer:
     return failed(where, 503, "the model is not loaded")._replace(headers=RETRY)
 
 
-def no_answer(where: str, error: Late | Unavailable) -> Answer:
+def backend_error(where: str, error: DeadlineExceeded | Unavailable) -> Answer:
     """Build the answer for a backend that did not answer."""
-    if isinstance(error, Late):
+    if isinstance(error, DeadlineExceeded):
         return failed(where, 504, str(error))
     answer = failed(where, 503, str(error))._replace(headers=RETRY)
     return Overload(*answer) if isinstance(error, Overloaded) else answer
 
 
-def broke(where: str, error: Exception) -> Answer:
+def server_fault(where: str, error: Exception) -> Answer:
     """Answer for a fault of the server; the log keeps the fault under the id in the answer."""
     trace = "".join(traceback.format_exception(error))
     error_id = log.keep_traceback(f"{type(error).__name__}: {error}", trace)
     said = f"the server failed to answer (error {error_id})"
-    return Broke(*failed(where, 500, said, error_id))
+    return ServerFault(*failed(where, 500, said, error_id))
 
 
 def _raised(where: str, frame: Frame, status: int = 500) -> Answer:

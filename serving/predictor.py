@@ -40,7 +40,7 @@ class Batching:
 
 
 @dataclass(frozen=True)
-class Beside:
+class Sidecar:
     """A model server in the same pod that the front asks instead of a worker."""
 
     kind: str
@@ -86,7 +86,7 @@ class Predictor:
     input: str = "strict"
     """`mlflow`: values are read as `mlflow models serve` reads them, and a model's exception is a
     400."""
-    backend: Beside | None = None
+    backend: Sidecar | None = None
     """None: the front runs its own worker."""
     termination_file: str | None = None
     """Where a kubelet reads why a container ended (`/dev/termination-log`)."""
@@ -162,7 +162,7 @@ def _batching(path: str, given: Any) -> Batching:
     return Batching(enabled=enabled, max_rows=most)
 
 
-def _backend(path: str, content: dict[str, Any]) -> Beside | None:
+def _backend(path: str, content: dict[str, Any]) -> Sidecar | None:
     given = content.get("backend")
     if given is None:
         return None
@@ -175,5 +175,5 @@ def _backend(path: str, content: dict[str, Any]) -> Beside | None:
             f"correct it in {path}",
         )
     model = str(given.get("model") or content.get("model"))
-    saved_model = str(given.get("saved_model") or Beside.saved_model)
-    return Beside("tfserving", f"http://{url.netloc}", model, saved_model)
+    saved_model = str(given.get("saved_model") or Sidecar.saved_model)
+    return Sidecar("tfserving", f"http://{url.netloc}", model, saved_model)

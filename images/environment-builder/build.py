@@ -34,7 +34,7 @@ from pathlib import Path
 from typing import Any
 
 import layer
-from failures import Failed, last_words, report
+from failures import Failed, report, write_termination_message
 from packages import Packages, absent
 from registry import Image, Registry
 
@@ -156,7 +156,7 @@ def main(arguments: list[str]) -> int:
             Failed("EnvironmentUnbuildable", why, hint, transient=True), given.termination_file
         )
     sys.stdout.write(f"-----BEGIN LOCK {said['lock']}-----\n{lock}-----END LOCK-----\n")
-    last_words(given.termination_file, said)
+    write_termination_message(given.termination_file, said)
     return 0
 
 

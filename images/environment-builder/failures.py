@@ -31,10 +31,10 @@ def report(error: Failed, termination_file: Path) -> None:
     """Say it, and leave it where the Deployer reads it."""
     sys.stderr.write(f"error: {error.message}\n\nhint: {error.hint}\n")
     said = {"reason": error.reason, "message": error.message[:1500], "hint": error.hint}
-    last_words(termination_file, said)
+    write_termination_message(termination_file, said)
 
 
-def last_words(file: Path, said: dict[str, Any]) -> None:
+def write_termination_message(file: Path, said: dict[str, Any]) -> None:
     """Leave one line of JSON where the kubelet looks; it reads 4096 bytes."""
     with suppress(OSError):  # what is said is in the log as well
         file.write_text(json.dumps(said) + "\n", encoding="utf-8")

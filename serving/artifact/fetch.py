@@ -32,7 +32,7 @@ from serving.artifact.download import ROOM, download
 from serving.artifact.proxy import Proxied
 from serving.artifact.store import Unfetchable, unreachable
 from serving.predictor import BadPredictor, Predictor, read
-from serving.telemetry.state import last_words
+from serving.telemetry.state import write_termination_message
 
 if TYPE_CHECKING:
     from serving.artifact.store import Store
@@ -166,5 +166,5 @@ def main(arguments: list[str]) -> int:
         sys.stderr.write(f"error: {error.message}\n\nhint: {error.hint}\n")
     sys.stdout.write(json.dumps(said) + "\n")
     if predictor.termination_file:
-        last_words(predictor.termination_file, said)
+        write_termination_message(predictor.termination_file, said)
     return status

@@ -28,7 +28,7 @@ from typing import Any
 from serving.artifact.download import ROOM, download
 from serving.artifact.fetch import NOT_NOW, store_of
 from serving.artifact.store import Unfetchable, impossible, unreachable
-from serving.telemetry.state import last_words
+from serving.telemetry.state import write_termination_message
 
 
 def fetch(request: dict[str, Any]) -> dict[str, Any]:
@@ -97,7 +97,7 @@ def main(arguments: list[str]) -> int:
         status = NOT_NOW if error.transient else 1
         sys.stderr.write(f"error: {error.message}\n\nhint: {error.hint}\n")
     sys.stdout.write(json.dumps(said) + "\n")
-    last_words(given.termination_file, said)
+    write_termination_message(given.termination_file, said)
     return status
 
 

@@ -24,18 +24,18 @@ class Unavailable(Exception):  # noqa: N818 - named for what it is
     """The backend is absent, or ended before it answered."""
 
 
-class Late(TimeoutError):  # noqa: N818 - named for what it is
+class DeadlineExceeded(TimeoutError):  # noqa: N818 - named for what it is
     """The model did not answer in time."""
 
     def __init__(self, seconds: float) -> None:
         super().__init__(f"the model did not answer within {seconds:g} s")
 
 
-class Limit:
+class Deadline:
     """A time limit for the body of an `async with`, which `shorten` can reduce.
 
     Raises:
-        Late: the time was up.
+        DeadlineExceeded: the time was up.
     """
 
     def __init__(self, seconds: float) -> None:
@@ -56,7 +56,7 @@ class Limit:
         try:
             await self._timeout.__aexit__(kind, error, trace)
         except TimeoutError as late:
-            raise Late(self._seconds) from late
+            raise DeadlineExceeded(self._seconds) from late
 
     def shorten(self, seconds: float) -> None:
         """Reduce the limit, counted from its beginning; only inside the `async with`."""
@@ -79,15 +79,15 @@ Reading = tuple[str, str, "Callable[[], float | Mapping[str, float]]"]
 """A gauge: its name, its help text, and its value now, or a value for each state."""
 
 
-class Own(NamedTuple):
+class NativeProtocol(NamedTuple):
     """A protocol of the backend's own, passed on unchanged."""
 
     begin: bytes
     """The path of the model in that protocol; longer paths of the model continue with / or :."""
     ask: Callable[[str, bytes, bytes, bytes], Awaitable[Answer]]
-    """Takes method, target, content type and body. Raises Late or Unavailable."""
+    """Takes method, target, content type and body. Raises DeadlineExceeded or Unavailable."""
 
-    def has(self, path: bytes) -> bool:
+    def matches(self, path: bytes) -> bool:
         """Return whether a path is the model's."""
         rest = path[len(self.begin) :]
         return path.startswith(self.begin) and rest[:1] in (b"", b"/", b":")
@@ -98,7 +98,7 @@ class Backend(Protocol):
 
     ready: bool
     was_ready: bool
-    own: Own | None
+    native: NativeProtocol | None
     """The paths of the backend's own protocol; None: it has none."""
 
     async def ask(self, kind: int, payload: Payload, seconds: float | None = None) -> Frame:
@@ -107,7 +107,7 @@ class Backend(Protocol):
         `seconds` is how long the client waits, if that is less than `timeout_seconds`.
 
         Raises:
-            Late: the model did not answer in time.
+            DeadlineExceeded: the model did not answer in time.
             Unavailable: the backend is absent, or ended before it answered.
         """
 

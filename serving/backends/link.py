@@ -40,7 +40,7 @@ class Link(asyncio.Protocol):
     def __init__(self, on_news: Callable[[Frame], None], on_room: Callable[[], None]) -> None:
         self._on_news, self._on_room = on_news, on_room
         self._loop = asyncio.get_running_loop()
-        self._cutter = framing.Cutter()
+        self._decoder = framing.FrameDecoder()
         self._transport: asyncio.WriteTransport | None = None
         self._asked: dict[int, Ticket] = {}
         self._groups: list[set[int]] = []
@@ -60,7 +60,7 @@ class Link(asyncio.Protocol):
     def data_received(self, data: bytes) -> None:
         """Hand each answer to the request that waits for it, if one still does."""
         self._heard = self._loop.time()
-        for frame in self._cutter.feed(data):
+        for frame in self._decoder.feed(data):
             if frame.kind == framing.CALLING:
                 ids = framing.unpack_ids(frame.payload)
                 self.call = frozenset(ids) if ids is not None else None
@@ -175,8 +175,8 @@ class Link(asyncio.Protocol):
 
     def _shorten(self, frame: Frame) -> None:
         ticket = self._asked.get(frame.id)
-        if ticket is not None and ticket.limit is not None and not ticket.answer.done():
-            ticket.limit.shorten(framing.unpack_seconds(frame.payload))
+        if ticket is not None and ticket.deadline is not None and not ticket.answer.done():
+            ticket.deadline.shorten(framing.unpack_seconds(frame.payload))
 
     def _answered(self, frame: Frame) -> None:
         ticket = self._asked.pop(frame.id, None)

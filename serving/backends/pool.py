@@ -17,10 +17,10 @@ from collections import deque
 from typing import TYPE_CHECKING, Any
 
 from serving.backends import process
-from serving.backends.base import CANNOT_LOAD, Limit, Loaded
-from serving.backends.death import Death, Life, recent_deaths
+from serving.backends.base import CANNOT_LOAD, Deadline, Loaded
 from serving.backends.link import Link, WorkerGone
 from serving.backends.queue import Queue, Ticket
+from serving.backends.worker_exit import WorkerExit, WorkerLife, recent_deaths
 from serving.telemetry import log
 from serving.worker import framing
 from serving.worker.oip.signature import signature
@@ -28,7 +28,7 @@ from serving.worker.oip.signature import signature
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from serving.backends.base import Own, Reading
+    from serving.backends.base import NativeProtocol, Reading
     from serving.predictor import Predictor
     from serving.telemetry.instruments import Instruments
     from serving.telemetry.state import StateFile
@@ -43,7 +43,7 @@ HANG_GRACE = 10.0
 """Seconds that a call may take beyond `timeout_seconds`, when no client waits any longer."""
 STACKS_SECONDS = 2.0
 """Seconds that a hung worker gets to write its stacks."""
-LAST_WORDS = 1.0
+DRAIN_SECONDS = 1.0
 """Seconds for reading the last frames from a dead worker's socket."""
 HELD = 4
 """Number of largest bodies that may wait for the worker at the same time."""
@@ -52,7 +52,7 @@ HELD = 4
 class Pool:
     """The worker of a predictor (one, for now); `first` is a worker that was started already."""
 
-    own: Own | None = None
+    native: NativeProtocol | None = None
 
     def __init__(
         self,
@@ -67,7 +67,7 @@ class Pool:
         self._queue = Queue(HELD * predictor.max_body_bytes, predictor.batching.max_rows)
         self._process: process.Process | None = None
         self._link: Link | None = None
-        self._life = Life()
+        self._worker_life = WorkerLife()
         self._batching = self._initial_batching()
         self._stopping = asyncio.Event()
         self.ready = False
@@ -80,9 +80,9 @@ class Pool:
         """Return the worker's answer.
 
         Raises:
-            Late: the answer did not come in time; the worker drops the request.
+            DeadlineExceeded: the answer did not come in time; the worker drops the request.
             Unavailable: there is no worker, or no room for another waiting request.
-            Poisonous: the model's process dies of this request.
+            PoisonRequest: the model's process dies of this request.
         """
         if not self.ready:
             raise WorkerGone("the model is not loaded")
@@ -92,7 +92,7 @@ class Pool:
         self._send()
         try:
             longest = self._predictor.timeout_seconds
-            async with Limit(min(seconds or longest, longest)) as ticket.limit:
+            async with Deadline(min(seconds or longest, longest)) as ticket.deadline:
                 frame = await ticket.answer
         finally:
             if ticket.answer.cancelled():  # the time was up, or the client left
@@ -102,7 +102,7 @@ class Pool:
         if ticket.predicted:
             encode = time.perf_counter() - ticket.called - ticket.predicted
             queue = ticket.called - begin
-            self._instruments.answered_by_model(queue, ticket.predicted, encode)
+            self._instruments.record_stages(queue, ticket.predicted, encode)
         return frame
 
     def _send(self) -> None:
@@ -167,11 +167,11 @@ class Pool:
             if not self.was_ready:
                 self._say(death, phase="failed")
                 return CANNOT_LOAD
-            lives.append(self._life.seconds())
+            lives.append(self._worker_life.seconds())
             recent = recent_deaths(lives, WINDOW)
             if recent == DEATHS:
                 often = f"the model's process died {DEATHS} times within {WINDOW:.0f} s of serving"
-                said = Death("CrashLoop", f"{often}; the last time: {death.message}")
+                said = WorkerExit("CrashLoop", f"{often}; the last time: {death.message}")
                 self._say(said._replace(traceback_id=death.traceback_id), phase="failed")
             else:
                 self._say(death, phase="unready")
@@ -194,7 +194,7 @@ class Pool:
         except TimeoutError:
             return False
 
-    def _say(self, death: Death, phase: str) -> None:
+    def _say(self, death: WorkerExit, phase: str) -> None:
         self._state.change(
             phase=phase,
             reason=death.reason,
@@ -203,12 +203,16 @@ class Pool:
             worker_pid=None,
         )
 
-    async def _live(self, started: process.Process | None) -> Death:
+    async def _live(self, started: process.Process | None) -> WorkerExit:
         try:
             worker = started or process.start(self._predictor, first=False)
         except OSError as error:
-            return Death("LoadError", f"the model's Python cannot be run: {error}")
-        self._process, self._life, self._batching = worker, Life(), self._initial_batching()
+            return WorkerExit("LoadError", f"the model's Python cannot be run: {error}")
+        self._process, self._worker_life, self._batching = (
+            worker,
+            WorkerLife(),
+            self._initial_batching(),
+        )
         self._state.change(worker_pid=worker.pid, restarts=self.restarts)
         loop = asyncio.get_running_loop()
         link = Link(self._news, self._send)
@@ -221,24 +225,24 @@ class Pool:
             watch.cancel()
             self.ready = False
             worker.kill()  # processes that the worker started and left behind
-        with_words = asyncio.wait_for(link.lost.wait(), LAST_WORDS)
-        await asyncio.gather(with_words, return_exceptions=True)
+        drained = asyncio.wait_for(link.lost.wait(), DRAIN_SECONDS)
+        await asyncio.gather(drained, return_exceptions=True)
         link.close()
-        self._life.ended = time.monotonic()
+        self._worker_life.ended = time.monotonic()
         self._process = self._link = None
         self._queue.put_back(*link.unanswered())
-        return self._life.why(status, self._predictor)
+        return self._worker_life.explain_exit(status, self._predictor)
 
     def _news(self, frame: Frame) -> None:
         if frame.kind == framing.BATCH:
-            self._instruments.batch(*framing.unpack_batch(frame.payload))
+            self._instruments.record_batch(*framing.unpack_batch(frame.payload))
         elif frame.kind == framing.ANSWERS:
-            self._instruments.told(frame.payload)
+            self._instruments.record_summary(frame.payload)
         elif frame.kind == framing.BATCHING:
             self._batching = json.loads(frame.payload)
             self._state.change(batching=self._batching["state"])
         elif frame.kind == framing.FAILED:
-            self._life.failure = json.loads(frame.payload)
+            self._worker_life.failure = json.loads(frame.payload)
         elif frame.kind == framing.READY and not self._stopping.is_set():
             try:
                 description = json.loads(frame.payload)
@@ -248,7 +252,7 @@ class Pool:
                 return
             self._on_ready(Loaded(known, "mlflow_pyfunc", str(description["mlflow"])))
             self.ready = self.was_ready = True
-            self._life.began = time.monotonic()
+            self._worker_life.began = time.monotonic()
             took = description["seconds"]
             log.say(f"model loaded: import {took['import']:.2f} s, load {took['load']:.2f} s")
             self._state.change(
@@ -263,7 +267,7 @@ class Pool:
 
     def _reject_signature(self, error: Exception) -> None:
         """End a worker whose model has an unreadable signature, and record the reason."""
-        self._life.failure = {
+        self._worker_life.failure = {
             "message": f"the model's signature cannot be read: {type(error).__name__}: {error}",
             "traceback": "".join(traceback.format_exception(error)),
             "out_of_memory": False,
@@ -277,15 +281,15 @@ class Pool:
         while True:
             await asyncio.sleep(WATCH_EVERY)
             if limit is not None and (taken := worker.exceeds(limit)):
-                self._life.over = taken
+                self._worker_life.over = taken
                 worker.kill()
                 return
             if (silent := link.silent_for()) > longest:
-                self._life.hung, self._life.reading = silent, link.call is None
+                self._worker_life.hung, self._worker_life.reading = silent, link.call is None
                 self.ready = False
                 self.hangs += 1
-                self._instruments.windows.hung()
-                worker.tell_stacks()
+                self._instruments.windows.record_hang()
+                worker.dump_stacks()
                 await asyncio.sleep(STACKS_SECONDS)
                 worker.kill()
                 return

@@ -56,7 +56,7 @@ class Process:
         with suppress(ProcessLookupError, PermissionError):
             os.killpg(self.popen.pid, signal.SIGKILL)
 
-    def tell_stacks(self) -> None:
+    def dump_stacks(self) -> None:
         """Have the process write the stacks of its threads to the log, and end (faulthandler)."""
         with suppress(ProcessLookupError, PermissionError):
             os.kill(self.popen.pid, signal.SIGABRT)

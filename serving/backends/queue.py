@@ -10,7 +10,7 @@ from collections import OrderedDict, deque
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from serving.backends.base import Limit, Unavailable
+from serving.backends.base import Deadline, Unavailable
 
 if TYPE_CHECKING:
     import asyncio
@@ -30,7 +30,7 @@ class Overloaded(Unavailable):
     """Too many requests wait already."""
 
 
-class Poisonous(Exception):  # noqa: N818 - named for what it is
+class PoisonRequest(Exception):  # noqa: N818 - named for what it is
     """The model's process died of this request, twice."""
 
 
@@ -40,7 +40,7 @@ class Ticket:
 
     Attributes:
         answer: the future answer; done once the request is answered, or its client has gone.
-        limit: the time limit of the answer, if any.
+        deadline: the time limit of the answer, if any.
         deaths: how often the model's process died while it worked on this request.
         called: when the model was called (time.perf_counter), 0 before.
         predicted: seconds that the model took.
@@ -49,7 +49,7 @@ class Ticket:
     kind: int
     payload: Payload = field(repr=False)
     answer: asyncio.Future[Frame]
-    limit: Limit | None = None
+    deadline: Deadline | None = None
     deaths: int = 0
     called: float = 0.0
     predicted: float = 0.0
@@ -89,10 +89,10 @@ class Queue:
 
         Raises:
             Overloaded: there is no room; the client learns of it at once.
-            Poisonous: an equal request has ended the model's process twice.
+            PoisonRequest: an equal request has ended the model's process twice.
         """
         if self._poison and self._is_poison(ticket):
-            raise Poisonous
+            raise PoisonRequest
         if len(self._tickets) >= self._most or (
             self.bytes + ticket.size > self._most_bytes and self._tickets
         ):
@@ -137,7 +137,7 @@ class Queue:
                 self._poison[ticket.size, _name(ticket)] = None
                 while len(self._poison) > REMEMBERED:
                     self._poison.popitem(last=False)
-                ticket.answer.set_exception(Poisonous())
+                ticket.answer.set_exception(PoisonRequest())
                 continue
             self._tickets.appendleft(ticket)
             self.bytes += ticket.size

@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING
 from urllib.parse import quote
 
 from serving.backends import http1
-from serving.backends.aside import Aside
-from serving.backends.base import CANNOT_LOAD, Limit, Loaded, Own, Unavailable
+from serving.backends.base import CANNOT_LOAD, Deadline, Loaded, NativeProtocol, Unavailable
+from serving.backends.helper import HelperProcess
 from serving.protocols import mlflow, tensorflow
 from serving.protocols.answer import JSON, Answer
 from serving.telemetry import log
@@ -29,19 +29,19 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from serving.backends.base import Reading
-    from serving.predictor import Beside, Predictor
+    from serving.predictor import Predictor, Sidecar
     from serving.telemetry.state import StateFile
 
-LOOK_EVERY = 1.0
+POLL_SECONDS = 1.0
 """Seconds between two polls while the model is ready."""
-LOOK_AGAIN = 0.1
+RETRY_SECONDS = 0.1
 """Seconds between two polls while it is not."""
-LOOK_SECONDS = 5.0
+POLL_TIMEOUT = 5.0
 """Time limit of one poll, in seconds."""
 CONTENT = "application/json"
 
 
-class _NotThere(Exception):  # noqa: N818 - named for what it is
+class _ModelUnavailable(Exception):  # noqa: N818 - named for what it is
     """The model is not available; `final` if it never will be."""
 
     def __init__(self, message: str, *, final: bool = False) -> None:
@@ -55,20 +55,20 @@ class TensorFlowServing:
     def __init__(
         self,
         predictor: Predictor,
-        beside: Beside,
+        sidecar: Sidecar,
         state: StateFile,
         on_ready: Callable[[Loaded], None],
         on_call: Callable[[float], None],
     ) -> None:
         self._predictor, self._state = predictor, state
         self._on_ready, self._on_call = on_ready, on_call
-        self._client = http1.Client(beside.url)
-        name = f"/v1/models/{quote(beside.model, safe='')}"
+        self._client = http1.Client(sidecar.url)
+        name = f"/v1/models/{quote(sidecar.model, safe='')}"
         self._path = f"{name}/versions/{quote(predictor.model_version, safe='')}".encode()
-        self._aside = Aside()
+        self._helper = HelperProcess()
         self._signature = Signature(None, None, frozenset())
         self._stopping, self._poll_now = False, asyncio.Event()
-        self.own: Own | None = Own(name.encode(), self._pass_on)
+        self.native: NativeProtocol | None = NativeProtocol(name.encode(), self._pass_on)
         self.ready = self.was_ready = False
         self.losses = 0
 
@@ -84,14 +84,14 @@ class TensorFlowServing:
         while not self._stopping:
             try:
                 await self._poll()
-            except _NotThere as error:
+            except _ModelUnavailable as error:
                 self._lost(error)
                 if error.final and not self.was_ready:
                     self._state.change(phase="failed", reason="LoadError", message=str(error))
                     return CANNOT_LOAD
             self._poll_now.clear()
             try:
-                async with asyncio.timeout(LOOK_EVERY if self.ready else LOOK_AGAIN):
+                async with asyncio.timeout(POLL_SECONDS if self.ready else RETRY_SECONDS):
                     await self._poll_now.wait()
             except TimeoutError:
                 continue
@@ -102,33 +102,33 @@ class TensorFlowServing:
         self.ready, self._stopping = False, True
         self._poll_now.set()
         self._client.close()
-        self._aside.close()
+        self._helper.close()
 
     async def _poll(self) -> None:
         """Check that the model is available, and read the signature of a newly available model.
 
         Raises:
-            _NotThere: the model is not available.
+            _ModelUnavailable: the model is not available.
         """
         status = await self._get(self._path)
         if status.status != 200:
-            raise _NotThere(tensorflow.said(status.body))
+            raise _ModelUnavailable(tensorflow.error_message(status.body))
         try:
             found = json.loads(status.body)["model_version_status"][0]
             state, why = found["state"], found.get("status", {}).get("error_message", "")
         except (ValueError, KeyError, IndexError, TypeError) as error:
-            raise _NotThere(f"its status cannot be read: {error!r}") from error
+            raise _ModelUnavailable(f"its status cannot be read: {error!r}") from error
         if state != "AVAILABLE":
-            raise _NotThere(why or f"the model is {state.lower()}", final=state == "END")
+            raise _ModelUnavailable(why or f"the model is {state.lower()}", final=state == "END")
         if self.ready or self._stopping:
             return
         metadata = await self._get(self._path + b"/metadata")
         if metadata.status != 200:
-            raise _NotThere(tensorflow.said(metadata.body))
+            raise _ModelUnavailable(tensorflow.error_message(metadata.body))
         try:
             self._signature = tensorflow.signature(metadata.body)
         except tensorflow.Unreadable as error:
-            raise _NotThere(str(error)) from error
+            raise _ModelUnavailable(str(error)) from error
         self._on_ready(Loaded(self._signature, tensorflow.PLATFORM, ""))
         self.ready = self.was_ready = True
         log.say("TensorFlow Serving has the model")
@@ -136,14 +136,16 @@ class TensorFlowServing:
 
     async def _get(self, path: bytes) -> http1.Response:
         try:
-            async with asyncio.timeout(LOOK_SECONDS):
+            async with asyncio.timeout(POLL_TIMEOUT):
                 return await self._client.ask("GET", path)
         except http1.Gone as error:
-            raise _NotThere(str(error)) from error
+            raise _ModelUnavailable(str(error)) from error
         except TimeoutError as error:
-            raise _NotThere(f"it did not say what it has within {LOOK_SECONDS:g} s") from error
+            raise _ModelUnavailable(
+                f"it did not say what it has within {POLL_TIMEOUT:g} s"
+            ) from error
 
-    def _lost(self, error: _NotThere) -> None:
+    def _lost(self, error: _ModelUnavailable) -> None:
         if not self.ready:
             return
         self.ready = False
@@ -160,14 +162,14 @@ class TensorFlowServing:
         """Return the answer to an INVOKE, COLUMNS or INFER frame.
 
         Raises:
-            Late: TensorFlow Serving did not answer in time.
+            DeadlineExceeded: TensorFlow Serving did not answer in time.
             Unavailable: the model is not loaded, or TensorFlow Serving ended before it answered.
         """
         if not self.ready:
             raise Unavailable("the model is not loaded")
         longest = self._predictor.timeout_seconds
         try:
-            async with Limit(min(seconds or longest, longest)) as limit:
+            async with Deadline(min(seconds or longest, longest)) as limit:
                 if kind == framing.INVOKE:
                     return Frame(0, *await self._invoke(payload))
                 return Frame(0, *await self._infer(kind, payload, limit))
@@ -175,14 +177,14 @@ class TensorFlowServing:
             said = {"message": f"TensorFlow Serving: {error}", "traceback": ""}
             return Frame(0, framing.RAISED, json.dumps(said).encode())
 
-    async def _infer(self, kind: int, payload: Payload, limit: Limit) -> tuple[int, bytes]:
+    async def _infer(self, kind: int, payload: Payload, limit: Deadline) -> tuple[int, bytes]:
         inputs, outputs = self._signature.inputs, self._signature.outputs
         if inputs is None or outputs is None:
             why = f"the model has no signature '{tensorflow.DEFAULT}': ask it at /v1/models"
             return framing.REJECTED, json.dumps({"status": 400, "message": why}).encode()
         if kind == framing.INFER:
             read = tensorflow.infer_question
-            body, about, seconds = await self._aside.run(read, payload, self._signature)
+            body, about, seconds = await self._helper.run(read, payload, self._signature)
             if seconds is not None:
                 limit.shorten(seconds)
         else:
@@ -190,13 +192,13 @@ class TensorFlowServing:
             body, about = tensorflow.infer_body(head, buffers, inputs), head["answer"]
         answer = await self._predict(body)
         if answer.status != 200:
-            refused = {"status": answer.status, "message": tensorflow.said(answer.body)}
+            refused = {"status": answer.status, "message": tensorflow.error_message(answer.body)}
             return framing.REJECTED, json.dumps(refused).encode()
         if kind == framing.COLUMNS and len(answer.body) <= infer.LARGE:
             return framing.RESULT, tensors.pack(*tensorflow.infer_result(answer.body, outputs))
         served, write = self._predictor, tensorflow.infer_answer
         names = served.model, served.model_version
-        content = await self._aside.run(write, answer.body, outputs, *names, about)
+        content = await self._helper.run(write, answer.body, outputs, *names, about)
         return framing.ANSWER, framing.pack_answer(200, CONTENT, content)
 
     async def _invoke(self, payload: Payload) -> tuple[int, bytes]:
@@ -204,7 +206,7 @@ class TensorFlowServing:
         question = content_type.encode("latin-1"), body, self._signature.inputs
         try:
             if len(body) > infer.LARGE:
-                asked = await self._aside.run(tensorflow.invocation_body, *question)
+                asked = await self._helper.run(tensorflow.invocation_body, *question)
             else:
                 asked = tensorflow.invocation_body(*question)
         except BadInput as error:
@@ -214,7 +216,7 @@ class TensorFlowServing:
         if answer.status == 200:
             content = tensorflow.predictions(answer.body)
         else:
-            content = mlflow.failure(answer.status, tensorflow.said(answer.body))
+            content = mlflow.failure(answer.status, tensorflow.error_message(answer.body))
         return framing.ANSWER, framing.pack_answer(answer.status, CONTENT, content)
 
     async def _predict(self, body: bytes) -> http1.Response:
@@ -225,7 +227,7 @@ class TensorFlowServing:
 
     async def _pass_on(self, method: str, target: bytes, kind: bytes, body: bytes) -> Answer:
         how = "POST" if method == "POST" else "GET"
-        async with Limit(self._predictor.timeout_seconds):
+        async with Deadline(self._predictor.timeout_seconds):
             answer = await self._ask(how, target, kind or JSON, body)
         return Answer(answer.status, answer.body, answer.content_type or JSON)
 

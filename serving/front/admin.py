@@ -11,12 +11,12 @@ from urllib.parse import parse_qsl
 
 import orjson
 
-from serving.front.door import Limits
+from serving.front.listener import Limits
 from serving.protocols.answer import Answer
 
 if TYPE_CHECKING:
     from serving.front.app import App
-    from serving.front.door import Request
+    from serving.front.listener import Request
     from serving.predictor import Predictor
     from serving.telemetry.instruments import Instruments
 
@@ -47,7 +47,7 @@ class Admin:
             return _failed(405, "use GET")._replace(headers=((b"allow", b"GET"),))
         return self._window(request.query) if where is None else self._app.look(where)
 
-    def refuse(self, path: bytes, status: int, message: str) -> Answer:  # noqa: ARG002 - a door's
+    def refuse(self, path: bytes, status: int, message: str) -> Answer:  # noqa: ARG002 - a listener's
         """Answer for a request that the server refuses."""
         return _failed(status, message)
 
@@ -55,7 +55,7 @@ class Admin:
         since = dict(parse_qsl(query.decode("latin-1"))).get("since", "0")
         if not (since.isascii() and since.isdecimal() and len(since) < 16):
             return _failed(400, "'since' must be a window's number")
-        return Answer(200, orjson.dumps(self._about | self._windows.shown(int(since))))
+        return Answer(200, orjson.dumps(self._about | self._windows.to_json(int(since))))
 
 
 def _failed(status: int, message: str) -> Answer:

@@ -8,21 +8,21 @@ from typing import TYPE_CHECKING
 
 import orjson
 
-from serving.backends.base import Late, Unavailable
+from serving.backends.base import DeadlineExceeded, Unavailable
 from serving.front import deadline, openapi, routes
-from serving.front.door import Refused
 from serving.front.encoding import decoded
+from serving.front.listener import Refused
 from serving.inference import (
     INFER,
     INVOCATIONS,
     RETRY,
     Overload,
     Question,
-    broke,
+    backend_error,
     failed,
-    no_answer,
     not_ready,
     outcome,
+    server_fault,
 )
 from serving.protocols import oip
 from serving.protocols.answer import TEXT, Answer, dumps
@@ -31,9 +31,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine
     from typing import Any
 
-    from serving.backends.base import Own
-    from serving.front.door import Request
-    from serving.front.seldon import Names
+    from serving.backends.base import NativeProtocol
+    from serving.front.listener import Request
+    from serving.front.seldon import OperatorPaths
     from serving.inference import Inference
     from serving.predictor import Predictor
     from serving.telemetry.instruments import Instruments
@@ -42,10 +42,10 @@ if TYPE_CHECKING:
 VERSION = "0.1.0"
 PROMETHEUS = b"text/plain; version=0.0.4; charset=utf-8"
 MIRRORED = b"x-schnitzel-mirrored"
-"""Set by a gateway that marks mirrored requests in no way of its own."""
+"""Set by a gateway that marks mirrored requests in no way of its native."""
 _POSTS = frozenset({INFER, INVOCATIONS})
 _GETS = frozenset({b"GET", b"HEAD"})
-_OWN = _GETS | {b"POST"}
+_NATIVE_METHODS = _GETS | {b"POST"}
 
 
 class App:
@@ -57,10 +57,10 @@ class App:
         inference: Inference,
         instruments: Instruments,
         state: StateFile,
-        names: Names,
+        paths: OperatorPaths,
     ) -> None:
         self._predictor, self._inference = predictor, inference
-        self._instruments, self._state, self._names = instruments, state, names
+        self._instruments, self._state, self._paths = instruments, state, paths
         self._model, self._version = predictor.model, predictor.model_version
         self._headers = (
             (b"x-schnitzel-model-version", predictor.model_version.encode("latin-1", "replace")),
@@ -95,11 +95,11 @@ class App:
     def answer(self, request: Request) -> Answer | Coroutine[Any, Any, Answer]:
         """Answer at once without the model; return a coroutine for the model's answer."""
         begin = time.perf_counter()
-        path = self._names.ours(request.path)
+        path = self._paths.translate(request.path)
         request_id = _request_id(request.header(b"x-request-id"))
-        own = self._inference.backend.own if self._inference.backend is not None else None
-        if own is not None and own.has(path):
-            asked = self._own(own, path, request)
+        native = self._inference.backend.native if self._inference.backend is not None else None
+        if native is not None and native.matches(path):
+            asked = self._native(native, path, request)
             protocol = "own" if request.method == b"POST" else "other"
             return self._later(protocol, begin, request_id, asked, mirrored=_mirrored(request))
         try:
@@ -123,7 +123,7 @@ class App:
     def refuse(self, path: bytes, status: int, message: str) -> Answer:
         """Answer for a request that the server refuses, in the protocol of its path."""
         try:
-            where = routes.find(self._names.ours(path), self._model, self._version)
+            where = routes.find(self._paths.translate(path), self._model, self._version)
         except routes.NoSuchPath:
             where = "other"
         answer, reason = failed(where, status, message), ""
@@ -148,7 +148,7 @@ class App:
         except Refused as error:
             found = failed(protocol, error.status, str(error))
         except Exception as error:  # noqa: BLE001 - the client always gets an answer with an id
-            found = broke(protocol, error)
+            found = server_fault(protocol, error)
         finally:
             self.in_flight -= 1
             finished = self._finished(protocol, begin, request_id, found, mirrored=mirrored)
@@ -166,7 +166,7 @@ class App:
     ) -> Answer:
         seconds, how = time.perf_counter() - begin, outcome(answer)
         status = answer.status
-        self._instruments.answered(protocol, status, seconds, how, reason, mirrored=mirrored)
+        self._instruments.record_answer(protocol, status, seconds, how, reason, mirrored=mirrored)
         mine = (*self._headers, (b"x-request-id", request_id.encode()))
         return answer._replace(headers=mine + answer.headers)
 
@@ -180,18 +180,18 @@ class App:
         question = Question(where, kind, body, request_id, seconds)
         return await self._inference.answer(question)
 
-    async def _own(self, own: Own, path: bytes, request: Request) -> Answer:
-        """Have the backend answer in its own protocol."""
-        if request.method not in _OWN:
+    async def _native(self, native: NativeProtocol, path: bytes, request: Request) -> Answer:
+        """Have the backend answer in its native protocol."""
+        if request.method not in _NATIVE_METHODS:
             return _not_allowed("other", b"GET, HEAD, POST")
         if request.method == b"POST":
             self.last_question = time.monotonic()
         target = path + (b"?" + request.query if request.query else b"")
         method, kind = request.method.decode(), request.header(b"content-type")
         try:
-            return await own.ask(method, target, kind, await self._body(request))
-        except (Late, Unavailable) as error:
-            return no_answer("other", error)
+            return await native.ask(method, target, kind, await self._body(request))
+        except (DeadlineExceeded, Unavailable) as error:
+            return backend_error("other", error)
 
     async def _body(self, request: Request) -> bytes:
         encodings = [value for name, value in request.headers if name == b"content-encoding"]

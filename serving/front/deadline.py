@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from serving.front.door import Refused
+from serving.front.listener import Refused
 
 if TYPE_CHECKING:
-    from serving.front.door import Request
+    from serving.front.listener import Request
 
 HEADERS = (b"x-request-timeout-ms", b"x-envoy-expected-rq-timeout-ms")
 """The client's header, and Envoy's for its own limit; in milliseconds."""

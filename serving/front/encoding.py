@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import zlib
 
-from serving.front.door import Refused, too_large
+from serving.front.listener import Refused, too_large
 
 
 async def decoded(body: bytes, encoding: bytes, limit: int) -> bytes:

@@ -8,10 +8,10 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, NamedTuple
 
-from serving.front.door import Refused
+from serving.front.listener import Refused
 
 if TYPE_CHECKING:
-    from serving.front.door import Headers
+    from serving.front.listener import Headers
 
 VERSIONS = frozenset({"1.0", "1.1"})
 _FRAMING = frozenset({b"host", b"content-length", b"transfer-encoding", b"expect"})

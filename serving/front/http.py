@@ -16,12 +16,12 @@ from typing import TYPE_CHECKING
 import httptools
 
 from serving.front import head
-from serving.front.door import Headers, Refused, Request, too_large
+from serving.front.listener import Headers, Refused, Request, too_large
 from serving.front.response import CONTINUE, response
 from serving.protocols.answer import Answer
 
 if TYPE_CHECKING:
-    from serving.front.door import Door
+    from serving.front.listener import Listener
 
 MIB = 2**20
 PIPELINED = 100
@@ -43,8 +43,8 @@ class _Phase(Enum):
 class Connection(asyncio.Protocol):
     """A connection; its requests are answered one after the other."""
 
-    def __init__(self, door: Door) -> None:
-        self._door, self._limits = door, door.limits
+    def __init__(self, listener: Listener) -> None:
+        self._listener, self._limits = listener, listener.limits
         self._loop = asyncio.get_running_loop()
         self._transport: asyncio.Transport | None = None
         self._parser = httptools.HttpRequestParser(self)
@@ -74,11 +74,11 @@ class Connection(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Accept the connection, unless there are too many."""
         self._transport = transport  # type: ignore[assignment]
-        beyond = len(self._door.connections) - self._limits.connections
+        beyond = len(self._listener.connections) - self._limits.connections
         if beyond >= TURNED_AWAY:
             self.abort()
             return
-        self._door.connections.add(self)
+        self._listener.connections.add(self)
         if beyond >= 0:
             self._refuse(503, "there are too many connections: try again")
             self._go_on()
@@ -86,7 +86,7 @@ class Connection(asyncio.Protocol):
     def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002 - asyncio's signature
         """Drop the connection and its requests."""
         self._transport = None
-        self._door.connections.discard(self)
+        self._listener.connections.discard(self)
         self._release(self._held)
         self._waiting.clear()
         if self._task is not None:
@@ -176,15 +176,15 @@ class Connection(asyncio.Protocol):
 
     def _take(self, size: int, *, declared: bool = False) -> None:
         """Reserve room for `size` bytes of a body, or refuse it; only check a declared length."""
-        limit, door = self._limits, self._door
+        limit, listener = self._limits, self._listener
         if self._size + size > limit.body:
             raise too_large(limit.body)
-        if door.held + size > limit.held:
+        if listener.held + size > limit.held:
             raise Refused(503, "too many requests wait for their answer: try again")
         if not declared:
             self._size += size
             self._held += size
-            door.held += size
+            listener.held += size
 
     def _check_silence(self) -> None:
         if self._silent < self._limits.head:
@@ -202,7 +202,7 @@ class Connection(asyncio.Protocol):
     def _refuse(self, status: int, message: str) -> None:
         """Answer in place of a refused request, and close after the answer."""
         path = self._target.partition(b"?")[0]
-        self._waiting.append((self._door.application.refuse(path, status, message), False))
+        self._waiting.append((self._listener.application.refuse(path, status, message), False))
         self._phase, self._received, self._refused = _Phase.DEAF, 0, self._method
         self._release(self._size)
         self._clear()
@@ -214,7 +214,7 @@ class Connection(asyncio.Protocol):
             if isinstance(next_, Answer):
                 self._send(next_, self._refused, keep=keep)
                 continue
-            answer = self._door.application.answer(next_)
+            answer = self._listener.application.answer(next_)
             if isinstance(answer, Answer):
                 self._send(answer, next_.method, keep=keep, size=len(next_.body))
                 continue
@@ -241,7 +241,7 @@ class Connection(asyncio.Protocol):
     def _send(self, answer: Answer, method: bytes, *, keep: bool, size: int = 0) -> None:
         assert self._transport is not None  # noqa: S101 - the callers looked
         self._release(size)
-        keep = keep and not self._door.draining
+        keep = keep and not self._listener.draining
         for part in response(answer, method, keep=keep):
             self._transport.write(part)
         self._since = self._loop.time()
@@ -262,11 +262,11 @@ class Connection(asyncio.Protocol):
 
     def _release(self, size: int) -> None:
         self._held -= size
-        self._door.held -= size
+        self._listener.held -= size
 
     # -- time
 
-    def look(self, now: float) -> None:
+    def check_timeouts(self, now: float) -> None:
         """End the connection if the client is too slow."""
         limits = self._limits
         if (

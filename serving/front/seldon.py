@@ -18,7 +18,7 @@ METRICS = "PREDICTIVE_UNIT_METRICS_ENDPOINT"
 PROMETHEUS = "/prometheus"
 
 
-class Names:
+class OperatorPaths:
     """The operator's names of our paths.
 
     Args:
@@ -32,7 +32,7 @@ class Names:
         self._unit = f"/v2/models/{quote(unit, safe='')}".encode() if unit != model else b""
         self._model = f"/v2/models/{quote(model, safe='')}".encode()
 
-    def ours(self, path: bytes) -> bytes:
+    def translate(self, path: bytes) -> bytes:
         """Return our path for one of the operator's; any other path unchanged."""
         if path == self._metrics:
             return b"/metrics"

@@ -21,9 +21,9 @@ import uvloop
 from serving.backends.pool import Pool
 from serving.front import admin
 from serving.front.app import App
-from serving.front.door import Door, Limits
 from serving.front.http import Connection
-from serving.front.seldon import Names
+from serving.front.listener import Limits, Listener
+from serving.front.seldon import OperatorPaths
 from serving.inference import Inference
 from serving.telemetry import log
 from serving.telemetry.instruments import Instruments
@@ -60,14 +60,16 @@ async def _serve(
 ) -> int:
     state = StateFile(predictor.state_file, predictor.termination_file)
     instruments, inference = Instruments(predictor), Inference(predictor)
-    app = App(predictor, inference, instruments, state, Names(predictor.model, os.environ))
+    app = App(predictor, inference, instruments, state, OperatorPaths(predictor.model, os.environ))
     backend = _backend(predictor, state, inference, instruments, first)
     inference.backend = backend
-    door = Door(app, Limits(predictor.max_body_bytes, HELD * predictor.max_body_bytes), Connection)
-    _watch(instruments, app, door, backend)
-    admin_door = Door(admin.Admin(app, instruments, predictor), admin.LIMITS, Connection)
-    await admin_door.open(admin_listening)
-    await door.open(listening)
+    listener = Listener(
+        app, Limits(predictor.max_body_bytes, HELD * predictor.max_body_bytes), Connection
+    )
+    _watch(instruments, app, listener, backend)
+    admin_listener = Listener(admin.Admin(app, instruments, predictor), admin.LIMITS, Connection)
+    await admin_listener.open(admin_listening)
+    await listener.open(listening)
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -81,27 +83,27 @@ async def _serve(
     await asyncio.wait({working, stopping}, return_when=asyncio.FIRST_COMPLETED)
     if stop.is_set():
         state.change(phase="unready", reason="Stopping", message="the server was asked to stop")
-        app.draining = door.draining = True
+        app.draining = listener.draining = True
         if predictor.drain_whole and backend.was_ready:
             await asyncio.wait({working}, timeout=predictor.drain_seconds)
             patience = math.ceil(predictor.timeout_seconds)
         else:
             await _quiet(app, predictor.drain_seconds)
-    await door.close(patience if app.in_flight else 1)
+    await listener.close(patience if app.in_flight else 1)
     backend.stop()
     stopping.cancel()
     code = await working
-    await admin_door.close(0)
+    await admin_listener.close(0)
     return code
 
 
-def _watch(instruments: Instruments, app: App, door: Door, backend: Backend) -> None:
+def _watch(instruments: Instruments, app: App, listener: Listener, backend: Backend) -> None:
     """Register the gauges, which are read at each scrape."""
     watched: list[Reading] = [
         ("schnitzel_ready", "1 if the model is loaded.", lambda: float(app.ready)),
         ("schnitzel_requests_in_flight", "Requests being answered.", lambda: app.in_flight),
-        ("schnitzel_connections", "Connections of clients.", lambda: len(door.connections)),
-        ("schnitzel_held_bytes", "Bodies that wait for their answers.", lambda: door.held),
+        ("schnitzel_connections", "Connections of clients.", lambda: len(listener.connections)),
+        ("schnitzel_held_bytes", "Bodies that wait for their answers.", lambda: listener.held),
         ("schnitzel_log_lines_dropped_total", "Lines that nobody read fast enough.", log.dropped),
     ]
     for reading in (*watched, *backend.readings()):
@@ -124,7 +126,7 @@ def _backend(
         return Pool(predictor, state, loaded, instruments, first)
     from serving.backends.tfserving import TensorFlowServing  # noqa: PLC0415 - most fronts do not need it
 
-    return TensorFlowServing(predictor, predictor.backend, state, loaded, instruments.called)
+    return TensorFlowServing(predictor, predictor.backend, state, loaded, instruments.record_call)
 
 
 async def _quiet(app: App, seconds: float) -> None:

@@ -55,7 +55,7 @@ def metadata(model: str, version: str, platform: str, signature: Signature) -> b
     """Build the body that describes the model; without a signature it has no inputs and outputs."""
 
     def shown(side: Side | None) -> list[dict[str, Any]]:
-        return [tensor.shown() for tensor in side.tensors] if side is not None else []
+        return [tensor.to_json() for tensor in side.tensors] if side is not None else []
 
     return dumps(
         {

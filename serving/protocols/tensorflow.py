@@ -259,7 +259,7 @@ def predictions(body: bytes) -> bytes:
 # -- both
 
 
-def said(body: bytes) -> str:
+def error_message(body: bytes) -> str:
     """Return the message of an error, in one line of at most 500 characters.
 
     TensorFlow Serving escapes the message as C does, which is not always valid JSON.

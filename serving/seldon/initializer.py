@@ -18,7 +18,7 @@ from urllib.parse import unquote
 from serving.artifact.fetch import NOT_NOW, fetch
 from serving.artifact.store import Unfetchable
 from serving.predictor import Predictor
-from serving.telemetry.state import last_words
+from serving.telemetry.state import write_termination_message
 
 TRACKING = "?tracking_uri="
 TERMINATION = "/dev/termination-log"
@@ -40,10 +40,10 @@ def main(uri: str, folder: str) -> int:
     except Unfetchable as error:
         said = {"reason": error.reason, "message": error.message, "hint": error.hint}
         sys.stderr.write(f"error: {error.message}\n\nhint: {error.hint}\n")
-        last_words(TERMINATION, said)
+        write_termination_message(TERMINATION, said)
         return NOT_NOW if error.transient else 1
     sys.stdout.write(json.dumps(said) + "\n")
-    last_words(TERMINATION, said)
+    write_termination_message(TERMINATION, said)
     return 0
 
 

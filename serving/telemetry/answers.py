@@ -62,7 +62,7 @@ class Answers:
         for index, count in other.bins.items():
             self.bins[index] = self.bins.get(index, 0) + count
 
-    def shown(self) -> dict[str, Any]:
+    def to_json(self) -> dict[str, Any]:
         """Return the counts as JSON data."""
         bins = {str(index): self.bins[index] for index in sorted(self.bins)}
         return {**self.counts, "labels": dict(self.labels), "bins": bins}

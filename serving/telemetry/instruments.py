@@ -81,7 +81,7 @@ class Instruments:
         """Add a gauge whose value `read` returns."""
         self._all.append(Gauge(name, says, read))
 
-    def answered(
+    def record_answer(
         self,
         route: str,
         status: int,
@@ -110,30 +110,30 @@ class Instruments:
             if reason:
                 self._rejects.add(reason)
         if route != "other":
-            self.windows.answered(outcome, seconds, mirrored=mirrored)
+            self.windows.record_answer(outcome, seconds, mirrored=mirrored)
 
-    def answered_by_model(self, queue: float, predict: float, encode: float) -> None:
+    def record_stages(self, queue: float, predict: float, encode: float) -> None:
         """Record the stages, in seconds, of a request that the model answered."""
         self._stages.observe(queue, "queue")
         self._stages.observe(predict, "predict")
         self._stages.observe(encode, "encode")
 
-    def batch(self, requests: int, rows: int, seconds: float) -> None:
+    def record_batch(self, requests: int, rows: int, seconds: float) -> None:
         """Count a call of the model."""
         self._batches.observe(requests)
-        self.called(seconds)
+        self.record_call(seconds)
         if rows:
             self._rows.observe(rows)
 
-    def called(self, seconds: float) -> None:
+    def record_call(self, seconds: float) -> None:
         """Count a call of a model server, which may put several requests into one batch."""
         self._model.observe(seconds)
-        self.windows.called(seconds)
+        self.windows.record_call(seconds)
 
-    def told(self, answers: bytes) -> None:
+    def record_summary(self, answers: bytes) -> None:
         """Count the worker's summary of the model's answers (JSON); drop a malformed summary."""
         with suppress(ValueError, TypeError, AttributeError):
-            self.windows.told(orjson.loads(answers))
+            self.windows.record_summary(orjson.loads(answers))
 
     def page(self) -> bytes:
         """Render the Prometheus page."""

@@ -31,7 +31,7 @@ _logger = logging.getLogger("serving")
 _FRAME = re.compile(r'^ *File "(.{1,500}?)", line (\d+)', re.MULTILINE)
 
 
-class Patient(logging.handlers.QueueHandler):
+class BoundedQueueHandler(logging.handlers.QueueHandler):
     """Hands lines to the writing thread, and counts the lines that find its queue full."""
 
     def __init__(self, stream: TextIO, pattern: str, waiting: int = LINES_WAITING) -> None:
@@ -80,7 +80,7 @@ class Errors:
     def __init__(self) -> None:
         self._known: dict[str, tuple[str, float, int]] = {}
 
-    def place(self, traceback: str, now: float) -> tuple[str, bool, int]:
+    def register(self, traceback: str, now: float) -> tuple[str, bool, int]:
         """Return a traceback's id, whether to write it, and how many came since the last write."""
         frames = _FRAME.findall(traceback)
         name = hashlib.sha256(repr(frames).encode("utf-8", "replace")).hexdigest()
@@ -102,14 +102,14 @@ _errors = Errors()
 def start(predictor: str) -> None:
     """Send the log to stderr, each line with time and predictor."""
     pattern = f"%(asctime)s %(levelname)s {predictor} %(message)s"
-    _logger.addHandler(Patient(sys.stderr, pattern.replace("{", "").replace("}", "")))
+    _logger.addHandler(BoundedQueueHandler(sys.stderr, pattern.replace("{", "").replace("}", "")))
     _logger.setLevel(logging.INFO)
     _logger.propagate = False
 
 
 def dropped() -> int:
     """Count the lines that were dropped because stderr is read too slowly."""
-    return sum(each.dropped for each in _logger.handlers if isinstance(each, Patient))
+    return sum(each.dropped for each in _logger.handlers if isinstance(each, BoundedQueueHandler))
 
 
 def say(message: str, *, level: int = logging.INFO) -> None:
@@ -123,7 +123,7 @@ def keep_traceback(message: str, traceback: str) -> str:
     A traceback that ends in the same frames as another of the last minute shares its id, and is not
     written again: clients could fill a disk.
     """
-    found, new, more = _errors.place(traceback, time.monotonic())
+    found, new, more = _errors.register(traceback, time.monotonic())
     if new:
         since = f" ({more} more of the error before it)" if more else ""
         text = shown_end(traceback).rstrip()

@@ -41,7 +41,7 @@ class Sketch:
             self.buckets[index] = self.buckets.get(index, 0) + count
         self.sum += other.sum
 
-    def shown(self) -> dict[str, Any]:
+    def to_json(self) -> dict[str, Any]:
         """Return the sketch as JSON data: the sum, and the counts by bucket number."""
         counts = {str(index): self.buckets[index] for index in sorted(self.buckets)}
         return {"sum": round(self.sum, 6), "buckets": counts}

@@ -62,7 +62,7 @@ class StateFile:
             self._write()
             if new.phase == "failed" and self._termination_file:
                 said = {"reason": new.reason, "message": new.message}
-                last_words(self._termination_file, said)
+                write_termination_message(self._termination_file, said)
         return self.state
 
     def _write(self) -> None:
@@ -72,7 +72,7 @@ class StateFile:
         beside.replace(self._path)
 
 
-def last_words(termination_file: str, said: dict[str, Any]) -> None:
+def write_termination_message(termination_file: str, said: dict[str, Any]) -> None:
     """Write one line of JSON to the termination log, which the kubelet reads when a container ends.
 
     The file is mounted as a single file: it can be written, not replaced. The kubelet reads 4096

@@ -52,16 +52,16 @@ class Tally:
         self.model.merge(other.model)
         self.answers.merge(other.answers)
 
-    def shown(self) -> dict[str, Any]:
+    def to_json(self) -> dict[str, Any]:
         """Return the counts as JSON data, without empty parts."""
         own, mirrored = self.counts
         parts = {
             "counts": own,
-            "request_seconds": self.requests.shown() if self.requests.buckets else None,
+            "request_seconds": self.requests.to_json() if self.requests.buckets else None,
             "mirrored_counts": mirrored,
-            "mirrored_request_seconds": self.mirrored.shown() if self.mirrored.buckets else None,
-            "model_seconds": self.model.shown() if self.model.buckets else None,
-            "answers": self.answers.shown() if self.answers.counts["values"] else None,
+            "mirrored_request_seconds": self.mirrored.to_json() if self.mirrored.buckets else None,
+            "model_seconds": self.model.to_json() if self.model.buckets else None,
+            "answers": self.answers.to_json() if self.answers.counts["values"] else None,
         }
         return {name: part for name, part in parts.items() if part}
 
@@ -88,23 +88,23 @@ class Windows:
         self._closed: deque[tuple[int, Tally]] = deque(maxlen=KEPT)
         self._end = (self._number + 1) * WINDOW_SECONDS - self._offset
 
-    def answered(self, outcome: str, seconds: float, *, mirrored: bool = False) -> None:
+    def record_answer(self, outcome: str, seconds: float, *, mirrored: bool = False) -> None:
         """Count a request for a prediction and its outcome."""
         tally = self._tally()
         counts = tally.counts[mirrored]
         counts[outcome] = counts.get(outcome, 0) + 1
         (tally.mirrored if mirrored else tally.requests).add(seconds)
 
-    def called(self, seconds: float) -> None:
+    def record_call(self, seconds: float) -> None:
         """Count a call of the model."""
         self._tally().model.add(seconds)
 
-    def hung(self) -> None:
+    def record_hang(self) -> None:
         """Count a call of the model that never returned."""
         counts = self._tally().counts[0]
         counts[outcomes.HUNG] = counts.get(outcomes.HUNG, 0) + 1
 
-    def told(self, said: dict[str, Any]) -> None:
+    def record_summary(self, said: dict[str, Any]) -> None:
         """Count the worker's summary of the model's answers.
 
         Raises:
@@ -112,7 +112,7 @@ class Windows:
         """
         self._tally().answers.add(said)
 
-    def shown(self, since: int = 0) -> dict[str, Any]:
+    def to_json(self, since: int = 0) -> dict[str, Any]:
         """Return counts of the whole life, and windows from `since` on, as JSON data.
 
         A window is shown once it has ended, and only if anything happened in it.
@@ -128,9 +128,9 @@ class Windows:
             "at": round(self._clock() + self._offset, 3),
             "sequence": self._number,
             "window_seconds": WINDOW_SECONDS,
-            "total": total.shown(),
+            "total": total.to_json(),
             "windows": [
-                {"sequence": number, **tally.shown()}
+                {"sequence": number, **tally.to_json()}
                 for number, tally in self._closed
                 if number >= first
             ],

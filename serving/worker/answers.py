@@ -45,7 +45,7 @@ def packed(results: Iterable[Any]) -> bytes:
         for result in results:
             counts.add(result)
         if counts.values:
-            return framing.pack(0, framing.ANSWERS, json.dumps(counts.shown()).encode())
+            return framing.pack(0, framing.ANSWERS, json.dumps(counts.to_json()).encode())
     return b""
 
 
@@ -65,7 +65,7 @@ class Counts:
         for value in values:
             self._count(value)
 
-    def shown(self) -> dict[str, Any]:
+    def to_json(self) -> dict[str, Any]:
         """Return the counts as JSON data, without zeros."""
         parts = {
             "values": self.values, "counted": self.counted, "other": self.other,

@@ -62,7 +62,7 @@ def head(request_id: int, kind: int, size: int) -> bytes:
     return HEAD.pack(size, request_id, kind)
 
 
-class Cutter:
+class FrameDecoder:
     """Cuts a stream of bytes, in pieces of any size, into whole frames, in order."""
 
     def __init__(self) -> None:

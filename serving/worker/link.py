@@ -18,7 +18,7 @@ from . import framing
 PR_SET_PDEATHSIG = 1  # prctl(2)
 
 
-def end_with(front: int) -> None:
+def die_with_parent(front: int) -> None:
     """Have the kernel kill this process when the front dies, however busy the model is."""
     with contextlib.suppress(OSError, AttributeError):
         ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
@@ -31,7 +31,7 @@ class Link:
 
     def __init__(self, descriptor: int) -> None:
         self._socket = socket.socket(fileno=descriptor)
-        self._cutter = framing.Cutter()
+        self._decoder = framing.FrameDecoder()
 
     def read(self, *, wait: bool) -> list[framing.Frame]:
         """Return the frames that arrived; with `wait`, block until a read returns data.
@@ -49,7 +49,7 @@ class Link:
                 data = b""
             if not data:
                 os._exit(0)
-            frames += self._cutter.feed(data)
+            frames += self._decoder.feed(data)
             flags = socket.MSG_DONTWAIT
 
     def send(self, data: bytes) -> None:

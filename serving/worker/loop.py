@@ -16,11 +16,11 @@ from typing import Any
 
 from . import answers, framing, loading, scoring
 from .batching import batching, logged, rows
-from .link import Link, end_with
+from .link import Link, die_with_parent
 from .oip import infer, signature, tensors
 from .oip.arrange import BadInput
 from .reading import typed
-from .reading.values import Misfit
+from .reading.values import InvalidValue
 
 BROKEN = 70
 """Exit status after an exception that no process should outlive (EX_SOFTWARE of sysexits.h)."""
@@ -82,8 +82,8 @@ class Worker:
                 self._examine()
             elif self._batching.logged:
                 self._rehearse()
-            while self._batching.said:
-                sys.stderr.write(self._batching.said.pop() + "\n")
+            while self._batching.log_lines:
+                sys.stderr.write(self._batching.log_lines.pop() + "\n")
                 self._link.send_json(0, framing.BATCHING, self._batching_state())
 
     def _batching_state(self) -> dict[str, Any]:
@@ -184,7 +184,7 @@ class Worker:
         return self._refusal(request.id, request.kind, error)
 
     def _refusal(self, request_id: int, kind: int, error: Exception) -> bytes:
-        if isinstance(error, BadInput | Misfit):
+        if isinstance(error, BadInput | InvalidValue):
             error = scoring.Refused(400, "text/plain", str(error), str(error))
         if not isinstance(error, scoring.Refused):
             return framing.pack(request_id, framing.RAISED, json.dumps(describe(error)).encode())
@@ -197,7 +197,7 @@ class Worker:
 
 def main(descriptor: int, front: int, artifact: str, options: dict[str, Any]) -> None:
     """Load the model, report it to the front, and answer until the front is gone."""
-    end_with(front)
+    die_with_parent(front)
     faulthandler.enable()  # a front that finds the model hanging asks for its stacks (SIGABRT)
     os.dup2(2, 1)  # the model's output goes to the log at once
     sys.stdout = open(1, "w", buffering=1, encoding="utf-8", closefd=False)  # noqa: SIM115

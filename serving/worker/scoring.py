@@ -15,8 +15,8 @@ import json
 from typing import Any, NamedTuple
 
 from .reading import strict
-from .reading.strict import NotOurs
-from .reading.values import Misfit
+from .reading.strict import LeftToMlflow
+from .reading.values import InvalidValue
 
 REPEATED = 4_000
 """Characters of a refusal's message that are kept at each end."""
@@ -89,9 +89,9 @@ class Scorer:
         try:
             if self._strict is not None:
                 return self._read_strictly(self._strict, content_type, body)
-        except NotOurs:
+        except LeftToMlflow:
             pass
-        except Misfit as error:
+        except InvalidValue as error:
             raise _bad(str(error)) from error
         try:
             answer = self._server.invocations(body, content_type, self._reader, self._schema)
@@ -109,25 +109,25 @@ class Scorer:
         """Read a request with strict.py.
 
         Raises:
-            Misfit: a value is not of the signature's type.
-            NotOurs: mlflow reads the request, or refuses it.
+            InvalidValue: a value is not of the signature's type.
+            LeftToMlflow: mlflow reads the request, or refuses it.
         """
         kind, _, parameters = (part.strip() for part in content_type.partition(";"))
         if parameters.replace(" ", "").lower() not in ("", "charset=utf-8") or self._is_hinted:
-            raise NotOurs
+            raise LeftToMlflow
         try:
             text = body.decode() if kind == "text/csv" else ""
             request = strict.loads(body) if kind == "application/json" else None
         except (ValueError, RecursionError) as error:
-            raise NotOurs from error
+            raise LeftToMlflow from error
         if kind == "text/csv":
             return Read(reader.table(text), None, unwrapped=False)
         if not isinstance(request, dict) or self._is_chat(request):
-            raise NotOurs
+            raise LeftToMlflow
         try:
             return Read(reader.frame(request), request.get("params"), unwrapped=False)
-        except NotOurs:
-            reader.look(request, body)
+        except LeftToMlflow:
+            reader.check(request, body)
             raise
 
     def _is_unwrapped(self, data: Any, body: bytes) -> bool:

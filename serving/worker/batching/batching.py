@@ -51,7 +51,7 @@ class Data(Protocol):
     def copy(self, data: Any) -> Any:
         """Return data that a model may change without changing the request."""
 
-    def same(self, one: Any, other: Any) -> bool:
+    def equal(self, one: Any, other: Any) -> bool:
         """Return whether two results are equal."""
 
     def fingerprints(self, data: Any) -> list[Hashable]:
@@ -66,7 +66,7 @@ class Batching:
         enabled: false where the deployment switches batching off, and once the model has failed the
             trial.
         trusted: whether enough rows were answered alike, alone and in a batch.
-        said: changes, as lines for the log.
+        log_lines: changes, as lines for the log.
         logged: rows of the input example, asked for evidence while no request waits.
     """
 
@@ -74,7 +74,7 @@ class Batching:
     max_rows: int
     data: Data
     trusted: bool = False
-    said: list[str] = field(default_factory=list)
+    log_lines: list[str] = field(default_factory=list)
     logged: list[Waiting] = field(default_factory=list)
     _rehearsed: list[Answered] = field(default_factory=list)
     _seen: set[Hashable] = field(default_factory=set)
@@ -169,13 +169,13 @@ class Batching:
             return  # the memory did not suffice: no evidence either way
         if parts is None:
             self._stop("it did not answer a batch, but answered each of its requests")
-        elif not all(map(self.data.same, parts, results)):
+        elif not all(map(self.data.equal, parts, results)):
             self._stop("its answers in a batch are not those that it gives to each request alone")
         elif not self.trusted:
             self._seen |= rows
             if len(self._seen) >= EVIDENCE:
                 self.trusted = True
-                self.said.append(f"batching is on: {len(self._seen)} rows were answered alike")
+                self.log_lines.append(f"batching is on: {len(self._seen)} rows were answered alike")
 
     def _together(self, group: list[Waiting], call: Call, asked: list[Waiting]) -> list[Any] | None:
         self._starved = False
@@ -207,9 +207,11 @@ class Batching:
         """
         self._starved = True
         self.max_rows = max(1, min(self.max_rows, rows // 2))
-        self.said.append(f"batches have at most {self.max_rows} rows: {rows} took too much memory")
+        self.log_lines.append(
+            f"batches have at most {self.max_rows} rows: {rows} took too much memory"
+        )
 
     def _stop(self, why: str) -> None:
         if self.enabled:
             self.enabled = self.trusted = False
-            self.said.append(f"batching is off for this model: {why}")
+            self.log_lines.append(f"batching is off for this model: {why}")

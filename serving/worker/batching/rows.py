@@ -110,23 +110,23 @@ class Rows:
             return {name: self.copy(value) for name, value in data.items()}
         return data.copy()
 
-    def same(self, one: Any, other: Any) -> bool:
+    def equal(self, one: Any, other: Any) -> bool:
         """Return whether two results are equal, up to the rounding of sums in any order.
 
         A model computes a row of a batch with other instructions than a row alone.
         """
         if isinstance(one, dict) and isinstance(other, dict):
-            return one.keys() == other.keys() and all(self.same(one[k], other[k]) for k in one)
+            return one.keys() == other.keys() and all(self.equal(one[k], other[k]) for k in one)
         if isinstance(one, self._pd.DataFrame) and isinstance(other, self._pd.DataFrame):
             pairs = ((one.iloc[:, n], other.iloc[:, n]) for n in range(len(one.columns)))
-            return list(one.columns) == list(other.columns) and all(self.same(*p) for p in pairs)
+            return list(one.columns) == list(other.columns) and all(self.equal(*p) for p in pairs)
         if isinstance(one, list | tuple) and isinstance(other, list | tuple):
-            return len(one) == len(other) and all(map(self.same, one, other))
+            return len(one) == len(other) and all(map(self.equal, one, other))
         left, right = self._np.asarray(one), self._np.asarray(other)
         if left.shape != right.shape:
             return False
         if left.dtype.kind == "O" and left.ndim:
-            return all(map(self.same, left.ravel().tolist(), right.ravel().tolist()))
+            return all(map(self.equal, left.ravel().tolist(), right.ravel().tolist()))
         if left.dtype.kind not in "fc" or right.dtype.kind not in "fc":
             equal = left == right
             return bool(self._np.all(equal | self._pd.isna(left) & self._pd.isna(right)))

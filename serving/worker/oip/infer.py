@@ -163,7 +163,7 @@ def _checked(tensor: dict[str, Any]) -> Sent:
     values = _flat(name, tensor["data"], shape)
     try:
         return Sent(name, datatype, shape, tensors.encode(datatype, values))
-    except tensors.NotOfType as error:
+    except tensors.WrongDatatype as error:
         raise BadInput(f"input '{name}': {error}") from error
 
 

@@ -63,7 +63,7 @@ class Tensor:
         """Return whether a request may send values of `datatype` for this tensor."""
         return datatype == self.datatype or (widened and datatype in WIDENED.get(self.datatype, ()))
 
-    def shown(self) -> dict[str, Any]:
+    def to_json(self) -> dict[str, Any]:
         """Return the tensor's entry in the model's metadata."""
         shown: dict[str, Any] = {"name": self.name, "datatype": self.datatype, "shape": self.shape}
         parameters: dict[str, Any] = {}

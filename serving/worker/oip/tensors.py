@@ -34,7 +34,7 @@ _NOTHING = float("nan")
 INFINITE = float("inf")
 
 
-class NotOfType(ValueError):  # noqa: N818 - it becomes an answer
+class WrongDatatype(ValueError):  # noqa: N818 - it becomes an answer
     """A value is not of its column's datatype; the message has the value and the datatype."""
 
 
@@ -52,13 +52,13 @@ def encode(datatype: str, values: list[Any]) -> bytes:
     """Return the buffer of `values`, a flat list of JSON values; None is a missing value.
 
     Raises:
-        NotOfType: a value does not fit; the message names the first.
+        WrongDatatype: a value does not fit; the message names the first.
     """
     types, names = _accepted(datatype)
     if not set(map(type, values)).issubset(types):
         place = next(i for i, value in enumerate(values) if type(value) not in types)
         found = json.dumps(values[place])
-        raise NotOfType(f"expected {names} ({datatype}), got {found[:60]} at position {place}")
+        raise WrongDatatype(f"expected {names} ({datatype}), got {found[:60]} at position {place}")
     if datatype == "BYTES":
         return json.dumps(values).encode()
     if datatype.startswith("FP") and None in values:
@@ -71,14 +71,14 @@ def encode(datatype: str, values: list[Any]) -> bytes:
             _check_range(column, values)
         return column.tobytes()
     except OverflowError as error:
-        raise NotOfType(f"a value does not fit into {datatype}: {error}") from error
+        raise WrongDatatype(f"a value does not fit into {datatype}: {error}") from error
 
 
 def _check_range(column: array[Any], values: list[Any]) -> None:
     """Refuse a number that 32 bits made infinite; array converts it silently."""
     for place, (value, sent) in enumerate(zip(column, values, strict=True)):
         if abs(value) == INFINITE != abs(sent):
-            raise NotOfType(f"{sent!r} at position {place} does not fit into FP32")
+            raise WrongDatatype(f"{sent!r} at position {place} does not fit into FP32")
 
 
 def decode(datatype: str, buffer: bytes) -> list[Any]:

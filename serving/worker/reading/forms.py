@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from .values import Misfit
+from .values import InvalidValue
 
 SPARSE = 4
 """How many times more cells than values the table of records may have."""
@@ -21,13 +21,15 @@ def whole_rows(split: Any) -> None:
         return
     names, index = split.get("columns"), split.get("index")
     if isinstance(index, list) and len(index) != len(rows):
-        raise Misfit(f"dataframe_split: {len(rows)} rows, but 'index' has {len(index)} values")
+        raise InvalidValue(
+            f"dataframe_split: {len(rows)} rows, but 'index' has {len(index)} values"
+        )
     lengths = [len(row) if isinstance(row, list) else -1 for row in rows]
     expected = len(names) if isinstance(names, list) else max(lengths, default=0)
     for place, length in enumerate(lengths):
         if length not in (expected, -1):
             said = f"{length} values, expected {expected}: one for each of 'columns'"
-            raise Misfit(f"dataframe_split: row {place} has {said}")
+            raise InvalidValue(f"dataframe_split: row {place} has {said}")
 
 
 def dense(form: str, records: Any) -> None:
@@ -41,7 +43,7 @@ def dense(form: str, records: Any) -> None:
     values = sum(map(len, records))
     cells = len(fields) * len(records)
     if form == "instances" and values < cells:
-        raise Misfit("instances: each record must have the same fields")
+        raise InvalidValue("instances: each record must have the same fields")
     if cells > max(FEW, SPARSE * values):
         said = f"{len(records)} records with {len(fields)} fields among them"
-        raise Misfit(f"{form}: {said} are mostly empty: send the same fields in each")
+        raise InvalidValue(f"{form}: {said} are mostly empty: send the same fields in each")

@@ -18,7 +18,7 @@ from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 from . import forms, tensor_values, values
-from .values import Misfit, TooLarge
+from .values import InvalidValue, TooLarge
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -29,7 +29,7 @@ _NUMBERS = frozenset({int, float, type(None)})
 csv.field_size_limit(2**31 - 1)  # the front limits the body
 
 
-class NotOurs(Exception):  # noqa: N818 - a way out, not an error
+class LeftToMlflow(Exception):  # noqa: N818 - a way out, not an error
     """The request has a form that mlflow reads, or refuses."""
 
 
@@ -67,12 +67,12 @@ class Strict:
         """Return the frame of a request in one of the forms.
 
         Raises:
-            Misfit: a value is not of the signature's type.
-            NotOurs: mlflow has to read the request.
+            InvalidValue: a value is not of the signature's type.
+            LeftToMlflow: mlflow has to read the request.
         """
         forms = [form for form in FORMS if form in request]
         if not self._of_columns or len(forms) != 1:
-            raise NotOurs
+            raise LeftToMlflow
         data = request[forms[0]]
         if forms[0] == "dataframe_split":
             return self._split(data)
@@ -82,17 +82,17 @@ class Strict:
 
     def _split(self, data: Any) -> Any:
         if not isinstance(data, dict) or data.keys() - {"columns", "data", "index"}:
-            raise NotOurs
+            raise LeftToMlflow
         forms.whole_rows(data)
         rows, names, index = data.get("data"), data.get("columns"), data.get("index")
         if not isinstance(rows, list) or not all(isinstance(row, list) for row in rows):
-            raise NotOurs
+            raise LeftToMlflow
         if names is None and rows and not self._named:
             names = list(range(len(rows[0])))
         if not isinstance(names, list) or len(set(map(repr, names))) < len(names):
-            raise NotOurs
+            raise LeftToMlflow
         if index is not None and not isinstance(index, list):
-            raise NotOurs
+            raise LeftToMlflow
         if self._all_double and rows and (not self._named or names == self._names):
             whole = self._whole(rows, names)
             if whole is not None:
@@ -111,7 +111,7 @@ class Strict:
 
     def _records(self, records: Any) -> Any:
         if not self._named or not _are_records(records):
-            raise NotOurs
+            raise LeftToMlflow
         missing = values.absent()
         sent = set().union(*records)
         columns = (
@@ -125,13 +125,13 @@ class Strict:
         """Read `inputs` and `instances` other than records: by column, or without names."""
         if isinstance(data, dict):
             if not self._named:
-                raise NotOurs
+                raise LeftToMlflow
             if self._as_one_row:
                 return self._records([data])
             return self._framed(*_broadcast(data))
         if self._named:
             if len(self._names) != 1 or not isinstance(data, list):
-                raise NotOurs
+                raise LeftToMlflow
             return self._listed({self._names[0]: data if self._as_one_row else _flat(data)})
         if not isinstance(data, list):
             data = [data]
@@ -159,7 +159,7 @@ class Strict:
         else:
             listed = list(columns)
             if len(listed) < len(self._specs):
-                raise NotOurs  # mlflow reports the expected number
+                raise LeftToMlflow  # mlflow reports the expected number
             chosen = [(name, spec, col) for (name, col), spec in zip(listed, self._specs)]  # noqa: B905 - more columns play no part
         read = {
             name: self._columns.read(spec, str(name), list(column), written=written)
@@ -170,7 +170,7 @@ class Strict:
 
     def _require_columns(self, sent: dict[str, Any]) -> None:
         if any(spec.required and spec.name not in sent for spec in self._specs):
-            raise NotOurs  # mlflow names the missing columns
+            raise LeftToMlflow  # mlflow names the missing columns
 
     # -- CSV
 
@@ -178,29 +178,31 @@ class Strict:
         """Return the frame of a CSV with a header.
 
         Raises:
-            Misfit: a value is not of the signature's type, or the CSV is malformed.
-            NotOurs: mlflow has to read the CSV.
+            InvalidValue: a value is not of the signature's type, or the CSV is malformed.
+            LeftToMlflow: mlflow has to read the CSV.
         """
         lines = _rows(text)
         names = next(lines, [])
         if len(set(names)) < len(names):
-            raise Misfit("the header of the CSV names a column twice")
+            raise InvalidValue("the header of the CSV names a column twice")
         if not self._of_columns or not names:
-            raise NotOurs
+            raise LeftToMlflow
         rows = list(lines)
         for place, row in enumerate(rows):
             if len(row) != len(names):
-                raise Misfit(f"row {place} has {len(row)} fields, but the header has {len(names)}")
+                raise InvalidValue(
+                    f"row {place} has {len(row)} fields, but the header has {len(names)}"
+                )
         columns = list(zip(*rows, strict=True)) if rows else [()] * len(names)
         return self._framed(zip(names, columns, strict=True), len(rows), None, written=True)
 
     # -- tensors, and models without a signature
 
-    def look(self, request: dict[str, Any], body: bytes) -> None:
+    def check(self, request: dict[str, Any], body: bytes) -> None:
         """Refuse a request that mlflow would change on its way to a model without columns.
 
         Raises:
-            Misfit: mlflow would change a value.
+            InvalidValue: mlflow would change a value.
         """
         forms.whole_rows(request.get("dataframe_split"))
         for form in ("dataframe_records", "instances", "inputs"):
@@ -218,7 +220,7 @@ def _rows(text: str) -> Iterator[list[str]]:
         lines = io.StringIO(text.removeprefix("\ufeff"), newline="")
         yield from filter(None, csv.reader(lines, strict=True))
     except csv.Error as error:
-        raise Misfit(f"the CSV cannot be read: {error}") from error
+        raise InvalidValue(f"the CSV cannot be read: {error}") from error
 
 
 def _are_records(data: Any) -> bool:
@@ -237,7 +239,7 @@ def _broadcast(data: dict[str, Any]) -> tuple[list[tuple[str, list[Any]]], int, 
     lengths = {len(column) for column in data.values() if isinstance(column, list)}
     if len(lengths) > 1:
         said = ", ".join(f"'{n}' {len(c)}" for n, c in data.items() if isinstance(c, list))
-        raise Misfit(f"the columns have different numbers of values: {said[:400]}")
+        raise InvalidValue(f"the columns have different numbers of values: {said[:400]}")
     rows = lengths.pop() if lengths else 1
     columns = {
         name: column if isinstance(column, list) else [column] * rows

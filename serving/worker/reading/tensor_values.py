@@ -9,7 +9,7 @@ from __future__ import annotations
 from itertools import chain
 from typing import TYPE_CHECKING, Any
 
-from .values import LARGEST_FLOAT, Misfit, TooLarge, misfit
+from .values import LARGEST_FLOAT, InvalidValue, TooLarge, invalid_value
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -68,7 +68,7 @@ def check(name: str, spec: Any, data: Any) -> None:
     """Refuse values that numpy would change.
 
     Raises:
-        Misfit: numpy would change a value.
+        InvalidValue: numpy would change a value.
     """
     flat, dtype = _flat(data), spec.type
     if dtype.kind not in KINDS:
@@ -104,7 +104,7 @@ def check(name: str, spec: Any, data: Any) -> None:
 def _refuse(name: str, flat: list[Any], wrong: Callable[[Any], bool], expected: str) -> None:
     place = next((place for place, value in enumerate(flat) if wrong(value)), None)
     if place is not None:
-        raise misfit(f"input '{name}', position", place, flat[place], expected)
+        raise invalid_value(f"input '{name}', position", place, flat[place], expected)
 
 
 def _bounds(dtype: Any) -> tuple[int, int]:
@@ -116,13 +116,13 @@ def fits(name: str, texts: list[Any]) -> None:
     """Refuse texts that numpy would expand far beyond the size of the request.
 
     Raises:
-        Misfit: the array of the texts would exceed TEXT_BYTES.
+        InvalidValue: the array of the texts would exceed TEXT_BYTES.
     """
     if not has_room(texts):
         longest = max(map(len, filter(None, texts)))
         said = f"{len(texts)} texts, of which the longest has {longest} characters, would take"
         needed = 4 * longest * len(texts) >> 20
-        raise Misfit(f"input '{name}': {said} {needed} MiB; send fewer in one request")
+        raise InvalidValue(f"input '{name}': {said} {needed} MiB; send fewer in one request")
 
 
 def has_room(texts: list[Any]) -> bool:
@@ -143,13 +143,13 @@ def no_overflow(data: Any) -> None:
     """Refuse numbers that no double can hold, at any depth.
 
     Raises:
-        Misfit: there is such a number.
+        InvalidValue: there is such a number.
     """
     waiting = [data]
     while waiting:
         each = waiting.pop()
         if isinstance(each, TooLarge):
-            raise Misfit(f"the number {str(each)[:80]} does not fit into 64 bits")
+            raise InvalidValue(f"the number {str(each)[:80]} does not fit into 64 bits")
         if isinstance(each, dict):
             waiting += each.values()
         elif isinstance(each, list):

@@ -43,7 +43,7 @@ class Typed:
         `form` of the head selects the type: a frame, an array, or a dict of arrays.
 
         Raises:
-            Misfit: a value is not of its column's type.
+            InvalidValue: a value is not of its column's type.
         """
         arrays = [
             self._array(column, buffer, place, as_frame=head["form"] == "frame")

@@ -49,18 +49,18 @@ class TooLarge(str):
     __slots__ = ()
 
 
-class Misfit(ValueError):  # noqa: N818 - it becomes an answer
+class InvalidValue(ValueError):  # noqa: N818 - it becomes an answer
     """A value is not of its column's type; the message has its place, the value and the type."""
 
 
-def misfit(where: str, place: int, value: Any, expected: str) -> Misfit:
+def invalid_value(where: str, place: int, value: Any, expected: str) -> InvalidValue:
     """Build the error for a value that does not fit."""
     where = f"{where} {place}"
     if value is None:
-        return Misfit(f"{where}: the value is missing, expected {expected}")
+        return InvalidValue(f"{where}: the value is missing, expected {expected}")
     found = str(value) if isinstance(value, TooLarge) else json.dumps(value, ensure_ascii=False)
     found = found if len(found) <= SHOWN else f"{found[:SHOWN]}..."
-    return Misfit(f"{where}: expected {expected}, got {found}")
+    return InvalidValue(f"{where}: expected {expected}, got {found}")
 
 
 class Columns:
@@ -95,7 +95,7 @@ class Columns:
             written: whether the values are texts of a CSV.
 
         Raises:
-            Misfit: a value is not of the column's type.
+            InvalidValue: a value is not of the column's type.
         """
         if not isinstance(spec.type, self._kinds["DataType"]):  # type: ignore[arg-type]
             return [self._nested(spec.type, name, n, value) for n, value in enumerate(values)]
@@ -124,14 +124,14 @@ class Columns:
             try:
                 if value is None or value is _MISSING:
                     if not lacking:
-                        raise misfit(f"column '{name}', row", row, None, EXPECTED[kind])
+                        raise invalid_value(f"column '{name}', row", row, None, EXPECTED[kind])
                     found.append(_missing(kind, value, self._np))
                 else:
                     found.append(one(value))
-            except Misfit:
+            except InvalidValue:
                 raise
             except (ValueError, OverflowError) as error:
-                raise misfit(f"column '{name}', row", row, value, EXPECTED[kind]) from error
+                raise invalid_value(f"column '{name}', row", row, value, EXPECTED[kind]) from error
         return found
 
     def _nested(self, kind: Any, name: str, row: int, value: Any, *, listed: bool = False) -> Any:
@@ -154,16 +154,20 @@ class Columns:
         where = f"column '{name}', row"
         if value is None or value is _MISSING:
             if listed and kind == "string":  # mlflow would convert it to the text "None"
-                raise misfit(where, row, None, EXPECTED[kind])
+                raise invalid_value(where, row, None, EXPECTED[kind])
             return None
         try:
             found = self._one[kind](value)
         except (ValueError, OverflowError) as error:
-            raise misfit(where, row, value, EXPECTED[kind]) from error
+            raise invalid_value(where, row, value, EXPECTED[kind]) from error
         if listed and kind == "datetime":
-            raise Misfit(f"{where} {row}: mlflow makes numbers of times in a list: send an object")
+            raise InvalidValue(
+                f"{where} {row}: mlflow makes numbers of times in a list: send an object"
+            )
         if listed and kind == "binary" and found.endswith(b"\0"):
-            raise Misfit(f"{where} {row}: mlflow drops zero bytes at the end of bytes in a list")
+            raise InvalidValue(
+                f"{where} {row}: mlflow drops zero bytes at the end of bytes in a list"
+            )
         return found
 
     def _datetime(self, value: Any) -> Any:
@@ -268,5 +272,5 @@ def _with_missing(kind: str, name: str, texts: list[str], *, required: bool) -> 
         return [None if text.strip() in NOTHING else text for text in texts]
     for row, text in enumerate(texts):
         if required and text.strip() in NOTHING:
-            raise misfit(f"column '{name}', row", row, None, EXPECTED[kind])
+            raise invalid_value(f"column '{name}', row", row, None, EXPECTED[kind])
     return [None if text.strip() in NOTHING else text.strip() for text in texts]

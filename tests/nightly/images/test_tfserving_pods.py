@@ -185,7 +185,7 @@ def test_a_pod_ends_without_losing_a_request_and_without_being_killed(serve):
         served.kubectl("patch", "pod", pod, "-p", gone)
 
 
-def last_words(served: Served, container: str) -> str:
+def termination_message(served: Served, container: str) -> str:
     """What a container left when it ended, this time or the last."""
     status = served.statuses().get(container, {})
     for state in (status.get("state", {}), status.get("lastState", {})):
@@ -196,7 +196,7 @@ def last_words(served: Served, container: str) -> str:
 
 def test_an_artifact_without_a_saved_model_is_said(serve):
     served = serve("halfplustwo", folder="elsewhere")
-    said = wait_for(lambda: last_words(served, "artifact"), "why", 180)
+    said = wait_for(lambda: termination_message(served, "artifact"), "why", 180)
     assert json.loads(said)["reason"] == "ArtifactMissing"
 
 
@@ -204,5 +204,5 @@ def test_a_saved_model_that_cannot_be_loaded_is_said(serve, saved_models):
     shutil.copytree(saved_models / "matrix", saved_models / "broken")
     (saved_models / "broken" / "saved_model.pb").write_bytes(b"not a protobuf")
     served = serve("broken")
-    said = wait_for(lambda: last_words(served, "tfserving"), "why", 300)
+    said = wait_for(lambda: termination_message(served, "tfserving"), "why", 300)
     assert "servable(s) did not become available" in said

@@ -53,7 +53,7 @@ def frames_come_back(data):
     rows = [free.count_and_key(part, None)[0] for part in parts]
     whole = free.join(parts)
     for part, back in zip(parts, free.cut(whole, rows), strict=True):
-        assert free.same(back, part)
+        assert free.equal(back, part)
         assert free.fingerprints(back) == free.fingerprints(free.copy(part))
         pd.testing.assert_frame_equal(back.reset_index(drop=True), part)
 
@@ -135,7 +135,7 @@ def results_are_the_same_but_for_rounding():
         ([{"a": [1.0]}, None, "b"], [{"a": [1.0 + 1e-12]}, None, "b"]),
         ({"a": numbers}, {"a": numbers.copy()}),
     ]
-    assert all(free.same(*pair) for pair in same)
+    assert all(free.equal(*pair) for pair in same)
     other = [
         (numbers, numbers + 0.001),
         (numbers, numbers[:, :1]),
@@ -148,7 +148,7 @@ def results_are_the_same_but_for_rounding():
         ({"a": numbers}, {"b": numbers}),
         (["a"], ["a", "b"]),
     ]
-    assert not any(free.same(*pair) for pair in other)
+    assert not any(free.equal(*pair) for pair in other)
 
 
 def rows_are_told_apart():

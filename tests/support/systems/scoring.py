@@ -21,7 +21,7 @@ from mlflow.types.schema import Array, Map, Object, Property
 
 from serving.worker.oip import tensors
 from serving.worker.reading.typed import Typed
-from serving.worker.reading.values import Misfit
+from serving.worker.reading.values import InvalidValue
 from serving.worker.scoring import Refused, Scorer
 
 __all__ = ["Array", "ColSpec", "DataType", "Map", "Object", "Property", "Schema", "TensorSpec"]
@@ -108,6 +108,6 @@ def columns(of: Any, head: dict[str, Any], *sent: tuple[str, list[Any]]) -> tupl
     try:
         data = Typed(of.metadata).read(head, [tensors.encode(kind, each) for kind, each in sent])
         answer = scorer.answer_invoke(scorer.predict(data, None), unwrapped=False)
-    except (Refused, Misfit) as error:
+    except (Refused, InvalidValue) as error:
         return 400, str(error)
     return 200, seen(answer)

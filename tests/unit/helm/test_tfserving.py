@@ -176,12 +176,12 @@ def test_the_front_is_told_whom_to_ask(files):
 
 
 def test_the_front_itself_can_read_it(files, tmp_path):
-    from serving.predictor import Beside, read
+    from serving.predictor import Sidecar, read
 
     path = tmp_path / "predictor.json"
     path.write_text(files()["predictor.json"])
     predictor = read(str(path))
-    assert predictor.backend == Beside("tfserving", "http://127.0.0.1:8501", "angler")
+    assert predictor.backend == Sidecar("tfserving", "http://127.0.0.1:8501", "angler")
     assert predictor.artifact == "/mnt/model/model"
 
 

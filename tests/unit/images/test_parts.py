@@ -133,7 +133,7 @@ def test_a_registrys_login_is_not_shown(part):
         ("Error: DELETE x: UNSUPPORTED: The operation is unsupported.", "Unsupported", "delete"),
         ("Error: DELETE x: unexpected status code 405 Method Not Allowed", "Unsupported", "delete"),
         ("Error: DELETE x: DENIED: not yours", "Refused", "right to delete"),
-        ("Error: DELETE x: unexpected status code 503", "Unreachable", "tried again"),
+        ("Error: DELETE x: unexpected status code 503", "Unreachable", "retried"),
     ],
 )
 def test_why_an_image_cannot_be_deleted_is_said(part, said, reason, hint):

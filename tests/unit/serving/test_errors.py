@@ -12,7 +12,7 @@ from support import ROOT
 PAGE = (ROOT / "docs/reference/errors.md").read_text(encoding="utf-8")
 SECTIONS = dict(re.findall(r"^## (\d{3})\b.*?$(.*?)(?=^## |\Z)", PAGE, re.MULTILINE | re.DOTALL))
 ALWAYS = {
-    "BadInput": 400, "Misfit": 400, "NotOfType": 400, "NoSuchPath": 404,
+    "BadInput": 400, "InvalidValue": 400, "WrongDatatype": 400, "NoSuchPath": 404,
     "Unavailable": 503, "WorkerGone": 503, "Overloaded": 503,
 }  # fmt: skip
 """Exceptions that are answered with one status."""

@@ -7,8 +7,8 @@ from itertools import pairwise
 
 from hypothesis import given, settings, strategies as st
 
-from serving.front.door import Door, Limits
 from serving.front.http import Connection
+from serving.front.listener import Limits, Listener
 from serving.protocols import oip
 from serving.protocols.answer import Answer
 from serving.worker.oip import tensors
@@ -57,7 +57,7 @@ class Echo:
         said = [request.method, request.path, request.query, request.body, *request.headers]
         return Answer(200, repr(said).encode())
 
-    def refuse(self, path, status, message):  # noqa: ARG002 - the door's
+    def refuse(self, path, status, message):  # noqa: ARG002 - the listener's
         return Answer(status, b"refused")
 
 
@@ -65,14 +65,14 @@ def said(*ways):
     """What is answered to bytes cut in each of these ways, and whether the connection ends so."""
 
     def one(pieces):
-        door = Door(Echo(), Limits(body=500, held=900, head=800, headers=9), Connection)
-        connection, transport = Connection(door), Said()
+        listener = Listener(Echo(), Limits(body=500, held=900, head=800, headers=9), Connection)
+        connection, transport = Connection(listener), Said()
         connection.connection_made(transport)
         for piece in pieces:
             if not transport.closed:  # a closed one brings nothing any longer
                 connection.data_received(piece)
         connection.connection_lost(None)
-        assert (door.held, door.connections) == (0, set())
+        assert (listener.held, listener.connections) == (0, set())
         return transport.written, transport.ended or transport.closed
 
     async def run():

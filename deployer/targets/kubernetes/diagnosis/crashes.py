@@ -25,10 +25,10 @@ from deployer.targets.kubernetes.diagnosis.problem import (
     fetching,
     message_of,
     moment,
-    own_words,
     serving,
     spec_of,
     status_of,
+    termination_message,
     working,
 )
 from deployer.targets.kubernetes.diagnosis.reasons import PodReason
@@ -52,7 +52,7 @@ def unfetched(pod: Object) -> Problem | None:
     if not ended or ended.get("exitCode") == 0:
         return None
     since = moment(ended.get("finishedAt"))
-    own = own_words(ended)
+    own = termination_message(ended)
     if own.get("reason"):
         sentence = f"{brief(str(own.get('message') or 'Its files could not be fetched'))}."
         transient = ended.get("exitCode") == TRANSIENT_EXIT
@@ -151,7 +151,7 @@ def log_wanted(pods: Iterable[Object]) -> tuple[str, str, bool] | None:
             ended = _ended(status)
             if status.get("ready") or not ended or ended.get("exitCode") == 0:
                 continue
-            if not own_words(ended):
+            if not termination_message(ended):
                 # The kubelet keeps two logs: while a container runs, the ended one is "previous".
                 running = bool(status.get("state", {}).get("running"))
                 return str(pod["metadata"]["name"]), container, running
@@ -163,7 +163,7 @@ def _why(
 ) -> tuple[Problem, bool]:
     """Explain why a container ended, and whether the cause is certain without a second crash."""
     since = moment(ended.get("finishedAt"))
-    own = own_words(ended)
+    own = termination_message(ended)
     if ended.get("reason") == "OOMKilled":
         sentence = f"It was stopped: it took more memory than its limit{_limit(pod, container)}."
         hint = "Raise resources.memory in serving.yaml, or make the model smaller."

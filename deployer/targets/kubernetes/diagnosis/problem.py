@@ -169,7 +169,7 @@ def happened(event: Object) -> float | None:
     return None
 
 
-def own_words(ended: Object) -> Object:
+def termination_message(ended: Object) -> Object:
     """Parse the termination message of a program of ours: JSON on its last line, or {}."""
     lines = str(ended.get("message") or "").strip().splitlines()
     try:

@@ -263,7 +263,7 @@ class ImageBuilds:
         """Keep the result of a Job that ended in its ConfigMap, or raise its failure."""
         namespace = self._place.namespace
         pod = results.pod_of(self._client, namespace, name)
-        result = results.last_words(pod)
+        result = results.termination_message(pod)
         if results.condition(job, "Failed") or "image" not in result:
             raise results.failure(job, pod, self._place)
         log = self._client.logs(namespace, pod["metadata"]["name"], lines=100_000) if pod else ""

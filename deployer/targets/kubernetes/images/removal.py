@@ -113,7 +113,7 @@ class Removal:
         reported = [json.loads(line) for line in log.splitlines() if line.startswith("{")]
         results = {str(each["digest"]): str(each["result"]) for each in reported}
         error: VersionFailure | None = None
-        if jobresults.last_words(pod).get("reason"):
+        if jobresults.termination_message(pod).get("reason"):
             error = jobresults.failure(job, pod, self._place)
         elif jobresults.condition(job, "Failed"):
             error = TargetUnavailable(

@@ -40,7 +40,7 @@ def ended(job: Object) -> bool:
     return bool(condition(job, "Complete") or condition(job, "Failed"))
 
 
-def last_words(pod: Object | None) -> Object:
+def termination_message(pod: Object | None) -> Object:
     """Parse the termination message of a pod as JSON; empty without one."""
     try:
         message = json.loads(_terminated(pod).get("message") or "{}")
@@ -51,7 +51,7 @@ def last_words(pod: Object | None) -> Object:
 
 def failure(job: Object, pod: Object | None, place: BuildSite) -> VersionFailure:
     """Build the error of a build that failed, or named no image."""
-    result = last_words(pod)
+    result = termination_message(pod)
     if result.get("reason"):
         known = getattr(errors, str(result["reason"]), EnvironmentUnbuildable)
         if not (isinstance(known, type) and issubclass(known, VersionFailure)):

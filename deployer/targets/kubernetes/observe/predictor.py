@@ -26,9 +26,9 @@ from deployer.targets.kubernetes.diagnosis.problem import (
     moment,
     name,
     namespace,
-    own_words,
     serving,
     status_of,
+    termination_message,
 )
 from deployer.targets.kubernetes.diagnosis.reasons import PodReason
 from deployer.targets.kubernetes.images.preparation import ImagePrepared
@@ -122,7 +122,7 @@ def artifact_digest(pods: Sequence[Object]) -> str:
         for ended in (status.get("state", {}), status.get("lastState", {})):
             done = ended.get("terminated") or {}
             if done and done.get("exitCode") == 0:
-                digest = own_words(done).get("digest")
+                digest = termination_message(done).get("digest")
                 if digest:
                     return str(digest)
     return ""

@@ -104,4 +104,4 @@ def test_a_complaint_becomes_a_sentence_that_blames_a_requirement(
 def test_the_next_step_is_about_what_was_wrong(output: str, step: str) -> None:
     found = explain(output, ["six==99"]).next_step(trust="Trust it.", requirements="Log less.")
     assert step in found
-    assert found.startswith("It is tried again") is (output != CONFLICT)
+    assert found.startswith("It is retried") is (output != CONFLICT)

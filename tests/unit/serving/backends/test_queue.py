@@ -8,12 +8,12 @@ import pytest
 from hypothesis import given, strategies as st
 
 from serving.backends import queue as queue_of
-from serving.backends.base import Late, Limit
-from serving.backends.death import recent_deaths
+from serving.backends.base import Deadline, DeadlineExceeded
 from serving.backends.link import PIECE, Link, WorkerGone
-from serving.backends.queue import GROUP_BYTES, Overloaded, Poisonous, Queue, Ticket
+from serving.backends.queue import GROUP_BYTES, Overloaded, PoisonRequest, Queue, Ticket
+from serving.backends.worker_exit import recent_deaths
 from serving.worker import framing
-from serving.worker.framing import Cutter, Frame
+from serving.worker.framing import Frame, FrameDecoder
 
 
 @pytest.fixture
@@ -106,9 +106,9 @@ def test_what_killed_twice_is_refused_and_so_is_the_like_of_it(loop):
     waiting.put_back([guilty, innocent], frozenset([guilty, innocent]))
     assert names(waiting.take()) == [b"guilty"]
     waiting.put_back([guilty], frozenset([guilty]))
-    assert isinstance(guilty.answer.exception(), Poisonous)
+    assert isinstance(guilty.answer.exception(), PoisonRequest)
     assert names(waiting.take()) == [b"innocent"]
-    with pytest.raises(Poisonous):
+    with pytest.raises(PoisonRequest):
         waiting.put(ticket(loop, b"guilty"))
     waiting.put(ticket(loop, b"another"))
 
@@ -141,7 +141,7 @@ class Worker:
     """The other end of a link, in plain values."""
 
     def __init__(self, loop):
-        self.news, self.rooms, self._cutter = [], 0, Cutter()
+        self.news, self.rooms, self._cutter = [], 0, FrameDecoder()
 
         async def make():
             return Link(self.news.append, self._room)
@@ -197,13 +197,13 @@ def test_a_request_is_waited_for_no_longer_than_its_body_says(loop):
     worker, one = Worker(loop), ticket(loop)
 
     async def ask(said):
-        async with Limit(600) as one.limit:
+        async with Deadline(600) as one.limit:
             worker.link.send([one])
             for seconds in said:
                 worker.say(1, framing.DEADLINE, framing.pack_seconds(seconds))
             return await one.answer
 
-    with pytest.raises(Late, match=r"did not answer within 0\.01 s"):
+    with pytest.raises(DeadlineExceeded, match=r"did not answer within 0\.01 s"):
         loop.run_until_complete(ask([900, 0.01, 5]))
     assert one.answer.cancelled()
     worker.say(1, framing.DEADLINE, framing.pack_seconds(0.01))  # too late to matter

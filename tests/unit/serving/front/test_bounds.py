@@ -80,7 +80,7 @@ def line(number):
 def test_a_log_that_nobody_reads_stops_nobody_and_says_what_it_dropped():
     gate = threading.Event()
     stream = Slow(gate)
-    handler = log.Patient(stream, "%(message)s", waiting=10)
+    handler = log.BoundedQueueHandler(stream, "%(message)s", waiting=10)
     for number in range(100):
         handler.handle(line(number))
     assert 88 <= handler.dropped <= 90
@@ -102,23 +102,23 @@ def trace(function, number=1):
 
 def test_the_same_error_is_written_once_a_minute_under_one_id():
     errors = log.Errors()
-    first, new, more = errors.place(trace("f"), 0.0)
+    first, new, more = errors.register(trace("f"), 0.0)
     assert (new, more) == (True, 0)
     for _ in range(3):
-        assert errors.place(trace("f"), 30.0) == (first, False, 0)
-    other, new, _ = errors.place(trace("g"), 30.0)
+        assert errors.register(trace("f"), 30.0) == (first, False, 0)
+    other, new, _ = errors.register(trace("g"), 30.0)
     assert new
     assert other != first
-    again, new, more = errors.place(trace("f"), 61.0)
+    again, new, more = errors.register(trace("f"), 61.0)
     assert (new, more) == (True, 3)
     assert again != first
 
 
 def test_errors_of_too_many_kinds_are_written_as_one():
     errors = log.Errors()
-    written = [errors.place(trace("f", number), 1.0)[1] for number in range(1_000)]
+    written = [errors.register(trace("f", number), 1.0)[1] for number in range(1_000)]
     assert written.count(True) == log.KINDS + 1
-    assert errors.place(trace("f", 5_000), 100.0)[1]
+    assert errors.register(trace("f", 5_000), 100.0)[1]
 
 
 # -- the protocols

@@ -3,7 +3,7 @@
 import pytest
 
 from serving.front import deadline
-from serving.front.door import Refused, Request
+from serving.front.listener import Refused, Request
 from serving.worker.oip import infer
 from serving.worker.oip.arrange import BadInput
 from serving.worker.oip.signature import signature

@@ -1,4 +1,4 @@
-"""The door, asked over sockets: each bound has its status, and no client takes more than that."""
+"""The listener, asked over sockets: each bound has its status; no client takes more than that."""
 
 import asyncio
 import contextlib
@@ -9,8 +9,8 @@ import struct
 import pytest
 from hypothesis import given, settings, strategies as st
 
-from serving.front.door import Door, Limits
 from serving.front.http import PARTS, TURNED_AWAY, Connection
+from serving.front.listener import Limits, Listener
 from serving.protocols.answer import Answer
 
 LIMITS = Limits(body=1_000, held=3_000, head=2_000, headers=10, connections=20)
@@ -84,13 +84,13 @@ class Client:
 
 
 def meeting(story, limits=LIMITS):
-    """Run a story with a door: it gets the application, the door, and what connects."""
+    """Run a story with a listener: it gets the application, the listener, and what connects."""
 
     async def run():
         listening = socket.create_server(("127.0.0.1", 0))
         echo = Echo()
-        door = Door(echo, limits, Connection)
-        await door.open([listening])
+        listener = Listener(echo, limits, Connection)
+        await listener.open([listening])
         port = listening.getsockname()[1]
 
         clients = []
@@ -100,12 +100,12 @@ def meeting(story, limits=LIMITS):
             return clients[-1]
 
         try:
-            await story(echo, door, connect)
+            await story(echo, listener, connect)
         finally:
             for client in clients:
                 client.leave()
-            await door.close(0)
-            await until(lambda: not door.connections)
+            await listener.close(0)
+            await until(lambda: not listener.connections)
 
     asyncio.run(run())
 
@@ -120,15 +120,15 @@ def asked(*requests, limits=LIMITS):
     """Say these bytes on one connection; the answers, up to the one after which it is closed."""
     found = []
 
-    async def story(_echo, door, connect):
+    async def story(_echo, listener, connect):
         client = await connect()
         client.say(b"".join(requests) + LAST)
         with contextlib.suppress(asyncio.IncompleteReadError, ConnectionError):
             while True:
                 found.append(await client.answer())
         client.leave()
-        await until(lambda: not door.connections)
-        assert door.held == 0
+        await until(lambda: not listener.connections)
+        assert listener.held == 0
 
     meeting(story, limits)
     return found
@@ -147,7 +147,7 @@ def test_requests_of_one_connection_are_answered_in_order():
 def test_pieces_of_any_size_are_put_together(size):
     sent = GET + post(b"abc") + post(b"x" * 900) + LAST
 
-    async def story(echo, _door, connect):
+    async def story(echo, _listener, connect):
         client = await connect()
         for place in range(0, len(sent), size):
             client.say(sent[place : place + size])
@@ -168,7 +168,7 @@ def test_chunks_and_trailers_are_taken():
     assert asked(chunked(b"ab", b"c"))[0] == (200, {"path": "/now", "size": 3})
     trailers = b"0\r\nhost: evil\r\nx: y\r\n\r\n"
 
-    async def story(echo, _door, connect):
+    async def story(echo, _listener, connect):
         client = await connect()
         client.say(chunked(b"a", end=trailers))
         await client.answer()
@@ -179,7 +179,7 @@ def test_chunks_and_trailers_are_taken():
 
 
 def test_the_answer_to_head_has_no_body():
-    async def story(_echo, _door, connect):
+    async def story(_echo, _listener, connect):
         client = await connect()
         client.say(GET.replace(b"GET", b"HEAD") + LAST)
         assert await client.line() == b"HTTP/1.1 200 OK\r\n"
@@ -190,7 +190,7 @@ def test_the_answer_to_head_has_no_body():
 
 
 def test_a_client_that_asks_whether_it_may_go_on_is_told():
-    async def story(_echo, _door, connect):
+    async def story(_echo, _listener, connect):
         client = await connect()
         client.say(post(b"", b"expect: 100-continue", length=3))
         assert await client.line() == b"HTTP/1.1 100 Continue\r\n"
@@ -204,7 +204,7 @@ def test_a_client_that_asks_whether_it_may_go_on_is_told():
 
 
 def test_a_client_that_asks_behind_another_request_whether_it_may_go_on_is_told_in_its_turn():
-    async def story(echo, _door, connect):
+    async def story(echo, _listener, connect):
         client = await connect()
         client.say(LATER + post(b"", b"expect: 100-continue", length=3))
         await until(lambda: echo.asked)
@@ -250,11 +250,11 @@ def test_tiny_chunks_are_put_together_before_they_take_many_times_their_size():
     size = 4 * PARTS
     sent = chunked(*[b"ab"] * (size // 2))
 
-    async def story(_echo, door, connect):
+    async def story(_echo, listener, connect):
         client = await connect()
         client.say(sent[:-5])
-        await until(lambda: door.held == size)
-        [connection] = door.connections
+        await until(lambda: listener.held == size)
+        [connection] = listener.connections
         assert len(connection._parts) <= PARTS
         client.say(sent[-5:])
         assert await client.answer() == (200, {"path": "/now", "size": size})
@@ -316,10 +316,10 @@ def test_what_is_not_taken_is_answered_and_closed_and_nothing_after_it_is_read(s
 
 
 def test_a_head_behind_a_body_is_bounded_as_any_other():
-    async def story(_echo, door, connect):
+    async def story(_echo, listener, connect):
         client = await connect()
         client.say(post(b"", length=3))
-        await until(lambda: any(each._phase.name == "BODY" for each in door.connections))
+        await until(lambda: any(each._phase.name == "BODY" for each in listener.connections))
         client.say(b"abc" + GET[:-2] + b"x: " + b"y" * 2_300 + b"\r\n\r\n")
         assert (await client.answer())[0] == 200
         assert (await client.answer())[0] == 431
@@ -328,7 +328,7 @@ def test_a_head_behind_a_body_is_bounded_as_any_other():
 
 
 def test_more_requests_than_wait_are_refused():
-    async def story(echo, _door, connect):
+    async def story(echo, _listener, connect):
         client = await connect()
         client.say(LATER + GET * 200)
         await until(lambda: echo.asked)
@@ -342,7 +342,7 @@ def test_more_requests_than_wait_are_refused():
 
 
 def test_a_refusal_of_head_has_no_body():
-    async def story(_echo, _door, connect):
+    async def story(_echo, _listener, connect):
         client = await connect()
         client.say(GET.replace(b"GET", b"HEAD").replace(b"host: x", b"host: a/b"))
         assert await client.line() == b"HTTP/1.1 400 Bad Request\r\n"
@@ -353,12 +353,12 @@ def test_a_refusal_of_head_has_no_body():
 
 
 def test_a_client_is_not_blamed_for_what_the_server_does_not_read():
-    async def story(echo, door, connect):
+    async def story(echo, listener, connect):
         client = await connect()
         client.say(LATER + GET + GET[:-2])
         await until(lambda: echo.asked)
-        [connection] = door.connections
-        connection.look(connection._loop.time() + 11)
+        [connection] = listener.connections
+        connection.check_timeouts(connection._loop.time() + 11)
         echo.go.set()
         assert [(await client.answer())[0] for _ in range(2)] == [200, 200]
         client.say(b"\r\n")
@@ -368,12 +368,12 @@ def test_a_client_is_not_blamed_for_what_the_server_does_not_read():
 
 
 def test_bodies_that_wait_are_bounded_together_and_the_next_is_told_to_come_back():
-    async def story(echo, door, connect):
+    async def story(echo, listener, connect):
         clients = [await connect() for _ in range(3)]
         for client in clients:
             client.say(post(b"x" * 1_000).replace(b"/now", b"/later"))
         await until(lambda: len(echo.asked) == 3)
-        assert door.held == 3_000
+        assert listener.held == 3_000
         other = await connect()
         other.say(post(b"x"))
         assert (await other.answer())[0] == 503
@@ -381,20 +381,20 @@ def test_bodies_that_wait_are_bounded_together_and_the_next_is_told_to_come_back
         small.say(GET)
         assert (await small.answer())[0] == 200
         clients[0].leave(rudely=True)
-        await until(lambda: door.held == 2_000)
+        await until(lambda: listener.held == 2_000)
         assert echo.left == 1
         echo.go.set()
         for client in clients[1:]:
             assert (await client.answer())[0] == 200
-        assert door.held == 0
+        assert listener.held == 0
 
     meeting(story)
 
 
 def test_too_many_connections_are_turned_away_and_those_that_are_there_go_on():
-    async def story(_echo, door, connect):
+    async def story(_echo, listener, connect):
         clients = [await connect() for _ in range(20)]
-        await until(lambda: len(door.connections) == 20)
+        await until(lambda: len(listener.connections) == 20)
         extra = await connect()
         assert (await extra.answer())[0] == 503
         assert await extra.ended()
@@ -406,12 +406,12 @@ def test_too_many_connections_are_turned_away_and_those_that_are_there_go_on():
 
 
 def test_connections_far_beyond_the_most_are_closed_without_a_word():
-    async def story(_echo, door, connect):
+    async def story(_echo, listener, connect):
         there = [await connect() for _ in range(LIMITS.connections + TURNED_AWAY)]
-        await until(lambda: len(door.connections) == len(there))
+        await until(lambda: len(listener.connections) == len(there))
         for _ in range(20):
             assert await (await connect()).ended()
-        assert len(door.connections) == len(there)
+        assert len(listener.connections) == len(there)
         there[0].say(GET)
         assert (await there[0].answer())[0] == 200
 
@@ -424,7 +424,7 @@ def test_connections_far_beyond_the_most_are_closed_without_a_word():
      (chunked(b"a", end=b""), 408), (b"", None), (GET, None)],
 )  # fmt: skip
 def test_a_client_that_takes_its_time_is_told_and_left(sent, status):
-    async def story(_echo, door, connect):
+    async def story(_echo, listener, connect):
         client = await connect()
         client.say(sent)
         if sent.startswith(GET):
@@ -432,31 +432,31 @@ def test_a_client_that_takes_its_time_is_told_and_left(sent, status):
         if status:
             assert (await client.answer())[0] == status
         assert await client.ended()
-        await until(lambda: not door.connections)
-        assert door.held == 0
+        await until(lambda: not listener.connections)
+        assert listener.held == 0
 
     meeting(story, HURRIED)
 
 
 def test_a_client_that_reads_nothing_is_left():
-    async def story(echo, door, connect):
+    async def story(echo, listener, connect):
         echo.answer = lambda _request: Answer(200, b"x" * 50_000_000)
         client = await connect()
         client._reader._transport.pause_reading()
         client.say(GET)
-        await until(lambda: not door.connections)
+        await until(lambda: not listener.connections)
 
     meeting(story, HURRIED)
 
 
 def test_a_client_that_leaves_is_asked_for_no_longer():
-    async def story(echo, door, connect):
+    async def story(echo, listener, connect):
         for rudely in (True, False):
             client = await connect()
             client.say(LATER)
-            await until(lambda: len(door.connections) == 1 and echo.asked)
+            await until(lambda: len(listener.connections) == 1 and echo.asked)
             client.leave(rudely=rudely)
-            await until(lambda: not door.connections)
+            await until(lambda: not listener.connections)
             echo.asked.clear()
         assert echo.left == 2
 
@@ -464,11 +464,11 @@ def test_a_client_that_leaves_is_asked_for_no_longer():
 
 
 def test_while_it_drains_each_connection_ends_with_its_answer():
-    async def story(echo, door, connect):
+    async def story(echo, listener, connect):
         idle, busy = await connect(), await connect()
         busy.say(LATER)
         await until(lambda: echo.asked)
-        closing = asyncio.create_task(door.close(30))
+        closing = asyncio.create_task(listener.close(30))
         assert await idle.ended()
         echo.go.set()
         assert (await busy.answer())[0] == 200
@@ -490,7 +490,7 @@ PIECES = st.sampled_from(
 def test_whatever_is_said_is_answered_or_closed_and_leaves_nothing(pieces, size):
     sent = b"".join(pieces)
 
-    async def story(echo, door, connect):
+    async def story(echo, listener, connect):
         client = await connect()
         for place in range(0, len(sent), size):
             client.say(sent[place : place + size])
@@ -500,7 +500,7 @@ def test_whatever_is_said_is_answered_or_closed_and_leaves_nothing(pieces, size)
         assert (await other.answer())[0] == 200
         client.leave()
         other.leave()
-        await until(lambda: not door.connections)
-        assert door.held == 0
+        await until(lambda: not listener.connections)
+        assert listener.held == 0
 
     meeting(story)

@@ -47,7 +47,7 @@ def invoke(known, content, kind=JSON):
 
 
 def test_metadata_becomes_a_signature_in_a_fixed_order():
-    assert [each.shown() for each in TWO.inputs.tensors] == [
+    assert [each.to_json() for each in TWO.inputs.tensors] == [
         {"name": "a", "datatype": "FP32", "shape": (-1,)},
         {"name": "b", "datatype": "INT64", "shape": (-1, 1)},
     ]
@@ -99,7 +99,7 @@ def test_binary_strings_travel_as_base64_both_ways():
     known = signature(
         {"image_bytes": info("DT_STRING", -1)}, {"thumb_bytes": info("DT_STRING", -1)}
     )
-    assert known.inputs.tensors[0].shown()["parameters"] == {"content_type": "base64"}
+    assert known.inputs.tensors[0].to_json()["parameters"] == {"content_type": "base64"}
     body = infer(known, tensor("image_bytes", "BYTES", [1], ["aGk="]))
     assert json.loads(body) == {"inputs": {"image_bytes": [{"b64": "aGk="}]}}
     result = tensorflow.infer_result(b'{"outputs": [{"b64": "aGk="}]}', known.outputs)
@@ -223,4 +223,4 @@ def test_answers_are_in_mlflows_form_whichever_way_it_was_asked():
     ],
 )
 def test_its_errors_are_read_however_they_are_escaped(body, said):
-    assert tensorflow.said(body) == said
+    assert tensorflow.error_message(body) == said

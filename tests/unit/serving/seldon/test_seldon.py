@@ -5,7 +5,7 @@ import json
 
 import pytest
 
-from serving.front.seldon import Names
+from serving.front.seldon import OperatorPaths
 from serving.predictor import BadPredictor
 from serving.seldon import bootstrap
 
@@ -81,4 +81,4 @@ def test_a_port_that_is_none_is_named(file):
     ],
 )
 def test_it_answers_to_the_operators_names_as_well(environ, path, seen):
-    assert Names("Fraud Ω", environ).ours(path.encode()).decode() == seen
+    assert OperatorPaths("Fraud Ω", environ).translate(path.encode()).decode() == seen

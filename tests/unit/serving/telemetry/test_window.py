@@ -82,17 +82,17 @@ class Clock:
 def test_a_window_is_shown_once_it_has_ended_and_only_if_anything_happened():
     clock = Clock()
     windows = clock.windows()
-    windows.answered("ok", 0.001)
-    windows.answered("timeout", 2.0, mirrored=True)
-    windows.called(0.0005)
-    first = windows.shown()
+    windows.record_answer("ok", 0.001)
+    windows.record_answer("timeout", 2.0, mirrored=True)
+    windows.record_call(0.0005)
+    first = windows.to_json()
     assert first["sequence"] == 100_000
     assert first["windows"] == []
     assert first["total"]["counts"] == {"ok": 1}
     clock.now += 6.9
-    assert windows.shown()["windows"] == [], "it began at a multiple of ten, and lasts until one"
+    assert windows.to_json()["windows"] == [], "it began at a multiple of ten, and lasts until one"
     clock.now += 0.2
-    shown = windows.shown()
+    shown = windows.to_json()
     assert shown["sequence"] == 100_001
     [window] = shown["windows"]
     assert window["sequence"] == 100_000
@@ -102,31 +102,31 @@ def test_a_window_is_shown_once_it_has_ended_and_only_if_anything_happened():
     assert sum(window["mirrored_request_seconds"]["buckets"].values()) == 1
     assert window["model_seconds"]["sum"] == 0.0005
     clock.now += 25
-    windows.answered("ok", 0.001)
-    assert [each["sequence"] for each in windows.shown()["windows"]] == [100_000]
-    assert windows.shown()["total"]["counts"] == {"ok": 2}
-    assert windows.shown(since=100_001)["windows"] == []
+    windows.record_answer("ok", 0.001)
+    assert [each["sequence"] for each in windows.to_json()["windows"]] == [100_000]
+    assert windows.to_json()["total"]["counts"] == {"ok": 2}
+    assert windows.to_json(since=100_001)["windows"] == []
 
 
 def test_windows_add_up_to_the_total_and_only_the_last_are_kept():
     clock = Clock()
     windows = clock.windows()
     for _ in range(100):
-        windows.answered("ok", 0.001)
-        windows.told({"values": 1, "counted": 1, "labels": {"cat": 1}})
+        windows.record_answer("ok", 0.001)
+        windows.record_summary({"values": 1, "counted": 1, "labels": {"cat": 1}})
         clock.now += 10
-    shown = windows.shown()
+    shown = windows.to_json()
     assert shown["total"]["counts"] == {"ok": 100}
     assert shown["total"]["answers"]["labels"] == {"cat": 100}
     numbers = [each["sequence"] for each in shown["windows"]]
     assert numbers == list(range(shown["sequence"] - KEPT, shown["sequence"]))
     assert all(each["answers"]["labels"] == {"cat": 1} for each in shown["windows"])
     clock.now += 10 * KEPT
-    assert windows.shown()["windows"] == [], "at rest nothing is left to tell"
+    assert windows.to_json()["windows"] == [], "at rest nothing is left to tell"
 
 
 def test_a_process_is_told_from_another():
-    one, other = Clock().windows().shown(), Clock().windows().shown()
+    one, other = Clock().windows().to_json(), Clock().windows().to_json()
     assert one["process"]["started"] == other["process"]["started"] == 1_000_003.0
     assert one["process"]["id"] != other["process"]["id"]
 
@@ -138,7 +138,7 @@ def counted(*results):
     counts = worker.Counts()
     for result in results:
         counts.add(result)
-    return counts.shown()
+    return counts.to_json()
 
 
 @pytest.mark.parametrize(
@@ -203,7 +203,7 @@ def test_nothing_that_a_model_returns_makes_the_counts_large(values):
     said = counted(*([each] for each in result))
     kept = Answers()
     kept.add(orjson.loads(json.dumps(said)))
-    shown = kept.shown()
+    shown = kept.to_json()
     assert len(shown["labels"]) <= LABELS
     assert all(len(label) <= CHARACTERS for label in shown["labels"])
     assert len(orjson.dumps(shown)) < 16_000
@@ -223,12 +223,14 @@ def test_the_largest_that_can_be_told_is_no_burden():
     windows = Clock().windows()
     for place in range(LAST + 1):
         for mirrored in (False, True):
-            windows.answered("ok", 0.99 * LEAST * RATIO**place, mirrored=mirrored)
-        windows.called(0.99 * LEAST * RATIO**place)
-    windows.told({"values": 1, "bins": {str(n): 2**31 for n in range(-400, 401)}})
-    windows.told({"values": 1, "labels": {f"{n}" + "\0" * CHARACTERS: 2**31 for n in range(30)}})
-    assert len(windows.shown()["total"]["mirrored_request_seconds"]["buckets"]) == LAST + 1
-    assert len(orjson.dumps(windows.shown())) < 40_000
+            windows.record_answer("ok", 0.99 * LEAST * RATIO**place, mirrored=mirrored)
+        windows.record_call(0.99 * LEAST * RATIO**place)
+    windows.record_summary({"values": 1, "bins": {str(n): 2**31 for n in range(-400, 401)}})
+    windows.record_summary(
+        {"values": 1, "labels": {f"{n}" + "\0" * CHARACTERS: 2**31 for n in range(30)}}
+    )
+    assert len(windows.to_json()["total"]["mirrored_request_seconds"]["buckets"]) == LAST + 1
+    assert len(orjson.dumps(windows.to_json())) < 40_000
 
 
 @pytest.mark.parametrize(
@@ -247,9 +249,9 @@ def test_the_largest_that_can_be_told_is_no_burden():
 )
 def test_what_a_worker_should_not_say_is_dropped(said):
     instruments = Instruments(Predictor("p", "m", "1", "e", "a", "py", "h", 1, "s"))
-    instruments.told(said)
-    instruments.told(b'{"values": 1, "counted": 1, "bins": {"999999": 1}}')
-    shown = instruments.windows.shown()
+    instruments.record_summary(said)
+    instruments.record_summary(b'{"values": 1, "counted": 1, "bins": {"999999": 1}}')
+    shown = instruments.windows.to_json()
     assert orjson.dumps(shown)
     assert shown["total"]["answers"]["values"] == 1
     assert shown["total"]["answers"]["bins"] == {"400": 1}

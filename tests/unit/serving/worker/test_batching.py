@@ -24,7 +24,7 @@ class Lists:
     def copy(self, data):
         return list(data)
 
-    def same(self, one, other):
+    def equal(self, one, other):
         return one == other
 
     def fingerprints(self, data):
@@ -135,7 +135,7 @@ def test_a_model_is_asked_singly_until_it_answered_enough_rows_alike():
         assert ask(batches, model, [row], [row + 1]) == [[row + 1], [row + 2]]
         assert model.asked == [[row], [row + 1], [row, row + 1]]
     assert batches.trusted
-    assert batches.said == [f"batching is on: {EVIDENCE} rows were answered alike"]
+    assert batches.log_lines == [f"batching is on: {EVIDENCE} rows were answered alike"]
     model.asked.clear()
     assert ask(batches, model, [1], [2]) == [[2], [3]]
     assert model.asked == [[1, 2]]
@@ -172,8 +172,8 @@ def test_a_model_whose_answers_depend_on_the_batch_never_answers_one(model, requ
         asked = [[first + more] for more in range(requests)]
         assert ask(batches, model, *asked) == [model([], rows, None) for rows in asked]
     assert not batches.enabled
-    assert "batching is off for this model" in batches.said[0]
-    assert len(batches.said) == 1
+    assert "batching is off for this model" in batches.log_lines[0]
+    assert len(batches.log_lines) == 1
 
 
 def test_a_model_that_changes_what_it_is_given_is_compared_on_what_was_sent():
@@ -221,7 +221,7 @@ def test_a_trusted_model_is_still_compared_now_and_then(monkeypatch):
     assert batches.trusted
     ask(batches, share_of_all, [1], [3])
     assert not batches.enabled
-    assert "not those that it gives to each request alone" in batches.said[0]
+    assert "not those that it gives to each request alone" in batches.log_lines[0]
 
 
 def test_a_trusted_model_that_fails_a_batch_answers_each_request_and_gets_no_other():
@@ -257,7 +257,7 @@ def test_a_batch_that_took_too_much_memory_ends_no_trust():
     tried.examine(call)
     assert tried.trusted
     assert tried.max_rows == 3
-    assert "took too much memory" in tried.said[0]
+    assert "took too much memory" in tried.log_lines[0]
     assert asked == [6, 1, 1, 1, 1, 1, 1]
     assert len(tried.take(list(group))) == 3
     assert next(iter(tried.answer(group[:3], call)))

@@ -16,7 +16,7 @@ frames = st.lists(
 @given(frames, st.data())
 def test_frames_survive_being_cut_into_any_pieces(sent, data):
     stream = b"".join(framing.pack(*frame) for frame in sent)
-    cutter, received, place = framing.Cutter(), [], 0
+    cutter, received, place = framing.FrameDecoder(), [], 0
     while place < len(stream):
         size = data.draw(st.integers(1, len(stream) - place))
         received += cutter.feed(stream[place : place + size])
@@ -26,7 +26,7 @@ def test_frames_survive_being_cut_into_any_pieces(sent, data):
 
 def test_a_frame_is_not_handed_over_before_it_is_whole():
     stream = framing.pack(7, framing.ANSWER, b"abc")
-    cutter = framing.Cutter()
+    cutter = framing.FrameDecoder()
     assert cutter.feed(stream[:-1]) == []
     assert cutter.feed(stream[-1:]) == [framing.Frame(7, framing.ANSWER, b"abc")]
 

@@ -56,7 +56,7 @@ def test_a_missing_number_is_nan():
     ],
 )
 def test_a_value_of_another_type_is_named(datatype, values, said):
-    with pytest.raises(tensors.NotOfType) as raised:
+    with pytest.raises(tensors.WrongDatatype) as raised:
         tensors.encode(datatype, values)
     assert said in str(raised.value)
 

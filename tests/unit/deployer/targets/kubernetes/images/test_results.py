@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from support.kubernetes.build_place import PLACE
 
-from deployer.targets.kubernetes.images.results import failure, last_words, pending
+from deployer.targets.kubernetes.images.results import failure, pending, termination_message
 
 ROOT = Path(__file__).parents[6]
 BUILDS = [path for path in ROOT.glob("images/environment-builder/*.py") if path.stem != "remove"]
@@ -58,7 +58,7 @@ def test_the_last_word_is_the_builders_once_the_wheels_are_there():
     fetched = {"state": {"terminated": {"exitCode": 0, "message": '{"wheels": 1}'}}}
     made = pod(0, image="r.example/envs@sha256:1")
     made["status"]["initContainerStatuses"] = [fetched]
-    assert last_words(made) == {"image": "r.example/envs@sha256:1"}
+    assert termination_message(made) == {"image": "r.example/envs@sha256:1"}
 
 
 def test_a_build_that_still_fetches_wheels_says_so():

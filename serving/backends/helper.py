@@ -13,7 +13,7 @@ from concurrent.futures.process import BrokenProcessPool
 from typing import TYPE_CHECKING, TypeVar, TypeVarTuple
 
 from serving.backends.base import Unavailable
-from serving.worker.link import end_with
+from serving.worker.link import die_with_parent
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -22,7 +22,7 @@ Given = TypeVarTuple("Given")
 Result = TypeVar("Result")
 
 
-class Aside:
+class HelperProcess:
     """A helper process, started at its first use, and replaced if it ends."""
 
     def __init__(self) -> None:
@@ -37,7 +37,7 @@ class Aside:
         if self._pool is None:
             spawn = multiprocessing.get_context("spawn")
             front = (os.getpid(),)
-            self._pool = ProcessPoolExecutor(1, spawn, end_with, front)
+            self._pool = ProcessPoolExecutor(1, spawn, die_with_parent, front)
         pool = self._pool
         try:
             return await asyncio.get_running_loop().run_in_executor(pool, work, *given)

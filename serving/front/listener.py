@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from serving.protocols.answer import Answer
 
 Headers = list[tuple[bytes, bytes]]
-LOOK_EVERY = 0.5
+SWEEP_SECONDS = 0.5
 
 
 class Limits(NamedTuple):
@@ -83,9 +83,9 @@ class Application(Protocol):
 
 
 class Connection(Protocol):
-    """A connection, as its door sees it."""
+    """A connection, as its listener sees it."""
 
-    def look(self, now: float) -> None:
+    def check_timeouts(self, now: float) -> None:
         """End the connection if it has taken too long."""
 
     def close_if_idle(self) -> None:
@@ -95,14 +95,14 @@ class Connection(Protocol):
         """Close the connection at once."""
 
 
-class Door:
+class Listener:
     """Listening sockets and their connections."""
 
     def __init__(
         self,
         application: Application,
         limits: Limits,
-        connect: Callable[[Door], asyncio.Protocol],
+        connect: Callable[[Listener], asyncio.Protocol],
     ) -> None:
         self.application, self.limits, self._connect = application, limits, connect
         self.connections: set[Connection] = set()
@@ -142,7 +142,7 @@ class Door:
         """Check all connections for timeouts now and then: cheaper than a timer for each."""
         loop = asyncio.get_running_loop()
         while True:
-            await asyncio.sleep(LOOK_EVERY)
+            await asyncio.sleep(SWEEP_SECONDS)
             now = loop.time()
             for connection in list(self.connections):
-                connection.look(now)
+                connection.check_timeouts(now)

@@ -6,15 +6,15 @@ import signal
 
 import pytest
 
-from serving.backends.aside import Aside
 from serving.backends.base import Unavailable
+from serving.backends.helper import HelperProcess
 from serving.protocols import tensorflow
 from serving.worker.oip.arrange import BadInput
 
 
 @pytest.fixture
-def aside():
-    made = Aside()
+def helper():
+    made = HelperProcess()
     yield made
     made.close()
 
@@ -23,24 +23,24 @@ def end_itself():
     os.kill(os.getpid(), signal.SIGKILL)
 
 
-def test_it_runs_elsewhere_and_says_what_is_wrong(aside):
+def test_it_runs_elsewhere_and_says_what_is_wrong(helper):
     async def ask():
-        assert await aside.run(os.getpid) != os.getpid()
+        assert await helper.run(os.getpid) != os.getpid()
         question = b"application/json", b'{"instances": [1]', None
         with pytest.raises(BadInput, match="the body is not JSON"):
-            await aside.run(tensorflow.invocation_body, *question)
+            await helper.run(tensorflow.invocation_body, *question)
 
     asyncio.run(ask())
 
 
-def test_the_loop_turns_while_it_reads(aside):
+def test_the_loop_turns_while_it_reads(helper):
     rows = b",".join([b"[1.5, 2.5]"] * 300_000)
     body = b'{"dataframe_split": {"columns": ["a", "b"], "data": [' + rows + b"]}}"
 
     async def ask():
-        await aside.run(os.getpid)
+        await helper.run(os.getpid)
         task = asyncio.ensure_future(
-            aside.run(tensorflow.invocation_body, b"application/json", body, None)
+            helper.run(tensorflow.invocation_body, b"application/json", body, None)
         )
         turns = 0
         while not task.done():
@@ -53,11 +53,11 @@ def test_the_loop_turns_while_it_reads(aside):
     assert asyncio.run(ask()) > 10
 
 
-def test_the_next_is_read_by_another_process_when_one_ended(aside):
+def test_the_next_is_read_by_another_process_when_one_ended(helper):
     async def ask():
-        first = await aside.run(os.getpid)
+        first = await helper.run(os.getpid)
         with pytest.raises(Unavailable, match="ended: try again"):
-            await aside.run(end_itself)
-        assert await aside.run(os.getpid) not in (first, os.getpid())
+            await helper.run(end_itself)
+        assert await helper.run(os.getpid) not in (first, os.getpid())
 
     asyncio.run(ask())

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from serving.predictor import Predictor
 
 
-class Death(NamedTuple):
+class WorkerExit(NamedTuple):
     """Why a worker ended."""
 
     reason: str
@@ -23,7 +23,7 @@ class Death(NamedTuple):
 
 
 @dataclass
-class Life:
+class WorkerLife:
     """What the pool records of a worker.
 
     Attributes:
@@ -46,31 +46,31 @@ class Life:
         """Return how long the worker served."""
         return self.ended - self.began if self.began is not None else 0.0
 
-    def why(self, status: int, predictor: Predictor) -> Death:
+    def explain_exit(self, status: int, predictor: Predictor) -> WorkerExit:
         """Explain why the worker ended with this status, negative for a signal."""
         when = "while it served" if self.began is not None else "while it loaded"
         if self.failure is not None:
             message = str(self.failure["message"])
             found = log.keep_traceback(message, self.failure["traceback"])
             lacking = self.failure["out_of_memory"]
-            return Death("OutOfMemory" if lacking else "LoadError", message, found)
+            return WorkerExit("OutOfMemory" if lacking else "LoadError", message, found)
         if self.hung:
             most = f"timeout_seconds is {predictor.timeout_seconds:g}"
             what = "what it was asked was not read" if self.reading else None
             what = what or "a call of the model had not returned"
             text = f"{what} after {self.hung:.0f} s ({most})"
-            return Death("Hung", f"{text}; its process was ended, its stacks are in the log")
+            return WorkerExit("Hung", f"{text}; its process was ended, its stacks are in the log")
         if self.over:
             limit = predictor.memory_bytes or 0
             used = f"{self.over / 2**20:.0f} MiB, more than its limit of {limit / 2**20:.0f} MiB"
-            return Death("OutOfMemory", f"the model's process used {used}, {when}")
+            return WorkerExit("OutOfMemory", f"the model's process used {used}, {when}")
         if status == -signal.SIGKILL:
             text = "it was killed from outside (SIGKILL)"
             text += ", most often by the system for lack of memory"
-            return Death("OutOfMemory", f"{text}, {when}")
+            return WorkerExit("OutOfMemory", f"{text}, {when}")
         how = f"signal {signal.Signals(-status).name}" if status < 0 else f"exit status {status}"
         reason = "WorkerDied" if self.began is not None else "LoadError"
-        return Death(reason, f"the model's process ended with {how} {when}")
+        return WorkerExit(reason, f"the model's process ended with {how} {when}")
 
 
 def recent_deaths(lives: Iterable[float], window: float) -> int:
