@@ -3,22 +3,21 @@
 from __future__ import annotations
 
 import logging
-import random
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 from dataclasses import replace
 
 from deployer import hints, naming
-from deployer.controller import operator
+from deployer.background.queue import NOW, Turn, WorkQueue
+from deployer.background.workers import Workers
+from deployer.controller import operator, pace
 from deployer.controller.context import ReconcileContext
 from deployer.controller.metrics import Metrics
 from deployer.controller.operator import ApplyOptions
-from deployer.controller.queue import WorkQueue
 from deployer.controller.reconcile import Reconciler
 from deployer.controller.scope import Key, Scope
-from deployer.controller.workers import Workers
 from deployer.errors import (
     NotFound,
     PassFailed,
@@ -39,9 +38,6 @@ from deployer.store.history import Event
 log = logging.getLogger(__name__)
 
 WORD_SECONDS = 5.0  # that an operator's request waits for the pass under way
-MOVING_SECONDS = 0.1  # between passes while a rollout is under way
-STEADY_SECONDS = 2.0  # between passes where nothing changes
-BACKOFF_SECONDS = (0.5, 30.0)  # the first and the longest, after a pass that failed
 
 
 class Controller:
@@ -64,8 +60,10 @@ class Controller:
         self._closing = threading.Event()
         self._reconciler = Reconciler(context, self._closing)
         self._queue: WorkQueue[Key] = WorkQueue()
+        self._keys: dict[str, Key] = {}
         self._statuses: dict[Key, Status] = {}
-        self._tries: dict[Key, int] = {}
+        self._listed_at: float | None = None
+        self._pace = pace.Pace(context.clock)
         self._without_pass: set[Key] = set()
         self._scope = Scope(context, lambda: self.health.held or {})
         self.watch = make_watch(self._changed)
@@ -107,8 +105,8 @@ class Controller:
         Raises:
             NotFound: No deployment has this id.
         """
-        key = self._key(deployment)
-        status = self._statuses.get(key)
+        key = self._keys.get(deployment)
+        status = self._statuses.get(key) if key else None
         if status is None:
             raise NotFound(f"There is no deployment {deployment!r}.", "schnitzel deploy list")
         return status
@@ -209,18 +207,12 @@ class Controller:
 
     def touched(self, deployment: str) -> None:
         """Run a pass over a deployment now, because its target reported a change."""
-        with suppress(NotFound):
-            self._queue.add(self._key(deployment))
+        if key := self._keys.get(deployment):  # else the next listing finds it
+            self._queue.add(key)
 
     def depth(self) -> int:
         """Return the number of deployments whose pass is due and has not begun."""
         return self._queue.depth()
-
-    def _key(self, deployment: str) -> Key:
-        for model, environment in set(self._statuses):
-            if naming.deployment_id(model, environment) == deployment:
-                return model, environment
-        raise NotFound(f"There is no deployment {deployment!r}.", "schnitzel deploy list")
 
     def _intervene(
         self,
@@ -230,7 +222,8 @@ class Controller:
         who: str,
         detail: str,
     ) -> None:
-        key = self._key(deployment)
+        known = self.status(deployment).record
+        key = (known.model, known.environment)
         with self._reconciler.alone(key, WORD_SECONDS):
             record = self.context.records.load(deployment, key[1]) or Record(deployment, *key)
             if action == "apply":
@@ -239,22 +232,37 @@ class Controller:
             event = Event(deployment, "operator", action, None, None, "a person asked", who, detail)
             self.context.history.append(event, self.context.clock())
             self.context.records.save(changed := change(record))
-            if known := self._statuses.get(key):
-                self._statuses[key] = replace(known, record=changed)
+            if status := self._statuses.get(key):
+                self._statuses[key] = replace(status, record=changed)
         self._queue.add(key)
 
     def _changed(self, models: set[str] | None) -> None:
-        """Queue passes over the deployments of these models; None queues all deployments."""
-        known = set(self._statuses)
-        self.context.promoters.note(self.context.registry.snapshot, self.context.clock())
-        due = known | self._scope.everything() if models is None else self._scope.of(models, known)
-        for key in due:
-            self._queue.add(key)
+        """Queue passes over the deployments of these models; None queues all deployments.
 
-    def _work(self, key: Key) -> float:
-        delay = self._pass(key)
+        A listing also concerns the models that were asked for by name along with it, whose absence
+        it counts, and deployments that were not known before.
+        """
+        known, snapshot = set(self._statuses), self.context.registry.snapshot
+        self.context.promoters.note(snapshot, self.context.clock())
+        listed = snapshot is not None and snapshot.listed_at != self._listed_at
+        self._listed_at = snapshot.listed_at if snapshot else None
+        if models is None:
+            self._wake(known | self._scope.everything(), pace.EVENTUALLY)
+            return
+        due = self._scope.of(models | snapshot.asked if snapshot and listed else models, known)
+        if listed:
+            due |= self._scope.everything() - known
+        self._wake(due, NOW)
+
+    def _wake(self, keys: Iterable[Key], turn: Turn) -> None:
+        for key in keys:
+            self._keys[naming.deployment_id(*key)] = key
+            self._queue.add(key, turn)
+
+    def _work(self, key: Key) -> Turn:
+        turn = self._pass(key)
         self._without_pass.discard(key)
-        return delay
+        return turn
 
     def _hangs(self, key: Key) -> None:
         """Publish that the pass over a deployment does not end; no other pass waits for it."""
@@ -263,38 +271,27 @@ class Controller:
         self._statuses[key] = self._reconciler.hanging(*key, self._statuses.get(key), error)
         self._without_pass.discard(key)
 
-    def _pass(self, key: Key) -> float:
-        """Run a pass over a deployment; returns the seconds until the next pass."""
+    def _pass(self, key: Key) -> Turn:
+        """Run a pass over a deployment; returns when the next pass is due."""
         if key[1] not in self._scope.environments():
             self._statuses.pop(key, None)
-            return 30.0
+            return pace.resync()
         with self.metrics.passes.time(), self._reconciler.alone(key):
             done = self._reconciler.run(*key, self._statuses.get(key))
             self._statuses[key] = done.status
+        turn = self._pace.after(key, done)
         if done.error:
-            pause = self._failed(key, done.error)
-            if is_transient(done.error):
-                again = self.context.clock() + pause
-                self._statuses[key] = replace(self._statuses[key], retry_at=again)
-            return pause
-        self._tries.pop(key, None)
-        if not done.status.settled:
-            return MOVING_SECONDS
-        steady = STEADY_SECONDS * random.uniform(0.9, 1.1)  # noqa: S311 - jitter, no secret
-        if done.wake_at is None:
-            return steady
-        return max(0.0, min(steady, done.wake_at - self.context.clock()))
+            self._note_failure(key, done.error, self.context.clock() + turn.delay)
+        return turn
 
-    def _failed(self, key: Key, error: SchnitzelError) -> float:
-        """Log and count a failed pass; returns the seconds until the next pass."""
+    def _note_failure(self, key: Key, error: SchnitzelError, again: float) -> None:
+        """Log and count a failed pass, and show when it is tried again."""
         if self._closing.is_set():  # the services of the pass are being closed
-            return 0.0
+            return
         if isinstance(error, PassFailed):
             log.error("%s@%s: a pass failed", *key, exc_info=error.__cause__)
         else:
             log.warning("%s@%s: %s", *key, error.message)
         self.metrics.failures.inc()
-        tries = self._tries[key] = self._tries.get(key, 0) + 1
-        first, most = BACKOFF_SECONDS
-        pause: float = min(most, first * 2.0 ** min(tries - 1, 20))
-        return pause * random.uniform(0.75, 1.25)  # noqa: S311 - jitter, no secret
+        if is_transient(error):
+            self._statuses[key] = replace(self._statuses[key], retry_at=again)

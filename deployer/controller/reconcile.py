@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from deployer import naming
-from deployer.controller import events
+from deployer.controller import events, pace
 from deployer.controller.context import ReconcileContext, halted, upgrading
 from deployer.controller.publish import PassResult, Publisher
 from deployer.controller.retirements import RetirementBudget
@@ -46,9 +46,17 @@ class _Evaluation:
 
 @dataclass(frozen=True, slots=True)
 class Pass:
-    """The outcome of a pass: its status, the latest time of the next pass, and any error."""
+    """The outcome of a pass.
+
+    Attributes:
+        status: The status that was published.
+        at_rest: Whether each change that concerns the deployment is reported.
+        wake_at: The latest time of the next pass; None for no limit.
+        error: The error that broke the pass.
+    """
 
     status: Status
+    at_rest: bool = False
     wake_at: float | None = None
     error: SchnitzelError | None = None
 
@@ -106,7 +114,10 @@ class Reconciler:
                 self._publisher.publish_failure(record, found, before, error, since), error=error
             )
         self._failing.pop(key, None)
-        return Pass(status, wake_at=found.step.wake_at)
+        server, unusable = self._target(environment).server, key in self.context.invalid
+        rests = pace.at_rest(found.step, status, server, unusable=unusable)
+        rests = rests and self._publisher.has_published(key)
+        return Pass(status, rests, found.step.wake_at)
 
     def hanging(
         self, model: str, environment: str, before: Status | None, error: PassHangs
