@@ -98,12 +98,12 @@ def test_nothing_is_overtaken_for_longer_than_its_patience(queue, clock):
 
 
 def test_what_has_patience_and_is_waited_for_after_all_comes_at_once(queue, clock):
-    queue.add("other")
+    queue.add("other", Turn(patience=1))
     queue.add("a", Turn(30, 5))
     queue.add("a", Turn(patience=5))
     queue.add("a")
     queue.add("a", Turn(30, 5))
-    assert [queue.take(), queue.take()] == ["other", "a"]
+    assert [queue.take(), queue.take()] == ["a", "other"]
     assert queue.depth() == 0
 
 

@@ -191,6 +191,10 @@ def test_everything_is_told_once_more_when_the_registry_is_back_or_an_environmen
     registry.told.clear()
     watch.turn()
     assert registry.told == [None]
+    registry.snapshot = None  # somebody accepted another registry
+    watch.turn()
+    assert registry.told == [None, None]
+    registry.told.pop()
     registry.held = {"prod": "another platform"}
     for told in ([None, None], [None, None, set()]):
         watch.hint(None)

@@ -42,6 +42,9 @@ def test_it_is_written_on_change_alone_and_removed(gateway, tmp_path):
     assert gateway.route(*PLACE, {})
     assert not file.exists()
     assert not gateway.route(*PLACE, {})
+    for _ in range(2):
+        assert gateway.route(*PLACE, SHARES)
+        file.unlink()
 
 
 @pytest.mark.parametrize("text", OTHERS.values(), ids=OTHERS)
