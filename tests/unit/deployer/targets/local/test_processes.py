@@ -134,10 +134,9 @@ def test_one_that_does_not_start_is_tried_once_for_all_who_wait(supervisord, pro
     supervisord.held.set()
     for thread in threads:
         thread.join(60)
-    assert (
-        told
-        == ["The model servers' supervisord does not answer: It does not start. schnitzel up"] * 8
-    )
+    said = "The model servers' supervisord does not answer: It does not start. schnitzel up"
+    assert told == [said] * 8
+    assert supervisord.attempts == 1
     supervisord.broken = False
     supervisord.now += 0.1
     wait_for(lambda: pids(processes) == {"a": 1}, "it to be tried again")
