@@ -110,6 +110,8 @@ class Service:
             acts = self._await_leases(thread)
             if acts:
                 controller.start()
+                for target in wiring.context.each_target:
+                    target.watch(self._changed)
                 self._began = time.monotonic()
             stored = not (acts and wiring.clusters) or self._store_address()
             while not self._stop.wait(1.0) and thread.is_alive() and not self._replaced():

@@ -30,6 +30,7 @@ from stack.paths import Layout
 
 if TYPE_CHECKING:
     from deployer.targets.kubernetes.wiring import Assembled
+    from deployer.targets.local.target import LocalTarget
 
 LOOPBACK = "127.0.0.1"
 
@@ -43,6 +44,7 @@ class Wiring:
     mlflow_url: str
     database: Transactions
     clusters: dict[str, Assembled] = field(default_factory=dict)
+    local: LocalTarget | None = None
 
 
 def wire(settings: Settings, layout: Layout, changed: Callable[[str], None]) -> Wiring:
@@ -91,9 +93,10 @@ def wire(settings: Settings, layout: Layout, changed: Callable[[str], None]) -> 
         lambda listed: promotions.doubtful_models(records.all(), listed, selectors),
     )
     targets: dict[str, Target] = {name: made.target for name, made in on_cluster.items()}
-    local = [name for name in settings.environments if name not in on_cluster]
+    here = [name for name in settings.environments if name not in on_cluster]
+    local = _local(settings, layout, artifacts) if here else None
     if local:
-        targets |= dict.fromkeys(local, _local(settings, layout, artifacts))
+        targets |= dict.fromkeys(here, local)
     context = ReconcileContext(
         settings=settings,
         registry=registry,
@@ -106,10 +109,10 @@ def wire(settings: Settings, layout: Layout, changed: Callable[[str], None]) -> 
         targets=targets,
         clock=time.time,
     )
-    return Wiring(context, rest, mlflow_url, database, clusters)
+    return Wiring(context, rest, mlflow_url, database, clusters, local)
 
 
-def _local(settings: Settings, layout: Layout, artifacts: Artifacts) -> Target:
+def _local(settings: Settings, layout: Layout, artifacts: Artifacts) -> LocalTarget:
     # A Deployer in a pod has neither supervisord nor Traefik.
     from deployer.targets.local.gateway import Gateway  # noqa: PLC0415
     from deployer.targets.local.preparation import LocalPreparation  # noqa: PLC0415

@@ -4,6 +4,18 @@ import os
 import threading
 from pathlib import Path
 
+Stamp = tuple[int, int, int]
+"""A file's inode, size and time of modification: another stamp, another content."""
+
+
+def stamp(path: str | os.PathLike[str]) -> Stamp | None:
+    """Return the stamp of a file or folder; None if there is none."""
+    try:
+        found = os.stat(path)  # noqa: PTH116 - hundreds of files are looked at twice a second
+    except OSError:
+        return None
+    return found.st_ino, found.st_size, found.st_mtime_ns
+
 
 def write_private(path: Path, text: str) -> None:
     """Replace a file atomically: a reader sees the old text or the new text."""

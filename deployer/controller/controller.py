@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 import logging
-import random
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 from dataclasses import replace
 
+from deployer.background.queue import NOW, Turn, WorkQueue
+from deployer.background.workers import Workers
+from deployer.controller import pace
 from deployer.controller.context import ReconcileContext
 from deployer.controller.metrics import Metrics
-from deployer.controller.queue import WorkQueue
 from deployer.controller.reconcile import Reconciler
 from deployer.controller.scope import Key, Scope
-from deployer.controller.workers import Workers
 from deployer.errors import (
     NotFound,
     PassFailed,
@@ -34,9 +34,6 @@ from deployer.store.history import Event
 log = logging.getLogger(__name__)
 
 REQUEST_SECONDS = 5.0  # that an operator's request waits for the pass under way
-MOVING_SECONDS = 0.1  # between passes while a rollout is under way
-STEADY_SECONDS = 2.0  # between passes where nothing changes
-BACKOFF_SECONDS = (0.5, 30.0)  # the first and the longest, after a pass that failed
 
 
 class Controller:
@@ -61,7 +58,8 @@ class Controller:
         self._queue: WorkQueue[Key] = WorkQueue()
         self._keys: dict[str, Key] = {}
         self._statuses: dict[str, Status] = {}
-        self._tries: dict[Key, int] = {}
+        self._listed_at: float | None = None
+        self._pace = pace.Pace(context.clock)
         self._without_pass: set[Key] = set()
         self._scope = Scope(context, lambda: self.health.held or {})
         self.watch = make_watch(self._changed)
@@ -136,8 +134,8 @@ class Controller:
 
     def enqueue(self, deployment: str) -> None:
         """Run a pass over a deployment now, because its target reported a change."""
-        with suppress(NotFound):
-            self._queue.add(self._key(deployment))
+        if key := self._keys.get(deployment):  # else the next listing finds it
+            self._queue.add(key)
 
     def depth(self) -> int:
         """Return the number of deployments whose pass is due and has not begun."""
@@ -173,22 +171,33 @@ class Controller:
             raise NotFound(f"There is no deployment {deployment!r}.", "schnitzel deploy list")
         return key
 
-    def _add(self, key: Key) -> None:
-        self._keys[key.id] = key
-        self._queue.add(key)
-
     def _changed(self, models: set[str] | None) -> None:
-        """Queue passes over the deployments of these models; None queues all deployments."""
-        known = set(self._keys.copy().values())
-        self.context.promoters.note(self.context.registry.snapshot, self.context.clock())
-        due = known | self._scope.all() if models is None else self._scope.of(models, known)
-        for key in due:
-            self._add(key)
+        """Queue passes over the deployments of these models; None queues all deployments.
 
-    def _work(self, key: Key) -> float:
-        delay = self._pass(key)
+        A listing also concerns the models that were asked for by name along with it, whose absence
+        it counts, and deployments that were not known before.
+        """
+        known, snapshot = set(self._keys.copy().values()), self.context.registry.snapshot
+        self.context.promoters.note(snapshot, self.context.clock())
+        listed = snapshot is not None and snapshot.listed_at != self._listed_at
+        self._listed_at = snapshot.listed_at if snapshot else None
+        if models is None:
+            self._wake(known | self._scope.all(), pace.EVENTUALLY)
+            return
+        due = self._scope.of(models | snapshot.asked if snapshot and listed else models, known)
+        if listed:
+            due |= self._scope.all() - known
+        self._wake(due, NOW)
+
+    def _wake(self, keys: Iterable[Key], turn: Turn) -> None:
+        for key in keys:
+            self._keys[key.id] = key
+            self._queue.add(key, turn)
+
+    def _work(self, key: Key) -> Turn:
+        turn = self._pass(key)
         self._without_pass.discard(key)
-        return delay
+        return turn
 
     def _hangs(self, key: Key) -> None:
         """Publish that the pass over a deployment does not end; no other pass waits for it."""
@@ -198,38 +207,27 @@ class Controller:
         self._statuses[key.id] = self._reconciler.hanging_status(key, before, error)
         self._without_pass.discard(key)
 
-    def _pass(self, key: Key) -> float:
-        """Run a pass over a deployment; returns the seconds until the next pass."""
+    def _pass(self, key: Key) -> Turn:
+        """Run a pass over a deployment; returns when the next pass is due."""
         if key.environment not in self._scope.environments():
             self._statuses.pop(key.id, None)
-            return 30.0
+            return pace.resync()
         with self.metrics.passes.time(), self._reconciler.exclusive(key):
             done = self._reconciler.run(key, self._statuses.get(key.id))
             self._statuses[key.id] = done.status
+        turn = self._pace.after(key, done)
         if done.error:
-            pause = self._failed(key, done.error)
-            if is_transient(done.error):
-                again = self.context.clock() + pause
-                self._statuses[key.id] = replace(done.status, retry_at=again)
-            return pause
-        self._tries.pop(key, None)
-        if not done.status.settled:
-            return MOVING_SECONDS
-        steady = STEADY_SECONDS * random.uniform(0.9, 1.1)  # noqa: S311 - jitter, no secret
-        if done.wake_at is None:
-            return steady
-        return max(0.0, min(steady, done.wake_at - self.context.clock()))
+            self._note_failure(key, done.error, self.context.clock() + turn.delay)
+        return turn
 
-    def _failed(self, key: Key, error: SchnitzelError) -> float:
-        """Log and count a failed pass; returns the seconds until the next pass."""
+    def _note_failure(self, key: Key, error: SchnitzelError, again: float) -> None:
+        """Log and count a failed pass, and show when it is tried again."""
         if self._closing.is_set():  # the services of the pass are being closed
-            return 0.0
+            return
         if isinstance(error, PassFailed):
             log.error("%s@%s: a pass failed", *key[1:], exc_info=error.__cause__)
         else:
             log.warning("%s@%s: %s", *key[1:], error.message)
         self.metrics.failures.inc()
-        tries = self._tries[key] = self._tries.get(key, 0) + 1
-        first, most = BACKOFF_SECONDS
-        pause: float = min(most, first * 2.0 ** min(tries - 1, 20))
-        return pause * random.uniform(0.75, 1.25)  # noqa: S311 - jitter, no secret
+        if is_transient(error):
+            self._statuses[key.id] = replace(self._statuses[key.id], retry_at=again)

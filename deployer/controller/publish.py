@@ -55,6 +55,11 @@ class Publisher:
     def __init__(self, context: ReconcileContext, closing: threading.Event) -> None:
         self._context = context
         self._closing = closing
+        self._unpublished: set[str] = set()
+
+    def has_published(self, deployment: str) -> bool:
+        """Return whether the target has the status of a deployment that was published last."""
+        return deployment not in self._unpublished
 
     def publish(self, found: PassResult, before: Status | None) -> Status:
         """Publish a pass that succeeded.
@@ -107,8 +112,10 @@ class Publisher:
 
     def _publish_to_target(self, status: Status) -> None:
         """Publish the status in the target; if that fails, the next pass does."""
+        self._unpublished.add(status.record.id)
         with self._best_effort("the status in the target", status):
             self._context.targets[status.record.environment].publish(status)
+            self._unpublished.discard(status.record.id)
 
     @contextmanager
     def _best_effort(self, what: str, status: Status) -> Iterator[None]:

@@ -7,7 +7,7 @@ from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 
-from deployer.controller import events
+from deployer.controller import events, pace
 from deployer.controller.context import ReconcileContext, halted, upgrading
 from deployer.controller.publish import PassResult, Publisher
 from deployer.controller.retirements import RetirementBudget
@@ -43,9 +43,17 @@ class _Evaluation:
 
 @dataclass(frozen=True, slots=True)
 class Pass:
-    """The outcome of a pass: its status, the latest time of the next pass, and any error."""
+    """The outcome of a pass.
+
+    Attributes:
+        status: The status that was published.
+        at_rest: Whether each change that concerns the deployment is reported.
+        wake_at: The latest time of the next pass; None for no limit.
+        error: The error that broke the pass.
+    """
 
     status: Status
+    at_rest: bool = False
     wake_at: float | None = None
     error: SchnitzelError | None = None
 
@@ -113,7 +121,10 @@ class Reconciler:
                 self._publisher.publish_failure(record, found, before, error, since), error=error
             )
         self._failing.pop(key, None)
-        return Pass(status, wake_at=found.step.wake_at)
+        server = self._target(key.environment).server
+        rests = pace.at_rest(found.step, status, server)
+        rests = rests and self._publisher.has_published(key.id)
+        return Pass(status, rests, found.step.wake_at)
 
     def hanging_status(self, key: Key, before: Status | None, error: PassHangs) -> Status:
         """Build the status of a deployment whose pass does not end."""

@@ -39,7 +39,8 @@ class Watch:
         marker: Checks whether this is still the same registry.
         environments: The environments to claim for this platform.
         subscribe: Subscribes to MLflow's webhooks; returns False if MLflow sends none.
-        changed: Called with the names of the models that changed; None means all models.
+        changed: Called after each listing, and after each poll that shows a change, with the names
+            of the models that changed; None means all models.
         poll: Seconds between polls; more, up to `listing`, while a poll costs more than its share.
         listing: Seconds between listings; more while one costs more than its share.
         clock: Seconds since the epoch.
@@ -146,14 +147,15 @@ class Watch:
         return False
 
     def _list(self) -> None:
-        fresh = self._clock()
-        self._registry.list_all(fresh)
+        fresh, first = self._clock(), self._registry.snapshot is None
+        names = self._registry.list_all(fresh)
         held = self._marker.claim(self._environments)
         webhooks = self._subscribe()
-        if self.health.state is not RegistryHealth.FRESH:
+        if stale := self.health.state is not RegistryHealth.FRESH:
             log.info("the registry is read")
+        moved = held != self.health.held
         self.health = Health(RegistryHealth.FRESH, "", "", "", fresh, webhooks, held)
-        self._changed(None)
+        self._changed(None if first or stale or moved else names)
 
     def _frozen(self, error: RegistryFrozen) -> None:
         if self.health.state is not RegistryHealth.FROZEN:

@@ -45,6 +45,16 @@ class Target(Protocol):
         """The version of chart and server that new predictors get; "" where there is none."""
         ...
 
+    def watch(self, changed: Callable[[str], None]) -> None:
+        """Begin to report each deployment of which anything that `observe` returns changed.
+
+        A report is a hint to observe the deployment, and may come more than once.
+
+        Args:
+            changed: Called with the deployment's id, from any thread; quick.
+        """
+        ...
+
     def observe(self, deployment: str) -> Observed:
         """Observe a deployment's predictors and the weights that the gateway serves.
 

@@ -29,7 +29,7 @@ from stack.supervision.processes import (
     table,
     with_descendants,
 )
-from stack.supervision.program import Program, render
+from stack.supervision.program import ACTIVITY_LOG, Program, render
 
 OWNER = "SCHNITZEL_SUPERVISOR"  # supervisord's own variable with the hash of its folder
 SUPERVISORD = (sys.executable, "-P", "-m", "supervisor.supervisord", "-c", "supervisord.conf")
@@ -66,6 +66,10 @@ class Daemon:
         except StackError:
             return False
 
+    def listens(self) -> bool:
+        """Check whether supervisord accepts connections."""
+        return rpc.listens(self._socket())
+
     def start(self) -> None:
         """Start supervisord with the programs on file; needs `lock`, and no stray left.
 
@@ -92,7 +96,7 @@ class Daemon:
             output = done.stdout.decode(errors="replace").strip()
             raise SupervisorUnavailable(
                 f"supervisord did not start: {output or 'it does not answer'}",
-                f"See {self.root / 'supervisord.log'}.",
+                f"See {self.root / ACTIVITY_LOG}.",
             )
 
     def become(self) -> NoReturn:

@@ -23,6 +23,8 @@ _KINDS: dict[str, Callable[[Any], Any]] = {  # the fields whose type JSON does n
     "directory": Path,
     "log": Path,
 }
+ACTIVITY_LOG = "supervisord.log"
+"""The file to which supervisord writes what it does, each change of a program's state among it."""
 LAUNCHER = Path(__file__).with_name("launch.py")
 
 
@@ -128,7 +130,7 @@ def render(root: Path, identifier: str, key: str, socket: Path, programs: list[P
         "[supervisord]",
         f"identifier = {_value(identifier)}",
         "pidfile = supervisord.pid",
-        "logfile = supervisord.log",
+        f"logfile = {ACTIVITY_LOG}",
         "logfile_maxbytes = 1MB",
         "logfile_backups = 1",
         "loglevel = info",

@@ -48,6 +48,17 @@ class _UnixTransport(xmlrpc.client.Transport):
         return connection
 
 
+def listens(path: Path, timeout: float = 1.0) -> bool:
+    """Check whether a process accepts connections, which costs a third of the shortest call."""
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
+        probe.settimeout(timeout)
+        try:
+            probe.connect(str(path))
+        except OSError:
+            return False
+        return True
+
+
 def call(path: Path, method: str, *arguments: object, timeout: float = 10.0) -> Any:
     """Call a method such as "supervisor.getState".
 

@@ -14,11 +14,11 @@ from pathlib import Path
 from typing import Any, cast
 
 from stack.errors import StackError, SupervisorUnavailable
-from stack.files import write_private
+from stack.files import Stamp, stamp, write_private
 from stack.supervision import rpc
 from stack.supervision.daemon import OTHERS, Daemon, wait_until
 from stack.supervision.processes import Entry, end, end_all, entry
-from stack.supervision.program import Process, Program, State
+from stack.supervision.program import ACTIVITY_LOG, Process, Program, State
 
 __all__ = ["Process", "Program", "Supervisor", "SupervisorUnavailable"]
 
@@ -52,6 +52,13 @@ class Supervisor:
     def alive(self) -> bool:
         """Check whether supervisord runs and answers."""
         return self._daemon.alive()
+
+    def listens(self) -> bool:
+        """Check whether supervisord accepts connections, at a fraction of the cost of `alive`.
+
+        The connection also makes supervisord reap the children that ended.
+        """
+        return self._daemon.listens()
 
     def ensure(self, *, fresh: bool = False) -> bool:
         """Start supervisord if it is dead; return True if it was.
@@ -134,6 +141,15 @@ class Supervisor:
         """
         known = self._daemon.call("getAllProcessInfo")
         return {i["name"]: _process(i) for i in known if self._daemon.is_ours(i["name"])}
+
+    def mark(self) -> tuple[Stamp, Stamp] | None:
+        """Return a value that is another one once `processes` may be; None if there is none.
+
+        supervisord writes each change of a program's state to its activity log, and a removal ends
+        with that of the program's record.
+        """
+        log, records = (stamp(self._daemon.root / name) for name in (ACTIVITY_LOG, "pids"))
+        return (log, records) if log and records else None
 
     def tail(self, name: str, lines: int) -> str:
         """Return the last lines of a program's log, dead or alive; "" if there is no log."""

@@ -94,6 +94,7 @@ def done(place, version: int):
             and len(seen["predictors"]) == 1
         ):
             looks.add(seen["observed_at"])
+            place.platform.reconcile()
         return len(looks) > 3
 
     return look

@@ -15,6 +15,7 @@ from pathlib import Path
 from deployer.analysis import example
 from deployer.analysis.probes import Examples
 from deployer.background.jobs import Job
+from deployer.background.periodic import Periodic
 from deployer.config.settings import Settings
 from deployer.errors import GatewayUnavailable, TargetUnavailable
 from deployer.plan.preview import Node, Preview
@@ -46,6 +47,7 @@ from deployer.targets.kubernetes.observe import (
 )
 from deployer.targets.kubernetes.observe.diagnostics import Diagnostics, Evidence
 from deployer.targets.kubernetes.observe.gateway import Gateway
+from deployer.targets.kubernetes.observe.reach import LOOK_SECONDS, Reach
 from deployer.targets.kubernetes.observe.select import first_ready, instance, known, made_of
 from deployer.targets.kubernetes.records.records import ClusterRecords
 from deployer.targets.kubernetes.render.deployment import DeploymentRenderer
@@ -101,11 +103,17 @@ class KubernetesTarget:
             clock,
         )
         self._previewer = Previewer(renderer, self._applier, parts.preparation)
+        self._looking: Periodic | None = None
 
     @property
     def server(self) -> str:
         """The version of chart and server image that predictors are now rendered with."""
         return self._parts.manifests.version
+
+    def watch(self, changed: Callable[[str], None]) -> None:
+        """See `Target.watch`; the cache reports changes of objects."""
+        reach = Reach(self._parts.cache, self._parts.gateway, changed)
+        self._looking = Periodic(reach.look, "reach", LOOK_SECONDS)
 
     def observe(self, deployment: str) -> Observed:
         """See `Target.observe`."""
@@ -221,6 +229,8 @@ class KubernetesTarget:
 
     def close(self) -> None:
         """See `Target.close`."""
+        if self._looking:
+            self._looking.close()
         self._parts.unchanged.close()
         self._parts.images.close()
         self._parts.preparation.close()

@@ -43,7 +43,7 @@ class EnvironmentStore:
         self._environments, self._folders = environments, environments.folders
         self._files, self._predictors, self._clock = files, predictors, clock
         self._jobs: Jobs[Removed] = Jobs("environment-removal", 1)
-        self._noting = Periodic(self.note_uses)
+        self._noting = Periodic(self.note_uses, "note-uses")
 
     def inventory(self, needs: Needs) -> Inventory:
         """List every Python environment with its users."""

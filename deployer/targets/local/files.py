@@ -22,6 +22,7 @@ from deployer.errors import TargetUnavailable
 from deployer.state.predictor import Predictor
 from deployer.targets.base import MetricsEndpoint
 from deployer.targets.local.gateway import LOOPBACK, write_atomically
+from stack.files import Stamp, stamp
 
 # Below the range from which the kernel takes ports for outgoing connections (32768 and up).
 PORTS = range(20000, 30000)
@@ -123,6 +124,10 @@ class PredictorFiles:
     def state_file(self, replica: str) -> Path:
         """Return the file that a replica writes its state to."""
         return self._file(replica, "state")
+
+    def stamps(self, replica: str) -> tuple[Stamp | None, Stamp | None]:
+        """Return the stamps of a replica's configuration and state."""
+        return stamp(self.config_file(replica)), stamp(self.state_file(replica))
 
     def config_file(self, replica: str) -> Path:
         """Return the file that a replica reads at its start."""

@@ -1,6 +1,7 @@
 """Write the routes of deployments for Traefik, and read the weights that Traefik serves.
 
-Traefik watches a folder of files, one per deployment; its API shows which weights are live.
+Traefik watches a folder of files, one per deployment; its API shows which weights are live. One
+answer shows those of all deployments.
 """
 
 from __future__ import annotations
@@ -10,7 +11,8 @@ import shlex
 import tempfile
 import threading
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -19,12 +21,38 @@ import yaml
 
 from deployer import naming
 from deployer.errors import GatewayUnavailable, TargetUnavailable
+from stack.files import Stamp, stamp
 
 LOOPBACK = "127.0.0.1"
 FRESH_SECONDS = 0.05
+"""How long an answer counts for a deployment whose weights are not live yet."""
+
+STEADY_SECONDS = 1.0
+"""How long an answer counts for a deployment whose weights are live, and how long a failure does:
+a Traefik that hangs delays one pass a second, and not each."""
+
+PAGE = 1000
 HEALTH_CHECK = {"path": "/v2/health/ready", "interval": "500ms", "timeout": "2s"}
 
 Share = tuple[Sequence[object], int]  # ports, and percent
+Weights = Mapping[str, int]
+
+
+@dataclass(frozen=True, slots=True)
+class _Route:
+    """The route of a deployment as it should be.
+
+    Attributes:
+        shares: The ports and the weight of each predictor.
+        since: When the route became as it should be.
+        compared: Whether the file was found to have these shares.
+        stamp: Its stamp then; None where there is to be none.
+    """
+
+    shares: Mapping[str, Share]
+    since: float
+    compared: bool
+    stamp: Stamp | None
 
 
 class Gateway:
@@ -35,16 +63,27 @@ class Gateway:
         url: The address at which requests arrive.
         api_url: The address of Traefik's API.
         servers: The host at which Traefik and the Deployer reach model servers.
+        timer: Seconds of a monotonic clock.
     """
 
-    def __init__(self, folder: Path, url: str, api_url: str, servers: str = LOOPBACK) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        url: str,
+        api_url: str,
+        servers: str = LOOPBACK,
+        timer: Callable[[], float] = time.monotonic,
+    ) -> None:
         self._folder = folder
         self.servers = servers
         self._url = url.rstrip("/")
         self._client = httpx.Client(base_url=api_url.rstrip("/"), timeout=2, trust_env=False)
+        self._timer = timer
+        self._routes: dict[str, _Route] = {}
         self._lock = threading.Lock()
-        self._live: dict[str, dict[str, int]] = {}
-        self._read_at = 0.0
+        self._live: Mapping[str, Weights] = {}
+        self._read_at = float("-inf")
+        self._failed: tuple[float, GatewayUnavailable] | None = None
 
     def url(self, model: str, environment: str) -> str:
         """Return the address of a deployment, with a slash at its end."""
@@ -67,8 +106,20 @@ class Gateway:
         Raises:
             TargetUnavailable: A foreign file has the route's name, and stays as it is.
         """
-        path = self._folder / f"{deployment}.yaml"
+        there = stamp(self._file(deployment))  # before the file is read
+        known = self._routes.get(deployment)
+        same = known if known and known.shares == shares else None
+        if same and same.compared and same.stamp == there:
+            return False
         wanted = config(deployment, model, environment, shares, self.servers)
+        changed = self._write(deployment, wanted)
+        since = same.since if same and not changed else self._timer()
+        self._routes[deployment] = _Route(dict(shares), since, not changed, there)
+        return changed
+
+    def _write(self, deployment: str, wanted: Mapping[str, Any]) -> bool:
+        """Write a route file or, without a route, remove it; returns whether it changed."""
+        path = self._file(deployment)
         text = yaml.safe_dump(wanted, sort_keys=True).encode() if wanted else None
         there = path.read_bytes() if path.exists() else None
         if there == text:
@@ -92,7 +143,7 @@ class Gateway:
     def written(self, deployment: str) -> dict[str, Any] | None:
         """Read the route file of a deployment; None if there is no readable one."""
         try:
-            found = yaml.safe_load((self._folder / f"{deployment}.yaml").read_text())
+            found = yaml.safe_load(self._file(deployment).read_text())
         except (OSError, ValueError, yaml.YAMLError):
             return None
         return found if isinstance(found, dict) else None
@@ -104,28 +155,64 @@ class Gateway:
             list(http.get(part) or ()) == [deployment] for part in ("routers", "middlewares")
         )
 
-    def live(self, deployment: str) -> dict[str, int]:
+    def stamps(self) -> dict[str, Stamp | None]:
+        """Return the stamp of each route file, by its deployment."""
+        files = self._folder.glob("*.yaml")
+        return {path.stem: stamp(path) for path in files}
+
+    def live(self, deployment: str) -> Weights:
         """Read the weight in percent of each predictor that takes requests now.
 
         Raises:
             GatewayUnavailable: Traefik's API does not answer.
         """
         with self._lock:
-            if time.monotonic() - self._read_at > FRESH_SECONDS:
-                self._live = self._read()
-                self._read_at = time.monotonic()
-            return self._live.get(deployment, {})
+            lasts = STEADY_SECONDS if self._is_live(deployment) else FRESH_SECONDS
+            return self._read_within(lasts).get(deployment, {})
+
+    def look(self) -> Mapping[str, Weights]:
+        """Read the weights of every deployment; raises as `live` does."""
+        with self._lock:
+            return self._read_within(STEADY_SECONDS)
 
     def close(self) -> None:
         """Close the connections."""
         self._client.close()
+
+    def _file(self, deployment: str) -> Path:
+        return self._folder / f"{deployment}.yaml"
+
+    def _is_live(self, deployment: str) -> bool:
+        """Decide whether the last answer, given since the route was written, has its weights."""
+        route = self._routes.get(deployment)
+        if route is None or self._read_at <= route.since:
+            return False
+        wanted = {name: weight for name, (_, weight) in route.shares.items()}
+        return self._live.get(deployment, {}) == wanted
+
+    def _read_within(self, seconds: float) -> Mapping[str, Weights]:
+        """Return the last answer if it is no older than `seconds`, else a new one."""
+        now = self._timer()
+        if now - self._read_at <= seconds:
+            return self._live
+        if self._failed and now - self._failed[0] <= STEADY_SECONDS:
+            raise self._failed[1]
+        try:
+            self._live = self._read()
+        except GatewayUnavailable as error:
+            self._failed = self._timer(), error
+            raise
+        self._read_at, self._failed = now, None
+        return self._live
 
     def _read(self) -> dict[str, dict[str, int]]:
         found: dict[str, dict[str, int]] = {}
         page = 1
         try:
             while page:
-                answer = self._client.get("/api/http/services", params={"page": page})
+                answer = self._client.get(
+                    "/api/http/services", params={"page": page, "per_page": PAGE}
+                )
                 answer.raise_for_status()
                 for service in answer.json():
                     name, _, provider = str(service.get("name", "")).partition("@")

@@ -1,7 +1,8 @@
 """Run deployments on this machine: model servers under supervisord, routes in Traefik.
 
 The servers belong to a supervisord of their own, which outlives the Deployer. The target reads what
-runs from supervisord, the servers' state files and Traefik, and never remembers it.
+runs from supervisord, the servers' state files and Traefik, and never remembers it. One listing of
+supervisord's and one answer of Traefik's serve all passes, and an informer reports what changed.
 """
 
 from __future__ import annotations
@@ -9,16 +10,14 @@ from __future__ import annotations
 import json
 import os
 import sys
-import threading
 from collections.abc import Callable, Collection, Mapping
-from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 from deployer.analysis import example
 from deployer.analysis.probes import Examples
-from deployer.background.jobs import each
+from deployer.background.periodic import Periodic
 from deployer.errors import GatewayUnavailable, TargetUnavailable
 from deployer.plan.preview import Node, Preview
 from deployer.python_env.retention import Inventory, Needs
@@ -30,9 +29,12 @@ from deployer.targets.base import MetricsEndpoint, PreflightCheck
 from deployer.targets.local import logs, preview as showing
 from deployer.targets.local.environments import EnvironmentStore
 from deployer.targets.local.files import Definition, PredictorFiles, replicas
-from deployer.targets.local.gateway import LOOPBACK, Gateway
+from deployer.targets.local.gateway import LOOPBACK, Gateway, Weights
+from deployer.targets.local.informer import LOOK_SECONDS, LocalInformer
 from deployer.targets.local.observe import complete, observe_server, together
 from deployer.targets.local.preparation import LocalPreparation
+from deployer.targets.local.processes import Processes
+from deployer.targets.local.removal import Removals
 from stack.errors import StackError
 from stack.supervision.supervisor import SERVING, Process, Program, Supervisor
 
@@ -75,26 +77,33 @@ class LocalTarget:
         self._files = PredictorFiles(root / "predictors", platform_id, listen)
         environment = {name: os.environ[name] for name in PASSED_ON if name in os.environ}
         self._supervisor = Supervisor(root, SERVING, environment, elsewhere=elsewhere)
+        self._processes = Processes(self._supervisor, elsewhere=elsewhere)
         self._elsewhere = elsewhere
         small_files = preparation.small_files
         self._store = EnvironmentStore(preparation.environments, small_files, self._files, clock)
         self._examples = Examples()
-        self._retiring: set[str] = set()
-        self._lock = threading.Lock()
+        self._removals = Removals(self._supervisor, self._files, self._forget)
+        self._looking: Periodic | None = None
+
+    def watch(self, changed: Callable[[str], None]) -> None:
+        """See `Target.watch`."""
+        parts = (self._files, self._processes, self._gateway, self._removals)
+        informer = LocalInformer(*parts, changed)
+        self._looking = Periodic(informer.look, "local-informer", LOOK_SECONDS)
 
     def observe(self, deployment: str) -> Observed:
         """See `Target.observe`."""
         now, gateway_error = self._clock(), ""
-        live: dict[str, int] = {}
+        live: Weights = {}
         try:
             live = self._gateway.live(deployment)
         except GatewayUnavailable as error:
             gateway_error = error.message
-        processes = self._processes()
+        processes, removed = self._processes.all(), self._removals.names()
         found = {}
         for definition in self._files.all():
             name = definition.predictor.name
-            if definition.deployment == deployment and name not in self._retiring:
+            if definition.deployment == deployment and name not in removed:
                 found[name] = self._observe(definition, processes, live.get(name, 0), now)
         return Observed(found, now, gateway_error)
 
@@ -120,11 +129,11 @@ class LocalTarget:
         kept = {weighted.predictor.name for weighted in deployment.predictors}
         for name, seen in observed.predictors.items():
             if name not in kept:
-                self._retire(seen.predictor)
+                self._removals.begin(seen.predictor)
 
     def preview(self, deployment: Deployment) -> Preview:
         """See `Target.preview`."""
-        running = self._processes().keys() - self._retiring
+        running = self._processes.all().keys() - self._removals.names()
 
         def program(replica: str, predictor: Predictor) -> dict[str, Any]:
             values: dict[str, Any] = json.loads(self._program(replica, predictor).definition())
@@ -139,7 +148,7 @@ class LocalTarget:
 
     def tree(self, deployment: str) -> Node:
         """See `Target.tree`."""
-        observed, processes = self.observe(deployment), self._processes()
+        observed, processes = self.observe(deployment), self._processes.all()
         parts = {
             name: [
                 {"name": replica, "port": self._files.server(replica).get("port")}
@@ -183,19 +192,11 @@ class LocalTarget:
 
     def close(self) -> None:
         """See `Target.close`."""
+        if self._looking:
+            self._looking.close()
         self._store.close()
         self._preparation.close()
         self._gateway.close()
-
-    def _processes(self) -> dict[str, Process]:
-        try:
-            self._supervisor.ensure()
-            return self._supervisor.processes()
-        except (StackError, OSError) as error:
-            raise TargetUnavailable(
-                f"The model servers' supervisord does not answer: {error}",
-                error.hint if self._elsewhere and isinstance(error, StackError) else "schnitzel up",
-            ) from error
 
     def _observe(
         self, definition: Definition, processes: Mapping[str, Process], weight: int, now: float
@@ -236,7 +237,7 @@ class LocalTarget:
         prepared = self._preparation.ensure(predictor)
         if prepared.artifact is None or prepared.python is None:
             return
-        processes = self._processes()
+        processes = self._processes.all()
         for replica in replicas(predictor):
             before = self._observe_replica(predictor, replica, processes, self._clock())
             if replica in processes and before["phase"] is not Phase.FAILED:
@@ -278,23 +279,6 @@ class LocalTarget:
                 shares[weighted.predictor.name] = (ports, weighted.weight)
         self._gateway.route(deployment.id, deployment.model, deployment.environment, shares)
 
-    def _retire(self, predictor: Predictor) -> None:
-        with self._lock:
-            if predictor.name in self._retiring:
-                return
-            self._retiring.add(predictor.name)
-        # A daemon: a long drain must not delay the Deployer's end; the next start begins it anew.
-        threading.Thread(target=self._remove, args=(predictor,), name="retire", daemon=True).start()
-
-    def _remove(self, predictor: Predictor) -> None:
-        name, names = predictor.name, replicas(predictor)
-        grace = predictor.spec["rollout"]["drain"] + 5
-        try:
-            with suppress(StackError):
-                each(partial(self._supervisor.remove, grace=grace), names, len(names), "retire")
-                self._files.remove(name)
-            self._preparation.forget(predictor)
-            self._examples.forget(name)
-        finally:
-            with self._lock:
-                self._retiring.discard(name)
+    def _forget(self, predictor: Predictor) -> None:
+        self._preparation.forget(predictor)
+        self._examples.forget(predictor.name)

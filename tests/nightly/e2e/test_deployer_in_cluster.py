@@ -306,11 +306,12 @@ def test_a_steady_look_writes_nothing_but_its_lease(platform):
     def renewals() -> int:
         return sum("leases" in asked(e) and e["verb"] == "update" for e in audit(platform))
 
-    calm(platform)
+    name = calm(platform)
     begun = renewals()
     wait_for(lambda: renewals() > begun + 1, "everything to have settled", 30)
     before, begun = writes(), renewals()
-    wait_for(lambda: renewals() > begun + 4, "some looks", 60)  # a look every two seconds
+    platform.passed_over(name, platform.environment("prod"), times=5)
+    wait_for(lambda: renewals() > begun + 4, "the Lease to be renewed", 60)
     assert writes() == before
 
 

@@ -142,6 +142,15 @@ class PlatformHome:
         )
         assert answer.is_success, answer.text
 
+    def passed_over(self, model: str, environment: str = "prod", times: int = 2) -> dict[str, Any]:
+        """Have the Deployer pass over a deployment so many times more; at rest it seldom does."""
+        seen = self.wait(model, bool, environment)
+        for _ in range(times):
+            before = seen["observed_at"]
+            self.reconcile()
+            seen = self.wait(model, lambda d, before=before: d["observed_at"] > before, environment)
+        return seen
+
     def deployment(self, model: str, environment: str = "prod") -> dict[str, Any]:
         try:
             answer = self.client.get(

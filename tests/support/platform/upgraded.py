@@ -16,7 +16,6 @@ import pytest
 from support.load import Load
 from support.models import log_models
 from support.platform.cluster import ClusterPlatform
-from support.run.wait import wait_for
 from support.systems.cluster import cluster
 from support.systems.images import Previous, built, previous
 
@@ -106,16 +105,10 @@ class Upgraded(ClusterPlatform):
         assert min(times["rollout"], times["shift"]) > since, events
         return times
 
-    def looks(self, count: int = 2) -> None:
-        """Wait until the Deployer has looked at each deployment so many times."""
+    def looks(self) -> None:
+        """Have the Deployer pass over each deployment twice more."""
         for name, environment in self.served:
-            seen: set[str] = set()
-
-            def looked(name: str = name, where: str = environment, seen: set[str] = seen) -> bool:
-                seen.add(self.seen(name, where).get("observed_at") or "")
-                return len(seen - {""}) > count
-
-            wait_for(looked, f"looks at {name}@{environment}", 60)
+            self.passed_over(self.model(name), self.environment(environment))
 
 
 @pytest.fixture(scope="module", name="platform")

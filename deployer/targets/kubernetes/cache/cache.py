@@ -142,6 +142,18 @@ class Cache:
         self._raise_if_blind_anywhere()
         return self._store.deployments()
 
+    def seen(self) -> set[str]:
+        """Return the ids of all deployments with an object, as far as they were seen."""
+        return self._store.deployments()
+
+    def blind(self) -> bool:
+        """Return whether any kind is not known (yet, or any more)."""
+        try:
+            self._raise_if_blind_anywhere()
+        except ApiError:
+            return True
+        return False
+
     def problems(self) -> dict[tuple[str, str], ApiError]:
         """Return the error of each kind and namespace that cannot be watched now."""
         found = {place: informer.problem for place, informer in self._informers.items()}

@@ -101,13 +101,16 @@ class Store:
             self.remove(obj.key, obj.uid, moment)
 
     def forget(self, kind: Kind, namespace: str) -> None:
-        """Drop the objects of a kind without a notification, because none was deleted."""
+        """Drop the objects of a kind, none of which was deleted; a new listing shows which are."""
         with self._lock:
             known = self._kinds[kind.name]
-            for key in [k for k in known if not namespace or k.namespace == namespace]:
-                self._unindex(known.pop(key))
+            dropped = [o for k, o in known.items() if not namespace or k.namespace == namespace]
+            for obj in dropped:
+                self._unindex(known.pop(obj.key))
             for key in [k for k in self._gone if k.kind == kind.name]:
                 del self._gone[key]
+        for obj in dropped:
+            self._notify_changed(obj)
 
     def going(self, uid: str) -> None:
         """Note that the Deployer is about to delete the object of this uid."""

@@ -64,7 +64,7 @@ class ImageStore:
         self._client, self._cache, self._builds, self._files = client, cache, builds, files
         self._place, self._namespaces, self._clock = place, namespaces, clock
         self._jobs: Jobs[Removed] = Jobs("image-removal", 1)
-        self._noting = Periodic(self.note_uses)
+        self._noting = Periodic(self.note_uses, "note-uses")
 
     def inventory(self, needs: Needs, *, every_pod: bool = False) -> Inventory:
         """List every image with its users.

@@ -12,6 +12,7 @@ import ssl
 import threading
 import time
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlsplit
@@ -100,6 +101,16 @@ class Gateway:
             else:
                 self._answers[deployment] = _Answer(path, wanted, live, confirmed, now)
         return dict(live)
+
+    def answers(self) -> bool:
+        """Check whether the gateway answers, by a request unless there was one a moment ago."""
+        if time.monotonic() - self._answered_at >= STEADY_SECONDS:
+            with self._lock:
+                known = next(iter(self._answers.values()), None)
+            if known:
+                with suppress(GatewayUnavailable):
+                    self._ask(known.path, {})
+        return self._failed is None
 
     def close(self) -> None:
         """Close the connections."""

@@ -12,8 +12,9 @@ from support.run.ports import free_port
 from support.run.wait import wait_for
 
 from deployer.api.views import deployment
+from deployer.background import workers
 from deployer.config import settings as settings_of
-from deployer.controller import controller as controller_of, events, workers
+from deployer.controller import controller as controller_of, events, pace
 from deployer.controller.context import ReconcileContext
 from deployer.controller.controller import Controller
 from deployer.controller.metrics import Metrics
@@ -438,8 +439,8 @@ def test_only_an_apply_lets_a_deployment_be_made_again_that_somebody_deleted(
 def several(controller, target, monkeypatch):
     """As many deployments that hang as there are workers, one that always fails, and two others."""
     monkeypatch.setattr(workers, "HANG_SECONDS", 0.2)
-    monkeypatch.setattr(controller_of, "STEADY_SECONDS", 0.01)
-    monkeypatch.setattr(controller_of, "BACKOFF_SECONDS", (0.01, 0.01))
+    monkeypatch.setattr(pace, "RESYNC_SECONDS", (0.01, 0.01))
+    monkeypatch.setattr(pace, "BACKOFF_SECONDS", (0.01, 0.01))
     names = [f"hangs{number}" for number in range(workers.WORKERS)]
     for name in (*names, "fails", "fast"):
         controller.context.records.save(Record(f"{name}-prod", name, "prod"))

@@ -21,6 +21,9 @@ class Registry:
         self.failing = False
         self.looks: list[tuple[str, float]] = []
         self.snapshot: object = None
+        self.changes: set[str] = set()
+        self.held: dict[str, str] = {}
+        self.told: list[set[str] | None] = []
 
     def _look(self, what: str) -> None:
         self.looks.append((what, self.timer))
@@ -33,18 +36,22 @@ class Registry:
         assert now == self.epoch
         self._look("list")
         self.snapshot = object()
-        return set()
+        return self._take()
 
     def poll(self) -> set[str]:
         self._look("poll")
-        return set()
+        return self._take()
 
     def refresh(self, model: str) -> set[str]:
         self.looks.append((model, self.timer))
         return {model}
 
     def claim(self, _: list[str]) -> dict[str, str]:
-        return {}
+        return self.held
+
+    def _take(self) -> set[str]:
+        changes, self.changes = self.changes, set()
+        return changes
 
     def times(self, what: str) -> list[float]:
         return [at for look, at in self.looks if look == what]
@@ -62,7 +69,7 @@ def watch(registry):
         registry,  # its marker, too
         ["prod"],
         lambda: False,
-        lambda _: None,
+        registry.told.append,
         POLL,
         LISTING,
         lambda: registry.epoch,
@@ -158,3 +165,38 @@ def test_hints_are_looked_at_once_each_with_the_next_poll(watch, registry):
     watch.poll_once()
     watch.poll_once()
     assert [what for what, _ in registry.looks] == ["list", "poll"]
+
+
+def test_after_the_first_listing_only_what_changed_is_told(watch, registry):
+    watch.poll_once()
+    assert registry.told == [None]
+    go_on(watch, registry, LISTING + 2 * POLL)
+    assert registry.told == [None, set()], "a listing is told, for those whose absence it counts"
+    registry.changes = {"angler"}
+    watch.poll_once()
+    assert registry.told[2:] == [{"angler"}]
+    registry.changes = {"baker"}
+    watch.hint(None)
+    watch.poll_once()
+    assert registry.told[3:] == [{"baker"}]
+
+
+def test_everything_is_told_once_more_when_the_registry_is_back_or_an_environment_moves(
+    watch, registry
+):
+    go_on(watch, registry, 2)
+    registry.failing = True
+    watch.poll_once()
+    registry.failing = False
+    registry.told.clear()
+    watch.poll_once()
+    assert registry.told == [None]
+    registry.snapshot = None  # somebody accepted another registry
+    watch.poll_once()
+    assert registry.told == [None, None]
+    registry.told.pop()
+    registry.held = {"prod": "another platform"}
+    for told in ([None, None], [None, None, set()]):
+        watch.hint(None)
+        watch.poll_once()
+        assert registry.told == told

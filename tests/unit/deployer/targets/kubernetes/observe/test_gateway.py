@@ -148,3 +148,23 @@ def test_a_gateway_that_is_not_there_is_asked_once_for_all_deployments() -> None
         found.live("two", routed(two=100))
     assert first.value is second.value
     assert first.value.hint
+
+
+def test_whether_it_answers_is_asked_once_a_second_and_of_no_pod(
+    edge: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    wanted = routed(one=100)
+    edge.answers = [(503, route.mark(wanted))]
+    found = Gateway(edge.url)
+    assert found.answers(), "nothing is served yet that could be asked for"
+    assert edge.asked == []
+    found.live(ID, wanted)
+    asked = len(edge.asked)
+    assert all(found.answers() for _ in range(10))
+    assert len(edge.asked) == asked
+    monkeypatch.setattr(gateway, "STEADY_SECONDS", 0.0)
+    assert found.answers()
+    assert len(edge.asked) == asked + 1
+    edge.shutdown()
+    edge.server_close()
+    assert not found.answers()

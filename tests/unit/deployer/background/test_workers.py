@@ -8,9 +8,9 @@ from collections import Counter
 import pytest
 from support.run.wait import wait_for
 
-from deployer.controller import workers
-from deployer.controller.queue import WorkQueue
-from deployer.controller.workers import HANG_SECONDS, WORKERS, Workers
+from deployer.background import workers
+from deployer.background.queue import Turn, WorkQueue
+from deployer.background.workers import HANG_SECONDS, WORKERS, Workers
 
 
 class Site:
@@ -40,15 +40,15 @@ class Site:
         self.queue.add(name)
         wait_for(lambda: self.done[name] >= before + 2, f"{name} to go on")
 
-    def _work(self, name: str) -> float:
+    def _work(self, name: str) -> Turn:
         if name in self.held:
             self.at_work.add(name)
             self.held[name].wait(60)
             self.at_work.discard(name)
             self.done[name] += 1
-            return 3600.0
+            return Turn(3600.0)
         self.done[name] += 1
-        return 0.001
+        return Turn(0.001)
 
 
 @pytest.fixture

@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable, Hashable
 from typing import Generic, TypeVar
 
-from deployer.controller.queue import WorkQueue
+from deployer.background.queue import Turn, WorkQueue
 
 Item = TypeVar("Item", bound=Hashable)
 
@@ -25,7 +25,7 @@ class Workers(Generic[Item]):
 
     Args:
         queue: The queue of items.
-        work: Processes an item; returns the seconds after which the item is due again.
+        work: Processes an item; returns when the item is due again.
         hangs: Called once with each item whose work hangs.
         timer: Seconds of a monotonic clock.
     """
@@ -33,7 +33,7 @@ class Workers(Generic[Item]):
     def __init__(
         self,
         queue: WorkQueue[Item],
-        work: Callable[[Item], float],
+        work: Callable[[Item], Turn],
         hangs: Callable[[Item], None],
         timer: Callable[[], float] = time.monotonic,
     ) -> None:
@@ -100,7 +100,7 @@ class Workers(Generic[Item]):
                 with self._lock:
                     self._began[own] = (item, self._timer())
                 try:
-                    delay = self._work(item)
+                    turn = self._work(item)
                 finally:
                     self._queue.done(item)
                     with self._lock:
@@ -108,7 +108,7 @@ class Workers(Generic[Item]):
                         hung = own in self._hung
                         self._hung.discard(own)
                         surplus = hung and len(self._threads - self._hung) > WORKERS
-                self._queue.add(item, delay)
+                self._queue.add(item, turn)
                 if surplus:
                     return
         finally:
