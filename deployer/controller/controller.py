@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import replace
+from functools import partial
 
 from deployer import hints, naming
 from deployer.controller import operator
@@ -179,10 +180,9 @@ class Controller:
                 f"Nothing stands in the way of {deployment}: there is nothing to take over.",
                 hints.deploy("diff", status.record),
             )
-
-        def change(record: Record) -> Record:
-            return operator.keep(record, options, foreign)
-
+        if options.retry:
+            self.context.descriptions.forget(deployment)
+        change = partial(operator.keep, options=options, foreign=foreign)
         self._intervene(deployment, change, "apply", who, operator.said(options, foreign))
 
     def pause(self, deployment: str, who: str, reason: str) -> None:

@@ -26,8 +26,20 @@ from deployer.status import verdict
 from deployer.status.verdict import Status
 from deployer.targets.base import Target
 
+PREVIEW_SECONDS = 5.0
+"""How long a preview waits for the description of a version that was just promoted."""
+
 UPGRADE_SECONDS = 1.0
 """How long the upgrade that is planned from all records is valid."""
+
+
+EARLY_SECONDS = 0.5
+"""The latest time of the next pass after a pass that came too early, for the target's report of a
+change may be lost."""
+
+
+class _Early(Exception):  # noqa: N818 - no error
+    """The target still reads what this pass needs, and will report a change."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,6 +111,8 @@ class Reconciler:
             found = self._decide_and_save(record)
             self._target(environment).apply(found.step.deployment, found.status.observed)
             status = self._publisher.publish(found, before)
+        except _Early:
+            return Pass(before or self._publisher.unknown(record, began), began + EARLY_SECONDS)
         except Exception as failure:  # noqa: BLE001 - one broken deployment must not end the others
             error = _as_schnitzel_error(failure, model, environment)
             since = self._failing.setdefault(key, began)
@@ -106,7 +120,9 @@ class Reconciler:
                 self._publisher.publish_failure(record, found, before, error, since), error=error
             )
         self._failing.pop(key, None)
-        return Pass(status, wake_at=found.step.wake_at)
+        problem = status.wanted.problem
+        times = (found.step.wake_at, problem.retry_at if problem else None)
+        return Pass(status, wake_at=min((at for at in times if at is not None), default=None))
 
     def hanging(
         self, model: str, environment: str, before: Status | None, error: PassHangs
@@ -135,25 +151,26 @@ class Reconciler:
         step, now = seen.step, seen.now
         note = context.invalid.add if seen.unusable else context.invalid.discard
         note(remembered.id)
-        if step.record.next_sequence > remembered.next_sequence:
-            signed = context.promoters.sign(step.record, remembered.next_sequence, now)
-            step = replace(step, record=signed)
         context.records.raise_if_deleted(step.record)  # before the history says that it is created
         events.record_intent(context.history, remembered, step.record, seen.wanted, now)
         context.records.save(step.record)
+        context.promoters.settle(step.record, remembered.next_sequence, now)
         self._note_rolling(step.record)
+        frozen = bool(context.identity.frozen)
+        known = seen.wanted.champion or seen.wanted.problem
+        reading = seen.wanted.version is not None and not known and not frozen
         status = Status(
             verdict=verdict.judge(
                 step.record, seen.wanted, seen.observed, step.waiting, seen.refused
             ),
-            sync=verdict.sync(step.record, seen.wanted, frozen=bool(context.identity.frozen)),
+            sync=verdict.sync(step.record, seen.wanted, frozen=frozen),
             record=step.record,
             wanted=seen.wanted,
             observed=seen.observed,
             url=target.url(step.record.model, step.record.environment),
             target=target.name,
             changed_at=now,
-            settled=step.settled,
+            settled=step.settled and not reading,
             plan=plan.describe(seen.todo, seen.refused),
         )
         return PassResult(remembered, step, status)
@@ -166,7 +183,10 @@ class Reconciler:
         context = self.context
         policy = context.settings.rollout_policy(record.environment)
         observed = target.observe(record.id)
-        record, wanted, unusable = self._decide(record, observed)
+        if acts and observed.awaits:
+            raise _Early(observed.awaits)
+        wait = 0.0 if acts else PREVIEW_SECONDS
+        record, wanted, unusable = self._decide(record, observed, wait)
         frozen = bool(context.identity.frozen)
         now = context.clock()
         step, todo = self._next(wanted, observed, record, now, hold=frozen)
@@ -201,8 +221,11 @@ class Reconciler:
         goal = plan.goal(wanted, observed, step.deployment, step.record, step.waiting)
         return step, plan.make(observed, goal, retiring=retiring)
 
-    def _decide(self, record: Record, observed: Observed) -> tuple[Record, Wanted, bool]:
+    def _decide(
+        self, record: Record, observed: Observed, wait: float
+    ) -> tuple[Record, Wanted, bool]:
         context = self.context
+        sequence = record.next_sequence
         environment = record.environment
         snapshot = context.registry.snapshot
         problem = None
@@ -212,7 +235,8 @@ class Reconciler:
             serving = live.predictor.version if live and live.live_weight else None
             selector = context.settings.selector(environment)
             record = promotions.see(record, snapshot, selector, now, serving)
-            record, problem = context.descriptions.read(record, snapshot, now)
+            record = context.promoters.sign(record, sequence, snapshot, now)
+            record, problem = context.descriptions.read(record, snapshot, now, wait)
         winner = promotions.winner(record.marks)
         promoted = winner.version if winner else None
         server = self._target(environment).server

@@ -147,7 +147,7 @@ def controller(tmp_path, monkeypatch, target, clock):
         records=records,
         history=History(database),
         tags=mirror,
-        promoters=Promoters(rest),
+        promoters=Promoters(registry),
         targets=dict.fromkeys(settings.environments, target),
         clock=clock,
     )
