@@ -56,8 +56,9 @@ class Jobs(Generic[Result]):
         clock: returns seconds since the epoch.
         ended: called in the work's thread with the key of each piece of work that ended; quick.
         retry: seconds before the first retry, and the most before a later retry.
-        patience: seconds after which running work counts as hanging, and another thread takes its
-            place, so that other work goes on; None: work may take as long as it needs.
+        patience: seconds after which running work counts as hanging: the next look at any work puts
+            another thread in its place, so that other work goes on. None: work may take as long as
+            it needs.
     """
 
     def __init__(
@@ -119,6 +120,7 @@ class Jobs(Generic[Result]):
     def seen(self, key: str) -> Job[Result] | None:
         """Return the progress of the work; None if it was never requested, or forgotten."""
         with self._change:
+            self._staff()
             return self._jobs.get(key)
 
     def wait(self, key: str, seconds: float) -> None:

@@ -122,6 +122,8 @@ class Diagnostics:
             self._known[predictor] = known
         if job:
             self._jobs.ensure(job, partial(self.collect, namespace, pods))
+        elif known.job:
+            self._jobs.seen(known.job)  # if another one hangs, this one gets a thread of its own
         lacks = known.evidence is None or known.pods != states
         waits = lacks and bool(known.job) and now - known.begun < PATIENCE_SECONDS
         return known.evidence or Evidence(), waits
