@@ -71,6 +71,7 @@ class Story:
         )
 
     def read_file(self, source: str, name: str, stopping: Callable[[], bool]) -> bytes | None:
+        assert source.startswith("files:/model")
         assert name == "serving.yaml"
         assert not stopping()
         if isinstance(self.file, Exception):
@@ -82,7 +83,7 @@ class Story:
         read, failure = self.descriptions.read(record, self.snapshot, self.clock.now, wait)
         return next(iter(read.descriptions.values()), None), failure
 
-    def awaited(self, record: Record) -> Description:
+    def found(self, record: Record) -> Description:
         """The description, which the deployment is woken for."""
         assert self.look(record) == (None, None)
         assert self.woken.get(timeout=60) == record.id
@@ -114,7 +115,7 @@ def test_a_pass_goes_on_while_mlflow_hangs_and_the_end_wakes_its_deployment(stor
     story.mlflow.held = {"model0 1"}
     for _ in range(3):
         assert story.look(record()) == (None, None)
-    assert story.awaited(record(model="model1")).source == "files:/model1 1"
+    assert story.found(record(model="model1")).source == "files:/model1 1"
     assert story.look(record()) == (None, None)
     assert story.woken.empty()
     story.mlflow.released.set()
@@ -186,7 +187,7 @@ def test_a_version_that_was_just_deleted_is_no_failure(story: Story) -> None:
 
 def test_a_serving_yaml_that_cannot_be_used_is_a_description_that_says_so(story: Story) -> None:
     story.file = b"replicas: many"
-    found = story.awaited(record())
+    found = story.found(record())
     assert "replicas" in found.problem
     assert found.source == "models:/model0"
     story.file = SPEC
@@ -194,7 +195,7 @@ def test_a_serving_yaml_that_cannot_be_used_is_a_description_that_says_so(story:
 
 
 def test_a_description_is_kept_until_it_is_on_disk_and_no_longer(story: Story) -> None:
-    found = story.awaited(record())
+    found = story.found(record())
     for _ in range(3):  # as if each pass had failed to save it
         assert story.look(record()) == (found, None)
     saved = replace(record(), descriptions={record().marks[0].version.key: found})
@@ -208,7 +209,7 @@ def test_a_promotion_that_moved_on_leaves_nothing_of_its_reading(story: Story) -
     story.mlflow.held = {"model0 1"}
     story.look(record(1))
     wait_for(lambda: story.mlflow.asked, "the reading to begin")
-    assert story.awaited(record(2)).source == "files:/model0 2"
+    assert story.found(record(2)).source == "files:/model0 2"
     story.mlflow.released.set()
     jobs = story.descriptions._jobs._jobs
     wait_for(lambda: len(jobs) == 1, "the end of what nobody needs")
@@ -251,7 +252,7 @@ def test_an_operator_retries_a_failure_at_once(story: Story) -> None:
     assert story.look(record())[1]
     story.mlflow.error = None
     story.descriptions.forget("model0-prod")
-    assert story.awaited(record())
+    assert story.found(record())
 
 
 def test_a_preview_waits_for_it_and_not_for_ever(story: Story) -> None:

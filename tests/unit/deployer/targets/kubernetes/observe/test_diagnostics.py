@@ -13,7 +13,6 @@ from support.run.wait import wait_for
 
 from deployer.targets.kubernetes.client.client import Client
 from deployer.targets.kubernetes.client.errors import Unavailable
-from deployer.targets.kubernetes.client.kinds import Kind
 from deployer.targets.kubernetes.client.pod_http import PodHttp
 from deployer.targets.kubernetes.observe import diagnostics
 from deployer.targets.kubernetes.observe.diagnostics import Diagnostics, Evidence
@@ -33,9 +32,7 @@ class Cluster(Client):
         self.released = threading.Event()
         self.asked: list[str] = []
 
-    def list(
-        self, kind: Kind, namespace: str = "", *, labels: str = "", fields: str = ""
-    ) -> list[Object]:
+    def list(self, *_: Any, fields: str = "", **__: Any) -> list[Object]:
         name = fields.rpartition("=")[2]
         self.asked.append(name)
         if name in self.held:
@@ -44,7 +41,7 @@ class Cluster(Client):
             raise self.error
         return [*self.events]
 
-    def logs(self, namespace: str, pod: str, container: str = "", **_: Any) -> str:
+    def logs(self, *_: Any, **__: Any) -> str:
         if self.error:
             raise self.error
         return self.words
@@ -56,7 +53,7 @@ class Pods(PodHttp):
     def __init__(self) -> None:
         """Connect to nothing."""
 
-    def get(self, pod: Any, path: str) -> bytes:
+    def get(self, *_: Any) -> bytes:
         return b""
 
 
