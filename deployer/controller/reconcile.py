@@ -112,7 +112,8 @@ class Reconciler:
             self._target(environment).apply(found.step.deployment, found.status.observed)
             status = self._publisher.publish(found, before)
         except _Early:
-            return Pass(before or self._publisher.unknown(record, began), began + EARLY_SECONDS)
+            known = before or self._publisher.unknown(record, began)
+            return Pass(known, wake_at=began + EARLY_SECONDS)
         except Exception as failure:  # noqa: BLE001 - one broken deployment must not end the others
             error = _as_schnitzel_error(failure, model, environment)
             since = self._failing.setdefault(key, began)
