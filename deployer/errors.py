@@ -126,7 +126,7 @@ class PassHangs(SchnitzelError):
         return cls(
             f"The Deployer waits for an answer about {model} in {environment} that does not come; "
             "what runs goes on running, and other deployments do not wait for it.",
-            "Look whether the place where it runs, and MLflow, answer: schnitzel doctor",
+            "Look whether the place where it runs answers: schnitzel doctor",
         )
 
 

@@ -126,8 +126,10 @@ class Service:
     def _close(self, controller: Controller) -> None:
         log.info("stopping")
         wiring = self._wiring
-        endings: list[Callable[[], None]] = [controller.close, wiring.context.tags.close]
-        endings += [target.close for target in wiring.context.each_target]
+        context = wiring.context
+        endings: list[Callable[[], None]] = [controller.close, context.tags.close]
+        endings += [context.descriptions.close, context.promoters.close]
+        endings += [target.close for target in context.each_target]
         _run_all_within(3.5, endings)
         _run_all_within(1.0, [cluster.lease.close for cluster in wiring.clusters.values()])
         wiring.rest.close()

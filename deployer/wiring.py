@@ -100,12 +100,12 @@ def wire(settings: Settings, layout: Layout, changed: Callable[[str], None]) -> 
     context = ReconcileContext(
         settings=settings,
         registry=registry,
-        descriptions=Descriptions(registry, artifacts.read_file),
+        descriptions=Descriptions(registry, artifacts.read_file, changed),
         identity=marker,
         records=records,
         history=History(database),
         tags=TagWriter(rest, kept, marker.advance),
-        promoters=Promoters(rest),
+        promoters=Promoters(registry),
         targets=targets,
         clock=time.time,
     )

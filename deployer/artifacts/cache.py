@@ -8,7 +8,6 @@ import contextlib
 import hashlib
 import shutil
 import tempfile
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Literal
@@ -18,7 +17,15 @@ import httpx
 
 from deployer.artifacts.bucket import Bucket
 from deployer.artifacts.client import Foreign
-from deployer.artifacts.sources import Listed, Local, Proxied, Source, missing, unreachable
+from deployer.artifacts.sources import (
+    Listed,
+    Local,
+    Proxied,
+    Source,
+    Stopping,
+    missing,
+    unreachable,
+)
 from deployer.background.filelock import file_lock
 from deployer.background.jobs import Job, Jobs, Stopped, each
 from deployer.errors import ArtifactCorrupt, VersionFailure
@@ -100,28 +107,37 @@ class Artifacts:
         """Allow another attempt of a failed fetch, or another check of a finished fetch."""
         self._jobs.forget(artifact_key(version, source))
 
-    def read_file(self, source: str, name: str, limit: int = SMALL_FILE) -> bytes | None:
+    def read_file(
+        self, source: str, name: str, stopping: Stopping | None = None, limit: int = SMALL_FILE
+    ) -> bytes | None:
         """Read a small file of an artifact, such as serving.yaml; None if it does not exist.
 
-        Blocks until the store answers: some milliseconds for proxied and local artifacts.
+        Blocks until the store answers, so that only background jobs call this.
+
+        Args:
+            source: the artifact URI.
+            name: the file's path within.
+            stopping: asked between chunks; True ends the read.
+            limit: the most bytes of the file.
 
         Raises:
             ArtifactUnreachable: the store does not answer.
             ArtifactCorrupt: the file has more bytes than `limit`.
+            Stopped: `stopping` returned True.
         """
         with tempfile.TemporaryDirectory(prefix="schnitzel-") as folder:
             place = Path(folder, "file")
-            found = self._source(source, Path(folder, "all")).copy(name, place, limit)
+            found = self._source(source, Path(folder, "all"), stopping).copy(name, place, limit)
             return place.read_bytes() if found else None
 
-    def file_digest(self, source: str, name: str) -> str:
+    def file_digest(self, source: str, name: str, stopping: Stopping | None = None) -> str:
         """Compute a file's SHA-256 in hex; "" if it does not exist.
 
         The file may be large: blocks until it is downloaded. Raises as `read_file` does.
         """
         with tempfile.TemporaryDirectory(prefix="schnitzel-") as folder:
             place = Path(folder, "file")
-            if not self._source(source, Path(folder, "all")).copy(name, place):
+            if not self._source(source, Path(folder, "all"), stopping).copy(name, place):
                 return ""
             with place.open("rb") as file:
                 return hashlib.file_digest(file, "sha256").hexdigest()
@@ -178,8 +194,8 @@ class Artifacts:
 
         each(copy, files, PARALLEL_FILES, "artifact-files")
 
-    def _source(self, uri: str, folder: Path) -> Source:
-        stopping: Callable[[], bool] = self._jobs.stopping.is_set
+    def _source(self, uri: str, folder: Path, stopping: Stopping | None = None) -> Source:
+        stopping = stopping or self._jobs.stopping.is_set
         parts = urlsplit(uri)
         if parts.scheme == "mlflow-artifacts" and not parts.netloc:
             return Proxied(self._client, uri, stopping)
@@ -201,7 +217,7 @@ def artifact_key(version: VersionId, source: str) -> str:
     return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:32]
 
 
-def digest_of(folder: Path, stopping: Callable[[], bool] = lambda: False) -> str:
+def digest_of(folder: Path, stopping: Stopping = lambda: False) -> str:
     """Compute the SHA-256, in hex, over a folder's sorted relative paths and file contents.
 
     Raises:
@@ -220,7 +236,7 @@ def digest_of(folder: Path, stopping: Callable[[], bool] = lambda: False) -> str
     return total.hexdigest()
 
 
-def _kept_digest(place: Path, stopping: Callable[[], bool]) -> str:
+def _kept_digest(place: Path, stopping: Stopping) -> str:
     """Return the digest of a cached artifact, or "" if a file is missing or changed."""
     with contextlib.suppress(OSError, UnicodeDecodeError):
         digest = (place / "digest").read_text()

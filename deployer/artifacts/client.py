@@ -13,6 +13,9 @@ from typing import Final
 from deployer.artifacts.sources import Listed, Local, Stopping, unreachable
 from deployer.background import process
 
+SMALL_SECONDS: Final = 120.0
+"""Time for one small file, most of which is the start of the client."""
+
 
 class Foreign:
     """Artifacts in a store that only MLflow's own client knows (Azure, GCS, HDFS, ...).
@@ -51,12 +54,15 @@ class Foreign:
     def copy(self, path: str, to: Path, limit: int | None = None) -> bool:
         """Copy one file, after downloading it if it is not downloaded yet."""
         if not (self._folder / path).exists():
-            self._download(path)
+            self._download(path, 3600.0 if limit is None else SMALL_SECONDS)
         return Local(str(self._folder), self._stopping).copy(path, to, limit)
 
-    def _download(self, path: str) -> None:
+    def _download(self, path: str, seconds: float = 3600.0) -> None:
         command = [sys.executable, "-c", self._SCRIPT, self._uri, str(self._folder), path]
-        ended = process.run(command, {**os.environ, **self._environment}, self._stopping)
+        environment = {**os.environ, **self._environment}
+        ended = process.run(command, environment, self._stopping, timeout=seconds)
+        if ended.status is None:
+            raise unreachable(self._uri, f"MLflow's client took longer than {seconds:g} s")
         if ended.status != 0:
             lines = ended.output.strip().splitlines() or ["no message"]
             raise unreachable(self._uri, lines[-1][:300])

@@ -70,8 +70,9 @@ class SmallFiles:
 
     def close(self) -> None:
         """Stop the running jobs."""
+        self._requests.stopping.set()
         self._jobs.close()
-        self._requests.close()
+        self._requests.close(0.0)
 
     def _place(self, version: VersionId, source: str) -> Path:
         return self._folder / artifact_key(version, source)
@@ -79,8 +80,8 @@ class SmallFiles:
     def _fetch(self, source: str, place: Path) -> Path:
         if place.is_dir():
             return place
-        read = self._artifacts.read_file
-        model = read(source, "MLmodel")
+        stopping = self._jobs.stopping.is_set
+        model = self._artifacts.read_file(source, "MLmodel", stopping)
         if model is None:
             raise ArtifactMissing(
                 f"There is no MLmodel file at {source}.",
@@ -92,7 +93,7 @@ class SmallFiles:
             (part / "MLmodel").write_bytes(model)
             wanted = dict.fromkeys(NAMES, MOST_TEXT) | dict.fromkeys(_examples(model), MOST_EXAMPLE)
             for name, limit in wanted.items():
-                _write(part / name, read(source, name, limit))
+                _write(part / name, self._artifacts.read_file(source, name, stopping, limit))
             self._fetch_included(source, part)
             try:
                 part.rename(place)
@@ -105,15 +106,17 @@ class SmallFiles:
 
     def _fetch_included(self, source: str, part: Path) -> None:
         """Fetch included requirements files and the digests of wheels, until none is missing."""
+        read, digest = self._artifacts.read_file, self._artifacts.file_digest
+        stopping = self._jobs.stopping.is_set
         tried: set[str] = set()
         while names := lacking(part) - tried:
             tried |= names
             for name in sorted(names):
                 if name.endswith(".whl"):
-                    digest = self._artifacts.file_digest(source, name)
-                    _write(part / f"{name}.sha256", digest.encode() if digest else None)
+                    found = digest(source, name, stopping)
+                    _write(part / f"{name}.sha256", found.encode() if found else None)
                 else:
-                    _write(part / name, self._artifacts.read_file(source, name, MOST_TEXT))
+                    _write(part / name, read(source, name, stopping, MOST_TEXT))
 
 
 def _write(path: Path, content: bytes | None) -> None:

@@ -25,8 +25,20 @@ from deployer.status import verdict
 from deployer.status.verdict import Status
 from deployer.targets.base import Target
 
+PREVIEW_SECONDS = 5.0
+"""How long a preview waits for the description of a version that was just promoted."""
+
 UPGRADE_SECONDS = 1.0
 """How long the upgrade that is planned from all records is valid."""
+
+
+EARLY_SECONDS = 0.5
+"""The latest time of the next pass after a pass that came too early, for the target's report of a
+change may be lost."""
+
+
+class _Early(Exception):  # noqa: N818 - no error
+    """The target still reads what this pass needs, and will report a change."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,6 +126,9 @@ class Reconciler:
             found = self._decide_and_save(record)
             self._target(key.environment).apply(found.step.deployment, found.status.observed)
             status = self._publisher.publish(found, before)
+        except _Early:
+            known = before or self._publisher.unknown_status(record, began)
+            return Pass(known, wake_at=began + EARLY_SECONDS)
         except Exception as failure:  # noqa: BLE001 - one broken deployment must not end the others
             error = _as_schnitzel_error(failure, key)
             since = self._failing.setdefault(key, began)
@@ -124,7 +139,9 @@ class Reconciler:
         server = self._target(key.environment).server
         rests = pace.at_rest(found.step, status, server)
         rests = rests and self._publisher.has_published(key.id)
-        return Pass(status, rests, found.step.wake_at)
+        problem = status.wanted.problem
+        times = (found.step.wake_at, problem.retry_at if problem else None)
+        return Pass(status, rests, min((at for at in times if at is not None), default=None))
 
     def hanging_status(self, key: Key, before: Status | None, error: PassHangs) -> Status:
         """Build the status of a deployment whose pass does not end."""
@@ -150,25 +167,26 @@ class Reconciler:
         target = self._target(stored.environment)
         seen = self._evaluate(stored, target, acts=True)
         step, now = seen.step, seen.now
-        if step.record.next_sequence > stored.next_sequence:
-            signed = context.promoters.sign(step.record, stored.next_sequence, now)
-            step = replace(step, record=signed)
         context.records.raise_if_deleted(step.record)  # before the history says that it is created
         events.record_intent(context.history, step, seen.wanted, now)
         context.records.save(step.record)
+        context.promoters.settle(step.record, stored.next_sequence, now)
         self._note_rolling(step.record)
+        frozen = bool(context.identity.frozen)
+        known = seen.wanted.champion or seen.wanted.problem
+        reading = seen.wanted.version is not None and not known and not frozen
         status = Status(
             verdict=verdict.judge(
                 step.record, seen.wanted, seen.observed, step.waiting, seen.refused
             ),
-            sync=verdict.sync(step.record, seen.wanted, frozen=bool(context.identity.frozen)),
+            sync=verdict.sync(step.record, seen.wanted, frozen=frozen),
             record=step.record,
             wanted=seen.wanted,
             observed=seen.observed,
             url=target.url(step.record.model, step.record.environment),
             target=target.name,
             changed_at=now,
-            settled=step.settled,
+            settled=step.settled and not reading,
             plan=seen.todo,
         )
         return PassResult(stored, step, status)
@@ -182,7 +200,9 @@ class Reconciler:
         policy = context.settings.rollout_policy(record.environment)
         frozen = context.identity.frozen
         observed = target.observe(record.id)
-        record, wanted = self._decide(record, observed)
+        if acts and observed.awaits:
+            raise _Early(observed.awaits)
+        record, wanted = self._decide(record, observed, 0.0 if acts else PREVIEW_SECONDS)
         now = context.clock()
         refused: UnsafePlan | None = None
         if wanted.retire and not (frozen or record.pause):
@@ -204,8 +224,9 @@ class Reconciler:
     def _target(self, environment: str) -> Target:
         return self.context.targets[environment]
 
-    def _decide(self, record: Record, observed: Observed) -> tuple[Record, Wanted]:
+    def _decide(self, record: Record, observed: Observed, wait: float) -> tuple[Record, Wanted]:
         context = self.context
+        sequence = record.next_sequence
         environment = record.environment
         snapshot = context.registry.snapshot
         problem = None
@@ -215,7 +236,8 @@ class Reconciler:
             serving = live.predictor.version if live and live.live_weight else None
             selector = context.settings.selector(environment)
             record = promotions.update(record, snapshot, selector, now, serving)
-            record, problem = context.descriptions.read(record, snapshot, now)
+            record = context.promoters.sign(record, sequence, snapshot, now)
+            record, problem = context.descriptions.read(record, snapshot, now, wait)
         layers = context.settings.layers(environment)
         policy = context.settings.rollout_policy(environment)
         limits = context.settings.limits_for(environment)

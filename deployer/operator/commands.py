@@ -55,6 +55,9 @@ class Commands:
                 hints.deploy("diff", status.record),
             )
 
+        if options.retry:
+            self._context.descriptions.forget(deployment)
+
         def change(record: Record) -> Record:
             self._context.records.allow(deployment, record.environment)
             return applied.apply_options(record, options, foreign)

@@ -29,7 +29,8 @@ class ApplyOptions:
 def apply_options(record: Record, options: ApplyOptions, foreign: Sequence[ObjectChange]) -> Record:
     """Apply the options to a record; `foreign` has the objects to adopt."""
     if options.retry:
-        record = replace(record, failures={}, descriptions={})
+        usable = {key: known for key, known in record.descriptions.items() if not known.problem}
+        record = replace(record, failures={}, descriptions=usable)
     if options.allow_retire:
         record = replace(record, allow_retire=True)
     if foreign:

@@ -8,6 +8,9 @@ from typing import Any
 from deployer.errors import RegistryMalformed
 from deployer.state.registry import ModelVersion, VersionId
 
+PREFIX, CLAIM = "schnitzel.", ".promoted_by"
+"""`schnitzel.ENVIRONMENT.promoted_by` is the tag that claims a promotion for a user."""
+
 
 def aliases(row: Mapping[str, Any]) -> dict[str, int]:
     """Parse the aliases of a registered model, each with the version that the alias names."""
@@ -36,6 +39,11 @@ def version(row: Any) -> ModelVersion:
     )
 
 
+def claims(tags: Mapping[str, str]) -> dict[str, str]:
+    """Select the tags that claim a promotion for a user, whatever the environment."""
+    return {key: value for key, value in tags.items() if key.endswith(CLAIM)}
+
+
 def text(row: Any, key: str) -> str:
     """Return a required, non-empty text field."""
     value = row.get(key) if isinstance(row, dict) else None
@@ -59,4 +67,4 @@ def _tags(row: Mapping[str, Any]) -> dict[str, str]:
     if not isinstance(tags, list):
         raise RegistryMalformed("MLflow listed the tags of a version as something else.")
     named = {text(tag, "key"): str(tag.get("value") or "") for tag in tags}
-    return {key: value for key, value in named.items() if key.startswith("schnitzel.")}
+    return {key: value for key, value in named.items() if key.startswith(PREFIX)}

@@ -20,7 +20,12 @@ from deployer.errors import NotFound, RegistryMalformed, SchnitzelError
 from deployer.registry import rows
 from deployer.registry.client import RegistryClient
 from deployer.state.record import Description
-from deployer.state.registry import ModelVersion, RegisteredModel, RegistrySnapshot
+from deployer.state.registry import (
+    ModelVersion,
+    RegisteredModel,
+    RegistrySnapshot,
+    VersionId,
+)
 
 log = logging.getLogger(__name__)
 
@@ -144,6 +149,24 @@ class Registry:
             self._versions, self._aliases, self._watermark = {}, {}, 0
             self._snapshot = None
 
+    def without_tag(self, version: VersionId, key: str, value: str) -> None:
+        """Drop a tag that was deleted from the registry; waits for the read under way.
+
+        A row that was read before the deletion would show the tag on until it is read again.
+        """
+        with self._lock:
+            row = self._versions.get((version.model, version.number))
+            if self._snapshot is None or row is None or row.id != version:
+                return
+            if row.tags.get(key) != value:
+                return
+            tags = {name: text for name, text in row.tags.items() if name != key}
+            self._versions[version.model, version.number] = replace(row, tags=tags)
+            model = self._snapshot.models[version.model]
+            versions = (replace(v, tags=tags) if v.id == version else v for v in model.versions)
+            models = {**self._snapshot.models, model.name: replace(model, versions=(*versions,))}
+            self._snapshot = replace(self._snapshot, models=models)
+
     def describe(
         self, version: ModelVersion, read_file: Callable[[str], Mapping[str, Any] | None]
     ) -> Description:
@@ -253,8 +276,8 @@ def _models(versions: Versions, aliases: Aliases) -> dict[str, RegisteredModel]:
 
 
 def _same(a: ModelVersion, b: ModelVersion) -> bool:
-    return (a.id, a.stage, a.updated, a.status, a.source) == (
-        b.id, b.stage, b.updated, b.status, b.source,
+    return (a.id, a.stage, a.updated, a.status, a.source, rows.claims(a.tags)) == (
+        b.id, b.stage, b.updated, b.status, b.source, rows.claims(b.tags),
     )  # fmt: skip
 
 

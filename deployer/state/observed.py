@@ -40,6 +40,8 @@ class Observed:
     """The observed predictors of a deployment; with a `gateway_error`, live weights are unknown.
 
     `drift` has the changes by other writers that are left as they are; a sentence for each object.
+    `awaits` names what the target still reads of predictors that changed: a pass decides nothing
+    until the target has read it, and reports a change.
     """
 
     predictors: Mapping[str, ObservedPredictor]
@@ -47,3 +49,4 @@ class Observed:
     gateway_error: str = ""
     gateway_hint: str = "schnitzel doctor"
     drift: tuple[str, ...] = ()
+    awaits: str = ""

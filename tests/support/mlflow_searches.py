@@ -50,6 +50,7 @@ class SimulatedMlflow(RegistryClient):
         self.now = START
         self.rows: dict[tuple[str, int], Row] = {}
         self.aliases: dict[str, dict[str, int]] = {}
+        self.tags: dict[tuple[str, int], dict[str, str]] = {}
         self.pages_read = 0
         self.between: Callable[[], object] = lambda: None
 
@@ -64,7 +65,7 @@ class SimulatedMlflow(RegistryClient):
         if path == "registered-models/get":
             return {"registered_model": self._model(query["name"])}
         if path == "model-versions/get":
-            return {"model_version": self._row(query["name"], int(query["version"])).json()}
+            return {"model_version": self._json(self._row(query["name"], int(query["version"])))}
         self.pages_read += 1
         items, found = "registered_models", [self._model(n) for n in sorted(self._names())]
         if path == "model-versions/search":
@@ -73,13 +74,24 @@ class SimulatedMlflow(RegistryClient):
                 self.rows.values(),
                 key=lambda row: (-row.updated if by_time else 0, row.name, -row.number),
             )
-            items, found = "model_versions", [row.json() for row in ordered]
+            items, found = "model_versions", [self._json(row) for row in ordered]
         offset, size = int(query.get("page_token", 0)), int(query["max_results"])
         answer: dict[str, Any] = {items: found[offset : offset + size]}
         if len(found) > offset + size:
             answer["next_page_token"] = str(offset + size)
         self.between()
         return answer
+
+    def delete(self, path: str, body: Mapping[str, Any]) -> dict[str, Any]:
+        assert path == "model-versions/delete-tag"
+        self._row(body["name"], int(body["version"]))
+        if self.tags.get((body["name"], int(body["version"])), {}).pop(body["key"], None) is None:
+            raise NotFound("MLflow knows no such tag.")
+        return {}
+
+    def _json(self, row: Row) -> dict[str, Any]:
+        tags = self.tags.get((row.name, row.number), {})
+        return row.json() | {"tags": [{"key": k, "value": v} for k, v in tags.items()]}
 
     def _names(self) -> set[str]:
         return {name for name, _ in self.rows}
@@ -98,5 +110,5 @@ class SimulatedMlflow(RegistryClient):
         return {
             "name": name,
             "aliases": named,
-            "latest_versions": [row.json() for row in latest.values()],
+            "latest_versions": [self._json(row) for row in latest.values()],
         }

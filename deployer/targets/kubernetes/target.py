@@ -45,7 +45,7 @@ from deployer.targets.kubernetes.observe import (
     select,
     tree,
 )
-from deployer.targets.kubernetes.observe.diagnostics import Diagnostics, Evidence
+from deployer.targets.kubernetes.observe.diagnostics import Diagnostics
 from deployer.targets.kubernetes.observe.gateway import Gateway
 from deployer.targets.kubernetes.observe.reach import LOOK_SECONDS, Reach
 from deployer.targets.kubernetes.observe.select import first_ready, instance, known, made_of
@@ -68,6 +68,8 @@ class Parts:
     pod_http: PodHttp
     images: ImageStore
     unchanged: Unchanged
+    changed: Callable[[str], None]
+    """Called with a deployment's id when a pass over it has something new to see."""
 
 
 class KubernetesTarget:
@@ -89,7 +91,7 @@ class KubernetesTarget:
         self._clock = clock
         self._applier = ObjectApplier(parts.client, parts.cache.absorb, parts.cache.going)
         self._examples = Examples()
-        self._diagnostics = Diagnostics(parts.client, parts.pod_http)
+        self._diagnostics = Diagnostics(parts.client, parts.pod_http, parts.changed)
         self._drift_filter = DriftFilter(parts.records, clock)
         renderer = DeploymentRenderer(parts.manifests)
         self._deployment_applier = DeploymentApplier(
@@ -129,17 +131,13 @@ class KubernetesTarget:
             weights = self._parts.gateway.live(deployment, route)
         except GatewayUnavailable as error:
             gateway_error = error.message
-        found = {
-            predictor.name: self._observe(predictor, live, weights.get(predictor.name, 0), now)
-            for predictor in known(record)
-        }
-        return Observed(
-            found,
-            now,
-            gateway_error,
-            "schnitzel cluster check",
-            self._drift_filter.found(deployment),
-        )
+        found, awaits = {}, ""
+        for predictor in known(record):
+            weight = weights.get(predictor.name, 0)
+            found[predictor.name], waits = self._observe(deployment, predictor, live, weight, now)
+            awaits = f"the events and logs of {predictor.name}" if waits else awaits
+        drift = self._drift_filter.found(deployment)
+        return Observed(found, now, gateway_error, "schnitzel cluster check", drift, awaits)
 
     def apply(self, deployment: Deployment, observed: Observed) -> None:
         """See `Target.apply`."""
@@ -231,6 +229,7 @@ class KubernetesTarget:
         """See `Target.close`."""
         if self._looking:
             self._looking.close()
+        self._diagnostics.close()
         self._parts.unchanged.close()
         self._parts.images.close()
         self._parts.preparation.close()
@@ -252,8 +251,14 @@ class KubernetesTarget:
         return record, Owner(self._parts.cache.platform, deployment, owner.uid)
 
     def _observe(
-        self, predictor: Predictor, live: Sequence[LiveObject], weight: int, now: float
-    ) -> ObservedPredictor:
+        self,
+        deployment: str,
+        predictor: Predictor,
+        live: Sequence[LiveObject],
+        weight: int,
+        now: float,
+    ) -> tuple[ObservedPredictor, bool]:
+        """Observe a predictor; True if evidence is on its way that may change the judgement."""
         own = [obj for obj in live if obj.predictor == predictor.name]
         refused = self._deployment_applier.refused(predictor.name)
         seen = select.seen(own, refused or self._parts.preparation.seen(predictor.name))
@@ -261,10 +266,12 @@ class KubernetesTarget:
         verdict = self._examples.verdict(predictor.name, instance(pods))
         judged = observation.observe(predictor, seen, now, weight=weight, example=verdict)
         if not any(made_of(own)) or (judged.phase is Phase.READY and not judged.reason):
-            return judged
-        found: Evidence = self._diagnostics.ask(predictor.name, own[0].key.namespace, pods)
+            self._diagnostics.forget(predictor.name)
+            return judged, False
+        namespace = own[0].key.namespace
+        found, waits = self._diagnostics.ask(deployment, predictor.name, namespace, pods)
         seen = replace(seen, events=found.events, log=found.log, answer=found.answer)
-        return observation.observe(predictor, seen, now, weight=weight, example=verdict)
+        return observation.observe(predictor, seen, now, weight=weight, example=verdict), waits
 
     def _restart(self, deployment: Deployment, live: Sequence[LiveObject]) -> None:
         """Restart failed predictors: rebuild a failed image, delete the owners of the pods."""

@@ -131,6 +131,7 @@ def assemble(
         pod_http=pod_http,
         images=ImageStore(client, cache, builds, place, files, namespaces(name, settings), clock),
         unchanged=unchanged,
+        changed=changed,
     )
     return Assembled(KubernetesTarget(name, parts, settings, clock), records, cache, lease)
 

@@ -33,8 +33,7 @@ class Place:
     def read(self, name: str) -> dict[str, Any]:
         """What is read of a predictor: its Deployment, pods and events; the log and the answer."""
         pods = self._client.list(POD, self.namespace, labels=f"{PREDICTOR}={name}")
-        self._witness.forget(name)
-        found = self._witness.ask(name, self.namespace, pods)
+        found = self._witness.collect(self.namespace, pods)
         return {
             "now": time.time(),
             "deployment": self._client.get(DEPLOYMENT, self.namespace, name),

@@ -198,7 +198,7 @@ def platform(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Platfo
     mirror = TagWriter(rest, kept, marker.advance)
     world: Any = ReconcileContext(
         settings, registry, Descriptions(registry, lambda *_: None), marker, records,
-        History(database), mirror, Promoters(rest), {"prod": target}, time.time,  # type: ignore[dict-item]
+        History(database), mirror, Promoters(registry), {"prod": target}, time.time,  # type: ignore[dict-item]
     )  # fmt: skip
     hints: list[str | None] = []
 

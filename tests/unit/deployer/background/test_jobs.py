@@ -9,7 +9,7 @@ from support.run.wait import wait_for
 
 from deployer.background.filelock import file_lock
 from deployer.background.jobs import MOST_RETRY, Jobs, Stopped, each
-from deployer.errors import ArtifactMissing, ArtifactUnreachable
+from deployer.errors import ArtifactMissing, ArtifactUnreachable, RegistryUnreachable
 
 
 class Clock:
@@ -166,3 +166,83 @@ def test_waiting_for_a_file_lock_can_be_stopped(tmp_path: Path) -> None:
     held = file_lock(tmp_path / "lock", lambda: False)
     with held, pytest.raises(Stopped), file_lock(tmp_path / "lock", lambda: True):
         pass
+
+
+def test_the_end_of_work_is_reported_whatever_the_end_and_the_report(clock: Clock) -> None:
+    reported = Queue[str]()
+
+    def report(key: str) -> None:
+        reported.put(key)
+        raise RuntimeError("the report is refused")
+
+    with closing(Jobs[int]("test", 1, clock, ended=report)) as jobs:
+        jobs.ensure("a", lambda: 7)
+        assert reported.get(timeout=60) == "a"
+        assert ended(jobs, "a") == "done"
+        jobs.ensure("b", failing(ArtifactMissing("gone"), []))
+        assert reported.get(timeout=60) == "b"
+        assert ended(jobs, "b") == "failed"
+
+
+def test_any_error_of_a_service_is_transient_and_kept_while_the_work_runs_again(
+    clock: Clock,
+) -> None:
+    with closing(Jobs[int]("test", 1, clock, retry=(1.0, 3.0))) as jobs:
+        for most in (1.2, 2.4, 3.6, 3.6):
+            jobs.ensure("a", failing(RegistryUnreachable("MLflow is away", "schnitzel status"), []))
+            assert ended(jobs, "a") == "failed"
+            job = jobs.seen("a")
+            assert job
+            assert job.error
+            assert (job.error.message, job.error.hint) == ("MLflow is away", "schnitzel status")
+            assert isinstance(job.error.__cause__, RegistryUnreachable)
+            assert job.retry_at
+            assert 0 < job.retry_at - clock.now <= most
+            clock.now = job.retry_at
+        go = threading.Event()
+        job = jobs.ensure("a", lambda: go.wait(60) and 7)
+        assert (job.phase, job.error) == ("running", None)
+        assert job.failed
+        assert job.failed.message == "MLflow is away"
+        go.set()
+        assert ended(jobs, "a") == "done"
+        assert jobs.ensure("a", lambda: 8).failed is None
+
+
+def test_work_that_hangs_gives_its_place_to_other_work_and_no_thread_too_many_is_left() -> None:
+    go = threading.Event()
+    with closing(Jobs[int]("hung", 2, patience=0.05)) as jobs:
+        for key in ("x", "y"):
+            jobs.ensure(key, lambda: go.wait(60) and 1)
+
+        def begun() -> bool:
+            job = jobs.ensure("a", lambda: 2)  # as each pass does
+            return job.phase == "done"
+
+        wait_for(begun, "work beside the work that hangs", every=0.01)
+        go.set()
+        for key in ("x", "y"):
+            assert ended(jobs, key) == "done"
+        for key in "bcde":
+            jobs.ensure(key, lambda: 2)
+            assert ended(jobs, key) == "done"
+
+        def threads() -> int:
+            return sum(thread.name == "hung" for thread in threading.enumerate())
+
+        wait_for(lambda: threads() <= 2, "the surplus to end")
+
+
+def test_a_request_may_wait_for_the_end_of_work_and_no_longer_than_it_says(
+    jobs: Jobs[int],
+) -> None:
+    go = threading.Event()
+    jobs.ensure("a", lambda: go.wait(60) and 7)
+    jobs.wait("a", 0.01)
+    assert (job := jobs.seen("a"))
+    assert job.phase == "running"
+    threading.Timer(0.05, go.set).start()
+    jobs.wait("a", 60)
+    assert (job := jobs.seen("a"))
+    assert job.result == 7
+    jobs.wait("unknown", 60)

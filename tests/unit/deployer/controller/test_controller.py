@@ -6,6 +6,7 @@ import threading
 from collections import Counter
 from dataclasses import replace
 from datetime import datetime
+from queue import Queue
 
 import pytest
 from support.run.ports import free_port
@@ -26,11 +27,12 @@ from deployer.errors import (
     NotFound,
     PassHangs,
     PlanChanged,
+    RegistryUnreachable,
     TargetUnavailable,
     UnsafePlan,
 )
 from deployer.operator.commands import Commands
-from deployer.operator.options import ApplyOptions
+from deployer.operator.options import ApplyOptions, apply_options
 from deployer.operator.queries import Queries
 from deployer.plan.preview import Act, Node, ObjectChange, Preview
 from deployer.registry.client import RegistryClient
@@ -49,7 +51,7 @@ from deployer.store.records import Records
 from deployer.store.router import RecordStores
 from deployer.store.sqlite import Database
 
-KEY = Key("angler-prod", "angler", "prod")
+KEY, OTHER = Key("angler-prod", "angler", "prod"), Key("other-prod", "other", "prod")
 
 
 class Target:
@@ -69,6 +71,7 @@ class Target:
         self.released = threading.Event()
         self.broken: set[str] = set()
         self.rendered = Preview(digest="rendered")
+        self.awaits = ""
 
     def observe(self, deployment: str) -> Observed:
         self.observed[deployment] += 1
@@ -79,7 +82,7 @@ class Target:
             raise RuntimeError("always")
         if self.error:
             raise self.error
-        return Observed({}, 1.0)
+        return Observed({}, 1.0, awaits=self.awaits)
 
     def apply(self, *_: object) -> None:
         if self.refusal:
@@ -134,7 +137,13 @@ def clock():
 
 
 @pytest.fixture
-def controller(tmp_path, monkeypatch, target, clock):
+def woken():
+    """The deployments that are woken because something was read for them."""
+    return Queue()
+
+
+@pytest.fixture
+def controller(tmp_path, monkeypatch, target, clock, woken):
     monkeypatch.setenv("SCHNITZEL_HOME", str(tmp_path))
     settings = settings_of.load({})
     database = Database(tmp_path / "deployer.db")
@@ -148,12 +157,12 @@ def controller(tmp_path, monkeypatch, target, clock):
     world = ReconcileContext(
         settings=settings,
         registry=registry,
-        descriptions=Descriptions(registry, lambda *_: None),
+        descriptions=Descriptions(registry, lambda *_: None, woken.put, clock),
         identity=marker,
         records=records,
         history=History(database),
         tags=mirror,
-        promoters=Promoters(rest),
+        promoters=Promoters(registry),
         targets=dict.fromkeys(settings.environments, target),
         clock=clock,
     )
@@ -168,6 +177,8 @@ def controller(tmp_path, monkeypatch, target, clock):
     yield made
     target.released.set()
     made.close()
+    world.descriptions.close()
+    world.promoters.close()
     mirror.close()
     rest.close()
     database.close()
@@ -349,6 +360,110 @@ def test_whose_spec_cannot_be_used_is_known_as_of_its_last_pass(controller):
         done = reconciler.run(KEY, None)
         assert not done.error
         assert done.status.invalid == invalid
+
+
+@pytest.fixture
+def files_held(controller, monkeypatch):
+    """Two models promoted by Ada; where the files of the first are hangs until it is released."""
+    tags = {"schnitzel.prod.promoted_by": "ada"}
+    models = {}
+    for name in ("angler", "other"):
+        version = VersionId(name, 1, 1)
+        row = ModelVersion(version, "Production", frozenset(), "models:/m", "run", 1, tags=tags)
+        models[name] = RegisteredModel(name, (row,))
+    registry, released = controller.context.registry, threading.Event()
+    monkeypatch.setattr(registry, "_snapshot", RegistrySnapshot(models, 1.0))
+
+    def describe(version, _):
+        if version.id.model == "angler":
+            assert released.wait(60)
+        return Description("models:/m", {})
+
+    monkeypatch.setattr(registry, "describe", describe)
+    yield released
+    released.set()
+
+
+def test_a_pass_does_not_wait_for_mlflow_and_loses_no_claim_meanwhile(
+    controller, files_held, woken
+):
+    world = controller.context
+    reconciler = Reconciler(world, threading.Event(), set)
+    first = reconciler.run(KEY, None)
+    for done in (first, reconciler.run(KEY, first.status)):
+        assert not done.error
+        assert (done.status.verdict.state, done.status.verdict.reason) == ("Progressing", "Reading")
+        assert done.status.verdict.message == "Version 1 is being read from the registry."
+        assert not done.status.settled, "no tag says so, and the next pass comes soon"
+    assert not world.history.of("angler-prod", 10), "no rollout has begun"
+    assert world.records.load("angler-prod", "prod").promotions[0].by == "ada"
+    reconciler.run(OTHER, None)
+    assert woken.get(timeout=60) == "other-prod"
+    assert reconciler.run(OTHER, None).status.record.candidate
+    files_held.set()
+    assert woken.get(timeout=60) == "angler-prod"
+    assert reconciler.run(KEY, first.status).status.record.candidate
+    [event] = world.history.of("angler-prod", 10)
+    assert (event["action"], event["to"], event["who"]) == ("rollout", "1", "ada (by the CLI)")
+
+
+def test_a_preview_waits_for_what_a_pass_does_not(controller, files_held):
+    reconciler = Reconciler(controller.context, threading.Event(), set)
+    threading.Timer(0.05, files_held.set).start()
+    plan, _ = reconciler.preview(KEY)
+    assert [change.version for change in plan.changes][:1] == ["1"]
+    assert not controller.context.records.load("angler-prod", "prod").promotions, "nothing is saved"
+
+
+def test_a_description_that_cannot_be_read_says_why_and_the_next_pass_comes_for_its_retry(
+    controller, files_held, woken, monkeypatch, clock
+):
+    def refuse(*_):
+        raise RegistryUnreachable("MLflow does not answer.", "schnitzel status")
+
+    monkeypatch.setattr(controller.context.registry, "describe", refuse)
+    reconciler = Reconciler(controller.context, threading.Event(), set)
+    reconciler.run(KEY, None)
+    assert woken.get(timeout=60) == "angler-prod"
+    done = reconciler.run(KEY, None)
+    assert done.status.settled
+    told = done.status.verdict
+    assert (told.state, told.reason, told.next_step) == (
+        "Failed", "RegistryUnreachable", "schnitzel status",
+    )  # fmt: skip
+    assert told.message == (
+        "Version 1 cannot be served: MLflow does not answer; nothing serves meanwhile."
+    )
+    assert clock.now < done.wake_at <= clock.now + 2
+
+
+def test_a_retry_by_an_operator_reads_again_what_could_not_be_used(controller):
+    key = VersionId("angler", 1, 1).key
+    good, spoilt = Description("models:/m", {}), Description("models:/m", None, "No.", "Mend it.")
+    for known, kept in ((good, {key: good}), (spoilt, {})):
+        record = Record("angler-prod", "angler", "prod", descriptions={key: known})
+        assert apply_options(record, ApplyOptions(retry=True), ()).descriptions == kept
+
+
+def test_a_pass_that_comes_before_the_target_has_read_everything_decides_nothing(
+    controller, target, clock
+):
+    reconciler = Reconciler(controller.context, threading.Event(), set)
+    first = reconciler.run(KEY, None)
+    record = controller.context.records.load("angler-prod", "prod")
+    target.told.clear()
+    target.awaits = "the logs of its pods"
+    clock.now += 10
+    early = reconciler.run(KEY, first.status)
+    assert early.status is first.status
+    assert not early.error
+    assert clock.now < early.wake_at < clock.now + 1
+    assert not target.told
+    assert controller.context.records.load("angler-prod", "prod") is record
+    assert reconciler.run(KEY, None).status.verdict.reason == "Reading"
+    assert reconciler.preview(KEY), "a person gets what is known by now"
+    target.awaits = ""
+    assert reconciler.run(KEY, first.status).status is not first.status
 
 
 def test_a_plan_can_be_asked_for_while_the_registry_and_the_target_are_away(controller, target):

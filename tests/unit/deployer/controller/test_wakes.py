@@ -28,7 +28,7 @@ from deployer.registry.watch import Watch
 from deployer.state.deployment import Deployment
 from deployer.state.observed import Observed, ObservedPredictor
 from deployer.state.predictor import ExampleState, Phase
-from deployer.state.record import Description, Record
+from deployer.state.record import Description, Failure, Record
 from deployer.state.registry import ModelVersion, RegisteredModel, RegistrySnapshot, VersionId
 from deployer.store.history import History
 from deployer.store.records import Records
@@ -80,6 +80,15 @@ class Target:
         return ""
 
 
+class Prompt(Descriptions):
+    """Descriptions that are there at once, since time does not pass while they are read."""
+
+    def read(
+        self, record: Record, snapshot: RegistrySnapshot, now: float, wait: float = 60.0
+    ) -> tuple[Record, Failure | None]:
+        return super().read(record, snapshot, now, max(wait, 60.0))
+
+
 class Platform:
     """A controller without threads: the tests move its clock, and run the passes that are due."""
 
@@ -97,12 +106,12 @@ class Platform:
         context = ReconcileContext(
             settings=settings,
             registry=self.registry,
-            descriptions=Descriptions(self.registry, lambda *_: None),
+            descriptions=Prompt(self.registry, lambda *_: None),
             identity=marker,
             records=RecordStores(self.kept, {}),
             history=History(database),
             tags=self.mirror,
-            promoters=Promoters(self.rest),
+            promoters=Promoters(self.registry),
             targets=dict.fromkeys(settings.environments, self.target),  # type: ignore[arg-type]
             clock=lambda: self.now,
         )
