@@ -177,17 +177,14 @@ def metrics(platform: PlatformHome) -> dict[str, float]:
 
 def pids(platform: PlatformHome) -> dict[str, int]:
     """Find the process of each component."""
-    mlflow = next(
-        c.pid for c in psutil.net_connections("tcp")
-        if c.status == "LISTEN" and c.laddr.port == platform.port("mlflow") and c.pid
-    )  # fmt: skip
+    assert platform.mlflow.running
     gateway = platform_supervisor(Layout(platform.home)).processes()["gateway"].pid
     assert gateway
     return {
         "Deployer": int((platform.home / "deployer" / "lock").read_text()),
         "supervisord": int((platform.home / "serving" / "supervisord.pid").read_text()),
         "Traefik": gateway,
-        "MLflow": mlflow,
+        "MLflow": platform.mlflow.running.process.pid,
     }
 
 

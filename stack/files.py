@@ -2,18 +2,32 @@
 
 import os
 import threading
+from contextlib import suppress
 from pathlib import Path
 
 Stamp = tuple[int, int, int]
 """A file's inode, size and time of modification: another stamp, another content."""
 
 
-def stamp(path: str | os.PathLike[str]) -> Stamp | None:
+def stamp(path: Path) -> Stamp | None:
     """Return the stamp of a file or folder; None if there is none."""
     try:
-        found = os.stat(path)  # noqa: PTH116 - hundreds of files are looked at twice a second
+        return _stamp(path.stat())
     except OSError:
         return None
+
+
+def stamps(folder: Path) -> dict[str, Stamp]:
+    """Return the stamp of everything in a folder, by name; nothing if there is no folder."""
+    found = {}
+    with suppress(OSError), os.scandir(folder) as entries:
+        for entry in entries:
+            with suppress(OSError):
+                found[entry.name] = _stamp(entry.stat())
+    return found
+
+
+def _stamp(found: os.stat_result) -> Stamp:
     return found.st_ino, found.st_size, found.st_mtime_ns
 
 

@@ -22,7 +22,7 @@ from deployer.errors import TargetUnavailable
 from deployer.state.predictor import Predictor
 from deployer.targets.base import MetricsEndpoint
 from deployer.targets.local.gateway import LOOPBACK, write_atomically
-from stack.files import Stamp, stamp
+from stack.files import Stamp, stamps
 
 # Below the range from which the kernel takes ports for outgoing connections (32768 and up).
 PORTS = range(20000, 30000)
@@ -125,9 +125,12 @@ class PredictorFiles:
         """Return the file that a replica writes its state to."""
         return self._file(replica, "state")
 
-    def stamps(self, replica: str) -> tuple[Stamp | None, Stamp | None]:
-        """Return the stamps of a replica's configuration and state."""
-        return stamp(self.config_file(replica)), stamp(self.state_file(replica))
+    def stamps(self) -> dict[str, Stamp]:
+        """Return the stamp of each predictor's folder.
+
+        It is another one after every write, since each file in it is replaced as a whole.
+        """
+        return stamps(self._root)
 
     def config_file(self, replica: str) -> Path:
         """Return the file that a replica reads at its start."""
@@ -240,12 +243,16 @@ def server_config(
 def replicas(predictor: Predictor) -> list[str]:
     """List the names of a predictor's replicas.
 
-    A predictor with autoscaling, which a cluster does, has its minimum of replicas here. Names of
-    predictors hold no dot, so that each replica's name leads back to its predictor.
+    A predictor with autoscaling, which a cluster does, has its minimum of replicas here.
     """
     scaling = predictor.spec.get("autoscaling") or {}
     number = int(scaling.get("min") or predictor.spec["replicas"])
     return [predictor.name, *(f"{predictor.name}.{i}" for i in range(2, number + 1))]
+
+
+def predictor_of(replica: str) -> str:
+    """Return the name of a replica's predictor, which holds no dot."""
+    return replica.partition(".")[0]
 
 
 def _json(path: Path) -> dict[str, Any]:

@@ -21,15 +21,17 @@ import yaml
 
 from deployer import naming
 from deployer.errors import GatewayUnavailable, TargetUnavailable
-from stack.files import Stamp, stamp
+from stack.files import Stamp, stamp, stamps
 
 LOOPBACK = "127.0.0.1"
 FRESH_SECONDS = 0.05
 """How long an answer counts for a deployment whose weights are not live yet."""
 
-STEADY_SECONDS = 1.0
-"""How long an answer counts for a deployment whose weights are live, and how long a failure does:
-a Traefik that hangs delays one pass a second, and not each."""
+STEADY_SECONDS = 2.0
+"""How long an answer counts for a deployment whose weights are live."""
+
+AWAY_SECONDS = 1.0
+"""How long a failure counts: a Traefik that hangs delays one pass a second, and not each."""
 
 PAGE = 1000
 HEALTH_CHECK = {"path": "/v2/health/ready", "interval": "500ms", "timeout": "2s"}
@@ -155,10 +157,9 @@ class Gateway:
             list(http.get(part) or ()) == [deployment] for part in ("routers", "middlewares")
         )
 
-    def stamps(self) -> dict[str, Stamp | None]:
+    def stamps(self) -> dict[str, Stamp]:
         """Return the stamp of each route file, by its deployment."""
-        files = self._folder.glob("*.yaml")
-        return {path.stem: stamp(path) for path in files}
+        return {name.removesuffix(".yaml"): each for name, each in stamps(self._folder).items()}
 
     def live(self, deployment: str) -> Weights:
         """Read the weight in percent of each predictor that takes requests now.
@@ -195,7 +196,7 @@ class Gateway:
         now = self._timer()
         if now - self._read_at <= seconds:
             return self._live
-        if self._failed and now - self._failed[0] <= STEADY_SECONDS:
+        if self._failed and now - self._failed[0] <= AWAY_SECONDS:
             raise self._failed[1]
         try:
             self._live = self._read()

@@ -8,13 +8,14 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Callable, Mapping
-from typing import Any, Final
+from typing import Final
 
 from deployer.errors import GatewayUnavailable, TargetUnavailable
-from deployer.targets.local.files import PredictorFiles, replicas
+from deployer.targets.local.files import PredictorFiles, predictor_of
 from deployer.targets.local.gateway import Gateway
 from deployer.targets.local.processes import Processes
 from deployer.targets.local.removal import Removals
+from stack.supervision.supervisor import Process
 
 LOOK_SECONDS: Final = 0.5
 """Seconds between looks. supervisord itself may take a second to notice that a process ended."""
@@ -45,6 +46,8 @@ class LocalInformer:
         self._removals = removals
         self._changed = changed
         self._before: Mapping[str, object] = {}
+        self._listed: Mapping[str, Process] = {}
+        self._servers: dict[str, list[object]] = {}
 
     def look(self) -> None:
         """Look once; the first look reports every deployment: a pass may have been first.
@@ -62,27 +65,29 @@ class LocalInformer:
         definitions = [d for d in self._files.all() if d.predictor.name not in removed]
         if not definitions:  # then supervisord may never have been started
             return {}
-        processes, unseen = self._see_processes()
+        servers, unseen = self._see_servers()
         live, unread = self._see_weights()
-        routes = self._gateway.stamps()
-        servers: defaultdict[str, list[Any]] = defaultdict(list)
-        for definition in sorted(definitions, key=lambda d: d.predictor.name):
-            servers[definition.deployment] += [
-                (replica, processes.get(replica), *self._files.stamps(replica))
-                for replica in replicas(definition.predictor)
-            ]
+        folders, routes = self._files.stamps(), self._gateway.stamps()
+        found: dict[str, dict[str, object]] = {}
+        for name, deployment in ((d.predictor.name, d.deployment) for d in definitions):
+            found.setdefault(deployment, {})[name] = folders.get(name), servers.get(name)
         return {
             deployment: (unseen, unread, own, live.get(deployment), routes.get(deployment))
-            for deployment, own in servers.items()
+            for deployment, own in found.items()
         }
 
-    def _see_processes(self) -> tuple[Mapping[str, object], bool]:
-        """Return what may change of each process, and whether no process can be seen."""
+    def _see_servers(self) -> tuple[Mapping[str, object], bool]:
+        """Return what may change of each predictor's servers, and whether none can be seen."""
         try:
-            found = self._processes.look()
+            listed = self._processes.look()
         except TargetUnavailable:
             return {}, True
-        return {name: (each.state, each.pid, each.started) for name, each in found.items()}, False
+        if listed is not self._listed:
+            self._listed, self._servers = listed, defaultdict(list)
+            for process in sorted(listed.values(), key=lambda each: each.name):
+                own = self._servers[predictor_of(process.name)]
+                own.append((process.name, process.state, process.pid, process.started))
+        return self._servers, False
 
     def _see_weights(self) -> tuple[Mapping[str, object], bool]:
         """Return the live weights by deployment, and whether the gateway does not answer."""

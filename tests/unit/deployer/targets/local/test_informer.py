@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -14,7 +15,7 @@ from support.world import served
 
 from deployer.state.predictor import Predictor
 from deployer.targets.local.files import PredictorFiles
-from deployer.targets.local.gateway import STEADY_SECONDS, Gateway
+from deployer.targets.local.gateway import STEADY_SECONDS, Gateway, write_atomically
 from deployer.targets.local.informer import LocalInformer
 from deployer.targets.local.processes import ALIVE_SECONDS, Processes
 from deployer.targets.local.removal import Removals
@@ -59,11 +60,13 @@ class Machine:
         self.gateway.route(f"{name}-prod", name, "prod", shares)
         self.known[predictor.name] = Process(predictor.name, "RUNNING", 1, 1.0, None, "uptime 0")
         self.live[predictor.name] = 100
+        # The kernel's clock for files stands still for milliseconds; what changes now is later.
+        os.utime(self.files.folder(predictor.name), (1, 1))
         return predictor
 
     def state(self, name: str, phase: str) -> None:
         file = self.files.state_file(f"{name}-prod-v1-1a2b3c4d")
-        file.write_text(json.dumps({"phase": phase, "pid": 1}))
+        write_atomically(file, json.dumps({"phase": phase, "pid": 1}))
 
     def look(self) -> list[str]:
         """Look once, after a while; returns what was reported."""
@@ -122,7 +125,7 @@ CHANGES: dict[str, Callable[[Machine], object]] = {
     "its program is gone": lambda m: m.known.pop(BAKER),
     "its state": lambda m: m.state("baker", "unready"),
     "its state is lost": lambda m: m.files.state_file(BAKER).unlink(),
-    "its configuration": lambda m: m.files.config_file(BAKER).write_text("{}"),
+    "its configuration": lambda m: write_atomically(m.files.config_file(BAKER), "{}"),
     "its folder is gone": lambda m: m.files.remove(BAKER),
     "its route is gone": lambda m: (m.folder / "routes" / "baker-prod.yaml").unlink(),
     "its route is another": lambda m: (m.folder / "routes" / "baker-prod.yaml").write_text("x"),
