@@ -37,6 +37,12 @@ __all__ = [
 
 DEFAULT_ORIGIN: Final = "default"
 LIMITS_ORIGIN: Final = "limits"
+COUNTED_OF_ROLLOUT: Final = frozenset(
+    {"steps", "step_seconds", "ready_timeout", "drain", "example"}
+)
+"""The fields of `rollout` that a spec's digest covers; later fields of the section never count."""
+GUIDING_SECTIONS: Final = ("analysis", "experiment", "shadow")
+"""Sections that say how a version gets its traffic, and never what serves it."""
 
 
 @dataclass(frozen=True)
@@ -125,9 +131,13 @@ def spec_digest(spec: ServingSpec) -> str:
     """Compute a spec's digest: 64 hex digits, whatever the order or spelling of its fields.
 
     A field at its default does not count, so that a release that adds a field changes no digest:
-    another digest is another predictor, and a serving predictor would be rolled out anew.
+    another digest is another predictor, and a serving predictor would be rolled out anew. Fields
+    that say how a version gets its traffic count only if they always have: a tuned threshold is
+    no reason to roll out what serves.
     """
-    plain = spec.model_dump(mode="json", exclude_defaults=True)
+    guiding = set(type(spec.rollout).model_fields) - COUNTED_OF_ROLLOUT
+    left_out = {"rollout": guiding, **dict.fromkeys(GUIDING_SECTIONS, True)}
+    plain = spec.model_dump(mode="json", exclude_defaults=True, exclude=left_out)
     text = json.dumps(plain, sort_keys=True, separators=(",", ":"))
     return hashlib.sha256(text.encode()).hexdigest()
 

@@ -53,6 +53,7 @@ class LaterSpec(ServingSpec):
     resources: LaterResources = LaterResources()
     autoscaling: LaterAutoscaling | None = None
     rollout: LaterRollout = LaterRollout()
+    analysis: dict[str, int] = Field(default={})
     kubernetes: LaterKubernetes = LaterKubernetes()
     explain: bool = False
     metadata: dict[str, str] = Field(default={})
@@ -185,6 +186,15 @@ def test_a_record_of_an_earlier_release_is_read_with_the_new_fields_defaults() -
     fresh = resolve([("serving.yaml", {"replicas": 2, "resources": {"memory": "2Gi"}})], Limits())
     assert ServingSpec.model_validate(recorded) == fresh.spec
     assert spec_digest(ServingSpec.model_validate(recorded)) == spec_digest(fresh.spec)
+
+
+def test_a_field_that_says_how_a_version_gets_its_traffic_counts_only_if_it_always_has() -> None:
+    """A threshold that is tuned is no reason to roll out what serves."""
+    tuned = LaterSpec.model_validate({"rollout": {"canary": {"share": 20}}, "analysis": {"p": 1}})
+    assert spec_digest(tuned) == spec_digest(ServingSpec())
+    for name, value in FULL["rollout"].items():
+        one = ServingSpec.model_validate({"rollout": {name: value}})
+        assert spec_digest(one) != spec_digest(ServingSpec()), name
 
 
 some = st.fixed_dictionaries({}, optional={name: st.just(value) for name, value in FULL.items()})
