@@ -1,3 +1,3 @@
 """Fixtures of nightly/images."""
 
-from support.fixtures.images import cluster
+from support.fixtures.serving import models

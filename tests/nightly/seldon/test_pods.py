@@ -1,7 +1,7 @@
 """The chart seldon with our real images: a model of MLflow's, served in three of its shapes.
 
 The operator is a stand-in. The fourth shape has TensorFlow Serving in it, which is another:
-tests/node/e2e/test_runtimes.py.
+tests/node/smoke/test_runtimes.py.
 
 Nightly, since it builds the large image of scikit-learn; not seen since its image changed.
 """

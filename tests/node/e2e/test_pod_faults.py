@@ -1,7 +1,8 @@
 """Version 2 goes wrong in a pod, or takes its time, while version 1 is asked without a pause.
 
 Version 2 of every model is promoted at the same time, so that all costs about what one does. What
-goes wrong with pods otherwise, and what is said of it: tests/node/kubernetes/test_provoked.py.
+goes wrong with pods otherwise, and what is said of it:
+tests/node/deployer/targets/kubernetes/diagnosis/test_provoked.py.
 """
 
 from __future__ import annotations

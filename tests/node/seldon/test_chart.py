@@ -1,7 +1,7 @@
 """The chart seldon under the stand-in of the operator, on a real API server and a real kubelet.
 
 The servers in the pods are small ones of Debian's Python: this is about what the operator makes of
-the chart, and about how pods begin and end. test_pods.py has the real ones.
+the chart, and about how pods begin and end. tests/nightly/seldon/test_pods.py has the real ones.
 """
 
 import httpx

@@ -13,7 +13,7 @@ from deployer.targets.kubernetes.observe.predictor import Seen, observe
 from support import ROOT
 
 RECORDED = ROOT / "tests/unit/deployer/targets/kubernetes/recorded"
-"""Made by tests/node/kubernetes/test_provoked.py on a real node."""
+"""Made by tests/node/deployer/targets/kubernetes/diagnosis/test_provoked.py on a real node."""
 
 
 def recorded(name: str) -> dict[str, Any]:

@@ -1,7 +1,7 @@
 """What is judged of a predictor by what a real API server said of it, recorded on a node.
 
-tests/node/kubernetes/test_provoked.py makes the recordings, and judges the same cases
-on a live node.
+tests/node/deployer/targets/kubernetes/diagnosis/test_provoked.py makes the recordings, and judges
+the same cases on a live node.
 """
 
 from __future__ import annotations

@@ -1,3 +1,3 @@
-"""Fixtures of node/kubernetes."""
+"""Fixtures of node/deployer/targets/kubernetes."""
 
 from support.fixtures.kubernetes import client, namespace, real

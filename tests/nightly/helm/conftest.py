@@ -1,0 +1,3 @@
+"""Fixtures of nightly/helm."""
+
+from support.fixtures.images import cluster
