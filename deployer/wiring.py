@@ -89,7 +89,7 @@ def wire(settings: Settings, layout: Layout, changed: Callable[[str], None]) -> 
         rest, marker.check, lambda listed: promotions.doubted(records.all(), listed, selectors)
     )
     targets: dict[str, Target] = {name: made.target for name, made in on_cluster.items()}
-    local = [name for name in settings.environments if name not in on_cluster]
+    local = [name for name, each in settings.environments.items() if each.target == "local"]
     if local:
         targets |= dict.fromkeys(local, _local(settings, layout, artifacts))
     context = ReconcileContext(
