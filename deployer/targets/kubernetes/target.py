@@ -180,7 +180,7 @@ class KubernetesTarget:
         return self._parts.gateway.url(model, environment)
 
     def publish(self, told: Status) -> None:
-        """See `Target.tell`; that a cluster does not answer cannot be published in that cluster."""
+        """See `Target.publish`; a cluster that does not answer cannot hold that status."""
         if told.verdict.reason == Unavailable.reason:
             return
         ready = wanted = 0

@@ -163,7 +163,7 @@ class LocalTarget:
         return logs.read(self._logs, predictor, lines)
 
     def publish(self, told: Status) -> None:
-        """See `Target.tell`; only the API and the tags show the status of local deployments."""
+        """See `Target.publish`; only the API and the tags show the status of local deployments."""
 
     def check(self) -> list[PreflightCheck]:
         """See `Target.check`."""
