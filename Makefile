@@ -80,7 +80,9 @@ docs: $(VENV)/.dev ## build the documentation into site/
 	@mkdocs build --strict --quiet
 
 .PHONY: charts
-charts: $(VENV)/.dev ## write the charts' READMEs and schemas from their values.yaml, and check the charts
+charts: $(VENV)/.dev ## write the settings' JSON Schemas and the charts' READMEs and schemas, and check the charts
+	@for name in platform serving; do python -m deployer schema $$name > docs/reference/$$name.schema.json; done
+	@python -m dags.project.schema
 	@python helm/reference.py
 	@pytest -q tests/unit/helm tests/apiserver/helm
 

@@ -43,6 +43,8 @@ from typing import ClassVar
 class SchnitzelError(Exception):
     """An error that an operator or researcher can fix, with the next step.
 
+    `reason_of` returns the reason that is shown for it.
+
     Attributes:
         message: one sentence that describes the error; contains no secret.
         hint: the next step, as a command or a sentence; may be empty.

@@ -93,7 +93,7 @@ def wire(settings: Settings, layout: Layout, changed: Callable[[str], None]) -> 
         lambda listed: promotions.doubtful_models(records.all(), listed, selectors),
     )
     targets: dict[str, Target] = {name: made.target for name, made in on_cluster.items()}
-    here = [name for name in settings.environments if name not in on_cluster]
+    here = [name for name, each in settings.environments.items() if each.target == "local"]
     local = _local(settings, layout, artifacts) if here else None
     if local:
         targets |= dict.fromkeys(here, local)

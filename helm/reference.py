@@ -4,7 +4,8 @@
 
 values.yaml says what a value means and what it is by default, values.schema.json what it may be.
 This carries the first into the second and both into README.md, and refuses a value that only one
-of them knows. With --check nothing is written, and a stale file is a failure.
+of them knows. The chart schnitzel also takes docs/reference/platform.schema.json, which must be
+current before. With --check nothing is written, and a stale file is a failure.
 """
 
 # ruff: noqa: INP001 - run by path

@@ -17,7 +17,8 @@ RECONCILE_PASS = ("deployer/controller/reconcile.py", "run", 80)
 def main() -> int:
     """0 if every module is short enough."""
     listed = subprocess.run(
-        ["git", "ls-files", *(f"{package}/*.py" for package in PACKAGES)],
+        ["git", "ls-files", "--cached", "--others", "--exclude-standard", "--",
+         *(f"{package}/*.py" for package in PACKAGES)],
         check=True, capture_output=True, text=True,
     )  # fmt: skip
     lengths = {path: len(Path(path).read_text().splitlines()) for path in listed.stdout.split()}

@@ -63,6 +63,7 @@ class Inference:
         self._predictor = predictor
         self.backend: Backend | None = None
         self.model: Loaded | None = None
+        self._asks = {INFER: self._infer, INVOCATIONS: self._invocations}
 
     @property
     def ready(self) -> bool:
@@ -74,9 +75,8 @@ class Inference:
         where = question.protocol
         if self.backend is None or self.model is None or not self.backend.ready:
             return not_ready(where)
-        ask = self._infer if where == INFER else self._invocations
         try:
-            return await ask(self.backend, self.model, question)
+            return await self._asks[where](self.backend, self.model, question)
         except BadInput as error:
             return failed(where, 400, str(error))
         except (DeadlineExceeded, Unavailable) as error:

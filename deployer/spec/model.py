@@ -2,7 +2,8 @@
 
 A default never changes, and a new field's default keeps the behaviour from before the field: a
 spec's digest covers the fields that differ from their defaults
-(`deployer.spec.resolve.spec_digest`).
+(`deployer.spec.resolve.spec_digest`). A predictor on record lacks a field that is newer than its
+release, so that code which reads `Predictor.spec` gives the default.
 """
 
 import re

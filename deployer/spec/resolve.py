@@ -135,9 +135,13 @@ def spec_digest(spec: ServingSpec) -> str:
     that say how a version gets its traffic count only if they always have: a tuned threshold is
     no reason to roll out what serves.
     """
-    guiding = set(type(spec.rollout).model_fields) - COUNTED_OF_ROLLOUT
-    left_out = {"rollout": guiding, **dict.fromkeys(GUIDING_SECTIONS, True)}
-    plain = spec.model_dump(mode="json", exclude_defaults=True, exclude=left_out)
+    plain = spec.model_dump(mode="json", exclude_defaults=True, exclude=set(GUIDING_SECTIONS))
+    counted = {
+        name: value
+        for name, value in plain.pop("rollout", {}).items()
+        if name in COUNTED_OF_ROLLOUT
+    }
+    plain |= {"rollout": counted} if counted else {}
     text = json.dumps(plain, sort_keys=True, separators=(",", ":"))
     return hashlib.sha256(text.encode()).hexdigest()
 

@@ -62,6 +62,7 @@ class Predictor:
     """Everything that serving one model version needs, without asking the registry again.
 
     `digest` covers the version's identity and the spec: another digest is another predictor.
+    `spec` may be that of an earlier release, in which a newer field is missing and has its default.
     """
 
     name: str

@@ -67,8 +67,8 @@ def document(model: str, version: str, signature: Signature) -> dict[str, Any]:
         if name in _GET:
             paths[path] = {"get": _get(path, name)}
         else:
-            asked = _infer(signature) if name == "infer" else _invocations(signature)
-            paths[path] = {"post": _post(path, name, asked)}
+            takes = {"infer": _infer, "invocations": _invocations}[name]
+            paths[path] = {"post": _post(path, name, takes(signature))}
     return {
         "openapi": "3.1.0",
         "info": {

@@ -22,6 +22,7 @@ from stack.supervision.program import Program
 
 ATTACHED_SECONDS = 15.0  # others keep an attached component running: a long wait is no use
 NAMES = ("mlflow", "gateway", "airflow", "deployer")
+"""Each has its listeners and its check in stack/components/health.py."""
 # Components do not inherit these from the shell in which `up` is typed: each component gets its own
 # settings, and variables of a shell must not change them.
 FOREIGN = ("AIRFLOW_", "MLFLOW_", "SCHNITZEL_", "SUPERVISOR_", "PYTHON", "VIRTUAL_ENV")

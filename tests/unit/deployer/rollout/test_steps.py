@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from itertools import pairwise
 
 import pytest
@@ -37,6 +38,10 @@ def promote(world: World) -> None:
 def share(world: World, number: int) -> int:
     """Percent of the requests that a version answers."""
     return sum(world.live[name] for name in names(world, number) if name in world.live)
+
+
+FIRST_FIELDS = ("steps", "step_seconds", "ready_timeout", "drain", "example")
+"""The fields of `rollout` in the first release."""
 
 
 def names(world: World, number: int) -> list[str]:
@@ -341,3 +346,15 @@ def test_what_is_paused_before_its_first_share_takes_none_and_what_is_promoted_t
     world.resume()
     world.settle(40)
     assert world.serves == 3
+
+
+def test_a_rollout_that_an_earlier_release_began_goes_on():
+    world = promoted([10, 100])
+    world.pass_once()
+    candidate = world.record.candidate
+    assert candidate
+    old = {name: candidate.predictor.spec["rollout"][name] for name in FIRST_FIELDS}
+    predictor = replace(candidate.predictor, spec={"rollout": old})
+    world.record = replace(world.record, candidate=replace(candidate, predictor=predictor))
+    world.settle(20)
+    assert world.serves == 2

@@ -6,7 +6,7 @@ import pytest
 import yaml
 
 from stack import credentials
-from stack.components import airflow as airflowconfig, components, traefik
+from stack.components import airflow as airflowconfig, components, health, traefik
 from stack.paths import Layout
 from stack.settings import Service, Settings
 
@@ -93,3 +93,9 @@ def test_an_attached_mlflow_is_not_started_and_everyone_is_sent_to_it(tmp_path: 
     airflow = built["airflow"].programs[0].environment
     assert airflow["MLFLOW_TRACKING_URI"] == "http://team:5000"
     assert "not a word of any path" not in repr(built["mlflow"].address)
+
+
+def test_every_component_has_a_listener_and_every_listener_a_port(tmp_path: Path) -> None:
+    assert tuple(sorted(build(tmp_path))) == tuple(sorted(components.NAMES))
+    assert set(components.NAMES) <= health.LISTENERS.keys()
+    assert Settings().wanted_ports().keys() == health.LISTENERS.keys()

@@ -11,6 +11,7 @@ import yaml
 from deployer import naming
 from deployer.config.clusters import Cluster
 from deployer.spec.limits import LocalLimits
+from deployer.spec.pods import Kubernetes
 from deployer.spec.resolve import Limits, resolve, spec_digest
 from deployer.state.predictor import Predictor, Role
 from deployer.state.registry import VersionId
@@ -66,6 +67,7 @@ FULL: dict[str, Any] = {
         "annotations": {"example.com/owner": "ann"},
         "pull_secrets": ["other"],
         "service_account": "team-a",
+        "probes": {"startup_seconds": "30m"},
     },
 }
 
@@ -129,6 +131,7 @@ def test_a_default_spec_says_what_serves_and_nothing_more() -> None:
 
 
 def test_everything_that_a_spec_can_say_reaches_the_chart() -> None:
+    assert FULL["kubernetes"].keys() == Kubernetes.model_fields.keys(), "say each, and look for it"
     told = made(FULL)
     assert told["autoscaling"] == {
         "minReplicas": 2,
@@ -161,6 +164,7 @@ def test_everything_that_a_spec_can_say_reaches_the_chart() -> None:
     ]
     assert told["disruptionBudget"] == {"maxUnavailable": "25%"}
     assert told["terminationGracePeriodSeconds"] == 180
+    assert told["probes"] == {"startupSeconds": 1800}
     assert told["podAnnotations"] == {"example.com/owner": "ann"}
     assert told["serviceAccountName"] == "team-a"
     assert told["trustBundle"] == {"configMap": "ca", "key": "ca.crt"}
