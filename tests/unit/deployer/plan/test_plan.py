@@ -8,6 +8,7 @@ from support.world import POLICY, World
 from deployer.errors import TooManyRetirements
 from deployer.plan import plan
 from deployer.plan.preview import Preview
+from deployer.state.record import Pause
 
 
 def digest(world: World, rendered: str = "") -> str:
@@ -102,6 +103,36 @@ def test_a_goal_is_rendered_with_the_artifact_that_was_pinned():
     world.pass_once()
     [weighted] = world.todo.goal.predictors
     assert weighted.predictor.artifact == "abc"
+
+
+def test_a_plan_shows_where_it_leads_though_it_is_paused():
+    world = rolled_out()
+    world.registry.stage(world.registry.add(), "Production")
+    world.list_registry()
+    world.pause()
+    world.pass_once()
+    assert [(one.action, one.version) for one in world.todo.changes] == [
+        ("start", "2"), ("ask", "2"), ("route", "2"), ("retire", "1"),
+    ]  # fmt: skip
+    assert world.record.candidate is None
+
+
+def test_a_plan_says_what_holds_it_and_which_command_changes_that():
+    record = rolled_out().record
+    paused = replace(record, pause=Pause("ada", 1.0, "the launch"))
+    refused = TooManyRetirements("9 of 9 have nothing promoted.", "--allow-retire")
+    held = [
+        plan.held_by(record, None, frozen=""),
+        plan.held_by(paused, None, frozen=""),
+        plan.held_by(paused, refused, frozen=""),
+        plan.held_by(record, None, frozen="It lost its marker."),
+    ]
+    assert [one and (one.reason, one.unsafe) for one in held] == [
+        None, ("Paused", False), ("TooManyRetirements", True), ("Frozen", False),
+    ]  # fmt: skip
+    assert [one.hint for one in held if one] == [
+        "schnitzel deploy resume angler -e prod", "--allow-retire", "schnitzel status",
+    ]  # fmt: skip
 
 
 @pytest.mark.parametrize(
