@@ -91,7 +91,7 @@ class Model:
             Role.CHAMPION,
             digest,
             source,
-            resolved.spec.model_dump(mode="json"),
+            resolved.spec,
             resolved.origins,
             artifact="0" * 64,
         )

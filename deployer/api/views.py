@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict
 from datetime import UTC, datetime
-from functools import lru_cache
 from typing import Any
 
 from deployer.api.schema import deployments, plans
 from deployer.config.settings import Settings
 from deployer.operator.queries import RegistryReport
 from deployer.plan.preview import Node, ObjectChange, Preview
-from deployer.spec.resolve import ServingSpec, notes
-from deployer.spec.runtimes import runtime_name
+from deployer.spec.resolve import notes
 from deployer.state.observed import ObservedPredictor
 from deployer.state.predictor import Phase, Predictor
 from deployer.state.record import Record
@@ -192,7 +189,7 @@ def _predictors(
         {
             "name": name,
             "version": str(seen.predictor.version.number),
-            "runtime": runtime_name(seen.predictor.spec),
+            "runtime": seen.predictor.spec.runtime,
             "role": str(seen.predictor.role),
             "weight": seen.live_weight,
             "phase": "draining"
@@ -214,21 +211,13 @@ def _predictors(
 def _spec(predictor: Predictor) -> dict[str, deployments.SpecField]:
     return {
         name: {"value": value, "origin": predictor.origins.get(name, "default")}
-        for name, value in _leaves(predictor.spec)
+        for name, value in _leaves(predictor.spec.model_dump(mode="json"))
     }
 
 
 def _notes(predictor: Predictor, settings: Settings, environment: str) -> list[str]:
     known = settings.environments.get(environment)
-    if known is None or not predictor.spec:
-        return []
-    return list(_notes_on(json.dumps(predictor.spec, sort_keys=True), known.target))
-
-
-@lru_cache(maxsize=4096)
-def _notes_on(spec: str, target: str) -> tuple[str, ...]:
-    """Return the notes on a spec, cached because many deployments share a spec."""
-    return tuple(notes(ServingSpec.model_validate_json(spec), target))
+    return list(notes(predictor.spec, known.target)) if known else []
 
 
 def _node(node: Node) -> plans.Node:

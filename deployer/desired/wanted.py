@@ -93,7 +93,7 @@ def want(drafted: Draft, record: Record) -> Wanted:
         role=Role.CHAMPION,
         digest=digest,
         source=drafted.source,
-        spec=spec.spec.model_dump(mode="json"),
+        spec=spec.spec,
         origins=spec.origins,
         server=record.server,
     )

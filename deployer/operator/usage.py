@@ -37,7 +37,7 @@ def _of_record(record: Record, snapshot: RegistrySnapshot) -> Iterator[Need]:
     covered = set()
     for predictor in record.every_predictor:
         covered.add(predictor.version)
-        if not predictor.spec.get("image"):
+        if not predictor.spec.image:
             part: Part = "serving"
             if predictor == candidate:
                 part = "candidate"

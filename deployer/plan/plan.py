@@ -92,7 +92,7 @@ def goal(
         record: The record of that next deployment.
     """
     ask: frozenset[str] = frozenset()
-    if champion and champion != record.champion and champion.spec["rollout"]["example"] != "skip":
+    if champion and champion != record.champion and champion.spec.rollout.example != "skip":
         seen = observed.predictors.get(champion.name)
         if seen is None or seen.example is not ExampleState.PASSED:
             ask = frozenset({champion.name})

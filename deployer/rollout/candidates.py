@@ -95,7 +95,7 @@ def pursue(
         record = _pin(record, predictor, seen.artifact_digest)
     if seen.phase is not Phase.READY:
         return record, _PROGRESS.get(seen.phase, "it to be ready"), nothing
-    if predictor.spec["rollout"]["example"] != "skip" and candidate.step < 0:
+    if predictor.spec.rollout.example != "skip" and candidate.step < 0:
         if seen.example is ExampleState.UNASKED:
             return record, "its answer to the model's own example", frozenset({predictor.name})
         if seen.example is ExampleState.ASKED:
@@ -111,7 +111,7 @@ _PROGRESS = {
 
 
 def _failure(candidate: Candidate, seen: ObservedPredictor, now: float) -> Failure | None:
-    spec = candidate.predictor.spec["rollout"]
+    rollout = candidate.predictor.spec.rollout
     version = candidate.predictor.version.number
     if seen.phase is Phase.FAILED:
         return Failure(seen.reason, seen.message, seen.hint, now)
@@ -120,16 +120,16 @@ def _failure(candidate: Candidate, seen: ObservedPredictor, now: float) -> Failu
         why = f" {seen.message}" if seen.message else ""
         return Failure(seen.reason or Reason.NOT_READY, message + why, seen.hint, now)
     waited = now - max(seen.since, candidate.since)
-    if seen.phase in (Phase.STARTING, Phase.UNREADY) and waited > spec["ready_timeout"]:
+    if seen.phase in (Phase.STARTING, Phase.UNREADY) and waited > rollout.ready_timeout:
         if seen.reason:
-            text = f"{seen.message.rstrip('.')}, for longer than {spec['ready_timeout']:g} s."
+            text = f"{seen.message.rstrip('.')}, for longer than {rollout.ready_timeout:g} s."
             return Failure(seen.reason, text, seen.hint, now)
         message = (
-            f"Version {version} was not ready within {spec['ready_timeout']:g} s of its start."
+            f"Version {version} was not ready within {rollout.ready_timeout:g} s of its start."
         )
         hint = "Raise rollout.ready_timeout in serving.yaml, or look at why it loads so slowly."
         return Failure(Reason.NOT_READY_IN_TIME, message, hint, now)
-    if seen.example is ExampleState.REFUSED and spec["example"] != "skip":
+    if seen.example is ExampleState.REFUSED and rollout.example != "skip":
         hint = seen.example_hint or "Log it again with an example that its signature accepts."
         return Failure(ExampleRefused.reason, seen.example_message, hint, now)
     return None
@@ -182,7 +182,7 @@ def _shift(
         return record
     elif candidate.step_since is None:
         since = now
-    elif now - candidate.step_since >= float(predictor.spec["rollout"]["step_seconds"]):
+    elif now - candidate.step_since >= predictor.spec.rollout.step_seconds:
         step += 1
     else:
         return record
@@ -197,5 +197,4 @@ def _shift(
 
 
 def _steps(predictor: Predictor) -> list[int]:
-    steps: list[int] = predictor.spec["rollout"]["steps"]
-    return steps
+    return predictor.spec.rollout.steps

@@ -147,7 +147,7 @@ def finish_drains(record: Record, observed: Observed, now: float) -> Record:
             left.append(replace(draining, since=None))
         elif draining.since is None:
             left.append(replace(draining, since=now))
-        elif now - draining.since < float(draining.predictor.spec["rollout"]["drain"]):
+        elif now - draining.since < draining.predictor.spec.rollout.drain:
             left.append(draining)
     return replace(record, draining=tuple(left))
 

@@ -1,8 +1,7 @@
 """Declare the sections of serving.yaml for the runtimes other than our own server."""
 
 import re
-from collections.abc import Mapping
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Literal, Self
 
 from pydantic import AfterValidator, Field, model_validator
 
@@ -23,11 +22,6 @@ Inside = Annotated[str, AfterValidator(_inside)]
 
 Label = Annotated[str, Field(pattern=r"^[A-Za-z][A-Za-z0-9._-]{0,62}$")]
 """A version label of TensorFlow Serving."""
-
-
-def runtime_name(spec: Mapping[str, Any]) -> str:
-    """Return the runtime of a predictor's spec; a spec of an earlier release has our own server."""
-    return str(spec.get("runtime", "mlflow"))
 
 
 class TfServingBatching(Frozen):

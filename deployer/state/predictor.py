@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Any
 
+from deployer.spec.stored import StoredSpec
 from deployer.state.registry import VersionId
 
 
@@ -70,7 +70,7 @@ class Predictor:
     role: Role
     digest: str
     source: str
-    spec: Mapping[str, Any]
+    spec: StoredSpec
     origins: Mapping[str, str] = field(default_factory=dict)
     artifact: str = ""
     """The artifact's digest, pinned at the first fetch; empty before that."""

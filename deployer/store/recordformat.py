@@ -61,7 +61,7 @@ def record_of(kept: object, form: object, where: str) -> Record:
         fields = [
             ".".join(map(str, each["loc"][1:]))
             for each in error.errors(include_url=False, include_input=False)
-            if each["type"] == "unexpected_keyword_argument"
+            if each["type"] in ("unexpected_keyword_argument", "extra_forbidden")
         ]
         if fields:
             raise FormatUnknown(

@@ -13,6 +13,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from deployer.spec.model import ServingSpec
 from deployer.state.predictor import Predictor, Role
 from deployer.state.record import (
     Absence,
@@ -38,6 +39,7 @@ DATABASE, OBJECTS = "deployer.db", "modeldeployments.json"
 
 NAME = "forêt d'iris"
 OLD, NEW = (VersionId(NAME, number, 1_700_000_000_000 + number, f"m-{number}") for number in (1, 2))
+SPEC = ServingSpec.model_validate({"replicas": 2, "resources": {"memory": "1Gi"}})
 LOST = Promotion(
     OLD, "stage Production", 1, 1_700_000_100.25, 1_700_000_200.5, "ada",
     updated=1_700_000_100_250, touched=1_700_000_400_500,
@@ -59,7 +61,7 @@ def everything() -> Record:
     """A record in which no field has its default."""
     predictor = Predictor(
         "foret-prod-v2-1a2b3c4d", NEW, Role.CHAMPION, "d2", "s3://bucket/2",
-        {"replicas": 2, "resources": {"memory": 1 << 30}, "env": {"A": None}},
+        SPEC,
         {"replicas": "serving.yaml"}, "sha256:aa", "0.1.0+1c2d3e4f model-server:1",
     )  # fmt: skip
     before = replace(predictor, name="foret-prod-v1-5e6f7a8b", version=OLD, digest="d1")

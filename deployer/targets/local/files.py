@@ -231,12 +231,12 @@ def server_config(
         "python": python,
         "host": listen,
         "state_file": str(state_file),
-        "memory_bytes": spec["resources"]["memory"],
-        "max_body_bytes": spec["max_body"],
-        "timeout_seconds": spec["timeout_seconds"],
-        "batching": spec["batching"],
-        "input": spec.get("input", "strict"),
-        "drain_seconds": spec["rollout"]["drain"],
+        "memory_bytes": spec.resources.memory,
+        "max_body_bytes": spec.max_body,
+        "timeout_seconds": spec.timeout_seconds,
+        "batching": spec.batching.model_dump(mode="json"),
+        "input": spec.input,
+        "drain_seconds": spec.rollout.drain,
     }
 
 
@@ -245,8 +245,8 @@ def replicas(predictor: Predictor) -> list[str]:
 
     A predictor with autoscaling, which a cluster does, has its minimum of replicas here.
     """
-    scaling = predictor.spec.get("autoscaling") or {}
-    number = int(scaling.get("min") or predictor.spec["replicas"])
+    spec = predictor.spec
+    number = spec.autoscaling.min if spec.autoscaling else spec.replicas
     return [predictor.name, *(f"{predictor.name}.{i}" for i in range(2, number + 1))]
 
 

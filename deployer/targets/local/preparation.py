@@ -11,7 +11,6 @@ from deployer.artifacts.cache import Artifacts, ArtifactState
 from deployer.artifacts.metadata import SmallFiles
 from deployer.errors import RuntimeUnavailable, VersionFailure
 from deployer.python_env.cache import EnvironmentRequest, Environments
-from deployer.spec.runtimes import runtime_name
 from deployer.state.predictor import Phase, Predictor
 from deployer.targets.preparation import Preparing, Progress
 
@@ -67,7 +66,7 @@ class LocalPreparation(Preparing[LocalPrepared]):
 
     def _advance(self, predictor: Predictor) -> LocalPrepared:
         now = self._clock()
-        runtime = runtime_name(predictor.spec)
+        runtime = predictor.spec.runtime
         if runtime != "mlflow":
             error = RuntimeUnavailable(
                 f"The runtime {runtime} serves on a cluster, and not on this machine.",

@@ -51,7 +51,7 @@ class Removals:
 
     def _remove(self, predictor: Predictor) -> None:
         own = replicas(predictor)
-        grace = predictor.spec["rollout"]["drain"] + 5
+        grace = predictor.spec.rollout.drain + 5
         try:
             with suppress(StackError):
                 each(partial(self._supervisor.remove, grace=grace), own, len(own), "retire")

@@ -269,7 +269,7 @@ class LocalTarget:
             log=self._logs / f"{replica}.log",
             autorestart="unexpected",
             exit_codes=(0, 64, 65),
-            stop_seconds=int(predictor.spec["rollout"]["drain"]) + 5,
+            stop_seconds=int(predictor.spec.rollout.drain) + 5,
         )
 
     def _route(self, deployment: Deployment) -> None:

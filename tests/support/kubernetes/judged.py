@@ -6,6 +6,7 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
+from deployer.spec.model import ServingSpec
 from deployer.state.observed import ObservedPredictor
 from deployer.state.predictor import Predictor, Role
 from deployer.state.registry import VersionId
@@ -22,6 +23,6 @@ def recorded(name: str) -> dict[str, Any]:
 
 
 def judge(name: str, read: Mapping[str, Any], weight: int = 0) -> ObservedPredictor:
-    predictor = Predictor(name, VersionId("angler", 2, 1), Role.CHAMPION, "d", "s", {})
+    predictor = Predictor(name, VersionId("angler", 2, 1), Role.CHAMPION, "d", "s", ServingSpec())
     told = {part: read[part] for part in ("deployment", "pods", "events", "log", "answer")}
     return observe(predictor, Seen(**told), read["now"], weight=weight)

@@ -47,7 +47,7 @@ class Stage:
 
     def deployment(self, **fields: Any) -> Deployment:
         """Where a plan leads; the fields are of its serving spec."""
-        spec = resolve([("defaults", SPEC | fields)], LocalLimits()).spec.model_dump(mode="json")
+        spec = resolve([("defaults", SPEC | fields)], LocalLimits()).spec
         version = VersionId(MODEL, 3, 1_700_000_000_000, "m-1")
         server = self.assembled.target.server
         predictor = Predictor(

@@ -14,6 +14,7 @@ from typing import Any
 
 from standins.seldon import crd
 
+from deployer.spec.model import ServingSpec
 from deployer.state.observed import ObservedPredictor
 from deployer.state.predictor import Phase, Predictor, Role
 from deployer.state.registry import VersionId
@@ -74,7 +75,9 @@ class Place:
             for obj in self.get(kind.resource, **{"schnitzel.dev/predictor": name})
         ]
         assert any(obj.kind == SELDON_DEPLOYMENT for obj in own), f"{name} has gone"
-        predictor = Predictor(name, VersionId("angler", 3, 1), Role.CHAMPION, "1a", "", {})
+        predictor = Predictor(
+            name, VersionId("angler", 3, 1), Role.CHAMPION, "1a", "", ServingSpec()
+        )
         return observation.observe(predictor, select.seen(own), time.time(), weight=weight)
 
     def wait_seen(

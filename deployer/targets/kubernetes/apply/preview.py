@@ -99,7 +99,7 @@ class Previewer:
 
     def _image(self, predictor: Predictor) -> str:
         seen = self._preparation.seen(predictor.name)
-        return str(predictor.spec.get("image") or (seen.image if seen else ""))
+        return predictor.spec.image or (seen.image if seen else "")
 
     def _shown(
         self, decision: Decision, owner: Owner, environment: Environment

@@ -11,7 +11,6 @@ from deployer.artifacts.requirements import EnvironmentRequest
 from deployer.background.jobs import Job
 from deployer.config.clusters import Cluster
 from deployer.errors import RuntimeUnavailable, VersionFailure
-from deployer.spec.runtimes import runtime_name
 from deployer.state.predictor import Phase, Predictor
 from deployer.targets.kubernetes.images.builds import ImageBuilds
 from deployer.targets.kubernetes.render.runtimes import RUNTIMES, runs_tensorflow
@@ -68,7 +67,7 @@ class ImagePreparation(Preparing[ImagePrepared]):
 
     def _advance(self, predictor: Predictor) -> ImagePrepared:
         now = self._clock()
-        named = str(predictor.spec.get("image") or "")
+        named = predictor.spec.image or ""
         if lacking := self._lacking(predictor, named):
             return ImagePrepared(Phase.FAILED, now, error=lacking)
         if runs_tensorflow(predictor.spec):
@@ -101,13 +100,13 @@ class ImagePreparation(Preparing[ImagePrepared]):
             predictor: The predictor.
             named: The image that its spec names; "" for none.
         """
-        cluster, runtime = self._cluster, runtime_name(predictor.spec)
+        cluster, runtime = self._cluster, predictor.spec.runtime
         if runtime not in RUNTIMES:
             return RuntimeUnavailable(
                 f"Nothing serves the runtime {runtime} on a cluster.",
                 f"Ask for another runtime in serving.yaml: {', '.join(RUNTIMES)}.",
             )
-        shape = predictor.spec["seldon"]["shape"] if runtime == "seldon" else ""
+        shape = predictor.spec.seldon.shape if runtime == "seldon" else ""
         if shape == "named" and cluster.trust_bundle:
             return RuntimeUnavailable(
                 "The cluster has a trust_bundle, which the operator's own init container, in the "

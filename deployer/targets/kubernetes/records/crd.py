@@ -196,7 +196,6 @@ def _slim(record: Record) -> Record:
 def _slim_predictor(predictor: Predictor) -> Predictor:
     return replace(
         predictor,
-        spec=_shared(orjson.dumps(predictor.spec)),
         origins=_shared(orjson.dumps(predictor.origins)),
     )
 

@@ -62,7 +62,7 @@ class Manifests:
         source = values.Source("mlflow-artifacts:/s", self._tracking_url)
         found: list[object] = []
         for name, runtime in RUNTIMES.items():
-            spec = ServingSpec.model_validate({"runtime": name}).model_dump(mode="json")
+            spec = ServingSpec.model_validate({"runtime": name})
             sample = Predictor("p", VersionId("m", 1, 1), Role.CHAMPION, "d", "s", spec)
             made = values.values(sample, place, self._cluster, "image", source)
             found.append([self._charts.content(runtime.chart), made])

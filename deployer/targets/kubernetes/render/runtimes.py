@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Final
 
-from deployer.spec.runtimes import runtime_name
+from deployer.spec.model import ServingSpec
 from deployer.targets.kubernetes.client.kinds import (
     CONFIG_MAP,
     DEPLOYMENT,
@@ -36,16 +36,16 @@ RUNTIMES: Final[Mapping[str, Runtime]] = {
 }
 
 
-def runtime_of(spec: Mapping[str, Any]) -> Runtime:
+def runtime_of(spec: ServingSpec) -> Runtime:
     """Look up the runtime of a predictor's spec.
 
     Raises:
         KeyError: No chart serves the runtime on a cluster.
     """
-    return RUNTIMES[runtime_name(spec)]
+    return RUNTIMES[spec.runtime]
 
 
-def runs_tensorflow(spec: Mapping[str, Any]) -> bool:
+def runs_tensorflow(spec: ServingSpec) -> bool:
     """Decide whether TensorFlow Serving does the work, so that no Python environment is needed."""
-    name = runtime_name(spec)
-    return name == "tfserving" or (name == "seldon" and spec["seldon"]["shape"] == "tensorflow")
+    seldon = spec.runtime == "seldon" and spec.seldon.shape == "tensorflow"
+    return spec.runtime == "tfserving" or seldon

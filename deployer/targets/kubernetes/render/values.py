@@ -70,7 +70,7 @@ def values(
         image: The image of its pods from `ImagePreparation`, by digest.
         source: The source of its artifact, whose digest the predictor has.
     """
-    spec = ServingSpec.model_validate(predictor.spec)
+    spec = predictor.spec
     common = _common(spec, predictor, place, cluster, source)
     return common | _OF[spec.runtime](spec, common, cluster, image)
 

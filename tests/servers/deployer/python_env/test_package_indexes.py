@@ -36,7 +36,7 @@ def prepared(folder: Path, requirements: str, allowed: list[str]) -> LocalPrepar
     (model / "MLmodel").write_text("flavors: {}")
     (model / "python_env.yaml").write_text("python: '3.11'")
     (model / "requirements.txt").write_text(requirements)
-    spec = ServingSpec(runtime="mlflow").model_dump(mode="json")
+    spec = ServingSpec(runtime="mlflow")
     version = VersionId("angler", 3, 1)
     predictor = Predictor("angler-prod-v3-1a", version, Role.CHAMPION, "1a", str(model), spec)
     with ExitStack() as stack:

@@ -43,7 +43,9 @@ HOSTILE = "x\"><script>alert('1')</script>"
 
 def told(model: str = "angler", environment: str = "prod", **observed: Any) -> Status:
     version = VersionId(model, 2, 1)
-    predictor = Predictor("angler-prod-v2-1a2b3c4d", version, Role.CHAMPION, "d1", "s3://b", {})
+    predictor = Predictor(
+        "angler-prod-v2-1a2b3c4d", version, Role.CHAMPION, "d1", "s3://b", ServingSpec()
+    )
     seen = {"phase": Phase.READY, "live_weight": 100, "example": ExampleState.PASSED} | observed
     record = Record("angler-prod", model, environment).with_champion(predictor)
     wanted = Wanted(predictor, version, "alias champion", 1.0)

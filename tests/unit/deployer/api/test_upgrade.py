@@ -21,6 +21,7 @@ from deployer.operator.commands import Commands
 from deployer.operator.queries import Queries
 from deployer.registry.client import RegistryClient
 from deployer.registry.identity import RegistryIdentity
+from deployer.spec.model import ServingSpec
 from deployer.state.predictor import Predictor, Role
 from deployer.state.record import Failure, Pause, Promotion, Record
 from deployer.state.registry import VersionId
@@ -40,7 +41,9 @@ policy: {upgrade_share: 0.5}
 
 def record(model: str, environment: str, server: str = OLD, **fields: Any) -> Record:
     version = VersionId(model, 1, 1)
-    serving = Predictor(f"{model}-v1", version, Role.CHAMPION, "d", "s", {}, server=server)
+    serving = Predictor(
+        f"{model}-v1", version, Role.CHAMPION, "d", "s", ServingSpec(), server=server
+    )
     promoted = (Promotion(version, "alias champion", 1, 1.0),)
     record = Record(f"{model}-{environment}", model, environment, promotions=promoted)
     return replace(record.with_champion(serving), server=server, **fields)

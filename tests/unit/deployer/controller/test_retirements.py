@@ -8,6 +8,7 @@ from dataclasses import replace
 import pytest
 
 from deployer.controller.retirements import RetirementBudget
+from deployer.spec.model import ServingSpec
 from deployer.state.deployment import Policy
 from deployer.state.predictor import Predictor, Role
 from deployer.state.record import Absence, Record
@@ -42,7 +43,7 @@ class World:
 
 def record(number: int, absence: Absence | None) -> Record:
     version = VersionId(f"m{number:03}", 1, 1)
-    predictor = Predictor(f"p{number}", version, Role.CHAMPION, "d", "s", {})
+    predictor = Predictor(f"p{number}", version, Role.CHAMPION, "d", "s", ServingSpec())
     record = Record(f"m{number:03}-prod", version.model, "prod", absence=absence)
     return record.with_champion(predictor)
 

@@ -140,7 +140,7 @@ class Rollouts(RuleBasedStateMachine):
             assert after.champion == before.champion or broke
         if not was or self._phase(before.champion) in GONE:
             return
-        steps = was.predictor.spec["rollout"]["steps"]
+        steps = was.predictor.spec.rollout.steps
         if now and now.predictor == was.predictor:
             step = now.step
         elif after.champion == was.predictor:
@@ -153,7 +153,7 @@ class Rollouts(RuleBasedStateMachine):
             assert step == was.step + 1, "a step was left out"
             if was.step >= 0:
                 assert was.step_since is not None
-                assert world.now - was.step_since >= was.predictor.spec["rollout"]["step_seconds"]
+                assert world.now - was.step_since >= was.predictor.spec.rollout.step_seconds
                 assert not seen.gateway_error
                 assert seen.predictors[was.predictor.name].live_weight == steps[was.step]
 

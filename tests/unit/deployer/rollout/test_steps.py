@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given, settings, strategies as st
 from support.world import World
 
+from deployer.spec.model import ServingSpec
 from deployer.state.predictor import Phase
 
 STEPS = st.sets(st.integers(1, 99), max_size=3).map(lambda shares: [*sorted(shares), 100])
@@ -353,8 +354,9 @@ def test_a_rollout_that_an_earlier_release_began_goes_on():
     world.pass_once()
     candidate = world.record.candidate
     assert candidate
-    old = {name: candidate.predictor.spec["rollout"][name] for name in FIRST_FIELDS}
-    predictor = replace(candidate.predictor, spec={"rollout": old})
+    old = {name: getattr(candidate.predictor.spec.rollout, name) for name in FIRST_FIELDS}
+    spec = ServingSpec.model_validate({"rollout": old})
+    predictor = replace(candidate.predictor, spec=spec)
     world.record = replace(world.record, candidate=replace(candidate, predictor=predictor))
     world.settle(20)
     assert world.serves == 2

@@ -10,6 +10,7 @@ from hypothesis import given, strategies as st
 
 from deployer.rollout import upgrade
 from deployer.rollout.upgrade import UpgradePhase
+from deployer.spec.model import ServingSpec
 from deployer.state.predictor import Predictor, Role
 from deployer.state.record import Candidate, Failure, Pause, Promotion, Record
 from deployer.state.registry import VersionId
@@ -20,7 +21,9 @@ WANTED = dict.fromkeys(ORDER, "new")
 
 def record(number: int, environment: str = "prod", server: str = "old") -> Record:
     version = VersionId(f"m{number:03}", 1, 1)
-    predictor = Predictor(f"p{number}", version, Role.CHAMPION, "d", "s", {}, server=server)
+    predictor = Predictor(
+        f"p{number}", version, Role.CHAMPION, "d", "s", ServingSpec(), server=server
+    )
     return Record(
         f"m{number:03}-{environment}",
         version.model,

@@ -119,7 +119,7 @@ def test_what_an_earlier_chart_rendered_is_left_alone_as_long_as_it_is_whole(
     renderer = DeploymentRenderer(
         made(tfserving_image="registry.example/tensorflow/serving:2.19.1")
     )
-    spec = ServingSpec.model_validate({"runtime": runtime}).model_dump(mode="json")
+    spec = ServingSpec.model_validate({"runtime": runtime})
     model = VersionId("angler", 1, 1)
     one = Predictor("angler-prod-v1", model, Role.CHAMPION, "d", URI, spec, server="0.0.1 older")
     wanted = Deployment("angler-prod", "angler", "prod", (WeightedPredictor(one, 100),))

@@ -282,7 +282,7 @@ CLUSTER = ClusterSettings.model_validate(
 
 def rendered(fields: dict, namespace: str, owner: Owner) -> list[Object]:
     """A deployment's manifests, as the target makes them."""
-    spec = resolve([("defaults", fields)], LocalLimits()).spec.model_dump(mode="json")
+    spec = resolve([("defaults", fields)], LocalLimits()).spec
     version = VersionId("angler", 3, 1_700_000_000_000, "m-1")
     predictor = Predictor(
         "angler-prod-v3-00000000", version, Role.CHAMPION, "0" * 64, "mlflow-artifacts:/1/a", spec

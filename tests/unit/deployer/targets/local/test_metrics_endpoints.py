@@ -22,7 +22,7 @@ def test_every_replica_that_was_started_is_a_place_to_look_until_its_predictor_g
     world.list_registry()
     world.settle()
     predictor = world.record.champion
-    predictor = replace(predictor, spec={**predictor.spec, "replicas": 2})
+    predictor = replace(predictor, spec=predictor.spec.model_copy(update={"replicas": 2}))
     files = PredictorFiles(tmp_path / "predictors", "here")
 
     definition = files.define("angler-prod", "angler", "prod", predictor)

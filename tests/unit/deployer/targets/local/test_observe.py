@@ -8,6 +8,7 @@ from dataclasses import replace
 import pytest
 from support.world import World
 
+from deployer.spec.model import ServingSpec
 from deployer.state.predictor import ExampleAnswer, Phase
 from deployer.targets.local.files import PredictorFiles, replicas
 from deployer.targets.local.observe import complete, observe_server, together
@@ -92,7 +93,8 @@ def test_a_single_replica_speaks_for_itself(predictor):
 
 
 def with_spec(predictor, **spec):
-    return replace(predictor, spec={**predictor.spec, **spec})
+    whole = predictor.spec.model_dump(mode="json") | spec
+    return replace(predictor, spec=ServingSpec.model_validate(whole))
 
 
 def test_each_replica_has_a_name_a_port_and_files_of_its_own(tmp_path, predictor):

@@ -132,7 +132,9 @@ def test_servers_in_a_container_are_reached_by_its_name_and_listen_to_its_networ
 
 def test_another_spec_is_another_digest(machine, deployment):
     [weighted] = deployment.predictors
-    bigger = replace(weighted.predictor, spec={**weighted.predictor.spec, "max_body": 7})
+    bigger = replace(
+        weighted.predictor, spec=weighted.predictor.spec.model_copy(update={"max_body": 7})
+    )
     other = replace(deployment, predictors=(replace(weighted, predictor=bigger),))
     assert machine.preview(other).digest != machine.preview(deployment).digest
 

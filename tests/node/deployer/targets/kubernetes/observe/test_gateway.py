@@ -12,6 +12,7 @@ from support.run.wait import wait_for
 from support.systems.cluster import cluster
 
 from deployer.errors import GatewayUnavailable
+from deployer.spec.model import ServingSpec
 from deployer.state.deployment import Deployment, WeightedPredictor
 from deployer.state.predictor import Predictor, Role
 from deployer.state.registry import VersionId
@@ -25,7 +26,8 @@ ID = "angler-prod"
 def routed(namespace: str = "prod", parent: Parent = Parent("g", "e"), **weights: int) -> Any:  # noqa: B008
     weighted = tuple(
         WeightedPredictor(
-            Predictor(name, VersionId("angler", 1, 1), Role.CHAMPION, "d", "", {}), weight
+            Predictor(name, VersionId("angler", 1, 1), Role.CHAMPION, "d", "", ServingSpec()),
+            weight,
         )
         for name, weight in weights.items()
     )

@@ -17,13 +17,14 @@ from support.kubernetes.judged import RECORDED, judge, recorded
 from support.kubernetes.pod_failures import CASES, DIGEST
 
 from deployer.errors import EnvironmentUnbuildable
+from deployer.spec.model import ServingSpec
 from deployer.state.observed import ObservedPredictor
 from deployer.state.predictor import ExampleAnswer, ExampleState, Phase, Predictor, Role
 from deployer.state.registry import VersionId
 from deployer.targets.kubernetes.images.preparation import ImagePrepared
 from deployer.targets.kubernetes.observe.predictor import Seen, observe
 
-PREDICTOR = Predictor("p", VersionId("angler", 2, 1), Role.CHAMPION, "d", "s", {})
+PREDICTOR = Predictor("p", VersionId("angler", 2, 1), Role.CHAMPION, "d", "s", ServingSpec())
 NOW = 1_000.0
 
 

@@ -18,7 +18,7 @@ NAME = "angler-prod-v3-1a2b3c4d"
 
 
 def predictor() -> Predictor:
-    spec = ServingSpec.model_validate({"runtime": "seldon"}).model_dump(mode="json")
+    spec = ServingSpec.model_validate({"runtime": "seldon"})
     version = VersionId("angler", 3, 1)
     return Predictor(NAME, version, Role.CHAMPION, "1a", "s3://models/3", spec)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from hypothesis import given, strategies as st
 
 from deployer import naming
+from deployer.spec.model import ServingSpec
 from deployer.state.deployment import Deployment, WeightedPredictor
 from deployer.state.predictor import Predictor, Role
 from deployer.state.registry import VersionId
@@ -19,7 +20,7 @@ def weighted(number: int, weight: int, model: str = "angler") -> WeightedPredict
     name = naming.predictor_name(model, "prod", number, f"{number:08x}")
     version = VersionId(model, number, 1)
     return WeightedPredictor(
-        Predictor(name, version, Role.CHAMPION, f"{number:08x}", "", {}), weight
+        Predictor(name, version, Role.CHAMPION, f"{number:08x}", "", ServingSpec()), weight
     )
 
 

@@ -37,7 +37,7 @@ SETTINGS: dict[str, Any] = {
 
 
 def predictor(**spec: Any) -> Predictor:
-    whole = ServingSpec.model_validate({"runtime": "tfserving"} | spec).model_dump(mode="json")
+    whole = ServingSpec.model_validate({"runtime": "tfserving"} | spec)
     version = VersionId("angler", 3, 1)
     uri = "mlflow-artifacts:/1/models/m-1/artifacts"
     return Predictor("angler-prod-v3-1a2b3c4d", version, Role.CHAMPION, "1a", uri, whole)

@@ -7,6 +7,7 @@ from typing import Any
 import jsonschema
 import pytest
 import yaml
+from pydantic import TypeAdapter
 
 from deployer import naming
 from deployer.config.clusters import Cluster
@@ -82,7 +83,7 @@ def predictor(fields: dict[str, Any], **changes: Any) -> Predictor:
             "role": Role.CHAMPION,
             "digest": digest,
             "source": "models:/m-1",
-            "spec": spec.model_dump(mode="json"),
+            "spec": spec,
             "artifact": "a" * 64,
         }
         | changes
@@ -198,8 +199,11 @@ def test_pods_ask_the_mlflow_that_they_reach_and_s3_without_one() -> None:
 
 def test_a_predictor_recorded_by_an_earlier_release_is_still_rendered() -> None:
     old = predictor({"replicas": 2})
-    spec = {k: v for k, v in old.spec.items() if k not in ("autoscaling", "image", "kubernetes")}
-    before = values(predictor({"replicas": 2}, spec=spec), PLACE, CLUSTER, IMAGE, SOURCE)
+    whole = old.spec.model_dump(mode="json")
+    spec = {k: v for k, v in whole.items() if k not in ("autoscaling", "image", "kubernetes")}
+    kept = TypeAdapter(Predictor).dump_python(old, mode="json") | {"spec": spec}
+    read = TypeAdapter(Predictor).validate_python(kept)
+    before = values(read, PLACE, CLUSTER, IMAGE, SOURCE)
     assert before == made({"replicas": 2})
 
 
@@ -231,7 +235,7 @@ def test_limits_that_let_all_through_still_make_values_that_fit() -> None:
     longest = {"timeout_seconds": 3600, "rollout": {"drain": 3600, "ready_timeout": "1d"}}
     limits = Limits(ready_timeout=None, max_body=None)
     spec = resolve([("serving.yaml", longest)], limits).spec
-    told = values(predictor({}, spec=spec.model_dump(mode="json")), PLACE, BARE, IMAGE, SOURCE)
+    told = values(predictor({}, spec=spec), PLACE, BARE, IMAGE, SOURCE)
     jsonschema.Draft202012Validator(schema).validate(_laid_over(defaults, told))
 
 

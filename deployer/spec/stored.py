@@ -1,0 +1,31 @@
+"""Store a serving spec as plain JSON values, and let equal specs share memory.
+
+Specs are the bulk of ten thousand records, and most of them are equal.
+"""
+
+import json
+from collections.abc import Mapping
+from functools import lru_cache
+from typing import Annotated, Any
+
+from pydantic import BeforeValidator, PlainSerializer
+
+from deployer.spec.model import ServingSpec
+
+
+def _read(value: Any) -> Any:
+    return _shared(json.dumps(value, sort_keys=True)) if isinstance(value, Mapping) else value
+
+
+@lru_cache(maxsize=1024)
+def _shared(text: str) -> ServingSpec:
+    return ServingSpec.model_validate_json(text)
+
+
+def _whole(spec: ServingSpec) -> dict[str, Any]:
+    """Write every field, since a later release may have other defaults."""
+    return spec.model_dump(mode="json")
+
+
+StoredSpec = Annotated[ServingSpec, BeforeValidator(_read), PlainSerializer(_whole)]
+"""A serving spec as a record or a predictor's file holds it: every field, with its value."""
