@@ -31,6 +31,7 @@ from deployer.errors import (
 )
 from deployer.registry import webhooks
 from deployer.status.verdict import State
+from deployer.targets.base import HasMetricsEndpoints
 
 _CODES: tuple[tuple[type[SchnitzelError], int], ...] = (
     (NotFound, 404),
@@ -119,7 +120,9 @@ def _add_machine_routes(app: FastAPI, engine: Engine, webhook_secret: str) -> No
     @app.get("/metrics/servers")
     def servers() -> list[deployments.Page]:
         """Where Prometheus finds the model servers of this machine: its `http_sd_configs`."""
-        pages = [page for target in engine.context.each_target for page in target.pages()]
+        targets = engine.context.each_target
+        found = [each.pages() for each in targets if isinstance(each, HasMetricsEndpoints)]
+        pages = [page for pages in found for page in pages]
         return [{"targets": [page.address], "labels": dict(page.labels)} for page in pages]
 
     @app.post("/webhooks/mlflow")

@@ -19,7 +19,7 @@ from deployer.controller.context import ReconcileContext
 from deployer.errors import TargetUnavailable
 from deployer.python_env.retention import Inventory, KeptEnvironment, verdicts
 from deployer.store.history import Event
-from deployer.targets.base import Target
+from deployer.targets.base import HasPythonEnvironments
 
 PATH = "/api/v1/images"
 
@@ -36,7 +36,8 @@ def add(app: FastAPI, engine: Engine, subject: Callable[..., str]) -> None:
     @app.get(PATH)
     def images() -> imageanswers.Images:
         """Every environment that was built, who uses it, and whether it may go."""
-        return {"places": [_place(engine.context, target) for target in engine.context.each_target]}
+        context = engine.context
+        return {"places": [_place(context, target) for target in _builders(context)]}
 
     @app.post(f"{PATH}/collect")
     def collect(body: Collect, who: str = Depends(subject)) -> imageanswers.Images:
@@ -47,12 +48,12 @@ def add(app: FastAPI, engine: Engine, subject: Callable[..., str]) -> None:
             ", ".join(body.names),
         )  # fmt: skip
         context.history.append(event, context.clock())
-        for target in context.each_target:
+        for target in _builders(context):
             begin(context, target, body.names)
         return images()
 
 
-def begin(context: ReconcileContext, target: Target, names: list[str]) -> None:
+def begin(context: ReconcileContext, target: HasPythonEnvironments, names: list[str]) -> None:
     """Start removing a target's Python environments that are named and unused."""
     ask = partial(usage.of_target, context, target)
     try:
@@ -63,7 +64,11 @@ def begin(context: ReconcileContext, target: Target, names: list[str]) -> None:
         target.collect(chosen, ask, context.settings.policy.collect_after)
 
 
-def _place(context: ReconcileContext, target: Target) -> imageanswers.ImagePlace:
+def _builders(context: ReconcileContext) -> list[HasPythonEnvironments]:
+    return [each for each in context.each_target if isinstance(each, HasPythonEnvironments)]
+
+
+def _place(context: ReconcileContext, target: HasPythonEnvironments) -> imageanswers.ImagePlace:
     grace = context.settings.policy.collect_after
     try:
         inventory = target.environments(usage.of_target(context, target))

@@ -5,12 +5,13 @@ from typing import Annotated
 from fastapi import FastAPI, Query
 from fastapi.responses import PlainTextResponse
 
-from deployer import __version__
+from deployer import __version__, hints
 from deployer.api import views
 from deployer.api.engine import Engine
 from deployer.api.schema import deployments as answers, plans as plananswers
 from deployer.errors import NotFound
 from deployer.status.verdict import Status
+from deployer.targets.base import HasLogs
 
 
 def add(app: FastAPI, engine: Engine) -> None:  # noqa: C901 - a list of routes
@@ -87,7 +88,12 @@ def add(app: FastAPI, engine: Engine) -> None:  # noqa: C901 - a list of routes
                 f"{deployment} has no predictor {predictor!r}.", f"It has {', '.join(known)}."
             )
         name = predictor or next(iter(known), "")
-        text = engine.context.targets[status.record.environment].logs(name, lines) if name else ""
+        target = engine.context.targets[status.record.environment]
+        if not isinstance(target, HasLogs):
+            raise NotFound(
+                f"The target {target.name} keeps no logs.", hints.deploy("status", status.record)
+            )
+        text = target.logs(name, lines) if name else ""
         return PlainTextResponse(text, headers={"X-Schnitzel-Predictor": name})
 
     @app.get("/api/v1/environments")

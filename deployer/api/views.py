@@ -18,7 +18,7 @@ from deployer.state.observed import ObservedPredictor
 from deployer.state.predictor import Phase, Predictor
 from deployer.state.record import Record
 from deployer.status.verdict import State, Status
-from deployer.targets.base import Target
+from deployer.targets.base import HasPreflight, Target
 
 FAILING = (State.DEGRADED, State.FAILED)
 
@@ -265,10 +265,11 @@ def clusters(targets: Iterable[Target]) -> list[deployments.ClusterChecks]:
     """Run the preflight checks of every cluster now."""
     found: list[deployments.ClusterChecks] = []
     for target in targets:
+        if not isinstance(target, HasPreflight):
+            continue
         checks: list[deployments.Check] = [
             {"name": one.name, "level": one.level, "message": one.message, "mend": one.mend}
             for one in target.check()
         ]
-        if checks:
-            found.append({"name": target.name, "checks": checks})
+        found.append({"name": target.name, "checks": checks})
     return found

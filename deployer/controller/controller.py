@@ -35,6 +35,7 @@ from deployer.state.reasons import RegistryHealth
 from deployer.state.record import Pause, Record
 from deployer.status.verdict import Status
 from deployer.store.history import Event
+from deployer.targets.base import HasTree
 
 log = logging.getLogger(__name__)
 
@@ -145,11 +146,17 @@ class Controller:
         """Return the tree of a deployment's objects in its target.
 
         Raises:
-            NotFound: No deployment has this id.
+            NotFound: No deployment has this id, or its target shows no objects.
             TargetUnavailable: The target cannot be observed now.
         """
-        status = self.status(deployment)
-        return self.context.targets[status.record.environment].tree(status.record.id)
+        record = self.status(deployment).record
+        target = self.context.targets[record.environment]
+        if not isinstance(target, HasTree):
+            raise NotFound(
+                f"The target {target.name} does not show the objects of a deployment.",
+                hints.deploy("status", record),
+            )
+        return target.tree(record.id)
 
     def apply(self, deployment: str, who: str, options: ApplyOptions) -> None:
         """Apply for an operator: run a pass now, and retry, allow retirement or adopt objects.

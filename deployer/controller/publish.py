@@ -24,6 +24,7 @@ from deployer.state.reasons import Reason, State
 from deployer.state.record import Record
 from deployer.status import verdict
 from deployer.status.verdict import Status
+from deployer.targets.base import PublishesStatus
 
 log = logging.getLogger(__name__)
 
@@ -104,9 +105,11 @@ class Publisher:
         events.record_outcome(context.history, context.tags, found.remembered, status, before, now)
 
     def _publish_to_target(self, status: Status) -> None:
-        """Publish the status in the target; if that fails, the next pass does."""
-        with self._best_effort("its state where it runs", status):
-            self._context.targets[status.record.environment].publish(status)
+        """Publish the status in the target, if it has a place; if that fails, the next pass does."""
+        target = self._context.targets[status.record.environment]
+        if isinstance(target, PublishesStatus):
+            with self._best_effort("its state where it runs", status):
+                target.publish(status)
 
     @contextmanager
     def _best_effort(self, what: str, status: Status) -> Iterator[None]:

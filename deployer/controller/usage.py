@@ -14,13 +14,13 @@ from deployer.state.predictor import Predictor
 from deployer.state.record import Record
 from deployer.state.registry import ModelVersion, RegistrySnapshot, VersionId
 from deployer.store.history import History
-from deployer.targets.base import Target
+from deployer.targets.base import HasPythonEnvironments, Target
 
 EVENTS = 1000
 """The events read of a deployment's history; a version that fails for long writes many."""
 
 
-def of_target(context: ReconcileContext, target: Target) -> Needs:
+def of_target(context: ReconcileContext, target: Target | HasPythonEnvironments) -> Needs:
     """Collect the needs of a target's deployments, or the reason why they are unknown."""
     snapshot = context.registry.snapshot
     if snapshot is None:

@@ -28,6 +28,7 @@ from deployer.controller.context import ReconcileContext
 from deployer.errors import NotFound
 from deployer.registry.watch import Health
 from deployer.status.verdict import State, Status
+from deployer.targets.base import HasLogs
 
 OVERVIEW = "overview"
 MOST_ROWS = 200
@@ -146,7 +147,7 @@ class Pages:
         status = self._engine.status(deployment)
         name = next(iter(views.predictors_of(status)), "")
         target = self._engine.context.targets[status.record.environment]
-        text = target.logs(name, LOG_LINES) if name else ""
+        text = target.logs(name, LOG_LINES) if name and isinstance(target, HasLogs) else ""
         return self._page("log.html", {"predictor": name, "text": text})
 
     async def ask(self, deployment: str, request: Request) -> HTMLResponse:

@@ -24,7 +24,7 @@ from deployer.state.observed import Observed, ObservedPredictor
 from deployer.state.predictor import Phase, Predictor
 from deployer.state.record import Record
 from deployer.status.verdict import Status
-from deployer.targets.base import MetricsEndpoint, PreflightCheck
+from deployer.targets.base import PreflightCheck
 from deployer.targets.kubernetes.apply.applier import ObjectApplier
 from deployer.targets.kubernetes.apply.deployment import DeploymentApplier
 from deployer.targets.kubernetes.apply.drift import DriftFilter
@@ -165,7 +165,7 @@ class KubernetesTarget:
         )
 
     def tree(self, deployment: str) -> Node:
-        """See `Target.tree`."""
+        """See `HasTree.tree`."""
         record = self._parts.records.load(deployment)
         if record is None:
             return Node("ModelDeployment", deployment, "absent")
@@ -180,7 +180,10 @@ class KubernetesTarget:
         return self._parts.gateway.url(model, environment)
 
     def publish(self, told: Status) -> None:
-        """See `Target.tell`; that a cluster does not answer cannot be published in that cluster."""
+        """See `PublishesStatus.publish`.
+
+        That a cluster does not answer cannot be published in that cluster.
+        """
         if told.verdict.reason == Unavailable.reason:
             return
         ready = wanted = 0
@@ -199,24 +202,20 @@ class KubernetesTarget:
             )
 
     def logs(self, predictor: str, lines: int) -> str:
-        """See `Target.logs`."""
+        """See `HasLogs.logs`."""
         pods = [obj for obj in self._parts.cache.all(POD) if obj.predictor == predictor]
         return podlogs.lines_of(self._parts.client, pods, lines)
 
     def check(self) -> list[PreflightCheck]:
-        """See `Target.check`."""
+        """See `HasPreflight.check`."""
         return self._parts.check()
 
-    def pages(self) -> list[MetricsEndpoint]:
-        """See `Target.pages`; Prometheus discovers pods by their labels."""
-        return []
-
     def environments(self, needs: Needs) -> Inventory:
-        """See `Target.environments`."""
+        """See `HasPythonEnvironments.environments`."""
         return self._parts.images.inventory(needs)
 
     def collect(self, names: Collection[str], needs: Callable[[], Needs], grace: float) -> None:
-        """See `Target.collect`."""
+        """See `HasPythonEnvironments.collect`."""
         self._parts.images.collect(names, needs, grace)
 
     def close(self) -> None:

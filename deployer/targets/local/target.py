@@ -25,8 +25,7 @@ from deployer.python_env.retention import Inventory, Needs
 from deployer.state.deployment import Deployment
 from deployer.state.observed import Observed, ObservedPredictor
 from deployer.state.predictor import Phase, Predictor
-from deployer.status.verdict import Status
-from deployer.targets.base import MetricsEndpoint, PreflightCheck
+from deployer.targets.base import MetricsEndpoint
 from deployer.targets.local import logs, preview as showing
 from deployer.targets.local.environments import EnvironmentStore
 from deployer.targets.local.files import Definition, PredictorFiles, replicas
@@ -138,7 +137,7 @@ class LocalTarget:
         return showing.preview(deployment, self._files, self._gateway, running, program, place)
 
     def tree(self, deployment: str) -> Node:
-        """See `Target.tree`."""
+        """See `HasTree.tree`."""
         observed, processes = self.observe(deployment), self._processes()
         parts = {
             name: [
@@ -159,26 +158,19 @@ class LocalTarget:
         return self._gateway.url(model, environment)
 
     def logs(self, predictor: str, lines: int) -> str:
-        """See `Target.logs`."""
+        """See `HasLogs.logs`."""
         return logs.read(self._logs, predictor, lines)
 
-    def publish(self, told: Status) -> None:
-        """See `Target.tell`; only the API and the tags show the status of local deployments."""
-
-    def check(self) -> list[PreflightCheck]:
-        """See `Target.check`."""
-        return []
-
     def pages(self) -> list[MetricsEndpoint]:
-        """See `Target.pages`."""
+        """See `HasMetricsEndpoints.pages`."""
         return self._files.pages(self._gateway.servers)
 
     def environments(self, needs: Needs) -> Inventory:
-        """See `Target.environments`."""
+        """See `HasPythonEnvironments.environments`."""
         return self._store.inventory(needs)
 
     def collect(self, names: Collection[str], needs: Callable[[], Needs], grace: float) -> None:
-        """See `Target.collect`."""
+        """See `HasPythonEnvironments.collect`."""
         self._store.collect(names, needs, grace)
 
     def close(self) -> None:
