@@ -105,7 +105,7 @@ class Publisher:
         events.record_outcome(context.history, context.tags, found.remembered, status, before, now)
 
     def _publish_to_target(self, status: Status) -> None:
-        """Publish the status in the target, if it has a place; if that fails, the next pass does."""
+        """Publish the status in a target with a place for it; if that fails, the next pass does."""
         target = self._context.targets[status.record.environment]
         if isinstance(target, PublishesStatus):
             with self._best_effort("its state where it runs", status):
