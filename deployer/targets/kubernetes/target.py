@@ -18,6 +18,7 @@ from deployer.background.jobs import Job
 from deployer.config.settings import Settings
 from deployer.errors import GatewayUnavailable, TargetUnavailable
 from deployer.plan.preview import Node, Preview
+from deployer.python_env.collector import Collector
 from deployer.python_env.retention import Inventory, Needs
 from deployer.state.deployment import Deployment
 from deployer.state.observed import Observed, ObservedPredictor
@@ -36,7 +37,6 @@ from deployer.targets.kubernetes.client.client import Client
 from deployer.targets.kubernetes.client.errors import Unavailable
 from deployer.targets.kubernetes.client.kinds import DEPLOYMENT, HTTP_ROUTE, POD
 from deployer.targets.kubernetes.client.pod_http import PodHttp
-from deployer.targets.kubernetes.images.inventory import ImageStore
 from deployer.targets.kubernetes.images.preparation import ImagePreparation
 from deployer.targets.kubernetes.observe import (
     logs as podlogs,
@@ -64,7 +64,7 @@ class Parts:
     manifests: Manifests
     gateway: Gateway
     pod_http: PodHttp
-    images: ImageStore
+    images: Collector
     unchanged: Unchanged
 
 

@@ -15,6 +15,7 @@ from typing import Final
 from deployer.artifacts.cache import Artifacts
 from deployer.artifacts.metadata import SmallFiles
 from deployer.config.settings import Settings
+from deployer.python_env.collector import Collector
 from deployer.schema.units import format_cpu, format_quantity
 from deployer.targets.kubernetes.apply.unchanged import Unchanged
 from deployer.targets.kubernetes.cache.cache import KINDS, Cache
@@ -24,7 +25,7 @@ from deployer.targets.kubernetes.client.kinds import MODEL_DEPLOYMENT, SELDON_DE
 from deployer.targets.kubernetes.client.pod_http import PodHttp
 from deployer.targets.kubernetes.client.session import ClusterAccess, Session
 from deployer.targets.kubernetes.images.builds import ImageBuilds
-from deployer.targets.kubernetes.images.inventory import ImageStore
+from deployer.targets.kubernetes.images.inventory import ClusterImages
 from deployer.targets.kubernetes.images.preparation import ImagePreparation
 from deployer.targets.kubernetes.images.site import BuildSite
 from deployer.targets.kubernetes.lease import Lease
@@ -129,7 +130,11 @@ def assemble(
             str(cluster.gateway.url), cluster.gateway.probe_url and str(cluster.gateway.probe_url)
         ),
         pod_http=pod_http,
-        images=ImageStore(client, cache, builds, place, files, namespaces(name, settings), clock),
+        images=Collector(
+            ClusterImages(client, cache, builds, place, files, namespaces(name, settings), clock),
+            "image-removal",
+            clock,
+        ),
         unchanged=unchanged,
     )
     return Assembled(KubernetesTarget(name, parts, settings, clock), records, cache, lease)

@@ -63,6 +63,7 @@ class LocalPreparation(Preparing[LocalPrepared]):
         fetching = threading.Thread(target=self._artifacts.close, name="close", daemon=True)
         fetching.start()
         self.environments.close()
+        self.small_files.close()
         fetching.join()
 
     def _advance(self, predictor: Predictor) -> LocalPrepared:

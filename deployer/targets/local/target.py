@@ -21,13 +21,14 @@ from deployer.analysis.probes import Examples
 from deployer.background.jobs import each
 from deployer.errors import GatewayUnavailable, TargetUnavailable
 from deployer.plan.preview import Node, Preview
+from deployer.python_env.collector import Collector
 from deployer.python_env.retention import Inventory, Needs
 from deployer.state.deployment import Deployment
 from deployer.state.observed import Observed, ObservedPredictor
 from deployer.state.predictor import Phase, Predictor
 from deployer.targets.base import MetricsEndpoint
 from deployer.targets.local import logs, preview as showing
-from deployer.targets.local.environments import EnvironmentStore
+from deployer.targets.local.environments import LocalEnvironments
 from deployer.targets.local.files import Definition, PredictorFiles, replicas
 from deployer.targets.local.gateway import LOOPBACK, Gateway
 from deployer.targets.local.observe import complete, observe_server, together
@@ -75,8 +76,10 @@ class LocalTarget:
         environment = {name: os.environ[name] for name in PASSED_ON if name in os.environ}
         self._supervisor = Supervisor(root, SERVING, environment, elsewhere=elsewhere)
         self._elsewhere = elsewhere
-        small_files = preparation.small_files
-        self._store = EnvironmentStore(preparation.environments, small_files, self._files, clock)
+        environments = LocalEnvironments(
+            preparation.environments, preparation.small_files, self._files
+        )
+        self._collector = Collector(environments, "environment-removal", clock)
         self._examples = Examples()
         self._retiring: set[str] = set()
         self._lock = threading.Lock()
@@ -167,15 +170,15 @@ class LocalTarget:
 
     def environments(self, needs: Needs) -> Inventory:
         """See `HasPythonEnvironments.environments`."""
-        return self._store.inventory(needs)
+        return self._collector.inventory(needs)
 
     def collect(self, names: Collection[str], needs: Callable[[], Needs], grace: float) -> None:
         """See `HasPythonEnvironments.collect`."""
-        self._store.collect(names, needs, grace)
+        self._collector.collect(names, needs, grace)
 
     def close(self) -> None:
         """See `Target.close`."""
-        self._store.close()
+        self._collector.close()
         self._preparation.close()
         self._gateway.close()
 
