@@ -36,7 +36,6 @@ from deployer.targets.kubernetes.cache.objects import LiveObject, Owner
 from deployer.targets.kubernetes.client.client import Client
 from deployer.targets.kubernetes.client.errors import Unavailable
 from deployer.targets.kubernetes.client.kinds import DEPLOYMENT, HTTP_ROUTE, POD
-from deployer.targets.kubernetes.client.pod_http import PodHttp
 from deployer.targets.kubernetes.images.preparation import ImagePreparation
 from deployer.targets.kubernetes.observe import (
     logs as podlogs,
@@ -50,6 +49,7 @@ from deployer.targets.kubernetes.observe.select import first_ready, instance, kn
 from deployer.targets.kubernetes.records.records import ClusterRecords
 from deployer.targets.kubernetes.render.deployment import DeploymentRenderer
 from deployer.targets.kubernetes.render.manifests import Manifests
+from deployer.targets.kubernetes.render.route import PORT
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +63,6 @@ class Parts:
     preparation: ImagePreparation
     manifests: Manifests
     gateway: Gateway
-    pod_http: PodHttp
     images: Collector
     unchanged: Unchanged
 
@@ -87,7 +86,7 @@ class KubernetesTarget:
         self._clock = clock
         self._applier = ObjectApplier(parts.client, parts.cache.absorb, parts.cache.going)
         self._examples = Examples()
-        self._diagnostics = Diagnostics(parts.client, parts.pod_http)
+        self._diagnostics = Diagnostics(parts.client)
         self._drift_filter = DriftFilter(parts.records, clock)
         renderer = DeploymentRenderer(parts.manifests)
         self._deployment_applier = DeploymentApplier(
@@ -273,6 +272,6 @@ class KubernetesTarget:
         files: Job[Path] = self._parts.preparation.files(predictor)
         if pod is None or files.result is None:
             return
-        post = self._parts.pod_http.post(pod, "/invocations")
+        post = self._parts.client.pods.post(pod, PORT, "/invocations")
         question = partial(example.ask, post, files.result)
         self._examples.ask(predictor.name, instance(own), question)

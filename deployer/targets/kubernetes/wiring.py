@@ -22,7 +22,6 @@ from deployer.targets.kubernetes.cache.cache import KINDS, Cache
 from deployer.targets.kubernetes.cache.objects import LiveObject
 from deployer.targets.kubernetes.client.client import Client
 from deployer.targets.kubernetes.client.kinds import MODEL_DEPLOYMENT, SELDON_DEPLOYMENT
-from deployer.targets.kubernetes.client.pod_http import PodHttp
 from deployer.targets.kubernetes.client.session import ClusterAccess, Session
 from deployer.targets.kubernetes.images.builds import ImageBuilds
 from deployer.targets.kubernetes.images.inventory import ClusterImages
@@ -87,7 +86,7 @@ def assemble(
     """
     cluster = settings.clusters[name]
     session = Session(ClusterAccess(cluster.kubeconfig, cluster.context, cluster.in_cluster))
-    reading = Client(session)
+    reading = Client(session, direct=cluster.direct)
     lease_key = (lease_namespace(name, settings), f"schnitzel-{settings.platform_id}")
     lease = Lease(
         reading,
@@ -114,7 +113,6 @@ def assemble(
     unchanged = Unchanged(name, memory, cache.deployments)
     records = ClusterRecords(client, cache, settings.namespace, DeletionLedger(name, memory))
     all_records.append(records)
-    pod_http = PodHttp(client, direct=cluster.direct)
     place = _place(name, settings, tracking_url)
     builds = ImageBuilds(client, place, settings.limits.parallel_builds, clock)
     indexes = settings.limits.package_indexes
@@ -129,7 +127,6 @@ def assemble(
         gateway=Gateway(
             str(cluster.gateway.url), cluster.gateway.probe_url and str(cluster.gateway.probe_url)
         ),
-        pod_http=pod_http,
         images=Collector(
             ClusterImages(client, cache, builds, place, files, namespaces(name, settings), clock),
             "image-removal",

@@ -252,7 +252,7 @@ class ImageBuilds:
             self._messages[key] = results.pending(pod)
             return None
         try:
-            lines = self._client.logs(namespace, pod["metadata"]["name"], lines=LOG_LINES)
+            lines = self._client.pods.logs(namespace, pod["metadata"]["name"], lines=LOG_LINES)
         except Missing:
             return None
         written = [line for line in lines.splitlines() if line.strip()]
@@ -266,7 +266,9 @@ class ImageBuilds:
         result = results.last_words(pod)
         if results.condition(job, "Failed") or "image" not in result:
             raise results.failure(job, pod, self._place)
-        log = self._client.logs(namespace, pod["metadata"]["name"], lines=100_000) if pod else ""
+        log = (
+            self._client.pods.logs(namespace, pod["metadata"]["name"], lines=100_000) if pod else ""
+        )
         found = _LOCK.search(log)
         if found and hashlib.sha256(found["text"].encode()).hexdigest() == result.get("lock"):
             self._make(buildjob.lock_map(request, self._place, found["text"]))

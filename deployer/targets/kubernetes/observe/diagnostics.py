@@ -16,8 +16,8 @@ from typing import Any, Final
 from deployer.targets.kubernetes.client.client import Client
 from deployer.targets.kubernetes.client.errors import ApiError
 from deployer.targets.kubernetes.client.kinds import EVENT
-from deployer.targets.kubernetes.client.pod_http import PodHttp
 from deployer.targets.kubernetes.diagnosis.crashes import log_wanted, unanswering
+from deployer.targets.kubernetes.render.route import PORT
 
 FRESH_SECONDS: Final = 2.0
 LOG_LINES: Final = 30
@@ -35,16 +35,10 @@ class Evidence:
 
 
 class Diagnostics:
-    """The evidence on predictors of one cluster that are not ready.
+    """The evidence on predictors of one cluster that are not ready."""
 
-    Args:
-        client: The cluster.
-        doors: HTTP to the pods.
-    """
-
-    def __init__(self, client: Client, pod_http: PodHttp) -> None:
+    def __init__(self, client: Client) -> None:
         self._client = client
-        self._doors = pod_http
         self._found: dict[str, tuple[float, Evidence]] = {}
         self._lock = threading.Lock()
 
@@ -85,14 +79,16 @@ class Diagnostics:
             return ""
         pod, container, previous = wanted
         try:
-            return self._client.logs(namespace, pod, container, lines=LOG_LINES, previous=previous)
+            return self._client.pods.logs(
+                namespace, pod, container, lines=LOG_LINES, previous=previous
+            )
         except ApiError:
             return ""
 
     def _answer(self, pods: Sequence[Object]) -> Object | None:
         for pod in pods:
             if unanswering(pod):
-                body = self._doors.get(pod, "/v2/health/ready")
+                body = self._client.pods.get(pod, PORT, "/v2/health/ready")
                 try:
                     answer = json.loads(body) if body else None
                 except ValueError:
