@@ -13,6 +13,7 @@ from typing import Any
 
 import httpx
 import pytest
+from support.kubernetes.contexts import context_of
 from support.models import log_models
 from support.run.wait import wait_for
 from support.systems.cluster import Cluster
@@ -64,8 +65,9 @@ class Platform:
         self.cache = Cache(client, self.place.platform_id, [namespace])
         self.builds = ImageBuilds(client, self.place, 1, self.clock)
         self.files = SmallFiles(Artifacts(folder, "http://127.0.0.1:9"), folder / "small-files")
-        parts = (client, self.cache, self.builds, self.place, self.files, [namespace])
-        self.store = Collector(ClusterImages(*parts, self.clock), "image-removal", self.clock)
+        context = context_of(client, self.cache, namespace=namespace, clock=self.clock)
+        images = ClusterImages(context, self.builds, self.place, self.files)
+        self.store = Collector(images, "image-removal", self.clock)
         self.cache.start()
         assert self.cache.wait(30)
 

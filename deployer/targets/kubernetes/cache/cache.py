@@ -32,9 +32,6 @@ KINDS: Final = (
 LISTINGS: Final = 2
 """Listings at once: each holds a page in memory, and the server works hard for it."""
 
-STALE_SECONDS: Final = 120.0
-"""Silence after which the cache refuses reads; a watch reports at least every 45 s."""
-
 
 class Cache:
     """Every object with our platform's label in these namespaces.
@@ -168,7 +165,7 @@ class Cache:
     def _raise_if_blind_anywhere(self, kind: Kind | None = None) -> None:
         for informer in self._all():
             if kind is None or informer.kind == kind:
-                _raise_if_blind(informer, self._client.host)
+                informer.raise_if_blind()
 
     def _raise_if_blind(self, namespace: str, kind: Kind | None = None) -> None:
         for each in (kind,) if kind else self._kinds:
@@ -177,16 +174,4 @@ class Cache:
             )
             if informer is None:
                 raise Unavailable(f"{each.plural} in {namespace} are not watched.")
-            _raise_if_blind(informer, self._client.host)
-
-
-def _raise_if_blind(informer: Informer, host: str) -> None:
-    age = informer.age
-    if informer.complete and age is not None and age < STALE_SECONDS:
-        return
-    if informer.problem:
-        raise informer.problem
-    what = f"{informer.kind.plural} in {informer.namespace or 'the cluster'}"
-    if age is None:
-        raise Unavailable(f"The {what} of {host} are still being listed.")
-    raise Unavailable(f"The cluster at {host} has said nothing of {what} for {age:.0f} s.")
+            informer.raise_if_blind()

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import secrets
 import threading
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from datetime import datetime
@@ -17,10 +17,10 @@ from datetime import datetime
 from deployer.artifacts.metadata import SmallFiles
 from deployer.python_env.collector import Survey
 from deployer.python_env.retention import KeptEnvironment, Need, Removed
-from deployer.targets.kubernetes.cache.cache import Cache
 from deployer.targets.kubernetes.cache.objects import PREDICTOR
-from deployer.targets.kubernetes.client.client import Client, Object
+from deployer.targets.kubernetes.client.client import Object
 from deployer.targets.kubernetes.client.kinds import CONFIG_MAP, DEPLOYMENT, POD
+from deployer.targets.kubernetes.context import ClusterContext
 from deployer.targets.kubernetes.images import site
 from deployer.targets.kubernetes.images.builds import ImageBuilds
 from deployer.targets.kubernetes.images.removal import Removal
@@ -33,27 +33,21 @@ class ClusterImages:
     A `Backend` of `deployer.python_env.collector`.
 
     Args:
-        client: The cluster; guarded, where a Lease decides which Deployer may write.
-        cache: The live objects of the cluster.
+        context: The cluster.
         builds: Builds images, and gives out none that a removal claimed.
         place: The build site; None: the cluster has none, and no images.
         files: Reads the request of a version.
-        namespaces: The namespaces of the platform's pods; "" for every namespace.
-        clock: Seconds since the epoch.
     """
 
     def __init__(
         self,
-        client: Client,
-        cache: Cache,
+        context: ClusterContext,
         builds: ImageBuilds,
         place: BuildSite | None,
         files: SmallFiles,
-        namespaces: Sequence[str],
-        clock: Callable[[], float],
     ) -> None:
-        self._client, self._cache, self._builds, self._files = client, cache, builds, files
-        self._place, self._namespaces, self._clock = place, namespaces, clock
+        self._context, self._client, self._cache = context, context.client, context.cache
+        self._builds, self._place, self._files = builds, place, files
 
     def survey(self, *, every_process: bool) -> Survey:
         """See `Backend.survey`; `every_process` lists also pods that are not the platform's."""
@@ -96,7 +90,7 @@ class ClusterImages:
         return removal.run(chosen, f"collect-{secrets.token_hex(6)}")
 
     def _note_use(self, known: Object) -> None:
-        self._client.replace(site.annotated(known, site.USED, str(int(self._clock()))))
+        self._client.replace(site.annotated(known, site.USED, str(int(self._context.clock()))))
 
     def _known(self, place: BuildSite) -> list[Object]:
         owner = [f"{name}={value}" for name, value in site.owner_labels(place).items()]
@@ -116,7 +110,7 @@ class ClusterImages:
 
     def _in_any_pod(self) -> Iterator[tuple[str, str]]:
         """Yield all pods in our namespaces, foreign ones too, each with the digest of an image."""
-        for namespace in self._namespaces:
+        for namespace in self._context.namespaces:
             for page in self._client.pages(POD, namespace):
                 for pod in page.items:
                     meta = pod["metadata"]

@@ -11,6 +11,7 @@ import logging
 import threading
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Final
 
 from deployer import hints
@@ -31,6 +32,14 @@ log = logging.getLogger(__name__)
 
 LOOK_SECONDS: Final = 1.0
 """How long a check of whether a whole namespace is empty stays valid."""
+
+
+@dataclass(frozen=True, slots=True)
+class StoredRecord:
+    """A record, and the ModelDeployment that holds it."""
+
+    record: Record
+    object: LiveObject
 
 
 class ClusterRecords:
@@ -58,18 +67,23 @@ class ClusterRecords:
         self._ledger = ledger or DeletionLedger("")
         self._emptied: dict[str, tuple[float, int]] = {}
 
-    def load(self, key: str) -> Record | None:
-        """Load the record of a deployment; None if there is none.
+    def find(self, key: str) -> StoredRecord | None:
+        """Find the record of a deployment, with its ModelDeployment; None if there is none.
 
         Raises:
             Unavailable: The cache does not know now whether there is a record.
             RecordUnreadable: The record cannot be read.
         """
         live = self.object(key)
-        return None if live is None else self._record(live)
+        return None if live is None else StoredRecord(self._record(live), live)
+
+    def load(self, key: str) -> Record | None:
+        """Load the record of a deployment; None if there is none. Raises as `find` does."""
+        found = self.find(key)
+        return None if found is None else found.record
 
     def all(self) -> list[Record]:
-        """Load every readable record, in no order; raises Unavailable as `load` does."""
+        """Load every readable record, in no order; raises Unavailable as `find` does."""
         found = []
         for live in self._cache.all(MODEL_DEPLOYMENT):
             try:
@@ -161,7 +175,7 @@ class ClusterRecords:
         return self._namespace_of(record.environment, record.project or record.model)
 
     def object(self, key: str) -> LiveObject | None:
-        """Return the ModelDeployment of a deployment, as last seen; raises as `load` does."""
+        """Return the ModelDeployment of a deployment, as last seen; raises as `find` does."""
         return self._cache.find(MODEL_DEPLOYMENT, key)
 
     def note_deleted(self, live: LiveObject, by_us: bool) -> None:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from support.kubernetes.contexts import context_of
+
 from deployer.python_env.collector import Collector
 from deployer.python_env.retention import Need, Needs
 from deployer.state.registry import VersionId
@@ -64,9 +66,7 @@ def images(*pods: dict[str, Any]) -> Collector:
     cluster: Any = Cluster(*pods)
     builds: Any = Builds()
     files: Any = Files()
-    return Collector(
-        ClusterImages(cluster, cluster, builds, SITE, files, ["prod"], lambda: 1.0), "test"
-    )
+    return Collector(ClusterImages(context_of(cluster, cluster), builds, SITE, files), "test")
 
 
 def need(predictor: str = "") -> Need:
