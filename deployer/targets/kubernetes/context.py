@@ -67,16 +67,21 @@ class ClusterContext:
             RecordUnreadable: The record cannot be read.
         """
         found = self.records.find(deployment)
-        return self.of(found.record, found.object.uid) if found else None
+        return self._with_objects(found.record, found.namespace, found.uid) if found else None
 
-    def of(self, record: Record, uid: str = "") -> LiveDeployment:
-        """Read what the cluster holds of a deployment, given its record; raises as `read` does.
+    def read_unstored(self, record: Record) -> LiveDeployment:
+        """Read what the cluster holds of a deployment without a record, which would be this one.
 
-        Args:
-            record: The deployment's record.
-            uid: The uid of its ModelDeployment; "" before there is one.
+        Raises:
+            Unavailable: The cache does not know it now.
         """
-        namespace = self.records.namespace(record)
+        return self._with_objects(record, self.records.namespace(record), "")
+
+    def objects(self, there: LiveDeployment) -> tuple[LiveObject, ...]:
+        """Read the objects of a deployment anew; raises as `read` does."""
+        return self.cache.of(there.namespace, there.record.id)
+
+    def _with_objects(self, record: Record, namespace: str, uid: str) -> LiveDeployment:
         owner = Owner(self.cache.platform, record.id, uid)
         return LiveDeployment(record, namespace, owner, self.cache.of(namespace, record.id))
 

@@ -85,9 +85,8 @@ class KubernetesTarget:
 
     def preview(self, deployment: Deployment) -> Preview:
         """See `Target.preview`."""
-        there = self._context.read(deployment.id) or self._context.of(
-            Record(deployment.id, deployment.model, deployment.environment)
-        )
+        record = Record(deployment.id, deployment.model, deployment.environment)
+        there = self._context.read(deployment.id) or self._context.read_unstored(record)
         return self._parts.previewer.preview(deployment, there)
 
     def tree(self, deployment: str) -> Node:
@@ -114,8 +113,9 @@ class KubernetesTarget:
         if verdict.reason == Unavailable.reason:
             return
         ready = wanted = 0
-        if record.serving:
-            ready, wanted = replicas(self._context.of(record).of(record.serving.name))
+        there = self._context.read(record.id) if record.serving else None
+        if record.serving and there:
+            ready, wanted = replicas(there.of(record.serving.name))
         now = self._context.clock()
         if records.publish(told, f"{ready}/{wanted}", now):
             warning = verdict.state in ("Degraded", "Failed")

@@ -106,7 +106,7 @@ class Pipeline:
                 error.message, f"Delete it, give it another name, or have it taken over: {adopt}"
             ) from error
         if idle:
-            self._unchanged.note(deployment.id, inputs, self._context.of(there.record).objects)
+            self._unchanged.note(deployment.id, inputs, self._context.objects(there))
 
     def compare(
         self, deployment: Deployment, there: LiveDeployment, image_of: ImageOf

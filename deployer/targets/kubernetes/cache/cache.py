@@ -60,6 +60,8 @@ class Cache:
         self._kinds = tuple(watched)
         self._store = Store(changed, deleted)
         self._informers: dict[tuple[str, str], Informer] = {}
+        self._by_namespace: dict[str, list[Informer]] = {}
+        self._by_kind: dict[str, list[Informer]] = {kind.name: [] for kind in watched}
         self._lock = threading.Lock()
         self._turns = threading.BoundedSemaphore(LISTINGS)
         self._started = False
@@ -75,20 +77,23 @@ class Cache:
     def add(self, namespace: str) -> None:
         """Watch one more namespace, unless it is watched already."""
         with self._lock:
-            if (self._kinds[0].name, namespace) in self._informers:
+            if namespace in self._by_namespace:
                 return
-            for kind in self._kinds:
-                labels = f"{PLATFORM}={self.platform}"
-                place = (kind, namespace, labels, self._turns)
-                informer = Informer(self._client, self._store, *place)
-                self._informers[kind.name, namespace] = informer
+            labels, turns = f"{PLATFORM}={self.platform}", self._turns
+            made = [
+                Informer(self._client, self._store, kind, namespace, labels, turns)
+                for kind in self._kinds
+            ]
+            for informer in made:
+                self._informers[informer.kind.name, namespace] = informer
+                self._by_kind[informer.kind.name].append(informer)
                 if self._started:
                     informer.start()
+            self._by_namespace[namespace] = made
 
     def watches(self, namespace: str) -> bool:
         """Decide whether a namespace is watched."""
-        kind = self._kinds[0].name
-        return (kind, namespace) in self._informers or (kind, "") in self._informers
+        return namespace in self._by_namespace or "" in self._by_namespace
 
     def wait(self, seconds: float) -> bool:
         """Wait for the first listings, and return whether all completed in time."""
@@ -163,15 +168,17 @@ class Cache:
             return list(self._informers.values())
 
     def _raise_if_blind_anywhere(self, kind: Kind | None = None) -> None:
-        for informer in self._all():
+        for informer in self._by_kind.get(kind.name, ()) if kind else self._all():
+            informer.raise_if_blind()
+
+    def _raise_if_blind(self, namespace: str, kind: Kind | None = None) -> None:
+        for informer in self._watching(namespace):
             if kind is None or informer.kind == kind:
                 informer.raise_if_blind()
 
-    def _raise_if_blind(self, namespace: str, kind: Kind | None = None) -> None:
-        for each in (kind,) if kind else self._kinds:
-            informer = self._informers.get((each.name, namespace)) or self._informers.get(
-                (each.name, "")
-            )
-            if informer is None:
-                raise Unavailable(f"{each.plural} in {namespace} are not watched.")
-            informer.raise_if_blind()
+    def _watching(self, namespace: str) -> list[Informer]:
+        """Find the informers of a namespace, one of each kind."""
+        found = self._by_namespace.get(namespace) or self._by_namespace.get("")
+        if not found:
+            raise Unavailable(f"{self._kinds[0].plural} in {namespace} are not watched.")
+        return found
