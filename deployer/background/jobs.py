@@ -1,7 +1,7 @@
 """Run long work in background threads, each piece under a key, and report its progress.
 
-Callers start work and observe it, and never wait for it. A failure is kept: the next `ensure` after
-its backoff retries a transient one, any other is retried only after `forget`.
+Callers start work and observe it, and never wait for it. A failure is kept, and retried after
+`forget`. Where nobody decides on that, the next `ensure` after a backoff retries a transient one.
 """
 
 import random
@@ -45,13 +45,23 @@ class Jobs(Generic[Result]):
         name: the name of the threads.
         parallel: how many pieces of work run at the same time.
         clock: returns seconds since the epoch.
+        retries: whether a transient failure is retried after a backoff; False where a rollout
+            decides on each attempt, so that only one place backs off.
     """
 
-    def __init__(self, name: str, parallel: int, clock: Callable[[], float] = time.time) -> None:
+    def __init__(
+        self,
+        name: str,
+        parallel: int,
+        clock: Callable[[], float] = time.time,
+        *,
+        retries: bool = True,
+    ) -> None:
         self.stopping = threading.Event()
         self._name = name
         self._parallel = parallel
         self._clock = clock
+        self._retries = retries
         self._jobs: dict[str, Job[Result]] = {}
         self._waiting: deque[tuple[str, Callable[[], Result]]] = deque()
         self._change = threading.Condition()
@@ -135,7 +145,7 @@ class Jobs(Generic[Result]):
                 ended = replace(began, phase="failed", error=failure)
             with self._change:
                 now = self._clock()
-                if ended.error and ended.error.transient:
+                if self._retries and ended.error and ended.error.transient:
                     wait = min(FIRST_RETRY * 2 ** (ended.attempts - 1), MOST_RETRY)
                     # Jitter, so that jobs that failed together do not retry together.
                     ended = replace(ended, retry_at=now + wait * random.uniform(0.8, 1.2))  # noqa: S311

@@ -24,7 +24,6 @@ class LocalPrepared(Progress):
     artifact_digest: str = ""
     python: Path | None = None
     python_note: str = ""
-    error: VersionFailure | None = None
 
 
 class LocalPreparation(Preparing[LocalPrepared]):

@@ -82,7 +82,7 @@ class ImageBuilds:
         self._asked: dict[str, float] = {}
         self._claimed: set[str] = set()
         self._lock = threading.Lock()
-        self._jobs: Jobs[BuiltImage] = Jobs("image-builds", parallel)
+        self._jobs: Jobs[BuiltImage] = Jobs("image-builds", parallel, retries=False)
         self._messages: dict[str, str] = {}
         self._wake = threading.Event()
 

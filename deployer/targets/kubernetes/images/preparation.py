@@ -25,7 +25,6 @@ class ImagePrepared(Progress):
     image: str = ""
     note: str = ""
     message: str = ""
-    error: VersionFailure | None = None
 
 
 class ImagePreparation(Preparing[ImagePrepared]):
