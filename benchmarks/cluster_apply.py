@@ -44,7 +44,8 @@ from deployer.state.record import Description, Promotion, Record, RoleHolder
 from deployer.state.registry import VersionId
 from deployer.store.records import Records
 from deployer.store.sqlite import Database
-from deployer.targets.kubernetes.apply.applier import ObjectApplier
+from deployer.targets.kubernetes.apply.decide import decide_all
+from deployer.targets.kubernetes.apply.execute import Executor
 from deployer.targets.kubernetes.apply.unchanged import Unchanged
 from deployer.targets.kubernetes.cache.cache import Cache
 from deployer.targets.kubernetes.cache.objects import APPLIED, Owner, digest_of
@@ -314,7 +315,7 @@ def cold(kubeconfig: Path, client: Client, namespace: str, models: list[Model]) 
     cache.start()
     assert cache.wait(30)
     records = ClusterRecords(client, cache, lambda *_: namespace)
-    applier = ObjectApplier(client, cache.absorb, cache.going)
+    executor = Executor(client, cache.absorb, cache.going)
     manifests = renderer()
     waits = {"record": 0.0, "render": 0.0, "apply": 0.0}
     written = []
@@ -328,8 +329,8 @@ def cold(kubeconfig: Path, client: Client, namespace: str, models: list[Model]) 
         times.append(time.perf_counter())
         wanted = model.manifests(manifests, namespace, owner)
         times.append(time.perf_counter())
-        decisions = applier.decide(wanted, cache.of(namespace, model.id), owner)
-        written.append(len(applier.carry_out(decisions, owner)) + 1)
+        decisions = decide_all(wanted, cache.of(namespace, model.id), owner)
+        written.append(len(executor.execute(decisions, owner)) + 1)
         times.append(time.perf_counter())
         for name, began, ended in zip(waits, times, times[1:], strict=False):
             waits[name] += ended - began
@@ -449,7 +450,7 @@ def look(kubeconfig: Path, namespace: str, memory: Path) -> None:
     listed = time.perf_counter() - began
     client = reader.guarded(count)
     records = ClusterRecords(client, cache, lambda *_: namespace)
-    applier = ObjectApplier(client, cache.absorb, cache.going)
+    executor = Executor(client, cache.absorb, cache.going)
     manifests = renderer()
     database = Database(memory)
     steady = Unchanged("bench", Records(database), cache.deployments)
@@ -467,8 +468,8 @@ def look(kubeconfig: Path, namespace: str, memory: Path) -> None:
         assert owner_object
         owner = Owner(PLATFORM, record.id, owner_object.uid)
         wanted = model.manifests(manifests, namespace, owner)
-        decisions = applier.decide(wanted, live, owner)
-        assert not applier.carry_out(decisions, owner)
+        decisions = decide_all(wanted, live, owner)
+        assert not executor.execute(decisions, owner)
         steady.note(record.id, record.champion.digest, live)
     steady.close()
     first = time.perf_counter() - began

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from deployer.artifacts.cache import Artifacts
 from deployer.config.secret_refs import credentials, resolve_secret
@@ -23,14 +23,13 @@ from deployer.registry.snapshot import Registry
 from deployer.registry.tags import TagWriter
 from deployer.store.history import History
 from deployer.store.records import Records
-from deployer.store.router import RecordStores
+from deployer.store.router import ClusterStore, RecordStores
 from deployer.store.sqlite import Database, Transactions
 from deployer.targets.base import Target
 from stack.paths import Layout
 
 if TYPE_CHECKING:
     from deployer.targets.kubernetes.wiring import Assembled
-    from deployer.targets.local.target import LocalTarget
 
 LOOPBACK = "127.0.0.1"
 
@@ -43,8 +42,34 @@ class Wiring:
     rest: RegistryClient
     mlflow_url: str
     database: Transactions
-    clusters: dict[str, Assembled] = field(default_factory=dict)
-    local: LocalTarget | None = None
+    clusters: Mapping[str, Assembled] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class TargetInputs:
+    """The parts that targets are built from."""
+
+    settings: Settings
+    layout: Layout
+    artifacts: Artifacts
+    mlflow_url: str
+    records: Records
+    changed: Callable[[str], None]
+
+
+@dataclass(frozen=True, slots=True)
+class BuiltTargets:
+    """The targets of one kind.
+
+    Attributes:
+        targets: The target of each environment.
+        records: The records of each environment that keeps them in its target.
+        clusters: The clusters, which the service starts once it holds their Leases.
+    """
+
+    targets: Mapping[str, Target]
+    records: Mapping[str, ClusterStore] = field(default_factory=dict)
+    clusters: Mapping[str, Assembled] = field(default_factory=dict)
 
 
 def wire(settings: Settings, layout: Layout, changed: Callable[[str], None]) -> Wiring:
@@ -70,21 +95,8 @@ def wire(settings: Settings, layout: Layout, changed: Callable[[str], None]) -> 
         database.close()
         raise
     artifacts = Artifacts(settings.cache, mlflow_url, auth)
-    clusters = {}
-    names = {e.cluster for e in settings.environments.values() if e.cluster}
-    if names:
-        from deployer.targets.kubernetes.wiring import assemble  # noqa: PLC0415 - only with one
-
-        for name in sorted(names):
-            clusters[name] = assemble(
-                name, settings, artifacts, mlflow_url, changed, time.time, kept
-            )
-    on_cluster = {
-        name: clusters[environment.cluster]
-        for name, environment in settings.environments.items()
-        if environment.cluster
-    }
-    records = RecordStores(kept, {name: made.records for name, made in on_cluster.items()})
+    built = _targets(TargetInputs(settings, layout, artifacts, mlflow_url, kept, changed))
+    records = RecordStores(kept, built.records)
     marker = RegistryIdentity(rest, kept, settings.platform_id)
     selectors = {name: settings.selector(name) for name in settings.environments}
     registry = Registry(
@@ -92,11 +104,6 @@ def wire(settings: Settings, layout: Layout, changed: Callable[[str], None]) -> 
         marker.check,
         lambda listed: promotions.doubtful_models(records.all(), listed, selectors),
     )
-    targets: dict[str, Target] = {name: made.target for name, made in on_cluster.items()}
-    here = [name for name, each in settings.environments.items() if each.target == "local"]
-    local = _local(settings, layout, artifacts) if here else None
-    if local:
-        targets |= dict.fromkeys(here, local)
     context = ReconcileContext(
         settings=settings,
         registry=registry,
@@ -106,30 +113,78 @@ def wire(settings: Settings, layout: Layout, changed: Callable[[str], None]) -> 
         history=History(database),
         tags=TagWriter(rest, kept, marker.advance),
         promoters=Promoters(registry),
-        targets=targets,
+        targets=built.targets,
         clock=time.time,
     )
-    return Wiring(context, rest, mlflow_url, database, clusters, local)
+    return Wiring(context, rest, mlflow_url, database, built.clusters)
 
 
-def _local(settings: Settings, layout: Layout, artifacts: Artifacts) -> LocalTarget:
+def _targets(inputs: TargetInputs) -> BuiltTargets:
+    """Build the targets of all environments, each by the factory of its kind."""
+    built = BuiltTargets({})
+    environments = inputs.settings.environments
+    for kind, factory in FACTORIES.items():
+        if own := [name for name in environments if environments[name].target == kind]:
+            made = factory(inputs, own)
+            built = BuiltTargets(
+                {**built.targets, **made.targets},
+                {**built.records, **made.records},
+                {**built.clusters, **made.clusters},
+            )
+    return built
+
+
+def _kubernetes(inputs: TargetInputs, environments: Sequence[str]) -> BuiltTargets:
+    from deployer.targets.kubernetes.wiring import assemble  # noqa: PLC0415 - only with a cluster
+
+    settings = inputs.settings
+    cluster_of = {name: str(settings.environments[name].cluster) for name in environments}
+    clusters = {
+        name: assemble(
+            name,
+            settings,
+            inputs.artifacts,
+            inputs.mlflow_url,
+            inputs.changed,
+            time.time,
+            inputs.records,
+        )
+        for name in sorted(set(cluster_of.values()))
+    }
+    return BuiltTargets(
+        {name: clusters[cluster].target for name, cluster in cluster_of.items()},
+        {name: clusters[cluster].records for name, cluster in cluster_of.items()},
+        clusters,
+    )
+
+
+def _local(inputs: TargetInputs, environments: Sequence[str]) -> BuiltTargets:
     # A Deployer in a pod has neither supervisord nor Traefik.
     from deployer.targets.local.gateway import Gateway  # noqa: PLC0415
     from deployer.targets.local.preparation import LocalPreparation  # noqa: PLC0415
     from deployer.targets.local.target import LocalTarget  # noqa: PLC0415
 
-    environments = Environments(settings.cache, settings.limits.parallel_builds)
+    settings, layout = inputs.settings, inputs.layout
+    cache = Environments(settings.cache, settings.limits.parallel_builds)
     url = settings.gateway.url or f"http://{LOOPBACK}:{settings.gateway.port}"
     api_url = settings.gateway.api_url or f"http://{LOOPBACK}:{settings.gateway.api_port}"
-    return LocalTarget(
+    target = LocalTarget(
         layout.serving,
         layout.logs / "serving",
         settings.platform_id,
-        LocalPreparation(artifacts, environments, time.time, settings.limits.package_indexes),
+        LocalPreparation(inputs.artifacts, cache, time.time, settings.limits.package_indexes),
         Gateway(layout.gateway_dynamic, url, api_url, settings.local.host or LOOPBACK),
         time.time,
         elsewhere=settings.local.host is not None,
     )
+    return BuiltTargets(dict.fromkeys(environments, target))
+
+
+FACTORIES: Final[Mapping[str, Callable[[TargetInputs, Sequence[str]], BuiltTargets]]] = {
+    "kubernetes": _kubernetes,
+    "local": _local,
+}
+"""The factory of each kind of target, as `environments.NAME.target` names the kind."""
 
 
 def _database(settings: Settings, layout: Layout) -> Transactions:

@@ -77,7 +77,7 @@ class Artifacts:
         self._auth = auth
         timeout = httpx.Timeout(10, read=30)
         self._client = httpx.Client(base_url=self._url, auth=auth, timeout=timeout, trust_env=False)
-        self._jobs: Jobs[tuple[Path, str]] = Jobs("artifacts", parallel)
+        self._jobs: Jobs[tuple[Path, str]] = Jobs("artifacts", parallel, retry=None)
 
     def ensure(
         self, version: VersionId, source: str, expected_digest: str | None = None

@@ -1,7 +1,7 @@
 """Run long work in background threads, each piece under a key, and report its progress.
 
-Callers start work and observe it, and never wait for it. A failure is kept: the next `ensure` after
-its backoff retries a transient one, any other is retried only after `forget`.
+Callers start work and observe it, and never wait for it. A failure is kept, and retried after
+`forget`. Where nobody decides on that, the next `ensure` after a backoff retries a transient one.
 """
 
 import logging
@@ -55,7 +55,9 @@ class Jobs(Generic[Result]):
         parallel: how many pieces of work run at the same time.
         clock: returns seconds since the epoch.
         ended: called in the work's thread with the key of each piece of work that ended; quick.
-        retry: seconds before the first retry, and the most before a later retry.
+        retry: seconds before the first retry of a transient failure, and the most before a later
+            retry. None: no retry, where a rollout decides on each attempt, so that only one place
+            backs off.
         patience: seconds after which running work counts as hanging: the next look at any work puts
             another thread in its place, so that other work goes on. None: work may take as long as
             it needs.
@@ -68,7 +70,7 @@ class Jobs(Generic[Result]):
         clock: Callable[[], float] = time.time,
         *,
         ended: Callable[[str], None] | None = None,
-        retry: tuple[float, float] = (FIRST_RETRY, MOST_RETRY),
+        retry: tuple[float, float] | None = (FIRST_RETRY, MOST_RETRY),
         patience: float | None = None,
     ) -> None:
         self.stopping = threading.Event()
@@ -215,7 +217,7 @@ class Jobs(Generic[Result]):
             )
             error.__cause__ = failure
         retry_at = None
-        if error.transient:
+        if error.transient and self._retry:
             first, most = self._retry
             wait = min(first * 2.0 ** min(began.attempts - 1, 30), most)
             # Jitter, so that jobs that failed together do not retry together.

@@ -24,6 +24,7 @@ from deployer.state.reasons import Reason, State
 from deployer.state.record import Record
 from deployer.status import verdict
 from deployer.status.verdict import Status
+from deployer.targets.base import PublishesStatus
 
 log = logging.getLogger(__name__)
 
@@ -111,10 +112,13 @@ class Publisher:
         events.record_outcome(context.history, context.tags, found.stored, status, before, now)
 
     def _publish_to_target(self, status: Status) -> None:
-        """Publish the status in the target; if that fails, the next pass does."""
+        """Publish the status in a target with a place for it; if that fails, the next pass does."""
+        target = self._context.targets[status.record.environment]
+        if not isinstance(target, PublishesStatus):
+            return
         self._unpublished.add(status.record.id)
         with self._best_effort("the status in the target", status):
-            self._context.targets[status.record.environment].publish(status)
+            target.publish(status)
             self._unpublished.discard(status.record.id)
 
     @contextmanager

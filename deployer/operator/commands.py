@@ -17,6 +17,7 @@ from deployer.plan.preview import ObjectChange
 from deployer.rollout import upgrade
 from deployer.state.record import Pause, Record
 from deployer.store.history import Event
+from deployer.targets.base import HasPythonEnvironments
 
 
 class Commands:
@@ -105,6 +106,8 @@ class Commands:
         context = self._context
         self._note("collect environments", who, ", ".join(names))
         for target in context.each_target:
+            if not isinstance(target, HasPythonEnvironments):
+                continue
             needs = partial(usage.of_target, context, target)
             try:
                 own = {built.name for built in target.environments(needs()).built}

@@ -8,6 +8,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
+from deployer import hints
 from deployer.config.settings import Settings
 from deployer.controller.context import ReconcileContext, upgrading
 from deployer.controller.controller import Controller
@@ -20,7 +21,15 @@ from deployer.registry.watch import Health
 from deployer.rollout import upgrade
 from deployer.rollout.upgrade import Upgrade
 from deployer.status.verdict import Status
-from deployer.targets.base import MetricsEndpoint, PreflightCheck
+from deployer.targets.base import (
+    HasLogs,
+    HasMetricsEndpoints,
+    HasPreflight,
+    HasPythonEnvironments,
+    HasTree,
+    MetricsEndpoint,
+    PreflightCheck,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,11 +122,17 @@ class Queries:
         """Return the status of a deployment, and the tree of its objects in its target.
 
         Raises:
-            NotFound: No deployment has this id.
+            NotFound: No deployment has this id, or its target shows no objects.
             TargetUnavailable: The target cannot be observed now.
         """
         status = self.status(deployment)
-        return status, self._context.targets[status.record.environment].tree(status.record.id)
+        target = self._context.targets[status.record.environment]
+        if not isinstance(target, HasTree):
+            raise NotFound(
+                f"The target {target.name} does not show the objects of a deployment.",
+                hints.deploy("status", status.record),
+            )
+        return status, target.tree(status.record.id)
 
     def history(self, deployment: str, limit: int) -> list[dict[str, Any]]:
         """Return the last events of a deployment, the oldest first."""
@@ -132,7 +147,8 @@ class Queries:
             predictor: The predictor's name; None for the candidate, else the champion.
 
         Raises:
-            NotFound: No deployment has this id, or no predictor of it this name.
+            NotFound: No deployment has this id, no predictor of it this name, or its target keeps
+                no logs.
         """
         status = self.status(deployment)
         known = predictors_of(status)
@@ -142,6 +158,10 @@ class Queries:
             )
         name = predictor or next(iter(known), "")
         target = self._context.targets[status.record.environment]
+        if not isinstance(target, HasLogs):
+            raise NotFound(
+                f"The target {target.name} keeps no logs.", hints.deploy("status", status.record)
+            )
         return name, target.logs(name, lines) if name else ""
 
     def registry(self) -> RegistryReport:
@@ -154,12 +174,14 @@ class Queries:
 
     def preflight(self) -> list[tuple[str, Sequence[PreflightCheck]]]:
         """Run the checks of every target that has any, now."""
-        found = [(target.name, target.check()) for target in self._context.each_target]
-        return [(name, checks) for name, checks in found if checks]
+        targets = self._context.each_target
+        return [(each.name, each.check()) for each in targets if isinstance(each, HasPreflight)]
 
     def metrics_endpoints(self) -> list[MetricsEndpoint]:
         """List the metrics endpoints of model servers that Prometheus does not find itself."""
-        return [page for target in self._context.each_target for page in target.pages()]
+        targets = self._context.each_target
+        found = [each.pages() for each in targets if isinstance(each, HasMetricsEndpoints)]
+        return [page for pages in found for page in pages]
 
     def upgrade(self) -> UpgradeReport:
         """Report the progress of an upgrade of chart and server."""
@@ -177,6 +199,8 @@ class Queries:
         grace = context.settings.policy.collect_after
         found = []
         for target in context.each_target:
+            if not isinstance(target, HasPythonEnvironments):
+                continue
             message, hint = "", ""
             try:
                 inventory = target.environments(usage.of_target(context, target))

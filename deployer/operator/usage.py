@@ -12,10 +12,10 @@ from deployer.controller.context import ReconcileContext
 from deployer.python_env.retention import Need, Needs, Part
 from deployer.state.record import Record
 from deployer.state.registry import RegistrySnapshot
-from deployer.targets.base import Target
+from deployer.targets.base import HasPythonEnvironments, Target
 
 
-def of_target(context: ReconcileContext, target: Target) -> Needs:
+def of_target(context: ReconcileContext, target: Target | HasPythonEnvironments) -> Needs:
     """Collect the needs of a target's deployments, or the reason why they are unknown."""
     snapshot = context.registry.snapshot
     if snapshot is None:

@@ -52,7 +52,7 @@ class Environments:
     def __init__(self, cache: Path, parallel: int = 1) -> None:
         self.cache = cache
         self.folders = Folders(cache / "environments")
-        self._jobs: Jobs[Built] = Jobs("environments", parallel)
+        self._jobs: Jobs[Built] = Jobs("environments", parallel, retry=None)
         self._builder = Builder(cache, self._jobs.stopping.is_set)
 
     def ensure(self, request: EnvironmentRequest, model: Path | None = None) -> EnvironmentState:

@@ -1,4 +1,4 @@
-"""Define the protocol of a target, which runs deployments and observes them.
+"""Define the protocol of a target, which runs deployments and observes them, and capabilities.
 
 No call waits for long work: a call begins a fetch, a build, a start or an example request, and a
 later `observe` reports its progress.
@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from deployer.plan.preview import Node, Preview
 from deployer.python_env.retention import Inventory, Needs
@@ -36,7 +36,11 @@ class MetricsEndpoint:
 
 
 class Target(Protocol):
-    """A place that runs deployments."""
+    """A place that runs deployments: what every target can do.
+
+    What only some targets can do is a capability: one of the protocols below, which a caller asks
+    for with `isinstance`. A target declares a capability by its methods alone.
+    """
 
     name: str
 
@@ -81,14 +85,6 @@ class Target(Protocol):
         """
         ...
 
-    def tree(self, deployment: str) -> Node:
-        """Build the tree of a deployment's parts, each with its health.
-
-        Raises:
-            TargetUnavailable: The target cannot be read now.
-        """
-        ...
-
     def deployments(self) -> set[tuple[str, str]]:
         """List model and environment of each deployment that has anything of ours here."""
         ...
@@ -97,25 +93,71 @@ class Target(Protocol):
         """Return the address at which a deployment answers."""
         ...
 
-    def logs(self, predictor: str, lines: int) -> str:
-        """Return the last lines of a predictor's log, also after the predictor ended."""
+    def close(self) -> None:
+        """Release all resources; predictors keep running."""
         ...
 
+
+@runtime_checkable
+class PublishesStatus(Protocol):
+    """A target that has a place for the status of a deployment."""
+
     def publish(self, status: Status) -> None:
-        """Publish a deployment's status where it runs, if the target has a place for the status.
+        """Publish a deployment's status where it runs.
 
         Raises:
             TargetUnavailable: The status was not published; nothing else depends on it.
         """
         ...
 
-    def check(self) -> list[PreflightCheck]:
-        """Check what the target needs; for this machine, `schnitzel doctor` does that instead."""
+
+@runtime_checkable
+class HasTree(Protocol):
+    """A target that can name the parts of a deployment."""
+
+    def tree(self, deployment: str) -> Node:
+        """Build the tree of a deployment's parts, each with its health.
+
+        Raises:
+            TargetUnavailable: The target cannot be read now.
+        """
         ...
 
-    def pages(self) -> list[MetricsEndpoint]:
-        """List the metrics endpoints of the model servers; none where Prometheus discovers them."""
+
+@runtime_checkable
+class HasLogs(Protocol):
+    """A target that keeps the logs of predictors."""
+
+    def logs(self, predictor: str, lines: int) -> str:
+        """Return the last lines of a predictor's log, also after the predictor ended."""
         ...
+
+
+@runtime_checkable
+class HasPreflight(Protocol):
+    """A target that can check what it needs."""
+
+    name: str
+
+    def check(self) -> list[PreflightCheck]:
+        """Check what the target needs; the checks change nothing."""
+        ...
+
+
+@runtime_checkable
+class HasMetricsEndpoints(Protocol):
+    """A target whose model servers Prometheus does not discover by itself."""
+
+    def pages(self) -> list[MetricsEndpoint]:
+        """List the metrics endpoints of the model servers."""
+        ...
+
+
+@runtime_checkable
+class HasPythonEnvironments(Protocol):
+    """A target that builds the Python environments of models, and can remove unused ones."""
+
+    name: str
 
     def environments(self, needs: Needs) -> Inventory:
         """List the Python environments that were built here, with the users of each.
@@ -133,8 +175,4 @@ class Target(Protocol):
             needs: Called again once no predictor can begin to use the candidates any more.
             grace: Seconds for which an unused Python environment stays.
         """
-        ...
-
-    def close(self) -> None:
-        """Release all resources; predictors keep running."""
         ...

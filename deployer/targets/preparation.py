@@ -1,4 +1,9 @@
-"""Track the preparation of predictors: its phase, since when, and a failure until a retry."""
+"""Track the preparation of predictors: its phase, since when, and a failure until a retry.
+
+Only the rollout decides when a predictor is tried again. An attempt begins with the first `ensure`
+of a predictor, or the first after `forget`: it retries work that failed in an earlier attempt, be
+it that of another predictor with the same files or the same Python environment.
+"""
 
 from __future__ import annotations
 
@@ -6,12 +11,12 @@ import logging
 import threading
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Collection
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Generic, TypeVar
 
 from deployer.artifacts.requirements import EnvironmentRequest
-from deployer.errors import VersionFailure
+from deployer.errors import RuntimeUnavailable, VersionFailure
 from deployer.state.predictor import Phase, Predictor
 
 log = logging.getLogger(__name__)
@@ -19,10 +24,11 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """The phase of a preparation, and since when, in seconds since the epoch."""
+    """The phase of a preparation, since when, in seconds since the epoch, and any failure."""
 
     phase: Phase
     since: float
+    error: VersionFailure | None = field(default=None, kw_only=True)
 
 
 P = TypeVar("P", bound=Progress)
@@ -45,7 +51,12 @@ class Preparing(ABC, Generic[P]):
 
     def ensure(self, predictor: Predictor) -> P:
         """Begin missing work and return the progress at once."""
+        attempt_begins = predictor.name not in self._seen
         prepared = self._advance(predictor)
+        failed = prepared.error
+        if attempt_begins and failed and not isinstance(failed, RuntimeUnavailable):
+            self._retry(predictor, self._requests.get(predictor.name))
+            prepared = self._advance(predictor)
         with self._lock:
             before = self._seen.get(predictor.name)
             if before and before.phase is prepared.phase:
@@ -58,12 +69,10 @@ class Preparing(ABC, Generic[P]):
         return self._seen.get(name)
 
     def forget(self, predictor: Predictor) -> None:
-        """Forget a predictor, so that failed work begins again."""
+        """Forget a predictor, so that its next `ensure` is another attempt."""
         with self._lock:
-            before = self._seen.pop(predictor.name, None)
-            request = self._requests.pop(predictor.name, None)
-        if before and before.phase is Phase.FAILED:
-            self._retry(predictor, request)
+            self._seen.pop(predictor.name, None)
+            self._requests.pop(predictor.name, None)
 
     def _request(self, predictor: Predictor, folder: Path) -> EnvironmentRequest:
         """Read a predictor's request for a Python environment, once, from a folder with its files.
@@ -106,4 +115,4 @@ class Preparing(ABC, Generic[P]):
 
     @abstractmethod
     def _retry(self, predictor: Predictor, request: EnvironmentRequest | None) -> None:
-        """Make failed work begin anew at the next `ensure`."""
+        """Drop failed work, so that the next `_advance` begins it anew."""

@@ -130,7 +130,10 @@ class Pages:
 
     def log(self, deployment: str) -> HTMLResponse:
         """Render the last lines of the model server's log."""
-        name, text = self._queries.log(deployment, LOG_LINES)
+        try:
+            name, text = self._queries.log(deployment, LOG_LINES)
+        except NotFound as error:
+            name, text = "", error.message
         return self._page("log.html", {"predictor": name, "text": text})
 
     async def ask(self, deployment: str, request: Request) -> HTMLResponse:

@@ -15,24 +15,32 @@ from typing import Final
 from deployer.artifacts.cache import Artifacts
 from deployer.artifacts.metadata import SmallFiles
 from deployer.config.settings import Settings
+from deployer.python_env.collector import Collector
 from deployer.schema.units import format_cpu, format_quantity
+from deployer.targets.base import PreflightCheck
+from deployer.targets.kubernetes.apply.drift import DriftFilter
+from deployer.targets.kubernetes.apply.execute import Executor
+from deployer.targets.kubernetes.apply.pipeline import Pipeline
+from deployer.targets.kubernetes.apply.preview import Previewer
 from deployer.targets.kubernetes.apply.unchanged import Unchanged
 from deployer.targets.kubernetes.cache.cache import KINDS, Cache
 from deployer.targets.kubernetes.cache.objects import LiveObject
 from deployer.targets.kubernetes.client.client import Client
 from deployer.targets.kubernetes.client.kinds import MODEL_DEPLOYMENT, SELDON_DEPLOYMENT
-from deployer.targets.kubernetes.client.pod_http import PodHttp
 from deployer.targets.kubernetes.client.session import ClusterAccess, Session
+from deployer.targets.kubernetes.context import ClusterContext
 from deployer.targets.kubernetes.images.builds import ImageBuilds
-from deployer.targets.kubernetes.images.inventory import ImageStore
+from deployer.targets.kubernetes.images.inventory import ClusterImages
 from deployer.targets.kubernetes.images.preparation import ImagePreparation
 from deployer.targets.kubernetes.images.site import BuildSite
 from deployer.targets.kubernetes.lease import Lease
 from deployer.targets.kubernetes.observe.gateway import Gateway
+from deployer.targets.kubernetes.observe.observer import Observer
 from deployer.targets.kubernetes.preflight import check
 from deployer.targets.kubernetes.records.deletions import DeletionLedger, Memory
 from deployer.targets.kubernetes.records.records import ClusterRecords
 from deployer.targets.kubernetes.render.charts import Charts
+from deployer.targets.kubernetes.render.deployment import DeploymentRenderer
 from deployer.targets.kubernetes.render.manifests import Manifests
 from deployer.targets.kubernetes.target import KubernetesTarget, Parts
 
@@ -86,54 +94,96 @@ def assemble(
     """
     cluster = settings.clusters[name]
     session = Session(ClusterAccess(cluster.kubeconfig, cluster.context, cluster.in_cluster))
-    reading = Client(session)
+    unguarded = Client(session, direct=cluster.direct)
     lease_key = (lease_namespace(name, settings), f"schnitzel-{settings.platform_id}")
     lease = Lease(
-        reading,
+        unguarded,
         *lease_key,
         f"{socket.gethostname()}-{os.getpid()}-{uuid.uuid4().hex[:8]}",
     )
-    client = reading.guarded(lease.guard)
-    all_records: list[ClusterRecords] = []
+    found = tuple(namespaces(name, settings))
+    context, unchanged = _context(
+        name, settings, unguarded.guarded(lease.guard), found, changed, clock, memory
+    )
+    target = KubernetesTarget(
+        context,
+        _parts(
+            context,
+            settings,
+            artifacts,
+            tracking_url,
+            unchanged,
+            partial(check, unguarded, cluster, found, lease_key),
+        ),
+    )
+    return Assembled(target, context.records, context.cache, lease)
+
+
+def _context(
+    name: str,
+    settings: Settings,
+    client: Client,
+    watched: tuple[str, ...],
+    changed: Callable[[str], None],
+    clock: Callable[[], float],
+    memory: Memory,
+) -> tuple[ClusterContext, Unchanged]:
+    """Make the context of a cluster, and the notes on unchanged deployments that follow it."""
+    cluster = settings.clusters[name]
 
     def deleted(live: LiveObject, by_us: bool) -> None:
-        for records in all_records:
-            records.note_deleted(live, by_us)
+        records.note_deleted(live, by_us)
         if live.kind == MODEL_DEPLOYMENT:
             unchanged.forget(live.deployment)
 
     cache = Cache(
         client,
         settings.platform_id,
-        namespaces(name, settings),
+        watched,
         (*KINDS, SELDON_DEPLOYMENT) if cluster.seldon else KINDS,
         changed=changed,
         deleted=deleted,
     )
     unchanged = Unchanged(name, memory, cache.deployments)
     records = ClusterRecords(client, cache, settings.namespace, DeletionLedger(name, memory))
-    all_records.append(records)
-    pod_http = PodHttp(client, direct=cluster.direct)
-    place = _place(name, settings, tracking_url)
-    builds = ImageBuilds(client, place, settings.limits.parallel_builds, clock)
+    context = ClusterContext(
+        name, cluster, settings.environments, watched, client, cache, records, clock, changed
+    )
+    return context, unchanged
+
+
+def _parts(
+    context: ClusterContext,
+    settings: Settings,
+    artifacts: Artifacts,
+    tracking_url: str,
+    unchanged: Unchanged,
+    preflight: Callable[[], list[PreflightCheck]],
+) -> Parts:
+    """Make the parts of a cluster's target."""
+    cluster, client, clock = context.cluster, context.client, context.clock
     indexes = settings.limits.package_indexes
     files = SmallFiles(artifacts, settings.cache / "small-files", indexes)
-    parts = Parts(
-        check=partial(check, reading, cluster, namespaces(name, settings), lease_key),
-        client=client,
-        cache=cache,
-        records=records,
-        preparation=ImagePreparation(cluster, files, builds, clock, indexes),
-        manifests=Manifests(Charts(), cluster, settings.platform_id, tracking_url),
-        gateway=Gateway(
-            str(cluster.gateway.url), cluster.gateway.probe_url and str(cluster.gateway.probe_url)
-        ),
-        pod_http=pod_http,
-        images=ImageStore(client, cache, builds, place, files, namespaces(name, settings), clock),
-        unchanged=unchanged,
-        changed=changed,
+    site = _build_site(context.name, settings, tracking_url)
+    builds = ImageBuilds(client, site, settings.limits.parallel_builds, clock)
+    preparation = ImagePreparation(cluster, files, builds, clock, indexes)
+    manifests = Manifests(Charts(), cluster, settings.platform_id, tracking_url)
+    renderer = DeploymentRenderer(manifests)
+    executor = Executor(client, context.cache.absorb, context.cache.going)
+    drift = DriftFilter(context)
+    pipeline = Pipeline(context, renderer, executor, preparation, drift, unchanged)
+    probe_url = cluster.gateway.probe_url
+    gateway = Gateway(str(cluster.gateway.url), probe_url and str(probe_url))
+    images = ClusterImages(context, builds, site, files)
+    return Parts(
+        preflight=preflight,
+        renderer=renderer,
+        preparation=preparation,
+        observer=Observer(context, gateway, preparation, drift.found),
+        pipeline=pipeline,
+        previewer=Previewer(context, pipeline, renderer, executor, preparation),
+        collector=Collector(images, "image-removal", clock),
     )
-    return Assembled(KubernetesTarget(name, parts, settings, clock), records, cache, lease)
 
 
 def namespaces(name: str, settings: Settings) -> list[str]:
@@ -150,7 +200,7 @@ def lease_namespace(name: str, settings: Settings) -> str:
     return found[0] if found and found[0] else settings.clusters[name].build.namespace
 
 
-def _place(name: str, settings: Settings, tracking_url: str) -> BuildSite | None:
+def _build_site(name: str, settings: Settings, tracking_url: str) -> BuildSite | None:
     cluster = settings.clusters[name]
     registry, build = cluster.registry, cluster.build
     if registry is None or build.image is None:

@@ -1,59 +1,42 @@
-"""List this machine's Python environments with their users, and remove unused ones."""
+"""List this machine's Python environments and the processes that run in them, and remove some."""
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable, Collection
+import threading
+from collections.abc import Collection, Sequence
+from contextlib import AbstractContextManager, nullcontext
 
 from deployer.artifacts.metadata import SmallFiles
-from deployer.background.jobs import Jobs
-from deployer.background.periodic import DAY, Periodic
 from deployer.python_env.cache import Environments
-from deployer.python_env.retention import (
-    Inventory,
-    KeptEnvironment,
-    Need,
-    Needs,
-    Removed,
-    attribute,
-    choose,
-)
+from deployer.python_env.collector import Survey
+from deployer.python_env.retention import KeptEnvironment, Need, Removed
 from deployer.targets.local.files import PredictorFiles, replicas
 
-REMOVAL = "removal"
 
-
-class EnvironmentStore:
+class LocalEnvironments:
     """The Python environments of this machine, which several platforms may share.
+
+    A `Backend` of `deployer.python_env.collector`.
 
     Args:
         environments: The cache that builds them.
         files: Reads the request of a version.
         predictors: The platform's own model servers.
-        clock: Seconds since the epoch.
     """
 
     def __init__(
-        self,
-        environments: Environments,
-        files: SmallFiles,
-        predictors: PredictorFiles,
-        clock: Callable[[], float] = time.time,
+        self, environments: Environments, files: SmallFiles, predictors: PredictorFiles
     ) -> None:
         self._environments, self._folders = environments, environments.folders
-        self._files, self._predictors, self._clock = files, predictors, clock
-        self._jobs: Jobs[Removed] = Jobs("environment-removal", 1)
-        self._noting = Periodic(self.note_uses, "note-uses")
+        self._files, self._predictors = files, predictors
 
-    def inventory(self, needs: Needs) -> Inventory:
-        """List every Python environment with its users."""
+    def survey(self, *, every_process: bool) -> Survey:  # noqa: ARG002 - it takes no while here
+        """See `Backend.survey`; the listing always has every process of this machine."""
         live = self._live()
         for process, name in self._folders.processes().items():
             if not any(name in names for names in live.values()):
                 live[process] = {name}
-        asking = [need for need in needs.needs if live.get(need.predictor) != set()]
-        users, unknown = attribute(asking, live, self._find)
-        built = tuple(
+        built = [
             KeptEnvironment(
                 name=each.path.name,
                 image=str(each.path),
@@ -62,49 +45,35 @@ class EnvironmentStore:
                 size=each.size,
                 made_at=each.made_at,
                 used_at=each.used_at,
-                users=users.get(each.path.name, ()),
             )
             for each in self._folders.all()
+        ]
+        return Survey(
+            where=str(self._environments.cache / "environments"),
+            built=built,
+            live=live,
+            noted={each.name: each.used_at for each in built},
+            find=self._find,
+            note_use=self._folders.use,
         )
-        where = str(self._environments.cache / "environments")
-        return Inventory(where, built, needs.unknown or unknown, self._jobs.seen(REMOVAL))
 
-    def collect(self, names: Collection[str], needs: Callable[[], Needs], grace: float) -> None:
-        """Begin to remove unused Python environments; `inventory` shows the result.
+    def claim(
+        self,
+        names: Collection[str],
+        unused_since: float,  # noqa: ARG002 - as above
+    ) -> AbstractContextManager[Collection[str]]:
+        """See `Backend.claim`; here the removal of each folder looks at its last use."""
+        return nullcontext(names)
 
-        Args:
-            names: The candidates, named as in `inventory`.
-            needs: Returns the needs of the deployments.
-            grace: Seconds for which an unused Python environment stays.
-        """
-        self._jobs.forget(REMOVAL)
-        self._jobs.ensure(REMOVAL, lambda: self._collect(names, needs, grace))
-
-    def note_uses(self) -> None:
-        """Record the use of every running Python environment, to the day."""
-        used = {name for names in self._live().values() for name in names}
-        for each in self._folders.all():
-            if each.path.name in used and self._clock() - each.used_at > DAY:
-                self._folders.use(each.path.name)
-
-    def close(self) -> None:
-        """End all background work."""
-        self._noting.close()
-        self._jobs.close()
-        self._files.close()
-
-    def _collect(self, names: Collection[str], needs: Callable[[], Needs], grace: float) -> Removed:
-        now = self._clock()
-        chosen, kept = choose(self.inventory(needs()), names, now, grace)
-        gone = []
+    def remove(
+        self, chosen: Sequence[KeptEnvironment], unused_since: float, stopping: threading.Event
+    ) -> Removed:
+        """See `Backend.remove`."""
+        kept = {}
         for each in chosen:
-            stopping = self._jobs.stopping.is_set
-            why = self._folders.remove(each.name, now - grace, stopping)
-            if why:
+            if why := self._folders.remove(each.name, unused_since, stopping.is_set):
                 kept[each.name] = why
-            else:
-                gone.append(each.name)
-        return Removed(tuple(gone), kept)
+        return Removed(tuple(each.name for each in chosen if each.name not in kept), kept)
 
     def _live(self) -> dict[str, set[str]]:
         """Map our started predictors to the Python environments of their servers."""

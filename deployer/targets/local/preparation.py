@@ -23,7 +23,6 @@ class LocalPrepared(Progress):
     artifact_digest: str = ""
     python: Path | None = None
     python_note: str = ""
-    error: VersionFailure | None = None
 
 
 class LocalPreparation(Preparing[LocalPrepared]):
@@ -62,6 +61,7 @@ class LocalPreparation(Preparing[LocalPrepared]):
         fetching = threading.Thread(target=self._artifacts.close, name="close", daemon=True)
         fetching.start()
         self.environments.close()
+        self.small_files.close()
         fetching.join()
 
     def _advance(self, predictor: Predictor) -> LocalPrepared:

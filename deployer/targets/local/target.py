@@ -20,14 +20,14 @@ from deployer.analysis.probes import Examples
 from deployer.background.periodic import Periodic
 from deployer.errors import GatewayUnavailable, TargetUnavailable
 from deployer.plan.preview import Node, Preview
+from deployer.python_env.collector import Collector
 from deployer.python_env.retention import Inventory, Needs
 from deployer.state.deployment import Deployment
 from deployer.state.observed import Observed, ObservedPredictor
 from deployer.state.predictor import Phase, Predictor
-from deployer.status.verdict import Status
-from deployer.targets.base import MetricsEndpoint, PreflightCheck
+from deployer.targets.base import MetricsEndpoint
 from deployer.targets.local import logs, preview as showing
-from deployer.targets.local.environments import EnvironmentStore
+from deployer.targets.local.environments import LocalEnvironments
 from deployer.targets.local.files import Definition, PredictorFiles, replicas
 from deployer.targets.local.gateway import LOOPBACK, Gateway, Weights
 from deployer.targets.local.informer import LOOK_SECONDS, LocalInformer
@@ -79,8 +79,10 @@ class LocalTarget:
         self._supervisor = Supervisor(root, SERVING, environment, elsewhere=elsewhere)
         self._processes = Processes(self._supervisor, elsewhere=elsewhere)
         self._elsewhere = elsewhere
-        small_files = preparation.small_files
-        self._store = EnvironmentStore(preparation.environments, small_files, self._files, clock)
+        environments = LocalEnvironments(
+            preparation.environments, preparation.small_files, self._files
+        )
+        self._collector = Collector(environments, "environment-removal", clock)
         self._examples = Examples()
         self._removals = Removals(self._supervisor, self._files, self._forget)
         self._looking: Periodic | None = None
@@ -147,7 +149,7 @@ class LocalTarget:
         return showing.preview(deployment, self._files, self._gateway, running, program, place)
 
     def tree(self, deployment: str) -> Node:
-        """See `Target.tree`."""
+        """See `HasTree.tree`."""
         observed, processes = self.observe(deployment), self._processes.all()
         parts = {
             name: [
@@ -168,33 +170,26 @@ class LocalTarget:
         return self._gateway.url(model, environment)
 
     def logs(self, predictor: str, lines: int) -> str:
-        """See `Target.logs`."""
+        """See `HasLogs.logs`."""
         return logs.read(self._logs, predictor, lines)
 
-    def publish(self, status: Status) -> None:
-        """See `Target.publish`; only the API and the tags show the status of local deployments."""
-
-    def check(self) -> list[PreflightCheck]:
-        """See `Target.check`."""
-        return []
-
     def pages(self) -> list[MetricsEndpoint]:
-        """See `Target.pages`."""
+        """See `HasMetricsEndpoints.pages`."""
         return self._files.pages(self._gateway.servers)
 
     def environments(self, needs: Needs) -> Inventory:
-        """See `Target.environments`."""
-        return self._store.inventory(needs)
+        """See `HasPythonEnvironments.environments`."""
+        return self._collector.inventory(needs)
 
     def collect(self, names: Collection[str], needs: Callable[[], Needs], grace: float) -> None:
-        """See `Target.collect`."""
-        self._store.collect(names, needs, grace)
+        """See `HasPythonEnvironments.collect`."""
+        self._collector.collect(names, needs, grace)
 
     def close(self) -> None:
         """See `Target.close`."""
         if self._looking:
             self._looking.close()
-        self._store.close()
+        self._collector.close()
         self._preparation.close()
         self._gateway.close()
 

@@ -11,7 +11,6 @@ from typing import Any
 
 from deployer.targets.kubernetes.client.client import Client
 from deployer.targets.kubernetes.client.kinds import DEPLOYMENT, POD
-from deployer.targets.kubernetes.client.pod_http import PodHttp
 from deployer.targets.kubernetes.client.session import ClusterAccess, Session
 from deployer.targets.kubernetes.observe.diagnostics import Diagnostics
 from support.kubernetes.pod_failures import DIGEST, PREDICTOR
@@ -25,7 +24,7 @@ class Place:
         self.namespace = namespace
         self._cluster = cluster
         self._client = Client(Session(ClusterAccess(cluster.kubeconfig)))
-        self._witness = Diagnostics(self._client, PodHttp(self._client, direct=False))
+        self._witness = Diagnostics(self._client)
 
     def provoke(self, *things: dict[str, Any]) -> None:
         self._cluster.apply(*things, namespace=self.namespace)

@@ -10,10 +10,10 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Any
+from typing import Any, Final, NamedTuple
 
 from deployer.plan.diff import FieldChange
-from deployer.targets.kubernetes.apply.diff import drift
+from deployer.targets.kubernetes.apply.diff import drift, pattern_of
 from deployer.targets.kubernetes.cache.objects import Key, LiveObject, Owner, digest_of, key_of
 from deployer.targets.kubernetes.client.kinds import MODEL_DEPLOYMENT, POD, kind_of, rank
 
@@ -56,6 +56,21 @@ class Decision:
     cause: Cause = Cause.NONE
     changes: tuple[FieldChange, ...] = ()
     problem: str = ""
+
+
+class Accepted(NamedTuple):
+    """Fields of an object that the server keeps in another form than the manifest's.
+
+    Attributes:
+        digest: The digest of the manifest.
+        paths: The paths of the fields; a second write would change nothing.
+    """
+
+    digest: str
+    paths: frozenset[str]
+
+
+NOTHING_ACCEPTED: Final[Mapping[Key, Accepted]] = {}
 
 
 def in_order(manifests: Iterable[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
@@ -105,6 +120,41 @@ def decide(
             )
     cause = Cause.ADOPTED if foreign else Cause.DRIFT if same else Cause.CHANGED
     return Decision(Action.UPDATE, key, manifest, digest, live, cause, changes)
+
+
+def decide_all(
+    manifests: Iterable[Mapping[str, Any]],
+    live: Iterable[LiveObject],
+    owner: Owner,
+    *,
+    adopt: Collection[str] = (),
+    ignore: Sequence[str] = (),
+    accepted: Mapping[Key, Accepted] = NOTHING_ACCEPTED,
+) -> list[Decision]:
+    """Decide the action on each object, in the order to carry out.
+
+    Args:
+        manifests: The wanted objects, as rendered.
+        live: The live objects.
+        owner: The owner of the wanted objects.
+        adopt: The uids of foreign objects that an operator lets the Deployer adopt.
+        ignore: JSON pointers to fields that may drift.
+        accepted: What the server kept otherwise than it was sent, as `Executor.accepted` has it.
+    """
+    there = {obj.key: obj for obj in live}
+    patterns = [pattern_of(pointer) for pointer in ignore]
+    found = []
+    for manifest in in_order(manifests):
+        seen = there.get(key_of(manifest))
+        paths = accepted_paths(accepted, seen)
+        found.append(decide(manifest, seen, owner, adopt=adopt, ignore=patterns, accepted=paths))
+    return found
+
+
+def accepted_paths(accepted: Mapping[Key, Accepted], live: LiveObject | None) -> Collection[str]:
+    """List the paths at which the server keeps another value than that of the manifest."""
+    known = accepted.get(live.key) if live else None
+    return known.paths if live and known and live.applied == known.digest else ()
 
 
 def foreign_owner(live: LiveObject, owner: Owner) -> str:

@@ -7,27 +7,21 @@ alone.
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 from deployer.config.environment import Environment
 from deployer.plan.redact import masked
 from deployer.targets.kubernetes.apply.decide import Cause, Decision
-from deployer.targets.kubernetes.records.records import ClusterRecords
+from deployer.targets.kubernetes.context import ClusterContext
 
 log = logging.getLogger(__name__)
 
 
 class DriftFilter:
-    """A filter that decides about drift and reports it.
+    """A filter that decides about drift and reports it, as events on ModelDeployments."""
 
-    Args:
-        records: Records events on a ModelDeployment.
-        clock: Seconds since the epoch.
-    """
-
-    def __init__(self, records: ClusterRecords, clock: Callable[[], float]) -> None:
-        self._records = records
-        self._clock = clock
+    def __init__(self, context: ClusterContext) -> None:
+        self._context = context
         self._found: dict[str, tuple[str, ...]] = {}
 
     def found(self, deployment: str) -> tuple[str, ...]:
@@ -53,7 +47,8 @@ class DriftFilter:
 
     def _report(self, deployment: str, reason: str, sentence: str) -> None:
         log.warning("%s: %s", deployment, sentence)
-        self._records.say(deployment, reason, sentence, self._clock(), warning=True)
+        now = self._context.clock()
+        self._context.records.say(deployment, reason, sentence, now, warning=True)
 
 
 def _sentence(decision: Decision) -> str:

@@ -16,10 +16,12 @@ from deployer.plan.redact import masked
 from deployer.state.deployment import Deployment
 from deployer.state.predictor import Predictor
 from deployer.targets.kubernetes.apply import decide
-from deployer.targets.kubernetes.apply.applier import ObjectApplier
 from deployer.targets.kubernetes.apply.decide import Cause, Decision
+from deployer.targets.kubernetes.apply.execute import Executor
+from deployer.targets.kubernetes.apply.pipeline import Pipeline
 from deployer.targets.kubernetes.cache.objects import Key, LiveObject, Owner
 from deployer.targets.kubernetes.client.errors import ApiError, Conflict, Unavailable
+from deployer.targets.kubernetes.context import ClusterContext, LiveDeployment
 from deployer.targets.kubernetes.images.preparation import ImagePreparation
 from deployer.targets.kubernetes.render.deployment import UNBUILT, DeploymentRenderer, image_in_use
 
@@ -33,36 +35,33 @@ class Previewer:
     """A previewer of deployments of one cluster.
 
     Args:
-        rendering: Renders their manifests.
-        applier: Decides, and does dry runs at the server.
+        context: The cluster.
+        pipeline: Renders and decides, as for an apply.
+        renderer: Digests the manifests.
+        executor: Does dry runs at the server.
         preparation: Knows which images are built.
     """
 
     def __init__(
-        self, renderer: DeploymentRenderer, applier: ObjectApplier, preparation: ImagePreparation
+        self,
+        context: ClusterContext,
+        pipeline: Pipeline,
+        renderer: DeploymentRenderer,
+        executor: Executor,
+        preparation: ImagePreparation,
     ) -> None:
-        self._rendering = renderer
-        self._applier = applier
+        self._context = context
+        self._pipeline = pipeline
+        self._renderer = renderer
+        self._executor = executor
         self._preparation = preparation
 
-    def preview(
-        self,
-        deployment: Deployment,
-        environment: Environment,
-        namespace: str,
-        live: Sequence[LiveObject],
-        owner: Owner,
-        adopt: Sequence[str],
-    ) -> Preview:
+    def preview(self, deployment: Deployment, there: LiveDeployment) -> Preview:
         """List the changes that an apply would make.
 
         Args:
             deployment: The deployment that the plan leads to.
-            environment: The settings of its environment.
-            namespace: The namespace of its objects.
-            live: Its live objects.
-            owner: Its owner; without a uid before its ModelDeployment exists.
-            adopt: The uids of objects that an operator lets the Deployer adopt.
+            there: What the cluster holds of it.
 
         Raises:
             Unavailable, Conflict: The preview cannot be computed now: ask again.
@@ -76,25 +75,23 @@ class Previewer:
                 unknown.extend(_unknown(predictor, built=bool(known)))
             return known or UNBUILT
 
-        rendered = self._rendering.of(deployment, namespace, live, owner, image)
+        environment = self._context.environments[deployment.environment]
+        owner, adopt = there.owner, there.record.adopt
+        compared = self._pipeline.compare(deployment, there, image)
         decisions = [
-            self._applier.recheck(decision, owner, adopt=adopt)
-            for decision in self._applier.decide(
-                rendered.manifests, live, owner, adopt=adopt, ignore=environment.drift_ignore
-            )
+            self._executor.recheck(decision, owner, adopt=adopt) for decision in compared.decisions
         ]
         found = [self._shown(decision, owner, environment) for decision in decisions]
-        keep = rendered.keep | {decision.key for decision in decisions}
         gone = [
             ObjectChange(Act.DELETE, *_place(obj.key), "nothing needs it any more")
-            for obj in decide.to_prune(live, keep, owner)
+            for obj in decide.to_prune(there.objects, compared.keep, owner)
         ]
         marks = [_mark(decision) for decision in decisions if _counts(decision, environment)]
-        prints = self._rendering.prints(deployment, namespace, live, owner)
+        prints = self._renderer.prints(deployment, there)
         return Preview(
             tuple(filter(None, found)) + tuple(gone),
             tuple(unknown),
-            digest_of([namespace, prints, marks]),
+            digest_of([there.namespace, prints, marks]),
         )
 
     def _image(self, predictor: Predictor) -> str:
@@ -121,7 +118,7 @@ class Previewer:
             uid = decision.live.uid
             decision = decide.decide(decision.manifest, decision.live, owner, adopt=(uid,))
         try:
-            fields = self._applier.preview(decision)
+            fields = self._executor.dry_run(decision)
         except (Unavailable, Conflict):
             raise
         except ApiError as error:

@@ -32,9 +32,6 @@ KINDS: Final = (
 LISTINGS: Final = 2
 """Listings at once: each holds a page in memory, and the server works hard for it."""
 
-STALE_SECONDS: Final = 120.0
-"""Silence after which the cache refuses reads; a watch reports at least every 45 s."""
-
 
 class Cache:
     """Every object with our platform's label in these namespaces.
@@ -63,6 +60,8 @@ class Cache:
         self._kinds = tuple(watched)
         self._store = Store(changed, deleted)
         self._informers: dict[tuple[str, str], Informer] = {}
+        self._by_namespace: dict[str, list[Informer]] = {}
+        self._by_kind: dict[str, list[Informer]] = {kind.name: [] for kind in watched}
         self._lock = threading.Lock()
         self._turns = threading.BoundedSemaphore(LISTINGS)
         self._started = False
@@ -78,20 +77,23 @@ class Cache:
     def add(self, namespace: str) -> None:
         """Watch one more namespace, unless it is watched already."""
         with self._lock:
-            if (self._kinds[0].name, namespace) in self._informers:
+            if namespace in self._by_namespace:
                 return
-            for kind in self._kinds:
-                labels = f"{PLATFORM}={self.platform}"
-                place = (kind, namespace, labels, self._turns)
-                informer = Informer(self._client, self._store, *place)
-                self._informers[kind.name, namespace] = informer
+            labels, turns = f"{PLATFORM}={self.platform}", self._turns
+            made = [
+                Informer(self._client, self._store, kind, namespace, labels, turns)
+                for kind in self._kinds
+            ]
+            for informer in made:
+                self._informers[informer.kind.name, namespace] = informer
+                self._by_kind[informer.kind.name].append(informer)
                 if self._started:
                     informer.start()
+            self._by_namespace[namespace] = made
 
     def watches(self, namespace: str) -> bool:
         """Decide whether a namespace is watched."""
-        kind = self._kinds[0].name
-        return (kind, namespace) in self._informers or (kind, "") in self._informers
+        return namespace in self._by_namespace or "" in self._by_namespace
 
     def wait(self, seconds: float) -> bool:
         """Wait for the first listings, and return whether all completed in time."""
@@ -178,27 +180,17 @@ class Cache:
             return list(self._informers.values())
 
     def _raise_if_blind_anywhere(self, kind: Kind | None = None) -> None:
-        for informer in self._all():
-            if kind is None or informer.kind == kind:
-                _raise_if_blind(informer, self._client.host)
+        for informer in self._by_kind.get(kind.name, ()) if kind else self._all():
+            informer.raise_if_blind()
 
     def _raise_if_blind(self, namespace: str, kind: Kind | None = None) -> None:
-        for each in (kind,) if kind else self._kinds:
-            informer = self._informers.get((each.name, namespace)) or self._informers.get(
-                (each.name, "")
-            )
-            if informer is None:
-                raise Unavailable(f"{each.plural} in {namespace} are not watched.")
-            _raise_if_blind(informer, self._client.host)
+        for informer in self._watching(namespace):
+            if kind is None or informer.kind == kind:
+                informer.raise_if_blind()
 
-
-def _raise_if_blind(informer: Informer, host: str) -> None:
-    age = informer.age
-    if informer.complete and age is not None and age < STALE_SECONDS:
-        return
-    if informer.problem:
-        raise informer.problem
-    what = f"{informer.kind.plural} in {informer.namespace or 'the cluster'}"
-    if age is None:
-        raise Unavailable(f"The {what} of {host} are still being listed.")
-    raise Unavailable(f"The cluster at {host} has said nothing of {what} for {age:.0f} s.")
+    def _watching(self, namespace: str) -> list[Informer]:
+        """Find the informers of a namespace, one of each kind."""
+        found = self._by_namespace.get(namespace) or self._by_namespace.get("")
+        if not found:
+            raise Unavailable(f"{self._kinds[0].plural} in {namespace} are not watched.")
+        return found

@@ -26,6 +26,9 @@ log = logging.getLogger(__name__)
 
 WATCH_SECONDS: Final = (30, 45)
 BACKOFF: Final = (0.5, 30.0)
+STALE_SECONDS: Final = 120.0
+"""Silence after which reads are refused; a watch reports at least every 45 s."""
+
 _JITTER: Final = random.Random()  # noqa: S311 - no secret
 
 
@@ -72,15 +75,21 @@ class Informer:
             target=self._run, name=f"watch-{kind.plural}-{namespace}", daemon=True
         )
 
-    @property
-    def complete(self) -> bool:
-        """Whether a listing is complete; before that, callers must conclude nothing."""
-        return self._listed.is_set()
+    def raise_if_blind(self) -> None:
+        """Refuse a read of objects that are not listed yet, or of a cluster that fell silent.
 
-    @property
-    def age(self) -> float | None:
-        """Seconds since the server last sent anything; None before the first listing."""
-        return None if self._heard is None else time.monotonic() - self._heard
+        Raises:
+            Unavailable: Callers must conclude nothing; an ApiError of the watch says why.
+        """
+        age = None if self._heard is None else time.monotonic() - self._heard
+        if self._listed.is_set() and age is not None and age < STALE_SECONDS:
+            return
+        if self.problem:
+            raise self.problem
+        what, host = f"{self.kind.plural} in {self.namespace or 'the cluster'}", self._client.host
+        if age is None:
+            raise Unavailable(f"The {what} of {host} are still being listed.")
+        raise Unavailable(f"The cluster at {host} has said nothing of {what} for {age:.0f} s.")
 
     def start(self) -> None:
         """Start the thread."""

@@ -36,23 +36,44 @@ class Page:
     resource_version: str
 
 
-class Client(Pods):
+class Client:
     """The Kubernetes API of one cluster. Safe to use from many threads.
 
     Every call is bounded in time and may raise Unavailable, Forbidden or Unauthenticated; its
     docstring lists further errors.
+
+    Args:
+        session: The connections to the API server.
+        direct: Whether to reach pods at their own addresses, and not through the API server.
+        transport: Sends requests; by default, one over these connections.
+
+    Attributes:
+        pods: The pods: their logs, and HTTP to them.
     """
 
-    def __init__(self, session: Session, sender: Transport | None = None) -> None:
-        super().__init__(session, sender or Transport(session))
+    def __init__(
+        self, session: Session, *, direct: bool = False, transport: Transport | None = None
+    ) -> None:
+        self._session = session
+        self._direct = direct
+        self._transport = transport or Transport(session)
+        self.pods = Pods(self._transport, direct=direct)
+
+    @property
+    def host(self) -> str:
+        """The host and port of the API server."""
+        return self._session.host
 
     def guarded(self, guard: Callable[[], None]) -> Client:
         """Make a client that calls `guard`, which may raise, before each try of a write."""
-        return Client(self._session, Transport(self._session, guard))
+        return self._over(self._transport.guarded(guard))
 
     def hurried(self, seconds: float) -> Client:
         """Make a client that tries each call once, for so many seconds."""
-        return Client(self._session, Transport(self._session, None, seconds, tries=1))
+        return self._over(self._transport.hurried(seconds))
+
+    def _over(self, transport: Transport) -> Client:
+        return Client(self._session, direct=self._direct, transport=transport)
 
     def close(self) -> None:
         """Close the connections."""
@@ -65,7 +86,7 @@ class Client(Pods):
             Missing: There is no such object.
         """
         asked = Asked("get", kind.resource, namespace, name)
-        return self._send.json(asked, "GET", kind.path(namespace, name))
+        return self._transport.json(asked, "GET", kind.path(namespace, name))
 
     def find(self, kind: Kind, namespace: str, name: str) -> Object | None:
         """Get one object, or None if there is no such object."""
@@ -86,7 +107,7 @@ class Client(Pods):
         asked = Asked("list", kind.resource, namespace)
         query = {"limit": str(PAGE)} | _selectors(labels, fields)
         while True:
-            answer = self._send.json(
+            answer = self._transport.json(
                 asked, "GET", kind.path(namespace), query, seconds=LIST_SECONDS
             )
             items = answer.get("items") or []
@@ -131,7 +152,7 @@ class Client(Pods):
             "timeoutSeconds": str(seconds),
         }
         query |= _selectors(labels, fields)
-        return self._send.stream(asked, kind.path(namespace), query, seconds + SECONDS)
+        return self._transport.stream(asked, kind.path(namespace), query, seconds + SECONDS)
 
     def create(self, obj: Mapping[str, Any], *, dry_run: bool = False) -> Object:
         """Create an object that must not exist yet.
@@ -141,7 +162,7 @@ class Client(Pods):
         """
         kind, namespace, name = _place(obj)
         asked = Asked("create", kind.resource, namespace, name)
-        return self._send.json(asked, "POST", kind.path(namespace), _writing(dry_run), obj)
+        return self._transport.json(asked, "POST", kind.path(namespace), _writing(dry_run), obj)
 
     def server_side_apply(
         self, obj: Mapping[str, Any], *, force: bool = True, dry_run: bool = False
@@ -158,7 +179,7 @@ class Client(Pods):
         kind, namespace, name = _place(obj)
         asked = Asked("patch", kind.resource, namespace, name)
         query = {**_writing(dry_run), "force": str(force).lower()}
-        return self._send.json(asked, "PATCH", kind.path(namespace, name), query, obj, APPLY)
+        return self._transport.json(asked, "PATCH", kind.path(namespace, name), query, obj, APPLY)
 
     def json_patch(
         self, kind: Kind, namespace: str, name: str, operations: Sequence[Mapping[str, Any]]
@@ -170,7 +191,7 @@ class Client(Pods):
         """
         asked = Asked("patch", kind.resource, namespace, name)
         path = kind.path(namespace, name)
-        return self._send.json(asked, "PATCH", path, _writing(), operations, JSON_PATCH)
+        return self._transport.json(asked, "PATCH", path, _writing(), operations, JSON_PATCH)
 
     def patch_status(
         self,
@@ -190,7 +211,7 @@ class Client(Pods):
         asked = Asked("patch", f"{kind.resource}/status", namespace, name)
         body = {"metadata": {"resourceVersion": resource_version}, "status": status}
         path = kind.path(namespace, name, "status")
-        return self._send.json(asked, "PATCH", path, _writing(), body, MERGE_PATCH)
+        return self._transport.json(asked, "PATCH", path, _writing(), body, MERGE_PATCH)
 
     def replace(self, obj: Mapping[str, Any]) -> Object:
         """Replace the object whose resourceVersion the new one carries.
@@ -200,7 +221,7 @@ class Client(Pods):
         """
         kind, namespace, name = _place(obj)
         asked = Asked("update", kind.resource, namespace, name)
-        return self._send.json(asked, "PUT", kind.path(namespace, name), _writing(), obj)
+        return self._transport.json(asked, "PUT", kind.path(namespace, name), _writing(), obj)
 
     def delete(
         self,
@@ -223,7 +244,7 @@ class Client(Pods):
             preconditions["resourceVersion"] = resource_version
         options = {"propagationPolicy": propagation, "preconditions": preconditions}
         try:
-            self._send.json(asked, "DELETE", kind.path(namespace, name), None, options)
+            self._transport.json(asked, "DELETE", kind.path(namespace, name), None, options)
         except Missing:
             return
 

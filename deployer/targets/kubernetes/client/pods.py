@@ -1,36 +1,37 @@
-"""Read logs of pods and send them requests, through the API server."""
+"""Read logs of pods and send them HTTP requests.
+
+Inside a cluster, pods are reached at their own addresses, which needs no permission. Outside, only
+the API server reaches pods, and admits accounts that may `create pods/proxy`.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from typing import Any, Final
 
-from deployer.targets.kubernetes.client.errors import Asked, error_of
+import httpx
+
+from deployer.targets.kubernetes.client.errors import ApiError, Asked
 from deployer.targets.kubernetes.client.kinds import POD
-from deployer.targets.kubernetes.client.session import Session
-from deployer.targets.kubernetes.client.transport import SECONDS, Transport
+from deployer.targets.kubernetes.client.transport import Transport
 
+ANSWER_SECONDS: Final = 2.0
+"""Time for a pod's answer to a GET."""
 
-@dataclass(frozen=True, slots=True)
-class PodAnswer:
-    """A pod's own answer through the API server."""
-
-    status: int
-    headers: Mapping[str, str]
-    body: bytes
+Object = Mapping[str, Any]
 
 
 class Pods:
-    """The pods of one cluster, through the API server."""
+    """The pods of one cluster.
 
-    def __init__(self, session: Session, sender: Transport) -> None:
-        self._session = session
-        self._send = sender
+    Args:
+        transport: Requests to the API server.
+        direct: Whether to reach pods at their own addresses, and not through the API server.
+    """
 
-    @property
-    def host(self) -> str:
-        """The host and port of the API server."""
-        return self._session.host
+    def __init__(self, transport: Transport, *, direct: bool = False) -> None:
+        self._transport = transport
+        self._direct = direct
 
     def logs(
         self,
@@ -50,30 +51,56 @@ class Pods:
         asked = Asked("get", "pods/log", namespace, pod)
         query = {"tailLines": str(lines), "previous": str(previous).lower()}
         query |= {"container": container} if container else {}
-        answer = self._send.call(asked, "GET", POD.path(namespace, pod, "log"), query)
+        answer = self._transport.call(asked, "GET", POD.path(namespace, pod, "log"), query)
         return answer.data.decode(errors="replace")
 
-    def ask_pod(
-        self,
-        namespace: str,
-        pod: str,
-        port: int | str,
-        path: str,
-        body: bytes | None = None,
-        *,
-        seconds: float = SECONDS,
-    ) -> PodAnswer:
-        """GET (or POST, with a body) a pod's own port through the API server, once.
+    def get(self, pod: Object, port: int, path: str) -> bytes:
+        """Return a pod's answer to a GET, whatever the status; b"" without an answer."""
+        try:
+            return self._ask(pod, port, path, None, ANSWER_SECONDS)[1]
+        except httpx.HTTPError:
+            return b""
 
-        Raises:
-            Unavailable: The API server cannot reach the pod.
+    def post(
+        self, pod: Object, port: int, path: str
+    ) -> Callable[[bytes, float], tuple[int, bytes]]:
+        """Make a function that POSTs JSON to a pod, within so many seconds, and returns the answer.
+
+        The function returns the status and the body of the answer. It raises an `httpx.HTTPError`
+        without an answer, be the pod reached directly or not.
         """
+
+        def send(body: bytes, seconds: float) -> tuple[int, bytes]:
+            return self._ask(pod, port, path, body, seconds)
+
+        return send
+
+    def _ask(
+        self, pod: Object, port: int, path: str, body: bytes | None, seconds: float
+    ) -> tuple[int, bytes]:
+        if self._direct:
+            address = pod.get("status", {}).get("podIP")
+            if not address:
+                raise httpx.ConnectError("the pod has no address")
+            return _directly(f"http://{_host(address)}:{port}{path}", body, seconds)
+        meta = pod["metadata"]
+        namespace, name = meta["namespace"], meta["name"]
         method, verb = ("GET", "get") if body is None else ("POST", "create")
-        place = POD.path(namespace, f"{pod}:{port}", "proxy").replace("%3A", ":")
-        url = f"{place}/{path.lstrip('/')}"
-        answer = self._session.request(method, url, None, body, seconds=seconds)
-        data = answer.data
-        if answer.status >= 400 and b'"kind":"Status"' in data and b'"metadata"' in data:
-            asked = Asked(verb, "pods/proxy", namespace, pod)
-            raise error_of(asked, answer.status, answer.headers, data, self.host)
-        return PodAnswer(answer.status, answer.headers, data)
+        place = POD.path(namespace, f"{name}:{port}", "proxy").replace("%3A", ":")
+        asked = Asked(verb, "pods/proxy", namespace, name)
+        try:
+            return self._transport.relayed(asked, method, f"{place}{path}", body, seconds)
+        except ApiError as error:
+            raise httpx.ConnectError(error.message) from error
+
+
+def _directly(url: str, body: bytes | None, seconds: float) -> tuple[int, bytes]:
+    headers = {"content-type": "application/json"} if body is not None else {}
+    method = "GET" if body is None else "POST"
+    with httpx.Client(timeout=seconds, trust_env=False) as client:
+        answer = client.request(method, url, content=body, headers=headers)
+        return answer.status_code, answer.content
+
+
+def _host(address: str) -> str:
+    return f"[{address}]" if ":" in address else address

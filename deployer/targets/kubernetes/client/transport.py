@@ -56,6 +56,19 @@ class Transport:
         self._seconds = seconds
         self._tries = tries
 
+    @property
+    def host(self) -> str:
+        """The host and port of the API server."""
+        return self.session.host
+
+    def guarded(self, guard: Callable[[], None]) -> Transport:
+        """Make a sender over the same connections that calls `guard` before each try of a write."""
+        return Transport(self.session, guard)
+
+    def hurried(self, seconds: float) -> Transport:
+        """Make a sender over the same connections that tries once, for so many seconds."""
+        return Transport(self.session, None, seconds, tries=1)
+
     def json(
         self,
         asked: Asked,
@@ -76,9 +89,9 @@ class Transport:
         try:
             answer = orjson.loads(data)
         except orjson.JSONDecodeError as error:
-            raise Unavailable(f"{self.session.host} did not answer JSON ({asked}).") from error
+            raise Unavailable(f"{self.host} did not answer JSON ({asked}).") from error
         if not isinstance(answer, dict):
-            raise Unavailable(f"{self.session.host} did not answer an object ({asked}).")
+            raise Unavailable(f"{self.host} did not answer an object ({asked}).")
         return answer
 
     def call(
@@ -107,7 +120,7 @@ class Transport:
                 )
                 if response.status < 400:
                     return response
-                raise self.error(asked, response)
+                raise self._error(asked, response)
             except Unauthenticated:
                 if renewed:
                     raise
@@ -118,7 +131,7 @@ class Transport:
                 if number + 1 == self._tries or pause is None:
                     raise
                 time.sleep(pause)
-        raise Unavailable(f"{self.session.host} was asked in vain ({asked}).")
+        raise Unavailable(f"{self.host} was asked in vain ({asked}).")
 
     def stream(self, asked: Asked, path: str, query: Query, seconds: float) -> Stream:
         """Open a streaming answer, which may be silent for at most so many seconds.
@@ -128,13 +141,27 @@ class Transport:
         """
         response = self.session.request("GET", path, query, seconds=seconds, stream=True)
         if response.status >= 400:
-            raise self.error(asked, response)
+            raise self._error(asked, response)
         return Stream(response, asked, self.session)
 
-    def error(self, asked: Asked, response: urllib3.BaseHTTPResponse) -> ApiError:
-        """Build the error of an answer."""
-        host = self.session.host
-        return error_of(asked, response.status, response.headers, response.data, host)
+    def relayed(
+        self, asked: Asked, method: str, path: str, body: bytes | None, seconds: float
+    ) -> tuple[int, bytes]:
+        """Send a request that the API server relays to a pod, once; return the pod's own answer.
+
+        The guard is not called: such a request writes nothing in the cluster.
+
+        Raises:
+            ApiError: The API server refused the request, or does not reach the pod.
+        """
+        response = self.session.request(method, path, None, body, seconds=seconds)
+        data = response.data
+        if response.status >= 400 and b'"kind":"Status"' in data and b'"metadata"' in data:
+            raise self._error(asked, response)
+        return response.status, data
+
+    def _error(self, asked: Asked, response: urllib3.BaseHTTPResponse) -> ApiError:
+        return error_of(asked, response.status, response.headers, response.data, self.host)
 
 
 def _pause(number: int, retry_after: float | None) -> float | None:

@@ -82,7 +82,7 @@ class ImageBuilds:
         self._asked: dict[str, float] = {}
         self._claimed: set[str] = set()
         self._lock = threading.Lock()
-        self._jobs: Jobs[BuiltImage] = Jobs("image-builds", parallel)
+        self._jobs: Jobs[BuiltImage] = Jobs("image-builds", parallel, retry=None)
         self._messages: dict[str, str] = {}
         self._wake = threading.Event()
 
@@ -252,7 +252,7 @@ class ImageBuilds:
             self._messages[key] = results.pending(pod)
             return None
         try:
-            lines = self._client.logs(namespace, pod["metadata"]["name"], lines=LOG_LINES)
+            lines = self._client.pods.logs(namespace, pod["metadata"]["name"], lines=LOG_LINES)
         except Missing:
             return None
         written = [line for line in lines.splitlines() if line.strip()]
@@ -266,7 +266,9 @@ class ImageBuilds:
         result = results.termination_message(pod)
         if results.condition(job, "Failed") or "image" not in result:
             raise results.failure(job, pod, self._place)
-        log = self._client.logs(namespace, pod["metadata"]["name"], lines=100_000) if pod else ""
+        log = (
+            self._client.pods.logs(namespace, pod["metadata"]["name"], lines=100_000) if pod else ""
+        )
         found = _LOCK.search(log)
         if found and hashlib.sha256(found["text"].encode()).hexdigest() == result.get("lock"):
             self._make(buildjob.lock_map(request, self._place, found["text"]))

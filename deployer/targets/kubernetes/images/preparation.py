@@ -24,7 +24,6 @@ class ImagePrepared(Progress):
     image: str = ""
     note: str = ""
     message: str = ""
-    error: VersionFailure | None = None
 
 
 class ImagePreparation(Preparing[ImagePrepared]):
@@ -50,10 +49,28 @@ class ImagePreparation(Preparing[ImagePrepared]):
         self._cluster = cluster
         self._files = files
         self._builds = builds
+        self._refused: dict[str, ImagePrepared] = {}
 
     def files(self, predictor: Predictor) -> Job[Path]:
         """Begin to fetch a predictor's small files, its example among them; return the progress."""
         return self._files.ensure(predictor.version, predictor.source)
+
+    def refuse(self, predictor: str, error: VersionFailure) -> None:
+        """Note that the cluster refuses the objects of a predictor."""
+        self._refused[predictor] = ImagePrepared(Phase.FAILED, self._clock(), error=error)
+
+    def accept(self, predictor: str) -> None:
+        """Drop the refusal of a predictor, because the cluster is asked again."""
+        self._refused.pop(predictor, None)
+
+    def refusal(self, predictor: str) -> ImagePrepared | None:
+        """Return the cluster's refusal of a predictor; None if it accepts the predictor."""
+        return self._refused.get(predictor)
+
+    def forget(self, predictor: Predictor) -> None:
+        """Forget a predictor, so that failed work begins again, and a refusal does not count."""
+        self.accept(predictor.name)
+        super().forget(predictor)
 
     def close(self) -> None:
         """End background work here; builds on the cluster go on."""

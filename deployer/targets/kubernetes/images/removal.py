@@ -109,7 +109,11 @@ class Removal:
             if self._stopping.wait(LOOK_SECONDS):
                 raise Stopped
         pod = jobresults.pod_of(self._client, namespace, name)
-        log = self._client.logs(namespace, pod["metadata"]["name"], lines=MOST * 2) if pod else ""
+        log = (
+            self._client.pods.logs(namespace, pod["metadata"]["name"], lines=MOST * 2)
+            if pod
+            else ""
+        )
         reported = [json.loads(line) for line in log.splitlines() if line.startswith("{")]
         results = {str(each["digest"]): str(each["result"]) for each in reported}
         error: VersionFailure | None = None

@@ -21,8 +21,8 @@ from deployer.background.jobs import Jobs
 from deployer.targets.kubernetes.client.client import Client
 from deployer.targets.kubernetes.client.errors import ApiError
 from deployer.targets.kubernetes.client.kinds import EVENT
-from deployer.targets.kubernetes.client.pod_http import PodHttp
 from deployer.targets.kubernetes.diagnosis.crashes import log_wanted, unanswering
+from deployer.targets.kubernetes.render.route import PORT
 
 FRESH_SECONDS: Final = 2.0
 PATIENCE_SECONDS: Final = 2.0
@@ -77,7 +77,6 @@ class Diagnostics:
 
     Args:
         client: The cluster.
-        pod_http: HTTP to the pods.
         changed: Called with a deployment's id when there is new evidence on its predictors.
         timer: Seconds of a monotonic clock.
     """
@@ -85,12 +84,10 @@ class Diagnostics:
     def __init__(
         self,
         client: Client,
-        pod_http: PodHttp,
         changed: Callable[[str], None] = lambda _: None,
         timer: Callable[[], float] = time.monotonic,
     ) -> None:
         self._client = client
-        self._pod_http = pod_http
         self._changed = changed
         self._timer = timer
         self._known: dict[str, _Known] = {}
@@ -178,14 +175,16 @@ class Diagnostics:
             return ""
         pod, container, previous = wanted
         try:
-            return self._client.logs(namespace, pod, container, lines=LOG_LINES, previous=previous)
+            return self._client.pods.logs(
+                namespace, pod, container, lines=LOG_LINES, previous=previous
+            )
         except ApiError:
             return ""
 
     def _answer(self, pods: Sequence[Object]) -> Object | None:
         for pod in pods:
             if unanswering(pod):
-                body = self._pod_http.get(pod, "/v2/health/ready")
+                body = self._client.pods.get(pod, PORT, "/v2/health/ready")
                 try:
                     answer = json.loads(body) if body else None
                 except ValueError:

@@ -33,9 +33,9 @@ def _containers(pod: LiveObject) -> Iterator[str]:
 def _log(client: Client, pod: LiveObject, container: str, lines: int) -> str:
     place = (pod.key.namespace, pod.key.name, container)
     try:
-        return client.logs(*place, lines=lines)
+        return client.pods.logs(*place, lines=lines)
     except ApiError:
         try:
-            return client.logs(*place, lines=lines, previous=True)
+            return client.pods.logs(*place, lines=lines, previous=True)
         except ApiError as error:
             return f"(no log yet: {error.message})\n"

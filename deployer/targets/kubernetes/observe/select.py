@@ -57,6 +57,17 @@ def made_of(own: Sequence[LiveObject]) -> tuple[LiveObject | None, LiveObject | 
     return (deployments[0] if deployments else None), resource
 
 
+def replicas(own: Sequence[LiveObject]) -> tuple[int, int]:
+    """Count the ready and the wanted replicas of a predictor, given its objects."""
+    ready = wanted = 0
+    for obj in own:
+        if obj.kind == DEPLOYMENT:
+            whole = obj.object()
+            ready = int(whole.get("status", {}).get("readyReplicas") or 0)
+            wanted = int(whole.get("spec", {}).get("replicas") or 0)
+    return ready, wanted
+
+
 def seen(own: Sequence[LiveObject], prepared: ImagePrepared | None = None) -> Seen:
     """Select a predictor's objects for `predictor.observe`."""
     deployment, resource = made_of(own)

@@ -11,6 +11,7 @@ import logging
 import threading
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Final
 
 from deployer import hints
@@ -30,6 +31,23 @@ log = logging.getLogger(__name__)
 
 LOOK_SECONDS: Final = 1.0
 """How long a check of whether a whole namespace is empty stays valid."""
+
+
+@dataclass(frozen=True, slots=True)
+class StoredRecord:
+    """A record as a ModelDeployment holds it.
+
+    Attributes:
+        record: The record.
+        namespace: The namespace of the deployment's objects.
+        uid: The uid of the ModelDeployment.
+        fingerprint: The fingerprint of the ModelDeployment.
+    """
+
+    record: Record
+    namespace: str
+    uid: str
+    fingerprint: bytes
 
 
 class ClusterRecords:
@@ -53,26 +71,31 @@ class ClusterRecords:
         self._cache = cache
         self._namespace_of = namespace_of
         self._lock = threading.Lock()
-        self._read: dict[str, tuple[bytes, Record]] = {}
+        self._stored: dict[str, StoredRecord] = {}
         self._ledger = ledger or DeletionLedger("")
         self._emptied: dict[str, tuple[float, int]] = {}
 
-    def load(self, key: str) -> Record | None:
-        """Load the record of a deployment; None if there is none.
+    def find(self, key: str) -> StoredRecord | None:
+        """Find the record of a deployment as it is stored; None if there is none.
 
         Raises:
             Unavailable: The cache does not know now whether there is a record.
             RecordUnreadable: The record cannot be read.
         """
         live = self.object(key)
-        return None if live is None else self._record(live)
+        return None if live is None else self._read(live)
+
+    def load(self, key: str) -> Record | None:
+        """Load the record of a deployment; None if there is none. Raises as `find` does."""
+        found = self.find(key)
+        return None if found is None else found.record
 
     def all(self) -> list[Record]:
-        """Load every readable record, in no order; raises Unavailable as `load` does."""
+        """Load every readable record, in no order; raises Unavailable as `find` does."""
         found = []
         for live in self._cache.all(MODEL_DEPLOYMENT):
             try:
-                found.append((self._record(live), live.key.namespace))
+                found.append((self._read(live).record, live.key.namespace))
             except RecordUnreadable:
                 continue
         self._ledger.note(found)
@@ -90,7 +113,7 @@ class ClusterRecords:
             return
         for live in found:
             try:
-                self._record(live)
+                self._read(live)
             except RecordUnreadable as error:
                 if isinstance(error.__cause__, FormatUnknown):
                     raise error.__cause__ from None
@@ -107,7 +130,7 @@ class ClusterRecords:
         live = self.object(record.id)
         if live is None:
             self._create(record)
-        elif self._record(live) != record:
+        elif self._read(live).record != record:
             operations: list[crd.Object] = [
                 {
                     "op": "replace",
@@ -160,7 +183,7 @@ class ClusterRecords:
         return self._namespace_of(record.environment, record.project or record.model)
 
     def object(self, key: str) -> LiveObject | None:
-        """Return the ModelDeployment of a deployment, as last seen; raises as `load` does."""
+        """Return the ModelDeployment of a deployment, as last seen; raises as `find` does."""
         return self._cache.find(MODEL_DEPLOYMENT, key)
 
     def note_deleted(self, live: LiveObject, by_us: bool) -> None:
@@ -169,7 +192,7 @@ class ClusterRecords:
             if not by_us:
                 log.warning("%s in %s was deleted by somebody", live.key, live.key.namespace)
             with self._lock:
-                self._read.pop(live.deployment, None)
+                self._stored.pop(live.deployment, None)
 
     def raise_if_deleted(self, record: Record) -> None:
         """Refuse to make a deleted ModelDeployment again: one in the ledger, not in the cluster.
@@ -227,11 +250,12 @@ class ClusterRecords:
                 "Give this environment another namespace in platform.yaml.",
             ) from error
 
-    def _record(self, live: LiveObject) -> Record:
-        known = self._read.get(live.deployment)
-        if known is not None and known[0] == live.fingerprint:
-            return known[1]
+    def _read(self, live: LiveObject) -> StoredRecord:
+        known = self._stored.get(live.deployment)
+        if known is not None and known.fingerprint == live.fingerprint and known.uid == live.uid:
+            return known
         record = crd.record_of(live.object())
+        found = StoredRecord(record, self.namespace(record), live.uid, live.fingerprint)
         with self._lock:
-            self._read[live.deployment] = (live.fingerprint, record)
-        return record
+            self._stored[live.deployment] = found
+        return found

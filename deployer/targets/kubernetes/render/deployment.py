@@ -11,8 +11,9 @@ from typing import Any, Final
 
 from deployer.state.deployment import Deployment
 from deployer.state.predictor import Predictor
-from deployer.targets.kubernetes.cache.objects import Key, LiveObject, Owner, digest_of, key_of
+from deployer.targets.kubernetes.cache.objects import Key, LiveObject, digest_of, key_of
 from deployer.targets.kubernetes.client.kinds import DEPLOYMENT, SELDON_DEPLOYMENT
+from deployer.targets.kubernetes.context import LiveDeployment
 from deployer.targets.kubernetes.render.manifests import IMAGE, Manifests
 from deployer.targets.kubernetes.render.runtimes import runtime_of
 
@@ -47,6 +48,11 @@ class DeploymentRenderer:
         self._manifests = manifests
 
     @property
+    def version(self) -> str:
+        """The version of charts and server image that predictors are now rendered with."""
+        return self._manifests.version
+
+    @property
     def origin(self) -> str:
         """A digest of the common inputs of all manifests."""
         return self._manifests.origin
@@ -54,18 +60,14 @@ class DeploymentRenderer:
     def of(
         self,
         deployment: Deployment,
-        namespace: str,
-        live: Sequence[LiveObject],
-        owner: Owner,
+        there: LiveDeployment,
         image_of: ImageOf,
     ) -> Rendered:
         """Render a deployment.
 
         Args:
             deployment: The wanted deployment.
-            namespace: The namespace of its objects.
-            live: Its live objects.
-            owner: Its owner; without a uid, no manifest names its owner.
+            there: What the cluster holds of it; if the owner has no uid, no manifest names it.
             image_of: Returns the image of a predictor with these objects; "" if not known yet.
 
         Raises:
@@ -76,7 +78,7 @@ class DeploymentRenderer:
         missing = []
         for weighted in deployment.predictors:
             predictor = weighted.predictor
-            own = [obj for obj in live if obj.predictor == predictor.name]
+            own = there.of(predictor.name)
             if self._earlier(predictor, own):
                 keep |= {obj.key for obj in own}
                 continue
@@ -84,14 +86,14 @@ class DeploymentRenderer:
             if not image:
                 missing.append(predictor)
                 continue
-            found += self._manifests.predictor(deployment, predictor, namespace, image, owner)
-        route = self._manifests.route(deployment, namespace, owner)
+            found += self._manifests.predictor(
+                deployment, predictor, there.namespace, image, there.owner
+            )
+        route = self._manifests.route(deployment, there.namespace, there.owner)
         found += [route] if route else []
         return Rendered(tuple(found), frozenset(keep), tuple(missing))
 
-    def prints(
-        self, deployment: Deployment, namespace: str, live: Sequence[LiveObject], owner: Owner
-    ) -> list[object]:
+    def prints(self, deployment: Deployment, there: LiveDeployment) -> list[object]:
         """Digest each object, as far as it is known before any build or fetch.
 
         The digests leave out the image that is built for a version, its pinned artifact, and the
@@ -105,14 +107,12 @@ class DeploymentRenderer:
                 for weighted in deployment.predictors
             ),
         )
-        nobody = replace(owner, uid="")
-        rendered = self.of(bare, namespace, live, nobody, lambda *_: UNBUILT)
+        unowned = replace(there, owner=replace(there.owner, uid=""))
+        rendered = self.of(bare, unowned, lambda *_: UNBUILT)
         kept = [
             [weighted.predictor.name, weighted.predictor.server]
             for weighted in deployment.predictors
-            if any(
-                obj.key in rendered.keep for obj in live if obj.predictor == weighted.predictor.name
-            )
+            if any(obj.key in rendered.keep for obj in there.of(weighted.predictor.name))
         ]
         return [[str(key_of(m)), digest_of(m)] for m in rendered.manifests] + [["kept", kept]]
 

@@ -113,13 +113,7 @@ class Target:
     def logs(self, *_: object) -> str:
         return "a line\n"
 
-    def publish(self, _: object) -> None: ...
     def close(self) -> None: ...
-    def check(self) -> list[object]:
-        return []
-
-    def pages(self) -> list[object]:
-        return []
 
 
 @dataclass

@@ -95,6 +95,18 @@ def test_a_passing_failure_is_tried_again_after_a_growing_wait(
     assert max(waits) <= MOST_RETRY * 1.2
 
 
+def test_a_passing_failure_waits_to_be_forgotten_where_a_rollout_decides(clock: Clock) -> None:
+    calls: list[int] = []
+    with closing(Jobs[int]("test", 2, clock, retry=None)) as jobs:
+        jobs.ensure("a", failing(ArtifactUnreachable("down"), calls))
+        assert ended(jobs, "a") == "failed"
+        clock.now += 1e9
+        job = jobs.ensure("a", failing(ArtifactUnreachable("down"), calls))
+        assert (job.phase, job.retry_at, len(calls)) == ("failed", None, 1)
+        jobs.forget("a")
+        assert jobs.ensure("a", lambda: 7).phase == "running"
+
+
 def test_a_defect_of_ours_shows_as_a_failure(jobs: Jobs[int]) -> None:
     jobs.ensure("a", failing(ZeroDivisionError("oops"), []))
     assert ended(jobs, "a") == "failed"

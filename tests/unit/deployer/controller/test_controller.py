@@ -91,9 +91,6 @@ class Target:
     def publish(self, told: Status) -> None:
         self.told.append(told)
 
-    def check(self) -> list[object]:
-        return []
-
     def preview(self, _: object) -> Preview:
         if self.error:
             raise self.error
@@ -109,9 +106,6 @@ class Target:
 
     def url(self, model: str, environment: str) -> str:
         return f"http://gateway/{environment}/{model}/"
-
-    def logs(self, *_: object) -> str:
-        return ""
 
     def close(self) -> None:
         pass
@@ -615,3 +609,16 @@ def test_an_end_does_not_wait_for_passes_that_hang(controller, target, several):
     controller.close(3600)
     assert not target.released.is_set()
     assert reason_of(controller, several[0]) == "PassHangs"
+
+
+def test_a_target_that_has_no_place_for_a_status_and_shows_no_objects_gets_passes_as_well(
+    controller, target, monkeypatch
+):
+    monkeypatch.delattr(Target, "publish")
+    monkeypatch.delattr(Target, "tree")
+    controller.start()
+    [status] = wait_for(controller.statuses, "the deployment to be shown")
+    assert status.verdict.reason == "NothingPromoted"
+    with pytest.raises(NotFound, match="does not show the objects") as caught:
+        Queries(controller).tree("angler-prod")
+    assert caught.value.hint == "schnitzel deploy status angler -e prod"

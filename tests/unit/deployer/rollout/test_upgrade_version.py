@@ -12,9 +12,11 @@ from deployer.config.clusters import Cluster
 from deployer.spec.model import ServingSpec
 from deployer.state.deployment import Deployment, WeightedPredictor
 from deployer.state.predictor import Predictor, Role
+from deployer.state.record import Record
 from deployer.state.registry import VersionId
 from deployer.targets.kubernetes.cache.objects import LiveObject, Owner, Packer
 from deployer.targets.kubernetes.client.kinds import kind_of
+from deployer.targets.kubernetes.context import LiveDeployment
 from deployer.targets.kubernetes.render.charts import Charts
 from deployer.targets.kubernetes.render.deployment import DeploymentRenderer, Rendered
 from deployer.targets.kubernetes.render.manifests import Manifests
@@ -123,10 +125,11 @@ def test_what_an_earlier_chart_rendered_is_left_alone_as_long_as_it_is_whole(
     model = VersionId("angler", 1, 1)
     one = Predictor("angler-prod-v1", model, Role.CHAMPION, "d", URI, spec, server="0.0.1 older")
     wanted = Deployment("angler-prod", "angler", "prod", (WeightedPredictor(one, 100),))
-    owner = Owner("p1", "angler-prod", "uid")
+    record, owner = Record("angler-prod", "angler", "prod"), Owner("p1", "angler-prod", "uid")
 
     def render(live: list[LiveObject]) -> Rendered:
-        return renderer.of(wanted, "prod", live, owner, lambda *_: "image@sha256:1")
+        there = LiveDeployment(record, "prod", owner, tuple(live))
+        return renderer.of(wanted, there, lambda *_: "image@sha256:1")
 
     live = [
         Packer(kind_of(each)).pack(

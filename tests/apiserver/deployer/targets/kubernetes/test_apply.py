@@ -16,8 +16,8 @@ from deployer.spec.resolve import resolve
 from deployer.state.deployment import Deployment, WeightedPredictor
 from deployer.state.predictor import Predictor, Role
 from deployer.state.registry import VersionId
-from deployer.targets.kubernetes.apply.applier import ObjectApplier
-from deployer.targets.kubernetes.apply.decide import Action, Cause
+from deployer.targets.kubernetes.apply.decide import Action, Cause, decide_all
+from deployer.targets.kubernetes.apply.execute import Executor
 from deployer.targets.kubernetes.apply.unchanged import Unchanged
 from deployer.targets.kubernetes.cache.objects import LiveObject, Owner, Packer
 from deployer.targets.kubernetes.client import kinds
@@ -78,9 +78,9 @@ def bring(
     client: Client, owner: Owner, *manifests: Object, adopt: Collection[str] = ()
 ) -> list[str]:
     """One pass: read, decide, do; what was written."""
-    applier = ObjectApplier(client)
-    decisions = applier.decide(manifests, read(client, *manifests), owner, adopt=adopt)
-    return [key.kind for key in applier.carry_out(decisions, owner, adopt=adopt)]
+    executor = Executor(client)
+    decisions = decide_all(manifests, read(client, *manifests), owner, adopt=adopt)
+    return [key.kind for key in executor.execute(decisions, owner, adopt=adopt)]
 
 
 def test_what_is_wanted_comes_to_be_and_a_second_pass_writes_nothing(
@@ -108,7 +108,7 @@ def test_a_field_changed_by_hand_is_seen_named_and_restored(
     bring(client, owner, one)
     patch = '{"data": {"a": "9", "theirs": "x"}}'
     real.kubectl("patch", "configmap", "one", "-n", namespace, "--type=merge", "-p", patch)
-    (decision,) = ObjectApplier(client).decide([one], read(client, one), owner)
+    (decision,) = decide_all([one], read(client, one), owner)
     assert (decision.act, decision.cause) == (Action.UPDATE, Cause.DRIFT)
     assert [(c.path, c.was, c.wanted) for c in decision.changes] == [("data.a", "9", "1")]
     bring(client, owner, one)
@@ -119,16 +119,16 @@ def test_a_field_changed_by_hand_is_seen_named_and_restored(
 
 def test_a_preview_is_what_the_server_would_do(client: Client, namespace: str, owner: Owner):
     one = owned(config_map(namespace, a="1", b="1"), owner)
-    applier = ObjectApplier(client)
-    (new,) = applier.decide([one], [], owner)
+    executor = Executor(client)
+    (new,) = decide_all([one], [], owner)
     assert ("data", None, {"a": "1", "b": "1"}) in [
-        (c.path, c.was, c.wanted) for c in applier.preview(new)
+        (c.path, c.was, c.wanted) for c in executor.dry_run(new)
     ]
     assert read(client, one) == []
     bring(client, owner, one)
     other = owned(config_map(namespace, a="2", b="1"), owner)
-    (changed,) = applier.decide([other], read(client, other), owner)
-    assert [(c.path, c.was, c.wanted) for c in applier.preview(changed)] == [("data.a", "1", "2")]
+    (changed,) = decide_all([other], read(client, other), owner)
+    assert [(c.path, c.was, c.wanted) for c in executor.dry_run(changed)] == [("data.a", "1", "2")]
 
 
 def test_somebody_elses_object_is_left_alone_until_a_person_says_otherwise(
@@ -157,16 +157,16 @@ def test_an_object_made_after_the_look_is_looked_at_before_anything_is_done(
     client: Client, namespace: str, owner: Owner, whose: str
 ):
     one = owned(config_map(namespace, a="1"), owner)
-    applier = ObjectApplier(client)
-    decisions = applier.decide([one], [], owner)
+    executor = Executor(client)
+    decisions = decide_all([one], [], owner)
     if whose == "ours":
         bring(client, owner, one)
-        assert applier.carry_out(decisions, owner) == []
+        assert executor.execute(decisions, owner) == []
         return
     theirs = client.create(config_map(namespace, b="1") | {"metadata": {
         "name": "one", "namespace": namespace}})  # fmt: skip
     with pytest.raises(Taken):
-        applier.carry_out(decisions, owner)
+        executor.execute(decisions, owner)
     assert client.get(kinds.CONFIG_MAP, namespace, "one") == theirs
 
 
@@ -197,16 +197,16 @@ def test_nothing_is_written_on_a_look_that_is_out_of_date(
         bring(client, owner, owned(config_map(namespace, a=str(number)), owner))
     other = owned(config_map(namespace, a="9"), owner)
     seen = read(client, other)
-    applier = ObjectApplier(client)
-    decisions = applier.decide([other], seen, owner)
+    executor = Executor(client)
+    decisions = decide_all([other], seen, owner)
     meanwhile(client, namespace)
     after = client.find(kinds.CONFIG_MAP, namespace, "one")
     with pytest.raises(ApiError) as caught:
-        applier.carry_out(decisions, owner)
+        executor.execute(decisions, owner)
     assert caught.value.transient or isinstance(caught.value, Conflict)
     if meanwhile is not delete:
         with pytest.raises(Conflict):
-            applier.delete(seen[0])
+            executor.delete(seen[0])
     assert client.find(kinds.CONFIG_MAP, namespace, "one") == after
 
 
@@ -248,7 +248,7 @@ def test_what_is_pruned_is_exactly_what_is_ours_and_not_wanted(
     bring(client, stranger, theirs)
     live = [Packer(kinds.CONFIG_MAP).pack(o) for o in client.list(kinds.CONFIG_MAP, namespace)]
     keep = {obj.key for obj in live if obj.key.name == "two"}
-    pruned = ObjectApplier(client).prune(live, keep, owner)
+    pruned = Executor(client).prune(live, keep, owner)
     assert {key.name for key in pruned} == {"one", "three"}
     left = {o["metadata"]["name"] for o in client.list(kinds.CONFIG_MAP, namespace)}
     assert left - {"kube-root-ca.crt"} == {"two", "nobodys", "theirs"}
@@ -312,7 +312,7 @@ def test_what_the_chart_renders_is_in_order_and_steady_once_it_is_applied(
     assert proxy.writes() == []
     live = read(client, *wanted)
     assert len(live) == len(wanted)
-    for decision in ObjectApplier(client).decide(wanted, live, owner):
+    for decision in decide_all(wanted, live, owner):
         assert decision.act is Action.UNCHANGED, decision.changes
 
 
@@ -324,8 +324,8 @@ def test_what_is_reported_of_an_object_meanwhile_does_not_keep_it_from_being_cha
     seen = read(client, *wanted)
     changed = copy.deepcopy(wanted)
     changed[0]["metadata"]["labels"]["step"] = "2"
-    applier = ObjectApplier(client)
-    decisions = applier.decide(changed, seen, owner)
+    executor = Executor(client)
+    decisions = decide_all(changed, seen, owner)
     name = wanted[0]["metadata"]["name"]
 
     def report(message: str) -> None:
@@ -338,11 +338,11 @@ def test_what_is_reported_of_an_object_meanwhile_does_not_keep_it_from_being_cha
         real.kubectl("patch", "httproute", name, *flags, "-p", json.dumps(status))
 
     report("one")
-    assert len(applier.carry_out(decisions, owner)) == 1
+    assert len(executor.execute(decisions, owner)) == 1
     (live,) = read(client, *wanted)
     report("two")
     assert read(client, *wanted)[0].resource_version != live.resource_version
-    applier.delete(live)
+    executor.delete(live)
     assert read(client, *wanted) == []
 
 
@@ -380,14 +380,14 @@ def test_what_is_written_is_told_so_that_the_next_look_knows_it(
     told: list[tuple[Kind, str]] = []
     gone: list[str] = []
     one = owned(config_map(namespace, a="1"), owner)
-    applier = ObjectApplier(
+    executor = Executor(
         client,
         lambda kind, obj: told.append((kind, obj["metadata"]["resourceVersion"])),
         gone.append,
     )
-    applier.carry_out(applier.decide([one], [], owner), owner)
+    executor.execute(decide_all([one], [], owner), owner)
     (live,) = read(client, one)
     assert told == [(kinds.CONFIG_MAP, live.resource_version)]
-    applier.prune([live], set(), owner)
+    executor.prune([live], set(), owner)
     assert gone == [live.uid]
     assert read(client, one) == []

@@ -239,7 +239,7 @@ class TestOnACluster:
         seen.cache.start()
         assert seen.cache.wait(30)
         seen.names()
-        monkeypatch.setattr("deployer.targets.kubernetes.cache.cache.STALE_SECONDS", 0.0)
+        monkeypatch.setattr("deployer.targets.kubernetes.cache.informer.STALE_SECONDS", 0.0)
         with pytest.raises(Unavailable, match="said nothing"):
             seen.names()
 

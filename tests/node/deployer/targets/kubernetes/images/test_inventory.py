@@ -13,6 +13,7 @@ from typing import Any
 
 import httpx
 import pytest
+from support.kubernetes.contexts import context_of
 from support.models import log_models
 from support.run.wait import wait_for
 from support.systems.cluster import Cluster
@@ -23,6 +24,7 @@ from support.systems.package_index import wheel
 from deployer.artifacts.cache import Artifacts
 from deployer.artifacts.metadata import SmallFiles
 from deployer.artifacts.requirements import EnvironmentRequest, Wheel
+from deployer.python_env.collector import Collector
 from deployer.python_env.retention import Need, Needs, Removed
 from deployer.state.registry import VersionId
 from deployer.targets.kubernetes.cache.cache import Cache
@@ -30,7 +32,7 @@ from deployer.targets.kubernetes.client.client import Client
 from deployer.targets.kubernetes.client.kinds import CONFIG_MAP
 from deployer.targets.kubernetes.images import site
 from deployer.targets.kubernetes.images.builds import BuiltImage, ImageBuilds
-from deployer.targets.kubernetes.images.inventory import ImageStore
+from deployer.targets.kubernetes.images.inventory import ClusterImages
 from deployer.targets.kubernetes.images.site import BuildSite
 
 pytestmark = pytest.mark.timeout(1800)
@@ -63,8 +65,9 @@ class Platform:
         self.cache = Cache(client, self.place.platform_id, [namespace])
         self.builds = ImageBuilds(client, self.place, 1, self.clock)
         self.files = SmallFiles(Artifacts(folder, "http://127.0.0.1:9"), folder / "small-files")
-        parts = (client, self.cache, self.builds, self.place, self.files, [namespace])
-        self.store = ImageStore(*parts, self.clock)
+        context = context_of(client, self.cache, namespace=namespace, clock=self.clock)
+        images = ClusterImages(context, self.builds, self.place, self.files)
+        self.store = Collector(images, "image-removal", self.clock)
         self.cache.start()
         assert self.cache.wait(30)
 

@@ -13,7 +13,7 @@ from support.run.wait import wait_for
 
 from deployer.targets.kubernetes.client.client import Client
 from deployer.targets.kubernetes.client.errors import Unavailable
-from deployer.targets.kubernetes.client.pod_http import PodHttp
+from deployer.targets.kubernetes.client.pods import Pods
 from deployer.targets.kubernetes.observe import diagnostics
 from deployer.targets.kubernetes.observe.diagnostics import Diagnostics, Evidence
 
@@ -31,6 +31,7 @@ class Cluster(Client):
         self.held: set[str] = set()
         self.released = threading.Event()
         self.asked: list[str] = []
+        self.pods = Logs(self)
 
     def list(self, *_: Any, fields: str = "", **__: Any) -> list[Object]:
         name = fields.rpartition("=")[2]
@@ -41,19 +42,20 @@ class Cluster(Client):
             raise self.error
         return [*self.events]
 
-    def logs(self, *_: Any, **__: Any) -> str:
-        if self.error:
-            raise self.error
-        return self.words
 
+class Logs(Pods):
+    """The logs of a cluster, whose pods answer nothing."""
 
-class Pods(PodHttp):
-    """Pods that answer nothing."""
-
-    def __init__(self) -> None:
+    def __init__(self, cluster: Cluster) -> None:
         """Connect to nothing."""
+        self._cluster = cluster
 
-    def get(self, *_: Any) -> bytes:
+    def logs(self, *_: Any, **__: Any) -> str:
+        if self._cluster.error:
+            raise self._cluster.error
+        return self._cluster.words
+
+    def get(self, *_: Any, **__: Any) -> bytes:
         return b""
 
 
@@ -64,7 +66,7 @@ class Story:
         self.now = 100.0
         self.cluster = Cluster()
         self.woken = Queue[str]()
-        self.diagnostics = Diagnostics(self.cluster, Pods(), self.woken.put, lambda: self.now)
+        self.diagnostics = Diagnostics(self.cluster, self.woken.put, lambda: self.now)
 
     def ask(self, predictor: str = "a", version: int = 1) -> tuple[Evidence, bool]:
         return self.diagnostics.ask(f"{predictor}-prod", predictor, "ns", [pod(predictor, version)])

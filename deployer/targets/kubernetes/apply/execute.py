@@ -1,6 +1,6 @@
-"""Write the differences between a deployment's wanted and live objects.
+"""Execute decisions: create, update and delete the objects of a deployment.
 
-The applier creates a new object, which fails if another actor made one of its name meanwhile. It
+The executor creates a new object, which fails if another actor made one of its name meanwhile. It
 server-side applies a live object as the field manager `schnitzel`, on condition that the object is
 the same (uid) and unchanged (resourceVersion) since the read. It does not write unchanged objects.
 """
@@ -13,16 +13,16 @@ from typing import Any
 from deployer.plan.diff import FieldChange
 from deployer.plan.redact import masked
 from deployer.targets.kubernetes.apply import diff
-from deployer.targets.kubernetes.apply.decide import Action, Decision, decide, in_order, to_prune
-from deployer.targets.kubernetes.apply.preconditions import ConditionalWriter
-from deployer.targets.kubernetes.cache.objects import (
-    APPLIED,
-    Key,
-    LiveObject,
-    Owner,
-    Packer,
-    key_of,
+from deployer.targets.kubernetes.apply.decide import (
+    Accepted,
+    Action,
+    Decision,
+    accepted_paths,
+    decide,
+    to_prune,
 )
+from deployer.targets.kubernetes.apply.preconditions import ConditionalWriter
+from deployer.targets.kubernetes.cache.objects import APPLIED, Key, LiveObject, Owner, Packer
 from deployer.targets.kubernetes.client.client import Client, Object
 from deployer.targets.kubernetes.client.errors import (
     Conflict,
@@ -34,13 +34,16 @@ from deployer.targets.kubernetes.client.errors import (
 from deployer.targets.kubernetes.client.kinds import Kind, kind_of
 
 
-class ObjectApplier:
-    """An applier of objects to one cluster.
+class Executor:
+    """An executor of decisions in one cluster.
 
     Args:
         client: Writes; guarded, where a Lease decides which Deployer may.
         absorb: Called with each object as the server answered it, so that the next read knows it.
         going: Called with the uid of each object that the Deployer is about to delete.
+
+    Attributes:
+        accepted: The objects of which the server kept something otherwise than it was sent.
     """
 
     def __init__(
@@ -53,37 +56,12 @@ class ObjectApplier:
         self._writer = ConditionalWriter(client, self._note)
         self._absorb = absorb
         self._going = going
-        self._accepted: dict[Key, tuple[str, frozenset[str]]] = {}
+        self.accepted: dict[Key, Accepted] = {}
 
-    def decide(
-        self,
-        manifests: Iterable[Mapping[str, Any]],
-        live: Iterable[LiveObject],
-        owner: Owner,
-        *,
-        adopt: Collection[str] = (),
-        ignore: Sequence[str] = (),
-    ) -> list[Decision]:
-        """Decide the action on each object, in the order to carry out. Reads and writes nothing.
-
-        Args:
-            manifests: The wanted objects, as rendered.
-            live: The live objects.
-            owner: The owner of the wanted objects.
-            adopt: The uids of foreign objects that may be adopted.
-            ignore: JSON pointers to fields that may drift.
-        """
-        there = {obj.key: obj for obj in live}
-        patterns = [diff.pattern_of(pointer) for pointer in ignore]
-        return [
-            self._decide(manifest, there.get(key_of(manifest)), owner, adopt, patterns)
-            for manifest in in_order(manifests)
-        ]
-
-    def carry_out(
+    def execute(
         self, decisions: Sequence[Decision], owner: Owner, *, adopt: Collection[str] = ()
     ) -> list[Key]:
-        """Carry out decisions and return the written objects; write none if one cannot be written.
+        """Execute decisions and return the written objects; write none if one cannot be written.
 
         Raises:
             Taken: An object is foreign, and not one of those to adopt.
@@ -127,9 +105,9 @@ class ObjectApplier:
         found = self._client.find(kind, decision.key.namespace, decision.key.name)
         if found is None:
             return decision
-        return self._decide(decision.manifest, Packer(kind).pack(found), owner, adopt, ignore=())
+        return self._decide_again(decision, Packer(kind).pack(found), owner, adopt)
 
-    def preview(self, decision: Decision) -> tuple[FieldChange, ...]:
+    def dry_run(self, decision: Decision) -> tuple[FieldChange, ...]:
         """List the fields that would change, by a dry run at the server, with secrets masked.
 
         Raises:
@@ -146,19 +124,6 @@ class ObjectApplier:
             found = diff.difference(decision.live.object(), after)
         return tuple(masked(change, decision.key.kind) for change in found)
 
-    def _decide(
-        self,
-        manifest: Mapping[str, Any],
-        live: LiveObject | None,
-        owner: Owner,
-        adopt: Collection[str],
-        ignore: Sequence[str],
-    ) -> Decision:
-        key = key_of(manifest)
-        digest, paths = self._accepted.get(key, ("", frozenset()))
-        accepted = paths if live and live.applied == digest else frozenset[str]()
-        return decide(manifest, live, owner, adopt=adopt, ignore=ignore, accepted=accepted)
-
     def _do(self, decision: Decision, owner: Owner, adopt: Collection[str]) -> bool:
         kind = kind_of(decision.manifest)
         if decision.live is None:
@@ -172,9 +137,9 @@ class ObjectApplier:
         left = diff.drift(made, decision.manifest)
         if left:  # the server keeps another form of these fields; a second write changes nothing
             paths = frozenset(change.path for change in left)
-            self._accepted[decision.key] = (decision.digest, paths)
+            self.accepted[decision.key] = Accepted(decision.digest, paths)
         else:
-            self._accepted.pop(decision.key, None)
+            self.accepted.pop(decision.key, None)
         return decision.live is None or _version(made) != decision.live.resource_version
 
     def _met(self, decision: Decision, kind: Kind, owner: Owner, adopt: Collection[str]) -> bool:
@@ -182,10 +147,16 @@ class ObjectApplier:
         found = self._client.find(kind, decision.key.namespace, decision.key.name)
         if found is None:
             raise Conflict(f"{decision.key} came and went while it was being made.")
-        again = self._decide(decision.manifest, Packer(kind).pack(found), owner, adopt, ignore=())
+        again = self._decide_again(decision, Packer(kind).pack(found), owner, adopt)
         _raise_if_hopeless(again)
         self._note(kind, found)
         return again.act is not Action.UNCHANGED and self._do(again, owner, adopt)
+
+    def _decide_again(
+        self, decision: Decision, live: LiveObject, owner: Owner, adopt: Collection[str]
+    ) -> Decision:
+        accepted = accepted_paths(self.accepted, live)
+        return decide(decision.manifest, live, owner, adopt=adopt, accepted=accepted)
 
     def _note(self, kind: Kind, obj: Object) -> None:
         if self._absorb:
