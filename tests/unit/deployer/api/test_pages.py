@@ -222,7 +222,7 @@ def test_the_api_s_log_names_its_predictor(pages, engine):
 
 
 def test_what_a_spec_asks_for_and_does_not_get_is_noted_on_every_page_and_in_the_api(pages, engine):
-    spec = ServingSpec.model_validate({"resources": {"gpu": 2}}).model_dump(mode="json")
+    spec = ServingSpec.model_validate({"resources": {"gpu": 2}})
     one = told()
     asking = replace(one.record.champion, spec=spec)
     engine.found[0] = replace(

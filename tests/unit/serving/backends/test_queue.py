@@ -197,7 +197,7 @@ def test_a_request_is_waited_for_no_longer_than_its_body_says(loop):
     worker, one = Worker(loop), ticket(loop)
 
     async def ask(said):
-        async with Deadline(600) as one.limit:
+        async with Deadline(600) as one.deadline:
             worker.link.send([one])
             for seconds in said:
                 worker.say(1, framing.DEADLINE, framing.pack_seconds(seconds))
