@@ -91,7 +91,8 @@ class SimulatedMlflow(RegistryClient):
 
     def _json(self, row: Row) -> dict[str, Any]:
         tags = self.tags.get((row.name, row.number), {})
-        return row.json() | {"tags": [{"key": k, "value": v} for k, v in tags.items()]}
+        listed = [{"key": key, "value": value} for key, value in tags.items()]
+        return row.json() | ({"tags": listed} if listed else {})
 
     def _names(self) -> set[str]:
         return {name for name, _ in self.rows}
