@@ -5,7 +5,7 @@
 On the real MLflow, Traefik, supervisord and Deployer, with the default periods. Every deployment is
 a whole model server of ours with its worker, under supervisord; its model answers a constant, and
 all share one Python environment. Beside the cost at rest over half a minute, from /proc: the
-deployments whose pass is due, looked at now and then; the passes, from the Deployer's own histogram;
+deployments whose pass is due, looked at now and then; passes, from the Deployer's own histogram;
 promotion to first answer, first with one deployment and then with all, on either version in turn;
 and from the SIGKILL of a server, while all rest, until the API shows another state or another
 process.
