@@ -55,10 +55,11 @@ class LocalInformer:
         What cannot be seen has changed, and so has what can be seen again.
         """
         now = self._look()
-        before, self._before = self._before, now
+        before, self._before = self._before, {}  # after a report that raises, all is reported
         for deployment in sorted(now.keys() | before.keys()):
             if now.get(deployment) != before.get(deployment):
                 self._changed(deployment)
+        self._before = now
 
     def _look(self) -> dict[str, object]:
         removed = self._removals.names()

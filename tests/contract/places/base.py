@@ -25,6 +25,7 @@ from support.platform.home import PlatformHome
 from support.run.process import Running
 from support.run.wait import wait_for
 
+HINTED = ROOT / "tests/support/faults/hinted_deployer.py"
 KILLED = ROOT / "tests/support/faults/killed_deployer.py"
 RECORD = "record"
 REGISTRY = {"poll": "500ms", "listing": "2s", "webhooks": "off"}
@@ -169,12 +170,12 @@ class Place(ABC):
         return {thing: found.stamp for thing, found in self.things(name).items()}
 
     def start(self, *, listing: tuple[Path, str] | None = None) -> None:
-        """Start the Deployer; it is ready when this returns.
+        """Start the Deployer, without a resync; it is ready when this returns.
 
         Args:
             listing: a file to write each of its writes to, and of which model.
         """
-        command = [sys.executable, "-m", "deployer", "run"]
+        command = [sys.executable, str(HINTED)]
         if listing:
             file, name = listing
             command = [sys.executable, str(KILLED), "list", str(file), self.model(name)]

@@ -20,6 +20,7 @@ from types import ModuleType
 from typing import Any
 
 from deployer.analysis.probes import Examples
+from deployer.controller import pace
 from deployer.store.history import History
 from deployer.store.records import Records
 from deployer.targets.kubernetes.client.client import Client
@@ -112,6 +113,7 @@ if __name__ == "__main__":
     for owner, name in [*EDGES, *((Client, name) for name in WRITES)]:
         _wrap(owner, name, "".join(about), told)
     sys.argv = ["deployer", "run"]
+    pace.RESYNC_SECONDS = (86_400.0, 86_400.0)  # as in hinted_deployer
     from deployer.__main__ import main
 
     sys.exit(main())

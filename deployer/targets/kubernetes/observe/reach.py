@@ -30,6 +30,6 @@ class Reach:
         """Look once; the first look reports every deployment: a pass may have been first."""
         now = (self._cache.blind(), self._gateway.answers())
         if now != self._before:
-            self._before = now
             for deployment in sorted(self._cache.seen()):
                 self._changed(deployment)
+            self._before = now

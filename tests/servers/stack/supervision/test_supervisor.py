@@ -91,6 +91,52 @@ def test_a_changed_program_is_replaced_and_no_other_is_touched(
     assert not lives(a)
 
 
+def test_as_long_as_the_mark_stays_so_do_the_processes(
+    supervisor: Supervisor, program: Make, tmp_path: Path
+) -> None:
+    """Through starts, a crash, a program that gives up, and a removal by somebody else."""
+    told: dict[object, dict[str, object]] = {}
+
+    def state(name: str) -> tuple[str, int | None] | None:
+        before, found, after = supervisor.mark(), supervisor.processes(), supervisor.mark()
+        # The caller of put and remove waits for the end of these.
+        seen = {n: (p.state, p.pid) for n, p in found.items() if p.state[:4] != "STOP"}
+        if before == after and len(seen) == len(found):
+            assert told.setdefault(before, seen) == seen
+        return seen.get(name)
+
+    def goes_to(name: str, wanted: str) -> int | None:
+        return wait_for(lambda: (now := state(name)) and now[0] == wanted and (now[1] or 1))
+
+    marks: list[object] = [supervisor.mark()]
+    assert marks == [None]
+    supervisor.ensure()
+    supervisor.put(program("a"))
+    first = goes_to("a", "RUNNING")
+    assert first
+    marks.append(supervisor.mark())
+    os.kill(first, signal.SIGKILL)
+    wait_for(lambda: (now := state("a")) and now[0] == "RUNNING" and now[1] != first)
+    marks.append(supervisor.mark())
+    supervisor.put(program("b", "raise SystemExit(3)", start_seconds=1, start_retries=1))
+    goes_to("b", "FATAL")
+    marks.append(supervisor.mark())
+    Supervisor(tmp_path / "run", "test").remove("a", grace=5)
+    wait_for(lambda: state("a") is None)
+    marks.append(supervisor.mark())
+    assert len(set(marks)) == len(marks)
+    assert all(state("b") == ("FATAL", None) for _ in range(20))
+    assert supervisor.mark() == marks[-1]
+
+
+def test_it_listens_while_it_lives(supervisor: Supervisor, tmp_path: Path) -> None:
+    assert not supervisor.listens()
+    supervisor.ensure()
+    assert supervisor.listens()
+    kill_supervisord(tmp_path)
+    assert not supervisor.listens()
+
+
 def test_restart_gives_a_new_process(supervisor: Supervisor, program: Make) -> None:
     supervisor.ensure()
     supervisor.put(program("a"))
