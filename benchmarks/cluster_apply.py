@@ -314,7 +314,7 @@ def cold(kubeconfig: Path, client: Client, namespace: str, models: list[Model]) 
     cache.start()
     assert cache.wait(30)
     records = ClusterRecords(client, cache, lambda *_: namespace)
-    applier = ObjectApplier(client, cache.absorb, cache.going)
+    applier = ObjectApplier(client, cache.record_write, cache.mark_deleting)
     manifests = renderer()
     waits = {"record": 0.0, "render": 0.0, "apply": 0.0}
     written = []
@@ -329,7 +329,7 @@ def cold(kubeconfig: Path, client: Client, namespace: str, models: list[Model]) 
         wanted = model.manifests(manifests, namespace, owner)
         times.append(time.perf_counter())
         decisions = applier.decide(wanted, cache.of(namespace, model.id), owner)
-        written.append(len(applier.carry_out(decisions, owner)) + 1)
+        written.append(len(applier.execute(decisions, owner)) + 1)
         times.append(time.perf_counter())
         for name, began, ended in zip(waits, times, times[1:], strict=False):
             waits[name] += ended - began
@@ -447,9 +447,9 @@ def look(kubeconfig: Path, namespace: str, memory: Path) -> None:
     cache.start()
     assert cache.wait(300)
     listed = time.perf_counter() - began
-    client = reader.guarded(count)
+    client = reader.with_guard(count)
     records = ClusterRecords(client, cache, lambda *_: namespace)
-    applier = ObjectApplier(client, cache.absorb, cache.going)
+    applier = ObjectApplier(client, cache.record_write, cache.mark_deleting)
     manifests = renderer()
     database = Database(memory)
     steady = Unchanged("bench", Records(database), cache.deployments)
@@ -468,7 +468,7 @@ def look(kubeconfig: Path, namespace: str, memory: Path) -> None:
         owner = Owner(PLATFORM, record.id, owner_object.uid)
         wanted = model.manifests(manifests, namespace, owner)
         decisions = applier.decide(wanted, live, owner)
-        assert not applier.carry_out(decisions, owner)
+        assert not applier.execute(decisions, owner)
         steady.note(record.id, record.champion.digest, live)
     steady.close()
     first = time.perf_counter() - began

@@ -10,7 +10,7 @@ from pydantic import BaseModel
 
 from deployer import hints
 from deployer.api.schema import upgrade as upgradeanswers
-from deployer.api.views import moment
+from deployer.api.views import iso_time
 from deployer.operator.commands import Commands
 from deployer.operator.queries import Queries, UpgradeReport
 from deployer.registry.identity import NEXT_STEP
@@ -49,7 +49,7 @@ def describe(report: UpgradeReport, statuses: Sequence[Status]) -> upgradeanswer
     sentences = {status.record.id: status.verdict.message for status in statuses}
     found = report.progress
     state, message, next_step = _summarize(report)
-    halted_at = moment(report.halted_at)
+    halted_at = iso_time(report.halted_at)
     return {
         "state": state,
         "message": message,

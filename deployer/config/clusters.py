@@ -75,7 +75,7 @@ class ImageRegistry(Frozen):
     push_secret: ObjectName | None = None
     """The Secret (kubernetes.io/dockerconfigjson) to push with, in the builds' namespace."""
 
-    def as_pushed(self, image: str) -> str:
+    def push_reference(self, image: str) -> str:
         """Rewrite an image that nodes pull to the address that builds in the cluster use."""
         host, slash, rest = image.partition("/")
         if slash and host == self.pull.partition("/")[0]:

@@ -48,14 +48,14 @@ from deployer.targets.kubernetes.observe import (
 from deployer.targets.kubernetes.observe.diagnostics import Diagnostics
 from deployer.targets.kubernetes.observe.gateway import Gateway
 from deployer.targets.kubernetes.observe.reach import LOOK_SECONDS, Reach
-from deployer.targets.kubernetes.observe.select import first_ready, instance, known, made_of
+from deployer.targets.kubernetes.observe.select import deployment_of, first_ready, instance, known
 from deployer.targets.kubernetes.records.records import ClusterRecords
 from deployer.targets.kubernetes.render.deployment import DeploymentRenderer
 from deployer.targets.kubernetes.render.manifests import Manifests
 
 
 @dataclass(frozen=True, slots=True)
-class Parts:
+class Components:
     """The parts of the target of one cluster."""
 
     check: Callable[[], list[PreflightCheck]]
@@ -83,13 +83,15 @@ class KubernetesTarget:
     """
 
     def __init__(
-        self, name: str, parts: Parts, settings: Settings, clock: Callable[[], float]
+        self, name: str, parts: Components, settings: Settings, clock: Callable[[], float]
     ) -> None:
         self.name = name
         self._parts = parts
         self._settings = settings
         self._clock = clock
-        self._applier = ObjectApplier(parts.client, parts.cache.absorb, parts.cache.going)
+        self._applier = ObjectApplier(
+            parts.client, parts.cache.record_write, parts.cache.mark_deleting
+        )
         self._examples = Examples()
         self._diagnostics = Diagnostics(parts.client, parts.pod_http, parts.changed)
         self._drift_filter = DriftFilter(parts.records, clock)
@@ -200,7 +202,7 @@ class KubernetesTarget:
         if self._parts.records.publish(status, f"{ready}/{wanted}", now):
             verdict = status.verdict
             warning = verdict.state in ("Degraded", "Failed")
-            self._parts.records.say(
+            self._parts.records.emit_event(
                 status.record.id, verdict.reason, verdict.message, now, warning=warning
             )
 
@@ -261,15 +263,15 @@ class KubernetesTarget:
         """Observe a predictor; True if evidence is on its way that may change the judgement."""
         own = [obj for obj in live if obj.predictor == predictor.name]
         refused = self._deployment_applier.refused(predictor.name)
-        seen = select.seen(own, refused or self._parts.preparation.seen(predictor.name))
+        seen = select.seen(own, refused or self._parts.preparation.peek(predictor.name))
         pods = seen.pods
         verdict = self._examples.verdict(predictor.name, instance(pods))
         judged = observation.observe(predictor, seen, now, weight=weight, example=verdict)
-        if not any(made_of(own)) or (judged.phase is Phase.READY and not judged.reason):
+        if not any(deployment_of(own)) or (judged.phase is Phase.READY and not judged.reason):
             self._diagnostics.forget(predictor.name)
             return judged, False
         namespace = own[0].key.namespace
-        found, waits = self._diagnostics.ask(deployment, predictor.name, namespace, pods)
+        found, waits = self._diagnostics.evidence_of(deployment, predictor.name, namespace, pods)
         seen = replace(seen, events=found.events, log=found.log, answer=found.answer)
         return observation.observe(predictor, seen, now, weight=weight, example=verdict), waits
 

@@ -34,7 +34,7 @@ from deployer.targets.kubernetes.records.deletions import DeletionLedger, Memory
 from deployer.targets.kubernetes.records.records import ClusterRecords
 from deployer.targets.kubernetes.render.charts import Charts
 from deployer.targets.kubernetes.render.manifests import Manifests
-from deployer.targets.kubernetes.target import KubernetesTarget, Parts
+from deployer.targets.kubernetes.target import Components, KubernetesTarget
 
 ENVIRONMENTS: Final = "environments"
 """The repository of images with Python environments, in the registry that platform.yaml names."""
@@ -93,7 +93,7 @@ def assemble(
         *lease_key,
         f"{socket.gethostname()}-{os.getpid()}-{uuid.uuid4().hex[:8]}",
     )
-    client = reading.guarded(lease.guard)
+    client = reading.with_guard(lease.raise_if_not_held)
     all_records: list[ClusterRecords] = []
 
     def deleted(live: LiveObject, by_us: bool) -> None:
@@ -118,7 +118,7 @@ def assemble(
     builds = ImageBuilds(client, place, settings.limits.parallel_builds, clock)
     indexes = settings.limits.package_indexes
     files = SmallFiles(artifacts, settings.cache / "small-files", indexes)
-    parts = Parts(
+    parts = Components(
         check=partial(check, reading, cluster, namespaces(name, settings), lease_key),
         client=client,
         cache=cache,
@@ -161,7 +161,7 @@ def _place(name: str, settings: Settings, tracking_url: str) -> BuildSite | None
         platform_id=settings.platform_id,
         cluster=name,
         builder=build.image,
-        base=registry.as_pushed(cluster.server_image),
+        base=registry.push_reference(cluster.server_image),
         push=f"{registry.push}/{ENVIRONMENTS}",
         pull=f"{registry.pull}/{ENVIRONMENTS}",
         insecure=registry.insecure,

@@ -67,7 +67,7 @@ class EnvironmentStore:
             for each in self._folders.all()
         )
         where = str(self._environments.cache / "environments")
-        return Inventory(where, built, needs.unknown or unknown, self._jobs.seen(REMOVAL))
+        return Inventory(where, built, needs.unknown or unknown, self._jobs.peek(REMOVAL))
 
     def collect(self, names: Collection[str], needs: Callable[[], Needs], grace: float) -> None:
         """Begin to remove unused Python environments; `inventory` shows the result.

@@ -13,7 +13,13 @@ from typing import Any
 from deployer.plan.diff import FieldChange
 from deployer.plan.redact import masked
 from deployer.targets.kubernetes.apply import diff
-from deployer.targets.kubernetes.apply.decide import Action, Decision, decide, in_order, to_prune
+from deployer.targets.kubernetes.apply.decide import (
+    Action,
+    Decision,
+    decide,
+    in_apply_order,
+    to_prune,
+)
 from deployer.targets.kubernetes.apply.preconditions import ConditionalWriter
 from deployer.targets.kubernetes.cache.objects import (
     APPLIED,
@@ -25,10 +31,10 @@ from deployer.targets.kubernetes.cache.objects import (
 )
 from deployer.targets.kubernetes.client.client import Client, Object
 from deployer.targets.kubernetes.client.errors import (
+    AlreadyExists,
     Conflict,
-    Exists,
+    ForeignObject,
     Immutable,
-    Taken,
     Unavailable,
 )
 from deployer.targets.kubernetes.client.kinds import Kind, kind_of
@@ -39,20 +45,20 @@ class ObjectApplier:
 
     Args:
         client: Writes; guarded, where a Lease decides which Deployer may.
-        absorb: Called with each object as the server answered it, so that the next read knows it.
-        going: Called with the uid of each object that the Deployer is about to delete.
+        record_write: Called with each written object, so that the next read of the cache has it.
+        mark_deleting: Called with the uid of each object that the Deployer is about to delete.
     """
 
     def __init__(
         self,
         client: Client,
-        absorb: Callable[[Kind, Object], None] | None = None,
-        going: Callable[[str], None] | None = None,
+        record_write: Callable[[Kind, Object], None] | None = None,
+        mark_deleting: Callable[[str], None] | None = None,
     ) -> None:
         self._client = client
         self._writer = ConditionalWriter(client, self._note)
-        self._absorb = absorb
-        self._going = going
+        self._record_write = record_write
+        self._mark_deleting = mark_deleting
         self._accepted: dict[Key, tuple[str, frozenset[str]]] = {}
 
     def decide(
@@ -77,16 +83,16 @@ class ObjectApplier:
         patterns = [diff.pattern_of(pointer) for pointer in ignore]
         return [
             self._decide(manifest, there.get(key_of(manifest)), owner, adopt, patterns)
-            for manifest in in_order(manifests)
+            for manifest in in_apply_order(manifests)
         ]
 
-    def carry_out(
+    def execute(
         self, decisions: Sequence[Decision], owner: Owner, *, adopt: Collection[str] = ()
     ) -> list[Key]:
         """Carry out decisions and return the written objects; write none if one cannot be written.
 
         Raises:
-            Taken: An object is foreign, and not one of those to adopt.
+            ForeignObject: An object is foreign, and not one of those to adopt.
             Immutable: An immutable field would have to change.
             Unavailable: An object is still being deleted.
             Conflict: An object was changed since it was read: read again.
@@ -111,8 +117,8 @@ class ObjectApplier:
 
     def delete(self, obj: LiveObject) -> None:
         """Delete one object as it was read; a Deployment remains until its pods are gone."""
-        if self._going:
-            self._going(obj.uid)
+        if self._mark_deleting:
+            self._mark_deleting(obj.uid)
         self._writer.delete(obj)
 
     def recheck(self, decision: Decision, owner: Owner, *, adopt: Collection[str] = ()) -> Decision:
@@ -164,7 +170,7 @@ class ObjectApplier:
         if decision.live is None:
             try:
                 made = self._client.create(_annotated(decision))
-            except Exists:
+            except AlreadyExists:
                 return self._met(decision, kind, owner, adopt)
         else:
             made = self._writer.update(decision.live, _annotated(decision))
@@ -188,8 +194,8 @@ class ObjectApplier:
         return again.act is not Action.UNCHANGED and self._do(again, owner, adopt)
 
     def _note(self, kind: Kind, obj: Object) -> None:
-        if self._absorb:
-            self._absorb(kind, obj)
+        if self._record_write:
+            self._record_write(kind, obj)
 
 
 def _annotated(decision: Decision) -> Object:
@@ -200,7 +206,7 @@ def _annotated(decision: Decision) -> Object:
 
 def _raise_if_hopeless(decision: Decision) -> None:
     if decision.act is Action.CONFLICT:
-        raise Taken(
+        raise ForeignObject(
             f"{decision.problem}; it is left alone.",
             "Delete it, give it another name, or have it taken over with --adopt.",
         )

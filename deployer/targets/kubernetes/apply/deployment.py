@@ -24,8 +24,8 @@ from deployer.targets.kubernetes.cache.objects import PREDICTOR, LiveObject, Own
 from deployer.targets.kubernetes.client.errors import (
     AdmissionRefused,
     AdmissionUnavailable,
+    ForeignObject,
     Invalid,
-    Taken,
 )
 from deployer.targets.kubernetes.images.preparation import ImagePreparation, ImagePrepared
 from deployer.targets.kubernetes.records.records import ClusterRecords
@@ -93,7 +93,7 @@ class DeploymentApplier:
             look: Returns its live objects now.
 
         Raises:
-            Taken: An object is foreign.
+            ForeignObject: An object is foreign.
             ApiError: Any other refusal by the server; the next pass tries again.
         """
         inputs = self._inputs(deployment, owner)
@@ -101,9 +101,9 @@ class DeploymentApplier:
             return
         try:
             whole = self._write(deployment, record, owner, live)
-        except Taken as error:
+        except ForeignObject as error:
             adopt = hints.deploy("apply", record, "--adopt")
-            raise Taken(
+            raise ForeignObject(
                 error.message, f"Delete it, give it another name, or have it taken over: {adopt}"
             ) from error
         if whole:
@@ -140,12 +140,12 @@ class DeploymentApplier:
         running = {obj.predictor for obj in live if obj.has_pods}
         new = {s.predictor.name for s in deployment.predictors if not s.weight} - running
         rest = [decision for decision in chosen if _predictor(decision) not in new]
-        written = bool(self._applier.carry_out(rest, owner, adopt=record.adopt))
+        written = bool(self._applier.execute(rest, owner, adopt=record.adopt))
         for name in sorted(new):
             own = [decision for decision in chosen if _predictor(decision) == name]
             self.forget(name)
             try:
-                written |= bool(self._applier.carry_out(own, owner, adopt=record.adopt))
+                written |= bool(self._applier.execute(own, owner, adopt=record.adopt))
             except (AdmissionRefused, AdmissionUnavailable, Invalid) as error:
                 self._refused[name] = ImagePrepared(Phase.FAILED, self._clock(), error=error)
                 written = True  # it is not as wanted

@@ -53,7 +53,7 @@ class DriftFilter:
 
     def _report(self, deployment: str, reason: str, sentence: str) -> None:
         log.warning("%s: %s", deployment, sentence)
-        self._records.say(deployment, reason, sentence, self._clock(), warning=True)
+        self._records.emit_event(deployment, reason, sentence, self._clock(), warning=True)
 
 
 def _sentence(decision: Decision) -> str:

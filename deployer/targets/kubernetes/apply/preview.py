@@ -90,7 +90,7 @@ class Previewer:
             for obj in decide.to_prune(live, keep, owner)
         ]
         marks = [_mark(decision) for decision in decisions if _counts(decision, environment)]
-        prints = self._rendering.prints(deployment, namespace, live, owner)
+        prints = self._rendering.fingerprints(deployment, namespace, live, owner)
         return Preview(
             tuple(filter(None, found)) + tuple(gone),
             tuple(unknown),
@@ -98,7 +98,7 @@ class Previewer:
         )
 
     def _image(self, predictor: Predictor) -> str:
-        seen = self._preparation.seen(predictor.name)
+        seen = self._preparation.peek(predictor.name)
         return str(predictor.spec.get("image") or (seen.image if seen else ""))
 
     def _shown(

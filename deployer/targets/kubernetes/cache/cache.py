@@ -159,19 +159,19 @@ class Cache:
         found = {place: informer.problem for place, informer in self._informers.items()}
         return {place: problem for place, problem in found.items() if problem}
 
-    def absorb(self, kind: Kind, obj: Object) -> None:
+    def record_write(self, kind: Kind, obj: Object) -> None:
         """Take in the server's answer to our own write; ignore an object without our label."""
         meta = obj["metadata"]
         if (meta.get("labels") or {}).get(PLATFORM) == self.platform:
             for namespace in (meta.get("namespace", ""), ""):
                 informer = self._informers.get((kind.name, namespace))
                 if informer:
-                    informer.absorb(obj)
+                    informer.record_write(obj)
                     return
 
-    def going(self, uid: str) -> None:
+    def mark_deleting(self, uid: str) -> None:
         """Note that the Deployer is about to delete the object of this uid."""
-        self._store.going(uid)
+        self._store.mark_deleting(uid)
 
     def _all(self) -> list[Informer]:
         with self._lock:
@@ -194,7 +194,7 @@ class Cache:
 
 def _raise_if_blind(informer: Informer, host: str) -> None:
     age = informer.age
-    if informer.complete and age is not None and age < STALE_SECONDS:
+    if informer.has_synced and age is not None and age < STALE_SECONDS:
         return
     if informer.problem:
         raise informer.problem

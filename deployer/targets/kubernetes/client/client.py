@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from deployer.targets.kubernetes.client.errors import Asked, Missing
+from deployer.targets.kubernetes.client.errors import ApiRequest, Missing
 from deployer.targets.kubernetes.client.kinds import Kind, kind_of
 from deployer.targets.kubernetes.client.pods import Pods
 from deployer.targets.kubernetes.client.session import Session
@@ -46,11 +46,11 @@ class Client(Pods):
     def __init__(self, session: Session, sender: Transport | None = None) -> None:
         super().__init__(session, sender or Transport(session))
 
-    def guarded(self, guard: Callable[[], None]) -> Client:
+    def with_guard(self, guard: Callable[[], None]) -> Client:
         """Make a client that calls `guard`, which may raise, before each try of a write."""
         return Client(self._session, Transport(self._session, guard))
 
-    def hurried(self, seconds: float) -> Client:
+    def with_timeout(self, seconds: float) -> Client:
         """Make a client that tries each call once, for so many seconds."""
         return Client(self._session, Transport(self._session, None, seconds, tries=1))
 
@@ -64,7 +64,7 @@ class Client(Pods):
         Raises:
             Missing: There is no such object.
         """
-        asked = Asked("get", kind.resource, namespace, name)
+        asked = ApiRequest("get", kind.resource, namespace, name)
         return self._send.json(asked, "GET", kind.path(namespace, name))
 
     def find(self, kind: Kind, namespace: str, name: str) -> Object | None:
@@ -83,7 +83,7 @@ class Client(Pods):
             Gone: The listing is too old: begin again.
             Missing: There is no such kind.
         """
-        asked = Asked("list", kind.resource, namespace)
+        asked = ApiRequest("list", kind.resource, namespace)
         query = {"limit": str(PAGE)} | _selectors(labels, fields)
         while True:
             answer = self._send.json(
@@ -123,7 +123,7 @@ class Client(Pods):
         Raises:
             Gone: The server forgot the resource version: list again. Also raised by the stream.
         """
-        asked = Asked("watch", kind.resource, namespace)
+        asked = ApiRequest("watch", kind.resource, namespace)
         query = {
             "watch": "true",
             "allowWatchBookmarks": "true",
@@ -137,10 +137,10 @@ class Client(Pods):
         """Create an object that must not exist yet.
 
         Raises:
-            Exists, Invalid, AdmissionRefused.
+            AlreadyExists, Invalid, AdmissionRefused.
         """
         kind, namespace, name = _place(obj)
-        asked = Asked("create", kind.resource, namespace, name)
+        asked = ApiRequest("create", kind.resource, namespace, name)
         return self._send.json(asked, "POST", kind.path(namespace), _writing(dry_run), obj)
 
     def server_side_apply(
@@ -156,7 +156,7 @@ class Client(Pods):
             Invalid, AdmissionRefused: As `create`.
         """
         kind, namespace, name = _place(obj)
-        asked = Asked("patch", kind.resource, namespace, name)
+        asked = ApiRequest("patch", kind.resource, namespace, name)
         query = {**_writing(dry_run), "force": str(force).lower()}
         return self._send.json(asked, "PATCH", kind.path(namespace, name), query, obj, APPLY)
 
@@ -168,7 +168,7 @@ class Client(Pods):
         Raises:
             Conflict, Missing, Invalid, AdmissionRefused.
         """
-        asked = Asked("patch", kind.resource, namespace, name)
+        asked = ApiRequest("patch", kind.resource, namespace, name)
         path = kind.path(namespace, name)
         return self._send.json(asked, "PATCH", path, _writing(), operations, JSON_PATCH)
 
@@ -187,7 +187,7 @@ class Client(Pods):
         Raises:
             Conflict: The object was changed since.
         """
-        asked = Asked("patch", f"{kind.resource}/status", namespace, name)
+        asked = ApiRequest("patch", f"{kind.resource}/status", namespace, name)
         body = {"metadata": {"resourceVersion": resource_version}, "status": status}
         path = kind.path(namespace, name, "status")
         return self._send.json(asked, "PATCH", path, _writing(), body, MERGE_PATCH)
@@ -199,7 +199,7 @@ class Client(Pods):
             Conflict, Missing, Invalid, AdmissionRefused.
         """
         kind, namespace, name = _place(obj)
-        asked = Asked("update", kind.resource, namespace, name)
+        asked = ApiRequest("update", kind.resource, namespace, name)
         return self._send.json(asked, "PUT", kind.path(namespace, name), _writing(), obj)
 
     def delete(
@@ -217,7 +217,7 @@ class Client(Pods):
         Raises:
             Conflict: The name has another object now, or the object was changed since.
         """
-        asked = Asked("delete", kind.resource, namespace, name)
+        asked = ApiRequest("delete", kind.resource, namespace, name)
         preconditions = {"uid": uid}
         if resource_version:
             preconditions["resourceVersion"] = resource_version

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from deployer.targets.kubernetes.client.errors import Asked, error_of
+from deployer.targets.kubernetes.client.errors import ApiRequest, error_of
 from deployer.targets.kubernetes.client.kinds import POD
 from deployer.targets.kubernetes.client.session import Session
 from deployer.targets.kubernetes.client.transport import SECONDS, Transport
@@ -47,7 +47,7 @@ class Pods:
             Missing: There is no such pod.
             Invalid: The container has not started, or has no previous instance.
         """
-        asked = Asked("get", "pods/log", namespace, pod)
+        asked = ApiRequest("get", "pods/log", namespace, pod)
         query = {"tailLines": str(lines), "previous": str(previous).lower()}
         query |= {"container": container} if container else {}
         answer = self._send.call(asked, "GET", POD.path(namespace, pod, "log"), query)
@@ -74,6 +74,6 @@ class Pods:
         answer = self._session.request(method, url, None, body, seconds=seconds)
         data = answer.data
         if answer.status >= 400 and b'"kind":"Status"' in data and b'"metadata"' in data:
-            asked = Asked(verb, "pods/proxy", namespace, pod)
+            asked = ApiRequest(verb, "pods/proxy", namespace, pod)
             raise error_of(asked, answer.status, answer.headers, data, self.host)
         return PodAnswer(answer.status, answer.headers, data)

@@ -16,7 +16,7 @@ import urllib3
 
 from deployer.targets.kubernetes.client.errors import (
     ApiError,
-    Asked,
+    ApiRequest,
     Unauthenticated,
     Unavailable,
     error_of,
@@ -58,7 +58,7 @@ class Transport:
 
     def json(
         self,
-        asked: Asked,
+        asked: ApiRequest,
         method: str,
         path: str,
         query: Query | None = None,
@@ -83,7 +83,7 @@ class Transport:
 
     def call(
         self,
-        asked: Asked,
+        asked: ApiRequest,
         method: str,
         path: str,
         query: Query | None = None,
@@ -120,7 +120,7 @@ class Transport:
                 time.sleep(pause)
         raise Unavailable(f"{self.session.host} was asked in vain ({asked}).")
 
-    def stream(self, asked: Asked, path: str, query: Query, seconds: float) -> Stream:
+    def stream(self, asked: ApiRequest, path: str, query: Query, seconds: float) -> Stream:
         """Open a streaming answer, which may be silent for at most so many seconds.
 
         Raises:
@@ -131,7 +131,7 @@ class Transport:
             raise self.error(asked, response)
         return Stream(response, asked, self.session)
 
-    def error(self, asked: Asked, response: urllib3.BaseHTTPResponse) -> ApiError:
+    def error(self, asked: ApiRequest, response: urllib3.BaseHTTPResponse) -> ApiError:
         """Build the error of an answer."""
         host = self.session.host
         return error_of(asked, response.status, response.headers, response.data, host)

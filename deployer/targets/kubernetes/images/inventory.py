@@ -76,7 +76,7 @@ class ImageStore:
         Raises:
             TargetUnavailable: The cluster cannot be read now.
         """
-        place, removal = self._place, self._jobs.seen(REMOVAL)
+        place, removal = self._place, self._jobs.peek(REMOVAL)
         if place is None:
             return Inventory("", removal=removal)
         known = {_key(each): each for each in self._known(place)}
@@ -186,7 +186,7 @@ class ImageStore:
             python=data.get("python", ""),
             size=int(data["bytes"]) if data.get("bytes") else None,
             made_at=float(data.get("made") or made),
-            used_at=max(_used_at(known), self._builds.asked_at(key)),
+            used_at=max(_used_at(known), self._builds.requested_at(key)),
             users=users,
         )
         if self._builds.building(key):

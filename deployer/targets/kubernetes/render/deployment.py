@@ -89,7 +89,7 @@ class DeploymentRenderer:
         found += [route] if route else []
         return Rendered(tuple(found), frozenset(keep), tuple(missing))
 
-    def prints(
+    def fingerprints(
         self, deployment: Deployment, namespace: str, live: Sequence[LiveObject], owner: Owner
     ) -> list[object]:
         """Digest each object, as far as it is known before any build or fetch.

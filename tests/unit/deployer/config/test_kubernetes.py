@@ -85,10 +85,10 @@ def test_everything_that_can_be_said_of_a_cluster_is_kept(write: Write) -> None:
     assert cluster.build.trust_bundle.key == "ca.crt"
     assert cluster.registry is not None
     assert cluster.registry.pull == "localhost:5000/schnitzel"
-    assert cluster.registry.as_pushed(cluster.server_image) == (
+    assert cluster.registry.push_reference(cluster.server_image) == (
         "registry.images.svc:5000/schnitzel/model-server:0.1.0"
     )
-    assert cluster.registry.as_pushed("nginx:1.29") == "nginx:1.29"
+    assert cluster.registry.push_reference("nginx:1.29") == "nginx:1.29"
 
 
 def test_settings_with_clusters_survive_being_printed_and_read_back(

@@ -25,8 +25,8 @@ from deployer.targets.kubernetes.client.client import Client, Object
 from deployer.targets.kubernetes.client.errors import (
     ApiError,
     Conflict,
+    ForeignObject,
     Immutable,
-    Taken,
     Unavailable,
 )
 from deployer.targets.kubernetes.client.kinds import Kind, kind_of
@@ -80,7 +80,7 @@ def bring(
     """One pass: read, decide, do; what was written."""
     applier = ObjectApplier(client)
     decisions = applier.decide(manifests, read(client, *manifests), owner, adopt=adopt)
-    return [key.kind for key in applier.carry_out(decisions, owner, adopt=adopt)]
+    return [key.kind for key in applier.execute(decisions, owner, adopt=adopt)]
 
 
 def test_what_is_wanted_comes_to_be_and_a_second_pass_writes_nothing(
@@ -139,7 +139,7 @@ def test_somebody_elses_object_is_left_alone_until_a_person_says_otherwise(
     real.apply(theirs, namespace=namespace)
     before = client.get(kinds.CONFIG_MAP, namespace, "one")
     ours = [owned(config_map(namespace, a="ours"), owner), owned(config_map(namespace, "b"), owner)]
-    with pytest.raises(Taken, match="was not made by Schnitzel") as caught:
+    with pytest.raises(ForeignObject, match="was not made by Schnitzel") as caught:
         bring(proxied, owner, *ours)
     assert caught.value.reason == "Conflict"
     assert "--adopt" in caught.value.hint
@@ -161,12 +161,12 @@ def test_an_object_made_after_the_look_is_looked_at_before_anything_is_done(
     decisions = applier.decide([one], [], owner)
     if whose == "ours":
         bring(client, owner, one)
-        assert applier.carry_out(decisions, owner) == []
+        assert applier.execute(decisions, owner) == []
         return
     theirs = client.create(config_map(namespace, b="1") | {"metadata": {
         "name": "one", "namespace": namespace}})  # fmt: skip
-    with pytest.raises(Taken):
-        applier.carry_out(decisions, owner)
+    with pytest.raises(ForeignObject):
+        applier.execute(decisions, owner)
     assert client.get(kinds.CONFIG_MAP, namespace, "one") == theirs
 
 
@@ -202,7 +202,7 @@ def test_nothing_is_written_on_a_look_that_is_out_of_date(
     meanwhile(client, namespace)
     after = client.find(kinds.CONFIG_MAP, namespace, "one")
     with pytest.raises(ApiError) as caught:
-        applier.carry_out(decisions, owner)
+        applier.execute(decisions, owner)
     assert caught.value.transient or isinstance(caught.value, Conflict)
     if meanwhile is not delete:
         with pytest.raises(Conflict):
@@ -338,7 +338,7 @@ def test_what_is_reported_of_an_object_meanwhile_does_not_keep_it_from_being_cha
         real.kubectl("patch", "httproute", name, *flags, "-p", json.dumps(status))
 
     report("one")
-    assert len(applier.carry_out(decisions, owner)) == 1
+    assert len(applier.execute(decisions, owner)) == 1
     (live,) = read(client, *wanted)
     report("two")
     assert read(client, *wanted)[0].resource_version != live.resource_version
@@ -385,7 +385,7 @@ def test_what_is_written_is_told_so_that_the_next_look_knows_it(
         lambda kind, obj: told.append((kind, obj["metadata"]["resourceVersion"])),
         gone.append,
     )
-    applier.carry_out(applier.decide([one], [], owner), owner)
+    applier.execute(applier.decide([one], [], owner), owner)
     (live,) = read(client, one)
     assert told == [(kinds.CONFIG_MAP, live.resource_version)]
     applier.prune([live], set(), owner)

@@ -126,7 +126,7 @@ class TestOnACluster:
         assert seen.cache.wait(30)
         uid = client.create(config_map(namespace))["metadata"]["uid"]
         wait_for(seen.names, "the object")
-        seen.cache.going(uid)
+        seen.cache.mark_deleting(uid)
         client.delete(kinds.CONFIG_MAP, namespace, "one", uid=uid)
         wait_for(lambda: seen.deleted == [("one", True)], "word of it")
 
@@ -140,11 +140,11 @@ class TestOnACluster:
         proxy.down = True
         proxy.cut()
         new = client.server_side_apply(config_map(namespace, a="2"))
-        seen.cache.absorb(kinds.CONFIG_MAP, new)
+        seen.cache.record_write(kinds.CONFIG_MAP, new)
         assert seen.data() == {"a": "2"}
-        seen.cache.absorb(kinds.CONFIG_MAP, old)
+        seen.cache.record_write(kinds.CONFIG_MAP, old)
         assert seen.data() == {"a": "2"}
-        seen.cache.absorb(kinds.CONFIG_MAP, config_map(namespace, "theirs", platform="p2"))
+        seen.cache.record_write(kinds.CONFIG_MAP, config_map(namespace, "theirs", platform="p2"))
         assert seen.names() == {"one"}
 
     def test_a_late_answer_does_not_bring_back_what_was_deleted(self, client, namespace, listen):
@@ -155,7 +155,7 @@ class TestOnACluster:
         wait_for(seen.names, "the object")
         client.delete(kinds.CONFIG_MAP, namespace, "one", uid=made["metadata"]["uid"])
         wait_for(lambda: not seen.names(), "the end")
-        seen.cache.absorb(kinds.CONFIG_MAP, made)
+        seen.cache.record_write(kinds.CONFIG_MAP, made)
         assert seen.names() == set()
         client.create(config_map(namespace, a="2"))
         wait_for(lambda: seen.data() == {"a": "2"}, "the next of its name")
@@ -205,7 +205,7 @@ class TestOnACluster:
         wait_for(lambda: sum("watch=true" in p for _, p in proxy.requests) == 2, "both watches")
         future = made | {"data": {"a": "of a time that was undone"}}
         future["metadata"] = made["metadata"] | {"resourceVersion": str(2**60)}
-        seen.cache.absorb(kinds.CONFIG_MAP, future)
+        seen.cache.record_write(kinds.CONFIG_MAP, future)
         back = status(504, "Timeout", f"Timeout: Too large resource version: {2**60}, current: 5")
         proxy.once(back, path="/configmaps?watch=true")
         proxy.cut()

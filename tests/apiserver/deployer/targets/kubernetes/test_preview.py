@@ -20,7 +20,7 @@ from deployer.state.record import Record
 from deployer.store.records import Records
 from deployer.store.sqlite import Database
 from deployer.targets.kubernetes.cache.objects import Owner
-from deployer.targets.kubernetes.client.errors import Taken
+from deployer.targets.kubernetes.client.errors import ForeignObject
 from deployer.targets.kubernetes.client.kinds import MODEL_DEPLOYMENT
 from deployer.targets.kubernetes.render.charts import Charts
 from deployer.targets.kubernetes.render.manifests import Manifests
@@ -164,14 +164,14 @@ def test_somebody_elses_object_is_a_conflict_until_a_person_has_that_very_one_ta
     assert "data[predictor.json]" in {field.path for field in stranger.fields}
     assert "hunter2" not in str(before)
     for adopt in ((), ("another-uid",)):
-        with pytest.raises(Taken) as caught:
+        with pytest.raises(ForeignObject) as caught:
             stage.bring(deployment, adopt)
         assert caught.value.reason == "Conflict"
         assert caught.value.hint.endswith("schnitzel deploy apply 'fraud score' -e prod --adopt")
     assert stage.real.get("configmap", NAME, "-n", stage.namespace) == theirs
     route = {"apiVersion": "gateway.networking.k8s.io/v1", "spec": {"hostnames": ["a.example"]}}
     other = stage.stranger("HTTPRoute", ID, **route)
-    with pytest.raises(Taken, match=f"HTTPRoute/{ID}"):
+    with pytest.raises(ForeignObject, match=f"HTTPRoute/{ID}"):
         stage.bring(deployment, (stranger.uid,))
     taken = stage.real.get("configmap", NAME, "-n", stage.namespace)
     assert taken["metadata"]["uid"] == stranger.uid
