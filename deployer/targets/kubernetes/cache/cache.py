@@ -12,7 +12,7 @@ from collections.abc import Collection, Sequence
 from typing import Final
 
 from deployer.targets.kubernetes.cache.informer import Informer
-from deployer.targets.kubernetes.cache.objects import PLATFORM, Key, LiveObject
+from deployer.targets.kubernetes.cache.objects import PLATFORM, LiveObject
 from deployer.targets.kubernetes.cache.store import Changed, Deleted, Store
 from deployer.targets.kubernetes.client import kinds
 from deployer.targets.kubernetes.client.client import Client, Object
@@ -115,11 +115,6 @@ class Cache:
         self._raise_if_blind(namespace)
         return tuple(o for o in self._store.of(deployment) if o.key.namespace == namespace)
 
-    def get(self, kind: Kind, namespace: str, name: str) -> LiveObject | None:
-        """Return one object of ours; raises as `of` does."""
-        self._raise_if_blind(namespace, kind)
-        return self._store.get(Key(kind.name, namespace, name))
-
     def find(self, kind: Kind, deployment: str) -> LiveObject | None:
         """Find the object of a kind, in any namespace, that has a deployment's own name."""
         self._raise_if_blind_anywhere(kind)
@@ -153,11 +148,6 @@ class Cache:
         except ApiError:
             return True
         return False
-
-    def problems(self) -> dict[tuple[str, str], ApiError]:
-        """Return the error of each kind and namespace that cannot be watched now."""
-        found = {place: informer.problem for place, informer in self._informers.items()}
-        return {place: problem for place, problem in found.items() if problem}
 
     def record_write(self, kind: Kind, obj: Object) -> None:
         """Take in the server's answer to our own write; ignore an object without our label."""
