@@ -5,7 +5,7 @@ from typing import Annotated
 import typer
 
 from cli.clients.all import Clients
-from cli.clients.deployments import Deployment, about, label
+from cli.clients.deployments import Deployment, deployment_command, label
 from cli.config import current
 from cli.errors import PENDING
 from cli.shell.groups import Command, group
@@ -17,7 +17,7 @@ from cli.shell.options import (
     Output,
     Timeout,
     Yes,
-    chosen,
+    resolve_format,
 )
 from cli.tasks import apply as applying, select
 from cli.tasks.wait import wait_for
@@ -59,7 +59,7 @@ def list_(environment: Environment = None, output: Output = None) -> None:
     clients, found = _several(None, environment)
     emit(
         {"deployments": found},
-        chosen(output, clients.config),
+        resolve_format(output, clients.config),
         lambda: views.deployments(found),
     )
 
@@ -75,7 +75,7 @@ def status(
     schnitzel deploy status angler@prod -o yaml
     """
     clients, found = _several(model, environment)
-    emit({"deployments": found}, chosen(output, clients.config), lambda: views.pages(found))
+    emit({"deployments": found}, resolve_format(output, clients.config), lambda: views.pages(found))
 
 
 @app.command(cls=Command)
@@ -103,7 +103,7 @@ def wait(
         version=version,
         seconds=timeout,
     )
-    emit(found, chosen(output, clients.config), lambda: found["url"])
+    emit(found, resolve_format(output, clients.config), lambda: found["url"])
 
 
 @app.command(cls=Command)
@@ -123,7 +123,7 @@ def plan(
     plans = [clients.deployments.plan(each["id"]) for each in found]
     emit(
         {"plans": plans},
-        chosen(output, clients.config),
+        resolve_format(output, clients.config),
         lambda: "\n\n".join(views.plan(each) for each in plans) or "nothing is deployed",
     )
     if exit_code and any(each["pending"] for each in plans):
@@ -150,7 +150,7 @@ def diff(
     diffs = [clients.deployments.diff(each["id"]) for each in found]
     emit(
         {"diffs": diffs},
-        chosen(output, clients.config),
+        resolve_format(output, clients.config),
         lambda: "\n\n".join(objects.diff(each) for each in diffs) or "nothing is deployed",
     )
     if exit_code and any(each["objects"] for each in diffs):
@@ -167,7 +167,7 @@ def tree(model: Model, environment: Environment = None, output: Output = None) -
     """
     clients, found = _one(model, environment)
     seen = clients.deployments.tree(found["id"])
-    emit(seen, chosen(output, clients.config), lambda: objects.tree(seen))
+    emit(seen, resolve_format(output, clients.config), lambda: objects.tree(seen))
 
 
 @app.command(cls=Command)
@@ -204,10 +204,10 @@ def apply(
     options = applying.Options(retry, allow_retire, adopt)
     after = applying.apply(clients.deployments, found, digest, options, yes=yes)
     if after is None:
-        emit(found, chosen(output, clients.config), str)
+        emit(found, resolve_format(output, clients.config), str)
         return
     _changed(after, "reconciling", output, clients)
-    say(f"next: {about('deploy wait', after)}")
+    say(f"next: {deployment_command('deploy wait', after)}")
 
 
 @app.command(cls=Command)
@@ -225,7 +225,7 @@ def history(
     """
     clients, found = _one(model, environment)
     events = clients.deployments.history(found["id"], limit)
-    emit({"events": events}, chosen(output, clients.config), lambda: views.history(events))
+    emit({"events": events}, resolve_format(output, clients.config), lambda: views.history(events))
 
 
 @app.command(cls=Command)
@@ -275,7 +275,7 @@ def pause(
     clients, found = _one(model, environment)
     after = clients.deployments.pause(found["id"], reason)
     _changed(after, "paused", output, clients)
-    say(f"next: {about('deploy resume', after)}")
+    say(f"next: {deployment_command('deploy resume', after)}")
 
 
 @app.command(cls=Command)
@@ -287,10 +287,10 @@ def resume(model: Model, environment: Environment = None, output: Output = None)
     """
     clients, found = _one(model, environment)
     _changed(clients.deployments.resume(found["id"]), "resumed", output, clients)
-    say(f"next: {about('deploy status', found)}")
+    say(f"next: {deployment_command('deploy status', found)}")
 
 
 def _changed(deployment: Deployment, what: str, output: Format | None, clients: Clients) -> None:
     """Say what was asked for; the answer is from before the pass that acts on it, so it is data."""
     say(f"{label(deployment)}: {what}")
-    emit(deployment, chosen(output, clients.config), str)
+    emit(deployment, resolve_format(output, clients.config), str)

@@ -6,7 +6,7 @@ from cli.clients.all import Clients
 from cli.config import current
 from cli.errors import FAILED
 from cli.shell.groups import Command, group
-from cli.shell.options import DryRun, Output, Timeout, Yes, chosen
+from cli.shell.options import DryRun, Output, Timeout, Yes, resolve_format
 from cli.tasks import images
 from cli.views.output import confirm, emit, say
 
@@ -34,8 +34,8 @@ def list_(output: Output = None) -> None:
     schnitzel image list -o json
     """
     config = current()
-    places = images.settled(Clients(config, timeout=SECONDS).deployments, SECONDS)
-    emit({"places": places}, chosen(output, config), lambda: images.shown(places))
+    places = images.wait_for_usage(Clients(config, timeout=SECONDS).deployments, SECONDS)
+    emit({"places": places}, resolve_format(output, config), lambda: images.as_table(places))
 
 
 @app.command(cls=Command)
@@ -53,19 +53,19 @@ def collect(
     """
     config = current()
     deployments = Clients(config, timeout=SECONDS).deployments
-    places = images.settled(deployments, SECONDS)
+    places = images.wait_for_usage(deployments, SECONDS)
     going = images.collectable(places)
     if not going or dry_run:
-        emit({"places": places}, chosen(output, config), lambda: images.shown(places))
+        emit({"places": places}, resolve_format(output, config), lambda: images.as_table(places))
         say(f"would be removed: {len(going)}" if going else "nothing may be collected")
         return
-    say(images.shown(places))
+    say(images.as_table(places))
     total = images.size(sum(each["bytes"] or 0 for each in going))
     confirm(f"Remove {len(going)} environments, {total}?", yes=yes)
     deployments.collect_images([each["name"] for each in going])
     places = images.wait(deployments, timeout)
     ended = [place["collection"] for place in places if place["collection"]]
-    emit({"places": places}, chosen(output, config), str)
+    emit({"places": places}, resolve_format(output, config), str)
     say(f"removed: {sum(len(each['removed']) for each in ended)}")
     for each in ended:
         for stayed in each["kept"]:

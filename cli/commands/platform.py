@@ -8,8 +8,8 @@ from cli.clients.all import Clients
 from cli.config import current
 from cli.errors import UsageError
 from cli.shell.groups import Command, group
-from cli.shell.options import Output, Timeout, chosen
-from cli.tasks.upgrade import shown, wait as wait_for
+from cli.shell.options import Output, Timeout, resolve_format
+from cli.tasks.upgrade import as_table, wait as wait_for
 from cli.views.output import emit, say
 
 app = group()
@@ -62,4 +62,4 @@ def upgrade(
         found = deployments.upgrade()
     if wait:
         found = wait_for(deployments.upgrade, until_halted=halt, seconds=timeout)
-    emit(found, chosen(output, config), lambda: shown(found))
+    emit(found, resolve_format(output, config), lambda: as_table(found))

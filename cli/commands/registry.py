@@ -3,7 +3,7 @@
 from cli.clients.all import Clients
 from cli.config import current
 from cli.shell.groups import Command, group
-from cli.shell.options import Output, Yes, chosen
+from cli.shell.options import Output, Yes, resolve_format
 from cli.views.deployments import duration
 from cli.views.output import confirm, emit, fields, say
 
@@ -32,7 +32,7 @@ def show(output: Output = None) -> None:
     age = found.get("age_seconds")
     emit(
         found,
-        chosen(output, config),
+        resolve_format(output, config),
         lambda: fields(
             [
                 ("url", found["url"]),
@@ -69,4 +69,4 @@ def accept(yes: Yes = False, output: Output = None) -> None:
         deployments.accept_registry()
         say("accepted; what it does not promote any more is retired after the grace time")
         say("next: schnitzel deploy plan")
-    emit(deployments.registry(), chosen(output, config), str)
+    emit(deployments.registry(), resolve_format(output, config), str)

@@ -79,7 +79,7 @@ class Supervisor:
         with self._daemon.lock():
             if self.alive():
                 return False
-            self._daemon.end_strays()
+            self._daemon.end_orphans()
             if fresh:
                 for path in self._daemon.root.glob("programs/*.json"):
                     path.unlink(missing_ok=True)
@@ -175,7 +175,7 @@ class Supervisor:
                 with ThreadPoolExecutor(max_workers=max(1, len(names))) as pool:
                     list(pool.map(lambda name: self._stop(name, self._stop_seconds(name)), names))
                 self._daemon.stop()
-            self._daemon.end_strays()
+            self._daemon.end_orphans()
             self._daemon.remove_socket()
 
     def _state(self, name: str) -> State | None:
