@@ -37,13 +37,13 @@ def upgrade(
     timeout: Timeout = 3600,
     output: Output = None,
 ) -> None:
-    """Show how far an upgrade of the platform is; halt it, or let it go on.
+    """Show how far an upgrade of the platform is; halt it, or resume it.
 
     An upgrade begins automatically when the Deployer starts with another chart or server image, one
     batch after the other. A halt is kept over restarts: halt first to begin by your own command.
 
-    With --wait, exits 0 when every deployment has moved, 1 when one fails or a person has to say a
-    word, 4 after --timeout.
+    With --wait, exits 0 when every deployment has moved, 1 when one fails or waits for an
+    operator, 4 after --timeout.
 
     Examples:
     schnitzel platform upgrade --plan

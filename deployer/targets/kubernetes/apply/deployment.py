@@ -36,13 +36,13 @@ class DeploymentApplier:
     """An applier of deployments to one cluster.
 
     Args:
-        rendering: Renders their manifests.
+        renderer: Renders their manifests.
         applier: Writes objects.
         preparation: Prepares images.
         records: Keeps records and events.
-        drifting: Decides about drift.
+        drift_filter: Decides about drift.
         settings: The settings of the environments.
-        steady: Knows the unchanged deployments.
+        unchanged: Knows the unchanged deployments.
         clock: Seconds since the epoch.
     """
 
@@ -57,13 +57,13 @@ class DeploymentApplier:
         unchanged: Unchanged,
         clock: Callable[[], float],
     ) -> None:
-        self._rendering = renderer
+        self._renderer = renderer
         self._applier = applier
         self._preparation = preparation
         self._records = records
         self._drift_filter = drift_filter
         self._settings = settings
-        self._steady = unchanged
+        self._unchanged = unchanged
         self._clock = clock
         self._refused: dict[str, ImagePrepared] = {}
 
@@ -97,7 +97,7 @@ class DeploymentApplier:
             ApiError: Any other refusal by the server; the next pass tries again.
         """
         inputs = self._inputs(deployment, owner)
-        if not record.adopt and self._steady.holds(deployment.id, inputs, live):
+        if not record.adopt and self._unchanged.holds(deployment.id, inputs, live):
             return
         try:
             whole = self._write(deployment, record, owner, live)
@@ -107,14 +107,14 @@ class DeploymentApplier:
                 error.message, f"Delete it, give it another name, or have it taken over: {adopt}"
             ) from error
         if whole:
-            self._steady.note(deployment.id, inputs, look())
+            self._unchanged.note(deployment.id, inputs, look())
 
     def _write(
         self, deployment: Deployment, record: Record, owner: Owner, live: Sequence[LiveObject]
     ) -> bool:
         """Write and prune; return whether there was nothing to do."""
         namespace = self._records.namespace(record)
-        rendered = self._rendering.of(deployment, namespace, live, owner, self._image)
+        rendered = self._renderer.of(deployment, namespace, live, owner, self._image)
         environment = self._settings.environments[deployment.environment]
         decisions = self._applier.decide(
             rendered.manifests, live, owner, adopt=record.adopt, ignore=environment.drift_ignore
@@ -163,7 +163,7 @@ class DeploymentApplier:
             for s in deployment.predictors
         ]
         drift = (environment.drift, environment.drift_ignore)
-        text = json.dumps([weighted, self._rendering.origin, owner.uid, drift])
+        text = json.dumps([weighted, self._renderer.origin, owner.uid, drift])
         return hashlib.sha256(text.encode()).hexdigest()
 
 

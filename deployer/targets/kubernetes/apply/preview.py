@@ -33,7 +33,7 @@ class Previewer:
     """A previewer of deployments of one cluster.
 
     Args:
-        rendering: Renders their manifests.
+        renderer: Renders their manifests.
         applier: Decides, and does dry runs at the server.
         preparation: Knows which images are built.
     """
@@ -41,7 +41,7 @@ class Previewer:
     def __init__(
         self, renderer: DeploymentRenderer, applier: ObjectApplier, preparation: ImagePreparation
     ) -> None:
-        self._rendering = renderer
+        self._renderer = renderer
         self._applier = applier
         self._preparation = preparation
 
@@ -76,7 +76,7 @@ class Previewer:
                 unknown.extend(_unknown(predictor, built=bool(known)))
             return known or UNBUILT
 
-        rendered = self._rendering.of(deployment, namespace, live, owner, image)
+        rendered = self._renderer.of(deployment, namespace, live, owner, image)
         decisions = [
             self._applier.recheck(decision, owner, adopt=adopt)
             for decision in self._applier.decide(
@@ -90,7 +90,7 @@ class Previewer:
             for obj in decide.to_prune(live, keep, owner)
         ]
         marks = [_mark(decision) for decision in decisions if _counts(decision, environment)]
-        prints = self._rendering.fingerprints(deployment, namespace, live, owner)
+        prints = self._renderer.fingerprints(deployment, namespace, live, owner)
         return Preview(
             tuple(filter(None, found)) + tuple(gone),
             tuple(unknown),

@@ -44,7 +44,7 @@ class ClusterRecords:
         client: Writes; guarded, where a Lease decides which Deployer may.
         cache: Reads.
         namespace_of: Returns the namespace of an environment's deployments, for a project.
-        roster: The deletion ledger, kept over restarts; None: one that ends with the process.
+        ledger: The deletion ledger, kept over restarts; None: one that ends with the process.
     """
 
     def __init__(
