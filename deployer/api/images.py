@@ -20,7 +20,7 @@ PATH = "/api/v1/images"
 
 
 class Collect(BaseModel):
-    """The names of what is to go, as they were shown; of these, what is needed stays."""
+    """The names of the Python environments to remove; those that are needed stay."""
 
     names: list[str]
 
@@ -30,7 +30,7 @@ def add(app: FastAPI, queries: Queries, commands: Commands, subject: Callable[..
 
     @app.get(PATH)
     def images() -> imageanswers.Images:
-        """Every environment that was built, who uses it, and whether it may go."""
+        """List the Python environments that were built, with their users."""
         grace = queries.settings.policy.collect_after
         return {"places": [_place(each, grace) for each in queries.built_environments()]}
 
