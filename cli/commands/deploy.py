@@ -180,10 +180,11 @@ def apply(
     ] = None,
     retry: Annotated[bool, typer.Option("--retry", help="Try a failed version again")] = False,
     allow_retire: Annotated[
-        bool, typer.Option("--allow-retire", help="Take away what the policy would ask about")
+        bool,
+        typer.Option("--allow-retire", help="Retire a champion although the policy would refuse"),
     ] = False,
     adopt: Annotated[
-        bool, typer.Option("--adopt", help="Take over somebody else's objects that are in the way")
+        bool, typer.Option("--adopt", help="Adopt foreign objects that are in the way")
     ] = False,
     yes: Yes = False,
     output: Output = None,

@@ -65,4 +65,4 @@ def _question(found: Deployment, plan: dict[str, object], options: Options) -> s
     others = [f"{each['kind']}/{each['name']}" for each in objects if each["action"] == "conflict"]
     if not others:
         return f"Apply this to {label(found)}?"
-    return f"Apply this to {label(found)}, and take over {', '.join(others)}?"
+    return f"Apply this to {label(found)}, and adopt {', '.join(others)}?"

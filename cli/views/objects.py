@@ -24,7 +24,7 @@ _VERBS = {
     "create": "is made",
     "update": "changes",
     "delete": "goes",
-    "conflict": "is somebody else's",
+    "conflict": "is foreign",
     "refused": "is refused",
     "wait": "is made again",
     "left": "is left as it is",
@@ -43,7 +43,7 @@ def diff(found: dict[str, Any]) -> str:
         lines += [_headline(each), *_fields(each)]
     if any(each["action"] == "conflict" for each in objects):
         adopt = deployment_command("deploy apply", found, "--adopt")
-        lines.append(f"to take over what is somebody else's: {adopt}")
+        lines.append(f"to adopt the foreign objects: {adopt}")
     lines += [f"not known yet: {sentence}" for sentence in found["unknown"]]
     if objects:
         lines.append(f"digest  {found['digest']}")
@@ -56,7 +56,7 @@ def summary(objects: list[dict[str, Any]]) -> str:
         f"{sum(1 for each in objects if each['action'] == action)} {verb}"
         for action, verb in (
             ("create", "to make"), ("update", "to change"), ("delete", "to delete"),
-            ("conflict", "somebody else's"), ("refused", "refused"), ("wait", "to make again"),
+            ("conflict", "foreign"), ("refused", "refused"), ("wait", "to make again"),
             ("left", "changed by hand and left so"),
         )
         if any(each["action"] == action for each in objects)

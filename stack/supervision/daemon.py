@@ -226,7 +226,7 @@ class Daemon:
         folder.mkdir(exist_ok=True, mode=0o700)
         if folder.lstat().st_uid != os.getuid():
             raise SupervisorUnavailable(
-                f"{folder} belongs to somebody else.", f"Have it removed: rm -r {folder}"
+                f"{folder} belongs to another user.", f"Have it removed: rm -r {folder}"
             )
         folder.chmod(0o700)  # a process that reaches the socket can start programs
 

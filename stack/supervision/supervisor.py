@@ -99,7 +99,7 @@ class Supervisor:
                 return
             if not self._daemon.is_ours(program.name) and self._state(program.name):
                 raise StackError(
-                    f"supervisord runs a program {program.name!r} that is somebody else's.",
+                    f"supervisord runs a foreign program {program.name!r}.",
                     f"Give that program another name, in {self._daemon.root / OTHERS}.",
                 )
             self._stop(program.name, program.stop_seconds)

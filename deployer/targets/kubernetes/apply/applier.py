@@ -208,7 +208,7 @@ def _raise_if_hopeless(decision: Decision) -> None:
     if decision.act is Action.CONFLICT:
         raise ForeignObject(
             f"{decision.problem}; it is left alone.",
-            "Delete it, give it another name, or have it taken over with --adopt.",
+            "Delete it, give it another name, or adopt it with --adopt.",
         )
     if decision.act is Action.REFUSED:
         paths = tuple(change.path for change in decision.changes)

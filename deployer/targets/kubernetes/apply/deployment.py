@@ -104,7 +104,7 @@ class DeploymentApplier:
         except ForeignObject as error:
             adopt = hints.deploy("apply", record, "--adopt")
             raise ForeignObject(
-                error.message, f"Delete it, give it another name, or have it taken over: {adopt}"
+                error.message, f"Delete it, give it another name, or adopt it: {adopt}"
             ) from error
         if whole:
             self._unchanged.note(deployment.id, inputs, look())

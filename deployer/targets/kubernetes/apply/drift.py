@@ -31,7 +31,7 @@ class DriftFilter:
         self._found: dict[str, tuple[str, ...]] = {}
 
     def found(self, deployment: str) -> tuple[str, ...]:
-        """Return the drift that is reported and not put back, a sentence for each object."""
+        """Return the drift that is reported and not corrected, a sentence for each object."""
         return self._found.get(deployment, ())
 
     def choose(
@@ -43,11 +43,11 @@ class DriftFilter:
         if environment.drift == "correct":
             self._found.pop(deployment, None)
             for sentence in sentences:
-                self._report(deployment, "DriftCorrected", f"{sentence}; it is put back.")
+                self._report(deployment, "DriftCorrected", f"{sentence}; it is corrected.")
             return list(decisions)
         if environment.drift == "report":
             for sentence in set(sentences) - set(self.found(deployment)):
-                self._report(deployment, "Drift", f"{sentence}; it is left so.")
+                self._report(deployment, "Drift", f"{sentence}; it is left.")
             self._found[deployment] = sentences
         return [decision for decision in decisions if decision.cause is not Cause.DRIFT]
 
@@ -61,4 +61,4 @@ def _sentence(decision: Decision) -> str:
     for change in decision.changes:
         shown = masked(change, decision.key.kind)
         fields.append(f"{shown.path} is {shown.was!r} and should be {shown.wanted!r}")
-    return f"Somebody changed {decision.key}: {', '.join(fields)}"
+    return f"Another writer changed {decision.key}: {', '.join(fields)}"

@@ -191,4 +191,4 @@ def _raise_if_blind(informer: Informer, host: str) -> None:
     what = f"{informer.kind.plural} in {informer.namespace or 'the cluster'}"
     if age is None:
         raise Unavailable(f"The {what} of {host} are still being listed.")
-    raise Unavailable(f"The cluster at {host} has said nothing of {what} for {age:.0f} s.")
+    raise Unavailable(f"The cluster at {host} has sent nothing about {what} for {age:.0f} s.")

@@ -206,11 +206,11 @@ def error_of(
         return known(f"It is not as it was read ({asked}): {message}")
     if status == 410 or reason in ("Gone", "Expired") or _FUTURE in text:
         gone = ClusterRestored if _FUTURE in text else Gone
-        return gone(f"The cluster does not know that moment ({asked}): {message}")
+        return gone(f"The cluster no longer has that resourceVersion ({asked}): {message}")
     if status in (429, 408) or status >= 500:
         return Unavailable(
             f"The cluster at {host} cannot {asked} now: {message}",
-            "It is tried again; nothing is concluded from it.",
+            "It is retried; no decision relies on it.",
             retry_after=_seconds(headers, answer),
         )
     return _invalid(asked, text or message, answer)

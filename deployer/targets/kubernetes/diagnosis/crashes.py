@@ -195,7 +195,7 @@ def _why(
         hint = "Raise kubernetes.probes.startup_seconds in serving.yaml, or see why it is so slow."
         return fatal(Reason.NOT_READY_IN_TIME, sentence, hint, since), True
     because = "; its liveness probe failed" if probe == "liveness" else ""
-    who = "What the model server asks" if container == delegate(pod) else "The model server"
+    who = "The server behind the model server" if container == delegate(pod) else "The model server"
     sentence = f"{who} ended with {_exit(ended)}{because}{_words(ended, log)}."
     return fatal(Reason.CRASH_LOOP, sentence, show, since, transient=True), False
 

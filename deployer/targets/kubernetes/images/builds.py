@@ -239,7 +239,7 @@ class ImageBuilds:
         job = self._client.find(JOB, namespace, name)
         if job is None:
             raise EnvironmentUnbuildable(
-                "The build of the environment was taken away before it ended.",
+                "The Job that builds the environment was deleted before it ended.",
                 "It is started again automatically.",
                 transient=True,
             )

@@ -156,7 +156,7 @@ def _judge(
     worst = found[0] if found else None
     enough = counts.ready >= 1 if served else counts.current and counts.ready >= counts.wanted
     if counts.wanted == 0:
-        asleep = "It is scaled to no replica at all, by somebody or something else."
+        asleep = "Another writer scaled it to zero replicas."
         scale = f"kubectl -n {namespace(deployment)} scale deployment {name(deployment)}"
         hint = f"{scale} --replicas=1"
         return Phase.UNREADY, now, Problem(PodReason.SCALED_TO_ZERO, asleep, hint)

@@ -137,7 +137,7 @@ def _before(resource: Object, deployments: Sequence[Object]) -> tuple[OperatorPr
 def _silent(waited: float, show: str) -> Problem:
     if waited < SILENT_SECONDS:
         return Problem("", "Seldon's operator has not taken it up yet.", transient=False)
-    text = "Seldon's operator does not take it up; does it run, and look after this namespace?"
+    text = "Seldon's operator does not take it up; does it run, and does it watch this namespace?"
     return Problem(PodReason.SELDON_SILENT, text, show)
 
 

@@ -172,7 +172,7 @@ class ClusterRecords:
         """Forget the record of a deleted object; the cache calls this."""
         if live.kind == MODEL_DEPLOYMENT:
             if not by_us:
-                log.warning("%s in %s was deleted by somebody", live.key, live.key.namespace)
+                log.warning("%s in %s was deleted by hand", live.key, live.key.namespace)
             with self._lock:
                 self._read.pop(live.deployment, None)
 
@@ -188,7 +188,7 @@ class ClusterRecords:
         namespace = self._ledger.namespace(record.id)
         if namespace is None or not self._cache.watches(namespace):
             return
-        gone = f"The ModelDeployment {record.id} was deleted by somebody"
+        gone = f"The ModelDeployment {record.id} was deleted by hand"
         together = self._lost_with_namespace(namespace)
         if together > 1:
             gone = (
@@ -196,8 +196,8 @@ class ClusterRecords:
                 "is there any more: it, or the whole cluster, was replaced or restored"
             )
         raise DeletedByHand(
-            f"{gone}. {record.model} is retired from {record.environment}, and not made again by "
-            "itself.",
+            f"{gone}. {record.model} is retired from {record.environment}, and is not "
+            "recreated automatically.",
             f"To serve it again: {hints.deploy('apply', record)}",
         )
 

@@ -77,7 +77,7 @@ def test_a_field_changed_by_hand_is_shown_masked_and_no_part_of_what_was_reviewe
     wait_for(lambda: len(stage.changes(deployment)) == 2, "both changes to be seen", 20)
     found = stage.assembled.target.preview(deployment)
     assert shown(found.objects) == {f"ConfigMap/{NAME}": "update", f"Deployment/{NAME}": "update"}
-    assert {each.why for each in found.objects} == {"somebody changed it; it is put back"}
+    assert {each.why for each in found.objects} == {"it has drifted; the drift is corrected"}
     fields = {field.path: (field.was, field.wanted) for o in found.objects for field in o.fields}
     server = "spec.template.spec.containers[name=server]"
     assert fields[f"{server}.env[name=SITE].value"] == (

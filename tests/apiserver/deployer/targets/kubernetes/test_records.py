@@ -133,7 +133,7 @@ class TestOnACluster:
         real.kubectl("delete", "modeldeployment", "angler-prod", "-n", namespace)
         wait_for(lambda: records.object("angler-prod") is None, "the deletion to be seen")
         assert records.load("angler-prod") is None
-        with pytest.raises(DeletedByHand, match="was deleted by somebody") as caught:
+        with pytest.raises(DeletedByHand, match="was deleted by hand") as caught:
             records.save(SERVED)
         assert "schnitzel deploy apply angler -e prod" in caught.value.hint
         records.allow("angler-prod")
@@ -163,7 +163,7 @@ class TestOnACluster:
         delete("angler-prod", "retired-prod")
         seen, second = started()
         first.raise_if_deleted(retired)
-        with pytest.raises(DeletedByHand, match="angler-prod was deleted by somebody"):
+        with pytest.raises(DeletedByHand, match="angler-prod was deleted by hand"):
             second.raise_if_deleted(SERVED)
         seen.close(10)
         delete("other-prod")
@@ -175,7 +175,7 @@ class TestOnACluster:
         seen.close(10)
         seen, fourth = started()
         assert fourth.all() == [SERVED]
-        with pytest.raises(DeletedByHand, match="other-prod was deleted by somebody"):
+        with pytest.raises(DeletedByHand, match="other-prod was deleted by hand"):
             fourth.save(replace(SERVED, id="other-prod"))
         seen.close(10)
         database.close()
