@@ -88,9 +88,9 @@ def wait(
     timeout: Timeout = 600,
     output: Output = None,
 ) -> None:
-    """Wait until what is promoted serves, or cannot.
+    """Wait until the promoted version serves, or cannot.
 
-    Exits 0 when it serves, 1 when the Deployer says that it will not, 4 after --timeout.
+    Exits 0 when it serves, 1 when the Deployer gives it up, 4 after --timeout.
 
     Examples:
     schnitzel deploy wait angler -e prod
@@ -137,9 +137,9 @@ def diff(
     output: Output = None,
     exit_code: ExitCode = False,
 ) -> None:
-    """Show which objects would change where it runs, field by field.
+    """Show the objects that would change, field by field.
 
-    On a cluster each change is asked of the API server as a dry run. Secrets are masked. Exits 0,
+    On a cluster the API server checks each change by a dry run. Secrets are masked. Exits 0,
     whether or not anything would change; with --exit-code 3 if it would.
 
     Examples:
@@ -159,7 +159,7 @@ def diff(
 
 @app.command(cls=Command)
 def tree(model: Model, environment: Environment = None, output: Output = None) -> None:
-    """Show what there is of a deployment where it runs, and how each part is.
+    """Show a deployment's objects in its target, each with its status.
 
     Examples:
     schnitzel deploy tree angler@prod
@@ -178,7 +178,7 @@ def apply(
         str | None,
         typer.Option("--plan", metavar="DIGEST", help="Apply only the plan with this digest"),
     ] = None,
-    retry: Annotated[bool, typer.Option("--retry", help="Try a failed version again")] = False,
+    retry: Annotated[bool, typer.Option("--retry", help="Retry a failed version")] = False,
     allow_retire: Annotated[
         bool,
         typer.Option("--allow-retire", help="Retire a champion although the policy would refuse"),
@@ -238,7 +238,7 @@ def logs(
         str | None, typer.Option("--predictor", metavar="NAME", help="Of this predictor only")
     ] = None,
     follow: Annotated[
-        bool, typer.Option("--follow", "-f", help="Go on with new lines until Ctrl-C")
+        bool, typer.Option("--follow", "-f", help="Follow new lines until Ctrl-C")
     ] = False,
 ) -> None:
     """Print the last log lines of the model server.
@@ -265,7 +265,7 @@ def logs(
 def pause(
     model: Model,
     environment: Environment = None,
-    reason: Annotated[str, typer.Option("--reason", help="Why, for those who find it paused")] = "",
+    reason: Annotated[str, typer.Option("--reason", help="The reason, shown meanwhile")] = "",
     output: Output = None,
 ) -> None:
     """Stop reconciling a deployment; what serves keeps serving.

@@ -17,7 +17,7 @@ app = group()
 
 @app.callback()
 def _image() -> None:
-    """Environments that were built for models; collect unused ones.
+    """Python environments built for models; remove unused ones.
 
     Examples:
     schnitzel image list
@@ -27,7 +27,7 @@ def _image() -> None:
 
 @app.command("list", cls=Command)
 def list_(output: Output = None) -> None:
-    """List what was built, for each cluster and this machine, and what each is kept for.
+    """List the Python environments that were built, and what needs each of them.
 
     Examples:
     schnitzel image list
@@ -42,10 +42,10 @@ def list_(output: Output = None) -> None:
 def collect(
     dry_run: DryRun = False, yes: Yes = False, timeout: Timeout = 600, output: Output = None
 ) -> None:
-    """Remove what no deployment needs and nothing has used for policy.collect_after.
+    """Remove Python environments that nothing needs or has used for policy.collect_after.
 
-    Kept are what runs, what a deployment serves, prepares or drains, what else is promoted, and
-    what it would be rolled back to. What goes can be built again, from the same lock.
+    Keeps the environments of predictors that serve, roll out or drain, of promoted versions, and
+    of the version that a rollback returns to. A removed one can be built again from its lock.
 
     Examples:
     schnitzel image collect --dry-run

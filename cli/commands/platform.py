@@ -27,17 +27,17 @@ def _platform() -> None:
 @app.command(cls=Command)
 def upgrade(
     plan: Annotated[
-        bool, typer.Option("--plan", help="Show who moves when, and change nothing (the default)")
+        bool, typer.Option("--plan", help="Show the plan, and change nothing (the default)")
     ] = False,
     halt: Annotated[
-        bool, typer.Option("--halt", help="Let no further deployment begin, until --resume")
+        bool, typer.Option("--halt", help="Begin no further deployment until --resume")
     ] = False,
-    resume: Annotated[bool, typer.Option("--resume", help="Go on after a halt")] = False,
-    wait: Annotated[bool, typer.Option("--wait", help="Wait until nothing moves any more")] = False,
+    resume: Annotated[bool, typer.Option("--resume", help="Resume after a halt")] = False,
+    wait: Annotated[bool, typer.Option("--wait", help="Wait until the upgrade is over")] = False,
     timeout: Timeout = 3600,
     output: Output = None,
 ) -> None:
-    """Show how far an upgrade of the platform is; halt it, or resume it.
+    """Show the progress of a platform upgrade; halt or resume it.
 
     An upgrade begins automatically when the Deployer starts with another chart or server image, one
     batch after the other. A halt is kept over restarts: halt first to begin by your own command.

@@ -67,7 +67,7 @@ def remove(
 ) -> None:
     """Take a project off the list, so that Airflow drops its pipeline.
 
-    Its folder, runs and models stay, and what is promoted goes on serving.
+    Its folder, runs and models stay, and promoted versions keep serving.
 
     Examples:
     schnitzel project remove angler

@@ -23,7 +23,7 @@ def up(output: Output = None) -> None:
 
     MLflow, Airflow, the MLflow Deployer and the gateway, under supervisord, on loopback. Run
     again, it starts what does not run and changes nothing else. What platform.yaml attaches is
-    looked at and not started.
+    checked and not started.
 
     Examples:
     schnitzel up
