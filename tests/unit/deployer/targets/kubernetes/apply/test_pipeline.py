@@ -28,7 +28,7 @@ from deployer.targets.kubernetes.cache.objects import (
     digest_of,
 )
 from deployer.targets.kubernetes.client import kinds
-from deployer.targets.kubernetes.client.errors import AdmissionRefused, ApiError, Taken
+from deployer.targets.kubernetes.client.errors import AdmissionRefused, ApiError, ForeignObject
 from deployer.targets.kubernetes.context import LiveDeployment
 from deployer.targets.kubernetes.images.preparation import ImagePrepared
 from deployer.targets.kubernetes.render.deployment import Rendered
@@ -257,8 +257,8 @@ def test_a_word_to_adopt_is_kept_until_nothing_foreign_stands_in_the_way():
 
 
 def test_a_foreign_object_is_told_with_the_command_that_adopts_it():
-    cluster = Cluster([manifest("one")], refuses=lambda _: Taken("It is somebody else's."))
-    with pytest.raises(Taken) as caught:
+    cluster = Cluster([manifest("one")], refuses=lambda _: ForeignObject("It is somebody else's."))
+    with pytest.raises(ForeignObject) as caught:
         pipeline(cluster).apply(wanted(v1=100), cluster.there())
     assert caught.value.message == "It is somebody else's."
     assert caught.value.hint.endswith("schnitzel deploy apply angler -e prod --adopt")
