@@ -53,6 +53,8 @@ in which `up` was typed, the index's password; no model server has any."""
 
 FETCHES = b"-m\0serving.artifact\0", b"\0mlflow-artifacts:"
 """In the command line of an init container that fetches a model's files: ours, or Seldon's."""
+STEP = b"SCHNITZEL_RUN_ID="
+"""In the environment of a step of a pipeline, which is a client of MLflow."""
 BUILDS = b"DOCKER_CONFIG=/etc/registry"
 """In the environment of what runs in a container that builds an environment."""
 
@@ -181,6 +183,8 @@ class Canaries:
             return {FETCH, STORE}
         if BUILDS in environment:
             return {INDEX}
+        if STEP in environment:
+            return {MLFLOW}
         # What a test started itself, as a person does in a shell.
         ours = b"deployer", b"cli", b"stack"
         return {INDEX} if any(b"-m\0" + name in command for name in ours) else set()

@@ -140,7 +140,7 @@ class Cluster:
         self.took.append("save")
         self.record = record
 
-    def say(self, _: str, reason: str, sentence: str, __: float, *, warning: bool) -> None:
+    def emit_event(self, _: str, reason: str, sentence: str, __: float, *, warning: bool) -> None:
         assert warning
         self.said.append(f"{reason}: {sentence}")
 
@@ -226,8 +226,8 @@ def test_a_refused_object_of_a_predictor_with_traffic_breaks_the_pass():
 @pytest.mark.parametrize(
     ("drift", "writes", "said"),
     [
-        ("correct", ["write one"], ["DriftCorrected: Somebody changed Service/one"]),
-        ("report", [], ["Drift: Somebody changed Service/one"]),
+        ("correct", ["write one"], ["DriftCorrected: Another writer changed Service/one"]),
+        ("report", [], ["Drift: Another writer changed Service/one"]),
         ("ignore", [], []),
     ],
 )
