@@ -315,7 +315,7 @@ def cold(kubeconfig: Path, client: Client, namespace: str, models: list[Model]) 
     cache.start()
     assert cache.wait(30)
     records = ClusterRecords(client, cache, lambda *_: namespace)
-    executor = Executor(client, cache.absorb, cache.going)
+    executor = Executor(client, cache.record_write, cache.mark_deleting)
     manifests = renderer()
     waits = {"record": 0.0, "render": 0.0, "apply": 0.0}
     written = []
@@ -448,9 +448,9 @@ def look(kubeconfig: Path, namespace: str, memory: Path) -> None:
     cache.start()
     assert cache.wait(300)
     listed = time.perf_counter() - began
-    client = reader.guarded(count)
+    client = reader.with_guard(count)
     records = ClusterRecords(client, cache, lambda *_: namespace)
-    executor = Executor(client, cache.absorb, cache.going)
+    executor = Executor(client, cache.record_write, cache.mark_deleting)
     manifests = renderer()
     database = Database(memory)
     steady = Unchanged("bench", Records(database), cache.deployments)

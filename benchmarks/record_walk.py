@@ -194,7 +194,7 @@ def make(folder: Path, store: Store) -> tuple[Reconciler, Wiring]:
     (home / "platform.yaml").write_text(yaml.safe_dump(written))
     os.environ |= {"SCHNITZEL_HOME": str(home), "SCHNITZEL_CACHE": str(folder / "cache")}
     Session.request = lambda _, *sent, **named: store.request(*sent, **named)  # type: ignore[method-assign,assignment,return-value,misc]
-    Lease.guard = lambda _: None  # type: ignore[method-assign]
+    Lease.raise_if_not_held = lambda _: None  # type: ignore[method-assign]
     wiring = wire(settings_of.load(), Layout(home), lambda _: None)
     cluster = wiring.clusters["one"]
     cluster.cache.start()

@@ -126,9 +126,9 @@ class PassHangs(SchnitzelError):
     def of(cls, model: str, environment: str) -> "PassHangs":
         """Build the error of a deployment."""
         return cls(
-            f"The Deployer waits for an answer about {model} in {environment} that does not come; "
-            "what runs goes on running, and other deployments do not wait for it.",
-            "Look whether the place where it runs answers: schnitzel doctor",
+            f"The pass over {model} in {environment} does not end: a service does not answer; "
+            "the predictors keep running, and other deployments do not wait for it.",
+            "Check that its target answers: schnitzel doctor",
         )
 
 

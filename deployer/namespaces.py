@@ -46,7 +46,7 @@ def check_environment(template: str, environment: str) -> None:
         raise ValueError(f"has the namespace {filled!r}, and 'kube-' is the cluster's own")
 
 
-def fill(template: str, environment: str, project: str) -> str:
+def expand(template: str, environment: str, project: str) -> str:
     """Fill a template: ("{project}-{environment}", "prod", "angler") -> "angler-prod".
 
     A project's name that is not plain, or is too long, becomes a readable part of the name and

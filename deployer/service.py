@@ -215,7 +215,7 @@ class Service:
     def _replaced(self) -> bool:
         """Return whether another Deployer acts now; this one then ends and restarts to stand by."""
         for name, cluster in self._wiring.clusters.items():
-            if cluster.lease.taken:
+            if cluster.lease.held_by_other:
                 log.error("%s acts on the cluster %s now", cluster.lease.holder, name)
                 return True
         return False

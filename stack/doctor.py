@@ -23,7 +23,7 @@ from stack.components.traefik import binary
 from stack.errors import SettingsError, StackError
 from stack.paths import Layout
 from stack.settings import CODE, Settings
-from stack.supervision.listening import stranger
+from stack.supervision.listening import other_listener
 
 Level = Literal["ok", "warn", "fail"]
 GIGABYTE = 10**9
@@ -138,7 +138,7 @@ def _ports(layout: Layout, settings: Settings) -> Iterator[Check]:
         if name.removesuffix("_api") in settings.attached():
             continue
         pid = running.get(LISTENERS.get(name, ""))
-        if pid and (other := stranger(port, pid)):
+        if pid and (other := other_listener(port, pid)):
             message = f"Port {port}, meant for {name}, is taken by {other}."
             yield Check(
                 f"port-{name}", "fail", message, "schnitzel up (it takes the next free one)"

@@ -10,12 +10,18 @@ from dataclasses import dataclass
 from stack import credentials, paths, ports, settings as settings_of
 from stack.components import components as parts, health
 from stack.components.components import Component
-from stack.components.status import Status, forget, platform_supervisor, remember, status
+from stack.components.status import (
+    Status,
+    delete_addresses,
+    platform_supervisor,
+    save_addresses,
+    status,
+)
 from stack.errors import StackError
 from stack.paths import Layout
 from stack.settings import Settings
 from stack.starting import Progress, start
-from stack.supervision.listening import stranger
+from stack.supervision.listening import other_listener
 from stack.supervision.supervisor import SERVING, Supervisor
 
 __all__ = ["Login", "Progress", "Status", "Up", "down", "platform_supervisor", "status", "up"]
@@ -85,7 +91,7 @@ def up(
             if component.address.name in only
         ]
         _end_attached(supervisor, components)
-        remember(layout, [component.address for component in components])
+        save_addresses(layout, [component.address for component in components])
         start(supervisor, components, progress)
         after = supervisor.processes()
     return Up(
@@ -121,7 +127,7 @@ def down(*, layout: Layout | None = None, delete_data: bool = False) -> list[str
             if supervisor.alive():
                 stopped += [name for name, each in supervisor.processes().items() if each.pid]
             supervisor.shutdown()
-        forget(layout)
+        delete_addresses(layout)
         if delete_data:
             for path in layout.data():
                 if path.is_dir():
@@ -156,7 +162,7 @@ def _held(recorded: Mapping[str, int], pids: Mapping[str, int]) -> list[str]:
     return [
         name
         for name, program in health.LISTENERS.items()
-        if program in pids and not stranger(recorded.get(name, 0), pids[program])
+        if program in pids and not other_listener(recorded.get(name, 0), pids[program])
     ]
 
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from stack.components.components import Component
-from stack.components.health import look
+from stack.components.health import probe
 from stack.errors import ComponentError, StackError
 from stack.supervision.supervisor import Supervisor
 
@@ -108,7 +108,7 @@ class _Starter:
             now = time.monotonic()
             processes = self._supervisor.processes()
             mine = [processes[program.name] for program in self.component.programs]
-            health = look(self.component.address, processes, self.component.headers)
+            health = probe(self.component.address, processes, self.component.headers)
             if health.ok and all(process.state == "RUNNING" for process in mine):
                 self._report("healthy", health.version or "")
                 return

@@ -10,7 +10,7 @@ import json
 from typing import TYPE_CHECKING, Any
 
 from cli.clients.airflow_log import lines
-from cli.clients.http import Refused, Service, segment
+from cli.clients.http import Refused, Service, path_segment
 from cli.errors import UsageError
 
 if TYPE_CHECKING:
@@ -48,7 +48,7 @@ class Pipelines:
     def pipeline(self, name: str) -> dict[str, Any] | None:
         """Return a pipeline, or None if Airflow has not read it (yet)."""
         try:
-            found: dict[str, Any] = self._service.get(f"/api/v2/dags/{segment(name)}")
+            found: dict[str, Any] = self._service.get(f"/api/v2/dags/{path_segment(name)}")
         except Refused as error:
             if error.status == 404:
                 return None
@@ -67,10 +67,12 @@ class Pipelines:
         """
         pipeline = self.pipeline(name)
         if pipeline is not None and pipeline.get("is_paused"):
-            self._service.send("PATCH", f"/api/v2/dags/{segment(name)}", body={"is_paused": False})
+            self._service.send(
+                "PATCH", f"/api/v2/dags/{path_segment(name)}", body={"is_paused": False}
+            )
         body = {"dag_run_id": run_id, "logical_date": None, "conf": conf}
         try:
-            found: Run = self._service.post(f"/api/v2/dags/{segment(name)}/dagRuns", body)
+            found: Run = self._service.post(f"/api/v2/dags/{path_segment(name)}/dagRuns", body)
         except Refused as error:
             if error.status == 409:
                 return self.run(name, run_id)
@@ -79,7 +81,7 @@ class Pipelines:
 
     def runs(self, name: str | None, limit: int) -> list[Run]:
         """List the newest runs, of one pipeline or of all."""
-        path = f"/api/v2/dags/{segment(name) if name else '~'}/dagRuns"
+        path = f"/api/v2/dags/{path_segment(name) if name else '~'}/dagRuns"
         try:
             found: list[Run] = self._service.get(path, {"order_by": "-run_after", "limit": limit})[
                 "dag_runs"
@@ -105,14 +107,14 @@ class Pipelines:
 
     def log(self, name: str, run_id: str, step: Step) -> Iterator[str]:
         """Yield the lines that a step's newest try has logged so far."""
-        path = f"{_run_path(name, run_id)}/taskInstances/{segment(step['task_id'])}/logs"
+        path = f"{_run_path(name, run_id)}/taskInstances/{path_segment(step['task_id'])}/logs"
         attempt = max(1, int(step.get("try_number") or 1))
         reply = self._service.send("GET", f"{path}/{attempt}", params={"full_content": "true"})
         yield from lines(reply.json().get("content", []))
 
     def _order(self, name: str) -> list[str]:
         """Sort a pipeline's tasks so that each comes after the tasks that it needs."""
-        tasks = self._service.get(f"/api/v2/dags/{segment(name)}/tasks")["tasks"]
+        tasks = self._service.get(f"/api/v2/dags/{path_segment(name)}/tasks")["tasks"]
         after = {task["task_id"]: task.get("downstream_task_ids") or [] for task in tasks}
         order: list[str] = []
         seen: set[str] = set()
@@ -148,4 +150,4 @@ def parameters(pairs: list[str]) -> dict[str, Any]:
 
 
 def _run_path(name: str, run_id: str) -> str:
-    return f"/api/v2/dags/{segment(name)}/dagRuns/{segment(run_id)}"
+    return f"/api/v2/dags/{path_segment(name)}/dagRuns/{path_segment(run_id)}"

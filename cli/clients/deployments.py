@@ -6,7 +6,7 @@ import time
 from shlex import join
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from cli.clients.http import Service, segment
+from cli.clients.http import Service, path_segment
 from cli.errors import CommandError, UsageError, WaitTimedOut, unknown
 
 if TYPE_CHECKING:
@@ -53,7 +53,7 @@ class Deployments:
         """Have the Deployer check each cluster now."""
         return self._service.get("/api/v1/clusters")["clusters"]  # type: ignore[no-any-return]
 
-    def named(self, name: str, environment: str | None = None) -> list[Deployment]:
+    def matching(self, name: str, environment: str | None = None) -> list[Deployment]:
         """Find the deployments of MODEL, MODEL@ENV or an id.
 
         Raises:
@@ -81,7 +81,7 @@ class Deployments:
         Raises:
             UsageError: there is none, or more than one.
         """
-        found = self.named(name, environment)
+        found = self.matching(name, environment)
         if len(found) > 1:
             where = ", ".join(f"{each['model']}@{each['environment']}" for each in found)
             raise UsageError(f"{name} is deployed more than once", f"name one of: {where}")
@@ -89,22 +89,26 @@ class Deployments:
 
     def get(self, deployment: str) -> Deployment:
         """Return one deployment by its id."""
-        found: Deployment = self._service.get(f"/api/v1/deployments/{segment(deployment)}")
+        found: Deployment = self._service.get(f"/api/v1/deployments/{path_segment(deployment)}")
         return found
 
     def plan(self, deployment: str) -> Plan:
         """Return the changes planned for one deployment, and why."""
-        found: Plan = self._service.get(f"/api/v1/deployments/{segment(deployment)}/plan")
+        found: Plan = self._service.get(f"/api/v1/deployments/{path_segment(deployment)}/plan")
         return found
 
     def diff(self, deployment: str) -> dict[str, Any]:
         """Return the objects that would change where a deployment runs, field by field."""
-        found: dict[str, Any] = self._service.get(f"/api/v1/deployments/{segment(deployment)}/diff")
+        found: dict[str, Any] = self._service.get(
+            f"/api/v1/deployments/{path_segment(deployment)}/diff"
+        )
         return found
 
     def tree(self, deployment: str) -> dict[str, Any]:
         """Return the objects of a deployment where it runs, and the state of each."""
-        found: dict[str, Any] = self._service.get(f"/api/v1/deployments/{segment(deployment)}/tree")
+        found: dict[str, Any] = self._service.get(
+            f"/api/v1/deployments/{path_segment(deployment)}/tree"
+        )
         return found
 
     def apply(
@@ -153,20 +157,20 @@ class Deployments:
         """Begin to remove those of these Python environments that nothing needs."""
         self._service.post("/api/v1/images/collect", {"names": names})
 
-    def look(self) -> None:
+    def reconcile(self) -> None:
         """Have the Deployer reconcile now, rather than at its next poll."""
         self._service.post("/api/v1/reconcile", {})
 
     def history(self, deployment: str, limit: int) -> list[dict[str, Any]]:
         """Return the newest events, in chronological order."""
-        path = f"/api/v1/deployments/{segment(deployment)}/history"
+        path = f"/api/v1/deployments/{path_segment(deployment)}/history"
         return self._service.get(path, {"limit": limit})["events"]  # type: ignore[no-any-return]
 
     def logs(self, deployment: str, lines: int, predictor: str | None = None) -> Log:
         """Return the last log lines of a predictor: the candidate, else the serving predictor."""
         reply = self._service.send(
             "GET",
-            f"/api/v1/deployments/{segment(deployment)}/logs",
+            f"/api/v1/deployments/{path_segment(deployment)}/logs",
             params={"lines": lines, "predictor": predictor},
             headers={"Accept": "text/plain"},
         )
@@ -199,7 +203,7 @@ class Deployments:
                 progress(seen)
                 if _is_served(seen, version):
                     return seen
-                if stuck(seen, version):
+                if is_stuck(seen, version):
                     raise CommandError(
                         f"{label(seen)} {explain(seen)}", seen.get("next_step") or ""
                     )
@@ -208,12 +212,14 @@ class Deployments:
                     f"{label(seen)} is still {seen['state']} after {seconds:g} s: {seen['message']}"
                     if seen
                     else f"nothing was deployed within {seconds:g} s",
-                    f"see: {about('deploy status', seen)}" if seen else "see: schnitzel status",
+                    f"see: {deployment_command('deploy status', seen)}"
+                    if seen
+                    else "see: schnitzel status",
                 )
             time.sleep(POLL_SECONDS)
 
     def _post(self, deployment: str, verb: str, body: dict[str, Any]) -> Deployment:
-        path = f"/api/v1/deployments/{segment(deployment)}/{verb}"
+        path = f"/api/v1/deployments/{path_segment(deployment)}/{verb}"
         found: Deployment = self._service.post(path, body)
         return found
 
@@ -231,7 +237,7 @@ def command(verb: str, name: str, *flags: str) -> str:
     )
 
 
-def about(verb: str, deployment: Deployment, *flags: str) -> str:
+def deployment_command(verb: str, deployment: Deployment, *flags: str) -> str:
     """Build a command about a deployment: `schnitzel deploy wait 'fraud score@prod'`."""
     return command(verb, label(deployment), *flags)
 
@@ -246,7 +252,7 @@ def explain(deployment: Deployment) -> str:
     return f"is {deployment['state']}: {deployment['message'] or deployment['reason']}"
 
 
-def stuck(deployment: Deployment, version: str | None) -> bool:
+def is_stuck(deployment: Deployment, version: str | None) -> bool:
     """Return whether a deployment makes no further progress with the version in question."""
     if deployment["sync"] in HELD:
         return True

@@ -159,7 +159,7 @@ class Service:
         return Refused(f"{self.name}: {text}", hint, error.code, code)
 
 
-def segment(name: str) -> str:
+def path_segment(name: str) -> str:
     """Percent-encode a name for one segment of a path."""
     return quote(name, safe="")
 

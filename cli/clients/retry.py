@@ -18,7 +18,7 @@ Question = ParamSpec("Question")
 Answer = TypeVar("Answer")
 
 
-def patiently(
+def with_retries(
     ask: Callable[Question, Answer],
     report: Callable[[str], None],
     seconds: float = AWAY_SECONDS,

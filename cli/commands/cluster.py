@@ -6,8 +6,8 @@ from cli.clients.all import Clients
 from cli.config import current
 from cli.errors import FAILED
 from cli.shell.groups import Command, group
-from cli.shell.options import Output, chosen
-from cli.views.output import emit, say, table, toned
+from cli.shell.options import Output, resolve_format
+from cli.views.output import colour_state, emit, say, table
 
 SECONDS = 60.0
 
@@ -44,10 +44,10 @@ def check(output: Output = None) -> None:
         cells = [(name, one["name"], one["level"], one["message"]) for name, one in rows]
         return table(("CLUSTER", "CHECK", "RESULT", "WHAT WAS FOUND"), cells)
 
-    emit({"clusters": found}, chosen(output, config), shown)
+    emit({"clusters": found}, resolve_format(output, config), shown)
     failed = [one for _, one in rows if one["level"] == "fail"]
     for one in failed:
         if one["mend"]:
-            say(f"{toned(one['level'])} {one['name']}: to fix it: {one['mend']}")
+            say(f"{colour_state(one['level'])} {one['name']}: to fix it: {one['mend']}")
     if failed:
         raise typer.Exit(FAILED)

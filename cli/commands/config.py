@@ -4,7 +4,7 @@ from cli.config import KEYS, current
 from cli.errors import CommandError
 from cli.settings import platform_settings
 from cli.shell.groups import Command, group
-from cli.shell.options import Output, chosen
+from cli.shell.options import Output, resolve_format
 from cli.views.output import emit, say, table
 
 app = group()
@@ -47,7 +47,7 @@ def show(output: Output = None) -> None:
     ]
     emit(
         {"settings": rows},
-        chosen(output, config),
+        resolve_format(output, config),
         lambda: table(
             ("SETTING", "VALUE", "ORIGIN"),
             [(row["setting"], row["value"], row["origin"]) for row in rows],

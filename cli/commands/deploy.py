@@ -5,7 +5,7 @@ from typing import Annotated
 import typer
 
 from cli.clients.all import Clients
-from cli.clients.deployments import Deployment, about, label
+from cli.clients.deployments import Deployment, deployment_command, label
 from cli.config import current
 from cli.errors import PENDING
 from cli.shell.groups import Command, group
@@ -17,7 +17,7 @@ from cli.shell.options import (
     Output,
     Timeout,
     Yes,
-    chosen,
+    resolve_format,
 )
 from cli.tasks import apply as applying, select
 from cli.tasks.wait import wait_for
@@ -59,7 +59,7 @@ def list_(environment: Environment = None, output: Output = None) -> None:
     clients, found = _several(None, environment)
     emit(
         {"deployments": found},
-        chosen(output, clients.config),
+        resolve_format(output, clients.config),
         lambda: views.deployments(found),
     )
 
@@ -75,7 +75,7 @@ def status(
     schnitzel deploy status angler@prod -o yaml
     """
     clients, found = _several(model, environment)
-    emit({"deployments": found}, chosen(output, clients.config), lambda: views.pages(found))
+    emit({"deployments": found}, resolve_format(output, clients.config), lambda: views.pages(found))
 
 
 @app.command(cls=Command)
@@ -88,9 +88,9 @@ def wait(
     timeout: Timeout = 600,
     output: Output = None,
 ) -> None:
-    """Wait until what is promoted serves, or cannot.
+    """Wait until the promoted version serves, or cannot.
 
-    Exits 0 when it serves, 1 when the Deployer says that it will not, 4 after --timeout.
+    Exits 0 when it serves, 1 when the Deployer gives it up, 4 after --timeout.
 
     Examples:
     schnitzel deploy wait angler -e prod
@@ -103,7 +103,7 @@ def wait(
         version=version,
         seconds=timeout,
     )
-    emit(found, chosen(output, clients.config), lambda: found["url"])
+    emit(found, resolve_format(output, clients.config), lambda: found["url"])
 
 
 @app.command(cls=Command)
@@ -123,7 +123,7 @@ def plan(
     plans = [clients.deployments.plan(each["id"]) for each in found]
     emit(
         {"plans": plans},
-        chosen(output, clients.config),
+        resolve_format(output, clients.config),
         lambda: "\n\n".join(views.plan(each) for each in plans) or "nothing is deployed",
     )
     if exit_code and any(each["pending"] for each in plans):
@@ -137,9 +137,9 @@ def diff(
     output: Output = None,
     exit_code: ExitCode = False,
 ) -> None:
-    """Show which objects would change where it runs, field by field.
+    """Show the objects that would change, field by field.
 
-    On a cluster each change is asked of the API server as a dry run. Secrets are masked. Exits 0,
+    On a cluster the API server checks each change by a dry run. Secrets are masked. Exits 0,
     whether or not anything would change; with --exit-code 3 if it would.
 
     Examples:
@@ -150,7 +150,7 @@ def diff(
     diffs = [clients.deployments.diff(each["id"]) for each in found]
     emit(
         {"diffs": diffs},
-        chosen(output, clients.config),
+        resolve_format(output, clients.config),
         lambda: "\n\n".join(objects.diff(each) for each in diffs) or "nothing is deployed",
     )
     if exit_code and any(each["objects"] for each in diffs):
@@ -159,7 +159,7 @@ def diff(
 
 @app.command(cls=Command)
 def tree(model: Model, environment: Environment = None, output: Output = None) -> None:
-    """Show what there is of a deployment where it runs, and how each part is.
+    """Show a deployment's objects in its target, each with its status.
 
     Examples:
     schnitzel deploy tree angler@prod
@@ -167,7 +167,7 @@ def tree(model: Model, environment: Environment = None, output: Output = None) -
     """
     clients, found = _one(model, environment)
     seen = clients.deployments.tree(found["id"])
-    emit(seen, chosen(output, clients.config), lambda: objects.tree(seen))
+    emit(seen, resolve_format(output, clients.config), lambda: objects.tree(seen))
 
 
 @app.command(cls=Command)
@@ -178,12 +178,13 @@ def apply(
         str | None,
         typer.Option("--plan", metavar="DIGEST", help="Apply only the plan with this digest"),
     ] = None,
-    retry: Annotated[bool, typer.Option("--retry", help="Try a failed version again")] = False,
+    retry: Annotated[bool, typer.Option("--retry", help="Retry a failed version")] = False,
     allow_retire: Annotated[
-        bool, typer.Option("--allow-retire", help="Take away what the policy would ask about")
+        bool,
+        typer.Option("--allow-retire", help="Retire a champion although the policy would refuse"),
     ] = False,
     adopt: Annotated[
-        bool, typer.Option("--adopt", help="Take over somebody else's objects that are in the way")
+        bool, typer.Option("--adopt", help="Adopt foreign objects that are in the way")
     ] = False,
     yes: Yes = False,
     output: Output = None,
@@ -204,10 +205,10 @@ def apply(
     options = applying.Options(retry, allow_retire, adopt)
     after = applying.apply(clients.deployments, found, digest, options, yes=yes)
     if after is None:
-        emit(found, chosen(output, clients.config), str)
+        emit(found, resolve_format(output, clients.config), str)
         return
     _changed(after, "reconciling", output, clients)
-    say(f"next: {about('deploy wait', after)}")
+    say(f"next: {deployment_command('deploy wait', after)}")
 
 
 @app.command(cls=Command)
@@ -225,7 +226,7 @@ def history(
     """
     clients, found = _one(model, environment)
     events = clients.deployments.history(found["id"], limit)
-    emit({"events": events}, chosen(output, clients.config), lambda: views.history(events))
+    emit({"events": events}, resolve_format(output, clients.config), lambda: views.history(events))
 
 
 @app.command(cls=Command)
@@ -237,7 +238,7 @@ def logs(
         str | None, typer.Option("--predictor", metavar="NAME", help="Of this predictor only")
     ] = None,
     follow: Annotated[
-        bool, typer.Option("--follow", "-f", help="Go on with new lines until Ctrl-C")
+        bool, typer.Option("--follow", "-f", help="Follow new lines until Ctrl-C")
     ] = False,
 ) -> None:
     """Print the last log lines of the model server.
@@ -264,7 +265,7 @@ def logs(
 def pause(
     model: Model,
     environment: Environment = None,
-    reason: Annotated[str, typer.Option("--reason", help="Why, for those who find it paused")] = "",
+    reason: Annotated[str, typer.Option("--reason", help="The reason, shown meanwhile")] = "",
     output: Output = None,
 ) -> None:
     """Stop reconciling a deployment; what serves keeps serving.
@@ -275,7 +276,7 @@ def pause(
     clients, found = _one(model, environment)
     after = clients.deployments.pause(found["id"], reason)
     _changed(after, "paused", output, clients)
-    say(f"next: {about('deploy resume', after)}")
+    say(f"next: {deployment_command('deploy resume', after)}")
 
 
 @app.command(cls=Command)
@@ -287,10 +288,10 @@ def resume(model: Model, environment: Environment = None, output: Output = None)
     """
     clients, found = _one(model, environment)
     _changed(clients.deployments.resume(found["id"]), "resumed", output, clients)
-    say(f"next: {about('deploy status', found)}")
+    say(f"next: {deployment_command('deploy status', found)}")
 
 
 def _changed(deployment: Deployment, what: str, output: Format | None, clients: Clients) -> None:
     """Say what was asked for; the answer is from before the pass that acts on it, so it is data."""
     say(f"{label(deployment)}: {what}")
-    emit(deployment, chosen(output, clients.config), str)
+    emit(deployment, resolve_format(output, clients.config), str)

@@ -5,8 +5,8 @@ import typer
 from cli.config import current
 from cli.errors import FAILED
 from cli.shell.groups import command
-from cli.shell.options import Output, chosen
-from cli.views.output import emit, say, table, toned
+from cli.shell.options import Output, resolve_format
+from cli.views.output import colour_state, emit, say, table
 
 
 def doctor(output: Output = None) -> None:
@@ -30,7 +30,7 @@ def doctor(output: Output = None) -> None:
     ]
     emit(
         {"healthy": not failed, "checks": shown},
-        chosen(output, config),
+        resolve_format(output, config),
         lambda: table(
             ("CHECK", "RESULT", "WHAT WAS FOUND"),
             [(each.name, each.level, each.message) for each in checks],
@@ -38,7 +38,7 @@ def doctor(output: Output = None) -> None:
     )
     for each in checks:
         if each.fix:
-            say(f"{toned(each.level)} {each.name}: to fix it: {each.fix}")
+            say(f"{colour_state(each.level)} {each.name}: to fix it: {each.fix}")
     if failed:
         raise typer.Exit(FAILED)
 

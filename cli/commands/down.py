@@ -6,7 +6,7 @@ import typer
 
 from cli.config import current
 from cli.shell.groups import command
-from cli.shell.options import Output, Yes, chosen
+from cli.shell.options import Output, Yes, resolve_format
 from cli.views.output import confirm, emit, say
 
 
@@ -34,7 +34,7 @@ def down(
     stopped = platform.down(delete_data=delete_data)
     say(f"stopped {', '.join(stopped)}" if stopped else "nothing was running")
     say(f"deleted the data in {config.home}" if delete_data else f"data stays in {config.home}")
-    emit({"stopped": stopped, "deleted_data": delete_data}, chosen(output, config), str)
+    emit({"stopped": stopped, "deleted_data": delete_data}, resolve_format(output, config), str)
 
 
 app = command(down)

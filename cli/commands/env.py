@@ -5,7 +5,7 @@ from typing import Any
 from cli.clients.all import Clients
 from cli.config import current
 from cli.shell.groups import Command, group
-from cli.shell.options import Output, chosen
+from cli.shell.options import Output, resolve_format
 from cli.tasks.environments import Environment, environments
 from cli.views.output import emit, table
 
@@ -37,7 +37,7 @@ def list_(output: Output = None) -> None:
         rows: list[list[Any]] = [[*map(each.get, keys), _namespace(each)] for each in found]
         return table([*(key.upper() for key in keys), "NAMESPACE"], rows)
 
-    emit({"environments": found}, chosen(output, config), shown)
+    emit({"environments": found}, resolve_format(output, config), shown)
 
 
 def _namespace(environment: Environment) -> str:

@@ -12,9 +12,9 @@ from cli.config import current
 from cli.errors import UsageError
 from cli.shell import completion
 from cli.shell.groups import Command, group
-from cli.shell.options import DryRun, Output, Timeout, Yes, chosen
+from cli.shell.options import DryRun, Output, Timeout, Yes, resolve_format
 from cli.tasks.environments import environment as find_environment
-from cli.tasks.promote import await_serving, carry_out, prepare, resulting_plan
+from cli.tasks.promote import await_serving, execute, prepare, resulting_plan
 from cli.views import deployments
 from cli.views.output import bold, confirm, emit, fields, say, table
 
@@ -60,7 +60,7 @@ def list_(output: Output = None) -> None:
         say("no model is registered; train one with: schnitzel train PROJECT")
     emit(
         {"models": found},
-        chosen(output, config),
+        resolve_format(output, config),
         lambda: (
             table(
                 ("MODEL", "LATEST", "ALIASES", "STAGES"),
@@ -108,12 +108,12 @@ def show(
         version = registry.version(name, which)
         run = registry.run(version["run_id"]) if version.get("run_id") else None
         data = {**_plain(version), "run": run}
-        emit(data, chosen(output, config), lambda: _version(data))
+        emit(data, resolve_format(output, config), lambda: _version(data))
         return
     versions = [_plain(each) for each in registry.versions(model)]
     emit(
         {"model": model, "versions": versions},
-        chosen(output, config),
+        resolve_format(output, config),
         lambda: table(
             ("VERSION", "STAGE", "ALIASES", "STATUS", "CREATED", "RUN"),
             [
@@ -166,7 +166,7 @@ def promote(
     schnitzel model promote angler@1 --to prod --dry-run
     """
     config = current()
-    form = chosen(output, config)
+    form = resolve_format(output, config)
     clients = Clients(config)
     name, _, which = model.rpartition("@")
     if not name:
@@ -185,7 +185,7 @@ def promote(
             return
     else:
         confirm(f"Promote {name} version {promotion.version} to {environment['name']}?", yes=yes)
-        carry_out(promotion, clients.registry, clients.subject)
+        execute(promotion, clients.registry, clients.subject)
         say(f"promoted {name} version {promotion.version} to {environment['name']}")
         plan = resulting_plan(clients, promotion, waits=wait)
         data = {"promotion": promotion.data(), "plan": plan}

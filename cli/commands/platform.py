@@ -8,8 +8,8 @@ from cli.clients.all import Clients
 from cli.config import current
 from cli.errors import UsageError
 from cli.shell.groups import Command, group
-from cli.shell.options import Output, Timeout, chosen
-from cli.tasks.upgrade import shown, wait as wait_for
+from cli.shell.options import Output, Timeout, resolve_format
+from cli.tasks.upgrade import as_table, wait as wait_for
 from cli.views.output import emit, say
 
 app = group()
@@ -27,23 +27,23 @@ def _platform() -> None:
 @app.command(cls=Command)
 def upgrade(
     plan: Annotated[
-        bool, typer.Option("--plan", help="Show who moves when, and change nothing (the default)")
+        bool, typer.Option("--plan", help="Show the plan, and change nothing (the default)")
     ] = False,
     halt: Annotated[
-        bool, typer.Option("--halt", help="Let no further deployment begin, until --resume")
+        bool, typer.Option("--halt", help="Begin no further deployment until --resume")
     ] = False,
-    resume: Annotated[bool, typer.Option("--resume", help="Go on after a halt")] = False,
-    wait: Annotated[bool, typer.Option("--wait", help="Wait until nothing moves any more")] = False,
+    resume: Annotated[bool, typer.Option("--resume", help="Resume after a halt")] = False,
+    wait: Annotated[bool, typer.Option("--wait", help="Wait until the upgrade is over")] = False,
     timeout: Timeout = 3600,
     output: Output = None,
 ) -> None:
-    """Show how far an upgrade of the platform is; halt it, or let it go on.
+    """Show the progress of a platform upgrade; halt or resume it.
 
     An upgrade begins automatically when the Deployer starts with another chart or server image, one
     batch after the other. A halt is kept over restarts: halt first to begin by your own command.
 
-    With --wait, exits 0 when every deployment has moved, 1 when one fails or a person has to say a
-    word, 4 after --timeout.
+    With --wait, exits 0 when every deployment has moved, 1 when one fails or waits for an
+    operator, 4 after --timeout.
 
     Examples:
     schnitzel platform upgrade --plan
@@ -62,4 +62,4 @@ def upgrade(
         found = deployments.upgrade()
     if wait:
         found = wait_for(deployments.upgrade, until_halted=halt, seconds=timeout)
-    emit(found, chosen(output, config), lambda: shown(found))
+    emit(found, resolve_format(output, config), lambda: as_table(found))

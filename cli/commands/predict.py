@@ -8,12 +8,12 @@ from typing import Annotated, Any
 import typer
 
 from cli.clients.all import Clients
-from cli.clients.deployments import Deployment, about, label, version_of
+from cli.clients.deployments import Deployment, deployment_command, label, version_of
 from cli.clients.http import Reply, Service
 from cli.config import current
 from cli.errors import CommandError, UsageError
 from cli.shell.groups import command
-from cli.shell.options import Environment, Model, Output, chosen
+from cli.shell.options import Environment, Model, Output, resolve_format
 from cli.tasks import select
 from cli.views.output import Format, emit, say
 
@@ -65,7 +65,7 @@ def predict(
     reply = _ask(deployment, *question, timeout)
     answered = reply.headers.get(VERSION_HEADER) or f"{serving} (not said by the server)"
     say(f"{label(deployment)} version {answered} answered")
-    form = chosen(output, config)
+    form = resolve_format(output, config)
     answer = reply.json()
     emit(answer, Format.JSON if form is Format.TABLE else form, str)
 
@@ -98,7 +98,7 @@ def _ask(deployment: Deployment, kind: str, body: bytes, timeout: float) -> Repl
     gateway = Service(
         label(deployment),
         deployment["url"].rstrip("/"),
-        start=f"see: {about('deploy status', deployment)}",
+        start=f"see: {deployment_command('deploy status', deployment)}",
         timeout=timeout,
     )
     return gateway.send("POST", "/invocations", raw=body, headers={"Content-Type": kind})

@@ -10,7 +10,7 @@ from cli.config import current
 from cli.errors import CommandError
 from cli.shell import completion
 from cli.shell.groups import Command, group
-from cli.shell.options import Output, Yes, chosen
+from cli.shell.options import Output, Yes, resolve_format
 from cli.tasks.projects import check as check_folder, project, projects, register, unregister
 from cli.views.output import confirm, emit, fields, say, table
 
@@ -52,7 +52,7 @@ def add(folder: Folder, yes: Yes = False, output: Output = None) -> None:
         say(f"registered {name}")
     say(f"next: schnitzel train {quote(name)}")
     data = {**found, "path": str(path)}
-    emit(data, chosen(output, config), lambda: fields([("name", name), ("path", path)]))
+    emit(data, resolve_format(output, config), lambda: fields([("name", name), ("path", path)]))
 
 
 @app.command(cls=Command)
@@ -67,7 +67,7 @@ def remove(
 ) -> None:
     """Take a project off the list, so that Airflow drops its pipeline.
 
-    Its folder, runs and models stay, and what is promoted goes on serving.
+    Its folder, runs and models stay, and promoted versions keep serving.
 
     Examples:
     schnitzel project remove angler
@@ -77,7 +77,11 @@ def remove(
     unregister(config.home, name)
     say(f"removed {name}; its folder, runs and models stay")
     say(f"to have it again: schnitzel project add {quote(found['path'])}")
-    emit(found, chosen(output, config), lambda: fields([("name", name), ("path", found["path"])]))
+    emit(
+        found,
+        resolve_format(output, config),
+        lambda: fields([("name", name), ("path", found["path"])]),
+    )
 
 
 @app.command("list", cls=Command)
@@ -97,7 +101,7 @@ def list_(output: Output = None) -> None:
     rows = [(each["name"], each["path"], "" if each["found"] else "missing") for each in found]
     emit(
         {"projects": found},
-        chosen(output, config),
+        resolve_format(output, config),
         lambda: table(("PROJECT", "FOLDER", ""), rows) if rows else "",
     )
 
@@ -117,7 +121,7 @@ def check(folder: Folder, output: Output = None) -> None:
         )
     emit(
         found,
-        chosen(output, config),
+        resolve_format(output, config),
         lambda: fields(
             [
                 ("name", found["name"]),

@@ -3,7 +3,7 @@
 from cli.clients.all import Clients
 from cli.config import current
 from cli.shell.groups import Command, group
-from cli.shell.options import Output, Yes, chosen
+from cli.shell.options import Output, Yes, resolve_format
 from cli.views.deployments import duration
 from cli.views.output import confirm, emit, fields, say
 
@@ -12,7 +12,7 @@ app = group()
 
 @app.callback()
 def _registry() -> None:
-    """What the Deployer sees of the registry; accept a changed one.
+    """The health of the registry; accept a changed one.
 
     Examples:
     schnitzel registry show
@@ -21,7 +21,7 @@ def _registry() -> None:
 
 @app.command(cls=Command)
 def show(output: Output = None) -> None:
-    """Show how fresh the Deployer's view of the registry is.
+    """Show the health and the age of the Deployer's view of the registry.
 
     Examples:
     schnitzel registry show
@@ -32,7 +32,7 @@ def show(output: Output = None) -> None:
     age = found.get("age_seconds")
     emit(
         found,
-        chosen(output, config),
+        resolve_format(output, config),
         lambda: fields(
             [
                 ("url", found["url"]),
@@ -50,9 +50,9 @@ def show(output: Output = None) -> None:
 
 @app.command(cls=Command)
 def accept(yes: Yes = False, output: Output = None) -> None:
-    """Say that a registry which was replaced or restored is right.
+    """Accept a registry that was replaced or restored.
 
-    Everything is frozen until then, because an empty or older registry would retire what serves.
+    Nothing changes until then, because an empty or older registry would retire champions.
 
     Examples:
     schnitzel registry show
@@ -65,8 +65,8 @@ def accept(yes: Yes = False, output: Output = None) -> None:
         say(f"the registry is {found['state']}; there is nothing to accept")
     else:
         say(f"{found['reason']}: {found['message']}")
-        confirm(f"Go by what {found['url']} holds now ({found['models']} models)?", yes=yes)
+        confirm(f"Accept {found['url']} with its {found['models']} models?", yes=yes)
         deployments.accept_registry()
-        say("accepted; what it does not promote any more is retired after the grace time")
+        say("accepted; deployments that it no longer promotes are retired after the grace time")
         say("next: schnitzel deploy plan")
-    emit(deployments.registry(), chosen(output, config), str)
+    emit(deployments.registry(), resolve_format(output, config), str)

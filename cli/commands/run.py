@@ -12,8 +12,8 @@ from cli.config import current
 from cli.errors import UsageError, unknown
 from cli.shell import completion
 from cli.shell.groups import Command, group
-from cli.shell.options import Output, chosen
-from cli.tasks.train import outcome_or_none, outcome_text, own, steps_table
+from cli.shell.options import Output, resolve_format
+from cli.tasks.train import outcome_or_none, outcome_text, steps_table, without_bookkeeping
 from cli.views import deployments
 from cli.views.output import bold, emit, fields, say, table, write
 
@@ -64,7 +64,7 @@ def list_(
         say(f"no runs yet; start one with: schnitzel train {name}")
     emit(
         {"runs": found},
-        chosen(output, config),
+        resolve_format(output, config),
         lambda: (
             table(
                 ("RUN", "STATE", "STARTED", "DURATION"),
@@ -96,7 +96,7 @@ def show(run: RunName, output: Output = None) -> None:
     clients = Clients(config)
     found = _find(clients.pipelines, run)
     name, run_id = found["dag_id"], found["dag_run_id"]
-    steps = own(clients.pipelines.steps(name, run_id))
+    steps = without_bookkeeping(clients.pipelines.steps(name, run_id))
     made = outcome_or_none(clients, name, run_id)
     data = {**_plain(found), "steps": [_step(each) for each in steps], **made}
 
@@ -113,7 +113,7 @@ def show(run: RunName, output: Output = None) -> None:
         more = outcome_text(made)
         return "\n".join([*parts, "", more] if more else parts)
 
-    emit(data, chosen(output, config), shown)
+    emit(data, resolve_format(output, config), shown)
 
 
 @app.command(cls=Command)
@@ -163,7 +163,7 @@ def _find(pipelines: Pipelines, given: str) -> Run:
 
 def _telling(steps: list[dict[str, Any]]) -> str | None:
     """Choose the step that a person most likely asks about."""
-    started = [each for each in own(steps) if each.get("start_date")]
+    started = [each for each in without_bookkeeping(steps) if each.get("start_date")]
     failed = [each for each in started if each["state"] == "failed"]
     chosen_steps = failed[:1] or started[-1:]
     return chosen_steps[0]["task_id"] if chosen_steps else None

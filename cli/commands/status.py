@@ -8,12 +8,12 @@ from cli.clients.all import Clients
 from cli.config import current
 from cli.errors import CommandError
 from cli.shell.groups import command
-from cli.shell.options import Output, chosen
+from cli.shell.options import Output, resolve_format
 from cli.tasks.projects import projects
 from cli.views import deployments as views
 from cli.views.components import components_table
 from cli.views.next_step import next_step
-from cli.views.output import bold, emit, toned
+from cli.views.output import bold, colour_state, emit
 
 
 def status(output: Output = None) -> None:
@@ -47,14 +47,16 @@ def status(output: Output = None) -> None:
     def shown() -> str:
         parts = [components_table(seen), ""]
         if registry and registry.get("state") != "Fresh":
-            parts.append(f"{bold('registry')}  {toned(registry['state'])}  {registry['message']}")
+            parts.append(
+                f"{bold('registry')}  {colour_state(registry['state'])}  {registry['message']}"
+            )
         if problem:
             parts.append(problem)
         else:
             parts.append(views.deployments(deployments))
         return "\n".join([*parts, "", f"{bold('next')}  {step}"])
 
-    emit(data, chosen(output, config), shown)
+    emit(data, resolve_format(output, config), shown)
 
 
 def _overview(clients: Clients) -> tuple[dict[str, Any] | None, list[dict[str, Any]], str]:

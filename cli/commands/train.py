@@ -10,11 +10,11 @@ import typer
 from cli.clients import deployments
 from cli.clients.airflow import parameters
 from cli.clients.all import Clients
-from cli.clients.retry import patiently
+from cli.clients.retry import with_retries
 from cli.config import current
 from cli.shell import completion
 from cli.shell.groups import command
-from cli.shell.options import Output, Timeout, chosen
+from cli.shell.options import Output, Timeout, resolve_format
 from cli.tasks.projects import check, project as find_project
 from cli.tasks.train import await_pipeline, follow, outcome_or_none, outcome_text
 from cli.views.output import emit, say
@@ -54,18 +54,18 @@ def train(
     pipelines = clients.pipelines
     await_pipeline(pipelines, project, min(timeout, READ_SECONDS))
     run_id = f"manual__{datetime.now(UTC):%Y-%m-%dT%H%M%S.%f}"
-    run = patiently(pipelines.trigger, say, answered=True)(project, run_id, conf)
+    run = with_retries(pipelines.trigger, say, answered=True)(project, run_id, conf)
     say(f"started {project}/{run_id}")
     data = {"project": project, "run": run_id, "state": run["state"]}
     if detach:
         say(f"next: schnitzel run show {quote(f'{project}/{run_id}')}")
-        emit(data, chosen(output, config), lambda: f"{project}/{run_id}")
+        emit(data, resolve_format(output, config), lambda: f"{project}/{run_id}")
         return
     run = follow(pipelines, project, run_id, timeout)
     found = outcome_or_none(clients, project, run_id)
     emit(
         {**data, "state": run["state"], **found},
-        chosen(output, config),
+        resolve_format(output, config),
         lambda: outcome_text(found),
     )
     for version in found["versions"]:

@@ -6,13 +6,13 @@ from typing import TYPE_CHECKING
 
 from cli.config import current
 from cli.shell.groups import command
-from cli.shell.options import Output, chosen
+from cli.shell.options import Output, resolve_format
 from cli.tasks.projects import projects
 from cli.views.components import components_table
 from cli.views.deployments import duration
 from cli.views.live import Board
 from cli.views.next_step import after_up
-from cli.views.output import emit, say, toned
+from cli.views.output import colour_state, emit, say
 
 if TYPE_CHECKING:
     from stack.starting import Progress
@@ -23,7 +23,7 @@ def up(output: Output = None) -> None:
 
     MLflow, Airflow, the MLflow Deployer and the gateway, under supervisord, on loopback. Run
     again, it starts what does not run and changes nothing else. What platform.yaml attaches is
-    looked at and not started.
+    checked and not started.
 
     Examples:
     schnitzel up
@@ -40,7 +40,7 @@ def up(output: Output = None) -> None:
                 detail = f"  {seen.detail}" if seen.detail else ""
                 board.line(
                     seen.component,
-                    f"{seen.component:<10} {toned(seen.state)}{detail}",
+                    f"{seen.component:<10} {colour_state(seen.state)}{detail}",
                     detail=duration(seen.elapsed),
                 )
 
@@ -50,7 +50,7 @@ def up(output: Output = None) -> None:
     say(f"healthy after {duration(done.seconds)}" if done.started else "everything ran already")
     for login in done.logins:
         say(f"{login.component}: log in as {login.user}; the password is in {login.password_file}")
-    emit(asdict(done), chosen(output, config), lambda: components_table(done.components))
+    emit(asdict(done), resolve_format(output, config), lambda: components_table(done.components))
     say(f"next: {after_up([each['name'] for each in projects(config.home)])}")
 
 

@@ -50,7 +50,7 @@ Timeout = Annotated[
 ]
 
 
-def chosen(form: Format | None, config: Config) -> Format:
+def resolve_format(form: Format | None, config: Config) -> Format:
     """Resolve the output format: the flag, else the setting.
 
     Raises:

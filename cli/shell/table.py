@@ -83,7 +83,7 @@ PANELS: dict[str, tuple[Entry, ...]] = {
         Entry(
             "registry",
             "cli.commands.registry",
-            "What the Deployer sees of the registry; accept a changed one",
+            "The health of the registry; accept a changed one",
             ("show", "accept"),
         ),
         Entry(
@@ -95,7 +95,7 @@ PANELS: dict[str, tuple[Entry, ...]] = {
         Entry(
             "image",
             "cli.commands.image",
-            "Environments that were built for models; collect unused ones",
+            "Python environments built for models; remove unused ones",
             ("list", "collect"),
         ),
         Entry("config", "cli.commands.config", "Settings and where each came from", ("show",)),

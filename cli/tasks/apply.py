@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
-from cli.clients.deployments import about, label
+from cli.clients.deployments import deployment_command, label
 from cli.errors import CommandError
 from cli.views import deployments as views
 from cli.views.output import confirm, say
@@ -54,7 +54,7 @@ def apply(
                 raise CommandError(
                     f"what {label(found)} runs on cannot be seen now, so that no plan can be "
                     "confirmed; nothing was changed",
-                    f"see why: {about('deploy status', found)}",
+                    f"see why: {deployment_command('deploy status', found)}",
                 )
     return deployments.apply(found["id"], digest=digest, **options._asdict())
 
@@ -65,4 +65,4 @@ def _question(found: Deployment, plan: dict[str, object], options: Options) -> s
     others = [f"{each['kind']}/{each['name']}" for each in objects if each["action"] == "conflict"]
     if not others:
         return f"Apply this to {label(found)}?"
-    return f"Apply this to {label(found)}, and take over {', '.join(others)}?"
+    return f"Apply this to {label(found)}, and adopt {', '.join(others)}?"

@@ -7,7 +7,7 @@ import sys
 import time
 from typing import TYPE_CHECKING, NoReturn
 
-from cli.clients.retry import patiently
+from cli.clients.retry import with_retries
 from cli.views.output import say, write
 
 if TYPE_CHECKING:
@@ -32,7 +32,7 @@ def follow(read: Callable[[], Log]) -> NoReturn:
     predictor = log.predictor
     say(f"following {predictor}; Ctrl-C ends it" if predictor else "no log lines yet; waiting")
     _print(before)
-    look = patiently(read, say, math.inf, answered=True)
+    look = with_retries(read, say, math.inf, answered=True)
     while True:
         time.sleep(POLL_SECONDS)
         log = look()
@@ -40,11 +40,11 @@ def follow(read: Callable[[], Log]) -> NoReturn:
             predictor, before = log.predictor, []
             say(f"following {predictor}")
         now = log.text.splitlines()
-        _print(added(before, now))
+        _print(new_lines(before, now))
         before = now
 
 
-def added(before: Sequence[str], now: Sequence[str]) -> list[str]:
+def new_lines(before: Sequence[str], now: Sequence[str]) -> list[str]:
     """Find the new lines: those after the longest overlap of the old end and the new beginning.
 
     Both are ends of one log, so the new text is the end of the old text and the added lines. With

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING, Any
 
-from cli.clients.retry import patiently
+from cli.clients.retry import with_retries
 from cli.errors import WaitTimedOut
 from cli.views.deployments import age
 from cli.views.output import say, table
@@ -22,7 +22,7 @@ SHORT = 12
 POLL_SECONDS = 0.5
 
 
-def shown(places: list[Place]) -> str:
+def as_table(places: list[Place]) -> str:
     """Draw the Python environments of all places, collectable ones last."""
     rows = [
         (
@@ -54,10 +54,10 @@ def collectable(places: list[Place]) -> list[Image]:
     return [image for place in places for image in place["images"] if image["collectable"]]
 
 
-def settled(deployments: Deployments, seconds: float) -> list[Place]:
+def wait_for_usage(deployments: Deployments, seconds: float) -> list[Place]:
     """List the places once the Deployer knows what needs each image, or time is up."""
     deadline = time.monotonic() + seconds
-    look = patiently(deployments.images, say)
+    look = with_retries(deployments.images, say)
     while True:
         places = look()
         pending = [p for p in places if p["message"].startswith("it is not known yet")]
@@ -73,7 +73,7 @@ def wait(deployments: Deployments, seconds: float) -> list[Place]:
         WaitTimedOut: a removal still is.
     """
     deadline = time.monotonic() + seconds
-    look = patiently(deployments.images, say, answered=True)
+    look = with_retries(deployments.images, say, answered=True)
     while True:
         places = look()
         if not any((place["collection"] or {}).get("state") == "running" for place in places):

@@ -6,7 +6,7 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from cli.clients.deployments import about, explain, label, version_of
+from cli.clients.deployments import deployment_command, explain, label, version_of
 from cli.errors import Unreachable, UsageError
 from cli.tasks.wait import wait_for
 from cli.views.output import say
@@ -108,7 +108,7 @@ def prepare(versions: list[Version], version: Version, environment: Environment)
     )
 
 
-def carry_out(promotion: Promotion, registry: Registry, who: str) -> None:
+def execute(promotion: Promotion, registry: Registry, who: str) -> None:
     """Write a promotion to the registry: the promoter, the alias, the stage and its archiving.
 
     MLflow does not record who moved an alias or a stage; the tag is written before either moves, so
@@ -143,7 +143,7 @@ def resulting_plan(clients: Clients, promotion: Promotion, *, waits: bool) -> Pl
     else:
         say(f"{label(seen)} {explain(seen)}")
         if not waits:
-            say(f"next: {about('deploy wait', seen)}")
+            say(f"next: {deployment_command('deploy wait', seen)}")
     return plan
 
 
@@ -161,7 +161,7 @@ def await_serving(clients: Clients, promotion: Promotion, seconds: float) -> Non
 
     served = wait_for(clients.deployments, find, version=promotion.version, seconds=seconds)
     say(f"{label(served)} serves version {promotion.version} at {served['url']}")
-    say(f"next: {about('predict', served, '--example')}")
+    say(f"next: {deployment_command('predict', served, '--example')}")
 
 
 def _seen(clients: Clients, promotion: Promotion) -> Deployment | None:

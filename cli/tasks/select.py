@@ -26,7 +26,7 @@ def several(clients: Clients, model: str | None, environment: str | None) -> lis
     """
     if model is None:
         return clients.deployments.find(environment=environment)
-    return clients.deployments.named(model, _where(clients, model, environment))
+    return clients.deployments.matching(model, _where(clients, model, environment))
 
 
 def _where(clients: Clients, model: str, environment: str | None) -> str | None:

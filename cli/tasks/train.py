@@ -7,11 +7,11 @@ from shlex import quote
 from typing import TYPE_CHECKING, Any
 
 from cli.clients.airflow import ENDED, Pipelines
-from cli.clients.retry import patiently
+from cli.clients.retry import with_retries
 from cli.errors import CommandError, Unreachable, WaitTimedOut
 from cli.views.deployments import duration
 from cli.views.live import Board
-from cli.views.output import bold, fields, say, table, toned
+from cli.views.output import bold, colour_state, fields, say, table
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -34,7 +34,10 @@ def await_pipeline(pipelines: Pipelines, name: str, seconds: float) -> None:
     """
     deadline = time.monotonic() + seconds
     announced = False
-    look, problems_of = patiently(pipelines.pipeline, say), patiently(pipelines.import_errors, say)
+    look, problems_of = (
+        with_retries(pipelines.pipeline, say),
+        with_retries(pipelines.import_errors, say),
+    )
     while True:
         pipeline = look(name)
         broken = pipeline is not None and BROKEN in (tag["name"] for tag in pipeline["tags"])
@@ -68,14 +71,14 @@ def follow(pipelines: Pipelines, name: str, run_id: str, seconds: float) -> Run:
     """
     began = time.monotonic()
     with Board() as board:
-        look = patiently(
+        look = with_retries(
             lambda: (pipelines.run(name, run_id), pipelines.steps(name, run_id)),
             lambda text: board.line("service", text),
             answered=True,
         )
         while True:
             run, steps = look()
-            for step in own(steps):
+            for step in without_bookkeeping(steps):
                 _show(board, step)
             if run["state"] in ENDED:
                 break
@@ -90,7 +93,7 @@ def follow(pipelines: Pipelines, name: str, run_id: str, seconds: float) -> Run:
     return run
 
 
-def own(steps: Iterable[Step]) -> list[Step]:
+def without_bookkeeping(steps: Iterable[Step]) -> list[Step]:
     """Drop the tasks around the steps, unless they failed."""
     return [each for each in steps if each["task_id"] not in AROUND or each["state"] == "failed"]
 
@@ -159,7 +162,7 @@ def _show(board: Board, step: Step) -> None:
         return
     took = step.get("duration")
     done = f"  {duration(took)}" if took and state in ("success", "failed") else ""
-    board.line(name, f"{name:<20} {toned(state)}{done}")
+    board.line(name, f"{name:<20} {colour_state(state)}{done}")
 
 
 def _failure(pipelines: Pipelines, name: str, run_id: str) -> CommandError:

@@ -6,11 +6,11 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from cli.clients.deployments import label
-from cli.clients.retry import patiently
+from cli.clients.retry import with_retries
 from cli.errors import CommandError, WaitTimedOut
 from cli.views.deployments import duration
 from cli.views.live import Board
-from cli.views.output import bold, table, toned
+from cli.views.output import bold, colour_state, table
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -23,7 +23,7 @@ EXPLAINED = ("failed", "paused", "unpromoted", "invalid")
 POLL_SECONDS = 0.5
 
 
-def shown(found: Upgrade) -> str:
+def as_table(found: Upgrade) -> str:
     """Draw the plan: each move with versions and batch, and why a deployment does not move."""
     moves = found["deployments"]
     short = _shortener([each[key] for each in moves for key in ("from", "to")])
@@ -49,7 +49,7 @@ def shown(found: Upgrade) -> str:
         parts = [table(("ENVIRONMENT", "CHART AND SERVER IMAGE"), rows_of)]
     parts += [""]
     parts += [f"{label(each)}: {each['why']}" for each in moves if each["state"] in EXPLAINED]
-    parts += [f"{toned(found['state'])}  {found['message']}"]
+    parts += [f"{colour_state(found['state'])}  {found['message']}"]
     parts += [f"{bold('next')}  {found['next_step']}"]
     return "\n".join(parts)
 
@@ -68,12 +68,14 @@ def wait(look: Callable[[], Upgrade], *, until_halted: bool, seconds: float) -> 
     """
     began = time.monotonic()
     with Board() as board:
-        look = patiently(look, lambda text: board.line("service", text))
+        look = with_retries(look, lambda text: board.line("service", text))
         while True:
             found = look()
             passed = time.monotonic() - began
             board.line(
-                "upgrade", f"{toned(found['state'])}  {found['message']}", detail=duration(passed)
+                "upgrade",
+                f"{colour_state(found['state'])}  {found['message']}",
+                detail=duration(passed),
             )
             moves = [each for each in found["deployments"] if each["state"] not in LEFT]
             begun = any(each["state"] in BEGUN for each in moves)

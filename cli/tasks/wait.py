@@ -7,11 +7,11 @@ from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from cli.clients.deployments import Deployment, Deployments, label
-from cli.clients.retry import patiently
+from cli.clients.retry import with_retries
 from cli.errors import CommandError, WaitTimedOut
 from cli.views.deployments import duration
 from cli.views.live import Board
-from cli.views.output import say, toned
+from cli.views.output import colour_state, say
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -44,10 +44,10 @@ def wait_for(
 
         def progress(seen: Deployment) -> None:
             latest[:] = [seen]
-            text = f"{label(seen)}  {toned(seen['state'])}  {seen['message']}"
+            text = f"{label(seen)}  {colour_state(seen['state'])}  {seen['message']}"
             board.line("deployment", text, detail=duration(time.monotonic() - began))
 
-        find = patiently(find, lambda text: board.line("service", text))
+        find = with_retries(find, lambda text: board.line("service", text))
         try:
             return deployments.wait(find, version=version, seconds=seconds, progress=progress)
         except WaitTimedOut:

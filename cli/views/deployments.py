@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from cli.clients.deployments import label, version_of
 from cli.views import objects
-from cli.views.output import bold, fields, style, table, toned
+from cli.views.output import bold, colour_state, fields, style, table
 
 if TYPE_CHECKING:
     from cli.clients.deployments import Deployment, Plan
@@ -130,12 +130,12 @@ def plan(found: Plan) -> str:
         version = f"version {change['version']}" if change.get("version") else ""
         lines.append(f"  {verb}  {version or change['predictor']}: {change['why']}")
     if found["objects"]:
-        lines.append(f"  objects: {objects.counted(found['objects'])}")
-        lines += [f"    {objects.brief(each)}" for each in found["objects"]]
+        lines.append(f"  objects: {objects.summary(found['objects'])}")
+        lines += [f"    {objects.one_line(each)}" for each in found["objects"]]
     lines += [f"  not known yet: {sentence}" for sentence in found["unknown"]]
     held: dict[str, Any] | None = found.get("held_by") or found.get("unsafe")
     if held:
-        lines.append(f"  {toned('Frozen')}  {held['reason']}: {held['message']}")
+        lines.append(f"  {colour_state('Frozen')}  {held['reason']}: {held['message']}")
         lines.append(f"          {held['hint']}")
     if found["pending"] and found["digest"]:
         lines.append(f"  digest  {found['digest']}")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from shlex import quote
 from typing import TYPE_CHECKING, Any
 
-from cli.clients.deployments import about, label
+from cli.clients.deployments import deployment_command, label
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -58,11 +58,11 @@ def _of_deployments(deployments: Sequence[Deployment]) -> str:
         return ""
     first = worst_first[0]
     if first["sync"] == "Paused":
-        return about("deploy resume", first)
+        return deployment_command("deploy resume", first)
     step: str = first["next_step"] or ""
     verb, *flags = _STATES[first["state"]]
     if not step:
-        return about(verb, first, *flags)
+        return deployment_command(verb, first, *flags)
     return step if first["model"] in step else f"{label(first)}: {step}"
 
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import sys
 from typing import TYPE_CHECKING, Any
 
-from cli.clients.deployments import about, label
-from cli.views.output import bold, style, toned
+from cli.clients.deployments import deployment_command, label
+from cli.views.output import bold, colour_state, style
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -20,11 +20,11 @@ _SIGNS = {
     "wait": ("~", "yellow"),
     "left": ("=", "dim"),
 }
-_SAYS = {
+_VERBS = {
     "create": "is made",
     "update": "changes",
     "delete": "goes",
-    "conflict": "is somebody else's",
+    "conflict": "is foreign",
     "refused": "is refused",
     "wait": "is made again",
     "left": "is left as it is",
@@ -38,26 +38,25 @@ _INDENT = "    "
 def diff(found: dict[str, Any]) -> str:
     """Draw the changes of one deployment: each object, and its fields before and after."""
     objects = found["objects"]
-    lines = [bold(f"{label(found)}  {counted(objects)}")]
+    lines = [bold(f"{label(found)}  {summary(objects)}")]
     for each in objects:
         lines += [_headline(each), *_fields(each)]
     if any(each["action"] == "conflict" for each in objects):
-        lines.append(
-            f"to take over what is somebody else's: {about('deploy apply', found, '--adopt')}"
-        )
+        adopt = deployment_command("deploy apply", found, "--adopt")
+        lines.append(f"to adopt the foreign objects: {adopt}")
     lines += [f"not known yet: {sentence}" for sentence in found["unknown"]]
     if objects:
         lines.append(f"digest  {found['digest']}")
     return "\n".join(lines)
 
 
-def counted(objects: list[dict[str, Any]]) -> str:
+def summary(objects: list[dict[str, Any]]) -> str:
     """Count the objects that would be made, changed and deleted, as text."""
     numbers = [
         f"{sum(1 for each in objects if each['action'] == action)} {verb}"
         for action, verb in (
             ("create", "to make"), ("update", "to change"), ("delete", "to delete"),
-            ("conflict", "somebody else's"), ("refused", "refused"), ("wait", "to make again"),
+            ("conflict", "foreign"), ("refused", "refused"), ("wait", "to make again"),
             ("left", "changed by hand and left so"),
         )
         if any(each["action"] == action for each in objects)
@@ -65,7 +64,7 @@ def counted(objects: list[dict[str, Any]]) -> str:
     return ", ".join(numbers) or "no object changes"
 
 
-def brief(each: dict[str, Any]) -> str:
+def one_line(each: dict[str, Any]) -> str:
     """Draw one object of a plan in a line."""
     sign, _ = _SIGNS[each["action"]]
     return f"{sign} {each['kind']}/{each['name']}{_why(each)}"
@@ -88,7 +87,7 @@ def _why(each: dict[str, Any]) -> str:
     name, why = f"{each['kind']}/{each['name']} ", each["why"]
     if why.startswith(name):
         return f" {why.removeprefix(name)}"
-    return f": {why}" if why else f" {_SAYS[each['action']]}"
+    return f": {why}" if why else f" {_VERBS[each['action']]}"
 
 
 def _fields(each: dict[str, Any]) -> Iterator[str]:
@@ -142,7 +141,7 @@ def _node(node: dict[str, Any]) -> str:
     if status and node["trouble"] and status.lower() not in _FINE:
         status = style(status, "red")
     else:
-        status = toned(status)
+        status = colour_state(status)
     parts = [f"{node['kind']}/{node['name']}", node["ready"], status, node["detail"]]
     return "  ".join(filter(None, parts))
 

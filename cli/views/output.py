@@ -57,7 +57,7 @@ def bold(text: str) -> str:
     return style(text, "bold")
 
 
-def toned(state: str, stream: TextIO | None = None) -> str:
+def colour_state(state: str, stream: TextIO | None = None) -> str:
     """Colour a state by its meaning: green works, yellow is under way, red does not work."""
     tone = _TONE_OF.get(state.strip().lower())
     return style(state, tone, stream) if tone else state
@@ -105,7 +105,7 @@ def table(headers: Sequence[str], rows: Sequence[Sequence[Any]]) -> str:
     cells = [[*map(_cut, row[:-1]), *row[-1:]] for row in cells]
     widths = [max(map(len, column)) for column in zip(headers, *cells, strict=True)]
     lines = [bold(_aligned(headers, widths))]
-    lines += [_aligned(row, widths, toned) for row in cells]
+    lines += [_aligned(row, widths, colour_state) for row in cells]
     return "\n".join(lines)
 
 
@@ -113,7 +113,7 @@ def fields(pairs: Sequence[tuple[str, Any]]) -> str:
     """Align names and values, one pair a line, leaving out pairs without a value."""
     shown = [(name, str(value)) for name, value in pairs if value not in (None, "")]
     width = max((len(name) for name, _ in shown), default=0)
-    return "\n".join(f"{name:<{width}}  {toned(value)}" for name, value in shown)
+    return "\n".join(f"{name:<{width}}  {colour_state(value)}" for name, value in shown)
 
 
 def _cut(cell: str) -> str:

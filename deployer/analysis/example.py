@@ -105,7 +105,7 @@ def ask(post: str | Post, artifact: Path, timeout: float = ANSWER_SECONDS) -> Ex
         return _refused(f"The model's answer to its own input example {what}.")
     if _is_agent(description):
         return ExampleResult(True)
-    if outputs and (fault := signature.fault(outputs, predictions)):
+    if outputs and (fault := signature.mismatch(outputs, predictions)):
         return _refused(f"The model's answer to its own example breaks its signature: {fault}.")
     return ExampleResult(True, message="" if outputs else "The model declares no outputs to check.")
 

@@ -9,7 +9,7 @@ from itertools import pairwise
 from typing import Any
 
 
-def fault(outputs: Sequence[Mapping[str, Any]], predictions: Any) -> str:
+def mismatch(outputs: Sequence[Mapping[str, Any]], predictions: Any) -> str:
     """Describe the first fault of an answer, in half a sentence; "" if it has none.
 
     Args:

@@ -126,7 +126,7 @@ def _add_machine_routes(
 
     @app.get("/metrics/servers")
     def servers() -> list[deployments.Page]:
-        """Where Prometheus finds the model servers of this machine: its `http_sd_configs`."""
+        """List this machine's model servers for Prometheus's `http_sd_configs`."""
         found = queries.metrics_endpoints()
         return [{"targets": [one.address], "labels": dict(one.labels)} for one in found]
 
@@ -140,7 +140,7 @@ def _add_machine_routes(
 
 def _subject(
     request: Request,
-    authorization: Annotated[str | None, Header()] = None,  # noqa: ARG001 - said in the schema
+    authorization: Annotated[str | None, Header()] = None,  # noqa: ARG001 - for the schema
 ) -> str:
     """Return the subject that `TokenFirst` found for a change."""
     found: str = request.state.subject

@@ -15,8 +15,8 @@ from deployer.operator.queries import Queries
 class Apply(BaseModel):
     """The options of an apply: the digest of the reviewed plan, and what else an operator allows.
 
-    `retry` tries a failed version again, `allow_retire` takes away what the policy would ask about,
-    `adopt` takes over what is somebody else's and stands in the way now.
+    `retry` retries a failed version, `allow_retire` retires a champion although the policy would
+    refuse, `adopt` adopts the foreign objects that are in the way now.
     """
 
     plan: str | None = None
@@ -26,7 +26,7 @@ class Apply(BaseModel):
 
 
 class PauseRequest(BaseModel):
-    """Why nothing is to be changed."""
+    """The reason of a pause."""
 
     reason: str = ""
 

@@ -11,7 +11,7 @@ from fastapi import Depends, FastAPI
 from pydantic import BaseModel
 
 from deployer.api.schema import images as imageanswers
-from deployer.api.views import moment
+from deployer.api.views import iso_time
 from deployer.operator.commands import Commands
 from deployer.operator.queries import BuiltEnvironments, Queries
 from deployer.python_env.retention import Inventory, KeptEnvironment
@@ -20,7 +20,7 @@ PATH = "/api/v1/images"
 
 
 class Collect(BaseModel):
-    """The names of what is to go, as they were shown; of these, what is needed stays."""
+    """The names of the Python environments to remove; those that are needed stay."""
 
     names: list[str]
 
@@ -30,7 +30,7 @@ def add(app: FastAPI, queries: Queries, commands: Commands, subject: Callable[..
 
     @app.get(PATH)
     def images() -> imageanswers.Images:
-        """Every environment that was built, who uses it, and whether it may go."""
+        """List the Python environments that were built, with their users."""
         grace = queries.settings.policy.collect_after
         return {"places": [_place(each, grace) for each in queries.built_environments()]}
 
@@ -61,8 +61,8 @@ def _image(built: KeptEnvironment, stays: str) -> imageanswers.Image:
         "lock": built.lock,
         "python": built.python,
         "bytes": built.size,
-        "made_at": moment(built.made_at),
-        "used_at": moment(built.used_at or None),
+        "made_at": iso_time(built.made_at),
+        "used_at": iso_time(built.used_at or None),
         "state": built.phase,
         "users": [
             {
@@ -86,7 +86,7 @@ def _collection(inventory: Inventory) -> imageanswers.Collection | None:
     failure = removed or error
     return {
         "state": job.phase,
-        "since": moment(job.since),
+        "since": iso_time(job.since),
         "removed": list(removed.names) if removed else [],
         "kept": [{"name": n, "why": why} for n, why in removed.kept.items()] if removed else [],
         "message": failure.message if failure else "",

@@ -44,22 +44,22 @@ def add(app: FastAPI, queries: Queries) -> None:  # noqa: C901 - a list of route
 
     @app.get("/api/v1/deployments/{deployment}/plan")
     def plan(deployment: str) -> plananswers.Plan:
-        """What would be done now; its digest covers where it leads and all that is rendered."""
+        """Plan the deployment now; the digest covers the goal and every rendered object."""
         return views.plan(*queries.plan(deployment))
 
     @app.get("/api/v1/deployments/{deployment}/diff")
     def diff(deployment: str) -> plananswers.Diff:
-        """The objects that would change, field by field, with secrets masked."""
+        """List the objects that would change, field by field, with secrets masked."""
         return views.diff(*queries.preview(deployment))
 
     @app.get("/api/v1/deployments/{deployment}/tree")
     def tree(deployment: str) -> plananswers.Tree:
-        """What there is of it where it runs, and how each part is."""
+        """Show the objects of the deployment in its target, each with its status."""
         return views.tree(*queries.tree(deployment))
 
     @app.get("/api/v1/plan")
     def plans() -> plananswers.Plans:
-        """Of every deployment what the last pass would do; nothing is rendered for it."""
+        """List the plan of every deployment as of its last pass, without rendered objects."""
         return {"plans": [views.outline(status) for status in queries.statuses()]}
 
     @app.get("/api/v1/deployments/{deployment}/history")
@@ -74,7 +74,7 @@ def add(app: FastAPI, queries: Queries) -> None:  # noqa: C901 - a list of route
         lines: Annotated[int, Query(ge=1, le=100_000)] = 200,
         predictor: str | None = None,
     ) -> PlainTextResponse:
-        """The last lines of one predictor: the one on its way, else the one that serves."""
+        """Return the last lines of a predictor's log: the candidate's, else the champion's."""
         name, text = queries.log(deployment, lines, predictor)
         return PlainTextResponse(text, headers={"X-Schnitzel-Predictor": name})
 
@@ -85,7 +85,7 @@ def add(app: FastAPI, queries: Queries) -> None:  # noqa: C901 - a list of route
 
     @app.get("/api/v1/clusters")
     def clusters() -> answers.Clusters:
-        """What the Deployer needs of each cluster, and whether it is there."""
+        """Check each cluster for what the Deployer needs."""
         return {"clusters": views.clusters(queries.preflight())}
 
     @app.get("/api/v1/registry")

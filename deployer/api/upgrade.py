@@ -10,7 +10,7 @@ from pydantic import BaseModel
 
 from deployer import hints
 from deployer.api.schema import upgrade as upgradeanswers
-from deployer.api.views import moment
+from deployer.api.views import iso_time
 from deployer.operator.commands import Commands
 from deployer.operator.queries import Queries, UpgradeReport
 from deployer.registry.identity import NEXT_STEP
@@ -24,7 +24,7 @@ State = Literal["Done", "Progressing", "Failed", "Halted", "Frozen"]
 
 
 class Halt(BaseModel):
-    """Whether no further deployment is to begin."""
+    """Whether to halt the upgrade."""
 
     halt: bool
 
@@ -34,12 +34,12 @@ def add(app: FastAPI, queries: Queries, commands: Commands, subject: Callable[..
 
     @app.get(PATH)
     def upgrade_plan() -> upgradeanswers.Upgrade:
-        """How far an upgrade is: who moves when, and who does not, and why."""
+        """Show the progress of an upgrade: the moves in order, and why a deployment stays."""
         return describe(queries.upgrade(), queries.statuses())
 
     @app.post(PATH)
     def upgrade_halt(body: Halt, who: str = Depends(subject)) -> upgradeanswers.Upgrade:
-        """Let no further deployment begin, over restarts of the Deployer too; or go on."""
+        """Halt or resume an upgrade; a halt outlives restarts of the Deployer."""
         commands.halt_upgrade(who, halt=body.halt)
         return upgrade_plan()
 
@@ -49,7 +49,7 @@ def describe(report: UpgradeReport, statuses: Sequence[Status]) -> upgradeanswer
     sentences = {status.record.id: status.verdict.message for status in statuses}
     found = report.progress
     state, message, next_step = _summarize(report)
-    halted_at = moment(report.halted_at)
+    halted_at = iso_time(report.halted_at)
     return {
         "state": state,
         "message": message,

@@ -20,7 +20,7 @@ from deployer.status.verdict import FAILING, Status
 from deployer.targets.base import PreflightCheck
 
 
-def moment(seconds: float | None) -> str | None:
+def iso_time(seconds: float | None) -> str | None:
     """Format a time as ISO 8601 in UTC, with milliseconds."""
     if seconds is None:
         return None
@@ -46,7 +46,7 @@ def deployment(status: Status, settings: Settings) -> deployments.Deployment:
         "wanted": {
             "version": str(wanted.version.number),
             "via": wanted.via,
-            "since": moment(wanted.since),
+            "since": iso_time(wanted.since),
         }
         if wanted.version
         else None,
@@ -57,20 +57,20 @@ def deployment(status: Status, settings: Settings) -> deployments.Deployment:
                 "version": str(one.version.number),
                 "via": one.via,
                 "message": one.message,
-                "touched_at": moment(one.touched_at),
+                "touched_at": iso_time(one.touched_at),
             }
             for one in wanted.losing
         ],
-        "paused": {"by": pause.by, "at": moment(pause.at), "reason": pause.reason}
+        "paused": {"by": pause.by, "at": iso_time(pause.at), "reason": pause.reason}
         if pause
         else None,
         "conditions": [
             {"type": one.kind, "status": one.value, "reason": one.reason, "message": one.message}
             for one in conditions(status)
         ],
-        "observed_at": moment(status.observed.at),
-        "changed_at": moment(status.changed_at),
-        "retry_at": moment(_retry_at(status)),
+        "observed_at": iso_time(status.observed.at),
+        "changed_at": iso_time(status.changed_at),
+        "retry_at": iso_time(_retry_at(status)),
         "notes": _notes(spec, settings, record.environment) if spec else [],
         "spec": _spec(spec) if spec else {},
     }
@@ -166,7 +166,7 @@ def registry(report: RegistryReport) -> deployments.Registry:
         "reason": health.reason,
         "message": health.message,
         "next_step": health.next_step,
-        "listed_at": moment(listed),
+        "listed_at": iso_time(listed),
         "age_seconds": round(report.now - listed, 3) if listed is not None else None,
         "models": report.models,
         "webhooks": health.webhooks,
@@ -195,7 +195,7 @@ def _predictors(
             "phase": "draining"
             if name in record.leaving and seen.phase is Phase.READY
             else str(seen.phase),
-            "since": moment(seen.since),
+            "since": iso_time(seen.since),
             "example": str(seen.example),
             "reason": seen.reason,
             "message": seen.message or seen.python,

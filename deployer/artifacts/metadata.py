@@ -15,7 +15,7 @@ from typing import Final
 import yaml
 
 from deployer.artifacts.cache import Artifacts, artifact_key
-from deployer.artifacts.requirements import EnvironmentRequest, lacking
+from deployer.artifacts.requirements import EnvironmentRequest, missing_packages
 from deployer.background.jobs import Job, Jobs
 from deployer.errors import ArtifactMissing
 from deployer.state.registry import VersionId
@@ -109,7 +109,7 @@ class SmallFiles:
         read, digest = self._artifacts.read_file, self._artifacts.file_digest
         stopping = self._jobs.stopping.is_set
         tried: set[str] = set()
-        while names := lacking(part) - tried:
+        while names := missing_packages(part) - tried:
             tried |= names
             for name in sorted(names):
                 if name.endswith(".whl"):

@@ -16,7 +16,7 @@ import yaml
 from deployer.artifacts.requirement_reader import Reader, Wheel
 from deployer.errors import EnvironmentUnbuildable, UnsupportedDependencies, VersionFailure
 
-__all__ = ["EnvironmentRequest", "Wheel", "lacking"]
+__all__ = ["EnvironmentRequest", "Wheel", "missing_packages"]
 
 _VERSION: Final = re.compile(r"(\d+)\.(\d+)(?:\.(\d+))?")
 _CONDA_NAME: Final = re.compile(r"[A-Za-z0-9_.-]+")
@@ -43,14 +43,14 @@ class EnvironmentRequest:
     notes: tuple[str, ...] = field(default=(), compare=False)
 
     @property
-    def minor(self) -> str:
+    def python_minor(self) -> str:
         """The Python minor, such as "3.11"."""
         return ".".join(self.python.split(".")[:2])
 
     @property
     def key(self) -> str:
         """32 hex digits, the same for requests that get the same lock."""
-        groups = [(self.minor,), self.requirements, self.constraints, self.options]
+        groups = [(self.python_minor,), self.requirements, self.constraints, self.options]
         if self.wheels:
             groups.append(tuple(f"{wheel.name} {wheel.sha256}" for wheel in self.wheels))
         text = "\0".join("\n".join(group) for group in groups)
@@ -92,7 +92,7 @@ class EnvironmentRequest:
         )
 
 
-def lacking(folder: Path) -> set[str]:
+def missing_packages(folder: Path) -> set[str]:
     """List the files that a model's requirements name and that the folder lacks.
 
     A file that is added may name more files. Of a wheel, a file NAME.whl.sha256 with its digest is

@@ -119,7 +119,7 @@ class Jobs(Generic[Result]):
             self._change.notify()
             return job
 
-    def seen(self, key: str) -> Job[Result] | None:
+    def peek(self, key: str) -> Job[Result] | None:
         """Return the progress of the work; None if it was never requested, or forgotten."""
         with self._change:
             self._staff()

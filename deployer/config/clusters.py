@@ -36,7 +36,7 @@ class TrustBundle(Frozen):
 
 
 class ClusterGateway(Frozen):
-    """The Gateway (of the Gateway API) that predictions are asked of."""
+    """The Gateway (of the Gateway API) that routes prediction requests."""
 
     name: ObjectName
     """The Gateway's name."""
@@ -48,26 +48,26 @@ class ClusterGateway(Frozen):
     """The listener to attach to; null: all of them."""
 
     url: Url
-    """The address that people reach it at."""
+    """The address of the gateway for clients."""
 
     probe_url: Url | None = None
-    """The address that the Deployer reaches it at; null: the same."""
+    """The address of the gateway for the Deployer; null: the same."""
 
     headless: bool = True
-    """Whether it finds pods behind Services without an address; false for one that cannot."""
+    """Whether the gateway routes to headless Services; false for one that cannot."""
 
 
 class ImageRegistry(Frozen):
-    """Where environment images are kept."""
+    """The registry of environment images."""
 
     push: RegistryPlace
-    """As a build in the cluster reaches it: "registry.example:5000/schnitzel"."""
+    """The address for builds in the cluster: "registry.example:5000/schnitzel"."""
 
     pull: RegistryPlace
-    """As the nodes reach it; often the same."""
+    """The address for nodes; often the same."""
 
     insecure: bool = False
-    """Whether it speaks plain HTTP."""
+    """Whether the registry speaks plain HTTP."""
 
     pull_secret: ObjectName | None = None
     """The Secret (kubernetes.io/dockerconfigjson) to pull with, in each environment's namespace."""
@@ -75,7 +75,7 @@ class ImageRegistry(Frozen):
     push_secret: ObjectName | None = None
     """The Secret (kubernetes.io/dockerconfigjson) to push with, in the builds' namespace."""
 
-    def as_pushed(self, image: str) -> str:
+    def push_reference(self, image: str) -> str:
         """Rewrite an image that nodes pull to the address that builds in the cluster use."""
         host, slash, rest = image.partition("/")
         if slash and host == self.pull.partition("/")[0]:
@@ -84,7 +84,7 @@ class ImageRegistry(Frozen):
 
 
 class Build(Frozen):
-    """How environment images are built: each by one Job, once for each lock."""
+    """Builds of environment images: one Job for each lock."""
 
     namespace: ObjectName = "schnitzel-builds"
     """The namespace of the Jobs."""
@@ -93,7 +93,7 @@ class Build(Frozen):
     """The environment builder's image."""
 
     timeout: Duration = Field(default=1800, ge=10, le=86400)
-    """How long one build may take."""
+    """The time limit of one build."""
 
     cpu: Cores = Field(default=1, gt=0)
     """Cores of one build."""
@@ -102,84 +102,84 @@ class Build(Frozen):
     """Memory of one build."""
 
     wheels_only: bool = True
-    """Whether only wheels are installed, so that no package's own code runs in a build."""
+    """Whether builds install wheels only, so that no package's own code runs in a build."""
 
     index_secret: ObjectName | None = None
     """The Secret, in the builds' namespace, with uv's variables for a private package index."""
 
     artifact_secret: ObjectName | None = None
-    """The Secret, in the builds' namespace, with MLflow's or S3's variables: a build of a model
-    that brings wheels along fetches them."""
+    """The Secret, in the builds' namespace, with MLflow's or S3's variables, for models that
+    bring wheels along."""
 
     trust_bundle: TrustBundle | None = None
     """Certificates of a private authority, for builds."""
 
 
 class ArtifactAccess(Frozen):
-    """How pods fetch artifacts."""
+    """The access of pods to artifacts."""
 
     tracking_uri: Url | None = None
-    """MLflow's address as pods reach it; null: as the Deployer does."""
+    """MLflow's address for pods; null: the Deployer's."""
 
     secret: ObjectName | None = None
     """The Secret, in each environment's namespace, with MLflow's or S3's variables."""
 
 
 class SeldonOperator(Frozen):
-    """What is to be known of Seldon's operator in a cluster."""
+    """The settings of Seldon's operator in a cluster."""
 
     server: str = Field(default="SCHNITZEL_SERVER", pattern=r"^[A-Za-z][A-Za-z0-9_-]{0,62}$")
-    """What our server is called in the operator's predictor_servers, for the shape named."""
+    """The name of our server in the operator's predictor_servers, for the shape named."""
 
     microservice_image: Image | None = None
-    """The image of Seldon's microservice, for the shape microservice; null: it is not there."""
+    """The image of Seldon's microservice, for the shape microservice; null: unavailable."""
 
 
 class Cluster(Frozen):
     """A Kubernetes cluster that deployments run on."""
 
     kubeconfig: File | None = None
-    """The kubeconfig; null, outside of a cluster: as kubectl finds it."""
+    """The kubeconfig; null, outside of a cluster: kubectl's default."""
 
     context: str | None = Field(default=None, min_length=1)
     """The context in it; null: the current one."""
 
     in_cluster: bool = False
-    """Whether to use our own pod's ServiceAccount; true in a pod if nothing says otherwise."""
+    """Whether to use our own pod's ServiceAccount; default: true in a pod."""
 
     gateway: ClusterGateway
-    """The Gateway (of the Gateway API) that predictions are asked of."""
+    """The Gateway (of the Gateway API) that routes prediction requests."""
 
     registry: ImageRegistry | None = None
-    """Where environment images are kept; null: versions must name an image."""
+    """The registry of environment images; null: versions must name an image."""
 
     build: Build = Build()
-    """How environment images are built."""
+    """Builds of environment images."""
 
     server_image: Image
     """The model server's image."""
 
     tfserving_image: Image | None = None
-    """TensorFlow Serving's image; null: no version is served with it."""
+    """TensorFlow Serving's image; null: the runtime is unavailable."""
 
     seldon: SeldonOperator | None = None
-    """Seldon's operator; null: there is none."""
+    """Seldon's operator; null: the cluster has none."""
 
     artifacts: ArtifactAccess = ArtifactAccess()
-    """How pods fetch artifacts."""
+    """The access of pods to artifacts."""
 
     trust_bundle: TrustBundle | None = None
     """Certificates of a private authority, for model servers."""
 
     gpu_resource: str = Field(default="nvidia.com/gpu", pattern=r"^[a-z0-9.-]+/[A-Za-z0-9._-]+$")
-    """What nodes call a GPU."""
+    """The resource name of a GPU."""
 
     reach: Literal["direct", "proxy"] | None = None
-    """How the Deployer asks a pod: at its address, or by the API server; null: it finds out."""
+    """How the Deployer reaches pods: directly, or through the API server; null: detected."""
 
     @property
     def direct(self) -> bool:
-        """Whether the Deployer asks pods at their addresses, and not by the API server."""
+        """Whether the Deployer reaches pods at their addresses, and not through the API server."""
         return self.reach == "direct" or (self.reach is None and self.in_cluster)
 
     @model_validator(mode="after")

@@ -12,13 +12,13 @@ from deployer.spec.model import ServingSpec
 
 
 class Waiting(Frozen):
-    """How long an environment waits for evidence."""
+    """The evidence that an environment requires before it retires a champion."""
 
     retire_after: Duration = Field(default=600, le=30 * 86400)
-    """How long nothing must be promoted before what serves is retired."""
+    """How long nothing must be promoted before the champion is retired."""
 
     retire_listings: int = Field(default=2, ge=1, le=1000)
-    """How many complete listings must say so as well."""
+    """How many complete listings must confirm that."""
 
 
 class Environment(Frozen):
@@ -31,25 +31,25 @@ class Environment(Frozen):
     """The MLflow alias that promotes to it."""
 
     target: Literal["local", "kubernetes"] = "local"
-    """Where its deployments run: local, as processes on this machine, or kubernetes."""
+    """Where deployments run: local, as processes on this machine, or kubernetes."""
 
     cluster: str | None = None
-    """Which of `clusters`, with target kubernetes."""
+    """The cluster (one of `clusters`), with target kubernetes."""
 
     namespace: str = "{environment}"
-    """The namespace in the cluster; {environment} and {project} are filled in."""
+    """The namespace template in the cluster, with {environment} and {project}."""
 
     drift: Literal["correct", "report", "ignore"] = "correct"
-    """On a cluster, what to do about a field of ours that somebody else changed."""
+    """On a cluster, how to handle drift: a field of ours that another writer changed."""
 
     drift_ignore: list[str] = Field(default=[])
-    """JSON pointers to fields that anybody may change in the cluster: "/spec/replicas"."""
+    """JSON pointers to fields whose drift is ignored: "/spec/replicas"."""
 
     policy: Waiting = Waiting()
-    """How long it waits for evidence."""
+    """The evidence required before a champion is retired."""
 
     overlay: ServingSpec = ServingSpec()
-    """Fields of the serving spec that win over a version's own serving.yaml."""
+    """Fields of the serving spec that override a version's own serving.yaml."""
 
     @field_validator("stage", mode="before")
     @classmethod

@@ -61,7 +61,7 @@ def read(environ: Mapping[str, str]) -> Written:
     """
     path, document = _read_file(environ)
     values = _copy({"environments": DEFAULT_ENVIRONMENTS} | dict(document.values))
-    origins = dict.fromkeys((name for name, _ in leaves(document.values)), path.name)
+    origins = dict.fromkeys((name for name, _ in flatten(document.values)), path.name)
     for name, (field, value) in _read_variables(environ).items():
         _put(values, field, value)
         origins[".".join(field)] = name
@@ -71,11 +71,11 @@ def read(environ: Mapping[str, str]) -> Written:
     return Written(values, origins, path, document.lines)
 
 
-def leaves(fields: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+def flatten(fields: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
     """Iterate over the dotted fields of nested mappings, with their values."""
     for key, value in fields.items():
         if isinstance(value, Mapping):
-            yield from leaves(value, f"{prefix}{key}.")
+            yield from flatten(value, f"{prefix}{key}.")
         else:
             yield f"{prefix}{key}", value
 

@@ -17,16 +17,16 @@ from deployer.spec.model import ServingSpec
 
 
 class Registry(Frozen):
-    """How the registry is watched."""
+    """The watch on the registry."""
 
     poll: Duration = Field(default=1, ge=0.1, le=3600)
-    """How often to ask for what changed."""
+    """The time between polls for changes."""
 
     listing: Duration = Field(default=30, ge=1, le=86400)
-    """How often to list everything."""
+    """The time between full listings."""
 
     webhooks: Literal["auto", "off"] = "auto"
-    """Whether to have MLflow call us on a change, where it can."""
+    """Whether to subscribe to MLflow's webhooks, where it has them."""
 
 
 class Policy(Frozen):
@@ -42,38 +42,38 @@ class Policy(Frozen):
     """The time within which retirements are counted together."""
 
     retry_first: Duration = Field(default=10, gt=0)
-    """How long to wait before a failure of a transient cause is tried again, the first time."""
+    """The pause before the first retry of a transient failure."""
 
     retry_most: Duration = Field(default=600, gt=0)
-    """The longest such wait; each is about twice the last."""
+    """The longest pause between retries; each is about twice the last."""
 
     upgrade_share: float = Field(default=0.2, gt=0, le=1)
     """The share of an environment's deployments, and at least one, that are upgraded together."""
 
     upgrade_order: list[str] = Field(default=[])
-    """Environments in the order in which they are upgraded. Those that it does not name come after
-    them, the ones that the stage Production or the alias champion promotes to at the very end."""
+    """Environments in the order in which they are upgraded. Unnamed
+    environments come after them, production (stage Production or alias champion) last."""
 
     collect_after: Duration = Field(default=14 * 86400, ge=3600)
-    """How long a built environment stays that nothing needs, before it may be collected."""
+    """How long a Python environment that nothing needs stays before it may be removed."""
 
 
 class PlatformLimits(Limits):
-    """What no serving spec may pass, and how much is done at the same time."""
+    """The limits of serving specs, and of concurrent work."""
 
     parallel_rollouts: int = Field(default=4, ge=1)
-    """Rollouts under way at the same time."""
+    """The most rollouts at the same time."""
 
     parallel_builds: int = Field(default=1, ge=1)
-    """Environments being built at the same time."""
+    """The most builds of Python environments at the same time."""
 
     package_indexes: list[PackageIndex] = Field(default=[])
-    """Package indexes that a model's requirements may name, by their addresses; what they say of
-    others is left out."""
+    """The addresses of package indexes that a model's requirements may name; other indexes in
+    requirements are ignored."""
 
 
 class Models(Frozen):
-    """Which registered models are looked after: patterns such as "fraud-*"."""
+    """The registered models that the platform manages, by patterns such as "fraud-*"."""
 
     include: list[str] = Field(default=["*"])
     """A model must match one of these."""
@@ -96,7 +96,7 @@ DEFAULT_ENVIRONMENTS: Final = {
 
 
 class PlatformFile(Frozen):
-    """platform.yaml: the platform's settings. All is optional."""
+    """platform.yaml: the platform's settings, all of them optional."""
 
     mlflow: Mlflow = Mlflow()
     """The MLflow tracking server and registry."""
@@ -105,7 +105,7 @@ class PlatformFile(Frozen):
     """The Airflow that runs the training pipelines."""
 
     gateway: Gateway = Gateway()
-    """The gateway that predictions are asked of."""
+    """The gateway that routes prediction requests."""
 
     local: Local = Local()
     """Where the target `local` runs model servers."""
@@ -114,7 +114,7 @@ class PlatformFile(Frozen):
     """The MLflow Deployer's own API."""
 
     registry: Registry = Registry()
-    """How the registry is watched."""
+    """The watch on the registry."""
 
     clusters: dict[str, Cluster] = Field(default={})
     """The Kubernetes clusters that environments may name."""
@@ -130,13 +130,13 @@ class PlatformFile(Frozen):
     """What needs an operator's confirmation, and how a failure is retried."""
 
     limits: PlatformLimits = PlatformLimits()
-    """What no serving spec may pass, and how much is done at the same time."""
+    """The limits of serving specs, and of concurrent work."""
 
     defaults: ServingSpec = ServingSpec()
-    """Fields of the serving spec for versions that do not say otherwise."""
+    """Defaults of the serving spec for versions that do not set a field."""
 
     models: Models = Models()
-    """Which registered models are looked after."""
+    """The registered models that the platform manages."""
 
     @field_validator("clusters")
     @classmethod

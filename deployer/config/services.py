@@ -66,16 +66,16 @@ SecretReference = Annotated[str, AfterValidator(_secret_reference)]
 
 
 class Service(Frozen):
-    """A server that we run, or that somebody else does."""
+    """A server that `schnitzel up` runs, or an attached one."""
 
     url: Url | None = None
-    """Where somebody else runs it; null: `schnitzel up` runs one of our own."""
+    """The URL of an attached server; null: `schnitzel up` runs one."""
 
     username: str | None = None
-    """Who we are there, if it asks."""
+    """The user name for an attached server, if it requires a login."""
 
     password_ref: SecretReference | None = None
-    """Where the password is: "env:NAME" or "file:/path"; never the password itself."""
+    """A reference to the password, "env:NAME" or "file:/path"; never the password itself."""
 
 
 class Mlflow(Service):
@@ -93,7 +93,7 @@ class Airflow(Service):
 
 
 class Gateway(Frozen):
-    """The gateway that predictions are asked of."""
+    """The gateway that routes prediction requests."""
 
     port: Port = 8000
     """Port for requests, on loopback."""
@@ -102,18 +102,18 @@ class Gateway(Frozen):
     """Port of the gateway's own API, on loopback, from which live weights are read."""
 
     url: Url | None = None
-    """The address that people reach it at, if it is not loopback and its port."""
+    """The address for clients, unless it is loopback and the port."""
 
     api_url: Url | None = None
-    """The address of its API, if it is not loopback and its port."""
+    """The address of its API, unless it is loopback and the port."""
 
 
 class Local(Frozen):
     """Where the target `local` runs model servers."""
 
     host: Annotated[str, AfterValidator(_listening)] | None = None
-    """The container that runs them and their supervisord, with the home and the cache at the same
-    places; null: they are processes of this machine, on loopback."""
+    """The container that runs model servers and their supervisord, with home and cache at the same
+    paths; null: model servers are processes of this machine, on loopback."""
 
 
 class Api(Frozen):
@@ -126,19 +126,19 @@ class Api(Frozen):
     """The address that the API listens on; "0.0.0.0", every one, is for a pod."""
 
     public_url: Url | None = None
-    """The address that others (people, MLflow's webhooks) reach the API at; null: loopback."""
+    """The address of the API for others (browsers, MLflow's webhooks); null: loopback."""
 
     allowed_hosts: list[HostPattern] = Field(default=[])
-    """More names that the API may be asked under, beside loopback's and public_url's."""
+    """Further host names of the API, beside loopback's and public_url's."""
 
     tokens_file: File | None = None
     """The file with the hashes of API tokens; null: the one in the home."""
 
     webhook_secret_ref: SecretReference | None = None
-    """Where the secret that signs MLflow's webhooks is; null: one is made, and kept in the home."""
+    """A reference to the secret that signs MLflow's webhooks; null: generated, kept in the home."""
 
     database_ref: SecretReference | None = None
-    """Where the URL of a PostgreSQL is that keeps the account; null: an SQLite file in the home."""
+    """A reference to the URL of a PostgreSQL for records and history; null: SQLite in the home."""
 
     @property
     def url(self) -> str:

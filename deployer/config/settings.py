@@ -64,7 +64,7 @@ class Settings(PlatformFile):
             project: the deployment's project (`state.Record.project`): the tag
                 `schnitzel.project` of the version first promoted, or else the model's name.
         """
-        return namespaces.fill(self.environments[environment].namespace, environment, project)
+        return namespaces.expand(self.environments[environment].namespace, environment, project)
 
     def selector(self, environment: str) -> Selector:
         """Return the stage and alias that promote to an environment."""
@@ -102,7 +102,7 @@ def load(environ: Mapping[str, str] | None = None) -> Settings:
     except ValidationError as error:
         raise written.refusal(error) from error
     dumped = checked.model_dump(mode="json")
-    every = {name: written.origin(name) for name, _ in read.leaves(dumped)}
+    every = {name: written.origin(name) for name, _ in read.flatten(dumped)}
     settings = Settings.model_construct(
         **dict(checked),
         home=home(),
@@ -130,7 +130,7 @@ def main_settings(as_json: bool) -> int:
     if as_json:
         sys.stdout.write(json.dumps(dumped, indent=2) + "\n")
         return 0
-    for name, value in read.leaves(dumped):
+    for name, value in read.flatten(dumped):
         if name in settings.origins:  # and not the origins themselves
             sys.stdout.write(f"{name} = {json.dumps(value)}  ({settings.origins[name]})\n")
     return 0

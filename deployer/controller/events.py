@@ -1,4 +1,4 @@
-"""Record the events of a pass in the history, and mirror them to tags of the versions."""
+"""Record the events of a pass in the history, and write them to tags of the versions."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ def record_outcome(
     last: Status | None,
     now: float,
 ) -> None:
-    """Append the outcomes of a pass to the history, and mirror them to tags of the versions.
+    """Append the outcomes of a pass to the history, and write them to tags of the versions.
 
     Args:
         history: The history of all deployments.

@@ -288,8 +288,8 @@ def _as_schnitzel_error(failure: Exception, key: Key) -> SchnitzelError:
     if isinstance(failure, SchnitzelError):
         return failure
     error = PassFailed(
-        f"The Deployer failed to look after {key.model} in {key.environment}, in a way that nobody "
-        f"foresaw ({type(failure).__name__}); what runs goes on running.",
+        f"The pass over {key.model} in {key.environment} failed with an unexpected error "
+        f"({type(failure).__name__}); the predictors keep running.",
         "It is retried automatically. Report the traceback that is in the Deployer's log.",
     )
     error.__cause__ = failure

@@ -52,7 +52,7 @@ class Commands:
                 )
         if options.adopt and not foreign:
             raise UnsafePlan(
-                f"Nothing stands in the way of {deployment}: there is nothing to take over.",
+                f"No foreign object is in the way of {deployment}: there is nothing to adopt.",
                 hints.deploy("diff", status.record),
             )
 

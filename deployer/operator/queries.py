@@ -15,7 +15,7 @@ from deployer.controller.controller import Controller
 from deployer.errors import NotFound, SchnitzelError, TargetUnavailable
 from deployer.operator import usage
 from deployer.plan.preview import Node, Preview
-from deployer.python_env.retention import Inventory, verdicts
+from deployer.python_env.retention import Inventory, decisions
 from deployer.registry.client import RegistryClient
 from deployer.registry.watch import Health
 from deployer.rollout import upgrade
@@ -207,7 +207,7 @@ class Queries:
                 message = inventory.unknown
             except TargetUnavailable as error:
                 inventory, message, hint = Inventory(""), error.message, error.hint
-            kept = verdicts(inventory, context.clock(), grace)
+            kept = decisions(inventory, context.clock(), grace)
             found.append(BuiltEnvironments(target.name, inventory, kept, message, hint))
         return found
 

@@ -67,7 +67,7 @@ def differing(before: Any, after: Any, path: Path = ()) -> Iterator[FieldChange]
                 yield from differing(one, other, (*path[:-1], f"{name}[{number}]"))
         elif not equal(before, after):
             yield change(path, before, after)
-    elif not equal(before, after) and not (left_out("", before) and left_out("", after)):
+    elif not equal(before, after) and not (is_omitted("", before) and is_omitted("", after)):
         yield from embedded(before, after, path)
 
 
@@ -98,7 +98,7 @@ def equal(one: Any, other: Any) -> bool:
     return bool(one == other) and isinstance(one, bool) == isinstance(other, bool)
 
 
-def left_out(name: str, value: Any) -> bool:
+def is_omitted(name: str, value: Any) -> bool:
     """Return whether the API may omit a field with this value."""
     return value is None or value in ("", {}, []) or (name in _OMITTED and not value)
 
@@ -118,10 +118,10 @@ def by_key(items: list[Any], name: str) -> dict[str, Any]:
 
 def change(path: Path, was: Any, wanted: Any) -> FieldChange:
     """Build the change of the field at a path."""
-    return FieldChange(written(path), was, wanted)
+    return FieldChange(format_path(path), was, wanted)
 
 
-def written(path: Path) -> str:
+def format_path(path: Path) -> str:
     """Format a path for display; a name that contains dots is put in brackets."""
     text = ""
     for step in path:

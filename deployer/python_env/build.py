@@ -63,7 +63,7 @@ class Builder:
         """Find the Python environment that an earlier build made, in whichever process."""
         with contextlib.suppress(FileNotFoundError):
             lock = (self._locks / f"{request.key}.txt").read_text(encoding="utf-8")
-            folder = self._environments / _hash(request.minor, lock)
+            folder = self._environments / _hash(request.python_minor, lock)
             if (folder / "bin" / "python").exists():
                 return Built(folder, python_version(folder))
         return None
@@ -73,7 +73,7 @@ class Builder:
         locking = self._locks / f"{request.key}.log"
         with contextlib.suppress(FileNotFoundError):
             lock = (self._locks / f"{request.key}.txt").read_text(encoding="utf-8")
-            building = self._environments / f"{_hash(request.minor, lock)}.log"
+            building = self._environments / f"{_hash(request.python_minor, lock)}.log"
             return building if building.exists() else locking
         return locking if locking.exists() else None
 
@@ -97,7 +97,9 @@ class Builder:
             python = find_python(request.python, self._uv, self._variables, self._stopping)
             with file_lock(self._locks / f".{request.key}.lock", self._stopping) as held:
                 lock = self._lock(request, model, python, held)
-            folder = self._environments / _hash(request.minor, lock.read_text(encoding="utf-8"))
+            folder = self._environments / _hash(
+                request.python_minor, lock.read_text(encoding="utf-8")
+            )
             with file_lock(self._environments / f".{folder.name}.lock", self._stopping) as held:
                 if not (folder / "bin" / "python").exists():
                     self._install(request, model, lock, python, folder, held)

@@ -143,7 +143,7 @@ class Collector:
         asking = [each for each in needs.needs if found.live.get(each.predictor, True)]
         users, unknown = attribute(asking, found.live, found.find)
         built = tuple(replace(each, users=users.get(each.name, ())) for each in found.built)
-        return Inventory(found.where, built, needs.unknown or unknown, self._jobs.seen(REMOVAL))
+        return Inventory(found.where, built, needs.unknown or unknown, self._jobs.peek(REMOVAL))
 
     def _collect(self, names: Collection[str], needs: Callable[[], Needs], grace: float) -> Removed:
         now = self._clock()

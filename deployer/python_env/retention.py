@@ -140,7 +140,7 @@ def attribute(
     return users, f"it is not known yet which packages are asked for by {what}"
 
 
-def verdicts(inventory: Inventory, now: float, grace: float) -> dict[str, str]:
+def decisions(inventory: Inventory, now: float, grace: float) -> dict[str, str]:
     """Return by name why each Python environment stays; "" if it may be removed.
 
     Args:
@@ -165,9 +165,9 @@ def choose(
 ) -> tuple[list[KeptEnvironment], dict[str, str]]:
     """Choose the named Python environments to remove, and say why the other named ones stay.
 
-    Takes the arguments of `verdicts`.
+    Takes the arguments of `decisions`.
     """
-    stays = verdicts(inventory, now, grace)
+    stays = decisions(inventory, now, grace)
     kept = {name: stays[name] for name in names if stays.get(name)}
     others = {each.image: each.name for each in inventory.built if each.name not in names}
     chosen = []

@@ -96,7 +96,7 @@ class Descriptions:
         job = self._jobs.ensure(key, partial(self._describe, version))
         if wait and job.phase == "running":
             self._jobs.wait(key, wait)
-            job = self._jobs.seen(key) or job
+            job = self._jobs.peek(key) or job
         if job.result is None:
             failed = None if there else job.failed
             return record, _failure(failed, job.retry_at or now, now) if failed else None

@@ -166,7 +166,7 @@ class Promoters:
         return True
 
     def _ended(self, job: str) -> None:
-        done = self._jobs.seen(job)
+        done = self._jobs.peek(job)
         if done and done.phase == "done":
             self._jobs.forget(job)
 

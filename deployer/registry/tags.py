@@ -1,6 +1,6 @@
 """Write the settled status of a version to MLflow tags, so that MLflow's own pages show it.
 
-The tags are a mirror only: written when the text changes, and never read back.
+The tags are a copy only: written when the text changes, and never read back.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ class TagWriter:
         self._pending: dict[tuple[VersionId, str], VersionTags] = {}
         self._wake = threading.Condition()
         self._closed = False
-        self._thread = threading.Thread(target=self._run, name="mirror", daemon=True)
+        self._thread = threading.Thread(target=self._run, name="tags", daemon=True)
         self._thread.start()
 
     def schedule(self, tags: VersionTags) -> None:

@@ -139,8 +139,8 @@ class Watch:
             log.exception("looking at the registry failed")
             self._stale(
                 PassFailed(
-                    "The Deployer failed to look at the registry, in a way that nobody foresaw "
-                    f"({type(error).__name__}); it decides on what it saw before.",
+                    "The Deployer failed to read the registry, with an unexpected error "
+                    f"({type(error).__name__}); it decides on the last listing.",
                     "It is retried automatically. Report the traceback in the Deployer's log.",
                 )
             )

@@ -1,1 +1,1 @@
-"""Decide the next step of a rollout, of upkeep and of an upgrade. Pure."""
+"""Decide the next step of a rollout, of maintenance and of an upgrade. Pure."""

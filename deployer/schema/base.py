@@ -13,7 +13,7 @@ class Frozen(BaseModel):
     )
 
 
-class Whole(Frozen):
+class AtomicSection(Frozen):
     """A section whose fields belong together: setting one field sets them all.
 
     So the section of a later layer replaces that of an earlier layer, and never mixes with it.

@@ -35,59 +35,59 @@ _OPERATORS: Final = ("platform.yaml", OVERLAY_ORIGIN)
 
 
 class Limits(Frozen):
-    """What no layer of a serving spec may pass. Null: no limit."""
+    """The limits of every layer of a serving spec. Null: no limit."""
 
     pods: ClassVar[bool] = True
-    """Whether what only a cluster looks at is held as well."""
+    """Whether the limits on fields that only a cluster uses apply."""
 
     runtimes: list[Runtime] = Field(default=["mlflow", "seldon", "tfserving"])
-    """The runtimes that may be asked for."""
+    """The allowed runtimes."""
 
     replicas: int | None = Field(default=16, ge=1)
-    """The most replicas, also when they follow the load."""
+    """The most replicas, also with autoscaling."""
 
     cpu: Cores | None = Field(default=None, gt=0)
-    """The most cores of one replica, which is also what one gets that asks for no number."""
+    """The most cores of one replica; also the cores of a replica that requests none."""
 
     memory: Bytes | None = Field(default=None, ge=16 * 1024**2)
-    """The most memory of one replica, which is also what one gets that asks for no amount."""
+    """The most memory of one replica; also the memory of a replica that requests none."""
 
     gpu: int | None = Field(default=0, ge=0)
     """The most GPUs of one replica on a cluster."""
 
     max_body: Bytes | None = Field(default=1024**3, ge=1024)
-    """The largest request."""
+    """The largest request body."""
 
     timeout_seconds: Duration | None = Field(default=None, gt=0)
-    """The longest time that one request may take."""
+    """The longest time limit of a request."""
 
     ready_timeout: Duration | None = Field(default=3600, gt=0)
     """The longest time that a version may take to load."""
 
     secrets: list[str] = Field(default=[])
-    """Secrets whose values a version may have in its environment: patterns such as "team-a-*"."""
+    """Secrets that a version's environment variables may name: patterns such as "team-a-*"."""
 
     pull_secrets: list[str] = Field(default=[])
-    """Secrets that a version's image may be pulled with: patterns."""
+    """Pull secrets that a version may name: patterns."""
 
     service_accounts: list[str] = Field(default=[])
-    """ServiceAccounts that a version may run as: patterns."""
+    """ServiceAccounts that a version may name: patterns."""
 
     images: list[str] = Field(default=[])
     """Images that a version may name: patterns such as "registry.example/team-a/*"."""
 
     node_selector: list[str] = Field(default=[])
-    """Labels of nodes that a version may ask for: patterns of KEY or KEY=VALUE."""
+    """Node labels that a version may require: patterns of KEY or KEY=VALUE."""
 
     tolerations: list[str] = Field(default=[])
     """Taints that a version may tolerate: patterns of KEY or KEY=VALUE; "*" for any at all."""
 
     annotations: list[str] = Field(default=[])
-    """Annotations that a version may put on its pods: patterns of KEY or KEY=VALUE."""
+    """Pod annotations that a version may set: patterns of KEY or KEY=VALUE."""
 
 
 class LocalLimits(Limits):
-    """Limits on this machine: a version may ask a cluster for what it likes, as nobody listens."""
+    """The limits on this machine, where the fields for clusters have no effect."""
 
     pods: ClassVar[bool] = False
 

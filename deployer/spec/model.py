@@ -11,7 +11,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import AfterValidator, Field, field_validator, model_validator
 
-from deployer.schema.base import Frozen, Whole
+from deployer.schema.base import AtomicSection, Frozen
 from deployer.schema.units import Bytes, Cores, Duration
 from deployer.spec.pods import Kubernetes
 from deployer.spec.runtimes import Runtime, Seldon, TfServing
@@ -36,17 +36,17 @@ Image = Annotated[str, AfterValidator(_image)]
 """A container image by tag or digest."""
 
 
-class Autoscaling(Whole):
-    """How many copies serve, by their load."""
+class Autoscaling(AtomicSection):
+    """The number of replicas, by their load."""
 
     min: int = Field(default=1, ge=1, le=1000)
-    """The fewest copies."""
+    """The fewest replicas."""
 
     max: int = Field(ge=1, le=1000)
-    """The most copies."""
+    """The most replicas."""
 
     cpu_percent: int = Field(default=70, ge=1, le=100)
-    """The share of resources.cpu, in percent, that copies are to use on average."""
+    """The target use of resources.cpu, in percent, averaged over the replicas."""
 
     @model_validator(mode="after")
     def _in_order(self) -> Self:
@@ -56,26 +56,26 @@ class Autoscaling(Whole):
 
 
 class Resources(Frozen):
-    """What one replica may use."""
+    """The resources of one replica."""
 
     cpu: Cores | None = Field(default=None, gt=0)
-    """Cores of one replica, such as 2, 0.5 or "500m"; null for as many as there are."""
+    """Cores of one replica, such as 2, 0.5 or "500m"; null: no limit."""
 
     memory: Bytes | None = Field(default=None, ge=16 * 1024**2)
-    """Memory of one replica, such as "2Gi"; a model that takes more is stopped. Null: no bound."""
+    """Memory of one replica, such as "2Gi"; a model that takes more is killed. Null: no limit."""
 
     gpu: int = Field(default=0, ge=0, le=64)
-    """GPUs of one replica, whole ones."""
+    """GPUs of one replica."""
 
 
 class Rollout(Frozen):
-    """How a new version takes over."""
+    """The rollout of a new version."""
 
     steps: list[int] = Field(default=[100], min_length=1, max_length=20)
-    """Shares of the traffic, in percent, that the new version gets in turn; the last is 100."""
+    """The new version's shares of the traffic, in percent, step by step; the last is 100."""
 
     step_seconds: Duration = Field(default=0, le=86400)
-    """How long a share is kept before the next: seconds, or a duration such as "5m"."""
+    """The duration of each step: seconds, or a duration such as "5m"."""
 
     ready_timeout: Duration = Field(default=300, gt=0, le=86400)
     """How long a new version may take to load before it counts as failed, such as "5m"."""
@@ -84,7 +84,7 @@ class Rollout(Frozen):
     """How long an old version may finish its requests once no new one reaches it, such as "5s"."""
 
     example: Literal["required", "skip"] = "required"
-    """Whether a version must answer its own logged input example before it gets traffic."""
+    """Whether a version must answer its logged input example before it gets traffic."""
 
     @field_validator("steps")
     @classmethod
@@ -95,57 +95,57 @@ class Rollout(Frozen):
 
 
 class Batching(Frozen):
-    """Whether requests that arrive together are predicted together."""
+    """Batching of requests that arrive together."""
 
     enabled: bool = True
-    """Whether requests share a call, once the model has shown that this changes no answer."""
+    """Whether requests may share a call, once the model has shown that this changes no answer."""
 
     max_rows: int = Field(default=256, ge=1, le=1_000_000)
-    """Rows in one batch, at most."""
+    """The most rows of a batch."""
 
 
 class ServingSpec(Frozen):
-    """serving.yaml: what to serve a model version with. It is logged beside the model, or not."""
+    """serving.yaml: how to serve a model version. The file, logged with the model, is optional."""
 
     runtime: Runtime = "mlflow"
-    """What serves it: mlflow (Schnitzel's own model server), seldon, tfserving or queue."""
+    """The runtime: mlflow (Schnitzel's own model server), seldon, tfserving or queue."""
 
     replicas: int = Field(default=1, ge=1, le=1000)
-    """How many copies serve at the same time."""
+    """The number of replicas."""
 
     autoscaling: Autoscaling | None = None
-    """How many copies serve, by their load, instead of `replicas`; null: not by load."""
+    """Autoscaling by load, instead of `replicas`; null: none."""
 
     resources: Resources = Resources()
-    """What one replica may use."""
+    """The resources of one replica."""
 
     rollout: Rollout = Rollout()
-    """How a new version takes over."""
+    """The rollout of a new version."""
 
     batching: Batching = Batching()
-    """Whether requests that arrive together are predicted together."""
+    """Batching of requests that arrive together."""
 
     timeout_seconds: Duration = Field(default=60, gt=0, le=3600)
-    """How long one request may take: seconds, or a duration such as "2m"."""
+    """The time limit of one request: seconds, or a duration such as "2m"."""
 
     max_body: Bytes = Field(default=16 * 1024**2, ge=1024)
-    """How large a request may be, such as "16Mi"."""
+    """The largest request body, such as "16Mi"."""
 
     input: Literal["strict", "mlflow"] = "strict"
     """How a request's values are read: strict (right, or refused with the column's name), or as
     mlflow's own scoring server reads them."""
 
     image: Image | None = None
-    """An image to serve it with on a cluster, one of `limits.images`. Null: one is built for it."""
+    """The image to serve it with on a cluster, one of `limits.images`. Null: one is built."""
 
     tfserving: TfServing = TfServing()
     """The settings of TensorFlow Serving, with `runtime: tfserving`."""
 
     seldon: Seldon = Seldon()
-    """What Seldon's operator is asked for, with `runtime: seldon`."""
+    """The settings of Seldon Core, with `runtime: seldon`."""
 
     kubernetes: Kubernetes = Kubernetes()
-    """Where and how replicas run on a cluster."""
+    """The scheduling and the pods of replicas on a cluster."""
 
     @model_validator(mode="after")
     def _one_way_to_count(self) -> Self:

@@ -19,7 +19,7 @@ from pydantic import (
     model_validator,
 )
 
-from deployer.schema.base import Frozen, Whole
+from deployer.schema.base import AtomicSection, Frozen
 from deployer.schema.units import Duration
 
 _NAME: Final = r"[a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?"
@@ -54,7 +54,7 @@ ObjectName = Annotated[str, AfterValidator(_object_name), WithJsonSchema({"type"
 
 
 class SecretKey(Frozen):
-    """One value in a Kubernetes Secret, by reference."""
+    """A reference to a value in a Kubernetes Secret."""
 
     secret: ObjectName
     """The Secret's name; `limits.secrets` in platform.yaml says which may be named."""
@@ -96,13 +96,13 @@ CountOrShare = Annotated[
 
 
 class Toleration(Frozen):
-    """A taint of nodes on which it may run nevertheless."""
+    """A taint of nodes that replicas tolerate."""
 
     key: str = ""
     """The taint's key; empty, with operator Exists, for every taint."""
 
     operator: Literal["Equal", "Exists"] = "Equal"
-    """Whether the taint's value must be the same, or there may be any."""
+    """Equal: the taint's value must be the same. Exists: any value matches."""
 
     value: str = ""
     """The taint's value."""
@@ -111,7 +111,7 @@ class Toleration(Frozen):
     """The taint's effect; null for all."""
 
     seconds: Duration | None = Field(default=None, le=86400)
-    """For NoExecute: how long it may stay once a node has the taint; null: for ever."""
+    """For NoExecute: how long a replica may stay once a node has the taint; null: for ever."""
 
     @model_validator(mode="after")
     def _as_kubernetes_takes_it(self) -> Self:
@@ -124,14 +124,14 @@ class Toleration(Frozen):
         return self
 
 
-class DisruptionBudget(Whole):
-    """How many replicas a cluster may take away at a time, say to drain a node. One of the two."""
+class DisruptionBudget(AtomicSection):
+    """How many replicas a voluntary disruption, such as a node drain, may evict. One of the two."""
 
     min_available: CountOrShare | None = None
-    """So many stay: a number, or a share such as "50%"."""
+    """The replicas that stay available: a number, or a share such as "50%"."""
 
     max_unavailable: CountOrShare | None = None
-    """So many may go: a number, or a share such as "50%"."""
+    """The replicas that may be unavailable: a number, or a share such as "50%"."""
 
     @model_validator(mode="after")
     def _one_of_them(self) -> Self:
@@ -141,44 +141,44 @@ class DisruptionBudget(Whole):
 
 
 class Probes(Frozen):
-    """How a replica is watched."""
+    """The probes of a replica."""
 
     startup_seconds: Duration | None = Field(default=None, ge=10, le=86400)
-    """How long a model may load before its container is started anew. Null: as rollout allows."""
+    """How long a model may load before its container is restarted. Null: as rollout allows."""
 
 
 class Kubernetes(Frozen):
-    """Where and how replicas run on a cluster. Nothing of it holds for another target."""
+    """The scheduling and the pods of replicas on a cluster; other targets ignore this section."""
 
     node_selector: dict[str, str] = Field(default={}, max_length=20)
-    """Labels that a node must have. Those of `limits.node_selector` only."""
+    """Labels that a node must have; `limits.node_selector` must allow them."""
 
     tolerations: list[Toleration] = Field(default=[], max_length=20)
-    """Taints of nodes on which it may run nevertheless. Those of `limits.tolerations` only."""
+    """Taints of nodes that replicas tolerate; `limits.tolerations` must allow them."""
 
     spread: Literal["hostname", "zone"] | None = None
-    """Over what replicas are spread where there is room: nodes or zones; null: over nothing."""
+    """Spread replicas over nodes or zones where there is room; null: no preference."""
 
     disruption_budget: DisruptionBudget | None = None
-    """How many replicas a cluster may take away at a time; null: no budget."""
+    """The PodDisruptionBudget; null: none."""
 
     env: dict[str, Variable] = Field(default={}, max_length=100)
     """Variables of the model's process: text, or {secret: NAME, key: KEY}."""
 
     grace: Duration | None = Field(default=None, ge=1, le=3600)
-    """How long a replica may take to end, such as "2m". Null: long enough to drain and answer."""
+    """The termination grace period, such as "2m". Null: long enough to drain and answer."""
 
     annotations: dict[str, str] = Field(default={}, max_length=50)
-    """Annotations of its pods. Those of `limits.annotations` only."""
+    """Annotations of the pods; `limits.annotations` must allow them."""
 
     pull_secrets: list[ObjectName] = Field(default=[], max_length=10)
-    """Secrets to pull its image with. Those of `limits.pull_secrets` only."""
+    """Secrets to pull the image with; `limits.pull_secrets` must allow them."""
 
     service_account: ObjectName | None = None
-    """The ServiceAccount that it runs as, one of `limits.service_accounts`. Null: the default."""
+    """The ServiceAccount of the pods, one of `limits.service_accounts`. Null: the default."""
 
     probes: Probes = Probes()
-    """How a replica is watched."""
+    """The probes of a replica."""
 
     @field_validator("node_selector")
     @classmethod

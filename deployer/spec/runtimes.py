@@ -25,22 +25,22 @@ Label = Annotated[str, Field(pattern=r"^[A-Za-z][A-Za-z0-9._-]{0,62}$")]
 
 
 class TfServingBatching(Frozen):
-    """How TensorFlow Serving joins requests, where `batching.enabled` says that it does."""
+    """Batching in TensorFlow Serving, if `batching.enabled`."""
 
     timeout_micros: int = Field(default=0, ge=0, le=10_000_000)
-    """How long a batch may wait for another request, in microseconds; 0: what is there goes."""
+    """How long a batch may wait for another request, in microseconds; 0: not at all."""
 
     max_request_rows: int = Field(default=100_000, ge=1)
-    """The most rows of one request; one of more than `batching.max_rows` is computed in pieces."""
+    """The most rows of one request; more than `batching.max_rows` are computed in pieces."""
 
     max_enqueued_batches: int = Field(default=100, ge=1)
-    """How many batches may wait; what comes then is refused with 503."""
+    """How many batches may wait; further requests are refused with 503."""
 
     threads: int | None = Field(default=None, ge=1)
-    """How many batches are computed at the same time; null: as many as there are cores."""
+    """How many batches are computed at the same time; null: one for each core."""
 
     allowed_sizes: list[int] = Field(default=[])
-    """Sizes that batches are filled up to, rising; the last is `batching.max_rows`."""
+    """Sizes to which batches are padded, rising; the last is `batching.max_rows`."""
 
     @model_validator(mode="after")
     def _rising(self) -> Self:
@@ -51,7 +51,7 @@ class TfServingBatching(Frozen):
 
 
 class Seldon(Frozen):
-    """What Seldon's operator is asked for; looked at with `runtime: seldon` only."""
+    """The settings of Seldon Core; used with `runtime: seldon` only."""
 
     shape: Literal["server", "named", "tensorflow", "microservice"] = "server"
     """server: our server as the container. named: our server, by a name that the operator knows.
@@ -69,4 +69,4 @@ class TfServing(Frozen):
     """Labels that the version has in TensorFlow Serving; empty: the environment's name."""
 
     batching: TfServingBatching = TfServingBatching()
-    """How it joins requests."""
+    """Batching in TensorFlow Serving."""

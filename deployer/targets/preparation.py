@@ -64,7 +64,7 @@ class Preparing(ABC, Generic[P]):
             self._seen[predictor.name] = prepared
         return prepared
 
-    def seen(self, name: str) -> P | None:
+    def peek(self, name: str) -> P | None:
         """Return the progress at the last `ensure`; None before the first."""
         return self._seen.get(name)
 
@@ -97,7 +97,7 @@ class Preparing(ABC, Generic[P]):
             built: The version of Python that was built.
         """
         python = ""
-        if request.python not in (built, request.minor):
+        if request.python not in (built, request.python_minor):
             python = f"Python {built} serves; the model was logged with {request.python}."
         return " ".join(note for note in (python, *request.notes) if note)
 

@@ -42,7 +42,7 @@ if TYPE_CHECKING:
 VERSION = "0.1.0"
 PROMETHEUS = b"text/plain; version=0.0.4; charset=utf-8"
 MIRRORED = b"x-schnitzel-mirrored"
-"""Set by a gateway that marks mirrored requests in no way of its native."""
+"""The header of mirrored requests, for gateways that add no mark of their own."""
 _POSTS = frozenset({INFER, INVOCATIONS})
 _GETS = frozenset({b"GET", b"HEAD"})
 _NATIVE_METHODS = _GETS | {b"POST"}

@@ -20,7 +20,7 @@ MOST_TENSORS = 100
 described."""
 LARGEST = 2**31 - 1
 Schema = dict[str, Any]
-DOOR = (400, 405, 408, 413, 417, 431, 501, 503, 505)
+FRONT_STATUSES = (400, 405, 408, 413, 417, 431, 501, 503, 505)
 """Statuses that any request may get, before its path is examined."""
 MODEL = (415, 500, 504)
 """Statuses of requests that ask the model."""
@@ -80,14 +80,18 @@ def document(model: str, version: str, signature: Signature) -> dict[str, Any]:
         "paths": paths,
         "components": {
             "schemas": {"Error": _ERROR, "Ready": _READY, "Live": _LIVE, "Tensor": _any_tensor()},
-            "responses": {str(status): _refusal(status) for status in (*DOOR, *MODEL, 404)},
+            "responses": {
+                str(status): _refusal(status) for status in (*FRONT_STATUSES, *MODEL, 404)
+            },
         },
     }
 
 
 def _operation(path: str, name: str, summary: str, *statuses: int) -> dict[str, Any]:
     id_ = "_".join(filter(None, (name, *path.strip("/").split("/"))))
-    responses = {str(s): {"$ref": f"#/components/responses/{s}"} for s in (*DOOR, *statuses)}
+    responses = {
+        str(s): {"$ref": f"#/components/responses/{s}"} for s in (*FRONT_STATUSES, *statuses)
+    }
     return {"operationId": id_, "summary": summary, "responses": responses}
 
 

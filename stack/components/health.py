@@ -14,7 +14,7 @@ from http.client import HTTPException
 from typing import Any
 from urllib.parse import urlsplit
 
-from stack.supervision.listening import stranger
+from stack.supervision.listening import other_listener
 from stack.supervision.program import Process
 
 TIMEOUT_SECONDS = 3.0
@@ -98,7 +98,7 @@ def fetch(
         return Answer(0, str(reason) or type(error).__name__)
 
 
-def look(address: Address, processes: Mapping[str, Process], headers: Headers) -> Health:
+def probe(address: Address, processes: Mapping[str, Process], headers: Headers) -> Health:
     """Check a component once.
 
     Args:
@@ -113,7 +113,7 @@ def look(address: Address, processes: Mapping[str, Process], headers: Headers) -
         return health
     for url in {address.url, address.probe_url}:
         port = urlsplit(url).port
-        if port and (other := stranger(port, process.pid)):
+        if port and (other := other_listener(port, process.pid)):
             return Health(ok=False, detail=f"its port {port} is taken by {other}")
     return health
 
@@ -202,7 +202,7 @@ def mlflow_abilities(url: str, headers: Headers | None = None, *, direct: bool =
     """Probe the abilities of a registry by requests that change nothing."""
     api = f"{url}/api/2.0/mlflow"
 
-    def knows(path: str, data: bytes | None, good: Callable[[Answer], bool]) -> bool | None:
+    def supports(path: str, data: bytes | None, good: Callable[[Answer], bool]) -> bool | None:
         answer = fetch(f"{api}/{path}", headers, data, direct=direct)
         return None if answer.status in (0, 401, 403) or answer.status >= 502 else good(answer)
 
@@ -213,9 +213,9 @@ def mlflow_abilities(url: str, headers: Headers | None = None, *, direct: bool =
         return isinstance(body, dict) and body.get("error_code") not in (None, "ENDPOINT_NOT_FOUND")
 
     return Abilities(
-        webhooks=knows("webhooks?max_results=1", None, lambda answer: answer.status == 200),
-        aliases=knows("registered-models/alias", None, is_endpoint),
-        stages=knows("model-versions/transition-stage", b"{}", is_endpoint),
+        webhooks=supports("webhooks?max_results=1", None, lambda answer: answer.status == 200),
+        aliases=supports("registered-models/alias", None, is_endpoint),
+        stages=supports("model-versions/transition-stage", b"{}", is_endpoint),
     )
 
 

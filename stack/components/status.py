@@ -10,7 +10,7 @@ from typing import Literal
 
 from stack import paths
 from stack.components.components import NAMES, base_environment
-from stack.components.health import LISTENERS, Address, look
+from stack.components.health import LISTENERS, Address, probe
 from stack.errors import StackError
 from stack.files import write_private
 from stack.paths import Layout
@@ -42,13 +42,13 @@ def platform_supervisor(layout: Layout) -> Supervisor:
     return Supervisor(layout.run, "schnitzel-platform", base_environment())
 
 
-def remember(layout: Layout, addresses: Collection[Address]) -> None:
+def save_addresses(layout: Layout, addresses: Collection[Address]) -> None:
     """Record the components' addresses, so that their status needs no settings."""
-    kept = {address.name: address for address in (*remembered(layout), *addresses)}
+    kept = {address.name: address for address in (*load_addresses(layout), *addresses)}
     write_private(_file(layout), json.dumps([asdict(each) for each in kept.values()], indent=1))
 
 
-def remembered(layout: Layout) -> list[Address]:
+def load_addresses(layout: Layout) -> list[Address]:
     """Read the recorded addresses; empty after `down`."""
     try:
         return [Address(**each) for each in json.loads(_file(layout).read_text())]
@@ -56,7 +56,7 @@ def remembered(layout: Layout) -> list[Address]:
         return []  # `doctor` reports an unreadable home
 
 
-def forget(layout: Layout) -> None:
+def delete_addresses(layout: Layout) -> None:
     """Delete the recorded addresses."""
     _file(layout).unlink(missing_ok=True)
 
@@ -72,7 +72,7 @@ def status(
             Deployer is among them, unknown components are not reported as stopped.
     """
     layout = layout or Layout(paths.home())
-    addresses = {address.name: address for address in remembered(layout)}
+    addresses = {address.name: address for address in load_addresses(layout)}
     remote = {name: url for name, url in (elsewhere or {}).items() if name not in addresses}
     addresses |= {name: Address(name, url, url, attached=True) for name, url in remote.items()}
     try:
@@ -95,7 +95,7 @@ def _status_of(layout: Layout, address: Address, processes: Mapping[str, Process
         login = Service(0, address.url, address.username, address.password_ref).authorization()
     except StackError as error:
         return Status(address.name, address.url, "unhealthy", error.message, attached=True)
-    health = look(address, processes, login)
+    health = probe(address, processes, login)
     if address.attached:
         state: Literal["healthy", "unhealthy"] = "healthy" if health.ok else "unhealthy"
         return Status(

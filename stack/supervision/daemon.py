@@ -99,7 +99,7 @@ class Daemon:
                 f"See {self.root / ACTIVITY_LOG}.",
             )
 
-    def become(self) -> NoReturn:
+    def exec(self) -> NoReturn:
         """Become supervisord as the first process of a container, which can have no strays."""
         with self.lock():
             for record in self.root.glob("pids/*.json"):
@@ -117,10 +117,10 @@ class Daemon:
         self.call("shutdown")
         wait_until(lambda: not self._own_pids(table()), 5.0)
 
-    def end_strays(self) -> None:
+    def end_orphans(self) -> None:
         """End every process of this folder's supervisords; needs `lock`."""
         if self.root.exists():
-            end_all(self._strays, grace=3.0)
+            end_all(self._orphans, grace=3.0)
             for record in self.root.glob("pids/*.json"):
                 record.unlink(missing_ok=True)
 
@@ -201,7 +201,7 @@ class Daemon:
             fcntl.flock(file, fcntl.LOCK_EX)
             yield
 
-    def _strays(self) -> list[Entry]:
+    def _orphans(self) -> list[Entry]:
         processes = table()
         pids = marked(processes.values(), MARKER, f"{self._key}:") | self._own_pids(processes)
         for path in self.root.glob("pids/*.json"):
@@ -226,7 +226,7 @@ class Daemon:
         folder.mkdir(exist_ok=True, mode=0o700)
         if folder.lstat().st_uid != os.getuid():
             raise SupervisorUnavailable(
-                f"{folder} belongs to somebody else.", f"Have it removed: rm -r {folder}"
+                f"{folder} belongs to another user.", f"Have it removed: rm -r {folder}"
             )
         folder.chmod(0o700)  # a process that reaches the socket can start programs
 

@@ -13,7 +13,7 @@ from stack.supervision.processes import Entry, table, with_descendants
 LISTEN = "0A"
 
 
-def stranger(port: int, pid: int) -> str:
+def other_listener(port: int, pid: int) -> str:
     """Name the foreign program that listens on a port in place of a process and its descendants.
 
     Args:

@@ -16,7 +16,7 @@ def main(arguments: list[str]) -> int:
     """Become supervisord, or return as exit status whether it answers."""
     daemon = Daemon(paths.Layout(paths.home()).serving, SERVING, None)
     if arguments != ["check"]:
-        daemon.become()
+        daemon.exec()
     return 0 if daemon.alive() else 1
 
 

@@ -79,7 +79,7 @@ class Supervisor:
         with self._daemon.lock():
             if self.alive():
                 return False
-            self._daemon.end_strays()
+            self._daemon.end_orphans()
             if fresh:
                 for path in self._daemon.root.glob("programs/*.json"):
                     path.unlink(missing_ok=True)
@@ -99,7 +99,7 @@ class Supervisor:
                 return
             if not self._daemon.is_ours(program.name) and self._state(program.name):
                 raise StackError(
-                    f"supervisord runs a program {program.name!r} that is somebody else's.",
+                    f"supervisord runs a foreign program {program.name!r}.",
                     f"Give that program another name, in {self._daemon.root / OTHERS}.",
                 )
             self._stop(program.name, program.stop_seconds)
@@ -175,7 +175,7 @@ class Supervisor:
                 with ThreadPoolExecutor(max_workers=max(1, len(names))) as pool:
                     list(pool.map(lambda name: self._stop(name, self._stop_seconds(name)), names))
                 self._daemon.stop()
-            self._daemon.end_strays()
+            self._daemon.end_orphans()
             self._daemon.remove_socket()
 
     def _state(self, name: str) -> State | None:

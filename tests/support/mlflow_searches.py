@@ -11,7 +11,7 @@ from deployer.registry.client import RegistryClient
 from deployer.registry.snapshot import Registry
 
 START = 1_000_000
-"""The first moment, in milliseconds."""
+"""The first iso_time, in milliseconds."""
 
 
 def stages(registry: Registry) -> dict[tuple[str, int], str]:

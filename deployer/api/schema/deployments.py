@@ -14,7 +14,7 @@ from typing_extensions import TypedDict  # pydantic reads no other before Python
 
 
 class WantedVersion(TypedDict):
-    """The version that the registry asks for, what names it, and since when."""
+    """The promoted version, the stage or alias that promotes it, and since when."""
 
     version: str
     via: str
@@ -28,9 +28,9 @@ class ServingVersion(TypedDict):
 
 
 class Predictor(TypedDict):
-    """One version being served: where it is on its way, and its live share of the traffic.
+    """One version being served: its phase, and its live share of the traffic.
 
-    Of `replicas` that there are to be, `replicas_ready` answer now, as last observed.
+    `replicas` are desired, of which `replicas_ready` answer, as last observed.
     """
 
     name: str
@@ -50,9 +50,9 @@ class Predictor(TypedDict):
 
 
 class Losing(TypedDict):
-    """A version that is promoted and yet not the one to serve, and why.
+    """A promoted version that does not serve, because another was promoted later, and why.
 
-    `touched_at` is when it was last updated since it lost, in its stage: that promotes nothing.
+    `touched_at` is its last update in its stage since then, which promotes nothing.
     """
 
     version: str
@@ -70,7 +70,7 @@ class Paused(TypedDict):
 
 
 class Condition(TypedDict):
-    """One judgement, as Kubernetes has them: Ready, Progressing, Degraded or InSync."""
+    """A condition in the form of Kubernetes: Ready, Progressing, Degraded or InSync."""
 
     type: Literal["Ready", "Progressing", "Degraded", "InSync"]
     status: Literal["True", "False", "Unknown"]
@@ -79,7 +79,7 @@ class Condition(TypedDict):
 
 
 class SpecField(TypedDict):
-    """A field of the serving spec, and the layer that it comes from."""
+    """A field of the serving spec, and the layer that sets it."""
 
     value: Any
     origin: str
@@ -88,7 +88,7 @@ class SpecField(TypedDict):
 class Deployment(TypedDict):
     """The status of one registered model in one environment.
 
-    `notes` say what its serving spec asks for and does not get, or gets with a consequence.
+    `notes` name requests of its serving spec that have no effect, or a side effect.
     `retry_at` is when the Deployer retries what failed; null: it does not retry.
     """
 
@@ -116,7 +116,7 @@ class Deployment(TypedDict):
 
 
 class Registry(TypedDict):
-    """How well the registry is seen."""
+    """The health of the registry."""
 
     url: str
     state: str
@@ -138,7 +138,7 @@ class Deployer(TypedDict):
 
 
 class Deployments(TypedDict):
-    """Deployments, and what the Deployer knows of the registry and of itself."""
+    """Deployments, the health of the registry, and the Deployer's own state."""
 
     deployments: list[Deployment]
     registry: Registry
@@ -204,7 +204,7 @@ Looking = TypedDict("Looking", {"looking": bool, "for": str})
 
 
 class Check(TypedDict):
-    """One thing that was looked at in a cluster: ok or fail, and the command that fixes it."""
+    """The result of a check of a cluster: ok or fail, and the command that fixes a failure."""
 
     name: str
     level: str
@@ -213,13 +213,13 @@ class Check(TypedDict):
 
 
 class ClusterChecks(TypedDict):
-    """What was looked at in one cluster."""
+    """The checks of one cluster."""
 
     name: str
     checks: list[Check]
 
 
 class Clusters(TypedDict):
-    """Every cluster of this platform."""
+    """The checks of every cluster of this platform."""
 
     clusters: list[ClusterChecks]

@@ -8,9 +8,10 @@ from typing_extensions import TypedDict  # pydantic reads no other before Python
 
 
 class ImageUser(TypedDict):
-    """A version that an environment is kept for: serving, candidate, draining, promoted, previous.
+    """A version that needs a Python environment, as the `part` that it plays.
 
-    `running`: something that runs in it and is nobody's version; `model` is its name.
+    `part` is serving, candidate, draining, promoted, previous, or running: a process or a pod that
+    belongs to no known version, and whose name is `model`.
     """
 
     model: str
@@ -20,9 +21,9 @@ class ImageUser(TypedDict):
 
 
 class Image(TypedDict):
-    """A built environment; `kept` says why it stays, and is empty for one that may be collected.
+    """A built Python environment; `kept` is the reason why it stays, empty if it may be removed.
 
-    `image` is the name by digest, or the folder; `bytes` are its own, compressed in a registry.
+    `image` is the image by digest, or the folder; `bytes` is the size, in a registry compressed.
     """
 
     name: str
@@ -39,14 +40,14 @@ class Image(TypedDict):
 
 
 class StayedImage(TypedDict):
-    """One that was to be collected, and why it was not."""
+    """An image that was to be removed and was not, and why."""
 
     name: str
     why: str
 
 
 class Collection(TypedDict):
-    """The last collection since the Deployer's start."""
+    """The last removal of images since the Deployer's start."""
 
     state: Literal["running", "done", "failed"]
     since: str | None
@@ -57,7 +58,7 @@ class Collection(TypedDict):
 
 
 class ImagePlace(TypedDict):
-    """The environments of one cluster, or of this machine; `message` says what is not known."""
+    """The Python environments of one cluster or of this machine; `message` is what is unknown."""
 
     name: str
     where: str
@@ -69,6 +70,6 @@ class ImagePlace(TypedDict):
 
 
 class Images(TypedDict):
-    """Every place that environments are built for."""
+    """The Python environments of every target."""
 
     places: list[ImagePlace]

@@ -9,7 +9,7 @@ from typing_extensions import TypedDict  # pydantic reads no other before Python
 
 
 class Change(TypedDict):
-    """One thing to do, and why. What a target adds to it passes through."""
+    """A planned change, and why. Fields that a target adds are passed on."""
 
     __pydantic_config__ = ConfigDict(extra="allow")  # type: ignore[misc]  # pydantic's own way
 
@@ -22,7 +22,7 @@ class Change(TypedDict):
 
 
 class Hold(TypedDict):
-    """Why a plan is not carried out now, and the command that changes that."""
+    """The reason why a plan is held, and the command that releases it."""
 
     reason: str
     message: str
@@ -38,10 +38,10 @@ class Field(TypedDict):
 
 
 class ObjectChange(TypedDict):
-    """One object that is not as it would be, and what would be done to it.
+    """An object that differs from its desired state, and the action on it.
 
-    `conflict`: it is somebody else's, and left alone. `refused`: the target would not have it.
-    `wait`: it is still being deleted. `left`: somebody changed it, and that is only reported.
+    `conflict`: it is foreign, and left alone. `refused`: the target would refuse it.
+    `wait`: it is still being deleted. `left`: it has drifted, and the drift is only reported.
     """
 
     action: Literal["create", "update", "delete", "conflict", "refused", "wait", "left"]
@@ -53,10 +53,10 @@ class ObjectChange(TypedDict):
 
 
 class Outline(TypedDict):
-    """What would be done, as of the last pass; nothing is rendered for it, so it has no digest.
+    """The changes as of the last pass, without rendered objects and therefore without a digest.
 
-    `held_by` says why none of it is done now: a pause, a registry that is not believed, or, in
-    `unsafe`, too many retirements at once.
+    `held_by` is the reason why the plan is held: a pause, a frozen registry, or, in `unsafe`, too
+    many retirements at once.
     """
 
     deployment: str
@@ -67,10 +67,10 @@ class Outline(TypedDict):
 
 
 class Plan(Outline):
-    """What would be done now, and the objects that would change; the digest names exactly this.
+    """The changes as of now, and the objects that would change; the digest covers all of it.
 
-    `unknown` says what is not known before the rollout is under way; it is no part of the digest.
-    The digest is empty where what runs cannot be seen now: then the plan is that of the last pass.
+    `unknown` lists values that are unknown before the rollout begins; the digest omits them.
+    The digest is empty if the target cannot be observed now: the plan is that of the last pass.
     """
 
     digest: str
@@ -79,7 +79,7 @@ class Plan(Outline):
 
 
 class Plans(TypedDict):
-    """What would be done to every deployment, as of its last pass."""
+    """The plan of every deployment, as of its last pass."""
 
     plans: list[Outline]
 
@@ -96,9 +96,9 @@ class Diff(TypedDict):
 
 
 class Node(TypedDict):
-    """One thing that there is, and what belongs to it.
+    """An object or process, and its children.
 
-    `ready` is "1/2" where it has several that may be ready, `trouble` is its problem.
+    `ready` is "1/2" for a node with several parts that may be ready, `trouble` is its problem.
     """
 
     kind: str
@@ -111,7 +111,7 @@ class Node(TypedDict):
 
 
 class Tree(TypedDict):
-    """What there is of a deployment where it runs."""
+    """The objects of a deployment in its target."""
 
     deployment: str
     model: str

@@ -33,16 +33,16 @@ Move = TypedDict(
 
 
 class ServedVersion(TypedDict):
-    """The version of chart and server that an environment's deployments are to have."""
+    """The target version of chart and server of an environment's deployments."""
 
     environment: str
     version: str
 
 
 class Upgrade(TypedDict):
-    """How far the deployments are on their way to the version of chart and server to have.
+    """The progress of the deployments to the target version of chart and server.
 
-    `environments` are in the order in which they move, each with that version; "" where none is.
+    `environments` are in the order of the upgrade, each with that version; "" for any version.
     """
 
     state: Literal["Done", "Progressing", "Failed", "Halted", "Frozen"]

@@ -17,7 +17,7 @@ from datetime import UTC, datetime
 from typing import Any, Final
 
 from deployer.targets.kubernetes.client.client import Client, Object
-from deployer.targets.kubernetes.client.errors import ApiError, Exists, Unavailable
+from deployer.targets.kubernetes.client.errors import AlreadyExists, ApiError, Unavailable
 from deployer.targets.kubernetes.client.kinds import LEASE
 
 log = logging.getLogger(__name__)
@@ -62,7 +62,7 @@ class Lease:
         name: str,
         identity: str,
     ) -> None:
-        self._client = client.hurried(TIMEOUT)
+        self._client = client.with_timeout(TIMEOUT)
         self._namespace, self._name, self.identity = namespace, name, identity
         self._renewed_at: float | None = None
         self._seen: tuple[str, float] = ("", 0.0)
@@ -77,7 +77,7 @@ class Lease:
         return self._holder
 
     @property
-    def taken(self) -> bool:
+    def held_by_other(self) -> bool:
         """Whether another, live Deployer holds the Lease: one that was seen to take or renew it."""
         other = self._holder not in ("", self.identity)
         return other and self._renewal_seen and not self.held()
@@ -87,7 +87,7 @@ class Lease:
         renewed_at = self._renewed_at
         return renewed_at is not None and clock() - renewed_at < RENEW_WITHIN
 
-    def guard(self) -> None:
+    def raise_if_not_held(self) -> None:
         """Refuse a write without the Lease; call it before each write.
 
         Raises:
@@ -157,7 +157,7 @@ class Lease:
         spec = self._spec(0) | {"acquireTime": _now()}
         try:
             answer = self._client.create(made | {"spec": spec})
-        except Exists:
+        except AlreadyExists:
             return  # another Deployer was quicker: the next round sees its Lease
         self._note(answer, began)
 

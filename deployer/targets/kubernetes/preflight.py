@@ -25,7 +25,7 @@ _NAMESPACES: Final = (
 _OWN: Final = (*_KEPT, "delete")
 
 
-class Right(NamedTuple):
+class Permission(NamedTuple):
     """A right that the Deployer needs: verbs on all objects of a kind, or on one named object."""
 
     group: str
@@ -35,25 +35,25 @@ class Right(NamedTuple):
 
 
 _RIGHTS: Final = (
-    Right("schnitzel.dev", "modeldeployments", _KEPT),
-    Right("schnitzel.dev", "modeldeployments/status", ("patch",)),
-    Right("", "configmaps", _OWN),
-    Right("apps", "deployments", _OWN),
-    Right("", "services", _OWN),
-    Right("autoscaling", "horizontalpodautoscalers", _OWN),
-    Right("policy", "poddisruptionbudgets", _OWN),
-    Right("gateway.networking.k8s.io", "httproutes", _OWN),
-    Right("", "pods", ("list", "watch")),
-    Right("", "pods/log", ("get",)),
-    Right("", "events", ("list", "create")),
+    Permission("schnitzel.dev", "modeldeployments", _KEPT),
+    Permission("schnitzel.dev", "modeldeployments/status", ("patch",)),
+    Permission("", "configmaps", _OWN),
+    Permission("apps", "deployments", _OWN),
+    Permission("", "services", _OWN),
+    Permission("autoscaling", "horizontalpodautoscalers", _OWN),
+    Permission("policy", "poddisruptionbudgets", _OWN),
+    Permission("gateway.networking.k8s.io", "httproutes", _OWN),
+    Permission("", "pods", ("list", "watch")),
+    Permission("", "pods/log", ("get",)),
+    Permission("", "events", ("list", "create")),
 )
-_PROXY_RIGHTS: Final = (Right("", "pods/proxy", ("get", "create")),)
-_SELDON_RIGHTS: Final = (Right("machinelearning.seldon.io", "seldondeployments", _OWN),)
+_PROXY_RIGHTS: Final = (Permission("", "pods/proxy", ("get", "create")),)
+_SELDON_RIGHTS: Final = (Permission("machinelearning.seldon.io", "seldondeployments", _OWN),)
 _BUILD_RIGHTS: Final = (
-    Right("batch", "jobs", ("get", "create", "delete")),
-    Right("", "configmaps", ("get", "list", "create", "update", "delete")),
-    Right("", "pods", ("list",)),
-    Right("", "pods/log", ("get",)),
+    Permission("batch", "jobs", ("get", "create", "delete")),
+    Permission("", "configmaps", ("get", "list", "create", "update", "delete")),
+    Permission("", "pods", ("list",)),
+    Permission("", "pods/log", ("get",)),
 )
 
 
@@ -82,8 +82,8 @@ def check(
     namespace, name = lease
     group = kinds.LEASE.api_version.partition("/")[0]
     rights = [
-        Right(group, kinds.LEASE.plural, ("create",)),
-        Right(group, kinds.LEASE.plural, ("get", "update"), name),
+        Permission(group, kinds.LEASE.plural, ("create",)),
+        Permission(group, kinds.LEASE.plural, ("get", "update"), name),
     ]
     found.append(_rights(client, namespace, rights, "Lease"))
     if cluster.registry:
@@ -125,7 +125,7 @@ def _kind(client: Client, kind: Kind, namespace: str, fix: str) -> PreflightChec
 def _rights(
     client: Client,
     namespace: str,
-    rights: Sequence[Right],
+    rights: Sequence[Permission],
     what: str = "permissions",
     fix: str = _NAMESPACES,
 ) -> PreflightCheck:
@@ -145,7 +145,7 @@ def _rights(
     return PreflightCheck(name, "fail", f"Our account may not {', '.join(lacking)}.", fix)
 
 
-def _may(client: Client, namespace: str, right: Right, verb: str) -> bool:
+def _may(client: Client, namespace: str, right: Permission, verb: str) -> bool:
     resource, _, part = right.resource.partition("/")
     attributes = {"group": right.group, "resource": resource, "subresource": part, "verb": verb}
     attributes |= {"name": right.name} if right.name else {}

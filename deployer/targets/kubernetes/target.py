@@ -32,7 +32,7 @@ from deployer.targets.kubernetes.render.deployment import DeploymentRenderer
 
 
 @dataclass(frozen=True, slots=True)
-class Parts:
+class Components:
     """The parts of the target of one cluster; `wiring` makes each of them."""
 
     preflight: Callable[[], list[PreflightCheck]]
@@ -52,7 +52,7 @@ class KubernetesTarget:
         parts: The parts of the target.
     """
 
-    def __init__(self, context: ClusterContext, parts: Parts) -> None:
+    def __init__(self, context: ClusterContext, parts: Components) -> None:
         self.name = context.name
         self._context = context
         self._parts = parts
@@ -120,7 +120,7 @@ class KubernetesTarget:
         now = self._context.clock()
         if records.publish(status, f"{ready}/{wanted}", now):
             warning = verdict.state in ("Degraded", "Failed")
-            records.say(record.id, verdict.reason, verdict.message, now, warning=warning)
+            records.emit_event(record.id, verdict.reason, verdict.message, now, warning=warning)
 
     def logs(self, predictor: str, lines: int) -> str:
         """See `HasLogs.logs`."""

@@ -42,7 +42,7 @@ from deployer.targets.kubernetes.records.records import ClusterRecords
 from deployer.targets.kubernetes.render.charts import Charts
 from deployer.targets.kubernetes.render.deployment import DeploymentRenderer
 from deployer.targets.kubernetes.render.manifests import Manifests
-from deployer.targets.kubernetes.target import KubernetesTarget, Parts
+from deployer.targets.kubernetes.target import Components, KubernetesTarget
 
 ENVIRONMENTS: Final = "environments"
 """The repository of images with Python environments, in the registry that platform.yaml names."""
@@ -103,7 +103,7 @@ def assemble(
     )
     found = tuple(namespaces(name, settings))
     context, unchanged = _context(
-        name, settings, unguarded.guarded(lease.guard), found, changed, clock, memory
+        name, settings, unguarded.with_guard(lease.raise_if_not_held), found, changed, clock, memory
     )
     target = KubernetesTarget(
         context,
@@ -159,7 +159,7 @@ def _parts(
     tracking_url: str,
     unchanged: Unchanged,
     preflight: Callable[[], list[PreflightCheck]],
-) -> Parts:
+) -> Components:
     """Make the parts of a cluster's target."""
     cluster, client, clock = context.cluster, context.client, context.clock
     indexes = settings.limits.package_indexes
@@ -169,13 +169,13 @@ def _parts(
     preparation = ImagePreparation(cluster, files, builds, clock, indexes)
     manifests = Manifests(Charts(), cluster, settings.platform_id, tracking_url)
     renderer = DeploymentRenderer(manifests)
-    executor = Executor(client, context.cache.absorb, context.cache.going)
+    executor = Executor(client, context.cache.record_write, context.cache.mark_deleting)
     drift = DriftFilter(context)
     pipeline = Pipeline(context, renderer, executor, preparation, drift, unchanged)
     probe_url = cluster.gateway.probe_url
     gateway = Gateway(str(cluster.gateway.url), probe_url and str(probe_url))
     images = ClusterImages(context, builds, site, files)
-    return Parts(
+    return Components(
         preflight=preflight,
         renderer=renderer,
         preparation=preparation,
@@ -211,7 +211,7 @@ def _build_site(name: str, settings: Settings, tracking_url: str) -> BuildSite |
         platform_id=settings.platform_id,
         cluster=name,
         builder=build.image,
-        base=registry.as_pushed(cluster.server_image),
+        base=registry.push_reference(cluster.server_image),
         push=f"{registry.push}/{ENVIRONMENTS}",
         pull=f"{registry.pull}/{ENVIRONMENTS}",
         insecure=registry.insecure,

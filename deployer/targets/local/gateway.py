@@ -131,7 +131,7 @@ class Gateway:
                 return False
             own = path.with_stem(f"own-{deployment}")
             raise TargetUnavailable(
-                f"The route of {deployment} would overwrite {path}, which is somebody else's.",
+                f"The route of {deployment} would overwrite {path}, which is a foreign file.",
                 f"Give that file another name: {shlex.join(['mv', str(path), str(own)])}",
                 transient=False,
             )

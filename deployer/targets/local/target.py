@@ -142,7 +142,7 @@ class LocalTarget:
             return values
 
         def place(predictor: Predictor) -> tuple[str, str]:
-            prepared = self._preparation.seen(predictor.name)
+            prepared = self._preparation.peek(predictor.name)
             known = (prepared.artifact, prepared.python) if prepared else (None, None)
             return str(known[0] or ""), str(known[1] or "")
 
@@ -210,7 +210,7 @@ class LocalTarget:
     def _observe_replica(
         self, predictor: Predictor, replica: str, processes: Mapping[str, Process], now: float
     ) -> dict[str, Any]:
-        prepared = self._preparation.seen(predictor.name)
+        prepared = self._preparation.peek(predictor.name)
         state = self._files.state(replica)
         return observe_server(predictor, processes.get(replica), state, prepared, now)
 

@@ -73,7 +73,7 @@ def test_a_bad_change_of_what_serves_is_told_and_its_pods_from_before_answer(pla
         patch(place, ("replace", IMAGE, "localhost:9/none:1"))
         seen = told(place, "ImageUnavailable")
         assert "its pods from before answer" in seen["message"]
-        assert "Somebody changed SeldonDeployment/" in seen["message"]
+        assert "Another writer changed SeldonDeployment/" in seen["message"]
         assert place.state(NAME, 1) == "Creating"
         patch(place, ("replace", IMAGE, good))
         place.serves(NAME, 1)

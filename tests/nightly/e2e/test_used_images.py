@@ -16,7 +16,7 @@ from support.models import log_models
 from support.platform.cluster import BUILDS, ClusterPlatform
 from support.run.wait import wait_for
 from support.systems.cluster import cluster
-from support.systems.images import as_pushed
+from support.systems.images import push_reference
 
 
 def listed(platform: Any) -> list[dict[str, Any]]:
@@ -69,6 +69,6 @@ def test_an_image_stays_while_a_version_needs_it_and_goes_after(on_cluster):
     platform.cli("image", "collect", "--yes")
     assert listed(platform) == []
     assert platform.cluster.get(*place)["items"] == []
-    name = as_pushed(platform.cluster, image["image"])
+    name = push_reference(platform.cluster, image["image"])
     looked = [platform.cluster.program("crane"), "manifest", "--insecure", name]
     assert b"MANIFEST_UNKNOWN" in subprocess.run(looked, capture_output=True, check=False).stderr

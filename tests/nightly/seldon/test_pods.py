@@ -14,7 +14,7 @@ import yaml
 from support import ROOT
 from support.models import log_models
 from support.systems.environment_builder import sklearn_image
-from support.systems.images import as_pushed, built
+from support.systems.images import built, push_reference
 from support.systems.mlflow import API
 
 from deployer.state.predictor import Phase
@@ -41,7 +41,7 @@ def served(kube, images, tmp_path_factory):
     [version] = log_models(url, [{"name": name, "kind": "sklearn"}])
     query = {"name": name, "version": version}
     found = httpx.get(f"{url}{API}model-versions/get-download-uri", params=query, trust_env=False)
-    pushed = {name: as_pushed(kube, image) for name, image in images.items()}
+    pushed = {name: push_reference(kube, image) for name, image in images.items()}
     image = sklearn_image(kube, pushed, tmp_path_factory.mktemp("environment"))
     artifact = {"uri": found.json()["artifact_uri"], "trackingUri": url, "digest": ""}
     return {"model": "iris", "modelVersion": "3", "image": image, "artifact": artifact}

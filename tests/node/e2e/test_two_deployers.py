@@ -228,7 +228,7 @@ def test_what_was_deleted_while_none_ran_is_asked_about(pair):
             one.model("gone"), lambda d: d["reason"] == "DeletedByHand", where, seconds=60
         )
         assert told["state"] == "Retired"
-        assert "deleted by somebody" in told["message"]
+        assert "deleted by hand" in told["message"]
         assert not [
             o for o in one.objects("modeldeployments") if o["metadata"]["name"] == seen["id"]
         ]

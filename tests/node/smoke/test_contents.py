@@ -8,13 +8,13 @@ from collections.abc import Callable
 
 import pytest
 from support.systems.cluster import Cluster
-from support.systems.images import NAMES, as_pushed, built, docker
+from support.systems.images import NAMES, built, docker, push_reference
 
 
 @pytest.fixture
 def run(cluster: Cluster) -> Callable[..., subprocess.CompletedProcess[str]]:
     def start(name: str, *command: str, entrypoint: str = ""):
-        image = as_pushed(cluster, built(cluster, name)[name])
+        image = push_reference(cluster, built(cluster, name)[name])
         return subprocess.run(
             [
                 *(docker(), "run", "--rm", "--network=none", "--read-only", "--tmpfs=/tmp"),
@@ -31,7 +31,7 @@ def run(cluster: Cluster) -> Callable[..., subprocess.CompletedProcess[str]]:
 
 @pytest.mark.parametrize("name", NAMES)
 def test_an_image_says_what_it_is(cluster, crane, name):
-    config = crane("config", as_pushed(cluster, built(cluster, name)[name]))["config"]
+    config = crane("config", push_reference(cluster, built(cluster, name)[name]))["config"]
     assert config["User"] == "65532:65532"
     labels = {
         key.removeprefix("org.opencontainers.image."): config["Labels"][key]

@@ -62,7 +62,7 @@ def test_what_somebody_else_put_beside_ours_stays_as_it_is(make_platform):
     first = wait_for(pid, "their program")
     check()
     platform.mlflow.alias("taken", "champion", 1)
-    told = platform.wait("taken", lambda seen: "somebody else's" in seen["message"])
+    told = platform.wait("taken", lambda seen: "foreign" in seen["message"])
     assert str(dynamic / "taken-prod.yaml") in told["message"]
     assert told["next_step"].startswith("Give that file another name: mv ")
     check()

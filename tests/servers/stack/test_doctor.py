@@ -6,7 +6,7 @@ from support.run.ports import free_port
 
 from stack import doctor as doctors
 from stack.components.health import Address
-from stack.components.status import remember
+from stack.components.status import save_addresses
 from stack.doctor import Check, doctor
 from stack.paths import Layout
 
@@ -99,7 +99,7 @@ def test_an_import_that_breaks_is_told_in_its_own_words(
 
 def test_an_attached_mlflow_that_does_not_answer_is_told(layout: Layout) -> None:
     url = f"http://127.0.0.1:{free_port()}"
-    remember(layout, [Address("mlflow", url, url, attached=True)])
+    save_addresses(layout, [Address("mlflow", url, url, attached=True)])
     check = look(layout)["mlflow"]
     assert check.level == "fail"
     assert url in check.message

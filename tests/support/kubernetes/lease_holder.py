@@ -40,7 +40,7 @@ def main() -> None:
     client = Client(Session(ClusterAccess(Path(kubeconfig))))
     lease = Lease(client, namespace, name, identity)
     threading.Thread(target=watch, args=(lease,), daemon=True).start()
-    guarded = client.guarded(lease.guard)
+    guarded = client.with_guard(lease.raise_if_not_held)
     lease.start()
     to_stop = threading.Event()
     signal.signal(signal.SIGUSR1, lambda *_: to_stop.set())

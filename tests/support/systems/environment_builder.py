@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 
 from support.models import REQUIREMENTS, SMALL
 from support.systems.cluster import Cluster
-from support.systems.images import as_pushed, built, docker
+from support.systems.images import built, docker, push_reference
 
 USER = 65532
 SECONDS = 600
@@ -147,7 +147,7 @@ class Builder:
 def small_image(cluster: Cluster) -> str:
     """An image that serves the models of support/models.py, but for scikit-learn's."""
     images = {
-        name: as_pushed(cluster, image)
+        name: push_reference(cluster, image)
         for name, image in built(cluster, "model-server", "environment-builder").items()
     }
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:

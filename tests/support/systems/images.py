@@ -78,7 +78,7 @@ def previous(cluster: Cluster, folder: Path) -> Previous:
     return Previous(folder, server, told)
 
 
-def as_pushed(cluster: Cluster, image: str) -> str:
+def push_reference(cluster: Cluster, image: str) -> str:
     """The same image as Jobs, and programs of this machine, reach it."""
     return image.replace(cluster.fact("registry_pull"), cluster.fact("registry_push"), 1)
 
@@ -159,7 +159,7 @@ def _digest(cluster: Cluster, image: str) -> str:
 
 def _layers(cluster: Cluster, image: str) -> list[str]:
     """The digests of an image's layers."""
-    crane = [cluster.program("crane"), "manifest", "--insecure", as_pushed(cluster, image)]
+    crane = [cluster.program("crane"), "manifest", "--insecure", push_reference(cluster, image)]
     return [layer["digest"] for layer in json.loads(_run(crane, dict(os.environ)))["layers"]]
 
 

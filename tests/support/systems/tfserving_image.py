@@ -19,7 +19,7 @@ from support import ROOT
 from support.systems import tfserving as tfserving_standin
 from support.systems.cluster import Cluster
 from support.systems.environment_builder import Builder
-from support.systems.images import as_pushed, built
+from support.systems.images import built, push_reference
 
 REQUIREMENTS = ["tensorflow-cpu==2.21.0", "grpcio==1.85.1"]
 STANDIN = ROOT / "tests/standins/tfserving"
@@ -37,10 +37,10 @@ tensorflow_model_server --port=8500 --rest_api_port=8501 --model_name=${MODEL_NA
 def standin_image(cluster: Cluster) -> str:
     """Return the stand-in's name, as nodes pull it. The first time, 2 GB are built and pulled."""
     images = built(cluster, "model-server", "environment-builder")
-    pushed = {name: as_pushed(cluster, image) for name, image in images.items()}
+    pushed = {name: push_reference(cluster, image) for name, image in images.items()}
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
         builder = Builder(cluster, pushed, Path(folder))
-        base = as_pushed(cluster, builder.environment("tensorflow", REQUIREMENTS))
+        base = push_reference(cluster, builder.environment("tensorflow", REQUIREMENTS))
     [packages] = tfserving_standin.interpreter().parents[1].glob("lib/python3.*/site-packages")
     files = {f"packages/{path.relative_to(packages)}": path.read_bytes()
              for path in (packages / "tensorflow_serving").rglob("*.py")}  # fmt: skip

@@ -15,7 +15,7 @@ from typing import Any, Final, NamedTuple
 from deployer.plan.diff import FieldChange
 from deployer.targets.kubernetes.apply.diff import drift, pattern_of
 from deployer.targets.kubernetes.cache.objects import Key, LiveObject, Owner, digest_of, key_of
-from deployer.targets.kubernetes.client.kinds import MODEL_DEPLOYMENT, POD, kind_of, rank
+from deployer.targets.kubernetes.client.kinds import MODEL_DEPLOYMENT, POD, apply_order, kind_of
 
 
 class Action(StrEnum):
@@ -73,9 +73,9 @@ class Accepted(NamedTuple):
 NOTHING_ACCEPTED: Final[Mapping[Key, Accepted]] = {}
 
 
-def in_order(manifests: Iterable[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
+def in_apply_order(manifests: Iterable[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
     """Sort manifests so that each comes after the objects that it needs."""
-    return sorted(manifests, key=lambda m: (rank(kind_of(m)), m["metadata"]["name"]))
+    return sorted(manifests, key=lambda m: (apply_order(kind_of(m)), m["metadata"]["name"]))
 
 
 def decide(
@@ -144,7 +144,7 @@ def decide_all(
     there = {obj.key: obj for obj in live}
     patterns = [pattern_of(pointer) for pointer in ignore]
     found = []
-    for manifest in in_order(manifests):
+    for manifest in in_apply_order(manifests):
         seen = there.get(key_of(manifest))
         paths = accepted_paths(accepted, seen)
         found.append(decide(manifest, seen, owner, adopt=adopt, ignore=patterns, accepted=paths))
@@ -183,7 +183,7 @@ def to_prune(live: Iterable[LiveObject], keep: Collection[Key], owner: Owner) ->
         and owner.uid in obj.owners
         and not obj.deleting
     ]
-    return sorted(going, key=lambda obj: (-rank(obj.kind), obj.key.name))
+    return sorted(going, key=lambda obj: (-apply_order(obj.kind), obj.key.name))
 
 
 def _within(path: str, fields: Iterable[str]) -> bool:

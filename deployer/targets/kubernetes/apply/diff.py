@@ -21,8 +21,8 @@ from deployer.plan.diff import (
     differing,
     embedded,
     equal,
-    left_out,
-    written,
+    format_path,
+    is_omitted,
 )
 from deployer.schema.units import parse_cpu
 from deployer.targets.kubernetes.cache.objects import APPLIED, VOLATILE
@@ -55,13 +55,13 @@ def difference(before: Mapping[str, Any], after: Mapping[str, Any]) -> tuple[Fie
 
 def _lacking(live: Any, wanted: Any, path: Path) -> Iterator[FieldChange]:
     if isinstance(wanted, Mapping):
-        if not wanted and left_out("", live):
+        if not wanted and is_omitted("", live):
             return
         if not isinstance(live, Mapping):
             yield change(path, live, wanted)
             return
         for name, value in wanted.items():
-            if name not in live and left_out(name, value):
+            if name not in live and is_omitted(name, value):
                 continue
             yield from _lacking(live.get(name), value, (*path, name))
     elif isinstance(wanted, list):
@@ -71,7 +71,7 @@ def _lacking(live: Any, wanted: Any, path: Path) -> Iterator[FieldChange]:
 
 
 def _lacking_items(live: Any, wanted: list[Any], path: Path) -> Iterator[FieldChange]:
-    if not wanted and left_out("", live):
+    if not wanted and is_omitted("", live):
         return
     name = path[-1] if path else ""
     if not isinstance(live, list):
@@ -124,7 +124,7 @@ def pattern_of(pointer: str) -> str:
         if step == "*" or step.isdecimal():
             text += "[*]"
         else:
-            text += written((step,)) if not text or "." in step else f".{step}"
+            text += format_path((step,)) if not text or "." in step else f".{step}"
     return text
 
 

@@ -25,7 +25,7 @@ class DriftFilter:
         self._found: dict[str, tuple[str, ...]] = {}
 
     def found(self, deployment: str) -> tuple[str, ...]:
-        """Return the drift that is reported and not put back, a sentence for each object."""
+        """Return the drift that is reported and not corrected, a sentence for each object."""
         return self._found.get(deployment, ())
 
     def choose(
@@ -37,18 +37,18 @@ class DriftFilter:
         if environment.drift == "correct":
             self._found.pop(deployment, None)
             for sentence in sentences:
-                self._report(deployment, "DriftCorrected", f"{sentence}; it is put back.")
+                self._report(deployment, "DriftCorrected", f"{sentence}; it is corrected.")
             return list(decisions)
         if environment.drift == "report":
             for sentence in set(sentences) - set(self.found(deployment)):
-                self._report(deployment, "Drift", f"{sentence}; it is left so.")
+                self._report(deployment, "Drift", f"{sentence}; it is left.")
             self._found[deployment] = sentences
         return [decision for decision in decisions if decision.cause is not Cause.DRIFT]
 
     def _report(self, deployment: str, reason: str, sentence: str) -> None:
         log.warning("%s: %s", deployment, sentence)
         now = self._context.clock()
-        self._context.records.say(deployment, reason, sentence, now, warning=True)
+        self._context.records.emit_event(deployment, reason, sentence, now, warning=True)
 
 
 def _sentence(decision: Decision) -> str:
@@ -56,4 +56,4 @@ def _sentence(decision: Decision) -> str:
     for change in decision.changes:
         shown = masked(change, decision.key.kind)
         fields.append(f"{shown.path} is {shown.was!r} and should be {shown.wanted!r}")
-    return f"Somebody changed {decision.key}: {', '.join(fields)}"
+    return f"Another writer changed {decision.key}: {', '.join(fields)}"

@@ -25,10 +25,10 @@ from deployer.targets.kubernetes.apply.preconditions import ConditionalWriter
 from deployer.targets.kubernetes.cache.objects import APPLIED, Key, LiveObject, Owner, Packer
 from deployer.targets.kubernetes.client.client import Client, Object
 from deployer.targets.kubernetes.client.errors import (
+    AlreadyExists,
     Conflict,
-    Exists,
+    ForeignObject,
     Immutable,
-    Taken,
     Unavailable,
 )
 from deployer.targets.kubernetes.client.kinds import Kind, kind_of
@@ -39,8 +39,9 @@ class Executor:
 
     Args:
         client: Writes; guarded, where a Lease decides which Deployer may.
-        absorb: Called with each object as the server answered it, so that the next read knows it.
-        going: Called with the uid of each object that the Deployer is about to delete.
+        record_write: Called with each object as the server answered it, so that the next read
+            knows it.
+        mark_deleting: Called with the uid of each object that the Deployer is about to delete.
 
     Attributes:
         accepted: The objects of which the server kept something otherwise than it was sent.
@@ -49,13 +50,13 @@ class Executor:
     def __init__(
         self,
         client: Client,
-        absorb: Callable[[Kind, Object], None] | None = None,
-        going: Callable[[str], None] | None = None,
+        record_write: Callable[[Kind, Object], None] | None = None,
+        mark_deleting: Callable[[str], None] | None = None,
     ) -> None:
         self._client = client
         self._writer = ConditionalWriter(client, self._note)
-        self._absorb = absorb
-        self._going = going
+        self._record_write = record_write
+        self._mark_deleting = mark_deleting
         self.accepted: dict[Key, Accepted] = {}
 
     def execute(
@@ -64,7 +65,7 @@ class Executor:
         """Execute decisions and return the written objects; write none if one cannot be written.
 
         Raises:
-            Taken: An object is foreign, and not one of those to adopt.
+            ForeignObject: An object is foreign, and not one of those to adopt.
             Immutable: An immutable field would have to change.
             Unavailable: An object is still being deleted.
             Conflict: An object was changed since it was read: read again.
@@ -89,8 +90,8 @@ class Executor:
 
     def delete(self, obj: LiveObject) -> None:
         """Delete one object as it was read; a Deployment remains until its pods are gone."""
-        if self._going:
-            self._going(obj.uid)
+        if self._mark_deleting:
+            self._mark_deleting(obj.uid)
         self._writer.delete(obj)
 
     def recheck(self, decision: Decision, owner: Owner, *, adopt: Collection[str] = ()) -> Decision:
@@ -129,7 +130,7 @@ class Executor:
         if decision.live is None:
             try:
                 made = self._client.create(_annotated(decision))
-            except Exists:
+            except AlreadyExists:
                 return self._met(decision, kind, owner, adopt)
         else:
             made = self._writer.update(decision.live, _annotated(decision))
@@ -159,8 +160,8 @@ class Executor:
         return decide(decision.manifest, live, owner, adopt=adopt, accepted=accepted)
 
     def _note(self, kind: Kind, obj: Object) -> None:
-        if self._absorb:
-            self._absorb(kind, obj)
+        if self._record_write:
+            self._record_write(kind, obj)
 
 
 def _annotated(decision: Decision) -> Object:
@@ -171,9 +172,9 @@ def _annotated(decision: Decision) -> Object:
 
 def _raise_if_hopeless(decision: Decision) -> None:
     if decision.act is Action.CONFLICT:
-        raise Taken(
+        raise ForeignObject(
             f"{decision.problem}; it is left alone.",
-            "Delete it, give it another name, or have it taken over with --adopt.",
+            "Delete it, give it another name, or adopt it with --adopt.",
         )
     if decision.act is Action.REFUSED:
         paths = tuple(change.path for change in decision.changes)

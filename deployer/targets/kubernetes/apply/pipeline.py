@@ -27,8 +27,8 @@ from deployer.targets.kubernetes.cache.objects import PREDICTOR, Key, LiveObject
 from deployer.targets.kubernetes.client.errors import (
     AdmissionRefused,
     AdmissionUnavailable,
+    ForeignObject,
     Invalid,
-    Taken,
 )
 from deployer.targets.kubernetes.context import ClusterContext, LiveDeployment
 from deployer.targets.kubernetes.images.preparation import ImagePreparation
@@ -91,7 +91,7 @@ class Pipeline:
             there: What the cluster holds of it at the beginning of the pass.
 
         Raises:
-            Taken: An object is foreign.
+            ForeignObject: An object is foreign.
             ApiError: Any other refusal by the server; the next pass tries again.
         """
         self._restart(deployment, there)
@@ -100,9 +100,9 @@ class Pipeline:
             return
         try:
             idle = self._run(deployment, there)
-        except Taken as error:
+        except ForeignObject as error:
             adopt = hints.deploy("apply", there.record, "--adopt")
-            raise Taken(
+            raise ForeignObject(
                 error.message, f"Delete it, give it another name, or have it taken over: {adopt}"
             ) from error
         if idle:

@@ -26,8 +26,8 @@ from deployer.targets.kubernetes.images.preparation import ImagePreparation
 from deployer.targets.kubernetes.render.deployment import UNBUILT, DeploymentRenderer, image_in_use
 
 _WHY = {
-    Cause.DRIFT: "somebody changed it; it is put back",
-    Cause.ADOPTED: "it was somebody else's; a person has it taken over",
+    Cause.DRIFT: "it has drifted; the drift is corrected",
+    Cause.ADOPTED: "it is foreign; an operator adopts it",
 }
 
 
@@ -95,7 +95,7 @@ class Previewer:
         )
 
     def _image(self, predictor: Predictor) -> str:
-        seen = self._preparation.seen(predictor.name)
+        seen = self._preparation.peek(predictor.name)
         return predictor.spec.image or (seen.image if seen else "")
 
     def _shown(
@@ -111,7 +111,7 @@ class Previewer:
         if decision.cause is Cause.DRIFT and environment.drift != "correct":
             if environment.drift == "ignore":
                 return None
-            why = "somebody changed it; it is left so (drift: report)"
+            why = "it has drifted; the drift is left (drift: report)"
             return ObjectChange(Act.LEFT, *place, why, _masked(decision))
         uid = ""
         if decision.act is decide.Action.CONFLICT and decision.live:

@@ -12,7 +12,7 @@ from collections.abc import Collection, Sequence
 from typing import Final
 
 from deployer.targets.kubernetes.cache.informer import Informer
-from deployer.targets.kubernetes.cache.objects import PLATFORM, Key, LiveObject
+from deployer.targets.kubernetes.cache.objects import PLATFORM, LiveObject
 from deployer.targets.kubernetes.cache.store import Changed, Deleted, Store
 from deployer.targets.kubernetes.client import kinds
 from deployer.targets.kubernetes.client.client import Client, Object
@@ -117,11 +117,6 @@ class Cache:
         self._raise_if_blind(namespace)
         return tuple(o for o in self._store.of(deployment) if o.key.namespace == namespace)
 
-    def get(self, kind: Kind, namespace: str, name: str) -> LiveObject | None:
-        """Return one object of ours; raises as `of` does."""
-        self._raise_if_blind(namespace, kind)
-        return self._store.get(Key(kind.name, namespace, name))
-
     def find(self, kind: Kind, deployment: str) -> LiveObject | None:
         """Find the object of a kind, in any namespace, that has a deployment's own name."""
         self._raise_if_blind_anywhere(kind)
@@ -156,24 +151,19 @@ class Cache:
             return True
         return False
 
-    def problems(self) -> dict[tuple[str, str], ApiError]:
-        """Return the error of each kind and namespace that cannot be watched now."""
-        found = {place: informer.problem for place, informer in self._informers.items()}
-        return {place: problem for place, problem in found.items() if problem}
-
-    def absorb(self, kind: Kind, obj: Object) -> None:
+    def record_write(self, kind: Kind, obj: Object) -> None:
         """Take in the server's answer to our own write; ignore an object without our label."""
         meta = obj["metadata"]
         if (meta.get("labels") or {}).get(PLATFORM) == self.platform:
             for namespace in (meta.get("namespace", ""), ""):
                 informer = self._informers.get((kind.name, namespace))
                 if informer:
-                    informer.absorb(obj)
+                    informer.record_write(obj)
                     return
 
-    def going(self, uid: str) -> None:
+    def mark_deleting(self, uid: str) -> None:
         """Note that the Deployer is about to delete the object of this uid."""
-        self._store.going(uid)
+        self._store.mark_deleting(uid)
 
     def _all(self) -> list[Informer]:
         with self._lock:

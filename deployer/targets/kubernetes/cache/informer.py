@@ -18,7 +18,7 @@ from typing import Final
 from deployer.targets.kubernetes.cache.objects import Key, Packer
 from deployer.targets.kubernetes.cache.store import Store
 from deployer.targets.kubernetes.client.client import Client, Object
-from deployer.targets.kubernetes.client.errors import ApiError, Gone, Restored, Unavailable
+from deployer.targets.kubernetes.client.errors import ApiError, ClusterRestored, Gone, Unavailable
 from deployer.targets.kubernetes.client.kinds import Kind
 from deployer.targets.kubernetes.client.stream import Stream
 
@@ -109,7 +109,7 @@ class Informer:
         """Wait for the thread's end after `close`."""
         self._thread.join(seconds)
 
-    def absorb(self, obj: Object) -> None:
+    def record_write(self, obj: Object) -> None:
         """Take in an object as the server answered our own write."""
         self._store.put(self._packer.pack(obj))
 
@@ -121,7 +121,7 @@ class Informer:
                 self._watch()
             except Gone as error:
                 self._resource_version = ""
-                if isinstance(error, Restored):
+                if isinstance(error, ClusterRestored):
                     log.warning("%s", error)
                     self._listed.clear()
                     self._store.forget(self.kind, self.namespace)

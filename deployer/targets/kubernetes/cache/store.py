@@ -112,7 +112,7 @@ class Store:
         for obj in dropped:
             self._notify_changed(obj)
 
-    def going(self, uid: str) -> None:
+    def mark_deleting(self, uid: str) -> None:
         """Note that the Deployer is about to delete the object of this uid."""
         self._going.append(uid)
 

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from deployer.targets.kubernetes.client.errors import Asked, Missing
+from deployer.targets.kubernetes.client.errors import ApiRequest, Missing
 from deployer.targets.kubernetes.client.kinds import Kind, kind_of
 from deployer.targets.kubernetes.client.pods import Pods
 from deployer.targets.kubernetes.client.session import Session
@@ -64,11 +64,11 @@ class Client:
         """The host and port of the API server."""
         return self._session.host
 
-    def guarded(self, guard: Callable[[], None]) -> Client:
+    def with_guard(self, guard: Callable[[], None]) -> Client:
         """Make a client that calls `guard`, which may raise, before each try of a write."""
         return self._over(self._transport.guarded(guard))
 
-    def hurried(self, seconds: float) -> Client:
+    def with_timeout(self, seconds: float) -> Client:
         """Make a client that tries each call once, for so many seconds."""
         return self._over(self._transport.hurried(seconds))
 
@@ -85,7 +85,7 @@ class Client:
         Raises:
             Missing: There is no such object.
         """
-        asked = Asked("get", kind.resource, namespace, name)
+        asked = ApiRequest("get", kind.resource, namespace, name)
         return self._transport.json(asked, "GET", kind.path(namespace, name))
 
     def find(self, kind: Kind, namespace: str, name: str) -> Object | None:
@@ -104,7 +104,7 @@ class Client:
             Gone: The listing is too old: begin again.
             Missing: There is no such kind.
         """
-        asked = Asked("list", kind.resource, namespace)
+        asked = ApiRequest("list", kind.resource, namespace)
         query = {"limit": str(PAGE)} | _selectors(labels, fields)
         while True:
             answer = self._transport.json(
@@ -144,7 +144,7 @@ class Client:
         Raises:
             Gone: The server forgot the resource version: list again. Also raised by the stream.
         """
-        asked = Asked("watch", kind.resource, namespace)
+        asked = ApiRequest("watch", kind.resource, namespace)
         query = {
             "watch": "true",
             "allowWatchBookmarks": "true",
@@ -158,10 +158,10 @@ class Client:
         """Create an object that must not exist yet.
 
         Raises:
-            Exists, Invalid, AdmissionRefused.
+            AlreadyExists, Invalid, AdmissionRefused.
         """
         kind, namespace, name = _place(obj)
-        asked = Asked("create", kind.resource, namespace, name)
+        asked = ApiRequest("create", kind.resource, namespace, name)
         return self._transport.json(asked, "POST", kind.path(namespace), _writing(dry_run), obj)
 
     def server_side_apply(
@@ -177,7 +177,7 @@ class Client:
             Invalid, AdmissionRefused: As `create`.
         """
         kind, namespace, name = _place(obj)
-        asked = Asked("patch", kind.resource, namespace, name)
+        asked = ApiRequest("patch", kind.resource, namespace, name)
         query = {**_writing(dry_run), "force": str(force).lower()}
         return self._transport.json(asked, "PATCH", kind.path(namespace, name), query, obj, APPLY)
 
@@ -189,7 +189,7 @@ class Client:
         Raises:
             Conflict, Missing, Invalid, AdmissionRefused.
         """
-        asked = Asked("patch", kind.resource, namespace, name)
+        asked = ApiRequest("patch", kind.resource, namespace, name)
         path = kind.path(namespace, name)
         return self._transport.json(asked, "PATCH", path, _writing(), operations, JSON_PATCH)
 
@@ -208,7 +208,7 @@ class Client:
         Raises:
             Conflict: The object was changed since.
         """
-        asked = Asked("patch", f"{kind.resource}/status", namespace, name)
+        asked = ApiRequest("patch", f"{kind.resource}/status", namespace, name)
         body = {"metadata": {"resourceVersion": resource_version}, "status": status}
         path = kind.path(namespace, name, "status")
         return self._transport.json(asked, "PATCH", path, _writing(), body, MERGE_PATCH)
@@ -220,7 +220,7 @@ class Client:
             Conflict, Missing, Invalid, AdmissionRefused.
         """
         kind, namespace, name = _place(obj)
-        asked = Asked("update", kind.resource, namespace, name)
+        asked = ApiRequest("update", kind.resource, namespace, name)
         return self._transport.json(asked, "PUT", kind.path(namespace, name), _writing(), obj)
 
     def delete(
@@ -238,7 +238,7 @@ class Client:
         Raises:
             Conflict: The name has another object now, or the object was changed since.
         """
-        asked = Asked("delete", kind.resource, namespace, name)
+        asked = ApiRequest("delete", kind.resource, namespace, name)
         preconditions = {"uid": uid}
         if resource_version:
             preconditions["resourceVersion"] = resource_version

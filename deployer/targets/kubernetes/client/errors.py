@@ -6,10 +6,10 @@
       ApiError              any of these
         Unavailable         no answer, or "not now": wait (transient)
         Conflict            the object is not as it was read: read again (transient)
-          Exists            a new object's name is taken (transient: read again)
-        Taken               the object is foreign: an operator decides
+          AlreadyExists     a new object's name is taken (transient: read again)
+        ForeignObject       the object is foreign: an operator decides
         Gone                a watch or a page is too old: list again (transient)
-          Restored          the server was restored from a backup: list again (transient)
+          ClusterRestored   the server was restored from a backup: list again (transient)
         Missing             there is no such object
         Forbidden           our account may not; the hint is the command that fixes it
         Unauthenticated     the credentials are refused
@@ -71,11 +71,11 @@ class Conflict(ApiError):
     reason = "ChangedMeanwhile"
 
 
-class Exists(Conflict):
+class AlreadyExists(Conflict):
     """An object of this name exists already."""
 
 
-class Taken(ApiError):
+class ForeignObject(ApiError):
     """An object of this name exists, and is not ours to change."""
 
     reason = "Conflict"
@@ -88,7 +88,7 @@ class Gone(ApiError):
     reason = "Gone"
 
 
-class Restored(Gone):
+class ClusterRestored(Gone):
     """The server's newest resource version is older than one that it gave us: a restored backup."""
 
     reason = "ClusterRestored"
@@ -152,7 +152,7 @@ class AdmissionUnavailable(ApiError):
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
+class ApiRequest:
     """A request to the server, as far as an error may repeat it."""
 
     verb: str
@@ -179,7 +179,7 @@ _FUTURE = "Too large resource version"
 
 
 def error_of(
-    asked: Asked, status: int, headers: Mapping[str, str], body: bytes, host: str
+    asked: ApiRequest, status: int, headers: Mapping[str, str], body: bytes, host: str
 ) -> ApiError:
     """Build the error of an answer of 400 or more.
 
@@ -202,21 +202,21 @@ def error_of(
     if status == 404:
         return _missing(asked, text, host)
     if status == 409:
-        known = Exists if reason == "AlreadyExists" else Conflict
+        known = AlreadyExists if reason == "AlreadyExists" else Conflict
         return known(f"It is not as it was read ({asked}): {message}")
     if status == 410 or reason in ("Gone", "Expired") or _FUTURE in text:
-        gone = Restored if _FUTURE in text else Gone
-        return gone(f"The cluster does not know that moment ({asked}): {message}")
+        gone = ClusterRestored if _FUTURE in text else Gone
+        return gone(f"The cluster no longer has that resourceVersion ({asked}): {message}")
     if status in (429, 408) or status >= 500:
         return Unavailable(
             f"The cluster at {host} cannot {asked} now: {message}",
-            "It is tried again; nothing is concluded from it.",
+            "It is retried; no decision relies on it.",
             retry_after=_seconds(headers, answer),
         )
     return _invalid(asked, text or message, answer)
 
 
-def _admission(asked: Asked, text: str) -> ApiError | None:
+def _admission(asked: ApiRequest, text: str) -> ApiError | None:
     if silent := _NO_WEBHOOK.search(text):
         return AdmissionUnavailable(
             f"The cluster cannot {asked}: its webhook {silent[1]} does not answer: {text}",
@@ -230,7 +230,7 @@ def _admission(asked: Asked, text: str) -> ApiError | None:
     )
 
 
-def _missing(asked: Asked, text: str, host: str) -> Missing:
+def _missing(asked: ApiRequest, text: str, host: str) -> Missing:
     if not text or text.startswith("the server could not find"):
         return Missing(
             f"The cluster at {host} knows no {asked.resource} ({asked}).",
@@ -241,7 +241,7 @@ def _missing(asked: Asked, text: str, host: str) -> Missing:
     return Missing(f"There is nothing to {asked}: {text}", hint)
 
 
-def _forbidden(asked: Asked, text: str) -> Forbidden:
+def _forbidden(asked: ApiRequest, text: str) -> Forbidden:
     scope = f" -n {asked.namespace}" if asked.namespace else ""
     role = "role" if asked.namespace else "clusterrole"
     name = "schnitzel-missing"
@@ -257,7 +257,7 @@ def _forbidden(asked: Asked, text: str) -> Forbidden:
     return Forbidden(message, hint, asked.verb, asked.resource, asked.namespace)
 
 
-def _invalid(asked: Asked, text: str, answer: Mapping[str, Any]) -> ApiError:
+def _invalid(asked: ApiRequest, text: str, answer: Mapping[str, Any]) -> ApiError:
     details = answer.get("details")
     causes = details.get("causes") if isinstance(details, dict) else None
     named = (c["field"] for c in causes or () if isinstance(c, dict) and c.get("field"))

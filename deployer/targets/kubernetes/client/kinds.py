@@ -97,6 +97,6 @@ def kind_of(obj: Mapping[str, Any]) -> Kind:
     return _BY_NAME[obj["apiVersion"], obj["kind"]]
 
 
-def rank(kind: Kind) -> int:
+def apply_order(kind: Kind) -> int:
     """Return the place of a kind in the order of creation; deletion goes the other way."""
     return _RANK.get(kind.name, len(IN_ORDER))

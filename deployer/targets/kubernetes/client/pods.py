@@ -11,7 +11,7 @@ from typing import Any, Final
 
 import httpx
 
-from deployer.targets.kubernetes.client.errors import ApiError, Asked
+from deployer.targets.kubernetes.client.errors import ApiError, ApiRequest
 from deployer.targets.kubernetes.client.kinds import POD
 from deployer.targets.kubernetes.client.transport import Transport
 
@@ -48,7 +48,7 @@ class Pods:
             Missing: There is no such pod.
             Invalid: The container has not started, or has no previous instance.
         """
-        asked = Asked("get", "pods/log", namespace, pod)
+        asked = ApiRequest("get", "pods/log", namespace, pod)
         query = {"tailLines": str(lines), "previous": str(previous).lower()}
         query |= {"container": container} if container else {}
         answer = self._transport.call(asked, "GET", POD.path(namespace, pod, "log"), query)
@@ -87,7 +87,7 @@ class Pods:
         namespace, name = meta["namespace"], meta["name"]
         method, verb = ("GET", "get") if body is None else ("POST", "create")
         place = POD.path(namespace, f"{name}:{port}", "proxy").replace("%3A", ":")
-        asked = Asked(verb, "pods/proxy", namespace, name)
+        asked = ApiRequest(verb, "pods/proxy", namespace, name)
         try:
             return self._transport.relayed(asked, method, f"{place}{path}", body, seconds)
         except ApiError as error:

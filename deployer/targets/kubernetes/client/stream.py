@@ -13,7 +13,7 @@ import orjson
 import urllib3
 from urllib3.exceptions import HTTPError
 
-from deployer.targets.kubernetes.client.errors import Asked, Unavailable, error_of
+from deployer.targets.kubernetes.client.errors import ApiRequest, Unavailable, error_of
 from deployer.targets.kubernetes.client.session import Session
 
 CHUNK = 65536
@@ -22,7 +22,9 @@ CHUNK = 65536
 class Stream:
     """A watch, or a followed log."""
 
-    def __init__(self, response: urllib3.BaseHTTPResponse, asked: Asked, session: Session) -> None:
+    def __init__(
+        self, response: urllib3.BaseHTTPResponse, asked: ApiRequest, session: Session
+    ) -> None:
         self._response = response
         self._asked = asked
         self._session = session

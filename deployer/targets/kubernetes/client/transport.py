@@ -16,7 +16,7 @@ import urllib3
 
 from deployer.targets.kubernetes.client.errors import (
     ApiError,
-    Asked,
+    ApiRequest,
     Unauthenticated,
     Unavailable,
     error_of,
@@ -71,7 +71,7 @@ class Transport:
 
     def json(
         self,
-        asked: Asked,
+        asked: ApiRequest,
         method: str,
         path: str,
         query: Query | None = None,
@@ -96,7 +96,7 @@ class Transport:
 
     def call(
         self,
-        asked: Asked,
+        asked: ApiRequest,
         method: str,
         path: str,
         query: Query | None = None,
@@ -133,7 +133,7 @@ class Transport:
                 time.sleep(pause)
         raise Unavailable(f"{self.host} was asked in vain ({asked}).")
 
-    def stream(self, asked: Asked, path: str, query: Query, seconds: float) -> Stream:
+    def stream(self, asked: ApiRequest, path: str, query: Query, seconds: float) -> Stream:
         """Open a streaming answer, which may be silent for at most so many seconds.
 
         Raises:
@@ -145,7 +145,7 @@ class Transport:
         return Stream(response, asked, self.session)
 
     def relayed(
-        self, asked: Asked, method: str, path: str, body: bytes | None, seconds: float
+        self, asked: ApiRequest, method: str, path: str, body: bytes | None, seconds: float
     ) -> tuple[int, bytes]:
         """Send a request that the API server relays to a pod, once; return the pod's own answer.
 
@@ -160,7 +160,7 @@ class Transport:
             raise self._error(asked, response)
         return response.status, data
 
-    def _error(self, asked: Asked, response: urllib3.BaseHTTPResponse) -> ApiError:
+    def _error(self, asked: ApiRequest, response: urllib3.BaseHTTPResponse) -> ApiError:
         return error_of(asked, response.status, response.headers, response.data, self.host)
 
 

@@ -11,10 +11,10 @@ import re
 from deployer.targets.kubernetes.diagnosis.problem import (
     Object,
     Problem,
-    brief,
     condition,
     fatal,
-    moment,
+    parse_time,
+    shorten,
 )
 from deployer.targets.kubernetes.diagnosis.reasons import PodReason
 
@@ -34,14 +34,14 @@ _ACCOUNT = re.compile(r'service account ([^/\s]+)/([^:\s]+): serviceaccount "[^"
 _PRIORITY = re.compile(r"no PriorityClass with name (\S+) was found")
 
 
-def refused(deployment: Object) -> Problem | None:
+def admission_problem(deployment: Object) -> Problem | None:
     """Explain why a Deployment's pods cannot be made; None if they can."""
     failure = condition(deployment, "ReplicaFailure")
     if failure.get("status") != "True":
         return None
     return refusal(
         str(failure.get("message") or failure.get("reason") or ""),
-        moment(failure.get("lastTransitionTime")),
+        parse_time(failure.get("lastTransitionTime")),
     )
 
 
@@ -56,7 +56,7 @@ def refusal(text: str, since: float | None = None) -> Problem:
         match = pattern.search(text)
         if match:
             return explain(match, since)
-    why = brief(text) or "no reason is given"
+    why = shorten(text) or "no reason is given"
     hint = "kubectl get events shows the whole answer."
     sentence = f"The cluster refuses its pods: {why}."
     return Problem(PodReason.ADMISSION_REFUSED, sentence, hint, since=since)
@@ -64,15 +64,15 @@ def refusal(text: str, since: float | None = None) -> Problem:
 
 def _quota(match: re.Match[str], since: float | None) -> Problem:
     sentence = (
-        f"The quota {match[1]!r} of its namespace is used up: it needs {brief(match[2])}; "
-        f"{brief(match[3])} is taken, of {brief(match[4])}."
+        f"The quota {match[1]!r} of its namespace is used up: it needs {shorten(match[2])}; "
+        f"{shorten(match[3])} is taken, of {shorten(match[4])}."
     )
     hint = "Ask for less in serving.yaml, free some, or have the quota raised; kubectl get quota"
     return Problem(PodReason.QUOTA_EXCEEDED, sentence, hint, since=since)
 
 
 def _must(match: re.Match[str], since: float | None) -> Problem:
-    sentence = f"The quota {match[1]!r} of its namespace demands {brief(match[2])}."
+    sentence = f"The quota {match[1]!r} of its namespace demands {shorten(match[2])}."
     return _no(sentence, "Set resources in serving.yaml, or a LimitRange with defaults.", since)
 
 
@@ -83,24 +83,24 @@ def _range(match: re.Match[str], since: float | None) -> Problem:
 
 
 def _security(match: re.Match[str], since: float | None) -> Problem:
-    sentence = f"Its pods break the Pod Security Standard {match[1]}: {brief(match[2])}."
+    sentence = f"Its pods break the Pod Security Standard {match[1]}: {shorten(match[2])}."
     hint = "Change what serving.yaml asks for, or ask who owns the namespace to allow it."
     return _no(sentence, hint, since)
 
 
 def _webhook(match: re.Match[str], since: float | None) -> Problem:
-    why = brief(match[2] or "no reason is given")
+    why = shorten(match[2] or "no reason is given")
     sentence = f"The cluster's admission webhook {match[1]!r} refuses its pods: {why}."
     return _no(sentence, "Change what it objects to, or ask who runs that webhook.", since)
 
 
 def _policy(match: re.Match[str], since: float | None) -> Problem:
-    sentence = f"The cluster's policy {match[1]!r} refuses its pods: {brief(match[2])}."
+    sentence = f"The cluster's policy {match[1]!r} refuses its pods: {shorten(match[2])}."
     return _no(sentence, "Change what it objects to, or ask who wrote that policy.", since)
 
 
 def _no_webhook(match: re.Match[str], since: float | None) -> Problem:
-    sentence = f"The cluster's admission webhook {match[1]!r} does not answer: {brief(match[2])}."
+    sentence = f"The cluster's admission webhook {match[1]!r} does not answer: {shorten(match[2])}."
     hint = "Ask who runs that webhook; the ReplicaSet creates the pods once the webhook answers."
     return Problem(PodReason.ADMISSION_UNAVAILABLE, sentence, hint, since=since)
 

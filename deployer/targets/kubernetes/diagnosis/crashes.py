@@ -18,18 +18,18 @@ from deployer.state.reasons import Reason
 from deployer.targets.kubernetes.diagnosis.problem import (
     Object,
     Problem,
-    about,
-    brief,
+    delegate,
     describe,
+    events_of,
     fatal,
     fetching,
     message_of,
-    moment,
+    parse_time,
     serving,
+    shorten,
     spec_of,
     status_of,
     termination_message,
-    working,
 )
 from deployer.targets.kubernetes.diagnosis.reasons import PodReason
 
@@ -45,16 +45,16 @@ _UNLOADED = re.compile(r"did not become available.*?due to error: (.*?)(?:\}, |\
 _UNSTARTED = ("StartError", "ContainerCannotRun", "RunContainerError", "CreateContainerError")
 
 
-def unfetched(pod: Object) -> Problem | None:
+def fetch_problem(pod: Object) -> Problem | None:
     """Explain why the model's files could not be fetched; None while the fetch may succeed."""
     status = status_of(pod, fetching(pod))
     ended = _ended(status)
     if not ended or ended.get("exitCode") == 0:
         return None
-    since = moment(ended.get("finishedAt"))
+    since = parse_time(ended.get("finishedAt"))
     own = termination_message(ended)
     if own.get("reason"):
-        sentence = f"{brief(str(own.get('message') or 'Its files could not be fetched'))}."
+        sentence = f"{shorten(str(own.get('message') or 'Its files could not be fetched'))}."
         transient = ended.get("exitCode") == TRANSIENT_EXIT
         hint = str(own.get("hint") or "")
         return fatal(str(own["reason"]), sentence, hint, since, transient=transient)
@@ -69,7 +69,7 @@ def unfetched(pod: Object) -> Problem | None:
     return fatal(ArtifactUnreachable.reason, sentence, since=since, transient=True)
 
 
-def crashed(
+def crash_problem(
     pod: Object,
     container: str,
     events: Iterable[Object],
@@ -108,7 +108,9 @@ def crashed(
     return replace(problem, final=False)
 
 
-def unready(pod: Object, events: Iterable[Object], answer: Object, show: str) -> Problem | None:
+def readiness_problem(
+    pod: Object, events: Iterable[Object], answer: Object, show: str
+) -> Problem | None:
     """Explain why a server that has started is not ready.
 
     Args:
@@ -117,23 +119,23 @@ def unready(pod: Object, events: Iterable[Object], answer: Object, show: str) ->
         answer: The JSON body of its /v2/health/ready, reason and message; empty if unasked.
         show: The command that shows the log.
     """
-    if not unanswering(pod) or answer.get("reason") == _LOADING:
+    if not is_unready(pod) or answer.get("reason") == _LOADING:
         return None
-    since = moment(status_of(pod, serving(pod))["state"]["running"].get("startedAt"))
+    since = parse_time(status_of(pod, serving(pod))["state"]["running"].get("startedAt"))
     if answer.get("reason"):
-        message = f"{brief(str(answer.get('message') or 'The model does not answer'))}."
+        message = f"{shorten(str(answer.get('message') or 'The model does not answer'))}."
         if answer["reason"] == Reason.CRASH_LOOP:  # the server retries; the rollout does not wait
             return fatal(Reason.CRASH_LOOP, message, show, since, transient=True)
         return Problem(str(answer["reason"]), message, show, transient=False, since=since)
     failed = [
-        event for event in about(events, pod, "Unhealthy") if "Readiness" in message_of(event)
+        event for event in events_of(events, pod, "Unhealthy") if "Readiness" in message_of(event)
     ]
-    why = f": {brief(message_of(failed[0]))}" if failed else ""
+    why = f": {shorten(message_of(failed[0]))}" if failed else ""
     message = f"Its server runs, but does not report that it is ready{why}."
     return Problem(Reason.NOT_READY, message, show, transient=False, since=since)
 
 
-def unanswering(pod: Object) -> bool:
+def is_unready(pod: Object) -> bool:
     """Decide whether a server has started and is not ready, so that its own answer explains why."""
     status = status_of(pod, serving(pod))
     running = status.get("state", {}).get("running")
@@ -143,10 +145,10 @@ def unanswering(pod: Object) -> bool:
 def log_wanted(pods: Iterable[Object]) -> tuple[str, str, bool] | None:
     """Choose the log that explains a crash: pod, container, and whether the previous instance's.
 
-    None if no container crashed, or each left a termination message of its own.
+    None if no container crash_problem, or each left a termination message of its own.
     """
     for pod in pods:
-        for container in filter(None, (fetching(pod), working(pod), serving(pod))):
+        for container in filter(None, (fetching(pod), delegate(pod), serving(pod))):
             status = status_of(pod, container)
             ended = _ended(status)
             if status.get("ready") or not ended or ended.get("exitCode") == 0:
@@ -162,7 +164,7 @@ def _why(
     pod: Object, container: str, events: Iterable[Object], ended: Object, log: str, show: str
 ) -> tuple[Problem, bool]:
     """Explain why a container ended, and whether the cause is certain without a second crash."""
-    since = moment(ended.get("finishedAt"))
+    since = parse_time(ended.get("finishedAt"))
     own = termination_message(ended)
     if ended.get("reason") == "OOMKilled":
         sentence = f"It was stopped: it took more memory than its limit{_limit(pod, container)}."
@@ -170,30 +172,30 @@ def _why(
         return fatal(Reason.OUT_OF_MEMORY, sentence, hint, since, transient=True), True
     if own.get("reason"):
         reason, hint = str(own["reason"]), str(own.get("hint") or show)
-        sentence = f"{brief(str(own.get('message') or 'The model server gave up'))}."
+        sentence = f"{shorten(str(own.get('message') or 'The model server gave up'))}."
         transient = bool(own.get("passing", reason in _MAYBE_THE_NODES))
         final = ended.get("exitCode") in FINAL_EXITS
         return fatal(reason, sentence, hint, since, transient=transient), final
     if ended.get("reason") in _UNSTARTED:
         return _cannot_start(pod, str(ended.get("message")), since), True
     unloaded = (
-        _UNLOADED.search(str(ended.get("message") or log)) if container == working(pod) else None
+        _UNLOADED.search(str(ended.get("message") or log)) if container == delegate(pod) else None
     )
     if unloaded:
-        sentence = f"TensorFlow Serving cannot load the model: {brief(unloaded[1])}."
+        sentence = f"TensorFlow Serving cannot load the model: {shorten(unloaded[1])}."
         hint = "Log a SavedModel that it can load, in the folder that tfserving.saved_model names."
         return fatal(Reason.LOAD_ERROR, sentence, hint, since), True
     probe = _probe(pod, events)
     if probe == "startup":
         failed = [
-            event for event in about(events, pod, "Unhealthy") if "Startup" in message_of(event)
+            event for event in events_of(events, pod, "Unhealthy") if "Startup" in message_of(event)
         ]
-        why = f"; its startup probe said: {brief(message_of(failed[0]))}" if failed else ""
+        why = f"; its startup probe said: {shorten(message_of(failed[0]))}" if failed else ""
         sentence = f"It was stopped because it did not start in time{why}."
         hint = "Raise kubernetes.probes.startup_seconds in serving.yaml, or see why it is so slow."
         return fatal(Reason.NOT_READY_IN_TIME, sentence, hint, since), True
     because = "; its liveness probe failed" if probe == "liveness" else ""
-    who = "What the model server asks" if container == working(pod) else "The model server"
+    who = "The server behind the model server" if container == delegate(pod) else "The model server"
     sentence = f"{who} ended with {_exit(ended)}{because}{_words(ended, log)}."
     return fatal(Reason.CRASH_LOOP, sentence, show, since, transient=True), False
 
@@ -201,7 +203,7 @@ def _why(
 def _cannot_start(pod: Object, text: str, since: float | None) -> Problem:
     # The runtime's message names each layer's attempt first and the error last.
     _, _, why = text.rpartition("unable to start container process: ")
-    sentence = f"Its container cannot be started: {brief(why).removesuffix(': unknown')}."
+    sentence = f"Its container cannot be started: {shorten(why).removesuffix(': unknown')}."
     return fatal(PodReason.CANNOT_START, sentence, describe(pod), since)
 
 
@@ -213,7 +215,7 @@ def _ended(status: Object) -> Object:
 
 def _probe(pod: Object, events: Iterable[Object]) -> str:
     """Find the probe that had the container stopped: "startup", "liveness" or "" for none."""
-    for event in about(events, pod, "Killing"):
+    for event in events_of(events, pod, "Killing"):
         for probe in ("startup", "liveness"):
             if f"failed {probe} probe" in message_of(event):
                 return probe
@@ -235,8 +237,8 @@ def _words(ended: Object, log: str) -> str:
     if not lines:
         return ""
     if "Traceback (most recent call last)" in text:
-        return f": {brief(lines[-1])}"
-    return f"; its last lines: {brief(' | '.join(lines[-3:]))}"
+        return f": {shorten(lines[-1])}"
+    return f"; its last lines: {shorten(' | '.join(lines[-3:]))}"
 
 
 def _limit(pod: Object, container: str) -> str:

@@ -12,11 +12,11 @@ from collections.abc import Iterable
 from deployer.targets.kubernetes.diagnosis.problem import (
     Object,
     Problem,
-    about,
-    brief,
     describe,
+    events_of,
     fatal,
     message_of,
+    shorten,
     spec_of,
 )
 from deployer.targets.kubernetes.diagnosis.reasons import PodReason
@@ -46,7 +46,7 @@ _ENVIRONMENT = (
 )
 
 
-def unpulled(pod: Object, status: Object, events: Iterable[Object]) -> Problem | None:
+def pull_problem(pod: Object, status: Object, events: Iterable[Object]) -> Problem | None:
     """Explain why a container's image is not on its node; None if the image is no problem.
 
     Args:
@@ -66,14 +66,14 @@ def unpulled(pod: Object, status: Object, events: Iterable[Object]) -> Problem |
         hint = "Load it into the node, or let it be pulled."
         return fatal(PodReason.IMAGE_UNAVAILABLE, sentence, hint)
     if kind == "ImageInspectError":
-        sentence = f"The node cannot read the image {image}: {brief(text)}."
+        sentence = f"The node cannot read the image {image}: {shorten(text)}."
         return Problem(PodReason.IMAGE_UNAVAILABLE, sentence, describe(pod))
     if kind not in _PULLING:
         return None
     if "ErrImagePull: " not in text and kind == "ImagePullBackOff":
-        failed = about(events, pod, "Failed")
+        failed = events_of(events, pod, "Failed")
         text = next((message_of(event) for event in failed if "pull" in message_of(event)), text)
-    why = brief(_FRAME.sub("", text), 200)
+    why = shorten(_FRAME.sub("", text), 200)
     sentence = f"The image {image} cannot be pulled: {why}."
     if _TRANSIENT.search(text):
         hint = "Is the registry up, and does the node reach it? It is retried automatically."

@@ -11,11 +11,11 @@ from collections.abc import Iterable
 from deployer.targets.kubernetes.diagnosis.problem import (
     Object,
     Problem,
-    about,
-    brief,
     condition,
-    happened,
-    moment,
+    event_time,
+    events_of,
+    parse_time,
+    shorten,
 )
 from deployer.targets.kubernetes.diagnosis.reasons import PodReason
 
@@ -32,13 +32,13 @@ _ENDED = {
 _NEW = "The ReplicaSet creates a new pod."
 
 
-def disrupted(pod: Object, events: Iterable[Object], now: float) -> Problem | None:
+def disruption_problem(pod: Object, events: Iterable[Object], now: float) -> Problem | None:
     """Explain who ended a pod, or that its node is gone; None if neither is the case."""
     status, spec = pod.get("status", {}), pod.get("spec", {})
-    reason, message = str(status.get("reason") or ""), brief(str(status.get("message") or ""))
+    reason, message = str(status.get("reason") or ""), shorten(str(status.get("message") or ""))
     node = spec.get("nodeName") or "?"
     target = condition(pod, "DisruptionTarget")
-    since = moment(target.get("lastTransitionTime"))
+    since = parse_time(target.get("lastTransitionTime"))
     if reason.startswith("OutOf") or reason in ("UnexpectedAdmissionError", "NodeAffinity"):
         sentence = f"The node {node} refused a pod of it: {message or reason}."
         hint = f"{_NEW} kubectl describe node {node}"
@@ -56,7 +56,7 @@ def disrupted(pod: Object, events: Iterable[Object], now: float) -> Problem | No
         return Problem(PodReason.EVICTED, sentence, hint, since=since)
     if target.get("status") == "True":
         because = str(target.get("reason") or "")
-        more = brief(str(target.get("message") or ""))
+        more = shorten(str(target.get("message") or ""))
         sentence = _ENDED.get(because, f"A pod of it was ended: {more or because}")
         kind = PodReason.NODE_LOST if because.startswith("Deletion") else PodReason.EVICTED
         return Problem(kind, f"{sentence}.", _NEW, since=since)
@@ -68,12 +68,12 @@ def _lost(pod: Object, events: Iterable[Object], now: float) -> bool:
 
     Either an event says so, or the pod did not terminate in time.
     """
-    leaving = moment(pod.get("metadata", {}).get("deletionTimestamp"))
+    leaving = parse_time(pod.get("metadata", {}).get("deletionTimestamp"))
     if leaving is not None:
         return now > leaving + _STUCK_SECONDS
     ready = condition(pod, "Ready")
-    ready_events = about(events, pod, "NodeNotReady")
+    ready_events = events_of(events, pod, "NodeNotReady")
     if ready.get("status") == "True" or not ready_events:
         return False
-    changed = moment(ready.get("lastTransitionTime")) or 0.0
-    return (happened(ready_events[0]) or 0.0) >= changed - 1
+    changed = parse_time(ready.get("lastTransitionTime")) or 0.0
+    return (event_time(ready_events[0]) or 0.0) >= changed - 1

@@ -75,14 +75,14 @@ def describe(pod: Object) -> str:
     return f"kubectl -n {namespace(pod)} describe pod {name(pod)}"
 
 
-def moment(text: object) -> float | None:
+def parse_time(text: object) -> float | None:
     """Parse an API time ("2026-01-31T12:00:00Z", with or without a fraction) to epoch seconds."""
     return datetime.fromisoformat(str(text)).timestamp() if text else None
 
 
 def created(thing: Object) -> float | None:
     """Return the object's time of creation, in seconds since the epoch."""
-    return moment(thing.get("metadata", {}).get("creationTimestamp"))
+    return parse_time(thing.get("metadata", {}).get("creationTimestamp"))
 
 
 def condition(thing: Object, kind: str) -> Object:
@@ -115,7 +115,7 @@ def serving(pod: Object) -> str:
     return _first(pod, SERVING)
 
 
-def working(pod: Object) -> str:
+def delegate(pod: Object) -> str:
     """Return the name of the container that the server asks; "" where the server does the work."""
     if TFSERVING in _names(pod):
         return TFSERVING
@@ -136,7 +136,7 @@ def _names(pod: Object) -> set[str]:
     return {str(each.get("name")) for found in lists for each in found}
 
 
-def about(events: Iterable[Object], thing: Object, *reasons: str) -> list[Object]:
+def events_of(events: Iterable[Object], thing: Object, *reasons: str) -> list[Object]:
     """List the events of an object with one of these reasons, the newest first.
 
     `about` reads both forms of events: `involvedObject` (v1) and `regarding` (events.k8s.io/v1).
@@ -146,7 +146,7 @@ def about(events: Iterable[Object], thing: Object, *reasons: str) -> list[Object
         for event in events
         if event.get("reason") in reasons and _regards(event, thing.get("metadata", {}))
     ]
-    return sorted(found, key=lambda event: happened(event) or 0.0, reverse=True)
+    return sorted(found, key=lambda event: event_time(event) or 0.0, reverse=True)
 
 
 def message_of(event: Object) -> str:
@@ -154,7 +154,7 @@ def message_of(event: Object) -> str:
     return str(event.get("message") or event.get("note") or "")
 
 
-def happened(event: Object) -> float | None:
+def event_time(event: Object) -> float | None:
     """Return when an event happened last, in seconds since the epoch."""
     series = event.get("series") or {}
     for time in (
@@ -165,7 +165,7 @@ def happened(event: Object) -> float | None:
         event.get("metadata", {}).get("creationTimestamp"),
     ):
         if time:
-            return moment(time)
+            return parse_time(time)
     return None
 
 
@@ -179,7 +179,7 @@ def termination_message(ended: Object) -> Object:
     return message if isinstance(message, dict) else {}
 
 
-def brief(text: str, length: int = 300) -> str:
+def shorten(text: str, length: int = 300) -> str:
     """Shorten a foreign message to one line without secrets."""
     line = " ".join(redact(text).split()).rstrip(" .:")
     return line if len(line) <= length else f"{line[: length - 3].rstrip()}..."

@@ -13,12 +13,12 @@ from collections.abc import Iterable
 from deployer.targets.kubernetes.diagnosis.problem import (
     Object,
     Problem,
-    about,
-    brief,
+    event_time,
+    events_of,
     fatal,
-    happened,
     message_of,
     namespace,
+    shorten,
 )
 from deployer.targets.kubernetes.diagnosis.reasons import PodReason
 
@@ -28,29 +28,29 @@ _MOUNT_KEY = re.compile(r"references non-existent (?:secret|config) key: (\S+)")
 _KINDS = {"secret": "secret", "configmap": "ConfigMap"}
 
 
-def misconfigured(pod: Object, status: Object) -> Problem | None:
+def config_problem(pod: Object, status: Object) -> Problem | None:
     """Explain why a container's variables cannot be set up; None if they are no problem."""
     waiting = status.get("state", {}).get("waiting") or {}
     if waiting.get("reason") != "CreateContainerConfigError":
         return None
     text = str(waiting.get("message") or "")
     if "runAsNonRoot" in text:
-        sentence = f"Its image may not be run here: {brief(text.partition(' (pod:')[0])}."
+        sentence = f"Its image may not be run here: {shorten(text.partition(' (pod:')[0])}."
         hint = "Give the image a numeric user other than 0."
         return fatal(PodReason.CANNOT_START, sentence, hint)
-    sentence = f"Its environment cannot be put together: {brief(text)}."
+    sentence = f"Its environment cannot be put together: {shorten(text)}."
     found = _missing(text, namespace(pod), None)
     return found or Problem(PodReason.REFERENCE_MISSING, sentence)
 
 
-def unmounted(pod: Object, events: Iterable[Object]) -> Problem | None:
+def mount_problem(pod: Object, events: Iterable[Object]) -> Problem | None:
     """Explain why a volume of a pod cannot be mounted; None if all are, or no event says why."""
-    failed = about(events, pod, "FailedMount")
+    failed = events_of(events, pod, "FailedMount")
     if not failed or _begun(pod):
         return None
     text = message_of(failed[0])
-    first = happened(failed[-1])
-    sentence = f"A volume of it cannot be mounted: {brief(text)}."
+    first = event_time(failed[-1])
+    sentence = f"A volume of it cannot be mounted: {shorten(text)}."
     found = _missing(text, namespace(pod), first)
     return found or Problem(PodReason.REFERENCE_MISSING, sentence, since=first)
 

@@ -12,12 +12,12 @@ from collections.abc import Iterable
 from deployer.targets.kubernetes.diagnosis.problem import (
     Object,
     Problem,
-    about,
-    brief,
     condition,
     created,
+    events_of,
     message_of,
-    moment,
+    parse_time,
+    shorten,
 )
 from deployer.targets.kubernetes.diagnosis.reasons import PodReason
 
@@ -28,18 +28,18 @@ _FIELDS = {name: f"resources.{name}" for name in ("cpu", "memory", "ephemeral-st
 _FREE = "kubectl describe nodes shows what is free."
 
 
-def unscheduled(pod: Object, events: Iterable[Object]) -> Problem | None:
+def scheduling_problem(pod: Object, events: Iterable[Object]) -> Problem | None:
     """Explain why a pod has no node; None if it has one, or the scheduler did not try yet."""
     scheduled = condition(pod, "PodScheduled")
     if scheduled.get("status") == "True" or pod.get("spec", {}).get("nodeName"):
         return None
     text = str(scheduled.get("message") or "")
     if not text:
-        failed = about(events, pod, "FailedScheduling")
+        failed = events_of(events, pod, "FailedScheduling")
         text = message_of(failed[0]) if failed else ""
     if not text:
         return None
-    since = moment(scheduled.get("lastTransitionTime")) or created(pod)
+    since = parse_time(scheduled.get("lastTransitionTime")) or created(pod)
     sentence, hint = _explain(text, pod)
     return Problem(PodReason.UNSCHEDULABLE, sentence, hint, since=since)
 
@@ -49,8 +49,8 @@ def _explain(text: str, pod: Object) -> tuple[str, str]:
         return "The cluster has no node.", "Add a node: kubectl get nodes"
     match = _NODES.search(text)
     if not match:
-        return f"The scheduler finds no node for it: {brief(text)}.", _FREE
-    why = brief(_LATER.split(match[2])[0])
+        return f"The scheduler finds no node for it: {shorten(text)}.", _FREE
+    why = shorten(_LATER.split(match[2])[0])
     clauses, hints = [], []
     short = [found[1] for found in _INSUFFICIENT.finditer(why)]
     if short:

@@ -19,7 +19,7 @@ from deployer.artifacts.requirements import EnvironmentRequest
 from deployer.background.jobs import Jobs, Stopped
 from deployer.errors import EnvironmentUnbuildable, VersionFailure
 from deployer.targets.kubernetes.client.client import Client
-from deployer.targets.kubernetes.client.errors import Exists, Missing
+from deployer.targets.kubernetes.client.errors import AlreadyExists, Missing
 from deployer.targets.kubernetes.client.kinds import CONFIG_MAP, JOB
 from deployer.targets.kubernetes.images import job as buildjob, results, site
 from deployer.targets.kubernetes.images.site import BuildSite
@@ -122,13 +122,13 @@ class ImageBuilds:
         """Forget a failed build, so that the next `ensure` tries again."""
         self._jobs.forget(site.image_key(request, self._place))
 
-    def asked_at(self, key: str) -> float:
+    def requested_at(self, key: str) -> float:
         """Return when an image was last requested here, in seconds since the epoch; 0 if never."""
         return self._asked.get(key, 0.0)
 
     def building(self, key: str) -> bool:
         """Decide whether this Deployer is building an image."""
-        job = self._jobs.seen(key)
+        job = self._jobs.peek(key)
         return job is not None and job.phase == "running"
 
     def claim(self, keys: Iterable[str], unasked_since: float) -> set[str]:
@@ -144,7 +144,7 @@ class ImageBuilds:
             claimed = {
                 key
                 for key in keys
-                if not self.building(key) and self.asked_at(key) <= unasked_since
+                if not self.building(key) and self.requested_at(key) <= unasked_since
             }
             self._claimed |= claimed
             return claimed
@@ -230,7 +230,7 @@ class ImageBuilds:
     def _make(self, obj: dict[str, Any]) -> None:
         try:
             self._client.create(obj)
-        except Exists:
+        except AlreadyExists:
             return  # another Deployer was faster
 
     def _look(self, name: str, key: str) -> dict[str, Any] | None:
@@ -239,7 +239,7 @@ class ImageBuilds:
         job = self._client.find(JOB, namespace, name)
         if job is None:
             raise EnvironmentUnbuildable(
-                "The build of the environment was taken away before it ended.",
+                "The Job that builds the environment was deleted before it ended.",
                 "It is started again automatically.",
                 transient=True,
             )

@@ -141,7 +141,7 @@ class ClusterImages:
             python=data.get("python", ""),
             size=int(data["bytes"]) if data.get("bytes") else None,
             made_at=float(data.get("made") or made),
-            used_at=max(_used_at(known), self._builds.asked_at(key)),
+            used_at=max(_used_at(known), self._builds.requested_at(key)),
         )
         if self._builds.building(key):
             return replace(found, phase="building")

@@ -132,7 +132,7 @@ class Removal:
         found = self._client.find(JOB, self._place.namespace, name)
         if found is None:
             raise TargetUnavailable(
-                "The Job that removes images was taken away before it ended.",
+                "The Job that removes images was deleted before it ended.",
                 "Ask again: schnitzel image collect",
             )
         return found

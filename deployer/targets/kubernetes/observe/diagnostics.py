@@ -21,7 +21,7 @@ from deployer.background.jobs import Jobs
 from deployer.targets.kubernetes.client.client import Client
 from deployer.targets.kubernetes.client.errors import ApiError
 from deployer.targets.kubernetes.client.kinds import EVENT
-from deployer.targets.kubernetes.diagnosis.crashes import log_wanted, unanswering
+from deployer.targets.kubernetes.diagnosis.crashes import is_unready, log_wanted
 from deployer.targets.kubernetes.render.route import PORT
 
 FRESH_SECONDS: Final = 2.0
@@ -97,7 +97,7 @@ class Diagnostics:
             "diagnostics", PARALLEL, ended=self._ended, patience=PATIENCE_SECONDS
         )
 
-    def ask(
+    def evidence_of(
         self, deployment: str, predictor: str, namespace: str, pods: Sequence[Object]
     ) -> tuple[Evidence, bool]:
         """Return the evidence on a predictor's pods, and begin to renew it if it is old.
@@ -120,7 +120,7 @@ class Diagnostics:
         if job:
             self._jobs.ensure(job, partial(self.collect, namespace, pods))
         elif known.job:
-            self._jobs.seen(known.job)  # if another one hangs, this one gets a thread of its own
+            self._jobs.peek(known.job)  # if another one hangs, this one gets a thread of its own
         lacks = known.evidence is None or known.pods != states
         waits = lacks and bool(known.job) and now - known.begun < PATIENCE_SECONDS
         return known.evidence or Evidence(), waits
@@ -141,7 +141,7 @@ class Diagnostics:
         self._jobs.close(0.0)
 
     def _ended(self, key: str) -> None:
-        job = self._jobs.seen(key)
+        job = self._jobs.peek(key)
         self._jobs.forget(key)
         predictor, now = key.partition(" ")[0], self._timer()
         with self._lock:
@@ -183,7 +183,7 @@ class Diagnostics:
 
     def _answer(self, pods: Sequence[Object]) -> Object | None:
         for pod in pods:
-            if unanswering(pod):
+            if is_unready(pod):
                 body = self._client.pods.get(pod, PORT, "/v2/health/ready")
                 try:
                     answer = json.loads(body) if body else None

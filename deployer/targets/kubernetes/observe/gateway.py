@@ -88,7 +88,7 @@ class Gateway:
         before = self._answers.get(deployment)
         if route is None and before is None:
             return {}
-        wanted = routes.mark(route) if route else ""
+        wanted = routes.weights_header(route) if route else ""
         now = time.monotonic()
         if before and before.wanted == wanted and self._counts(before, now):
             return dict(before.live)
@@ -129,7 +129,7 @@ class Gateway:
                 break  # the gateway answers slowly; one answer has to do
             mark = self._ask(path, route)
             if mark != wanted:
-                weights = routes.read(mark) if mark else {}
+                weights = routes.parse_weights(mark) if mark else {}
                 if weights is None:
                     raise GatewayUnavailable(f"The gateway marks {path} with {mark!r}.", _HINT)
                 return weights

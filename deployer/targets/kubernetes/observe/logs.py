@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from deployer.targets.kubernetes.cache.objects import LiveObject
 from deployer.targets.kubernetes.client.client import Client
 from deployer.targets.kubernetes.client.errors import ApiError
-from deployer.targets.kubernetes.diagnosis.problem import serving, working
+from deployer.targets.kubernetes.diagnosis.problem import delegate, serving
 
 
 def lines_of(client: Client, pods: Sequence[LiveObject], lines: int) -> str:
@@ -27,7 +27,7 @@ def lines_of(client: Client, pods: Sequence[LiveObject], lines: int) -> str:
 def _containers(pod: LiveObject) -> Iterator[str]:
     """Yield the working container, which starts first, and the serving container."""
     whole = pod.object()
-    yield from filter(None, (working(whole), serving(whole)))
+    yield from filter(None, (delegate(whole), serving(whole)))
 
 
 def _log(client: Client, pod: LiveObject, container: str, lines: int) -> str:

@@ -19,7 +19,7 @@ from deployer.targets.kubernetes.observe import predictor as observation, select
 from deployer.targets.kubernetes.observe.diagnostics import Diagnostics
 from deployer.targets.kubernetes.observe.gateway import Gateway
 from deployer.targets.kubernetes.observe.reach import LOOK_SECONDS, Reach
-from deployer.targets.kubernetes.observe.select import first_ready, instance, known, made_of
+from deployer.targets.kubernetes.observe.select import deployment_of, first_ready, instance, known
 from deployer.targets.kubernetes.render.route import PORT
 
 
@@ -110,14 +110,14 @@ class Observer:
     ) -> tuple[ObservedPredictor, bool]:
         """Observe a predictor; True if evidence is on its way that may change the judgement."""
         name, own = predictor.name, there.of(predictor.name)
-        prepared = self._preparation.refusal(name) or self._preparation.seen(name)
+        prepared = self._preparation.refusal(name) or self._preparation.peek(name)
         seen = select.seen(own, prepared)
         pods = seen.pods
         verdict = self._examples.verdict(name, instance(pods))
         judged = observation.observe(predictor, seen, now, weight=weight, example=verdict)
-        if not any(made_of(own)) or (judged.phase is Phase.READY and not judged.reason):
+        if not any(deployment_of(own)) or (judged.phase is Phase.READY and not judged.reason):
             self._diagnostics.forget(name)
             return judged, False
-        found, waits = self._diagnostics.ask(there.record.id, name, there.namespace, pods)
+        found, waits = self._diagnostics.evidence_of(there.record.id, name, there.namespace, pods)
         seen = replace(seen, events=found.events, log=found.log, answer=found.answer)
         return observation.observe(predictor, seen, now, weight=weight, example=verdict), waits

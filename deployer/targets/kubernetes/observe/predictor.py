@@ -16,16 +16,16 @@ from deployer import hints
 from deployer.state.observed import ObservedPredictor
 from deployer.state.predictor import UNASKED, ExampleAnswer, Phase, Predictor
 from deployer.state.reasons import Reason
-from deployer.targets.kubernetes.diagnosis import Problem, leaving, problems
+from deployer.targets.kubernetes.diagnosis import Problem, is_terminating, problems
 from deployer.targets.kubernetes.diagnosis.problem import (
     Object,
-    about,
     condition,
     created,
+    events_of,
     fetching,
-    moment,
     name,
     namespace,
+    parse_time,
     serving,
     status_of,
     termination_message,
@@ -134,9 +134,9 @@ def _judge(
     deployment = seen.deployment
     if seen.resource is not None:
         made = [deployment] if deployment else []
-        held_up = seldon.held_up(seen.resource, made, seen.services, now, weight)
-        if held_up:
-            return held_up
+        operator_problem = seldon.operator_problem(seen.resource, made, seen.services, now, weight)
+        if operator_problem:
+            return operator_problem
     if deployment is None:
         return _before(seen.prepared, now)
     served = counts.complete or weight > 0
@@ -156,13 +156,13 @@ def _judge(
     worst = found[0] if found else None
     enough = counts.ready >= 1 if served else counts.current and counts.ready >= counts.wanted
     if counts.wanted == 0:
-        asleep = "It is scaled to no replica at all, by somebody or something else."
+        asleep = "Another writer scaled it to zero replicas."
         scale = f"kubectl -n {namespace(deployment)} scale deployment {name(deployment)}"
         hint = f"{scale} --replicas=1"
         return Phase.UNREADY, now, Problem(PodReason.SCALED_TO_ZERO, asleep, hint)
     if enough:
         available = condition(deployment, "Available")
-        since = moment(available.get("lastTransitionTime")) or created(deployment) or now
+        since = parse_time(available.get("lastTransitionTime")) or created(deployment) or now
         return Phase.READY, since, _partly(counts, worst)
     if worst and worst.final:
         return Phase.FAILED, worst.since or now, worst
@@ -224,7 +224,7 @@ def _behind(counts: _Counts, worst: Problem | None) -> Problem | None:
 def _progress(deployment: Object, seen: Seen, now: float) -> tuple[Phase, float]:
     """Return the phase of the healthy pod that is furthest behind."""
     begun = created(deployment) or now
-    steps = [_step(pod, seen.events, begun) for pod in seen.pods if not leaving(pod)]
+    steps = [_step(pod, seen.events, begun) for pod in seen.pods if not is_terminating(pod)]
     order = (Phase.FETCHING, Phase.STARTING)
     return min(steps, key=lambda step: order.index(step[0]), default=(Phase.STARTING, begun))
 
@@ -234,8 +234,8 @@ def _step(pod: Object, events: Sequence[Object], begun: float) -> tuple[Phase, f
     fetched = status_of(pod, fetching(pod)).get("state", {})
     running = status_of(pod, serving(pod)).get("state", {}).get("running")
     if running:
-        return Phase.STARTING, moment(running.get("startedAt")) or since
-    if "running" in fetched or about(events, pod, "Pulling"):
+        return Phase.STARTING, parse_time(running.get("startedAt")) or since
+    if "running" in fetched or events_of(events, pod, "Pulling"):
         return Phase.FETCHING, since
     done = fetched.get("terminated") or {}
-    return Phase.STARTING, moment(done.get("finishedAt")) or since
+    return Phase.STARTING, parse_time(done.get("finishedAt")) or since

@@ -27,7 +27,7 @@ SILENT_SECONDS: Final = 20.0
 Object = Mapping[str, Any]
 
 
-class Where(StrEnum):
+class OperatorProgress(StrEnum):
     """The progress of the operator."""
 
     WAITING = "waiting"
@@ -52,7 +52,7 @@ def of_revision(resource: Object, deployments: Sequence[Object]) -> Object | Non
     return next((each for each in deployments if mark and _notes(each).get(MARK) == mark), None)
 
 
-def held_up(
+def operator_problem(
     resource: Object,
     deployments: Sequence[Object],
     services: Sequence[Object],
@@ -74,23 +74,25 @@ def held_up(
     where, why = judge(resource, deployments, services)
     since = created(resource) or now
     show = f"kubectl -n {namespace(resource)} describe seldondeployment {name(resource)}"
-    if where is Where.REFUSED:
+    if where is OperatorProgress.REFUSED:
         problem = fatal(PodReason.SELDON_REFUSED, why, show, since, transient=True)
         return Phase.UNREADY if weight else Phase.FAILED, since, problem
-    if where is Where.LOOPING:
+    if where is OperatorProgress.LOOPING:
         problem = fatal(PodReason.SELDON_LOOPS, why, show, since)
         return Phase.UNREADY if weight else Phase.FAILED, since, problem
-    if where is Where.UNREACHABLE:
+    if where is OperatorProgress.UNREACHABLE:
         problem = Problem(PodReason.SELDON_UNREACHABLE, why, show, since=since)
         return Phase.UNREADY if weight else Phase.STARTING, since, problem
-    if where is Where.WAITING and not (weight and deployments):  # else its older pods answer on
+    if where is OperatorProgress.WAITING and not (
+        weight and deployments
+    ):  # else its older pods answer on
         return Phase.STARTING, since, _silent(now - since, show)
     return None
 
 
 def judge(
     resource: Object, deployments: Sequence[Object], services: Sequence[Object]
-) -> tuple[Where, str]:
+) -> tuple[OperatorProgress, str]:
     """Judge one SeldonDeployment.
 
     Args:
@@ -108,31 +110,34 @@ def judge(
     behind = int(carried["metadata"].get("generation") or 0) - seen
     if behind > RUNAWAY:
         text = f"its Deployment was written {behind} times since it was last looked at"
-        return Where.LOOPING, f"Seldon's operator writes without end: {text}."
+        return OperatorProgress.LOOPING, f"Seldon's operator writes without end: {text}."
     labels = carried["spec"]["template"]["metadata"].get("labels") or {}
     if not any(_leads(service, labels) for service in services):
-        return Where.UNREACHABLE, "Seldon's operator made its pods, and no Service leads to them."
-    return Where.DONE, ""
+        return (
+            OperatorProgress.UNREACHABLE,
+            "Seldon's operator made its pods, and no Service leads to them.",
+        )
+    return OperatorProgress.DONE, ""
 
 
-def _before(resource: Object, deployments: Sequence[Object]) -> tuple[Where, str]:
+def _before(resource: Object, deployments: Sequence[Object]) -> tuple[OperatorProgress, str]:
     """Judge a resource while no Deployment carries its revision."""
     status = resource.get("status") or {}
     if status.get("state") == "Failed":
         why = str(status.get("description") or "it does not say why").rstrip(".")
-        return Where.REFUSED, f"Seldon's operator cannot make it: {why}."
+        return OperatorProgress.REFUSED, f"Seldon's operator cannot make it: {why}."
     if status.get("state") == "Available" and not deployments:
         return (
-            Where.REFUSED,
+            OperatorProgress.REFUSED,
             "Seldon's operator makes no Deployment of it, and says it is available.",
         )
-    return Where.WAITING, ""
+    return OperatorProgress.WAITING, ""
 
 
 def _silent(waited: float, show: str) -> Problem:
     if waited < SILENT_SECONDS:
         return Problem("", "Seldon's operator has not taken it up yet.", transient=False)
-    text = "Seldon's operator does not take it up; does it run, and look after this namespace?"
+    text = "Seldon's operator does not take it up; does it run, and does it watch this namespace?"
     return Problem(PodReason.SELDON_SILENT, text, show)
 
 

@@ -41,7 +41,7 @@ def instance(pods: Sequence[Mapping[str, Any]]) -> str | None:
     return str(pod["metadata"]["uid"]) if pod else None
 
 
-def made_of(own: Sequence[LiveObject]) -> tuple[LiveObject | None, LiveObject | None]:
+def deployment_of(own: Sequence[LiveObject]) -> tuple[LiveObject | None, LiveObject | None]:
     """Find a predictor's Deployment, and its SeldonDeployment if it has one.
 
     While Seldon's operator replaces a Deployment there are two: the Deployment that carries the
@@ -70,7 +70,7 @@ def replicas(own: Sequence[LiveObject]) -> tuple[int, int]:
 
 def seen(own: Sequence[LiveObject], prepared: ImagePrepared | None = None) -> Seen:
     """Select a predictor's objects for `predictor.observe`."""
-    deployment, resource = made_of(own)
+    deployment, resource = deployment_of(own)
     return Seen(
         deployment.object() if deployment and not deployment.deleting else None,
         [obj.object() for obj in own if obj.kind == POD],

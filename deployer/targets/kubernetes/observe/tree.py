@@ -18,7 +18,7 @@ from deployer.targets.kubernetes.client.kinds import (
     HTTP_ROUTE,
     MODEL_DEPLOYMENT,
     POD,
-    rank,
+    apply_order,
 )
 from deployer.targets.kubernetes.diagnosis import problems
 from deployer.targets.kubernetes.render import route
@@ -58,7 +58,7 @@ def of(record: Record, live: Sequence[LiveObject], observed: Observed) -> Node:
 def _predictor(name: str, record: Record, live: Sequence[LiveObject], observed: Observed) -> Node:
     own = sorted(
         (obj for obj in live if obj.predictor == name and obj.kind != POD),
-        key=lambda obj: (obj.kind != DEPLOYMENT, rank(obj.kind), obj.key.name),
+        key=lambda obj: (obj.kind != DEPLOYMENT, apply_order(obj.kind), obj.key.name),
     )
     pods = [obj for obj in live if obj.predictor == name and obj.kind == POD]
     children = [_object(obj, pods, observed.at) for obj in own]
@@ -66,7 +66,7 @@ def _predictor(name: str, record: Record, live: Sequence[LiveObject], observed: 
         children += [_pod(pod.object(), {}, observed.at) for pod in pods]
     seen = observed.predictors.get(name)
     if seen is None:
-        return Node("Predictor", name, "leaving", children=tuple(children))
+        return Node("Predictor", name, "is_terminating", children=tuple(children))
     status = "draining" if name in record.leaving else str(seen.phase)
     return tree.predictor(seen, status, tuple(children))
 

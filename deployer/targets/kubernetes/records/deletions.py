@@ -56,7 +56,7 @@ class DeletionLedger:
         with self._lock:
             return sum(where == namespace for where in self._all().values())
 
-    def note(self, seen: Iterable[tuple[Record, str]]) -> None:
+    def update(self, seen: Iterable[tuple[Record, str]]) -> None:
         """Enter the deployments that serve, each with its namespace, and strike the others.
 
         Raises:
@@ -70,7 +70,7 @@ class DeletionLedger:
                 if known.get(record.id) != (namespace if serves(record) else None)
             })  # fmt: skip
 
-    def strike(self, key: str) -> None:
+    def remove(self, key: str) -> None:
         """Strike a deployment, so that it may be made again; raises as `note` does."""
         with self._lock:
             if key in self._all():

@@ -21,7 +21,12 @@ from deployer.status.verdict import Status
 from deployer.targets.kubernetes.cache.cache import Cache
 from deployer.targets.kubernetes.cache.objects import LiveObject
 from deployer.targets.kubernetes.client.client import Client
-from deployer.targets.kubernetes.client.errors import ApiError, Conflict, Exists, Taken
+from deployer.targets.kubernetes.client.errors import (
+    AlreadyExists,
+    ApiError,
+    Conflict,
+    ForeignObject,
+)
 from deployer.targets.kubernetes.client.kinds import MODEL_DEPLOYMENT
 from deployer.targets.kubernetes.records import crd
 from deployer.targets.kubernetes.records.crd import RecordUnreadable
@@ -57,7 +62,7 @@ class ClusterRecords:
         client: Writes; guarded, where a Lease decides which Deployer may.
         cache: Reads.
         namespace_of: Returns the namespace of an environment's deployments, for a project.
-        roster: The deletion ledger, kept over restarts; None: one that ends with the process.
+        ledger: The deletion ledger, kept over restarts; None: one that ends with the process.
     """
 
     def __init__(
@@ -98,7 +103,7 @@ class ClusterRecords:
                 found.append((self._read(live).record, live.key.namespace))
             except RecordUnreadable:
                 continue
-        self._ledger.note(found)
+        self._ledger.update(found)
         return [record for record, _ in found]
 
     def raise_if_unknown(self) -> None:
@@ -123,7 +128,7 @@ class ClusterRecords:
 
         Raises:
             DeletedByHand: An operator deleted the object, and none has allowed it again.
-            Taken: The object belongs to another platform.
+            ForeignObject: The object belongs to another platform.
             Conflict: The object was changed since it was read: read again.
             ApiError: The cluster refused the write.
         """
@@ -142,8 +147,8 @@ class ClusterRecords:
             changed = self._client.json_patch(
                 MODEL_DEPLOYMENT, live.key.namespace, live.key.name, operations
             )
-            self._cache.absorb(MODEL_DEPLOYMENT, changed)
-        self._ledger.note([(record, live.key.namespace if live else self.namespace(record))])
+            self._cache.record_write(MODEL_DEPLOYMENT, changed)
+        self._ledger.update([(record, live.key.namespace if live else self.namespace(record))])
 
     def publish(self, status: Status, ready: str, now: float) -> bool:
         """Publish a deployment's status in its ModelDeployment; False if it is there already.
@@ -166,16 +171,16 @@ class ClusterRecords:
         changed = self._client.patch_status(
             MODEL_DEPLOYMENT, live.key.namespace, live.key.name, built, live.resource_version
         )
-        self._cache.absorb(MODEL_DEPLOYMENT, changed)
+        self._cache.record_write(MODEL_DEPLOYMENT, changed)
         return True
 
-    def say(self, key: str, reason: str, message: str, now: float, *, warning: bool) -> None:
+    def emit_event(self, key: str, reason: str, message: str, now: float, *, warning: bool) -> None:
         """Record an Event on a deployment's ModelDeployment, if there is one."""
         live = self.object(key)
         if live is not None:
             try:
                 self._client.create(crd.event(live, reason, message, now, warning=warning))
-            except Exists:
+            except AlreadyExists:
                 return
 
     def namespace(self, record: Record) -> str:
@@ -190,7 +195,7 @@ class ClusterRecords:
         """Forget the record of a deleted object; the cache calls this."""
         if live.kind == MODEL_DEPLOYMENT:
             if not by_us:
-                log.warning("%s in %s was deleted by somebody", live.key, live.key.namespace)
+                log.warning("%s in %s was deleted by hand", live.key, live.key.namespace)
             with self._lock:
                 self._stored.pop(live.deployment, None)
 
@@ -206,7 +211,7 @@ class ClusterRecords:
         namespace = self._ledger.namespace(record.id)
         if namespace is None or not self._cache.watches(namespace):
             return
-        gone = f"The ModelDeployment {record.id} was deleted by somebody"
+        gone = f"The ModelDeployment {record.id} was deleted by hand"
         together = self._lost_with_namespace(namespace)
         if together > 1:
             gone = (
@@ -214,15 +219,15 @@ class ClusterRecords:
                 "is there any more: it, or the whole cluster, was replaced or restored"
             )
         raise DeletedByHand(
-            f"{gone}. {record.model} is retired from {record.environment}, and not made again by "
-            "itself.",
+            f"{gone}. {record.model} is retired from {record.environment}, and is not "
+            "recreated automatically.",
             f"To serve it again: {hints.deploy('apply', record)}",
         )
 
     def allow(self, key: str) -> None:
         """Let a deleted ModelDeployment be made again, as an operator asked."""
         if self.object(key) is None:
-            self._ledger.strike(key)
+            self._ledger.remove(key)
 
     def _lost_with_namespace(self, namespace: str) -> int:
         """Count the lost ModelDeployments of a namespace that has none of ours left; else 0."""
@@ -238,13 +243,13 @@ class ClusterRecords:
         namespace = self.namespace(record)
         made = crd.manifest(record, self._cache.platform, namespace)
         try:
-            self._cache.absorb(MODEL_DEPLOYMENT, self._client.create(made))
-        except Exists as error:
+            self._cache.record_write(MODEL_DEPLOYMENT, self._client.create(made))
+        except AlreadyExists as error:
             found = self._client.find(MODEL_DEPLOYMENT, namespace, record.id)
             platform = (found or {}).get("spec", {}).get("platform", "")
             if found is None or platform == self._cache.platform:
                 raise Conflict(f"The ModelDeployment {record.id} has just been made.") from error
-            raise Taken(
+            raise ForeignObject(
                 f"The ModelDeployment {record.id} in {namespace} belongs to another platform "
                 f"({platform}); it is left alone.",
                 "Give this environment another namespace in platform.yaml.",

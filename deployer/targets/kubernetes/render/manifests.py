@@ -102,16 +102,16 @@ class Manifests:
         found = values.values(predictor, place, self._cluster, image, source)
         chart = runtime_of(predictor.spec).chart
         rendered = self._charts.render(chart, predictor.name, namespace, found)
-        return [owned(_noted(manifest, found["image"]), owner) for manifest in rendered]
+        return [with_owner(_noted(manifest, found["image"]), owner) for manifest in rendered]
 
     def route(self, deployment: Deployment, namespace: str, owner: Owner) -> Manifest | None:
         """Build the HTTPRoute of a deployment; None if no predictor takes requests."""
         labels = route.Labels(self._platform_id)
         found = route.manifest(deployment, namespace, self._parent, labels)
-        return owned(found, owner) if found else None
+        return with_owner(found, owner) if found else None
 
 
-def owned(manifest: Mapping[str, Any], owner: Owner) -> Manifest:
+def with_owner(manifest: Mapping[str, Any], owner: Owner) -> Manifest:
     """Add the ModelDeployment as owner, so that the object is deleted with it.
 
     Without a ModelDeployment the manifest stays as it is.

@@ -113,7 +113,7 @@ def weights(route: Mapping[str, Any]) -> dict[str, int]:
     return found
 
 
-def mark(route: Mapping[str, Any]) -> str:
+def weights_header(route: Mapping[str, Any]) -> str:
     """Read the header's value that an HTTPRoute sets on its answers; "" if it sets none."""
     for rule in route.get("spec", {}).get("rules") or ():
         for filter_ in rule.get("filters") or ():
@@ -131,12 +131,12 @@ def prefix(route: Mapping[str, Any]) -> str:
     return ""
 
 
-def written(weights: Mapping[str, int]) -> str:
+def format_weights(weights: Mapping[str, int]) -> str:
     """Format weights for the header: "angler-prod-v1-1a2b3c4d=90, angler-prod-v2-...=10"."""
     return ", ".join(f"{name}={weight}" for name, weight in sorted(weights.items()))
 
 
-def read(header: str) -> dict[str, int] | None:
+def parse_weights(header: str) -> dict[str, int] | None:
     """Parse the weights in a header; None if the header is not ours."""
     found = {}
     for part in header.split(","):
@@ -165,7 +165,7 @@ def refusal(route: Mapping[str, Any]) -> str:
 
 def _rule(prefix: str, weights: Mapping[str, int]) -> dict[str, Any]:
     rewrite = {"path": {"type": "ReplacePrefixMatch", "replacePrefixMatch": "/"}}
-    header = {"set": [{"name": HEADER, "value": written(weights)}]}
+    header = {"set": [{"name": HEADER, "value": format_weights(weights)}]}
     return {
         "matches": [{"path": {"type": "PathPrefix", "value": prefix}}],
         "filters": [

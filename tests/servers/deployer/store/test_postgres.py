@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 import signal
+import sqlite3
 from collections.abc import Iterator
 from contextlib import closing
+from dataclasses import replace
 from typing import Any
 
 import psycopg
@@ -18,6 +20,7 @@ from support.systems.postgres import running_postgres
 from deployer import __main__ as command, service
 from deployer.errors import DatabaseUnavailable, FormatUnknown
 from deployer.state.record import Record
+from deployer.store import recordformat
 from deployer.store.history import Event, History
 from deployer.store.postgres import PostgresDatabase
 from deployer.store.records import Records
@@ -95,6 +98,27 @@ def rows(url: str) -> list[Any]:
         ]
 
 
+def test_a_record_of_an_older_format_is_written_in_the_present_one_when_it_changes(own):
+    with sqlite3.connect(recorded.FOLDER / "1-touched" / recorded.DATABASE) as known:
+        older = known.execute("SELECT id, version, body FROM records").fetchall()
+    known.close()
+    with closing(PostgresDatabase(own)) as database:
+        with database.transaction() as connection:
+            for row in older:
+                connection.execute("INSERT INTO records (id, version, body) VALUES (?, ?, ?)", row)
+        before = rows(own)
+        records = Records(database)
+        for record in records.all():
+            records.save(record)
+        assert rows(own) == before, "what did not change is not written"
+        changed = replace(records.load("foret-prod"), note="changed")
+        records.save(changed)
+        assert Records(database).load("foret-prod") == changed
+        with database.transaction() as connection:
+            forms = dict(connection.execute("SELECT id, version FROM records").fetchall())
+    assert forms == {row[0]: 1 for row in older} | {"foret-prod": recordformat.FORMAT}
+
+
 @pytest.mark.parametrize("what", ["format", "field", "tables"])
 def test_what_is_in_an_unknown_format_ends_the_start_and_stays_as_it_is(
     own, what, tmp_path, monkeypatch, capsys
@@ -107,9 +131,9 @@ def test_what_is_in_an_unknown_format_ends_the_start_and_stays_as_it_is(
             [body] = connection.execute(
                 "SELECT body FROM records WHERE id = 'foret-prod'"
             ).fetchone()
-            newer = json.dumps(json.loads(body) | {"predictors": []})
+            newer = json.dumps(json.loads(body) | {"approvals": []})
             change, values = {
-                "format": ("UPDATE records SET version = 2 WHERE id = 'foret-prod'", []),
+                "format": ("UPDATE records SET version = 3 WHERE id = 'foret-prod'", []),
                 "field": ("UPDATE records SET body = ? WHERE id = 'foret-prod'", [newer]),
                 "tables": ("INSERT INTO memory (name, value) VALUES ('schema', '2')", []),
             }[what]
@@ -135,7 +159,7 @@ def test_a_record_that_a_newer_deployer_kept_meanwhile_is_not_overwritten(own):
         records = Records(database)
         records.save(Record("calm-prod", "calm", "prod"))
         with database.transaction() as connection:
-            connection.execute("UPDATE records SET version = 2, body = '{}'")
+            connection.execute("UPDATE records SET version = 3, body = '{}'")
         before = rows(own)
         with pytest.raises(FormatUnknown, match="calm-prod"):
             records.save(Record("calm-prod", "calm", "prod", note="mine"))

@@ -1,4 +1,4 @@
-"""A stranger that answers on a component's port is not the component."""
+"""A other_listener that answers on a component's port is not the component."""
 
 import http.server
 import os
@@ -15,7 +15,7 @@ from stack import platform
 from stack.components import health
 from stack.components.health import Address
 from stack.ports import is_free
-from stack.supervision.listening import stranger
+from stack.supervision.listening import other_listener
 from stack.supervision.program import Process
 
 CHILD = """
@@ -68,7 +68,7 @@ def other() -> Iterator[int]:
 def look(port: int, pid: int | None) -> health.Health:
     url = f"http://127.0.0.1:{port}"
     process = Process("gateway", "RUNNING", pid, 1.0, None, "")
-    return health.look(Address("gateway", url, url), {"gateway": process}, {})
+    return health.probe(Address("gateway", url, url), {"gateway": process}, {})
 
 
 def test_a_component_is_healthy_if_its_own_process_answers(answering: int) -> None:
@@ -89,7 +89,7 @@ def test_a_gateway_needs_both_of_its_ports(answering: int) -> None:
         wait_until_taken(api)
         process = Process("gateway", "RUNNING", gateway.pid, 1.0, None, "")
         address = Address("gateway", f"http://127.0.0.1:{answering}", f"http://127.0.0.1:{api}")
-        seen = health.look(address, {"gateway": process}, {})
+        seen = health.probe(address, {"gateway": process}, {})
         assert f"its port {answering} is taken by" in seen.detail
     finally:
         gateway.kill()
@@ -98,7 +98,7 @@ def test_a_gateway_needs_both_of_its_ports(answering: int) -> None:
 
 def test_an_attached_component_is_somebody_elses_by_right(answering: int) -> None:
     url = f"http://127.0.0.1:{answering}"
-    assert health.look(Address("gateway", url, url, attached=True), {}, {}).ok
+    assert health.probe(Address("gateway", url, url, attached=True), {}, {}).ok
 
 
 def test_a_child_of_the_process_may_be_the_one_that_listens() -> None:
@@ -106,15 +106,15 @@ def test_a_child_of_the_process_may_be_the_one_that_listens() -> None:
     parent = subprocess.Popen([sys.executable, "-c", PARENT, code], start_new_session=True)
     try:
         wait_until_taken(port)
-        assert stranger(port, parent.pid) == ""
-        assert f"(pid {os.getpid()})" not in stranger(port, os.getppid())
+        assert other_listener(port, parent.pid) == ""
+        assert f"(pid {os.getpid()})" not in other_listener(port, os.getppid())
     finally:
         os.killpg(parent.pid, 9)
         parent.wait()
 
 
 def test_a_free_port_has_no_stranger() -> None:
-    assert stranger(free_port(), os.getpid()) == ""
+    assert other_listener(free_port(), os.getpid()) == ""
 
 
 def test_up_counts_a_port_as_held_only_if_its_own_program_holds_it(

@@ -42,7 +42,7 @@ def test_a_program_of_somebody_else_stays_as_it_is_and_its_name_is_not_taken(
     pid, text = runs(), file.read_text()
     supervisor.put(program("ours"))
     assert set(supervisor.processes()) == {"ours"}
-    with pytest.raises(StackError, match="somebody else's") as said:
+    with pytest.raises(StackError, match="foreign program") as said:
         supervisor.put(program("theirs"))
     assert str(file.parent) in said.value.hint
     supervisor.remove("theirs", grace=1)

@@ -372,7 +372,7 @@ def test_a_stray_that_hides_its_environment_is_found_by_its_group(
 
 
 @pytest.fixture
-def stranger() -> Iterator[subprocess.Popen[bytes]]:
+def other_listener() -> Iterator[subprocess.Popen[bytes]]:
     with subprocess.Popen(["sleep", "600"], start_new_session=True) as process:
         yield process
         process.kill()

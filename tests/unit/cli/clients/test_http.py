@@ -2,7 +2,7 @@
 
 import pytest
 
-from cli.clients.http import Refused, Service, segment
+from cli.clients.http import Refused, Service, path_segment
 from cli.errors import Unreachable
 
 
@@ -66,4 +66,4 @@ def test_the_query_leaves_out_what_is_none(api) -> None:
 
 
 def test_a_name_in_a_path_is_one_segment() -> None:
-    assert segment("a/b c?") == "a%2Fb%20c%3F"
+    assert path_segment("a/b c?") == "a%2Fb%20c%3F"

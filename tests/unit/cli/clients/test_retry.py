@@ -5,7 +5,7 @@ import pytest
 from cli.clients import retry
 from cli.clients.airflow import Pipelines
 from cli.clients.http import Refused, Service
-from cli.clients.retry import patiently
+from cli.clients.retry import with_retries
 from cli.errors import CommandError, LoginRefused, Unreachable
 from cli.tasks import train
 
@@ -35,7 +35,7 @@ def away():
 
 def test_a_service_that_goes_away_is_waited_for_and_said_once_each_time():
     told = []
-    ask = patiently(Script(1, away(), away(), 2, away(), 3), told.append)
+    ask = with_retries(Script(1, away(), away(), 2, away(), 3), told.append)
     assert [ask(), ask(), ask()] == [1, 2, 3]
     warning = "warning: Airflow does not answer: timed out; waiting"
     assert told == [warning, "it answers again"] * 2
@@ -43,16 +43,16 @@ def test_a_service_that_goes_away_is_waited_for_and_said_once_each_time():
 
 def test_a_service_that_never_answered_is_an_error_at_once():
     with pytest.raises(Unreachable):
-        patiently(Script(away()), pytest.fail)()
+        with_retries(Script(away()), pytest.fail)()
 
 
 def test_a_service_that_was_seen_by_others_is_waited_for():
-    assert patiently(Script(away(), 1), lambda _: None, answered=True)() == 1
+    assert with_retries(Script(away(), 1), lambda _: None, answered=True)() == 1
 
 
 def test_a_service_that_fails_is_waited_for_like_one_that_is_away():
     told = []
-    ask = patiently(Script(1, Refused("Airflow: Database error", "", 500, ""), 2), told.append)
+    ask = with_retries(Script(1, Refused("Airflow: Database error", "", 500, ""), 2), told.append)
     assert [ask(), ask()] == [1, 2]
     assert told == ["warning: Airflow: Database error; waiting", "it answers again"]
 
@@ -67,12 +67,12 @@ def test_a_service_that_fails_is_waited_for_like_one_that_is_away():
 )
 def test_what_waiting_does_not_mend_is_an_error_at_once(error):
     with pytest.raises(type(error)):
-        patiently(Script(error), pytest.fail, answered=True)()
+        with_retries(Script(error), pytest.fail, answered=True)()
 
 
 def test_a_service_that_stays_away_is_an_error_in_the_end():
     with pytest.raises(Unreachable):
-        patiently(Script(away(), away()), lambda _: None, -1, answered=True)()
+        with_retries(Script(away(), away()), lambda _: None, -1, answered=True)()
 
 
 def test_training_is_followed_though_airflow_is_away_for_a_while(capsys):

@@ -7,7 +7,7 @@ from cli import errors
 from cli.clients.deployments import Log
 from cli.errors import Unreachable
 from cli.tasks import follow as following
-from cli.tasks.follow import added
+from cli.tasks.follow import new_lines
 
 LINES = st.lists(st.integers(0, 10_000).map(str), unique=True, max_size=30)
 
@@ -18,16 +18,16 @@ def test_the_end_of_a_log_that_grew_gives_each_new_line_once(
 ) -> None:
     grown = min(grown, len(log))
     before, now = log[: len(log) - grown][-window:], log[-window:]
-    assert added(before, now) == log[len(log) - grown :][-window:]
+    assert new_lines(before, now) == log[len(log) - grown :][-window:]
 
 
 def test_lines_that_repeat_are_not_taken_for_new_ones() -> None:
-    assert added(["ping"] * 5, ["ping"] * 5) == []
-    assert added(["ping", "ping"], ["ping", "ping", "pong"]) == ["pong"]
+    assert new_lines(["ping"] * 5, ["ping"] * 5) == []
+    assert new_lines(["ping", "ping"], ["ping", "ping", "pong"]) == ["pong"]
 
 
 def test_a_log_begun_anew_is_new() -> None:
-    assert added(["a", "b"], ["c"]) == ["c"]
+    assert new_lines(["a", "b"], ["c"]) == ["c"]
 
 
 def test_follow_goes_on_through_a_rollout_and_a_restart_until_interrupted(

@@ -35,7 +35,7 @@ def test_a_diff_shows_each_object_and_its_fields_before_and_after(
     shown = schnitzel("deploy", "diff", "angler@prod")
     assert shown.code == 0
     assert shown.out.splitlines() == [
-        "angler@prod  1 to make, 1 to change, 1 to delete, 1 somebody else's",
+        "angler@prod  1 to make, 1 to change, 1 to delete, 1 foreign",
         "+ Deployment/new in prod is made",
         "~ Deployment/changed in prod changes",
         "    spec.replicas: 3 -> 1",
@@ -44,7 +44,7 @@ def test_a_diff_shows_each_object_and_its_fields_before_and_after(
         "    -   b: c",
         "- Deployment/old in prod: nothing needs it any more",
         "! Service/theirs in prod is there already, and was not made by Schnitzel",
-        "to take over what is somebody else's: schnitzel deploy apply angler@prod --adopt",
+        "to adopt the foreign objects: schnitzel deploy apply angler@prod --adopt",
         "not known yet: The image of version 3 is not built yet.",
         "digest  5eed",
     ]

@@ -34,7 +34,7 @@ def at_a_terminal(home, monkeypatch: pytest.MonkeyPatch) -> Callable[[], Termina
 
 def test_a_terminal_gets_colour(at_a_terminal: Callable[[], Terminal]) -> None:
     at_a_terminal()
-    assert output.toned("Serving") == "\x1b[32mServing\x1b[0m"
+    assert output.colour_state("Serving") == "\x1b[32mServing\x1b[0m"
 
 
 @pytest.mark.parametrize(("name", "value"), [("NO_COLOR", "1"), ("TERM", "dumb")])
@@ -43,13 +43,13 @@ def test_colour_can_be_turned_off(
 ) -> None:
     at_a_terminal()
     monkeypatch.setenv(name, value)
-    assert output.toned("Failed") == "Failed"
+    assert output.colour_state("Failed") == "Failed"
     assert output.bold("title") == "title"
 
 
 def test_a_pipe_gets_no_colour(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "stdout", StringIO())
-    assert output.toned("Failed") == "Failed"
+    assert output.colour_state("Failed") == "Failed"
 
 
 def test_a_table_is_aligned_with_colour_as_without(

@@ -8,7 +8,7 @@ from hypothesis import given, strategies as st
 from support.systems.answering import artifact, predictor
 
 from deployer.analysis.example import ExampleResult, ask
-from deployer.analysis.signature import fault
+from deployer.analysis.signature import mismatch
 
 
 def column(kind: str, name: str | None = None, **more: Any) -> dict[str, Any]:
@@ -60,7 +60,7 @@ PROPERTIES = {"properties": {"k": {"type": "long", "required": True}}}
     ],
 )
 def test_an_answer_that_fits_has_no_fault(outputs: list[dict[str, Any]], predictions: Any) -> None:
-    assert fault(outputs, predictions) == ""
+    assert mismatch(outputs, predictions) == ""
 
 
 @pytest.mark.parametrize(
@@ -92,7 +92,7 @@ def test_an_answer_that_fits_has_no_fault(outputs: list[dict[str, Any]], predict
 def test_a_fault_names_the_output_and_what_was_expected(
     outputs: list[dict[str, Any]], predictions: Any, says: str
 ) -> None:
-    assert says in fault(outputs, predictions)
+    assert says in mismatch(outputs, predictions)
 
 
 anything = st.recursive(
@@ -107,7 +107,7 @@ anything = st.recursive(
 
 @given(st.sampled_from([BOTH, [column("long")], [tensor("float32", [-1, 2])]]), anything)
 def test_whatever_is_answered_can_be_judged(outputs: list[dict[str, Any]], answer: Any) -> None:
-    assert isinstance(fault(outputs, answer), str)
+    assert isinstance(mismatch(outputs, answer), str)
 
 
 SIGNATURE = {"outputs": json.dumps([column("double", "p")])}

@@ -192,7 +192,7 @@ def test_a_listing_that_nobody_answers_is_left_as_soon_as_it_is_to_end(tmp_path:
     stop = threading.Event()
     listing = threading.Thread(target=assembled.start, args=(600, stop), daemon=True)
     listing.start()
-    wait_for(cache.problems, "it to be asked in vain")
+    wait_for(lambda: any(i.problem for i in cache._informers.values()), "it to be asked in vain")
     assert listing.is_alive()
     stop.set()
     wait_for(lambda: not listing.is_alive(), "the end")

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from deployer.artifacts.requirement_lines import address, read
-from deployer.artifacts.requirements import lacking
+from deployer.artifacts.requirements import missing_packages
 from deployer.errors import UnsupportedDependencies
 from deployer.python_env.cache import EnvironmentRequest
 
@@ -211,9 +211,9 @@ def test_a_wheel_is_known_by_the_digest_that_was_written_down_for_it(tmp_path: P
 
 def test_what_a_models_requirements_name_is_found_step_by_step(tmp_path: Path) -> None:
     (tmp_path / "requirements.txt").write_text("-r more.txt\nsix\n")
-    assert lacking(tmp_path) == {"more.txt"}
+    assert missing_packages(tmp_path) == {"more.txt"}
     (tmp_path / "more.txt").write_text(f"code/{WHEEL}\n-c ../outside.txt\n")
-    assert lacking(tmp_path) == {f"code/{WHEEL}"}
+    assert missing_packages(tmp_path) == {f"code/{WHEEL}"}
 
 
 @pytest.mark.parametrize(

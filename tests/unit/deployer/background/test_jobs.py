@@ -33,7 +33,7 @@ def jobs(clock: Clock) -> Iterator[Jobs[int]]:
 
 def ended(jobs: Jobs[int], key: str) -> str:
     def look() -> str:
-        job = jobs.seen(key)
+        job = jobs.peek(key)
         return job.phase if job and job.phase != "running" else ""
 
     return wait_for(look, f"the end of {key}", every=0.002)
@@ -110,7 +110,7 @@ def test_a_passing_failure_waits_to_be_forgotten_where_a_rollout_decides(clock: 
 def test_a_defect_of_ours_shows_as_a_failure(jobs: Jobs[int]) -> None:
     jobs.ensure("a", failing(ZeroDivisionError("oops"), []))
     assert ended(jobs, "a") == "failed"
-    job = jobs.seen("a")
+    job = jobs.peek("a")
     assert job is not None
     assert job.error is not None
     assert "ZeroDivisionError: oops" in job.error.message
@@ -143,7 +143,7 @@ def test_closing_ends_waiting_and_running_work(
     jobs.close()
     assert (begun.qsize(), ended.qsize()) == (2, 2)
     assert jobs.ensure("later", lambda: 1).phase == "running"
-    assert jobs.seen("later") is None
+    assert jobs.peek("later") is None
 
 
 def test_each_item_is_worked_on_and_the_first_failure_raised() -> None:
@@ -203,7 +203,7 @@ def test_any_error_of_a_service_is_transient_and_kept_while_the_work_runs_again(
         for most in (1.2, 2.4, 3.6, 3.6):
             jobs.ensure("a", failing(RegistryUnreachable("MLflow is away", "schnitzel status"), []))
             assert ended(jobs, "a") == "failed"
-            job = jobs.seen("a")
+            job = jobs.peek("a")
             assert job
             assert job.error
             assert (job.error.message, job.error.hint) == ("MLflow is away", "schnitzel status")
@@ -251,10 +251,10 @@ def test_a_request_may_wait_for_the_end_of_work_and_no_longer_than_it_says(
     go = threading.Event()
     jobs.ensure("a", lambda: go.wait(60) and 7)
     jobs.wait("a", 0.01)
-    assert (job := jobs.seen("a"))
+    assert (job := jobs.peek("a"))
     assert job.phase == "running"
     threading.Timer(0.05, go.set).start()
     jobs.wait("a", 60)
-    assert (job := jobs.seen("a"))
+    assert (job := jobs.peek("a"))
     assert job.result == 7
     jobs.wait("unknown", 60)

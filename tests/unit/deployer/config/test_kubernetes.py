@@ -85,10 +85,10 @@ def test_everything_that_can_be_said_of_a_cluster_is_kept(write: Write) -> None:
     assert cluster.build.trust_bundle.key == "ca.crt"
     assert cluster.registry is not None
     assert cluster.registry.pull == "localhost:5000/schnitzel"
-    assert cluster.registry.as_pushed(cluster.server_image) == (
+    assert cluster.registry.push_reference(cluster.server_image) == (
         "registry.images.svc:5000/schnitzel/model-server:0.1.0"
     )
-    assert cluster.registry.as_pushed("nginx:1.29") == "nginx:1.29"
+    assert cluster.registry.push_reference("nginx:1.29") == "nginx:1.29"
 
 
 def test_settings_with_clusters_survive_being_printed_and_read_back(
@@ -146,13 +146,13 @@ def test_in_a_pod_a_cluster_of_which_nothing_is_said_is_its_own(
             "p.cluster is 'test', and clusters has none",
             "",
         ),
-        ("clusters: {c: {}}", "clusters.c.gateway is missing", "predictions are asked of"),
-        ("clusters: {C: {}}", "clusters.C.gateway is missing", "predictions are asked of"),
+        ("clusters: {c: {}}", "clusters.c.gateway is missing", "routes prediction requests"),
+        ("clusters: {C: {}}", "clusters.C.gateway is missing", "routes prediction requests"),
         (CLUSTER.replace("test:", "Test:"), "'Test' cannot be the name of a cluster", "clusters"),
         (
             CLUSTER + "    kubeconfig: kube/config",
             "clusters.test.kubeconfig should be a whole path",
-            "as kubectl finds it",
+            "kubectl's default",
         ),
         (
             CLUSTER + "    in_cluster: true\n    context: x",
@@ -178,7 +178,7 @@ def test_in_a_pod_a_cluster_of_which_nothing_is_said_is_its_own(
         (
             "environments: {p: {alias: a, drift: mend}}",
             "environments.p.drift should be 'correct', 'report' or 'ignore'",
-            "somebody else",
+            "another writer",
         ),
         (
             "environments: {p: {alias: a, drift_ignore: [spec.replicas]}}",

@@ -3,7 +3,7 @@ import re
 import pytest
 from hypothesis import given, strategies as st
 
-from deployer.namespaces import MAX_LENGTH, check_environment, check_template, fill
+from deployer.namespaces import MAX_LENGTH, check_environment, check_template, expand
 
 TEMPLATES = ["{environment}", "{project}-{environment}", "{project}", "ml-{project}-x", "models"]
 names = st.from_regex(r"[a-z0-9]([a-z0-9-]{0,20}[a-z0-9])?", fullmatch=True).filter(
@@ -21,19 +21,21 @@ names = st.from_regex(r"[a-z0-9]([a-z0-9-]{0,20}[a-z0-9])?", fullmatch=True).fil
     ],
 )
 def test_a_template_is_filled(template: str, project: str, expected: str) -> None:
-    assert fill(template, "prod", project) == expected
+    assert expand(template, "prod", project) == expected
 
 
 def test_a_project_that_is_no_label_becomes_one_and_stays_distinct() -> None:
-    one, other = (fill("{project}-{environment}", "prod", name) for name in ("Größe 1", "Größe!1"))
+    one, other = (
+        expand("{project}-{environment}", "prod", name) for name in ("Größe 1", "Größe!1")
+    )
     assert one != other
     assert one.startswith("gr-e-1-")
     assert one.endswith("-prod")
 
 
 def test_a_project_cannot_be_called_like_anothers_hash() -> None:
-    hashed = fill("{project}", "prod", "Team A")
-    assert fill("{project}", "prod", hashed) != hashed
+    hashed = expand("{project}", "prod", "Team A")
+    assert expand("{project}", "prod", hashed) != hashed
 
 
 @given(st.sampled_from(TEMPLATES), names, st.text())
@@ -42,7 +44,7 @@ def test_whatever_a_project_is_called_the_namespace_is_a_name_and_not_the_cluste
 ) -> None:
     check_template(template)
     check_environment(template, environment)
-    filled = fill(template, environment, project)
+    filled = expand(template, environment, project)
     assert len(filled) <= MAX_LENGTH
     assert re.fullmatch(r"[a-z0-9]([a-z0-9-]*[a-z0-9])?", filled)
     assert not filled.startswith("kube-")
@@ -51,7 +53,7 @@ def test_whatever_a_project_is_called_the_namespace_is_a_name_and_not_the_cluste
 @given(st.text(max_size=80), st.text(max_size=80))
 def test_two_projects_never_share_a_namespace(one: str, other: str) -> None:
     template = "{project}-{environment}"
-    assert (fill(template, "prod", one) == fill(template, "prod", other)) == (one == other)
+    assert (expand(template, "prod", one) == expand(template, "prod", other)) == (one == other)
 
 
 @pytest.mark.parametrize(

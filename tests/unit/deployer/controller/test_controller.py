@@ -509,7 +509,7 @@ def test_a_plan_that_was_reviewed_is_refused_once_what_is_rendered_for_it_is_ano
 def test_a_persons_word_to_take_over_names_the_very_objects_and_who_said_it(controller, target):
     controller.start()
     wait_for(controller.statuses, "the deployment to be shown")
-    with pytest.raises(UnsafePlan, match="nothing to take over"):
+    with pytest.raises(UnsafePlan, match="nothing to adopt"):
         Commands(controller).apply("angler-prod", "ada", ApplyOptions(adopt=True))
     stranger = ObjectChange(Act.CONFLICT, "Service", "angler-prod-v1", uid="u-1")
     other = ObjectChange(Act.UPDATE, "ConfigMap", "angler-prod-v1")

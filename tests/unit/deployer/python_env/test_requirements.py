@@ -27,7 +27,7 @@ def test_what_mlflow_writes_is_read(tmp_path: Path) -> None:
     }
     request = EnvironmentRequest.read(model(tmp_path, files))
     assert request.python == "3.11.7"
-    assert request.minor == "3.11"
+    assert request.python_minor == "3.11"
     assert request.requirements == ("mlflow==3.17.2", "numpy<3", "scikit-learn==1.7.2")
 
 

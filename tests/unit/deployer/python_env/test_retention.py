@@ -16,7 +16,7 @@ from deployer.python_env.retention import (
     User,
     attribute,
     choose,
-    verdicts,
+    decisions,
 )
 from deployer.state.registry import VersionId
 
@@ -53,21 +53,21 @@ USER = User("angler", "prod", "3", "serving")
     ],
 )
 def test_what_is_needed_young_or_being_built_stays(one, said):
-    why = verdicts(Inventory("r/e", (one,)), NOW, GRACE)["a"]
+    why = decisions(Inventory("r/e", (one,)), NOW, GRACE)["a"]
     assert why.startswith(said)
     assert bool(why) == bool(said)
 
 
 def test_where_anything_is_not_known_nothing_goes():
     inventory = Inventory("r/e", (built("a"), built("b")), unknown="2 versions")
-    assert set(verdicts(inventory, NOW, GRACE).values()) == {"2 versions"}
+    assert set(decisions(inventory, NOW, GRACE).values()) == {"2 versions"}
     assert choose(inventory, ["a", "b"], NOW, GRACE)[0] == []
 
 
 def test_an_image_with_two_names_goes_only_under_both():
     same = "r/e@sha256:same"
     used, unused = built("a", image=same, users=(USER,)), built("b", image=same)
-    assert "same as a" in verdicts(Inventory("r/e", (used, unused)), NOW, GRACE)["b"]
+    assert "same as a" in decisions(Inventory("r/e", (used, unused)), NOW, GRACE)["b"]
     free = Inventory("r/e", (replace(used, users=()), unused))
     chosen, kept = choose(free, ["b"], NOW, GRACE)
     assert chosen == []

@@ -87,7 +87,7 @@ def test_a_failure_stays_for_as_long_as_the_attempt_lasts(preparation, work):
 def test_another_attempt_begins_the_failed_work_again(preparation, work):
     assert settled(preparation, "a") is Phase.FAILED
     preparation.forget(predictor("a"))
-    assert preparation.seen("a") is None
+    assert preparation.peek("a") is None
     assert len(work.builds) == 1, "giving up begins nothing"
     work.broken = False
     assert settled(preparation, "a") is Phase.READY

@@ -25,8 +25,8 @@ from deployer.targets.kubernetes.client.client import Client, Object
 from deployer.targets.kubernetes.client.errors import (
     ApiError,
     Conflict,
+    ForeignObject,
     Immutable,
-    Taken,
     Unavailable,
 )
 from deployer.targets.kubernetes.client.kinds import Kind, kind_of
@@ -139,7 +139,7 @@ def test_somebody_elses_object_is_left_alone_until_a_person_says_otherwise(
     real.apply(theirs, namespace=namespace)
     before = client.get(kinds.CONFIG_MAP, namespace, "one")
     ours = [owned(config_map(namespace, a="ours"), owner), owned(config_map(namespace, "b"), owner)]
-    with pytest.raises(Taken, match="was not made by Schnitzel") as caught:
+    with pytest.raises(ForeignObject, match="was not made by Schnitzel") as caught:
         bring(proxied, owner, *ours)
     assert caught.value.reason == "Conflict"
     assert "--adopt" in caught.value.hint
@@ -165,7 +165,7 @@ def test_an_object_made_after_the_look_is_looked_at_before_anything_is_done(
         return
     theirs = client.create(config_map(namespace, b="1") | {"metadata": {
         "name": "one", "namespace": namespace}})  # fmt: skip
-    with pytest.raises(Taken):
+    with pytest.raises(ForeignObject):
         executor.execute(decisions, owner)
     assert client.get(kinds.CONFIG_MAP, namespace, "one") == theirs
 

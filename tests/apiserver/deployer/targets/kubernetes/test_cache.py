@@ -26,8 +26,13 @@ def config_map(namespace: str, name: str = "one", platform: str = "p1", **data: 
     return {"apiVersion": "v1", "kind": "ConfigMap", "metadata": meta, "data": data}
 
 
+def problems(cache: Cache) -> list[Exception]:
+    """The errors of the kinds that cannot be watched now."""
+    return [informer.problem for informer in cache._informers.values() if informer.problem]
+
+
 class Listener:
-    """A cache, and what it told."""
+    """A cache, and its notifications."""
 
     def __init__(self, client: Client, namespace: str) -> None:
         self.changed: list[str] = []
@@ -44,8 +49,9 @@ class Listener:
         return {obj.key.name for obj in self.cache.of(self._namespace, "angler-prod")}
 
     def data(self, name: str = "one") -> dict | None:
-        live = self.cache.get(kinds.CONFIG_MAP, self._namespace, name)
-        return live.object().get("data") if live else None
+        there = self.cache.of(self._namespace, "angler-prod")
+        live = [obj for obj in there if obj.kind == kinds.CONFIG_MAP and obj.key.name == name]
+        return live[0].object().get("data") if live else None
 
 
 @pytest.fixture
@@ -72,7 +78,6 @@ def test_before_anything_is_known_nothing_is_said_to_be_there(tmp_path):
     cache = Cache(Client(Session(ClusterAccess(path))), "p1", ["prod"], KINDS)
     for look in (
         lambda: cache.of("prod", "angler-prod"),
-        lambda: cache.get(kinds.CONFIG_MAP, "prod", "one"),
         lambda: cache.all(kinds.CONFIG_MAP),
         lambda: cache.find(kinds.MODEL_DEPLOYMENT, "angler-prod"),
         cache.deployments,
@@ -82,7 +87,7 @@ def test_before_anything_is_known_nothing_is_said_to_be_there(tmp_path):
     with pytest.raises(Unavailable, match="not watched"):
         cache.of("elsewhere", "angler-prod")
     cache.start()
-    wait_for(lambda: len(cache.problems()) == 2, "both problems")
+    wait_for(lambda: len(problems(cache)) == 2, "both problems")
     with pytest.raises(Unavailable, match="does not answer"):
         cache.of("prod", "angler-prod")
     cache.close(10)
@@ -94,7 +99,7 @@ def break_off(proxy, seen) -> None:
 
     def both() -> bool:
         proxy.cut()
-        return len(seen.cache.problems()) == 2
+        return len(problems(seen.cache)) == 2
 
     wait_for(both, "both watches to break off")
 
@@ -126,7 +131,7 @@ class TestOnACluster:
         assert seen.cache.wait(30)
         uid = client.create(config_map(namespace))["metadata"]["uid"]
         wait_for(seen.names, "the object")
-        seen.cache.going(uid)
+        seen.cache.mark_deleting(uid)
         client.delete(kinds.CONFIG_MAP, namespace, "one", uid=uid)
         wait_for(lambda: seen.deleted == [("one", True)], "word of it")
 
@@ -140,11 +145,11 @@ class TestOnACluster:
         proxy.down = True
         proxy.cut()
         new = client.server_side_apply(config_map(namespace, a="2"))
-        seen.cache.absorb(kinds.CONFIG_MAP, new)
+        seen.cache.record_write(kinds.CONFIG_MAP, new)
         assert seen.data() == {"a": "2"}
-        seen.cache.absorb(kinds.CONFIG_MAP, old)
+        seen.cache.record_write(kinds.CONFIG_MAP, old)
         assert seen.data() == {"a": "2"}
-        seen.cache.absorb(kinds.CONFIG_MAP, config_map(namespace, "theirs", platform="p2"))
+        seen.cache.record_write(kinds.CONFIG_MAP, config_map(namespace, "theirs", platform="p2"))
         assert seen.names() == {"one"}
 
     def test_a_late_answer_does_not_bring_back_what_was_deleted(self, client, namespace, listen):
@@ -155,7 +160,7 @@ class TestOnACluster:
         wait_for(seen.names, "the object")
         client.delete(kinds.CONFIG_MAP, namespace, "one", uid=made["metadata"]["uid"])
         wait_for(lambda: not seen.names(), "the end")
-        seen.cache.absorb(kinds.CONFIG_MAP, made)
+        seen.cache.record_write(kinds.CONFIG_MAP, made)
         assert seen.names() == set()
         client.create(config_map(namespace, a="2"))
         wait_for(lambda: seen.data() == {"a": "2"}, "the next of its name")
@@ -174,7 +179,7 @@ class TestOnACluster:
         listings = len([path for _, path in proxy.requests if "limit=" in path])
         proxy.down = False
         wait_for(lambda: seen.names() == {"one"}, "what happened meanwhile")
-        wait_for(lambda: not seen.cache.problems(), "the end of the problem")
+        wait_for(lambda: not problems(seen.cache), "the end of the problem")
         assert len([path for _, path in proxy.requests if "limit=" in path]) == listings
         assert seen.deleted == [("going", False)]
 
@@ -205,7 +210,7 @@ class TestOnACluster:
         wait_for(lambda: sum("watch=true" in p for _, p in proxy.requests) == 2, "both watches")
         future = made | {"data": {"a": "of a time that was undone"}}
         future["metadata"] = made["metadata"] | {"resourceVersion": str(2**60)}
-        seen.cache.absorb(kinds.CONFIG_MAP, future)
+        seen.cache.record_write(kinds.CONFIG_MAP, future)
         back = status(504, "Timeout", f"Timeout: Too large resource version: {2**60}, current: 5")
         proxy.once(back, path="/configmaps?watch=true")
         proxy.cut()

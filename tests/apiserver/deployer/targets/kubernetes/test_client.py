@@ -23,8 +23,8 @@ from deployer.targets.kubernetes.client import kinds
 from deployer.targets.kubernetes.client.client import Client
 from deployer.targets.kubernetes.client.errors import (
     AdmissionRefused,
+    AlreadyExists,
     Conflict,
-    Exists,
     Forbidden,
     Gone,
     Immutable,
@@ -87,7 +87,7 @@ class TestWithoutACluster:
         server = f"http://127.0.0.1:{free_port()}"
         session = Session(ClusterAccess(kubeconfig(tmp_path, server, {"token": "s3cret"})))
         with pytest.raises(Unavailable) as caught:
-            Client(session).hurried(1).get(kinds.NODE, "", "node1")
+            Client(session).with_timeout(1).get(kinds.NODE, "", "node1")
         assert isinstance(caught.value, TargetUnavailable)
         assert not caught.value.reached
         assert caught.value.transient
@@ -176,7 +176,7 @@ class TestVerbs:
 class TestErrors:
     def test_a_name_that_is_taken(self, client, namespace):
         client.create(config_map(namespace))
-        with pytest.raises(Exists):
+        with pytest.raises(AlreadyExists):
             client.create(config_map(namespace))
 
     def test_a_kind_that_the_cluster_does_not_know(self, client, namespace):
@@ -212,7 +212,7 @@ class TestErrors:
         account = {"namespace": namespace, "name": "default"}
         if client.find(kinds.SERVICE_ACCOUNT, namespace, "default") is None:
             made = {"apiVersion": "v1", "kind": "ServiceAccount", "metadata": account}
-            with suppress(Exists):
+            with suppress(AlreadyExists):
                 client.create(made)
         pod = {
             "apiVersion": "v1",
@@ -318,7 +318,7 @@ class TestTrouble:
         self, proxy: ApiProxy, proxied: Client, client: Client, namespace
     ):
         proxy.once(lose, method="POST")
-        with pytest.raises(Exists):
+        with pytest.raises(AlreadyExists):
             proxied.create(config_map(namespace, a="1"))
         (made,) = client.list(kinds.CONFIG_MAP, namespace, labels="app=test")
         wanted = config_map(namespace, a="2")
@@ -350,7 +350,7 @@ class TestTrouble:
             if len(asked) == 2:
                 raise Unavailable("not any more")
 
-        guarded = proxied.guarded(guard)
+        guarded = proxied.with_guard(guard)
         guarded.list(kinds.CONFIG_MAP, namespace)
         guarded.create(config_map(namespace), dry_run=True)
         assert asked == []

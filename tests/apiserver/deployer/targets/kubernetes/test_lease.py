@@ -115,9 +115,9 @@ def test_it_is_given_back_at_a_clean_end_so_that_another_takes_over_at_once(
     two.start()
     wait_for(lambda: two.holder == "one", "the second to see the first")
     with pytest.raises(LeaseNotHeld, match="one does") as caught:
-        two.guard()
+        two.raise_if_not_held()
     assert "get lease schnitzel-p1" in caught.value.hint
-    one.guard()
+    one.raise_if_not_held()
     one.close()
     assert not one.held()
     wait_for(two.held, "the second to hold it")
@@ -150,7 +150,9 @@ def test_it_is_not_held_for_longer_than_it_could_be_renewed(
     now[0] += 0.1
     assert not one.held()
     with pytest.raises(LeaseNotHeld):
-        proxied.guarded(one.guard).create({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {}})
+        proxied.with_guard(one.raise_if_not_held).create(
+            {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {}}
+        )
     wait_for(lambda: caplog.messages[-1:] == [said("not ours")], "word of it")
     proxy.down = False
     wait_for(lambda: caplog.messages[-1:] == [said("ours")], "it to be ours again")

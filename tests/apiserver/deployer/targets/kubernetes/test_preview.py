@@ -20,7 +20,7 @@ from deployer.state.record import Record
 from deployer.store.records import Records
 from deployer.store.sqlite import Database
 from deployer.targets.kubernetes.cache.objects import Owner
-from deployer.targets.kubernetes.client.errors import Taken
+from deployer.targets.kubernetes.client.errors import ForeignObject
 from deployer.targets.kubernetes.client.kinds import MODEL_DEPLOYMENT
 from deployer.targets.kubernetes.render.charts import Charts
 from deployer.targets.kubernetes.render.manifests import Manifests
@@ -77,7 +77,7 @@ def test_a_field_changed_by_hand_is_shown_masked_and_no_part_of_what_was_reviewe
     wait_for(lambda: len(stage.changes(deployment)) == 2, "both changes to be seen", 20)
     found = stage.assembled.target.preview(deployment)
     assert shown(found.objects) == {f"ConfigMap/{NAME}": "update", f"Deployment/{NAME}": "update"}
-    assert {each.why for each in found.objects} == {"somebody changed it; it is put back"}
+    assert {each.why for each in found.objects} == {"it has drifted; the drift is corrected"}
     fields = {field.path: (field.was, field.wanted) for o in found.objects for field in o.fields}
     server = "spec.template.spec.containers[name=server]"
     assert fields[f"{server}.env[name=SITE].value"] == (
@@ -156,7 +156,7 @@ def test_somebody_elses_object_is_a_conflict_until_a_person_has_that_very_one_ta
     stage: Stage,
 ):
     deployment = stage.deployment()
-    theirs = stage.stranger("ConfigMap", NAME, data={"theirs": "x", "password": "hunter2"})
+    theirs = stage.other_listener("ConfigMap", NAME, data={"theirs": "x", "password": "hunter2"})
     before = stage.assembled.target.preview(deployment)
     [stranger] = before.foreign
     assert (stranger.name, stranger.uid) == (NAME, theirs["metadata"]["uid"])
@@ -164,14 +164,14 @@ def test_somebody_elses_object_is_a_conflict_until_a_person_has_that_very_one_ta
     assert "data[predictor.json]" in {field.path for field in stranger.fields}
     assert "hunter2" not in str(before)
     for adopt in ((), ("another-uid",)):
-        with pytest.raises(Taken) as caught:
+        with pytest.raises(ForeignObject) as caught:
             stage.bring(deployment, adopt)
         assert caught.value.reason == "Conflict"
         assert caught.value.hint.endswith("schnitzel deploy apply 'fraud score' -e prod --adopt")
     assert stage.real.get("configmap", NAME, "-n", stage.namespace) == theirs
     route = {"apiVersion": "gateway.networking.k8s.io/v1", "spec": {"hostnames": ["a.example"]}}
-    other = stage.stranger("HTTPRoute", ID, **route)
-    with pytest.raises(Taken, match=f"HTTPRoute/{ID}"):
+    other = stage.other_listener("HTTPRoute", ID, **route)
+    with pytest.raises(ForeignObject, match=f"HTTPRoute/{ID}"):
         stage.bring(deployment, (stranger.uid,))
     taken = stage.real.get("configmap", NAME, "-n", stage.namespace)
     assert taken["metadata"]["uid"] == stranger.uid

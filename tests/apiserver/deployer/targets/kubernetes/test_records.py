@@ -18,7 +18,7 @@ from deployer.store.sqlite import Database
 from deployer.targets.kubernetes.cache.cache import Cache
 from deployer.targets.kubernetes.client import kinds
 from deployer.targets.kubernetes.client.client import Client
-from deployer.targets.kubernetes.client.errors import Conflict, Taken, Unavailable
+from deployer.targets.kubernetes.client.errors import Conflict, ForeignObject, Unavailable
 from deployer.targets.kubernetes.records import crd
 from deployer.targets.kubernetes.records.deletions import DeletionLedger
 from deployer.targets.kubernetes.records.records import ClusterRecords
@@ -122,7 +122,7 @@ class TestOnACluster:
 
     def test_another_platforms_object_is_left_alone(self, client, records, namespace):
         theirs = client.create(crd.manifest(SERVED, "p2", namespace))
-        with pytest.raises(Taken, match="another platform"):
+        with pytest.raises(ForeignObject, match="another platform"):
             records.save(replace(SERVED, note="mine"))
         assert client.get(kinds.MODEL_DEPLOYMENT, namespace, "angler-prod") == theirs
 
@@ -133,7 +133,7 @@ class TestOnACluster:
         real.kubectl("delete", "modeldeployment", "angler-prod", "-n", namespace)
         wait_for(lambda: records.object("angler-prod") is None, "the deletion to be seen")
         assert records.load("angler-prod") is None
-        with pytest.raises(DeletedByHand, match="was deleted by somebody") as caught:
+        with pytest.raises(DeletedByHand, match="was deleted by hand") as caught:
             records.save(SERVED)
         assert "schnitzel deploy apply angler -e prod" in caught.value.hint
         records.allow("angler-prod")
@@ -163,7 +163,7 @@ class TestOnACluster:
         delete("angler-prod", "retired-prod")
         seen, second = started()
         first.raise_if_deleted(retired)
-        with pytest.raises(DeletedByHand, match="angler-prod was deleted by somebody"):
+        with pytest.raises(DeletedByHand, match="angler-prod was deleted by hand"):
             second.raise_if_deleted(SERVED)
         seen.close(10)
         delete("other-prod")
@@ -175,7 +175,7 @@ class TestOnACluster:
         seen.close(10)
         seen, fourth = started()
         assert fourth.all() == [SERVED]
-        with pytest.raises(DeletedByHand, match="other-prod was deleted by somebody"):
+        with pytest.raises(DeletedByHand, match="other-prod was deleted by hand"):
             fourth.save(replace(SERVED, id="other-prod"))
         seen.close(10)
         database.close()
@@ -207,11 +207,11 @@ class TestOnACluster:
         mine = ClusterRecords(proxied, cache, lambda *_: namespace)
         mine.save(SERVED)
         proxy.once(lose, method="POST", path="/events")
-        mine.say("angler-prod", "CrashLoop", "It crashed.", now, warning=True)
+        mine.emit_event("angler-prod", "CrashLoop", "It crashed.", now, warning=True)
         shown = real.kubectl("describe", "md", "angler-prod", "-n", namespace)
         assert shown.count("It crashed.") == 1
         assert "Warning" in shown
-        mine.say("nowhere-prod", "CrashLoop", "It crashed.", now, warning=True)
+        mine.emit_event("nowhere-prod", "CrashLoop", "It crashed.", now, warning=True)
 
     def test_what_is_not_known_is_not_taken_for_no_record(self, client, namespace):
         cache = Cache(client, "p1", [namespace], KINDS)

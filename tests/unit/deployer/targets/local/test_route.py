@@ -51,7 +51,7 @@ def test_it_is_written_on_change_alone_and_removed(gateway, tmp_path):
 def test_somebody_elses_file_of_its_name_is_left_alone_and_told(gateway, tmp_path, text):
     file = tmp_path / "angler-prod.yaml"
     file.write_text(text, errors="surrogateescape")
-    with pytest.raises(TargetUnavailable, match="somebody else's") as told:
+    with pytest.raises(TargetUnavailable, match="foreign file") as told:
         gateway.route(*PLACE, SHARES)
     assert not told.value.transient
     assert not gateway.route(*PLACE, {})

@@ -17,7 +17,7 @@ from support.kubernetes.contexts import context_of
 from support.models import log_models
 from support.run.wait import wait_for
 from support.systems.cluster import Cluster
-from support.systems.images import as_pushed, built
+from support.systems.images import built, push_reference
 from support.systems.mlflow import API
 from support.systems.package_index import wheel
 
@@ -53,7 +53,7 @@ class Platform:
             platform_id=f"t{secrets.token_hex(4)}",
             cluster="tests",
             builder=images["environment-builder"],
-            base=as_pushed(real, images["model-server"]),
+            base=push_reference(real, images["model-server"]),
             push=f"{real.fact('registry_push')}/{namespace}",
             pull=f"{real.fact('registry_pull')}/{namespace}",
             insecure=True,
@@ -132,7 +132,7 @@ def platform(real, namespace, client, tmp_path) -> Iterator[Callable[[], Platfor
 
 def there(real: Cluster, image: str) -> bool:
     """Whether the registry has an image."""
-    command = [real.program("crane"), "manifest", "--insecure", as_pushed(real, image)]
+    command = [real.program("crane"), "manifest", "--insecure", push_reference(real, image)]
     return subprocess.run(command, check=False, capture_output=True).returncode == 0
 
 

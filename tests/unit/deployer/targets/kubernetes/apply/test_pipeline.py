@@ -28,7 +28,7 @@ from deployer.targets.kubernetes.cache.objects import (
     digest_of,
 )
 from deployer.targets.kubernetes.client import kinds
-from deployer.targets.kubernetes.client.errors import AdmissionRefused, ApiError, Taken
+from deployer.targets.kubernetes.client.errors import AdmissionRefused, ApiError, ForeignObject
 from deployer.targets.kubernetes.context import LiveDeployment
 from deployer.targets.kubernetes.images.preparation import ImagePrepared
 from deployer.targets.kubernetes.render.deployment import Rendered
@@ -140,7 +140,7 @@ class Cluster:
         self.took.append("save")
         self.record = record
 
-    def say(self, _: str, reason: str, sentence: str, __: float, *, warning: bool) -> None:
+    def emit_event(self, _: str, reason: str, sentence: str, __: float, *, warning: bool) -> None:
         assert warning
         self.said.append(f"{reason}: {sentence}")
 
@@ -226,8 +226,8 @@ def test_a_refused_object_of_a_predictor_with_traffic_breaks_the_pass():
 @pytest.mark.parametrize(
     ("drift", "writes", "said"),
     [
-        ("correct", ["write one"], ["DriftCorrected: Somebody changed Service/one"]),
-        ("report", [], ["Drift: Somebody changed Service/one"]),
+        ("correct", ["write one"], ["DriftCorrected: Another writer changed Service/one"]),
+        ("report", [], ["Drift: Another writer changed Service/one"]),
         ("ignore", [], []),
     ],
 )
@@ -257,8 +257,8 @@ def test_a_word_to_adopt_is_kept_until_nothing_foreign_stands_in_the_way():
 
 
 def test_a_foreign_object_is_told_with_the_command_that_adopts_it():
-    cluster = Cluster([manifest("one")], refuses=lambda _: Taken("It is somebody else's."))
-    with pytest.raises(Taken) as caught:
+    cluster = Cluster([manifest("one")], refuses=lambda _: ForeignObject("It is somebody else's."))
+    with pytest.raises(ForeignObject) as caught:
         pipeline(cluster).apply(wanted(v1=100), cluster.there())
     assert caught.value.message == "It is somebody else's."
     assert caught.value.hint.endswith("schnitzel deploy apply angler -e prod --adopt")

@@ -7,7 +7,7 @@ import copy
 import pytest
 from hypothesis import given, strategies as st
 
-from deployer.targets.kubernetes.apply.decide import Action, Cause, decide, in_order, to_prune
+from deployer.targets.kubernetes.apply.decide import Action, Cause, decide, in_apply_order, to_prune
 from deployer.targets.kubernetes.cache.objects import APPLIED, LiveObject, Owner, Packer, digest_of
 from deployer.targets.kubernetes.client import kinds
 
@@ -107,7 +107,7 @@ def test_a_digest_is_of_the_manifest_in_any_order_without_its_own_note():
 
 def test_others_come_after_what_they_need():
     mixed = [wanted(kind) for kind in ("HTTPRoute", "Service", "Deployment", "ConfigMap")]
-    assert [m["kind"] for m in in_order(mixed)] == [
+    assert [m["kind"] for m in in_apply_order(mixed)] == [
         "ConfigMap",
         "Deployment",
         "Service",

@@ -76,7 +76,7 @@ def test_a_pod_that_the_api_server_does_not_reach_gives_no_answer_and_is_asked_o
 
 def test_a_pod_is_asked_at_its_own_address_where_that_is_reached():
     client, session = of(direct=True)
-    pods = client.guarded(refuse).pods
+    pods = client.with_guard(refuse).pods
     nobody = {**POD, "status": {}}
     with pytest.raises(httpx.ConnectError, match="no address"):
         pods.post(nobody, free_port(), "/")(b"", 1.0)
@@ -87,7 +87,7 @@ def test_a_pod_is_asked_at_its_own_address_where_that_is_reached():
 
 def test_a_guard_stands_before_writes_alone_and_a_request_to_a_pod_is_none():
     client, session = of(Answer(200, {"metadata": {"name": "one"}}), Answer(200, "ok"))
-    guarded = client.guarded(refuse)
+    guarded = client.with_guard(refuse)
     assert guarded.get(kinds.SERVICE, "prod", "one")["metadata"]["name"] == "one"
     assert guarded.pods.post(POD, 8080, "/invocations")(b"{}", 1.0)[0] == 200
     with pytest.raises(Unavailable, match="Lease"):
@@ -98,6 +98,6 @@ def test_a_guard_stands_before_writes_alone_and_a_request_to_a_pod_is_none():
 def test_a_hurried_client_tries_once_for_so_long_over_the_same_connections():
     client, session = of(Unavailable("away"))
     with pytest.raises(Unavailable, match="away"):
-        client.hurried(2.5).get(kinds.LEASE, "prod", "one")
+        client.with_timeout(2.5).get(kinds.LEASE, "prod", "one")
     assert [seconds for _, _, seconds in session.sent] == [2.5]
-    assert client.hurried(1).host == "api.example:6443"
+    assert client.with_timeout(1).host == "api.example:6443"

@@ -9,22 +9,22 @@ import pytest
 from deployer.targets.kubernetes.client.errors import (
     AdmissionRefused,
     AdmissionUnavailable,
+    AlreadyExists,
     ApiError,
-    Asked,
+    ApiRequest,
+    ClusterRestored,
     Conflict,
-    Exists,
     Forbidden,
     Gone,
     Immutable,
     Invalid,
     Missing,
-    Restored,
     Unauthenticated,
     Unavailable,
     error_of,
 )
 
-ASKED = Asked("create", "pods", "prod", "one")
+ASKED = ApiRequest("create", "pods", "prod", "one")
 
 
 def error(code: int, message: str = "", reason: str = "", **details: object) -> ApiError:
@@ -77,7 +77,7 @@ def error(code: int, message: str = "", reason: str = "", **details: object) -> 
             True,
         ),
         (error(404, 'pods "one" not found', "NotFound"), Missing, True),
-        (error(409, 'pods "one" already exists', "AlreadyExists"), Exists, True),
+        (error(409, 'pods "one" already exists', "AlreadyExists"), AlreadyExists, True),
         (error(409, "the object has been modified", "Conflict"), Conflict, True),
         (error(410, "too old resource version: 1 (2)", "Expired"), Gone, True),
         (
@@ -105,7 +105,7 @@ def error(code: int, message: str = "", reason: str = "", **details: object) -> 
         (error(400, 'strict decoding error: unknown field "spec.x"', "BadRequest"), Invalid, False),
         (error(429, "too many requests", "TooManyRequests"), Unavailable, True),
         (error(500, "etcdserver: request timed out", "InternalError"), Unavailable, True),
-        (error(504, "Timeout: Too large resource version: 9, current: 5"), Restored, True),
+        (error(504, "Timeout: Too large resource version: 9, current: 5"), ClusterRestored, True),
         (error(504, "Timeout: request did not complete", "Timeout"), Unavailable, True),
     ],
 )

@@ -8,9 +8,9 @@ from __future__ import annotations
 import pytest
 
 from deployer.targets.kubernetes.diagnosis.admission import refusal
-from deployer.targets.kubernetes.diagnosis.crashes import crashed
-from deployer.targets.kubernetes.diagnosis.nodes import disrupted
-from deployer.targets.kubernetes.diagnosis.problem import brief
+from deployer.targets.kubernetes.diagnosis.crashes import crash_problem
+from deployer.targets.kubernetes.diagnosis.nodes import disruption_problem
+from deployer.targets.kubernetes.diagnosis.problem import shorten
 
 
 def pod(**status: object) -> dict:
@@ -135,7 +135,7 @@ def killing(probe: str) -> list[dict]:
 def test_a_crash_without_a_word_is_told_by_its_exit(
     crash: dict, events: list[dict], sentence: str
 ) -> None:
-    found = crashed(crash, "server", events, "", served=False, show="logs")
+    found = crash_problem(crash, "server", events, "", served=False, show="logs")
     assert found is not None
     assert (found.reason, found.final, found.hint) == ("CrashLoop", True, "logs")
     assert found.message.endswith(sentence)
@@ -160,7 +160,7 @@ def test_a_saved_model_that_does_not_load_is_told_in_tensorflow_serving_s_words(
     )
     [status] = ended(255, message=words)["status"]["containerStatuses"]
     crash = {"status": {"initContainerStatuses": [status | {"name": "tfserving"}]}}
-    found = crashed(crash, "tfserving", [], "", served=False, show="logs")
+    found = crash_problem(crash, "tfserving", [], "", served=False, show="logs")
     assert found is not None
     assert (found.reason, found.final, found.transient) == ("LoadError", True, False)
     assert found.message == f"TensorFlow Serving cannot load the model: {told}"
@@ -198,7 +198,7 @@ def test_a_saved_model_that_does_not_load_is_told_in_tensorflow_serving_s_words(
     ],
 )
 def test_a_pod_that_its_node_ended_says_why(status: dict, reason: str, says: str) -> None:
-    found = disrupted(pod(**status), [], 0.0)
+    found = disruption_problem(pod(**status), [], 0.0)
     assert found is not None
     assert (found.reason, found.final, found.transient) == (reason, False, True)
     assert says in found.message
@@ -207,15 +207,15 @@ def test_a_pod_that_its_node_ended_says_why(status: dict, reason: str, says: str
 def test_a_pod_that_does_not_end_in_its_time_has_lost_its_node() -> None:
     leaving = pod()
     leaving["metadata"]["deletionTimestamp"] = "1970-01-01T00:16:40Z"  # 1,000 s
-    assert disrupted(leaving, [], 1_005.0) is None
-    found = disrupted(leaving, [], 1_020.0)
+    assert disruption_problem(leaving, [], 1_005.0) is None
+    found = disruption_problem(leaving, [], 1_020.0)
     assert found is not None
     assert found.reason == "NodeLost"
 
 
 def test_other_peoples_words_are_one_line_without_secrets_and_short() -> None:
     text = "at https://ann:s3cret@host\n  password=hunter2 Bearer abcdefgh12345 " + "x" * 400
-    told = brief(text)
+    told = shorten(text)
     assert "s3cret" not in told
     assert "hunter2" not in told
     assert "abcdefgh12345" not in told

@@ -8,9 +8,9 @@ from __future__ import annotations
 import pytest
 
 from deployer.targets.kubernetes.diagnosis import waiting
-from deployer.targets.kubernetes.diagnosis.images import unpulled
-from deployer.targets.kubernetes.diagnosis.problem import brief
-from deployer.targets.kubernetes.diagnosis.scheduling import unscheduled
+from deployer.targets.kubernetes.diagnosis.images import pull_problem
+from deployer.targets.kubernetes.diagnosis.problem import shorten
+from deployer.targets.kubernetes.diagnosis.scheduling import scheduling_problem
 
 IMAGE = "registry.example:5000/env@sha256:" + "ab" * 32
 
@@ -79,7 +79,7 @@ def pending(message: str) -> dict:
     ],
 )
 def test_the_scheduler_is_put_into_a_sentence(message: str, sentence: str) -> None:
-    found = unscheduled(pending(message), [])
+    found = scheduling_problem(pending(message), [])
     assert found is not None
     assert (found.message, found.final, found.transient) == (sentence, False, True)
     assert found.hint
@@ -88,7 +88,7 @@ def test_the_scheduler_is_put_into_a_sentence(message: str, sentence: str) -> No
 def test_a_pod_that_was_not_tried_yet_waits_for_nothing_special() -> None:
     found = pod()
     del found["spec"]["nodeName"]
-    assert unscheduled(found, []) is None
+    assert scheduling_problem(found, []) is None
     assert waiting(found) == ""
 
 
@@ -117,10 +117,10 @@ def test_an_image_that_may_come_yet_is_waited_for(words: str, final: bool) -> No
         f'Back-off pulling image "{IMAGE}": ErrImagePull: failed to resolve reference "x": {words}'
     )
     state = {"waiting": {"reason": "ImagePullBackOff", "message": text}}
-    found = unpulled(pod(), {"name": "server", "state": state}, [])
+    found = pull_problem(pod(), {"name": "server", "state": state}, [])
     assert found is not None
     assert (found.final, found.transient) == (final, not final)
-    assert found.message.endswith(f"cannot be pulled: {brief(words)}.")
+    assert found.message.endswith(f"cannot be pulled: {shorten(words)}.")
     assert "sha256:abababababab..." in found.message
 
 
@@ -133,6 +133,6 @@ def test_an_older_kubelet_tells_why_only_in_its_event() -> None:
     state = {
         "waiting": {"reason": "ImagePullBackOff", "message": f'Back-off pulling image "{IMAGE}"'}
     }
-    found = unpulled(pod(), {"name": "server", "state": state}, [event])
+    found = pull_problem(pod(), {"name": "server", "state": state}, [event])
     assert found is not None
     assert found.message.endswith("cannot be pulled: i/o timeout.")

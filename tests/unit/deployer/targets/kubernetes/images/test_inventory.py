@@ -41,7 +41,7 @@ class Builds:
     def building(self, _: str) -> bool:
         return False
 
-    def asked_at(self, _: str) -> float:
+    def requested_at(self, _: str) -> float:
         return 0.0
 
 

@@ -69,7 +69,9 @@ class Story:
         self.diagnostics = Diagnostics(self.cluster, self.woken.put, lambda: self.now)
 
     def ask(self, predictor: str = "a", version: int = 1) -> tuple[Evidence, bool]:
-        return self.diagnostics.ask(f"{predictor}-prod", predictor, "ns", [pod(predictor, version)])
+        return self.diagnostics.evidence_of(
+            f"{predictor}-prod", predictor, "ns", [pod(predictor, version)]
+        )
 
     def known(self, predictor: str = "a", version: int = 1) -> Evidence:
         """The evidence that its deployment is woken for."""
@@ -170,7 +172,7 @@ def test_a_defect_of_ours_is_no_evidence_either(story: Story) -> None:
 
 
 def test_pods_that_are_not_there_yet_are_not_asked_about(story: Story) -> None:
-    assert story.diagnostics.ask("a-prod", "a", "ns", []) == (Evidence(), False)
+    assert story.diagnostics.evidence_of("a-prod", "a", "ns", []) == (Evidence(), False)
     assert not story.cluster.asked
 
 

@@ -69,19 +69,22 @@ def edge() -> Iterator[Any]:
 
 def test_weights_are_live_when_the_answer_is_marked_with_them(edge: Any) -> None:
     wanted = routed(one=90, two=10)
-    edge.answers = [(503, route.mark(wanted))]
+    edge.answers = [(503, route.weights_header(wanted))]
     assert Gateway(edge.url).live(ID, wanted) == {"one": 90, "two": 10}
     assert len(edge.asked) == gateway.SAMPLES
 
 
 def test_before_they_are_live_the_old_ones_are_told(edge: Any) -> None:
-    edge.answers = [(200, route.mark(routed(one=100)))]
+    edge.answers = [(200, route.weights_header(routed(one=100)))]
     assert Gateway(edge.url).live(ID, routed(one=90, two=10)) == {"one": 100}
 
 
 def test_a_replica_of_the_gateway_that_lags_behind_counts(edge: Any) -> None:
     wanted = routed(one=90, two=10)
-    edge.answers = [(200, route.mark(wanted)), (200, route.mark(routed(one=100)))]
+    edge.answers = [
+        (200, route.weights_header(wanted)),
+        (200, route.weights_header(routed(one=100))),
+    ]
     assert Gateway(edge.url).live(ID, wanted) == {"one": 100}
 
 
@@ -106,7 +109,7 @@ def test_an_answer_without_a_mark_tells_no_weights(edge: Any) -> None:
 def test_a_route_that_was_taken_away_counts_until_the_gateway_forgets_it(edge: Any) -> None:
     found = Gateway(edge.url)
     wanted = routed(one=100)
-    edge.answers = [(200, route.mark(wanted))]
+    edge.answers = [(200, route.weights_header(wanted))]
     assert found.live(ID, wanted) == {"one": 100}
     assert found.live(ID, None) == {"one": 100}
     edge.answers = [(404, "")]
@@ -123,7 +126,7 @@ def test_a_deployment_without_a_route_asks_nothing(edge: Any) -> None:
 
 def test_steady_weights_cost_no_request_while_the_gateway_answers_anybody(edge: Any) -> None:
     wanted = routed(one=100)
-    edge.answers = [(200, route.mark(wanted))]
+    edge.answers = [(200, route.weights_header(wanted))]
     found = Gateway(edge.url)
     for number in range(50):
         found.live(f"{ID}-{number}", wanted)
@@ -135,7 +138,7 @@ def test_steady_weights_cost_no_request_while_the_gateway_answers_anybody(edge: 
 
 def test_the_host_of_the_public_address_is_named_at_the_probed_one(edge: Any) -> None:
     wanted = routed(one=100)
-    edge.answers = [(200, route.mark(wanted))]
+    edge.answers = [(200, route.weights_header(wanted))]
     found = Gateway("https://models.example", probe_url=edge.url)
     assert found.live(ID, wanted) == {"one": 100}
     assert set(edge.asked) == {"models.example"}
@@ -156,7 +159,7 @@ def test_whether_it_answers_is_asked_once_a_second_and_of_no_pod(
     edge: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     wanted = routed(one=100)
-    edge.answers = [(503, route.mark(wanted))]
+    edge.answers = [(503, route.weights_header(wanted))]
     found = Gateway(edge.url)
     assert found.answers(), "nothing is served yet that could be asked for"
     assert edge.asked == []

@@ -60,7 +60,7 @@ class Cluster:
     def refusal(self, _: str) -> ImagePrepared | None:
         return self.refused
 
-    def seen(self, _: str) -> ImagePrepared | None:
+    def peek(self, _: str) -> ImagePrepared | None:
         return self.prepared
 
 

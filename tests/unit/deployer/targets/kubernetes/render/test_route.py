@@ -89,19 +89,19 @@ def test_a_hostile_name_gives_a_plain_path_and_keeps_the_annotation() -> None:
     )
 )
 def test_weights_come_back_from_the_header(weights: dict[str, int]) -> None:
-    assert (route.read(route.written(weights)) or {}) == weights
+    assert (route.parse_weights(route.format_weights(weights)) or {}) == weights
 
 
 def test_the_mark_on_an_answer_is_the_one_in_the_route_and_names_its_weights() -> None:
     found = made(weighted(2, 10), weighted(1, 90))
-    assert route.read(route.mark(found)) == route.weights(found)
+    assert route.parse_weights(route.weights_header(found)) == route.weights(found)
 
 
 def test_a_mark_that_is_not_ours_is_not_read() -> None:
-    assert route.read("") is None
-    assert route.read("a=1, b") is None
-    assert route.read("a=x") is None
-    assert route.read("=1") is None
+    assert route.parse_weights("") is None
+    assert route.parse_weights("a=1, b") is None
+    assert route.parse_weights("a=x") is None
+    assert route.parse_weights("=1") is None
 
 
 def test_a_route_that_the_gateway_refuses_says_so() -> None:
