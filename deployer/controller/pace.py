@@ -8,17 +8,14 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable, Hashable
-from typing import TYPE_CHECKING
 
 from deployer.background.queue import Turn
+from deployer.controller.publish import Pass
 from deployer.rollout.advance import Step
 from deployer.state.observed import Observed
 from deployer.state.predictor import Phase
 from deployer.state.record import Record
 from deployer.status.verdict import Status
-
-if TYPE_CHECKING:
-    from deployer.controller.reconcile import Pass
 
 MOVING_SECONDS = 0.1  # between passes while a rollout is under way
 STEADY_SECONDS = 2.0  # between passes while something may change that nobody reports

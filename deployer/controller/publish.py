@@ -44,6 +44,23 @@ class PassResult:
     status: Status
 
 
+@dataclass(frozen=True, slots=True)
+class Pass:
+    """The outcome of a pass.
+
+    Attributes:
+        status: The status that was published.
+        at_rest: Whether each change that concerns the deployment is reported.
+        wake_at: The latest time of the next pass; None for no limit.
+        error: The error that broke the pass.
+    """
+
+    status: Status
+    at_rest: bool = False
+    wake_at: float | None = None
+    error: SchnitzelError | None = None
+
+
 class Publisher:
     """A publisher of passes.
 

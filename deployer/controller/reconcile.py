@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 
 from deployer.controller import events, pace
 from deployer.controller.context import ReconcileContext, halted, upgrading
-from deployer.controller.publish import PassResult, Publisher
+from deployer.controller.publish import Pass, PassResult, Publisher
 from deployer.controller.retirements import RetirementBudget
 from deployer.controller.scope import Key
 from deployer.desired import promotions
@@ -51,23 +51,6 @@ class _Evaluation:
     todo: plan.Plan
     refused: UnsafePlan | None
     now: float
-
-
-@dataclass(frozen=True, slots=True)
-class Pass:
-    """The outcome of a pass.
-
-    Attributes:
-        status: The status that was published.
-        at_rest: Whether each change that concerns the deployment is reported.
-        wake_at: The latest time of the next pass; None for no limit.
-        error: The error that broke the pass.
-    """
-
-    status: Status
-    at_rest: bool = False
-    wake_at: float | None = None
-    error: SchnitzelError | None = None
 
 
 class Reconciler:

@@ -9,7 +9,7 @@ from support.world import served
 
 from deployer.controller import pace
 from deployer.controller.pace import Pace, at_rest
-from deployer.controller.reconcile import Pass
+from deployer.controller.publish import Pass
 from deployer.errors import SpecInvalid, TargetUnavailable
 from deployer.plan.plan import Change, Hold, Plan
 from deployer.rollout.advance import Step
