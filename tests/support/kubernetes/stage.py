@@ -78,7 +78,7 @@ class Stage:
         flags = ("-n", self.namespace, "--type=strategic", "-p", json.dumps(patch))
         self.real.kubectl("patch", kind, name, *flags)
 
-    def other_listener(self, kind: str, name: str, **fields: Any) -> dict[str, Any]:
+    def foreign_object(self, kind: str, name: str, **fields: Any) -> dict[str, Any]:
         """Somebody else's object of that name."""
         head = {"apiVersion": "v1", "kind": kind, "metadata": {"name": name}}
         self.real.apply(head | fields, namespace=self.namespace)

@@ -9,7 +9,7 @@ import mlflow
 from mlflow.pyfunc import PythonModel
 
 
-class Components(PythonModel):
+class Parts(PythonModel):
     def load_context(self, context):
         self.prefix = Path(context.artifacts["prefix"]).read_text(encoding="utf-8")
 
@@ -20,4 +20,4 @@ class Components(PythonModel):
         return [f"{self.prefix} {params['mark']} {worded(row)}" for row in rows]
 
 
-mlflow.models.set_model(Components())
+mlflow.models.set_model(Parts())

@@ -8,7 +8,7 @@ import mlflow
 
 class Ranked(mlflow.pyfunc.PythonModel):
     def predict(self, context, model_input, params=None):
-        return model_input["number"].apply_order()
+        return model_input["number"].rank()
 
 
 mlflow.models.set_model(Ranked())

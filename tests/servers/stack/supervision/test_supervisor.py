@@ -380,9 +380,9 @@ def other_listener() -> Iterator[subprocess.Popen[bytes]]:
 
 @pytest.mark.parametrize("wrong", ["start", "boot"])
 def test_a_stranger_with_a_recorded_pid_is_never_touched(
-    wrong: str, supervisor: Supervisor, tmp_path: Path, stranger: subprocess.Popen[bytes]
+    wrong: str, supervisor: Supervisor, tmp_path: Path, other_listener: subprocess.Popen[bytes]
 ) -> None:
-    it = entry(stranger.pid)
+    it = entry(other_listener.pid)
     assert it is not None
     record = Record(boot_id(), it.pid, it.group, it.session, it.start)._asdict()
     record[wrong] = it.start - 1 if wrong == "start" else "another-boot"
@@ -390,7 +390,7 @@ def test_a_stranger_with_a_recorded_pid_is_never_touched(
     (tmp_path / "run" / "pids" / "a.json").write_text(json.dumps(record))
     supervisor.ensure()
     supervisor.shutdown()
-    assert stranger.poll() is None
+    assert other_listener.poll() is None
 
 
 def test_a_torn_record_or_definition_is_no_obstacle(

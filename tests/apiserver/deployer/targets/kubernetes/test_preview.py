@@ -156,7 +156,7 @@ def test_somebody_elses_object_is_a_conflict_until_a_person_has_that_very_one_ta
     stage: Stage,
 ):
     deployment = stage.deployment()
-    theirs = stage.other_listener("ConfigMap", NAME, data={"theirs": "x", "password": "hunter2"})
+    theirs = stage.foreign_object("ConfigMap", NAME, data={"theirs": "x", "password": "hunter2"})
     before = stage.assembled.target.preview(deployment)
     [stranger] = before.foreign
     assert (stranger.name, stranger.uid) == (NAME, theirs["metadata"]["uid"])
@@ -170,7 +170,7 @@ def test_somebody_elses_object_is_a_conflict_until_a_person_has_that_very_one_ta
         assert caught.value.hint.endswith("schnitzel deploy apply 'fraud score' -e prod --adopt")
     assert stage.real.get("configmap", NAME, "-n", stage.namespace) == theirs
     route = {"apiVersion": "gateway.networking.k8s.io/v1", "spec": {"hostnames": ["a.example"]}}
-    other = stage.other_listener("HTTPRoute", ID, **route)
+    other = stage.foreign_object("HTTPRoute", ID, **route)
     with pytest.raises(ForeignObject, match=f"HTTPRoute/{ID}"):
         stage.bring(deployment, (stranger.uid,))
     taken = stage.real.get("configmap", NAME, "-n", stage.namespace)
