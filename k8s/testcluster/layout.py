@@ -11,6 +11,7 @@ from pathlib import Path
 
 from stack.files import keep
 from testcluster.errors import ClusterError
+from testcluster.locks import locked
 
 NODE = "node1"
 NODE_IP = "10.240.0.1"
@@ -48,6 +49,7 @@ FIRST_PORTS = {
 }
 # weed listens with gRPC on each of its ports plus this (`weed server -help`: port.grpc).
 WEED_GRPC = 10_000
+_CLAIMS = Path("/run/schnitzel-testcluster/ports")
 
 
 def default_state() -> Path:
@@ -136,14 +138,28 @@ class Layout:
         """The API server's, one JSON object a line."""
         return self.state / "audit.log"
 
+    @property
+    def ports_claim(self) -> Path:
+        """A link to the file of its ports, which the machine's other clusters leave alone."""
+        return _CLAIMS / self.id
+
     @cached_property
     def ports(self) -> dict[str, int]:
-        """A port for each listener, chosen once and kept on file."""
-        path = self.state / "ports.json"
-        kept: dict[str, int] = json.loads(path.read_text()) if path.exists() else {}
-        missing = [name for name in FIRST_PORTS if name not in kept]
-        kept |= _choose(missing, set(kept.values()))
-        keep(path, json.dumps(kept, indent=1) + "\n")
+        """A port for each listener, chosen once and kept on file.
+
+        No cluster of the machine chooses one that another has chosen: a program may listen only
+        minutes later.
+        """
+        path, claim = self.state / "ports.json", self.ports_claim
+        with locked(_CLAIMS.with_suffix(".lock")):
+            others = {port for other in _claims() if other != claim for port in _read(other).values()}
+            kept = {name: port for name, port in _read(path).items() if port not in others}
+            missing = [name for name in FIRST_PORTS if name not in kept]
+            kept |= _choose(missing, others.union(kept.values()))
+            keep(path, json.dumps(kept, indent=1) + "\n")
+            claim.unlink(missing_ok=True)
+            claim.parent.mkdir(parents=True, exist_ok=True)
+            claim.symlink_to(path)
         return kept
 
     def url(self, name: str, scheme: str = "http") -> str:
@@ -155,6 +171,15 @@ class Layout:
         path = self.state / "config" / name
         keep(path, text)
         return path
+
+
+def _read(path: Path) -> dict[str, int]:
+    return json.loads(path.read_text()) if path.exists() else {}
+
+
+def _claims() -> list[Path]:
+    """Links to the ports of every cluster; one that was deleted leaves a link to nothing."""
+    return list(_CLAIMS.iterdir()) if _CLAIMS.exists() else []
 
 
 def _choose(names: Iterable[str], taken: set[int]) -> dict[str, int]:

@@ -65,6 +65,7 @@ def remove(layout: Layout) -> None:
     _delete_strays(layout)
     for folder in (layout.run, layout.tables, layout.state):
         _delete(folder)
+    layout.ports_claim.unlink(missing_ok=True)
     roots.leave(layout)
 
 

@@ -9,13 +9,20 @@ import json
 import os
 import signal
 import subprocess
+import sys
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 
 import pytest
+from support import ROOT
 from support.systems import cluster as systems
 from support.systems.cluster import Cluster, second, testcluster
+
+sys.path.insert(0, str(ROOT / "k8s"))
+
+from testcluster import removal
+from testcluster.layout import Layout
 
 
 def pids(state: Path) -> dict[str, int]:
@@ -95,3 +102,38 @@ def test_down_leaves_nothing_after_everything_in_charge_was_killed(
     assert traces(state) == []
     assert not state.exists()
     testcluster("down", "--state", str(state))
+
+
+def test_no_cluster_takes_a_port_that_another_chose_and_does_not_listen_on_yet(
+    tmp_path: Path,
+) -> None:
+    first, other = Layout(tmp_path / "first"), Layout(tmp_path / "other")
+    try:
+        assert not set(first.ports.values()) & set(other.ports.values())
+        assert Layout(first.state).ports == first.ports
+    finally:
+        for layout in (first, other):
+            removal.remove(layout)
+
+
+def test_the_ports_of_a_cluster_that_is_gone_are_free(tmp_path: Path) -> None:
+    first, other = Layout(tmp_path / "first"), Layout(tmp_path / "other")
+    try:
+        chosen = first.ports
+        removal.remove(first)
+        assert set(other.ports.values()) & set(chosen.values())
+    finally:
+        for layout in (first, other):
+            removal.remove(layout)
+
+
+def test_ports_that_another_cluster_took_meanwhile_are_chosen_anew(tmp_path: Path) -> None:
+    first, other = Layout(tmp_path / "first"), Layout(tmp_path / "other")
+    try:
+        assert first.ports
+        first.ports_claim.unlink()  # a reboot empties /run
+        taken = set(other.ports.values())
+        assert not set(Layout(first.state).ports.values()) & taken
+    finally:
+        for layout in (first, other):
+            removal.remove(layout)
