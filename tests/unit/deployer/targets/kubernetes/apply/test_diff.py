@@ -3,7 +3,7 @@ from __future__ import annotations
 import copy
 
 import pytest
-from hypothesis import example, given, strategies as st
+from hypothesis import assume, example, given, strategies as st
 
 from deployer.plan.diff import FieldChange
 from deployer.plan.redact import masked
@@ -256,6 +256,28 @@ def test_an_object_does_not_differ_from_itself(obj):
 @given(OBJECTS)
 def test_defaults_never_count(obj):
     assert drift(filled_in(obj), obj) == ()
+
+
+def places(value, path=()):
+    """Each set leaf of a value, as the steps to it."""
+    items = value.items() if isinstance(value, dict) else enumerate(value)
+    for step, item in items:
+        if isinstance(item, dict | list):
+            yield from places(item, (*path, step))
+        elif item is not None:
+            yield (*path, step)
+
+
+@given(OBJECTS, st.data())
+def test_one_changed_leaf_is_found_wherever_it_is(obj, data):
+    found = list(places(obj))
+    assume(found)
+    *steps, last = data.draw(st.sampled_from(found))
+    live = inner = filled_in(obj)
+    for step in steps:
+        inner = inner[step]
+    inner[last] = "changed"
+    assert drift(live, obj)
 
 
 @given(OBJECTS, OBJECTS)
