@@ -10,12 +10,14 @@ from support.faults.api_proxy import ApiProxy, drop, status
 from support.run.ports import free_port
 from support.run.wait import wait_for
 
+from deployer.state.record import Record
 from deployer.targets.kubernetes.cache.cache import Cache
-from deployer.targets.kubernetes.cache.objects import LiveObject
+from deployer.targets.kubernetes.cache.objects import LiveObject, Packer
 from deployer.targets.kubernetes.client import kinds
 from deployer.targets.kubernetes.client.client import Client
 from deployer.targets.kubernetes.client.errors import Missing, Unavailable
 from deployer.targets.kubernetes.client.session import ClusterAccess, Session
+from deployer.targets.kubernetes.records import crd
 
 KINDS = (kinds.CONFIG_MAP, kinds.MODEL_DEPLOYMENT)
 
@@ -104,7 +106,38 @@ def break_off(proxy, seen) -> None:
     wait_for(both, "both watches to break off")
 
 
+def deployment(namespace: str) -> dict:
+    made = config_map(namespace)
+    container = {"name": "server", "image": "registry.example/server:1", "args": ["b", "a"]}
+    pod = {"metadata": {"labels": {"b": "2", "a": "1"}}, "spec": {"containers": [container]}}
+    spec = {"selector": {"matchLabels": {"a": "1"}}, "replicas": 0, "template": pod}
+    return {
+        "apiVersion": "apps/v1",
+        "kind": "Deployment",
+        "metadata": made["metadata"],
+        "spec": spec,
+    }
+
+
+def model_deployment(namespace: str) -> dict:
+    return crd.manifest(Record("angler-prod", "angler", "prod"), "p1", namespace)
+
+
 class TestOnACluster:
+    @pytest.mark.parametrize("make", [config_map, deployment, model_deployment])
+    def test_every_way_to_see_an_object_gives_one_fingerprint(self, client, namespace, make):
+        """So that our own write, seen again in a listing or a watch, is no change."""
+        made = client.create(make(namespace))
+        kind, name = kinds.kind_of(made), made["metadata"]["name"]
+        before = made["metadata"]["resourceVersion"]
+        applied = client.server_side_apply(make(namespace))
+        [listed] = [o for o in client.list(kind, namespace) if o["metadata"]["name"] == name]
+        stream = client.watch(kind, namespace, str(int(before) - 1), seconds=5)
+        watched = next(obj for event, obj in stream.events() if event == "ADDED")
+        stream.close()
+        ways = (made, applied, client.get(kind, namespace, name), listed, watched)
+        assert len({Packer(kind).pack(each).fingerprint for each in ways}) == 1
+
     def test_what_is_there_comes_changes_and_goes(self, client, namespace, listen):
         client.create(config_map(namespace, "before", a="1"))
         client.create(config_map(namespace, "theirs", platform="p2"))

@@ -94,6 +94,14 @@ def test_a_fingerprint_changes_with_what_can_be_set_and_with_nothing_else():
     assert packed(labelled).fingerprint != same
 
 
+def test_an_object_of_a_list_has_the_fingerprint_of_the_same_object_alone():
+    obj = served(wanted(replicas=1))
+    listed = {name: value for name, value in obj.items() if name not in ("apiVersion", "kind")}
+    alone = packed(obj)
+    for found in (listed, {**listed, "kind": obj["kind"], "apiVersion": obj["apiVersion"]}):
+        assert Packer(kinds.DEPLOYMENT).pack(found).fingerprint == alone.fingerprint
+
+
 def test_a_digest_is_of_the_manifest_in_any_order_without_its_own_note():
     one = wanted(a=1, b={"c": 1, "d": 2})
     other = wanted(b={"d": 2, "c": 1}, a=1)
