@@ -152,7 +152,7 @@ class Layout:
         """
         path, claim = self.state / "ports.json", self.ports_claim
         with locked(_CLAIMS.with_suffix(".lock")):
-            others = {port for other in _claims() if other != claim for port in _read(other).values()}
+            others = {port for other in _claims() - {claim} for port in _read(other).values()}
             kept = {name: port for name, port in _read(path).items() if port not in others}
             missing = [name for name in FIRST_PORTS if name not in kept]
             kept |= _choose(missing, others.union(kept.values()))
@@ -177,9 +177,9 @@ def _read(path: Path) -> dict[str, int]:
     return json.loads(path.read_text()) if path.exists() else {}
 
 
-def _claims() -> list[Path]:
+def _claims() -> set[Path]:
     """Links to the ports of every cluster; one that was deleted leaves a link to nothing."""
-    return list(_CLAIMS.iterdir()) if _CLAIMS.exists() else []
+    return set(_CLAIMS.iterdir()) if _CLAIMS.exists() else set()
 
 
 def _choose(names: Iterable[str], taken: set[int]) -> dict[str, int]:
