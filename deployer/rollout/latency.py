@@ -1,0 +1,50 @@
+"""Read quantiles and shares from counts in log-spaced buckets."""
+
+from __future__ import annotations
+
+import math
+from typing import Final
+
+from deployer.state.evidence import Buckets
+
+RATIO: Final = 1.05
+"""Between the edges of a bucket, as in the model server (serving/telemetry/sketch.py)."""
+
+LEAST: Final = 1e-5
+"""Seconds: the upper edge of bucket 0."""
+
+
+def quantile(buckets: Buckets, share: float) -> float:
+    """Find the place below which a share of the values lies.
+
+    A place is a number of buckets: values within a bucket count as evenly spread over it, so that
+    the same counts have the same share above the same place.
+
+    Raises:
+        ValueError: There are no values.
+    """
+    left = share * sum(buckets.values())
+    for index in sorted(buckets):
+        if buckets[index] >= left:
+            return index - 1 + left / buckets[index]
+        left -= buckets[index]
+    if not buckets:
+        raise ValueError("no values")
+    return float(max(buckets))
+
+
+def share_above(buckets: Buckets, place: float) -> float:
+    """Return the share of the values above a place; 0 without values."""
+    total = sum(buckets.values())
+    above = sum(count * min(1.0, max(0.0, index - place)) for index, count in buckets.items())
+    return above / total if total else 0.0
+
+
+def times(place: float, factor: float) -> float:
+    """Move a place to durations that are so many times as long."""
+    return place + math.log(factor) / math.log(RATIO)
+
+
+def seconds(place: float) -> float:
+    """Convert a place to seconds."""
+    return float(LEAST * RATIO**place)
