@@ -101,6 +101,10 @@ class PlanChanged(UnsafePlan):
     """The plan that was reviewed is not the plan that would be applied."""
 
 
+class NoRollout(UnsafePlan):
+    """An operator's command for a rollout found none under way, or another one."""
+
+
 class DeletedByHand(UnsafePlan):
     """A deployment was deleted by hand in its cluster: an operator decides on its recreation."""
 

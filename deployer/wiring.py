@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
+from deployer.analysis.judging import Judging
 from deployer.artifacts.cache import Artifacts
 from deployer.config.secret_refs import credentials, resolve_secret
 from deployer.config.settings import Settings
@@ -115,6 +116,7 @@ def wire(settings: Settings, layout: Layout, changed: Callable[[str], None]) -> 
         promoters=Promoters(registry),
         targets=built.targets,
         clock=time.time,
+        judging=Judging(changed, time.time),
     )
     return Wiring(context, rest, mlflow_url, database, built.clusters)
 

@@ -132,6 +132,15 @@ class Deployments:
         """Reconcile a paused deployment again."""
         return self._post(deployment, "resume", {})
 
+    def advance(self, deployment: str, candidate: str) -> Deployment:
+        """Let the candidate of this digest leave its present step."""
+        return self._post(deployment, "rollout/advance", {"candidate": candidate})
+
+    def abort(self, deployment: str, candidate: str, reason: str) -> Deployment:
+        """End the rollout of the candidate of this digest."""
+        body = {"candidate": candidate, "reason": reason}
+        return self._post(deployment, "rollout/abort", body)
+
     def registry(self) -> dict[str, Any]:
         """Return the Deployer's view of the registry, and its age."""
         found: dict[str, Any] = self._service.get("/api/v1/registry")

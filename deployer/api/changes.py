@@ -31,6 +31,13 @@ class PauseRequest(BaseModel):
     reason: str = ""
 
 
+class RolloutRequest(BaseModel):
+    """The candidate that an operator means, by its digest, and why; empty: whichever it is."""
+
+    candidate: str = ""
+    reason: str = ""
+
+
 def add(app: FastAPI, queries: Queries, commands: Commands, subject: Callable[..., str]) -> None:
     """Add the routes that make changes; `subject` returns the subject of a request's token."""
 
@@ -53,6 +60,20 @@ def add(app: FastAPI, queries: Queries, commands: Commands, subject: Callable[..
     @app.post("/api/v1/deployments/{deployment}/resume")
     def resume(deployment: str, who: str = Depends(subject)) -> deployments.Deployment:
         commands.resume(deployment, who)
+        return answer(deployment)
+
+    @app.post("/api/v1/deployments/{deployment}/rollout/advance")
+    def advance(
+        deployment: str, body: RolloutRequest, who: str = Depends(subject)
+    ) -> deployments.Deployment:
+        commands.advance(deployment, who, body.candidate)
+        return answer(deployment)
+
+    @app.post("/api/v1/deployments/{deployment}/rollout/abort")
+    def abort(
+        deployment: str, body: RolloutRequest, who: str = Depends(subject)
+    ) -> deployments.Deployment:
+        commands.abort(deployment, who, body.candidate, body.reason)
         return answer(deployment)
 
     @app.post("/api/v1/registry/accept")

@@ -11,7 +11,7 @@ from fastapi import Depends, FastAPI
 from pydantic import BaseModel
 
 from deployer.api.schema import images as imageanswers
-from deployer.api.views import iso_time
+from deployer.api.times import iso_time
 from deployer.operator.commands import Commands
 from deployer.operator.queries import BuiltEnvironments, Queries
 from deployer.python_env.retention import Inventory, KeptEnvironment

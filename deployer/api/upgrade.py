@@ -10,7 +10,7 @@ from pydantic import BaseModel
 
 from deployer import hints
 from deployer.api.schema import upgrade as upgradeanswers
-from deployer.api.views import iso_time
+from deployer.api.times import iso_time
 from deployer.operator.commands import Commands
 from deployer.operator.queries import Queries, UpgradeReport
 from deployer.registry.identity import NEXT_STEP

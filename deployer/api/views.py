@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict
-from datetime import UTC, datetime
 from typing import Any
 
+from deployer.api import rollout
 from deployer.api.schema import deployments, plans
+from deployer.api.times import iso_time
 from deployer.config.settings import Settings
 from deployer.operator.queries import RegistryReport
 from deployer.plan.preview import Node, ObjectChange, Preview
@@ -18,13 +19,6 @@ from deployer.state.record import Record
 from deployer.status.conditions import conditions
 from deployer.status.verdict import FAILING, Status
 from deployer.targets.base import PreflightCheck
-
-
-def iso_time(seconds: float | None) -> str | None:
-    """Format a time as ISO 8601 in UTC, with milliseconds."""
-    if seconds is None:
-        return None
-    return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="milliseconds")
 
 
 def deployment(status: Status, settings: Settings) -> deployments.Deployment:
@@ -64,6 +58,7 @@ def deployment(status: Status, settings: Settings) -> deployments.Deployment:
         "paused": {"by": pause.by, "at": iso_time(pause.at), "reason": pause.reason}
         if pause
         else None,
+        "rollout": rollout.view(record, status.observed.verdict),
         "conditions": [
             {"type": one.kind, "status": one.value, "reason": one.reason, "message": one.message}
             for one in conditions(status)

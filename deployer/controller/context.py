@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 
+from deployer.analysis.judging import Judging
 from deployer.config.settings import Settings
 from deployer.registry.describe import Descriptions
 from deployer.registry.identity import RegistryIdentity
@@ -32,6 +33,8 @@ class ReconcileContext:
     targets: Mapping[str, Target]
     """The target of each environment."""
     clock: Callable[[], float]
+    judging: Judging
+    """The verdicts on candidates that share the traffic."""
 
     @property
     def each_target(self) -> list[Target]:

@@ -42,7 +42,7 @@ class Pace:
         if done.error:
             return self._back_off(key)
         self._failures.pop(key, None)
-        if not done.status.settled:
+        if not done.status.settled and not _lasts(done.status.record):
             return Turn(MOVING_SECONDS)
         turn = resync() if done.at_rest else Turn(STEADY_SECONDS * _between(0.9, 1.1))
         if done.wake_at is None:
@@ -88,6 +88,12 @@ def at_rest(step: Step, status: Status, server: str) -> bool:
         and not _counts(record)
         and _is_well(status.observed)
     )
+
+
+def _lasts(record: Record) -> bool:
+    """Return whether a step of a rollout is live, and waits for its time or its evidence."""
+    candidate = record.candidate
+    return candidate is not None and candidate.step_since is not None and not record.draining
 
 
 def _counts(record: Record) -> bool:

@@ -23,7 +23,7 @@ from deployer.state.observed import Observed
 from deployer.state.record import Record
 from deployer.status import verdict
 from deployer.status.verdict import Status
-from deployer.targets.base import Target
+from deployer.targets.base import CountsRequests, Target
 
 PREVIEW_SECONDS = 5.0
 """How long a preview waits for the description of a version that was just promoted."""
@@ -193,6 +193,9 @@ class Reconciler:
                 self._raise_if_too_many_retire(record, policy, now, acts=acts)
             except UnsafePlan as error:
                 refused, wanted = error, replace(wanted, retire=False)
+        if isinstance(target, CountsRequests):
+            judged = context.judging.verdict(record, target.windows if acts else None)
+            observed = replace(observed, verdict=judged)
         may_start = self._may_start(record)
         step = advance.advance(
             wanted, observed, record, policy, now, may_start=may_start, hold=bool(frozen)

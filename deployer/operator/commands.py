@@ -10,12 +10,14 @@ from functools import partial
 from deployer import hints
 from deployer.controller.context import ReconcileContext
 from deployer.controller.controller import Controller
-from deployer.errors import PlanChanged, TargetUnavailable, UnsafePlan
+from deployer.errors import NoRollout, PlanChanged, TargetUnavailable, UnsafePlan
 from deployer.operator import options as applied, usage
 from deployer.operator.options import ApplyOptions
 from deployer.plan.preview import ObjectChange
 from deployer.rollout import upgrade
-from deployer.state.record import Pause, Record
+from deployer.rollout.candidates import abandon
+from deployer.state.reasons import Reason
+from deployer.state.record import Candidate, Failure, Pause, Record
 from deployer.store.history import Event
 from deployer.targets.base import HasPythonEnvironments
 
@@ -77,6 +79,47 @@ class Commands:
         event = _event(deployment, "resume", who)
         self._controller.change(deployment, lambda record: replace(record, pause=None), event)
 
+    def advance(self, deployment: str, who: str, candidate: str = "") -> None:
+        """Let the candidate of a rollout leave its present step; evidence and times still count.
+
+        Args:
+            deployment: The deployment's id.
+            who: The operator.
+            candidate: The digest of the candidate that the operator means; empty for any.
+
+        Raises:
+            NoRollout: No candidate of this digest shares the traffic.
+        """
+
+        def change(record: Record) -> Record:
+            found = _candidate(record, candidate, live=True)
+            return replace(record, candidate=replace(found, released=found.step))
+
+        self._controller.change(deployment, change, _event(deployment, "advance", who))
+
+    def abort(self, deployment: str, who: str, candidate: str = "", reason: str = "") -> None:
+        """End a rollout: the champion gets all of the traffic back, and the candidate leaves.
+
+        Args:
+            deployment: The deployment's id.
+            who: The operator.
+            candidate: The digest of the candidate that the operator means; empty for any.
+            reason: Why, for the status and the history.
+
+        Raises:
+            NoRollout: No such candidate is there.
+        """
+        at, why = self._context.clock(), f": {reason}" if reason else ""
+
+        def change(record: Record) -> Record:
+            predictor = _candidate(record, candidate).predictor
+            message = f"{who} ended the rollout of version {predictor.version.number}{why}."
+            failure = Failure(Reason.ABORTED, message, hints.deploy("apply", record, "--retry"), at)
+            failures = {**record.failures, predictor.digest: failure}
+            return replace(abandon(record), failures=failures)
+
+        self._controller.change(deployment, change, _event(deployment, "abort", who, reason))
+
     def resync(self, who: str) -> None:
         """List the registry and run a pass over every deployment now."""
         self._note("reconcile", who)
@@ -118,6 +161,18 @@ class Commands:
 
     def _note(self, action: str, who: str, detail: str = "") -> None:
         self._context.history.append(_event("", action, who, detail), self._context.clock())
+
+
+def _candidate(record: Record, digest: str, *, live: bool = False) -> Candidate:
+    found, where = record.candidate, f"{record.model} in {record.environment}"
+    if found is None or (digest and found.predictor.digest != digest):
+        such = "such " if digest else ""
+        problem = f"No {such}rollout of {where} is under way: nothing was changed."
+    elif live and found.step < 0:
+        problem = f"Version {found.predictor.version.number} of {where} has no traffic yet."
+    else:
+        return found
+    raise NoRollout(problem, hints.deploy("status", record))
 
 
 def _event(deployment: str, action: str, who: str, detail: str = "") -> Event:

@@ -134,4 +134,7 @@ def _wake_at(record: Record, policy: Policy, now: float) -> float | None:
     times = [f.retry_at for f in record.failures.values() if f.retry_at is not None]
     if record.absence and record.champion:
         times.append(record.absence.since + policy.retire_after)
+    if (candidate := record.candidate) and candidate.step_since is not None:
+        step = candidate.predictor.spec.rollout.step(candidate.step)
+        times += [candidate.step_since + (late or 0) for late in (step.min_time, step.max_time)]
     return min((time for time in times if time > now), default=None)

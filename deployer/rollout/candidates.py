@@ -6,6 +6,7 @@ from dataclasses import replace
 
 from deployer.errors import ExampleRefused
 from deployer.rollout import maintain
+from deployer.rollout.gate import harm, hold_back
 from deployer.state.deployment import Policy, Wanted
 from deployer.state.observed import Observed, ObservedPredictor
 from deployer.state.predictor import ExampleState, Phase, Predictor
@@ -29,7 +30,7 @@ def destination(record: Record, wanted: Wanted, now: float) -> Predictor | None:
 
 def weight(candidate: Candidate) -> int:
     """Return the share of the traffic, in percent, that a candidate should have now."""
-    return _steps(candidate.predictor)[candidate.step] if candidate.step >= 0 else 0
+    return candidate.predictor.spec.rollout.weights[candidate.step] if candidate.step >= 0 else 0
 
 
 def choose(record: Record, wanted: Wanted, now: float, *, may_start: bool) -> tuple[Record, str]:
@@ -39,10 +40,10 @@ def choose(record: Record, wanted: Wanted, now: float, *, may_start: bool) -> tu
     record = replace(record, failures=failures)
     target, candidate = destination(record, wanted, now), record.candidate
     if target is None or target is record.champion:
-        return _abandon(record), ""
+        return abandon(record), ""
     if candidate and candidate.predictor.digest == target.digest:
-        return record, ""
-    record = _abandon(record)
+        return replace(record, candidate=_guided(candidate, target)), ""
+    record = abandon(record)
     if not may_start:
         return record, "other rollouts are under way; it starts when one of them ends"
     # A candidate that still drains goes on draining until it gets a share again: if it is given up
@@ -50,7 +51,15 @@ def choose(record: Record, wanted: Wanted, now: float, *, may_start: bool) -> tu
     return replace(record, candidate=Candidate(target, since=now)), ""
 
 
-def _abandon(record: Record) -> Record:
+def _guided(candidate: Candidate, target: Predictor) -> Candidate:
+    """Take up another way to get there: the step lasts anew, and so does what it has to show."""
+    spec = target.spec
+    if spec == candidate.predictor.spec:
+        return candidate
+    return replace(candidate, predictor=target, step_since=None)
+
+
+def abandon(record: Record) -> Record:
     """Give up the candidate; drain a candidate that may have taken traffic, do not just end it."""
     candidate = record.candidate
     if candidate is None:
@@ -73,7 +82,7 @@ def give_back(record: Record, observed: Observed, policy: Policy, now: float) ->
     if seen.phase in _BEGINNING and old and old.phase in _BEGINNING:
         record = maintain.begin_drain(record, candidate.predictor)
         return replace(record, candidate=replace(candidate, step=-1, step_since=None))
-    if failure := _failure(candidate, seen, now):
+    if failure := _failure(candidate, seen, observed, now):
         return _fail(record, candidate, seen, failure, policy, now)
     return record
 
@@ -89,7 +98,7 @@ def pursue(
     seen = observed.predictors.get(predictor.name)
     if seen is None or seen.phase is Phase.ABSENT:
         return record, "its start", nothing
-    if failure := _failure(candidate, seen, now):
+    if failure := _failure(candidate, seen, observed, now):
         return _fail(record, candidate, seen, failure, policy, now), "", nothing
     if seen.artifact_digest:
         record = _pin(record, predictor, seen.artifact_digest)
@@ -100,7 +109,14 @@ def pursue(
             return record, "its answer to the model's own example", frozenset({predictor.name})
         if seen.example is ExampleState.ASKED:
             return record, "its answer to the model's own example", nothing
-    return _shift(record, candidate, seen, observed, now), "the gateway to shift traffic", nothing
+    shifted = _shift(record, candidate, seen, observed, now)
+    waiting = "the gateway to shift traffic"
+    if shifted is record and seen.live_weight == weight(candidate):
+        held = hold_back(candidate, observed, now)
+        if isinstance(held, Failure):
+            return _fail(record, candidate, seen, held, policy, now), "", nothing
+        waiting = held or waiting
+    return shifted, waiting, nothing
 
 
 _PROGRESS = {
@@ -110,7 +126,9 @@ _PROGRESS = {
 }
 
 
-def _failure(candidate: Candidate, seen: ObservedPredictor, now: float) -> Failure | None:
+def _failure(
+    candidate: Candidate, seen: ObservedPredictor, observed: Observed, now: float
+) -> Failure | None:
     rollout = candidate.predictor.spec.rollout
     version = candidate.predictor.version.number
     if seen.phase is Phase.FAILED:
@@ -132,7 +150,7 @@ def _failure(candidate: Candidate, seen: ObservedPredictor, now: float) -> Failu
     if seen.example is ExampleState.REFUSED and rollout.example != "skip":
         hint = seen.example_hint or "Log it again with an example that its signature accepts."
         return Failure(ExampleRefused.reason, seen.example_message, hint, now)
-    return None
+    return harm(candidate, observed, now)
 
 
 def _fail(
@@ -149,10 +167,11 @@ def _fail(
         record.failures.get(predictor.digest), failure, policy, predictor, now
     )
     # A candidate that broke under traffic cost requests: it waits for an operator, unless the cause
-    # was not the candidate's.
-    if not seen.transient or (candidate.step >= 0 and seen.phase is Phase.FAILED):
+    # was not the candidate's. So does one that was shown to be worse, or that an operator stopped.
+    judged = failure.reason in (Reason.ROLLED_BACK, Reason.ABORTED)
+    if judged or not seen.transient or (candidate.step >= 0 and seen.phase is Phase.FAILED):
         failure = replace(failure, retry_at=None)
-    return replace(_abandon(record), failures={**record.failures, predictor.digest: failure})
+    return replace(abandon(record), failures={**record.failures, predictor.digest: failure})
 
 
 def _pin(record: Record, predictor: Predictor, digest: str) -> Record:
@@ -170,7 +189,7 @@ def _shift(
     Without a healthy predictor to share the traffic with, all traffic is shifted at once.
     """
     predictor = candidate.predictor
-    steps = _steps(predictor)
+    steps = predictor.spec.rollout.weights
     old = observed.predictors.get(record.champion.name) if record.champion else None
     step = candidate.step
     since: float | None = None
@@ -182,7 +201,7 @@ def _shift(
         return record
     elif candidate.step_since is None:
         since = now
-    elif now - candidate.step_since >= predictor.spec.rollout.step_seconds:
+    elif hold_back(candidate, observed, now) is None:
         step += 1
     else:
         return record
@@ -194,7 +213,3 @@ def _shift(
     failures = {d: f for d, f in record.failures.items() if d != predictor.digest}
     record = replace(record, candidate=None, failures=failures, retired_at=None)
     return maintain.crown(record, predictor, now)
-
-
-def _steps(predictor: Predictor) -> list[int]:
-    return predictor.spec.rollout.steps

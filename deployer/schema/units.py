@@ -1,4 +1,4 @@
-"""Parse and format durations ("5m"), amounts of memory ("2Gi") and cores ("500m")."""
+"""Parse and format durations ("5m"), memory ("2Gi"), cores ("500m"), and shares ("5%")."""
 
 import math
 import re
@@ -61,6 +61,54 @@ def parse_cpu(value: object) -> float:
     return float(number)
 
 
+def parse_share(value: object) -> float:
+    """Parse "5%" or a number from 0 to 1 into a share: 0.05.
+
+    Raises:
+        ValueError: the value is neither.
+    """
+    return _part(value, "%", "should be a share such as '5%' or 0.05")
+
+
+def parse_points(value: object) -> float:
+    """Parse percentage points, "2pp", or a number from 0 to 1 into a difference of shares: 0.02.
+
+    Raises:
+        ValueError: the value is neither.
+    """
+    return _part(value, "pp", "should be percentage points such as '2pp', or a number such as 0.02")
+
+
+def parse_factor(value: object) -> float:
+    """Parse "1.2x" or a number into a factor of at least 1.
+
+    Raises:
+        ValueError: the value is neither, or less than 1.
+    """
+    number = _suffixed(value, "x")
+    if number is None or number < 1:
+        raise ValueError("should be a factor of at least 1, such as '1.2x'")
+    return number
+
+
+def _part(value: object, suffix: str, problem: str) -> float:
+    number = _suffixed(value, suffix)
+    if number is not None and isinstance(value, str):
+        number /= 100
+    if number is None or number > 1:
+        raise ValueError(problem)
+    return number
+
+
+def _suffixed(value: object, suffix: str) -> float | None:
+    """Read a number without a suffix, or a text with it; None for anything else."""
+    if isinstance(value, int | float) and not isinstance(value, bool):
+        return float(value) if math.isfinite(value) and value >= 0 else None
+    text = value.strip() if isinstance(value, str) else ""
+    found = re.fullmatch(r"([0-9]+(?:\.[0-9]+)?) ?" + re.escape(suffix), text)
+    return float(found[1]) if found else None
+
+
 def format_duration(seconds: float) -> str:
     """Format seconds as `parse_duration` reads them: 5400 -> "1h30m", 0.2 -> "200ms"."""
     milliseconds = round(seconds * 1000)
@@ -107,10 +155,13 @@ _DURATION_PATTERN: Final = r"^[0-9]+(\.[0-9]+)?$|^([0-9]+(\.[0-9]+)?(ms|s|m|h|d)
 _QUANTITY_PATTERN: Final = r"^[0-9]+(\.[0-9]*)?(m|k|[KMGTPE]i|[MGTPE])?$"
 
 
-def _schema(kind: str, pattern: str) -> WithJsonSchema:
-    return WithJsonSchema(
-        {"anyOf": [{"type": kind, "minimum": 0}, {"type": "string", "pattern": pattern}]}
-    )
+def _suffix_pattern(suffix: str) -> str:
+    return rf"^[0-9]+(\.[0-9]+)? ?{suffix}$"
+
+
+def _schema(kind: str, pattern: str, **bounds: float) -> WithJsonSchema:
+    number = {"type": kind, **(bounds or {"minimum": 0})}
+    return WithJsonSchema({"anyOf": [number, {"type": "string", "pattern": pattern}]})
 
 
 Duration = Annotated[float, _either(parse_duration), _schema("number", _DURATION_PATTERN)]
@@ -121,3 +172,16 @@ Bytes = Annotated[int, _either(parse_quantity), _schema("integer", _QUANTITY_PAT
 
 Cores = Annotated[float, _either(parse_cpu), _schema("number", _QUANTITY_PATTERN)]
 """A pydantic field in cores."""
+
+Share = Annotated[
+    float, _either(parse_share), _schema("number", _suffix_pattern("%"), minimum=0, maximum=1)
+]
+"""A pydantic field between 0 and 1."""
+
+Points = Annotated[
+    float, _either(parse_points), _schema("number", _suffix_pattern("pp"), minimum=0, maximum=1)
+]
+"""A pydantic field with a difference of two shares, between 0 and 1."""
+
+Factor = Annotated[float, _either(parse_factor), _schema("number", _suffix_pattern("x"), minimum=1)]
+"""A pydantic field of at least 1."""

@@ -9,11 +9,12 @@ release, so that code which reads `Predictor.spec` gives the default.
 import re
 from typing import Annotated, Literal, Self
 
-from pydantic import AfterValidator, Field, field_validator, model_validator
+from pydantic import AfterValidator, Field, model_validator
 
 from deployer.schema.base import AtomicSection, Frozen
 from deployer.schema.units import Bytes, Cores, Duration
 from deployer.spec.pods import Kubernetes
+from deployer.spec.rollout import Analysis, Rollout
 from deployer.spec.runtimes import Runtime, Seldon, TfServing
 
 
@@ -68,32 +69,6 @@ class Resources(Frozen):
     """GPUs of one replica."""
 
 
-class Rollout(Frozen):
-    """The rollout of a new version."""
-
-    steps: list[int] = Field(default=[100], min_length=1, max_length=20)
-    """The new version's shares of the traffic, in percent, step by step; the last is 100."""
-
-    step_seconds: Duration = Field(default=0, le=86400)
-    """The duration of each step: seconds, or a duration such as "5m"."""
-
-    ready_timeout: Duration = Field(default=300, gt=0, le=86400)
-    """How long a new version may take to load before it counts as failed, such as "5m"."""
-
-    drain: Duration = Field(default=5, le=3600)
-    """How long an old version may finish its requests once no new one reaches it, such as "5s"."""
-
-    example: Literal["required", "skip"] = "required"
-    """Whether a version must answer its logged input example before it gets traffic."""
-
-    @field_validator("steps")
-    @classmethod
-    def _steps_rise_to_100(cls, steps: list[int]) -> list[int]:
-        if steps != sorted(set(steps)) or steps[0] < 1 or steps[-1] != 100:
-            raise ValueError("should rise from at least 1 to a last step of 100")
-        return steps
-
-
 class Batching(Frozen):
     """Batching of requests that arrive together."""
 
@@ -121,6 +96,9 @@ class ServingSpec(Frozen):
 
     rollout: Rollout = Rollout()
     """The rollout of a new version."""
+
+    analysis: Analysis = Analysis()
+    """How a new version is judged while it shares the traffic."""
 
     batching: Batching = Batching()
     """Batching of requests that arrive together."""

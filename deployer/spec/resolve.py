@@ -141,6 +141,8 @@ def spec_digest(spec: ServingSpec) -> str:
         for name, value in plain.pop("rollout", {}).items()
         if name in COUNTED_OF_ROLLOUT
     }
+    if "steps" in counted:  # of a step that is a section, the share alone
+        counted["steps"] = spec.rollout.weights
     plain |= {"rollout": counted} if counted else {}
     text = json.dumps(plain, sort_keys=True, separators=(",", ":"))
     return hashlib.sha256(text.encode()).hexdigest()

@@ -6,11 +6,15 @@ Specs are the bulk of ten thousand records, and most of them are equal.
 import json
 from collections.abc import Mapping
 from functools import lru_cache
-from typing import Annotated, Any
+from typing import Annotated, Any, Final
 
 from pydantic import BeforeValidator, PlainSerializer
 
 from deployer.spec.model import ServingSpec
+from deployer.spec.rollout import Analysis
+
+ADDED: Final = frozenset({"on_undecided", "on_no_data"})
+"""Fields of `rollout` that releases before this one refuse; like the whole section `analysis`."""
 
 
 def _read(value: Any) -> Any:
@@ -23,8 +27,14 @@ def _shared(text: str) -> ServingSpec:
 
 
 def _whole(spec: ServingSpec) -> dict[str, Any]:
-    """Write every field, since a later release may have other defaults."""
-    return spec.model_dump(mode="json")
+    """Write every field; those of ADDED only if they are set, so that older releases read it."""
+    found = spec.model_dump(mode="json")
+    if spec.analysis == Analysis():
+        del found["analysis"]
+    rollout = spec.rollout.model_dump(exclude_defaults=True)
+    for name in ADDED.difference(rollout):
+        del found["rollout"][name]
+    return found
 
 
 StoredSpec = Annotated[ServingSpec, BeforeValidator(_read), PlainSerializer(_whole)]

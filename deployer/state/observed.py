@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from deployer.state.evidence import Verdict
 from deployer.state.predictor import ExampleState, Phase, Predictor
 
 
@@ -41,7 +42,8 @@ class Observed:
 
     `drift` has the changes by other writers that are left as they are; a sentence for each object.
     `awaits` names what the target still reads of predictors that changed: a pass decides nothing
-    until the target has read it, and reports a change.
+    until the target has read it, and reports a change. `verdict` is the judgement of the
+    candidate's present step, where there is one.
     """
 
     predictors: Mapping[str, ObservedPredictor]
@@ -50,3 +52,4 @@ class Observed:
     gateway_hint: str = "schnitzel doctor"
     drift: tuple[str, ...] = ()
     awaits: str = ""
+    verdict: Verdict | None = None

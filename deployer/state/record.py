@@ -80,13 +80,15 @@ class FormerChampion:
 class Candidate:
     """A rollout under way: the predictor that is to take over the role that it names.
 
-    `step` is -1 while preparing, else an index into the weights.
+    `step` is -1 while preparing, else an index into the weights. `released` is the last step
+    that an operator let it leave.
     """
 
     predictor: Predictor
     since: float
     step: int = -1
     step_since: float | None = None
+    released: int = -1
 
 
 @dataclass(frozen=True, slots=True)

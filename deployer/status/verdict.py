@@ -17,6 +17,7 @@ from deployer.errors import (
     reason_of,
 )
 from deployer.plan.plan import Plan
+from deployer.rollout.gate import is_judged
 from deployer.state.deployment import Wanted
 from deployer.state.observed import Observed, ObservedPredictor
 from deployer.state.predictor import Phase
@@ -217,6 +218,8 @@ def _progressing(record: Record, observed: Observed, waiting: str) -> Verdict:
     number = candidate.predictor.version.number
     phase = seen.phase if seen else Phase.ABSENT
     ready = Reason.SHIFTING_TRAFFIC if candidate.step >= 0 else Reason.VERIFYING
+    if candidate.step_since is not None and is_judged(candidate.predictor):
+        ready = Reason.ANALYSING
     reason = (seen and seen.reason) or _PHASE_REASONS.get(phase, ready)
     clause = f"; it waits for {waiting}" if waiting else ""
     message = (

@@ -14,6 +14,7 @@ from deployer.plan.preview import Node, Preview
 from deployer.python_env.retention import Inventory, Needs
 from deployer.state.deployment import Deployment
 from deployer.state.observed import Observed
+from deployer.state.predictor import Predictor
 from deployer.status.verdict import Status
 
 
@@ -150,6 +151,18 @@ class HasMetricsEndpoints(Protocol):
 
     def pages(self) -> list[MetricsEndpoint]:
         """List the metrics endpoints of the model servers."""
+        ...
+
+
+@runtime_checkable
+class CountsRequests(Protocol):
+    """A target whose predictors count what they answer, in windows of ten seconds."""
+
+    def windows(self, predictor: Predictor) -> Mapping[str, bytes]:
+        """Read the windows of each replica, by its name; b"" of one that does not answer.
+
+        Waits for the replicas, a few seconds at most.
+        """
         ...
 
 

@@ -126,6 +126,8 @@ def _python_model(kind: str, say: int, path: str) -> Any:  # noqa: C901 - a list
                 raise RuntimeError("the example is not for me")
             if kind == "answers-text":
                 return np.array(["no number"] * len(model_input))
+            if kind == "raises-at-seven" and (model_input["x"] == 7).any():
+                raise RuntimeError("seven is not for me")
             if kind == "dies-at-minus-one" and (model_input["x"] == -1).any():
                 os._exit(4)
             return np.full(len(model_input), say)

@@ -69,6 +69,60 @@ class Paused(TypedDict):
     reason: str
 
 
+class RolloutStep(TypedDict):
+    """A step of a rollout: the candidate's share, and what has to be so before the next one.
+
+    Times are seconds; `max_time` null: it waits as long as it takes.
+    """
+
+    weight: int
+    min_time: float
+    max_time: float | None
+    require: str | None
+    pause: bool
+
+
+class MetricVerdict(TypedDict):
+    """The judgement of one metric; about `more` further requests of the candidate decide it.
+
+    `low` and `high` limit the difference that is judged, and `margin` is what is allowed of it.
+    """
+
+    metric: str
+    outcome: Literal["fail", "no_data", "undecided", "pass"]
+    message: str
+    candidate: float | None
+    champion: float | None
+    low: float | None
+    high: float | None
+    margin: float | None
+    more: int | None
+
+
+class Judgement(TypedDict):
+    """The judgement of a candidate at its present step; `requests` are its own in these windows."""
+
+    outcome: Literal["fail", "no_data", "undecided", "pass"]
+    message: str
+    since: str | None
+    until: str | None
+    requests: int
+    metrics: list[MetricVerdict]
+
+
+class Rollout(TypedDict):
+    """A rollout under way. `step` is -1 before the candidate has traffic, else the step's place."""
+
+    version: str
+    candidate: str
+    since: str | None
+    step: int
+    step_since: str | None
+    released: bool
+    steps: list[RolloutStep]
+    judgement: Judgement | None
+
+
 class Condition(TypedDict):
     """A condition in the form of Kubernetes: Ready, Progressing, Degraded or InSync."""
 
@@ -107,6 +161,7 @@ class Deployment(TypedDict):
     predictors: list[Predictor]
     losing: list[Losing]
     paused: Paused | None
+    rollout: Rollout | None
     conditions: list[Condition]
     observed_at: str | None
     changed_at: str | None

@@ -7,8 +7,9 @@ ModelDeployment.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
+from typing import Final
 
 from deployer.errors import TargetUnavailable
 from deployer.plan.preview import Node, Preview
@@ -16,6 +17,7 @@ from deployer.python_env.collector import Collector
 from deployer.python_env.retention import Inventory, Needs
 from deployer.state.deployment import Deployment
 from deployer.state.observed import Observed
+from deployer.state.predictor import Predictor
 from deployer.state.record import Record
 from deployer.status.verdict import Status
 from deployer.targets.base import PreflightCheck
@@ -29,6 +31,9 @@ from deployer.targets.kubernetes.observe import logs as podlogs, tree
 from deployer.targets.kubernetes.observe.observer import Observer
 from deployer.targets.kubernetes.observe.select import replicas
 from deployer.targets.kubernetes.render.deployment import DeploymentRenderer
+
+ADMIN_PORT: Final = 8081
+WINDOWS: Final = "/schnitzel/window"
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,6 +131,16 @@ class KubernetesTarget:
         """See `HasLogs.logs`."""
         pods = [obj for obj in self._context.cache.all(POD) if obj.predictor == predictor]
         return podlogs.lines_of(self._context.client, pods, lines)
+
+    def windows(self, predictor: Predictor) -> Mapping[str, bytes]:
+        """See `CountsRequests.windows`; each pod counts once, whatever a Service would choose."""
+        pods = [
+            obj.object()
+            for obj in self._context.cache.all(POD)
+            if obj.predictor == predictor.name and not obj.deleting
+        ]
+        get = self._context.client.pods.get
+        return {pod["metadata"]["name"]: get(pod, ADMIN_PORT, WINDOWS) for pod in pods}
 
     def check(self) -> list[PreflightCheck]:
         """See `HasPreflight.check`."""

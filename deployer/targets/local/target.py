@@ -26,7 +26,7 @@ from deployer.state.deployment import Deployment
 from deployer.state.observed import Observed, ObservedPredictor
 from deployer.state.predictor import Phase, Predictor
 from deployer.targets.base import MetricsEndpoint
-from deployer.targets.local import logs, preview as showing
+from deployer.targets.local import counts, logs, preview as showing
 from deployer.targets.local.environments import LocalEnvironments
 from deployer.targets.local.files import Definition, PredictorFiles, replicas
 from deployer.targets.local.gateway import LOOPBACK, Gateway, Weights
@@ -176,6 +176,11 @@ class LocalTarget:
     def pages(self) -> list[MetricsEndpoint]:
         """See `HasMetricsEndpoints.pages`."""
         return self._files.pages(self._gateway.servers)
+
+    def windows(self, predictor: Predictor) -> Mapping[str, bytes]:
+        """See `CountsRequests.windows`."""
+        host = self._gateway.servers
+        return {name: counts.read(host, self._files.server(name)) for name in replicas(predictor)}
 
     def environments(self, needs: Needs) -> Inventory:
         """See `HasPythonEnvironments.environments`."""

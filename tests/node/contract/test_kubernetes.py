@@ -4,6 +4,9 @@ What the Deployer decides alike for every target is told of this machine, in ser
 """
 
 import pytest
+from contract.judged import (  # noqa: F401
+    test_a_version_that_fails_more_often_gives_its_traffic_back,
+)
 from contract.places.fixture import place_at
 from contract.places.kubernetes import ClusterPlace
 from contract.stories import (  # noqa: F401

@@ -1,3 +1,3 @@
 """Fixtures of unit/cli."""
 
-from support.fixtures.cli import api, deployer, deployment, home, plan, schnitzel, steps
+from support.fixtures.cli import api, deployer, deployment, home, plan, rollout, schnitzel, steps

@@ -35,7 +35,7 @@ def test_the_table_and_the_modules_agree(entry: Entry) -> None:
 
 
 def test_every_command_module_is_in_the_table() -> None:
-    modules = {path.stem for path in (ROOT / "cli" / "commands").glob("[a-z]*.py")}
+    modules = {path.stem for path in (ROOT / "cli" / "commands").glob("[a-z]*")}
     assert modules == {entry.module.rpartition(".")[2] for entry in ENTRIES.values()}
 
 

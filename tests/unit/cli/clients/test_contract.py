@@ -112,7 +112,7 @@ def asked(monkeypatch: pytest.MonkeyPatch) -> set[str]:
 
 
 @pytest.fixture
-def whole(deployer, deployment, plan):
+def whole(deployer, deployment, plan, rollout):
     """The Deployer's loopback stand-in, with answers that are whole."""
     registry = {
         "url": "http://127.0.0.1:5000", "state": "Frozen", "reason": "RegistryFrozen",
@@ -130,6 +130,7 @@ def whole(deployer, deployment, plan):
                 "touched_at": None,
             }
         ],
+        rollout=rollout(),
         paused={"by": "ada", "at": "2026-01-02T03:05:05+00:00", "reason": "measuring"},
     )
     itself = {"version": "0.1.0", "platform": "p-1", "queue_depth": 0}
@@ -164,6 +165,8 @@ def whole(deployer, deployment, plan):
         ("POST", f"{one}/apply", found),
         ("POST", f"{one}/pause", found),
         ("POST", f"{one}/resume", found),
+        ("POST", f"{one}/rollout/advance", found),
+        ("POST", f"{one}/rollout/abort", found),
         ("POST", "/api/v1/reconcile", {"looking": True, "for": "ada"}),
     ):
         deployer.answer(method, path, answer)
@@ -182,6 +185,9 @@ COMMANDS = {
     ("deploy", "logs", "angler", "-n", "5"): {"GET deployments", "GET logs"},
     ("deploy", "pause", "angler", "--reason", "why"): {"GET deployments", "POST pause"},
     ("deploy", "resume", "angler"): {"GET deployments", "POST resume"},
+    ("deploy", "rollout", "angler"): {"GET deployments"},
+    ("deploy", "advance", "angler"): {"GET deployments", "POST advance"},
+    ("deploy", "abort", "angler", "--reason", "why"): {"GET deployments", "POST abort"},
     ("deploy", "wait", "angler"): {"GET deployments", "GET deployment"},
     ("env", "list"): {"GET environments"},
     ("registry", "show"): {"GET registry_health"},

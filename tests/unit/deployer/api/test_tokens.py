@@ -26,6 +26,7 @@ from starlette.routing import Route
 from support.run.wait import wait_for
 from support.world import served
 
+from deployer.analysis.judging import Judging
 from deployer.api import app as api, guard
 from deployer.api.web import tryit
 from deployer.config import settings as settings_of
@@ -44,8 +45,10 @@ from deployer.registry.promoters import Promoters
 from deployer.registry.snapshot import Registry
 from deployer.registry.tags import TagWriter
 from deployer.registry.watch import Watch
+from deployer.spec.model import ServingSpec
 from deployer.state.observed import Observed
-from deployer.state.record import Absence, Description, Promotion, Record
+from deployer.state.predictor import Predictor, Role
+from deployer.state.record import Absence, Candidate, Description, Promotion, Record
 from deployer.state.registry import RegistrySnapshot, VersionId
 from deployer.store.history import History
 from deployer.store.records import Records
@@ -63,6 +66,8 @@ BODIES: dict[str, Any] = {
     "/api/v1/deployments/{deployment}/apply": {"adopt": True, "retry": True},
     "/api/v1/deployments/{deployment}/pause": {"reason": "a measurement"},
     "/api/v1/deployments/{deployment}/resume": None,
+    "/api/v1/deployments/{deployment}/rollout/advance": {"candidate": "digest"},
+    "/api/v1/deployments/{deployment}/rollout/abort": {"reason": "wrong labels"},
     "/api/v1/registry/accept": None,
     "/api/v1/reconcile": None,
     "/api/v1/upgrade": {"halt": True},
@@ -143,6 +148,13 @@ class Platform:
 
         return asyncio.run(send())
 
+    def rolls_out(self) -> None:
+        """Have a candidate take a share of the traffic."""
+        version = VersionId("angler", 2, 2)
+        candidate = Predictor("v2", version, Role.CHAMPION, "digest", "s", ServingSpec())
+        record = Record(ID, "angler", "prod", candidate=Candidate(candidate, 1.0, 0, 1.0))
+        self.controller.context.records.save(record)
+
     def kept(self) -> Any:
         """All that a change would leave behind."""
         connection = sqlite3.connect(self.home / "deployer.db")
@@ -193,6 +205,7 @@ def platform(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Platfo
     world: Any = ReconcileContext(
         settings, registry, Descriptions(registry, lambda *_: None), marker, records,
         History(database), mirror, Promoters(registry), {"prod": target}, time.time,  # type: ignore[dict-item]
+        Judging(lambda _: None, time.time),
     )  # fmt: skip
     hints: list[str | None] = []
 
@@ -278,12 +291,39 @@ def test_with_a_wrong_token_nothing_is_changed_and_nothing_told_of_the_right_one
 
 @pytest.mark.parametrize(("method", "path"), GUARDED)
 def test_with_a_token_it_is_done_and_the_history_says_by_whom(platform, method, path):
+    if "/rollout/" in path:
+        platform.rolls_out()
     before = len(platform.kept()[0][2])
     answer = platform.ask(method, path, f"Bearer {TOKEN}", json=BODIES[path])
     assert answer.status_code == 200, answer.text
     history = platform.kept()[0][2]
     assert len(history) > before
     assert {row[8] for row in history[before:]} == {SUBJECT}
+
+
+@pytest.mark.parametrize("what", ["advance", "abort"])
+def test_an_order_for_another_rollout_changes_nothing_and_says_so(platform, what):
+    path = f"/api/v1/deployments/{{deployment}}/rollout/{what}"
+
+    def ordered(candidate: str) -> httpx.Response:
+        return platform.ask("POST", path, f"Bearer {TOKEN}", json={"candidate": candidate})
+
+    before = platform.kept()
+    assert ordered("").status_code == 409
+    assert "nothing was changed" in ordered("").json()["error"]
+    assert platform.kept() == before
+    platform.rolls_out()
+    before = platform.kept()
+    assert "No such rollout" in ordered("another").json()["error"]
+    assert platform.kept() == before
+    assert ordered("digest").status_code == 200
+    record = platform.controller.context.records.load(ID, "prod")
+    if what == "advance":
+        assert record.candidate.released == 0
+        assert ordered("digest").status_code == 200, "twice is as good as once"
+    else:
+        assert record.candidate is None
+        assert record.failures["digest"].reason == "Aborted"
 
 
 def test_a_file_of_tokens_that_holds_no_hash_of_it_lets_nobody_in(platform):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections import Counter
 from dataclasses import replace
 from datetime import datetime
@@ -12,6 +13,7 @@ import pytest
 from support.run.ports import free_port
 from support.run.wait import wait_for
 
+from deployer.analysis.judging import Judging
 from deployer.api.views import deployment
 from deployer.background import workers
 from deployer.config import settings as settings_of
@@ -157,6 +159,7 @@ def controller(tmp_path, monkeypatch, target, clock, woken):
         history=History(database),
         tags=mirror,
         promoters=Promoters(registry),
+        judging=Judging(lambda _: None, time.time),
         targets=dict.fromkeys(settings.environments, target),
         clock=clock,
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -9,6 +10,7 @@ from typing import Any
 import pytest
 from support.run.ports import free_port
 
+from deployer.analysis.judging import Judging
 from deployer.background.queue import WorkQueue
 from deployer.config import settings as settings_of
 from deployer.controller import pace
@@ -112,6 +114,7 @@ class Platform:
             history=History(database),
             tags=self.mirror,
             promoters=Promoters(self.registry),
+            judging=Judging(lambda _: None, time.time),
             targets=dict.fromkeys(settings.environments, self.target),  # type: ignore[arg-type]
             clock=lambda: self.now,
         )

@@ -6,6 +6,7 @@ import typer
 
 from cli.clients.all import Clients
 from cli.clients.deployments import Deployment, deployment_command, label
+from cli.commands.deploy import rollout as rollouts
 from cli.config import current
 from cli.errors import PENDING
 from cli.shell.groups import Command, group
@@ -163,7 +164,6 @@ def tree(model: Model, environment: Environment = None, output: Output = None) -
 
     Examples:
     schnitzel deploy tree angler@prod
-    schnitzel deploy tree angler@prod -o json
     """
     clients, found = _one(model, environment)
     seen = clients.deployments.tree(found["id"])
@@ -295,3 +295,6 @@ def _changed(deployment: Deployment, what: str, output: Format | None, clients: 
     """Say what was asked for; the answer is from before the pass that acts on it, so it is data."""
     say(f"{label(deployment)}: {what}")
     emit(deployment, resolve_format(output, clients.config), str)
+
+
+rollouts.add(app)

@@ -1,0 +1,98 @@
+"""Follow a rollout, let it go on, or end it: commands of the group `deploy`."""
+
+import time
+from typing import Annotated
+
+import typer
+
+from cli.clients.all import Clients
+from cli.clients.deployments import Deployment, deployment_command, label
+from cli.config import current
+from cli.shell.groups import Command
+from cli.shell.options import Environment, Model, Output, resolve_format
+from cli.tasks import select
+from cli.views import rollout as views
+from cli.views.output import emit, say, write
+
+WATCH_SECONDS = 2.0
+
+
+def add(app: typer.Typer) -> None:
+    """Add the commands to their group."""
+    for command in (rollout, advance, abort):
+        app.command(cls=Command)(command)
+
+
+def rollout(
+    model: Model,
+    environment: Environment = None,
+    watch: Annotated[
+        bool, typer.Option("--watch", "-w", help="Show it again at each change, until it ends")
+    ] = False,
+    output: Output = None,
+) -> None:
+    """Show the rollout under way: its steps, and what the new version has shown so far.
+
+    Examples:
+    schnitzel deploy rollout angler@prod
+    schnitzel deploy rollout angler@prod --watch
+    """
+    clients = Clients(current())
+    found = select.one(clients, model, environment)
+    if not watch:
+        emit(found, resolve_format(output, clients.config), lambda: views.rollout(found))
+        return
+    shown = ""
+    while True:
+        text = views.rollout(found)
+        if text != shown:
+            write(f"{text}\n")
+            shown = text
+        if found["rollout"] is None:
+            return
+        time.sleep(WATCH_SECONDS)
+        found = clients.deployments.get(found["id"])
+
+
+def advance(model: Model, environment: Environment = None, output: Output = None) -> None:
+    """Let a rollout leave a step that waits for an operator; evidence still counts.
+
+    Examples:
+    schnitzel deploy advance angler@prod
+    """
+    clients = Clients(current())
+    found = select.one(clients, model, environment)
+    if found["rollout"] is None:
+        _nothing(found, output, clients)
+        return
+    after = clients.deployments.advance(found["id"], found["rollout"]["candidate"])
+    say(f"{label(after)}: may leave its step")
+    emit(after, resolve_format(output, clients.config), str)
+    say(f"next: {deployment_command('deploy rollout', after)}")
+
+
+def abort(
+    model: Model,
+    environment: Environment = None,
+    reason: Annotated[str, typer.Option("--reason", help="The reason, for the history")] = "",
+    output: Output = None,
+) -> None:
+    """End a rollout: the serving version gets all of the traffic back.
+
+    Examples:
+    schnitzel deploy abort angler@prod --reason "the labels are wrong"
+    """
+    clients = Clients(current())
+    found = select.one(clients, model, environment)
+    if found["rollout"] is None:
+        _nothing(found, output, clients)
+        return
+    after = clients.deployments.abort(found["id"], found["rollout"]["candidate"], reason)
+    say(f"{label(after)}: the rollout of version {found['rollout']['version']} ends")
+    emit(after, resolve_format(output, clients.config), str)
+    say(f"next: {deployment_command('deploy status', after)}")
+
+
+def _nothing(found: Deployment, output: Output, clients: Clients) -> None:
+    say(f"no rollout of {label(found)} is under way: nothing was changed")
+    emit(found, resolve_format(output, clients.config), str)

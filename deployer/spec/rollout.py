@@ -1,0 +1,159 @@
+"""Declare how a new version gets its traffic, and by what evidence: `rollout` and `analysis`."""
+
+from __future__ import annotations
+
+from typing import Literal, Self
+
+from pydantic import Field, field_validator, model_validator
+
+from deployer.schema.base import AtomicSection, Frozen
+from deployer.schema.units import Duration, Factor, Points, Share, format_duration
+
+Require = Literal["no_harm", "not_worse"]
+
+
+class Step(AtomicSection):
+    """A share of the traffic, and what has to be so before the next."""
+
+    weight: int = Field(ge=1, le=100)
+    """The new version's share of the traffic, in percent."""
+
+    min_time: Duration = Field(default=0, le=7 * 86400)
+    """How long the step lasts at least, such as "5m"."""
+
+    max_time: Duration | None = Field(default=None, gt=0, le=30 * 86400)
+    """How long the step waits for its evidence, after which `on_undecided` or `on_no_data` says
+    what happens. Null: as long as it takes."""
+
+    require: Require | None = None
+    """What the evidence has to show before the next step: no_harm (enough requests, and no harm)
+    or not_worse. Null: nothing, the time alone counts; a harm that is shown ends the rollout."""
+
+    pause: bool = False
+    """Whether an operator has to say `schnitzel deploy advance` before the next step."""
+
+    @model_validator(mode="after")
+    def _in_order(self) -> Self:
+        if self.max_time is not None and self.max_time < self.min_time:
+            raise ValueError(
+                f"should have a max_time of at least its min_time, {format_duration(self.min_time)}"
+            )
+        if self.max_time is not None and self.require is None:
+            raise ValueError("should say what it requires, since max_time limits the wait for it")
+        return self
+
+
+class Rollout(Frozen):
+    """The rollout of a new version."""
+
+    steps: list[int | Step] = Field(default=[100], min_length=1, max_length=20)
+    """The new version's shares of the traffic, in percent, step by step; the last is 100. A step
+    may be a section, with what it requires."""
+
+    step_seconds: Duration = Field(default=0, le=86400)
+    """The duration of each step that is a number: seconds, or a duration such as "5m"."""
+
+    ready_timeout: Duration = Field(default=300, gt=0, le=86400)
+    """How long a new version may take to load before it counts as failed, such as "5m"."""
+
+    drain: Duration = Field(default=5, le=3600)
+    """How long an old version may finish its requests once no new one reaches it, such as "5s"."""
+
+    example: Literal["required", "skip"] = "required"
+    """Whether a version must answer its logged input example before it gets traffic."""
+
+    on_undecided: Literal["back", "wait", "advance"] = "back"
+    """What happens at a step's max_time if neither harm is shown nor what the step requires."""
+
+    on_no_data: Literal["back", "wait"] = "wait"
+    """What happens at a step's max_time with too few requests to say anything."""
+
+    @field_validator("steps")
+    @classmethod
+    def _steps_rise_to_100(cls, steps: list[int | Step]) -> list[int | Step]:
+        shares = weights(steps)
+        if shares != sorted(set(shares)) or shares[0] < 1 or shares[-1] != 100:
+            raise ValueError("should rise from at least 1 to a last step of 100")
+        if isinstance(last := steps[-1], Step) and last != Step(weight=100):
+            raise ValueError("should end with 100 alone: after it there is no next step")
+        return steps
+
+    @property
+    def weights(self) -> list[int]:
+        """The shares of the traffic alone, in percent."""
+        return weights(self.steps)
+
+    def step(self, index: int) -> Step:
+        """Return a step as a section, whichever way it was written."""
+        found = self.steps[index]
+        if isinstance(found, Step):
+            return found
+        return Step(weight=found, min_time=self.step_seconds)
+
+
+def weights(steps: list[int | Step]) -> list[int]:
+    """Return the share of each step, in percent."""
+    return [step.weight if isinstance(step, Step) else step for step in steps]
+
+
+class RateLimits(AtomicSection):
+    """The limits of a rate of requests."""
+
+    worse_by: Points | None = None
+    """By how many percentage points the new version may exceed the champion, such as "2pp"."""
+
+    max: Share | None = None
+    """The most that a new version may have, whatever the champion does, such as "5%"."""
+
+    @model_validator(mode="after")
+    def _some(self) -> Self:
+        if self.worse_by is None and self.max is None:
+            raise ValueError("should have worse_by or max")
+        return self
+
+
+class LatencyLimits(Frozen):
+    """How many times as long as the champion's the new version's requests may take."""
+
+    p50: Factor | None = 1.2
+    """The median, such as "1.2x"; null: it is not judged."""
+
+    p99: Factor | None = 1.2
+    """The time within which 99 % of the requests are answered."""
+
+
+class AnswerLimits(AtomicSection):
+    """The limit of how far the answers of both versions may differ."""
+
+    distance: Share = 0.1
+    """The largest distance of their distributions: 0 for equal ones, 1 for disjoint ones."""
+
+
+class Metrics(Frozen):
+    """The metrics that a new version is judged by; null: not by this one."""
+
+    errors: RateLimits | None = RateLimits(worse_by=0.02)
+    """Requests that failed: model errors, timeouts, and those that found no room or no model."""
+
+    rejected: RateLimits | None = RateLimits(worse_by=0.02)
+    """Requests that the server refused as invalid: a stricter signature shows here."""
+
+    latency: LatencyLimits | None = LatencyLimits()
+    """How long requests take."""
+
+    answers: AnswerLimits | None = None
+    """The distribution of the model's answers. An improved model may well answer otherwise, so
+    that it is only reported by default."""
+
+
+class Analysis(Frozen):
+    """How a new version is judged while it shares the traffic."""
+
+    warmup: Duration = Field(default=30, le=3600)
+    """How long after each change of shares nothing is counted, such as "30s"."""
+
+    min_requests: int = Field(default=100, ge=1, le=1_000_000)
+    """The requests of each version below which nothing is said."""
+
+    metrics: Metrics = Metrics()
+    """The metrics."""

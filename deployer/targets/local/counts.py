@@ -1,0 +1,30 @@
+"""Read what a model server of this machine counted."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Final
+
+import httpx
+
+SECONDS: Final = 2.0
+"""Time for an answer: the server's own listener for it answers under any load."""
+
+PATH: Final = "/schnitzel/window"
+
+
+def read(host: str, server: Mapping[str, Any]) -> bytes:
+    """Read the windows of a server; b"" if it does not answer.
+
+    Args:
+        host: The host of the model servers.
+        server: The configuration of the server's last start.
+    """
+    port = server.get("admin_port")
+    if port is None:
+        return b""
+    try:
+        answer = httpx.get(f"http://{host}:{port}{PATH}", timeout=SECONDS, trust_env=False)
+    except httpx.HTTPError:
+        return b""
+    return answer.content if answer.status_code == httpx.codes.OK else b""

@@ -1,0 +1,60 @@
+"""A rollout under way, as people see it and act on it."""
+
+from __future__ import annotations
+
+ONE = "/api/v1/deployments/angler-prod"
+
+
+def test_a_rollout_shows_its_steps_and_what_each_metric_has_shown(
+    schnitzel, deployer, deployment, rollout
+) -> None:
+    deployer.answer("GET", "/api/v1/deployments", {"deployments": [deployment(rollout=rollout())]})
+    shown = schnitzel("deploy", "rollout", "angler")
+    assert shown.code == 0, shown.err
+    lines = [" ".join(line.split()) for line in shown.out.splitlines()]
+    assert "angler@prod: version 3" in lines
+    assert "evidence undecided: errors 0 % of 120 requests" in lines
+    assert "5 % 5 min - no_harm done" in lines
+    assert any(line.startswith("25 % - 2 h not_worse, an operator now, for ") for line in lines)
+    assert "errors undecided 0 % 1 % -3 to 4.7 pp 2 pp 240 requests, about 2 min" in lines
+    assert "latency.p99 shown 21 ms 20 ms - 1.2x -" in lines
+
+
+def test_without_a_rollout_a_sentence_says_so(schnitzel, deployer, deployment) -> None:
+    deployer.answer("GET", "/api/v1/deployments", {"deployments": [deployment()]})
+    shown = schnitzel("deploy", "rollout", "angler")
+    assert shown.out.startswith("no rollout of angler@prod is under way; Version 2 serves all")
+    for verb in ("advance", "abort"):
+        done = schnitzel("deploy", verb, "angler")
+        assert done.code == 0
+        assert "no rollout of angler@prod is under way: nothing was changed" in done.err
+
+
+def test_a_watch_ends_with_the_rollout(
+    schnitzel, deployer, deployment, rollout, steps, monkeypatch
+) -> None:
+    monkeypatch.setattr("cli.commands.deploy.rollout.WATCH_SECONDS", 0.01)
+    begun = deployment(rollout=rollout())
+    deployer.answer("GET", "/api/v1/deployments", {"deployments": [begun]})
+    deployer.answer("GET", ONE, steps(begun, deployment()))
+    shown = schnitzel("deploy", "rollout", "angler", "--watch")
+    assert shown.code == 0, shown.err
+    assert shown.out.count("version 3") == 1
+    assert shown.out.rstrip().endswith("Version 2 serves all requests.")
+
+
+def test_an_order_names_the_candidate_that_was_shown(
+    schnitzel, deployer, deployment, rollout
+) -> None:
+    found = deployment(rollout=rollout())
+    deployer.answer("GET", "/api/v1/deployments", {"deployments": [found]})
+    for verb in ("advance", "abort"):
+        deployer.answer("POST", f"{ONE}/rollout/{verb}", found)
+    assert "may leave its step" in schnitzel("deploy", "advance", "angler").err
+    ended = schnitzel("deploy", "abort", "angler", "--reason", "wrong labels")
+    assert "the rollout of version 3 ends" in ended.err
+    bodies = [asked["body"] for asked in deployer.requests("POST")]
+    assert bodies == [
+        {"candidate": "sha256:5eed"},
+        {"candidate": "sha256:5eed", "reason": "wrong labels"},
+    ]

@@ -1,0 +1,243 @@
+"""Verdicts on candidates, from what real counters of model servers say."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from support.run.wait import wait_for
+
+from deployer.analysis.judging import Judging, criteria_of, policy_digest
+from deployer.rollout.judge import RateLimit
+from deployer.spec.model import ServingSpec
+from deployer.state.evidence import Outcome, Verdict
+from deployer.state.predictor import Predictor, Role
+from deployer.state.record import Candidate, Record
+from deployer.state.registry import VersionId
+from serving.telemetry.window import Windows
+
+BEGIN = 1_000_000.0
+SPEC = ServingSpec.model_validate(
+    {
+        "rollout": {
+            "steps": [
+                {"weight": 10, "require": "no_harm"},
+                {"weight": 50, "require": "not_worse"},
+                100,
+            ]
+        },
+        "analysis": {"warmup": "10s", "min_requests": 20},
+    }
+)
+
+
+def predictor(number: int, spec: ServingSpec = SPEC) -> Predictor:
+    version = VersionId("angler", number, number)
+    return Predictor(f"v{number}", version, Role.CHAMPION, f"digest-{number}", "s", spec)
+
+
+class Canary:
+    """Two predictors with a server each, and a clock."""
+
+    def __init__(self) -> None:
+        self.now = BEGIN - 300
+        self.silent: set[str] = set()
+        self.reported: list[str] = []
+        self.reads = 0
+        clock = lambda: self.now  # noqa: E731
+        self.servers = {name: Windows(clock=clock, now=clock) for name in ("v1", "v2")}
+        self.judging = Judging(self.reported.append, clock)
+        record = Record("angler-prod", "angler", "prod").with_champion(predictor(1), 0.0)
+        self.record = replace(record, candidate=Candidate(predictor(2), BEGIN, 0, BEGIN))
+        self.now = BEGIN
+
+    def read(self, one: Predictor) -> Mapping[str, bytes]:
+        self.reads += 1
+        page = json.dumps(self.servers[one.name].to_json()).encode()
+        return {"replica": b"" if one.name in self.silent else page}
+
+    def passes(self) -> Verdict | None:
+        """A pass, and another once what it began to read is there."""
+        before, reads = len(self.reported), self.reads
+        found = self.judging.verdict(self.record, self.read)
+        rollout = self.judging._rollouts.get(self.record.id)
+        if rollout and (rollout.job or self.reads > reads):
+            wait_for(lambda: len(self.reported) > before, "the reading to end")
+            found = self.judging.verdict(self.record, self.read)
+        return found
+
+    def serves(self, windows: int, requests: int, errors: int = 0) -> Verdict | None:
+        """Some windows of traffic: so many requests and errors of the candidate in each."""
+        found = None
+        for _ in range(windows):
+            for name, count, failed in (("v1", 9 * requests, 0), ("v2", requests, errors)):
+                for number in range(count):
+                    outcome = "model_error" if number < failed else "ok"
+                    self.servers[name].record_answer(outcome, 0.01)
+            self.now += 10
+            found = self.passes()
+        return found
+
+
+@pytest.fixture
+def canary() -> Any:
+    made = Canary()
+    yield made
+    made.judging.close()
+
+
+def test_a_step_passes_once_there_are_enough_requests_after_the_warm_up(canary: Canary) -> None:
+    canary.passes()
+    found = canary.serves(2, 15)  # the first window is the warm-up
+    assert found
+    assert (found.outcome, found.message) == (Outcome.NO_DATA, "15 of 20 requests of each version")
+    found = canary.serves(1, 15)
+    assert found
+    assert (found.outcome, found.requests) == (Outcome.PASS, 30)
+    assert (found.subject, found.baseline, found.step) == ("digest-2", "digest-1", 0)
+    assert (found.since, found.until) == (BEGIN + 10, BEGIN + 30)
+
+
+def test_harm_is_shown_with_its_numbers(canary: Canary) -> None:
+    canary.passes()
+    found = canary.serves(3, 20, errors=10)
+    assert found
+    assert found.outcome is Outcome.FAIL
+    assert found.message.startswith("errors 50 % of 40 requests, of the champion 0 % of 360")
+
+
+def test_an_undecided_step_says_how_many_more_requests_it_takes(canary: Canary) -> None:
+    canary.record = at_step(canary.record, 1, BEGIN)
+    canary.passes()
+    found = canary.serves(4, 20)
+    assert found
+    assert found.outcome is Outcome.UNDECIDED
+    assert "more requests" in found.message
+
+
+def at_step(record: Record, step: int, since: float | None) -> Record:
+    assert record.candidate
+    return replace(record, candidate=replace(record.candidate, step=step, step_since=since))
+
+
+def test_another_step_shows_anew_what_it_requires(canary: Canary) -> None:
+    canary.passes()
+    canary.serves(3, 20)
+    canary.record = at_step(canary.record, 1, canary.now)
+    found = canary.passes()
+    assert found
+    assert (found.step, found.outcome, found.requests) == (1, Outcome.NO_DATA, 0)
+    assert found.since > canary.now
+
+
+def test_nothing_counts_while_the_gateway_does_not_serve_the_step_yet(canary: Canary) -> None:
+    unconfirmed = at_step(canary.record, 0, None)
+    canary.record = unconfirmed
+    canary.passes()
+    found = canary.serves(3, 20, errors=20)
+    assert found
+    assert (found.outcome, found.requests) == (Outcome.NO_DATA, 0)
+    canary.record = at_step(canary.record, 0, canary.now)
+    canary.serves(3, 20)
+    canary.record = at_step(canary.record, 1, None)
+    found = canary.serves(3, 20, errors=20)
+    assert found
+    assert (found.step, found.outcome, found.requests) == (1, Outcome.NO_DATA, 0)
+
+
+def test_another_candidate_inherits_nothing(canary: Canary) -> None:
+    canary.passes()
+    canary.serves(3, 20, errors=20)
+    third = Candidate(predictor(3), canary.now, 0, canary.now)
+    canary.servers["v3"] = canary.servers["v2"]
+    canary.record = replace(canary.record, candidate=third)
+    found = canary.passes()
+    assert found
+    assert (found.subject, found.outcome) == ("digest-3", Outcome.NO_DATA)
+
+
+def test_another_policy_begins_without_evidence(canary: Canary) -> None:
+    canary.passes()
+    canary.serves(3, 20)
+    spec = SPEC.model_copy(
+        update={"analysis": SPEC.analysis.model_copy(update={"min_requests": 5})}
+    )
+    assert canary.record.candidate
+    changed = replace(canary.record.candidate, predictor=predictor(2, spec))
+    canary.record = replace(canary.record, candidate=changed)
+    found = canary.passes()
+    assert found
+    assert (found.requests, found.policy) == (0, policy_digest(spec))
+
+
+@pytest.mark.parametrize("silent", ["v1", "v2"])
+def test_a_silent_server_is_no_data_and_never_a_success(canary: Canary, silent: str) -> None:
+    canary.passes()
+    found = canary.serves(3, 20)
+    assert found
+    assert found.outcome is Outcome.PASS
+    canary.silent.add(silent)
+    found = canary.serves(5, 20)
+    assert found
+    assert (found.outcome, found.message) == (
+        Outcome.NO_DATA,
+        "not every replica was read for 30 s",
+    )
+    canary.silent.clear()
+    found = canary.serves(1, 20)
+    assert found
+    assert (found.outcome, found.requests) == (Outcome.PASS, 160), "nothing of it was lost"
+
+
+def test_a_server_that_is_none_of_ours_is_named(canary: Canary) -> None:
+    canary.passes()
+    canary.servers["v2"] = type("Other", (), {"to_json": lambda _: {"hello": 1}})()  # type: ignore[assignment]
+    canary.now += 60
+    found = canary.passes()
+    assert found
+    assert found.outcome is Outcome.NO_DATA
+    assert "windows cannot be read" in found.message
+
+
+def test_nobody_reads_without_a_canary_nor_for_a_preview(canary: Canary) -> None:
+    nobody = replace(canary.record, candidate=None)
+    plain = predictor(2, ServingSpec.model_validate({"rollout": {"steps": [10, 100]}}))
+    by_time = replace(canary.record, candidate=Candidate(plain, BEGIN, 0, BEGIN))
+    for record in (nobody, by_time, at_step(canary.record, -1, BEGIN)):
+        assert canary.judging.verdict(record, canary.read) is None
+    assert canary.judging.verdict(canary.record, None) is not None
+    assert canary.reads == 0
+
+
+def test_a_read_that_breaks_is_no_data(canary: Canary) -> None:
+    def broken(_: Predictor) -> Mapping[str, bytes]:
+        raise OSError("the cluster is away")
+
+    canary.judging.verdict(canary.record, broken)
+    wait_for(lambda: canary.reported, "the reading to end")
+    canary.now += 60
+    found = canary.judging.verdict(canary.record, None)
+    assert found
+    assert found.outcome is Outcome.NO_DATA
+    assert "the cluster is away" in found.message
+
+
+def test_the_section_analysis_is_what_is_judged() -> None:
+    found = criteria_of(ServingSpec())
+    assert found.rates == {"errors": RateLimit(0.02), "rejected": RateLimit(0.02)}
+    assert (found.latency, found.distance) == ({"p50": 1.2, "p99": 1.2}, None)
+    text = {
+        "min_requests": 7,
+        "metrics": {
+            "errors": {"max": "5%"},
+            "rejected": None,
+            "latency": {"p50": None, "p99": "1.5x"},
+            "answers": {"distance": "20%"},
+        },
+    }
+    asked = criteria_of(ServingSpec.model_validate({"analysis": text}))
+    assert asked.rates == {"errors": RateLimit(None, 0.05)}
+    assert (asked.min_requests, asked.latency, asked.distance) == (7, {"p99": 1.5}, 0.2)
