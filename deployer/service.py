@@ -129,7 +129,7 @@ class Service:
         wiring = self._wiring
         context = wiring.context
         endings: list[Callable[[], None]] = [controller.close, context.tags.close]
-        endings += [context.descriptions.close, context.promoters.close]
+        endings += [context.descriptions.close, context.promoters.close, context.judging.close]
         endings += [target.close for target in context.each_target]
         _run_all_within(3.5, endings)
         _run_all_within(1.0, [cluster.lease.close for cluster in wiring.clusters.values()])

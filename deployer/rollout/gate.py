@@ -15,8 +15,6 @@ from deployer.state.record import Candidate, Failure
 FRESH_SECONDS: Final = 60.0
 """How old a verdict may be that lets a rollout go on."""
 
-HINT: Final = "Look at its evidence, and promote another version, or apply with --retry."
-
 
 def is_judged(predictor: Predictor) -> bool:
     """Decide whether a rollout is judged by evidence: a step says what has to be so."""
@@ -30,7 +28,7 @@ def harm(candidate: Candidate, observed: Observed, now: float) -> Failure | None
         return None
     if verdict.outcome is not Outcome.FAIL:
         return None
-    return _rolled_back(candidate, f"was worse: {verdict.message}", now)
+    return _rolled_back(candidate, verdict.message, now)
 
 
 def hold_back(candidate: Candidate, observed: Observed, now: float) -> str | Failure | None:
@@ -66,7 +64,7 @@ def _evidence(
     rule = rollout.on_no_data if outcome is Outcome.NO_DATA else rollout.on_undecided
     if rule == "back":
         late = format_duration(step.max_time)
-        return _rolled_back(candidate, f"was not shown to be well within {late}: {why}", now)
+        return _rolled_back(candidate, f"nothing was shown within {late} ({why})", now)
     return f"evidence at {step.weight} %, and longer than asked ({why})" if rule == "wait" else None
 
 
@@ -81,5 +79,7 @@ def _fresh(candidate: Candidate, verdict: Verdict | None, now: float) -> Verdict
 
 def _rolled_back(candidate: Candidate, why: str, now: float) -> Failure:
     number, share = candidate.predictor.version.number, candidate.predictor.spec.rollout.weights
-    message = f"Version {number}, at {share[candidate.step]} % of the traffic, {why}."
-    return Failure(Reason.ROLLED_BACK, message, HINT, now)
+    message = (
+        f"Version {number} was rolled back from {share[candidate.step]} % of the traffic: {why}."
+    )
+    return Failure(Reason.ROLLED_BACK, message, "", now)

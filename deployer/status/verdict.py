@@ -238,7 +238,9 @@ def _failed(
     state = State.DEGRADED if ready else State.FAILED
     text = failure.message.rstrip(".")
     number = _number(wanted)
-    message = f"Version {number} cannot be served: {text}; {_served(record, seen, number)}."
+    ended = failure.reason in (Reason.ROLLED_BACK, Reason.ABORTED)
+    problem = text if ended else f"Version {number} cannot be served: {text}"
+    message = f"{problem}; {_served(record, seen, number)}."
     retry = hints.deploy("apply", record, "--retry")
     logs = f"Its log: {hints.deploy('logs', record)}"
     again = "It is retried automatically, with growing pauses; at once"
