@@ -38,7 +38,7 @@ def verdict(evidence: Evidence, criteria: Criteria, name: str) -> MetricVerdict:
     return found
 
 
-def first(truth: Truth, seed: int, criteria: Criteria, most: int = 120) -> tuple[Outcome, int]:
+def first(truth: Truth, seed: int, criteria: Criteria, most: int) -> tuple[Outcome, int]:
     """The first outcome that decides, and after how many windows."""
     evidence = Evidence()
     for number, found in enumerate(windows(truth, seed, most)):
@@ -49,8 +49,10 @@ def first(truth: Truth, seed: int, criteria: Criteria, most: int = 120) -> tuple
     return Outcome.UNDECIDED, most
 
 
-def share_of(outcome: Outcome, truth: Truth, criteria: Criteria, runs: int = 20) -> float:
-    return sum(first(truth, seed, criteria)[0] is outcome for seed in range(runs)) / runs
+def share_of(
+    outcome: Outcome, truth: Truth, criteria: Criteria, runs: int = 20, most: int = 60
+) -> float:
+    return sum(first(truth, seed, criteria, most)[0] is outcome for seed in range(runs)) / runs
 
 
 def test_an_equal_version_passes() -> None:
@@ -80,7 +82,7 @@ def test_a_repeated_z_test_would_roll_back_equal_versions() -> None:
 
 
 def test_a_version_with_far_more_errors_is_rolled_back_soon() -> None:
-    found = [first(Truth(ratio=20.0), seed, ERRORS) for seed in range(20)]
+    found = [first(Truth(ratio=20.0), seed, ERRORS, 60) for seed in range(20)]
     assert {outcome for outcome, _ in found} == {Outcome.FAIL}
     assert sorted(windows for _, windows in found)[10] <= 3
 
@@ -215,14 +217,14 @@ def test_replicas_add_up_in_any_order(one: Arm, other: Arm, third: Arm) -> None:
 
 
 def test_a_version_as_fast_passes_and_one_twice_as_slow_fails() -> None:
-    assert share_of(Outcome.PASS, Truth(noise=0.1), LATENCY, runs=20) >= 0.95
-    assert share_of(Outcome.FAIL, Truth(noise=0.1, slower=2.0), LATENCY, runs=20) >= 0.95
+    assert share_of(Outcome.PASS, Truth(noise=0.1), LATENCY) >= 0.95
+    assert share_of(Outcome.FAIL, Truth(noise=0.1, slower=2.0), LATENCY) >= 0.95
 
 
 def test_with_little_traffic_it_takes_longer_and_says_the_same() -> None:
     truth = Truth(share=0.1, requests=20, noise=0.1)
-    assert share_of(Outcome.FAIL, truth, LATENCY, runs=20) <= 0.1
-    assert share_of(Outcome.FAIL, replace(truth, slower=2.0), LATENCY, runs=20) >= 0.9
+    assert share_of(Outcome.FAIL, truth, LATENCY, most=120) <= 0.1
+    assert share_of(Outcome.FAIL, replace(truth, slower=2.0), LATENCY, most=120) >= 0.9
 
 
 @given(
