@@ -147,7 +147,7 @@ class HasPreflight(Protocol):
 
 @runtime_checkable
 class HasMetricsEndpoints(Protocol):
-    """A target whose model servers Prometheus does not discover by itself."""
+    """A target whose model servers Prometheus cannot discover."""
 
     def pages(self) -> list[MetricsEndpoint]:
         """List the metrics endpoints of the model servers."""

@@ -1,4 +1,4 @@
-"""Report what no informer tells: that the gateway or the cluster is silent, or answers again."""
+"""Report what no informer reports: that the gateway or the cluster is silent, or answers again."""
 
 from __future__ import annotations
 
