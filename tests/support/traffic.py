@@ -24,7 +24,7 @@ class Truth:
         errors: The champion's rate of errors.
         ratio: The candidate's rate of errors over the champion's.
         slower: The candidate's durations over the champion's.
-        spread: Standard deviation of the logarithm of a duration.
+        spread: Standard deviation of the logarithm of a duration; 0 for no durations at all.
         noise: Of the logarithm of all durations of a window, which resembles the window before;
             half as much again for each arm by itself.
         swing: The most requests and errors of a day over the fewest.
@@ -52,10 +52,12 @@ def windows(
     drifts = [0.0, 0.0, 0.0]
 
     def counted(requests: int, errors: float, scale: float) -> tuple[Arm, Counter[int]]:
+        failed = int(random.binomial(requests, min(1.0, errors)))
+        if not truth.spread:
+            return Arm(requests, failed), Counter()
         taken = scale * random.lognormal(math.log(0.02), truth.spread, requests)
         found = np.ceil(np.log(taken / LEAST) / math.log(RATIO)).astype(int)
         buckets = Counter(found.tolist())
-        failed = int(random.binomial(requests, min(1.0, errors)))
         return Arm(requests, failed, 0, dict(buckets)), buckets
 
     for number in range(count):

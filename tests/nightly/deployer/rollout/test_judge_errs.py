@@ -16,10 +16,10 @@ SLACK = 0.015
 """Three standard deviations of a share of 5 % in 2,000 runs."""
 
 STATIONARY = [
-    Truth(share=0.05, errors=0.01),
-    Truth(share=0.05, errors=0.01, swing=10.0),
-    Truth(share=0.5, errors=0.01),
-    Truth(share=0.25, errors=0.2, swing=10.0),
+    Truth(share=0.05, errors=0.01, spread=0),
+    Truth(share=0.05, errors=0.01, spread=0, swing=10.0),
+    Truth(share=0.5, errors=0.01, spread=0),
+    Truth(share=0.25, errors=0.2, spread=0, swing=10.0),
 ]
 
 
@@ -39,19 +39,19 @@ def outcomes(truth: Truth, criteria: Criteria, runs: int, *, moving: bool = Fals
     return found
 
 
-@pytest.mark.parametrize("truth", STATIONARY, ids=str)
+@pytest.mark.parametrize("truth", STATIONARY, ids=("5%", "5%-daily", "50%", "25%-daily"))
 def test_false_alarms_of_errors_are_as_rare_as_claimed(truth: Truth) -> None:
     """With no tolerance at all, which is the hardest."""
     assert outcomes(truth, ERRORS, RUNS).count(Outcome.FAIL) / RUNS <= 0.05 + SLACK
 
 
 def test_false_alarms_are_as_rare_while_weights_change() -> None:
-    found = outcomes(Truth(errors=0.05, swing=10.0), ERRORS, RUNS, moving=True)
+    found = outcomes(Truth(errors=0.05, spread=0, swing=10.0), ERRORS, RUNS, moving=True)
     assert found.count(Outcome.FAIL) / RUNS <= 0.05 + SLACK
 
 
 def test_a_version_worse_than_the_margin_passes_as_rarely_as_claimed() -> None:
-    truth = Truth(share=0.5, requests=800, errors=0.02, ratio=2.01)
+    truth = Truth(share=0.5, requests=800, errors=0.02, spread=0, ratio=2.01)
     assert outcomes(truth, MARGIN, RUNS).count(Outcome.PASS) / RUNS <= 0.05 + SLACK
 
 
