@@ -27,6 +27,7 @@ from support.systems.environment_builder import small_image
 from support.systems.images import built
 
 from deployer.naming import deployment_id
+from deployer.targets.kubernetes.images.site import REQUIREMENTS
 from stack.paths import Layout
 
 pytestmark = pytest.mark.timeout(1800)
@@ -263,7 +264,8 @@ def test_its_role_suffices_for_all_that_it_does_and_has_nothing_more(platform):
     wait_for(lambda: not left(), "it to be retired", 120)
     kubectl("-n", platform.release, "delete", "pods", "--all")  # they asked for the environment
     wait_for(lambda: len(platform.pods()) == 2 and platform.holder(), "Deployers", 120)
-    mine = ("configmaps", "-n", BUILDS, "-l", f"schnitzel.dev/platform={platform.mark}")
+    of_images = f"schnitzel.dev/platform={platform.mark},{REQUIREMENTS}"  # and no locks, which stay
+    mine = ("configmaps", "-n", BUILDS, "-l", of_images)
     long_ago = json.dumps({"data": {"made": "1"}})
     known = [each["metadata"]["name"] for each in platform.cluster.get(*mine)["items"]]
     assert known
