@@ -58,11 +58,9 @@ from deployer.targets.kubernetes.records.records import ClusterRecords
 from deployer.targets.kubernetes.render.charts import Charts
 from deployer.targets.kubernetes.render.manifests import Manifests
 
-sys.path.insert(0, str(Path(__file__).parents[1] / "k8s"))
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
 
 from support.systems.cluster import second
-from testcluster import builds
 
 ROOT = Path(__file__).parents[1]
 THREADS = 8
@@ -244,8 +242,6 @@ def main() -> None:
         measure(Path(named), chosen.models, chosen.many)
         return
     with second() as found:
-        crds = builds.gateway_crds(Path(found.fact("bin")).parent)
-        found.kubectl("apply", "--server-side", "-f", str(crds))
         os.kill(found.pid("kcm"), signal.SIGTERM)  # it would make pods, and take half of the time
         measure(Path(found.kubeconfig), chosen.models, chosen.many)
 
