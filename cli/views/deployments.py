@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from cli.clients.deployments import label, version_of
 from cli.views import objects
-from cli.views.output import bold, colour_state, fields, style, table
+from cli.views.output import Format, bold, colour_state, emit, fields, say, style, table
 
 if TYPE_CHECKING:
     from cli.clients.deployments import Deployment, Plan
@@ -38,6 +38,12 @@ def duration(seconds: float) -> str:
         if seconds >= size:
             return f"{seconds / size:.0f} {unit}"
     return f"{seconds:.0f} s" if seconds >= 10 else f"{seconds:.1f} s"
+
+
+def changed(deployment: Deployment, what: str, form: Format) -> None:
+    """Say what was asked for; the answer is from before the pass that acts on it, so it is data."""
+    say(f"{label(deployment)}: {what}")
+    emit(deployment, form, str)
 
 
 def deployments(found: list[Deployment]) -> str:

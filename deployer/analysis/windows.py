@@ -14,6 +14,9 @@ import orjson
 
 from deployer.state.evidence import Arm, Buckets, Window, added
 
+PATH: Final = "/schnitzel/window"
+"""Where a model server's admin port shows its windows."""
+
 FORMAT: Final = 1
 SECONDS: Final = 10
 KEPT: Final = 30
@@ -48,7 +51,7 @@ class Replica:
 
 
 def parse(body: bytes) -> Replica:
-    """Parse a server's answer to GET /schnitzel/window.
+    """Parse a server's answer to GET of PATH.
 
     Raises:
         WindowsUnreadable: It is in another format, or malformed.

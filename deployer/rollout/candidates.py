@@ -167,8 +167,8 @@ def _fail(
         record.failures.get(predictor.digest), failure, policy, predictor, now
     )
     # A candidate that broke under traffic cost requests: it waits for an operator, unless the cause
-    # was not the candidate's. So does one that was shown to be worse, or that an operator stopped.
-    judged = failure.reason in (Reason.ROLLED_BACK, Reason.ABORTED)
+    # was not the candidate's. So does one that was shown to be worse.
+    judged = failure.reason == Reason.ROLLED_BACK
     if judged or not seen.transient or (candidate.step >= 0 and seen.phase is Phase.FAILED):
         failure = replace(failure, retry_at=None)
     return replace(abandon(record), failures={**record.failures, predictor.digest: failure})

@@ -11,13 +11,12 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
-from typing import Final, Literal
+from typing import Final
 
 from deployer.rollout import answers, latency
 from deployer.rollout.sequential import Harm, Series, rate_limits
+from deployer.spec.rollout import Require
 from deployer.state.evidence import Arm, MetricVerdict, Outcome, Window
-
-Require = Literal["no_harm", "not_worse"]
 
 REFERENCE: Final = 100
 """Requests of the champion from which its quantile is read."""

@@ -5,7 +5,7 @@ from typing import Annotated
 import typer
 
 from cli.clients.all import Clients
-from cli.clients.deployments import Deployment, deployment_command, label
+from cli.clients.deployments import Deployment, deployment_command
 from cli.commands.deploy import rollout as rollouts
 from cli.config import current
 from cli.errors import PENDING
@@ -23,7 +23,7 @@ from cli.shell.options import (
 from cli.tasks import apply as applying, select
 from cli.tasks.wait import wait_for
 from cli.views import deployments as views, objects
-from cli.views.output import Format, emit, say, write
+from cli.views.output import emit, say, write
 
 app = group()
 
@@ -207,7 +207,7 @@ def apply(
     if after is None:
         emit(found, resolve_format(output, clients.config), str)
         return
-    _changed(after, "reconciling", output, clients)
+    views.changed(after, "reconciling", resolve_format(output, clients.config))
     say(f"next: {deployment_command('deploy wait', after)}")
 
 
@@ -275,7 +275,7 @@ def pause(
     """
     clients, found = _one(model, environment)
     after = clients.deployments.pause(found["id"], reason)
-    _changed(after, "paused", output, clients)
+    views.changed(after, "paused", resolve_format(output, clients.config))
     say(f"next: {deployment_command('deploy resume', after)}")
 
 
@@ -287,14 +287,9 @@ def resume(model: Model, environment: Environment = None, output: Output = None)
     schnitzel deploy resume angler@prod
     """
     clients, found = _one(model, environment)
-    _changed(clients.deployments.resume(found["id"]), "resumed", output, clients)
+    after = clients.deployments.resume(found["id"])
+    views.changed(after, "resumed", resolve_format(output, clients.config))
     say(f"next: {deployment_command('deploy status', found)}")
-
-
-def _changed(deployment: Deployment, what: str, output: Format | None, clients: Clients) -> None:
-    """Say what was asked for; the answer is from before the pass that acts on it, so it is data."""
-    say(f"{label(deployment)}: {what}")
-    emit(deployment, resolve_format(output, clients.config), str)
 
 
 rollouts.add(app)

@@ -11,7 +11,7 @@ from cli.config import current
 from cli.shell.groups import Command
 from cli.shell.options import Environment, Model, Output, resolve_format
 from cli.tasks import select
-from cli.views import rollout as views
+from cli.views import deployments, rollout as views
 from cli.views.output import emit, say, write
 
 WATCH_SECONDS = 2.0
@@ -66,8 +66,7 @@ def advance(model: Model, environment: Environment = None, output: Output = None
         _nothing(found, output, clients)
         return
     after = clients.deployments.advance(found["id"], found["rollout"]["candidate"])
-    say(f"{label(after)}: may leave its step")
-    emit(after, resolve_format(output, clients.config), str)
+    deployments.changed(after, "may leave its step", resolve_format(output, clients.config))
     say(f"next: {deployment_command('deploy rollout', after)}")
 
 
@@ -88,8 +87,8 @@ def abort(
         _nothing(found, output, clients)
         return
     after = clients.deployments.abort(found["id"], found["rollout"]["candidate"], reason)
-    say(f"{label(after)}: the rollout of version {found['rollout']['version']} ends")
-    emit(after, resolve_format(output, clients.config), str)
+    ends = f"the rollout of version {found['rollout']['version']} ends"
+    deployments.changed(after, ends, resolve_format(output, clients.config))
     say(f"next: {deployment_command('deploy status', after)}")
 
 

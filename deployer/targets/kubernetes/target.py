@@ -11,6 +11,7 @@ from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from typing import Final
 
+from deployer.analysis import windows
 from deployer.errors import TargetUnavailable
 from deployer.plan.preview import Node, Preview
 from deployer.python_env.collector import Collector
@@ -33,7 +34,6 @@ from deployer.targets.kubernetes.observe.select import replicas
 from deployer.targets.kubernetes.render.deployment import DeploymentRenderer
 
 ADMIN_PORT: Final = 8081
-WINDOWS: Final = "/schnitzel/window"
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,7 +140,7 @@ class KubernetesTarget:
             if obj.predictor == predictor.name and not obj.deleting
         ]
         get = self._context.client.pods.get
-        return {pod["metadata"]["name"]: get(pod, ADMIN_PORT, WINDOWS) for pod in pods}
+        return {pod["metadata"]["name"]: get(pod, ADMIN_PORT, windows.PATH) for pod in pods}
 
     def check(self) -> list[PreflightCheck]:
         """See `HasPreflight.check`."""

@@ -7,10 +7,10 @@ from typing import Any, Final
 
 import httpx
 
+from deployer.analysis.windows import PATH
+
 SECONDS: Final = 2.0
 """Time for an answer: the server's own listener for it answers under any load."""
-
-PATH: Final = "/schnitzel/window"
 
 
 def read(host: str, server: Mapping[str, Any]) -> bytes:
