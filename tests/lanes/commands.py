@@ -17,7 +17,7 @@ from pathlib import Path
 from support import ROOT
 
 from lanes import nightly, preparing, results, running, sweeping
-from lanes.lane import KILLS, LANES, NIGHTLY, SAMPLE, SETS, Lane, chosen
+from lanes.lane import KILLS, LANES, LAPTOP, NIGHTLY, SAMPLE, SETS, Lane, chosen
 from lanes.results import Row, minutes
 from stack.supervision.processes import end_all
 
@@ -110,7 +110,7 @@ def _sample(run: Run) -> list[Lane]:
 
 
 def _run(lanes: list[Lane], ground: preparing.Ground, run: Run) -> None:
-    """Run the light lanes side by side, then each of the others alone.
+    """Run the light lanes side by side, then each of the others alone, or beside a patient one.
 
     Those keep two cores busy alone: beside one another they took as long, and waited in vain. So
     they do beside Kubernetes' build, which the light lanes wait for: whole platforms look around
@@ -122,9 +122,14 @@ def _run(lanes: list[Lane], ground: preparing.Ground, run: Run) -> None:
         try:
             for stood in light:
                 stood.result()
+            beside = []
             for lane in lanes:
-                if not lane.light:
+                if lane.beside:
+                    beside.append(pool.submit(_stand, lane, ground, run))
+                elif not lane.light:
                     _stand(lane, ground, run)
+            for stood in beside:
+                stood.result()
         finally:
             run.over.set()
             running.end_all()
@@ -162,8 +167,9 @@ def _lane(lane: Lane, run: Run) -> None:
     if ended.status != 0 and not failed:
         run.failed.append(f"{lane.name}: pytest ended with {ended.status}; {ended.log}")
         sys.stdout.write(ended.log.read_text(errors="replace")[-8_000:])
-    if lane in (KILLS, NIGHTLY) and not failed and ended.status == 0:
-        nightly.keep(found)
+    if lane in (KILLS, LAPTOP, NIGHTLY):
+        with run.lock:
+            nightly.keep(found)
 
 
 def _tell(ground: preparing.Ground, run: Run) -> None:

@@ -16,7 +16,8 @@ class Lane:
         usually: minutes that it takes on two cores, beside the others.
         workers: processes of pytest.
         needs: "control plane" or "node", if it cannot be without.
-        light: whether it runs beside others.
+        light: whether it runs beside others, before those that keep the machine busy.
+        beside: whether the lanes that follow it run beside it.
         again: whether a test that fails is run once more, alone.
         options: more words for pytest.
     """
@@ -28,6 +29,7 @@ class Lane:
     workers: int = 2
     needs: str = ""
     light: bool = False
+    beside: bool = False
     again: bool = True
     options: tuple[str, ...] = ()
 
@@ -67,14 +69,30 @@ KILLS = Lane(
     workers=4,  # one for each target: they wait for one another's pods, and hardly compute
     needs="node",
 )
+LAPTOP = Lane(
+    "laptop",
+    (
+        "tests/nightly/compose",
+        "tests/nightly/dags",
+        "tests/nightly/deployer/rollout",
+        "tests/nightly/e2e/test_golden_path.py",
+        "tests/nightly/images",
+        "tests/nightly/serving",
+        "tests/nightly/stack",
+    ),
+    "that of nightly which needs no node: compose, flavours, fuzz",
+    "30 min",
+    workers=1,
+    beside=True,  # those that follow wait for pods, and leave half of the machine
+)
 NIGHTLY = Lane(
     "nightly",
     ("tests/nightly",),
-    "matrix, fuzz, scale, whole-node faults",
+    "the rest of nightly: matrix, scale, whole-node faults",
     "40 min",
     workers=1,
     needs="node",
-    options=("--ignore=tests/nightly/contract",),
+    options=tuple(f"--ignore={path}" for path in (*KILLS.paths, *LAPTOP.paths)),
 )
 SAMPLE = "sample"
 """Some tests of nightly, in place of all."""
@@ -83,11 +101,16 @@ SETS = {
     "test": (UNIT, APISERVER, SERVERS, SMOKE),
     "node": (NODE,),
     "guard": (UNIT, APISERVER, SERVERS, replace(NODE, options=(), usually="14 min")),
-    "all": (UNIT, APISERVER, SERVERS, replace(NODE, options=(), usually="14 min"), KILLS, NIGHTLY),
+    "all": (
+        *(UNIT, APISERVER, SERVERS, replace(NODE, options=(), usually="14 min")),
+        *(LAPTOP, KILLS, NIGHTLY),
+    ),
 }
 """What `make test`, `make test-node`, `.ci/run` and `make test-all` run."""
 
-LANES = {lane.name: lane for lane in (UNIT, APISERVER, SERVERS, SMOKE, NODE, KILLS, NIGHTLY)}
+LANES = {
+    lane.name: lane for lane in (UNIT, APISERVER, SERVERS, SMOKE, NODE, LAPTOP, KILLS, NIGHTLY)
+}
 
 
 def chosen(words: list[str]) -> list[Lane]:
