@@ -6,7 +6,8 @@ helm-python-sdk carries it as a shared library (Helm 4, Apache-2.0), and the man
 with 1,000 predictors. The first rendering loads the library, which costs 70 MB and six threads.
 
 A rendering is a pure function of chart, release, namespace and values: our charts call none of
-Helm's functions that read the cluster, the clock or random numbers. So `Charts` caches renderings.
+Helm's functions that read the cluster, the clock or random numbers. So `Charts` caches renderings,
+and predictors that differ in values that a chart only writes down share one (`placeholders`).
 """
 
 from __future__ import annotations
@@ -17,7 +18,8 @@ import json
 import re
 import sys
 import tarfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from functools import lru_cache
 from pathlib import Path
 from threading import Lock
@@ -27,6 +29,7 @@ import orjson
 import yaml
 
 from deployer.errors import SchnitzelError
+from deployer.targets.kubernetes.render.placeholders import blank, count, fill, paths_of
 
 Manifest = dict[str, Any]
 
@@ -64,31 +67,51 @@ class _Chart:
         try:
             self._chart = helm_python.Chart.load_archive(_archive(folder))
             schema = json.loads((folder / _SCHEMA).read_bytes())
+            about = yaml.safe_load((folder / "Chart.yaml").read_bytes())
         except (helm_python.HelmError, OSError, ValueError) as error:
             raise RenderError(
                 f"The chart {self.name} cannot be loaded: {error}.",
                 f"Correct the chart in {folder.parent}.",
             ) from error
         # Helm compiles the schema for each rendering (3.5 ms), fastjsonschema once (then 0.02 ms).
-        self._check: Callable[[Any], object] = fastjsonschema.compile(schema)
+        self._validate: Callable[[Any], object] = fastjsonschema.compile(schema)
+        self.written_as_is = paths_of(about.get("annotations") or {})
 
-    def render(self, release: str, namespace: str, values: dict[str, Any]) -> list[Manifest]:
-        try:
-            self._check(self._chart.merge_values(values))
-            files = self._chart.render(values, name=release, namespace=namespace)
+    def merge(self, inputs: dict[str, Any]) -> dict[str, Any]:
+        """Put values over the chart's own, as Helm does."""
+        merged: dict[str, Any] = self._chart.merge_values(inputs["Values"])
+        return merged
+
+    def check(self, merged: dict[str, Any]) -> None:
+        """Refuse values that the chart's schema does not allow."""
+        with self._refusals():
+            self._validate(merged)
+
+    def render(self, inputs: dict[str, Any]) -> list[Manifest]:
+        """Render the manifests, in the order to apply them in."""
+        release = inputs["Release"]
+        with self._refusals():
+            files = self._chart.render(
+                inputs["Values"], name=release["Name"], namespace=release["Namespace"]
+            )
             manifests = [
                 self._library.values_from_yaml(document)
                 for name in sorted(files)
                 for document in _NEXT_DOCUMENT.split(files[name])
                 if document.strip()
             ]
+        return sorted(manifests, key=_order)
+
+    @contextmanager
+    def _refusals(self) -> Iterator[None]:
+        try:
+            yield
         except self._refused as error:
             sentence = _WHERE.sub("", str(error)).strip().rstrip(".")
             raise RenderError(
                 f"The chart {self.name} refuses its values: {sentence}.",
                 f"Its README.md says what each value may be (helm/{self.name}).",
             ) from error
-        return sorted(manifests, key=_order)
 
 
 class Charts:
@@ -103,7 +126,8 @@ class Charts:
         self._loaded: dict[str, _Chart] = {}
         self._versions: dict[str, str] = {}
         self._lock = Lock()
-        self._kept = lru_cache(maxsize=KEPT)(self._render)
+        self._merged = lru_cache(maxsize=KEPT)(self._merge)
+        self._rendered = lru_cache(maxsize=KEPT)(self._render)
 
     def version(self, chart: str) -> str:
         """Read the chart's own version, such as "0.1.0".
@@ -144,12 +168,27 @@ class Charts:
         Raises:
             RenderError: The chart refuses the values, in its own sentence.
         """
-        text = json.dumps(values, sort_keys=True, allow_nan=False)
-        manifests: list[Manifest] = orjson.loads(self._kept(chart, release, namespace, text))
+        loaded = self._chart(chart)
+        inputs = {"Release": {"Name": release, "Namespace": namespace}, "Values": values}
+        blanked, found = blank(inputs, loaded.written_as_is)
+        text = _dumps(blanked)
+        if count(text.encode()) != len(found):  # a value looks like a placeholder
+            text, found = _dumps(inputs), []
+        loaded.check(orjson.loads(fill(self._merged(chart, text), found)))
+        try:
+            rendered = fill(self._rendered(chart, text), found)
+        except RenderError:
+            if not found:
+                raise
+            rendered = self._rendered(chart, _dumps(inputs))  # it refuses in its own words
+        manifests: list[Manifest] = orjson.loads(rendered)
         return manifests
 
-    def _render(self, chart: str, release: str, namespace: str, values: str) -> bytes:
-        return orjson.dumps(self._chart(chart).render(release, namespace, orjson.loads(values)))
+    def _merge(self, chart: str, inputs: str) -> bytes:
+        return orjson.dumps(self._chart(chart).merge(orjson.loads(inputs)))
+
+    def _render(self, chart: str, inputs: str) -> bytes:
+        return orjson.dumps(self._chart(chart).render(orjson.loads(inputs)))
 
     def _chart(self, name: str) -> _Chart:
         with self._lock:
@@ -182,6 +221,10 @@ def _archive(folder: Path) -> bytes:
             if path.is_file() and name not in _UNUSED:
                 archive.add(path, f"{folder.name}/{name}")
     return packed.getvalue()
+
+
+def _dumps(inputs: Mapping[str, Any]) -> str:
+    return json.dumps(inputs, sort_keys=True, allow_nan=False)
 
 
 def _order(manifest: Manifest) -> tuple[int, str, str]:
