@@ -30,7 +30,8 @@ _VERBS = {
     "left": "is left as it is",
 }
 _FINE = (
-    "ready", "serving", "running", "accepted", "succeeded", "progressing", "starting", "draining"
+    "ready", "serving", "running", "accepted", "succeeded", "progressing", "starting", "draining",
+    "standby"
 )  # fmt: skip
 _INDENT = "    "
 

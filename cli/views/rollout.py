@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from cli.clients.deployments import label
@@ -30,6 +30,7 @@ def rollout(found: Deployment) -> str:
                 ("message", found["message"]),
                 ("began", f"{age(under_way['since'])} ago"),
                 ("evidence", _evidence(judgement) if judgement else None),
+                ("bake", _bake(under_way["bake"]) if under_way["bake"] else None),
                 ("next step", found["next_step"]),
             ]
         ),
@@ -40,7 +41,8 @@ def rollout(found: Deployment) -> str:
         ),
     ]
     if judgement and judgement["metrics"]:
-        headers = ("METRIC", "OUTCOME", "NEW", "CHAMPION", "DIFFERENCE", "ALLOWED", "STILL NEEDED")
+        old = "BEFORE" if under_way["bake"] else "CHAMPION"
+        headers = ("METRIC", "OUTCOME", "NEW", old, "DIFFERENCE", "ALLOWED", "STILL NEEDED")
         rows = [_metric(each, judgement) for each in judgement["metrics"]]
         parts += ["", table(headers, rows)]
     return "\n".join(parts)
@@ -60,6 +62,11 @@ def _step(number: int, step: dict[str, Any], under_way: dict[str, Any]) -> tuple
     least = duration(step["min_time"]) if step["min_time"] else "-"
     most = duration(step["max_time"]) if step["max_time"] else "-"
     return f"{step['weight']} %", least, most, requires or "-", state
+
+
+def _bake(bake: dict[str, Any]) -> str:
+    left = (datetime.fromisoformat(bake["until"]) - datetime.now(UTC)).total_seconds()
+    return f"version {bake['version']} stays warm for {duration(max(0.0, left))} more"
 
 
 def _evidence(judgement: dict[str, Any]) -> str:

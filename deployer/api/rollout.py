@@ -9,14 +9,20 @@ from typing import Any, cast
 from deployer.api.schema import deployments
 from deployer.api.times import iso_time
 from deployer.state.evidence import Verdict
-from deployer.state.record import Record
+from deployer.state.record import Candidate, Record
 
 
 def view(record: Record, verdict: Verdict | None) -> deployments.Rollout | None:
-    """Build the answer about the rollout that is under way; None without one."""
-    candidate = record.candidate
-    if candidate is None:
+    """Build the answer about the rollout that is under way, its bake included; None without one."""
+    candidate, standby = record.candidate, record.standby
+    if candidate is None and (standby is None or record.champion is None):
         return None
+    if candidate is None:
+        assert record.champion  # noqa: S101 - the line above
+        begun, end = record.champion_since or 0.0, len(record.champion.spec.rollout.steps)
+        candidate = Candidate(record.champion, begun, end, begun, end)
+    else:
+        standby = None
     spec = candidate.predictor.spec.rollout
     steps = [spec.step(index) for index in range(len(spec.steps))]
     return {
@@ -36,7 +42,15 @@ def view(record: Record, verdict: Verdict | None) -> deployments.Rollout | None:
             }
             for step in steps
         ],
-        "judgement": _judgement(verdict) if verdict else None,
+        "bake": {
+            "version": str(standby.predictor.version.number),
+            "until": iso_time(standby.keep_until),
+        }
+        if standby
+        else None,
+        "judgement": _judgement(verdict)
+        if verdict and verdict.subject == candidate.predictor.digest
+        else None,
     }
 
 

@@ -187,9 +187,7 @@ def _predictors(
             "runtime": seen.predictor.spec.runtime,
             "role": str(seen.predictor.role),
             "weight": seen.live_weight,
-            "phase": "draining"
-            if name in record.leaving and seen.phase is Phase.READY
-            else str(seen.phase),
+            "phase": _phase(record, name, seen),
             "since": iso_time(seen.since),
             "example": str(seen.example),
             "reason": seen.reason,
@@ -201,6 +199,12 @@ def _predictors(
         }
         for name, seen in sorted(observed.items())
     ]
+
+
+def _phase(record: Record, name: str, seen: ObservedPredictor) -> str:
+    if name not in record.leaving or seen.phase is not Phase.READY:
+        return str(seen.phase)
+    return "standby" if name in record.warm else "draining"
 
 
 def _spec(predictor: Predictor) -> dict[str, deployments.SpecField]:

@@ -85,6 +85,7 @@ def at_rest(step: Step, status: Status, server: str) -> bool:
         and upgraded
         and not waits
         and record.candidate is None
+        and not record.draining
         and not _counts(record)
         and _is_well(status.observed)
     )
@@ -93,7 +94,8 @@ def at_rest(step: Step, status: Status, server: str) -> bool:
 def _lasts(record: Record) -> bool:
     """Return whether a step of a rollout is live, and waits for its time or its evidence."""
     candidate = record.candidate
-    return candidate is not None and candidate.step_since is not None and not record.draining
+    drained = all(one.keep_until is not None for one in record.draining)
+    return candidate is not None and candidate.step_since is not None and drained
 
 
 def _counts(record: Record) -> bool:

@@ -14,8 +14,9 @@ from deployer.errors import NoRollout, PlanChanged, TargetUnavailable, UnsafePla
 from deployer.operator import options as applied, usage
 from deployer.operator.options import ApplyOptions
 from deployer.plan.preview import ObjectChange
-from deployer.rollout import upgrade
+from deployer.rollout import maintain, upgrade
 from deployer.rollout.candidates import abandon
+from deployer.state.predictor import Predictor
 from deployer.state.reasons import Reason
 from deployer.state.record import Candidate, Failure, Pause, Record
 from deployer.store.history import Event
@@ -82,6 +83,8 @@ class Commands:
     def advance(self, deployment: str, who: str, candidate: str = "") -> None:
         """Let the candidate of a rollout leave its present step; evidence and times still count.
 
+        A champion that has all of the traffic leaves its bake: its predecessor is not needed.
+
         Args:
             deployment: The deployment's id.
             who: The operator.
@@ -92,6 +95,8 @@ class Commands:
         """
 
         def change(record: Record) -> Record:
+            if _bakes(record, candidate):
+                return maintain.end_bake(record)
             found = _candidate(record, candidate, live=True)
             return replace(record, candidate=replace(found, released=found.step))
 
@@ -100,6 +105,8 @@ class Commands:
     def abort(self, deployment: str, who: str, candidate: str = "", reason: str = "") -> None:
         """End a rollout: the champion gets all of the traffic back, and the candidate leaves.
 
+        While a new champion bakes, its predecessor gets the traffic back.
+
         Args:
             deployment: The deployment's id.
             who: The operator.
@@ -107,14 +114,24 @@ class Commands:
             reason: Why, for the status and the history.
 
         Raises:
-            NoRollout: No such candidate is there.
+            NoRollout: No such candidate is there, or its predecessor is not ready.
         """
         at, why = self._context.clock(), f": {reason}" if reason else ""
+        observed = self._controller.status(deployment).observed
 
         def change(record: Record) -> Record:
-            predictor = _candidate(record, candidate).predictor
+            bakes = _bakes(record, candidate)
+            predictor = bakes or _candidate(record, candidate).predictor
             message = f"{who} ended the rollout of version {predictor.version.number}{why}."
             failure = Failure(Reason.ABORTED, message, hints.deploy("apply", record, "--retry"), at)
+            if bakes:
+                returned = maintain.return_to_former(record, observed, failure, at)
+                if returned is record:
+                    raise NoRollout(
+                        "The version from before is not ready: nothing was changed.",
+                        hints.deploy("status", record),
+                    )
+                return returned
             failures = {**record.failures, predictor.digest: failure}
             return replace(abandon(record), failures=failures)
 
@@ -161,6 +178,12 @@ class Commands:
 
     def _note(self, action: str, who: str, detail: str = "") -> None:
         self._context.history.append(_event("", action, who, detail), self._context.clock())
+
+
+def _bakes(record: Record, digest: str) -> Predictor | None:
+    """Return the champion that bakes, if the operator means it."""
+    champion = record.champion if record.standby and record.candidate is None else None
+    return champion if champion and digest in ("", champion.digest) else None
 
 
 def _candidate(record: Record, digest: str, *, live: bool = False) -> Candidate:

@@ -93,7 +93,7 @@ def advance(
     slots = _slots(record)
     deployment = Deployment(record.id, record.model, record.environment, slots, ask, restart)
     moving = record.candidate is not None and not hold
-    settled = not moving and not record.draining
+    settled = not moving and all(maintain.is_kept(one, now) for one in record.draining)
     champion = None if wanted.retire else candidates.destination(record, wanted, now)
     wake_at = _wake_at(record, policy, now)
     return Step(deployment, record, champion, tuple(made), waiting, settled, wake_at)
@@ -132,6 +132,7 @@ def _slots(record: Record) -> tuple[WeightedPredictor, ...]:
 
 def _wake_at(record: Record, policy: Policy, now: float) -> float | None:
     times = [f.retry_at for f in record.failures.values() if f.retry_at is not None]
+    times += [one.keep_until for one in record.draining if one.keep_until is not None]
     if record.absence and record.champion:
         times.append(record.absence.since + policy.retire_after)
     if (candidate := record.candidate) and candidate.step_since is not None:

@@ -186,14 +186,15 @@ def _shift(
 ) -> Record:
     """Shift the next step of traffic once the last step is live and has lasted.
 
-    Without a healthy predictor to share the traffic with, all traffic is shifted at once.
+    Without a healthy predictor to share the traffic with, all traffic is shifted at once; so it is
+    to a predictor that was the champion not long ago.
     """
     predictor = candidate.predictor
     steps = predictor.spec.rollout.weights
     old = observed.predictors.get(record.champion.name) if record.champion else None
     step = candidate.step
     since: float | None = None
-    if old is None or old.phase in _GONE_WRONG:
+    if old is None or old.phase in _GONE_WRONG or (step < 0 and _returns(record, candidate, now)):
         step = len(steps) - 1
     elif step < 0:
         step = 0
@@ -209,7 +210,16 @@ def _shift(
     if steps[step] < 100:
         return replace(record, candidate=replace(candidate, step=step, step_since=since))
     if record.champion:
-        record = maintain.leave(record, now)
+        record = maintain.leave(record, now, predictor.spec.rollout.bake)
     failures = {d: f for d, f in record.failures.items() if d != predictor.digest}
     record = replace(record, candidate=None, failures=failures, retired_at=None)
     return maintain.crown(record, predictor, now)
+
+
+def _returns(record: Record, candidate: Candidate, now: float) -> bool:
+    """Decide whether a candidate was the champion not long ago, and so takes no steps again."""
+    window = candidate.predictor.spec.rollout.return_window
+    return any(
+        one.digest == candidate.predictor.digest and now - one.until < window
+        for one in record.former
+    )

@@ -10,7 +10,7 @@ from deployer.state.evidence import Outcome, Verdict
 from deployer.state.observed import Observed
 from deployer.state.predictor import Predictor
 from deployer.state.reasons import Reason
-from deployer.state.record import Candidate, Failure
+from deployer.state.record import Candidate, Failure, Record
 
 FRESH_SECONDS: Final = 60.0
 """How old a verdict may be that lets a rollout go on."""
@@ -29,6 +29,21 @@ def harm(candidate: Candidate, observed: Observed, now: float) -> Failure | None
     if verdict.outcome is not Outcome.FAIL:
         return None
     return _rolled_back(candidate, verdict.message, now)
+
+
+def harm_in_bake(record: Record, observed: Observed, now: float) -> Failure | None:
+    """Return the failure of a champion that was shown to do harm while its predecessor is warm."""
+    verdict, champion, standby = observed.verdict, record.champion, record.standby
+    if verdict is None or champion is None or standby is None:
+        return None
+    same = (verdict.subject, verdict.baseline) == (champion.digest, standby.predictor.digest)
+    if not same or verdict.outcome is not Outcome.FAIL:
+        return None
+    message = (
+        f"Version {champion.version.number} was rolled back after it took all of the traffic: "
+        f"{verdict.message}."
+    )
+    return Failure(Reason.ROLLED_BACK, message, "", now)
 
 
 def hold_back(candidate: Candidate, observed: Observed, now: float) -> str | Failure | None:

@@ -130,7 +130,7 @@ def fold(evidence: Evidence, window: Window, criteria: Criteria) -> Evidence:
     slower, step_slower = dict(evidence.slower), dict(evidence.step_slower)
     if sum(whole.reference.values()) >= REFERENCE:
         for name, factor in criteria.latency.items():
-            place = latency.quantile(whole.reference, _share(name))
+            place = latency.quantile(whole.reference, share_of(name))
             later = latency.share_above(own.seconds, latency.times(place, factor))
             value = later - latency.share_above(champions.seconds, place)
             slower[name] = slower.get(name, Series()).after(value)
@@ -200,8 +200,8 @@ def _rate(name: str, limit: RateLimit, evidence: Evidence, criteria: Criteria) -
     else:
         outcome = Outcome.UNDECIDED
     message = (
-        f"{name} {_percent(*mine)} of {own.answered:,} requests, "
-        f"of the champion {_percent(*others)} of {champions.answered:,}"
+        f"{name} {percent(*mine)} of {own.answered:,} requests, "
+        f"of the champion {percent(*others)} of {champions.answered:,}"
     )
     return MetricVerdict(
         name,
@@ -225,12 +225,12 @@ def _latency(name: str, factor: float, evidence: Evidence, criteria: Criteria) -
     elif high <= 0:
         outcome = Outcome.PASS
     mine, others = (
-        latency.seconds(latency.quantile(arm.seconds, _share(name))) if arm.seconds else None
+        latency.seconds(latency.quantile(arm.seconds, share_of(name))) if arm.seconds else None
         for arm in (evidence.candidate, evidence.champion)
     )
     message = f"latency {name} not measured yet"
     if mine is not None and others is not None:
-        message = f"latency {name} {_time(mine)}, of the champion {_time(others)}"
+        message = f"latency {name} {short_time(mine)}, of the champion {short_time(others)}"
     return MetricVerdict(
         f"latency.{name}", outcome, message, mine, others, max(low, step_low), high, factor
     )
@@ -276,14 +276,16 @@ def _not_worse(
     return most - least <= limit.worse_by
 
 
-def _share(name: str) -> float:
+def share_of(name: str) -> float:
     """Read "p99" as 0.99, and "p99.9" as 0.999."""
     return float(name.removeprefix("p")) / 100
 
 
-def _percent(count: int, total: int) -> str:
+def percent(count: int, total: int) -> str:
+    """Write a rate, such as "1.25 %"; "unknown" of nothing."""
     return f"{100 * count / total:.3g} %" if total else "unknown"
 
 
-def _time(seconds: float) -> str:
+def short_time(seconds: float) -> str:
+    """Write a duration, such as "12.5 ms"."""
     return f"{1000 * seconds:.3g} ms" if seconds < 1 else f"{seconds:.3g} s"

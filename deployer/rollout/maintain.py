@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 from dataclasses import replace
 
+from deployer.rollout import gate
 from deployer.state.deployment import Policy
 from deployer.state.observed import Observed, ObservedPredictor
 from deployer.state.predictor import Phase, Predictor
@@ -49,13 +50,16 @@ def crown(record: Record, predictor: Predictor, now: float) -> Record:
     return replace(record, former=_without(record, predictor)).with_champion(predictor, now)
 
 
-def leave(record: Record, now: float) -> Record:
-    """Begin to drain the champion, which remains known as a former champion."""
+def leave(record: Record, now: float, bake: float = 0.0) -> Record:
+    """Begin to drain the champion, which remains known as a former champion.
+
+    It stays warm for `bake` seconds.
+    """
     champion = record.champion
     assert champion is not None  # noqa: S101 - the caller checked
     former = FormerChampion(champion.version, champion.digest, now)
     kept = (former, *_without(record, champion))[:FORMER]
-    return replace(begin_drain(record, champion), former=kept)
+    return replace(begin_drain(record, champion, now + bake if bake else None), former=kept)
 
 
 def _without(record: Record, predictor: Predictor) -> tuple[FormerChampion, ...]:
@@ -63,17 +67,24 @@ def _without(record: Record, predictor: Predictor) -> tuple[FormerChampion, ...]
 
 
 def roll_back(record: Record, observed: Observed, now: float) -> Record:
-    """Return to a ready predictor that still drains if its successor breaks at once."""
+    """Return to a ready predictor that still drains if its successor breaks or does harm."""
     champion = record.champion
-    if champion is None:
+    seen = observed.predictors.get(champion.name) if champion else None
+    if champion is None or seen is None:
         return record
-    seen = observed.predictors.get(champion.name)
-    if seen is None or seen.phase is not Phase.FAILED:
-        return record
+    failure = gate.harm_in_bake(record, observed, now)
+    if seen.phase is Phase.FAILED:
+        failure = Failure(seen.reason, seen.message, seen.hint, now)
+    return return_to_former(record, observed, failure, now) if failure else record
+
+
+def return_to_former(record: Record, observed: Observed, failure: Failure, now: float) -> Record:
+    """Give the champion's traffic to a ready predictor that still drains, if there is one."""
+    champion = record.champion
+    assert champion is not None  # noqa: S101 - the caller checked
     for old in reversed(record.draining):
         before = observed.predictors.get(old.predictor.name)
         if before and before.phase is Phase.READY:
-            failure = Failure(seen.reason, seen.message, seen.hint, now)
             candidate = record.candidate
             same = candidate is not None and candidate.predictor.name == old.predictor.name
             record = replace(
@@ -121,10 +132,11 @@ def _record_failure(
     return replace(record, failures={**record.failures, champion.digest: failure})
 
 
-def begin_drain(record: Record, predictor: Predictor) -> Record:
+def begin_drain(record: Record, predictor: Predictor, keep_until: float | None = None) -> Record:
     """Begin to drain a predictor, from the start if it drained before."""
     record = cancel_drain(record, predictor)
-    return replace(record, draining=(*record.draining, Draining(predictor)))
+    going = Draining(predictor, keep_until=keep_until)
+    return replace(record, draining=(*record.draining, going))
 
 
 def cancel_drain(record: Record, predictor: Predictor) -> Record:
@@ -136,7 +148,8 @@ def cancel_drain(record: Record, predictor: Predictor) -> Record:
 def finish_drains(record: Record, observed: Observed, now: float) -> Record:
     """Remove a predictor once the gateway has been without it for its drain time.
 
-    An observation without any predictor is no evidence that a predictor is gone.
+    One that stays warm is kept until then. An observation without any predictor is no evidence that
+    a predictor is gone.
     """
     left: list[Draining] = []
     for draining in record.draining:
@@ -147,9 +160,21 @@ def finish_drains(record: Record, observed: Observed, now: float) -> Record:
             left.append(replace(draining, since=None))
         elif draining.since is None:
             left.append(replace(draining, since=now))
-        elif now - draining.since < draining.predictor.spec.rollout.drain:
+        elif is_kept(draining, now) or (
+            now - draining.since < draining.predictor.spec.rollout.drain
+        ):
             left.append(draining)
     return replace(record, draining=tuple(left))
+
+
+def end_bake(record: Record) -> Record:
+    """Let the predictors that stay warm leave as soon as they have drained."""
+    return replace(record, draining=tuple(replace(one, keep_until=None) for one in record.draining))
+
+
+def is_kept(draining: Draining, now: float) -> bool:
+    """Decide whether a predictor still stays warm."""
+    return draining.keep_until is not None and now < draining.keep_until
 
 
 def with_backoff(

@@ -62,6 +62,14 @@ class Rollout(Frozen):
     example: Literal["required", "skip"] = "required"
     """Whether a version must answer its logged input example before it gets traffic."""
 
+    bake: Duration = Field(default=60, le=7 * 86400)
+    """How long the old version stays warm once a new one has all of the traffic, such as "30m": a
+    new version that then does harm gives the traffic back at once. 0: only while it drains."""
+
+    return_window: Duration = Field(default=7 * 86400, le=90 * 86400)
+    """How long a version that served before returns without steps when it is promoted again; it
+    still has to be ready and to answer its example. 0: it takes every step."""
+
     on_undecided: Literal["back", "wait", "advance"] = "back"
     """What happens at a step's max_time if neither harm is shown nor what the step requires."""
 

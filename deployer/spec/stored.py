@@ -13,7 +13,7 @@ from pydantic import BeforeValidator, PlainSerializer
 from deployer.spec.model import ServingSpec
 from deployer.spec.rollout import Analysis
 
-ADDED: Final = frozenset({"on_undecided", "on_no_data"})
+ADDED: Final = frozenset({"bake", "on_no_data", "on_undecided", "return_window"})
 """Fields of `rollout` that releases before this one refuse; like the whole section `analysis`."""
 
 

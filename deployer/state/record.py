@@ -95,11 +95,13 @@ class Candidate:
 class Draining:
     """A predictor that no new request reaches; `since` is when the gateway was seen without it.
 
-    A draining predictor that becomes a candidate again drains until it gets a share.
+    A draining predictor that becomes a candidate again drains until it gets a share. One that was
+    the champion stays warm until `keep_until`, so that the traffic can return to it.
     """
 
     predictor: Predictor
     since: float | None = None
+    keep_until: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -178,6 +180,22 @@ class Record:
         coming = [self.candidate.predictor] if self.candidate else []
         going = [one.predictor for one in self.draining]
         return tuple({one.name: one for one in (*held, *coming, *going)}.values())
+
+    @property
+    def standby(self) -> Draining | None:
+        """The predictor that stays warm for a return, while its successor bakes; None without one.
+
+        None also while a rollout shares the traffic: then its champion is what it returns to.
+        """
+        if self.candidate and self.candidate.step >= 0:
+            return None
+        kept = [one for one in self.draining if one.keep_until is not None]
+        return kept[-1] if kept and self.champion else None
+
+    @property
+    def warm(self) -> frozenset[str]:
+        """Names of the predictors that stay warm for a return."""
+        return frozenset(d.predictor.name for d in self.draining if d.keep_until is not None)
 
     @property
     def leaving(self) -> frozenset[str]:

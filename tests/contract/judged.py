@@ -14,11 +14,17 @@ JUDGED = {
         "metrics": {"errors": {"worse_by": "10pp"}, "rejected": None, "latency": None},
     },
 }
+BAKED = {
+    "rollout": {"steps": [100], "bake": "10m"},
+    "analysis": JUDGED["analysis"],
+}
 SEVEN = b'{"dataframe_split": {"columns": ["x"], "data": [[7.0]]}}'
 MODELS: list[dict[str, Any]] = [
     {"name": "judged", "kind": "constant", "say": 1},
     {"name": "judged", "kind": "constant", "say": 2, "serving": JUDGED},
     {"name": "judged", "kind": "raises-at-seven", "say": 3, "serving": JUDGED},
+    {"name": "judged", "kind": "raises-at-seven", "say": 4, "serving": BAKED},
+    {"name": "judged", "kind": "constant", "say": 5, "serving": BAKED},
 ]
 
 
@@ -85,3 +91,40 @@ def test_a_rollout_that_an_operator_ends_is_over(place: Any) -> None:
         alone(place, 1)
     assert not load.failed, load.failed[:3]
     assert place.looked_at("judged")["reason"] == "Aborted"
+
+
+def bakes(place: Any, version: int) -> dict[str, Any]:
+    """Wait until a version has all of the traffic and the one before is warm."""
+
+    def baking(seen: dict[str, Any]) -> bool:
+        bake = (seen["rollout"] or {}).get("bake")
+        return seen["state"] == "Serving" and seen["serving"]["version"] == str(version) and bake
+
+    found: dict[str, Any] = place.wait("judged", baking)
+    return found
+
+
+def test_a_version_that_fails_once_it_has_all_of_the_traffic_gives_it_back(place: Any) -> None:
+    begun_with(place, 1)
+    with Load(place.seen("judged")["url"], rate=100, body=SEVEN) as load:
+        place.promote("judged", 4, 1)
+        bakes(place, 4)
+        seen = place.wait("judged", lambda d: d["reason"] == "RolledBack")
+        assert "after it took all of the traffic: errors" in seen["message"]
+        alone(place, 1)
+        begun = len(load.answers)
+        assert place.looked_at("judged")["reason"] == "RolledBack", "it is not tried again"
+    assert {answer.version for answer in load.failed} == {"4"}
+    assert not [answer for answer in load.answers[begun:] if answer.status != 200]
+
+
+def test_a_new_champion_that_an_operator_takes_back_leaves_at_once(place: Any) -> None:
+    begun_with(place, 1)
+    with Load(place.seen("judged")["url"], rate=100, body=SEVEN) as load:
+        place.promote("judged", 5, 1)
+        kept = bakes(place, 5)
+        assert {p["phase"] for p in kept["predictors"]} == {"Ready", "standby"}
+        place.told("abort", name="judged")
+        place.wait("judged", lambda d: d["reason"] == "Aborted")
+        alone(place, 1)
+    assert not load.failed, load.failed[:3]

@@ -6,6 +6,7 @@ properties of pure functions can be checked over long stories.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 
@@ -16,6 +17,7 @@ from deployer.plan import plan
 from deployer.rollout import advance
 from deployer.spec.resolve import Limits
 from deployer.state.deployment import Deployment, Policy, Wanted
+from deployer.state.evidence import Verdict
 from deployer.state.observed import Observed, ObservedPredictor
 from deployer.state.predictor import ExampleState, Phase, Predictor
 from deployer.state.record import Description, Pause, Record
@@ -84,6 +86,7 @@ class World:
         lag: Looks at the gateway before it serves what was asked for; None: it never does.
         gateway_error: Why nobody can see what the gateway serves.
         blind: Whether an observation "raises" or shows "nothing".
+        judged: Returns the verdict on what a record has on trial.
         seen: What the last pass observed.
         cut: Predictors that were ended while they answered requests.
     """
@@ -103,6 +106,7 @@ class World:
     lag: int | None = 0
     gateway_error: str = ""
     blind: str = ""
+    judged: Callable[[Record], Verdict | None] = lambda _: None
     seen: Observed | None = None
     cut: list[str] = field(default_factory=list)
     _late: int = 0
@@ -138,7 +142,7 @@ class World:
         seen = {
             name: replace(one, live_weight=live.get(name, 0)) for name, one in self.running.items()
         }
-        return Observed(seen, self.now, self.gateway_error)
+        return Observed(seen, self.now, self.gateway_error, verdict=self.judged(self.record))
 
     def pass_once(self, crash: str = "") -> advance.Step:
         """Decide and act. `crash` stops it before the record is saved, or before it acts.

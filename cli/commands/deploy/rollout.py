@@ -57,6 +57,8 @@ def rollout(
 def advance(model: Model, environment: Environment = None, output: Output = None) -> None:
     """Let a rollout leave a step that waits for an operator; evidence still counts.
 
+    Once the new version has all of the traffic, the old one is no longer kept for a return.
+
     Examples:
     schnitzel deploy advance angler@prod
     """
@@ -65,8 +67,10 @@ def advance(model: Model, environment: Environment = None, output: Output = None
     if found["rollout"] is None:
         _nothing(found, output, clients)
         return
+    bake = found["rollout"]["bake"]
     after = clients.deployments.advance(found["id"], found["rollout"]["candidate"])
-    deployments.changed(after, "may leave its step", resolve_format(output, clients.config))
+    done = f"version {bake['version']} is not kept any more" if bake else "may leave its step"
+    deployments.changed(after, done, resolve_format(output, clients.config))
     say(f"next: {deployment_command('deploy rollout', after)}")
 
 
@@ -76,7 +80,7 @@ def abort(
     reason: Annotated[str, typer.Option("--reason", help="The reason, for the history")] = "",
     output: Output = None,
 ) -> None:
-    """End a rollout: the serving version gets all of the traffic back.
+    """End a rollout: the version from before gets all of the traffic back.
 
     Examples:
     schnitzel deploy abort angler@prod --reason "the labels are wrong"
@@ -87,7 +91,10 @@ def abort(
         _nothing(found, output, clients)
         return
     after = clients.deployments.abort(found["id"], found["rollout"]["candidate"], reason)
+    bake = found["rollout"]["bake"]
     ends = f"the rollout of version {found['rollout']['version']} ends"
+    if bake:
+        ends += f", and version {bake['version']} serves again"
     deployments.changed(after, ends, resolve_format(output, clients.config))
     say(f"next: {deployment_command('deploy status', after)}")
 

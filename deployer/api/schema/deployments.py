@@ -110,8 +110,19 @@ class Judgement(TypedDict):
     metrics: list[MetricVerdict]
 
 
+class Bake(TypedDict):
+    """The version that stays warm until then, and gets the traffic back if harm is shown."""
+
+    version: str
+    until: str | None
+
+
 class Rollout(TypedDict):
-    """A rollout under way. `step` is -1 before the candidate has traffic, else the step's place."""
+    """A rollout under way. `step` is -1 before the candidate has traffic, else the step's place.
+
+    Once the candidate has all of the traffic, `step` is past the last step, and `bake` is set while
+    its predecessor stays warm.
+    """
 
     version: str
     candidate: str
@@ -120,6 +131,7 @@ class Rollout(TypedDict):
     step_since: str | None
     released: bool
     steps: list[RolloutStep]
+    bake: Bake | None
     judgement: Judgement | None
 
 

@@ -77,6 +77,7 @@ class ClusterPlatform(PlatformHome):
                 "mlflow": {"url": cluster.fact("mlflow_url")},
                 "models": {"include": [f"{self.mark}-*"]},
                 "clusters": {"tests": self._cluster_settings(), **others},
+                "defaults": {"rollout": {"bake": 0}},
                 "environments": {
                     self.environment(name): {
                         "alias": f"{self.mark}-{name}",
@@ -86,7 +87,9 @@ class ClusterPlatform(PlatformHome):
                         **({"stage": "Production"} if name == "prod" else {}),
                         **fields.get(name, {}),
                         "overlay": given
-                        | fields.get(name, {}).get("overlay", {"rollout": {"drain": "1s"}}),
+                        | fields.get(name, {}).get(
+                            "overlay", {"rollout": {"drain": "1s"}}
+                        ),
                     }
                     for name in environments
                 },

@@ -33,6 +33,7 @@ QUICK: dict[str, Any] = {
         },
     },
     "policy": {"retry_first": "2s", "retire_window": "20s"},
+    "defaults": {"rollout": {"bake": 0}},
 }
 
 

@@ -20,6 +20,23 @@ def test_a_rollout_shows_its_steps_and_what_each_metric_has_shown(
     assert "latency.p99 shown 21 ms 20 ms - 1.2x -" in lines
 
 
+def test_a_version_that_bakes_shows_what_it_returns_to_and_can_be_taken_back(
+    schnitzel, deployer, deployment, rollout
+) -> None:
+    bake = {"version": "2", "until": "2126-01-01T00:00:00+00:00"}
+    found = deployment(rollout=rollout(step=3, bake=bake))
+    deployer.answer("GET", "/api/v1/deployments", {"deployments": [found]})
+    for verb in ("advance", "abort"):
+        deployer.answer("POST", f"{ONE}/rollout/{verb}", found)
+    shown = schnitzel("deploy", "rollout", "angler")
+    lines = [" ".join(line.split()) for line in shown.out.splitlines()]
+    assert any(line.startswith("bake version 2 stays warm for ") for line in lines)
+    assert any("NEW BEFORE DIFFERENCE" in line for line in lines)
+    assert "now" not in shown.out
+    assert "version 2 serves again" in schnitzel("deploy", "abort", "angler").err
+    assert "version 2 is not kept any more" in schnitzel("deploy", "advance", "angler").err
+
+
 def test_without_a_rollout_a_sentence_says_so(schnitzel, deployer, deployment) -> None:
     deployer.answer("GET", "/api/v1/deployments", {"deployments": [deployment()]})
     shown = schnitzel("deploy", "rollout", "angler")

@@ -67,7 +67,9 @@ def _predictor(name: str, record: Record, live: Sequence[LiveObject], observed: 
     seen = observed.predictors.get(name)
     if seen is None:
         return Node("Predictor", name, "is_terminating", children=tuple(children))
-    status = "draining" if name in record.leaving else str(seen.phase)
+    status = str(seen.phase)
+    if name in record.leaving:
+        status = "standby" if name in record.warm else "draining"
     return tree.predictor(seen, status, tuple(children))
 
 

@@ -10,12 +10,13 @@ from typing import Any
 import pytest
 from support.run.wait import wait_for
 
-from deployer.analysis.judging import Judging, criteria_of, policy_digest
+from deployer.analysis.cases import criteria_of, policy_digest
+from deployer.analysis.judging import Judging
 from deployer.rollout.judge import RateLimit
 from deployer.spec.model import ServingSpec
 from deployer.state.evidence import Outcome, Verdict
 from deployer.state.predictor import Predictor, Role
-from deployer.state.record import Candidate, Record
+from deployer.state.record import Candidate, Draining, Record
 from deployer.state.registry import VersionId
 from serving.telemetry.window import Windows
 
@@ -63,8 +64,8 @@ class Canary:
         """A pass, and another once what it began to read is there."""
         before, reads = len(self.reported), self.reads
         found = self.judging.verdict(self.record, self.read)
-        rollout = self.judging._rollouts.get(self.record.id)
-        if rollout and (rollout.job or self.reads > reads):
+        case = self.judging._cases.get(self.record.id)
+        if case and (case.job or self.reads > reads):
             wait_for(lambda: len(self.reported) > before, "the reading to end")
             found = self.judging.verdict(self.record, self.read)
         return found
@@ -241,3 +242,82 @@ def test_the_section_analysis_is_what_is_judged() -> None:
     asked = criteria_of(ServingSpec.model_validate({"analysis": text}))
     assert asked.rates == {"errors": RateLimit(None, 0.05)}
     assert (asked.min_requests, asked.latency, asked.distance) == (7, {"p99": 1.5}, 0.2)
+
+
+def bakes(canary: Canary, spec: ServingSpec = SPEC) -> None:
+    """The candidate took all of the traffic just now, after five minutes of the old version."""
+    canary.now = BEGIN - 100
+    for _ in range(10):
+        for number in range(90):
+            canary.servers["v1"].record_answer("model_error" if number < 1 else "ok", 0.01)
+        canary.now += 10
+    record = Record("angler-prod", "angler", "prod").with_champion(predictor(2, spec), BEGIN)
+    warm = Draining(predictor(1, spec), keep_until=BEGIN + 600)
+    canary.record = replace(record, draining=(warm,))
+
+
+def alone(canary: Canary, windows: int, requests: int, **answer: Any) -> Verdict:
+    for _ in range(windows):
+        for number in range(requests):
+            failed = number < answer.get("errors", 0)
+            seconds = answer.get("seconds", 0.01)
+            canary.servers["v2"].record_answer("model_error" if failed else "ok", seconds)
+        canary.now += 10
+        found = canary.passes()
+    assert found
+    return found
+
+
+def test_a_new_champion_is_compared_with_what_the_old_one_counted_before(canary: Canary) -> None:
+    bakes(canary)
+    canary.passes()
+    found = alone(canary, 1, 15)
+    assert (found.outcome, found.message) == (Outcome.NO_DATA, "15 of 20 requests of each version")
+    found = alone(canary, 1, 15)
+    assert (found.subject, found.baseline, found.outcome) == ("digest-2", "digest-1", Outcome.PASS)
+    assert found.message == "errors 0 % of 30 requests, before it 1.11 % of 900"
+    assert (found.since, found.until, found.requests) == (BEGIN, BEGIN + 20, 30)
+
+
+def test_a_new_champion_that_fails_is_found_out_at_once_and_though_it_gets_few_requests(
+    canary: Canary,
+) -> None:
+    bakes(canary)
+    canary.passes()
+    found = alone(canary, 1, 5, errors=5)
+    assert found.outcome is Outcome.FAIL
+    assert found.message == "errors 100 % of 5 requests, before it 1.11 % of 900"
+
+
+@pytest.mark.parametrize(("judged", "outcome"), [(True, Outcome.FAIL), (False, Outcome.PASS)])
+def test_a_slow_new_champion_does_harm_where_steps_were_judged(
+    canary: Canary, judged: bool, outcome: Outcome
+) -> None:
+    asked = SPEC.analysis.model_dump(mode="json")
+    plain = ServingSpec.model_validate({"analysis": asked})
+    bakes(canary, SPEC if judged else plain)
+    canary.passes()
+    found = alone(canary, 25, 30, seconds=0.05)
+    assert found.outcome is outcome
+    assert {one.metric for one in found.metrics} >= (
+        {"latency.p99"} if judged else {"errors", "rejected", "constant_answers"}
+    )
+
+
+def test_without_requests_or_without_the_old_server_a_bake_has_no_data(canary: Canary) -> None:
+    bakes(canary)
+    canary.silent.add("v1")
+    canary.passes()
+    assert alone(canary, 5, 30, errors=30).outcome is Outcome.NO_DATA
+    canary.silent.clear()
+    assert alone(canary, 1, 0).outcome is Outcome.FAIL
+
+
+def test_nothing_is_read_once_the_old_version_is_gone(canary: Canary) -> None:
+    bakes(canary)
+    canary.passes()
+    canary.record = replace(canary.record, draining=())
+    reads = canary.reads
+    canary.now += 60
+    assert canary.passes() is None
+    assert canary.reads == reads

@@ -15,6 +15,7 @@ import threading
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -48,7 +49,7 @@ from deployer.registry.watch import Watch
 from deployer.spec.model import ServingSpec
 from deployer.state.observed import Observed
 from deployer.state.predictor import Predictor, Role
-from deployer.state.record import Absence, Candidate, Description, Promotion, Record
+from deployer.state.record import Absence, Candidate, Description, Draining, Promotion, Record
 from deployer.state.registry import RegistrySnapshot, VersionId
 from deployer.store.history import History
 from deployer.store.records import Records
@@ -154,6 +155,14 @@ class Platform:
         candidate = Predictor("v2", version, Role.CHAMPION, "digest", "s", ServingSpec())
         record = Record(ID, "angler", "prod", candidate=Candidate(candidate, 1.0, 0, 1.0))
         self.controller.context.records.save(record)
+
+    def bakes(self) -> None:
+        """Have a champion whose predecessor is warm."""
+        of = partial(Predictor, role=Role.CHAMPION, source="s", spec=ServingSpec())
+        old = of("v1", VersionId("angler", 1, 1), digest="old")
+        new = of("v2", VersionId("angler", 2, 2), digest="digest")
+        record = Record(ID, "angler", "prod", draining=(Draining(old, keep_until=2e9),))
+        self.controller.context.records.save(record.with_champion(new, 1.0))
 
     def kept(self) -> Any:
         """All that a change would leave behind."""
@@ -324,6 +333,22 @@ def test_an_order_for_another_rollout_changes_nothing_and_says_so(platform, what
     else:
         assert record.candidate is None
         assert record.failures["digest"].reason == "Aborted"
+
+
+def test_an_order_while_a_champion_bakes_is_about_its_predecessor(platform):
+    def ordered(what: str, candidate: str) -> httpx.Response:
+        path = f"/api/v1/deployments/{{deployment}}/rollout/{what}"
+        return platform.ask("POST", path, f"Bearer {TOKEN}", json={"candidate": candidate})
+
+    platform.bakes()
+    before = platform.kept()
+    assert "No such rollout" in ordered("abort", "another").json()["error"]
+    assert "is not ready: nothing was changed" in ordered("abort", "digest").json()["error"]
+    assert platform.kept() == before
+    assert ordered("advance", "digest").status_code == 200
+    (left,) = platform.controller.context.records.load(ID, "prod").draining
+    assert left.keep_until is None
+    assert ordered("advance", "digest").status_code == 409, "there is no bake any more"
 
 
 def test_a_file_of_tokens_that_holds_no_hash_of_it_lets_nobody_in(platform):

@@ -17,7 +17,8 @@ SPECS = st.sampled_from(
         {},
         {"timeout_seconds": 5},
         {"rollout": {"steps": [10, 50, 100], "step_seconds": 5}},
-        {"rollout": {"steps": [50, 100], "step_seconds": 30}},
+        {"rollout": {"steps": [50, 100], "step_seconds": 30, "bake": 0}},
+        {"rollout": {"steps": [50, 100], "bake": 20, "return_window": 0}},
     ]
 )
 GONE = (None, Phase.FAILED, Phase.ABSENT)

@@ -20,8 +20,8 @@ CRASHES = st.dictionaries(
 
 
 def promoted(steps: list[int], kept: int = 0, lag: int | None = 0) -> World:
-    """Version 1 serves, and version 2 was promoted just now."""
-    world = World(overlay={"rollout": {"steps": steps, "step_seconds": kept}})
+    """Version 1 serves, and version 2 was promoted just now; no version bakes."""
+    world = World(overlay={"rollout": {"steps": steps, "step_seconds": kept, "bake": 0}})
     world.registry.stage(world.registry.add(), "Production")
     world.list_registry()
     world.settle(8)
