@@ -63,7 +63,7 @@ class Case:
             replicas: dict[str, Replica | None] = {}
             for name, page in pages.items():
                 try:
-                    replicas[name] = parse(page) if page else None
+                    replicas[name] = parse(page, windows.last(name)) if page else None
                 except WindowsUnreadable as error:
                     self.problem, replicas[name] = f"{name}: {error}", None
             windows.take(replicas, int(now // SECONDS))

@@ -41,7 +41,8 @@ class Replica:
         process: An id that changes with each start.
         started: The window in which the process started, and so missed the beginning.
         open: The window that it still counts in.
-        windows: The windows that ended and in which anything happened.
+        windows: The windows that ended and in which anything happened; those that an earlier
+            reading had may be left out.
     """
 
     process: str
@@ -50,8 +51,12 @@ class Replica:
     windows: Mapping[int, Arm] = field(default_factory=dict)
 
 
-def parse(body: bytes) -> Replica:
+def parse(body: bytes, before: Replica | None = None) -> Replica:
     """Parse a server's answer to GET of PATH.
+
+    Args:
+        body: The answer.
+        before: The replica as it was read before: windows that had ended then are left out.
 
     Raises:
         WindowsUnreadable: It is in another format, or malformed.
@@ -60,11 +65,14 @@ def parse(body: bytes) -> Replica:
         data = orjson.loads(body)
         form = data["format"], data["window_seconds"]
         if form == (FORMAT, SECONDS):
+            process = str(data["process"]["id"])
+            first = before.open if before and before.process == process else 0
+            numbered = ((int(each["sequence"]), each) for each in data["windows"])
             return Replica(
-                str(data["process"]["id"]),
+                process,
                 int(data["process"]["started"] // SECONDS),
                 int(data["sequence"]),
-                {int(each["sequence"]): _arm(each) for each in data["windows"]},
+                {number: _arm(each) for number, each in numbered if number >= first},
             )
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise WindowsUnreadable(
@@ -110,6 +118,10 @@ class PredictorWindows:
         self._replicas: dict[str, Replica] = {}
         self._windows: dict[int, Arm] = {}
         self._lost: set[int] = set()
+
+    def last(self, name: str) -> Replica | None:
+        """Return a replica as it was read last."""
+        return self._replicas.get(name)
 
     def take(self, found: Mapping[str, Replica | None], at: int) -> None:
         """Take in a reading of every replica that there is.
