@@ -20,10 +20,11 @@ from deployer.analysis.windows import (
 from deployer.rollout import bake, judge
 from deployer.rollout.bake import BakeEvidence
 from deployer.rollout.gate import is_judged
-from deployer.rollout.judge import Criteria, Evidence, RateLimit
+from deployer.rollout.judge import Criteria, Evidence
 from deployer.spec.model import ServingSpec
 from deployer.state.evidence import Arm, MetricVerdict, Outcome, Verdict
 from deployer.state.predictor import Predictor
+from deployer.state.reasons import Reason
 from deployer.state.record import Candidate, Record
 
 Readings = tuple[Mapping[str, bytes], Mapping[str, bytes]]
@@ -123,12 +124,17 @@ class RolloutCase(Case):
         criteria = criteria_of(spec)
         require = spec.rollout.step(self.step).require or "no_harm"
         outcome, metrics = judge.judge(evidence, criteria, require)
+        reason = ""
         if outcome is not Outcome.FAIL and self.since is None:
             outcome, message = Outcome.NO_DATA, "the gateway does not serve its share yet"
         elif outcome is not Outcome.FAIL and self._is_stale(
             max(evidence.until, self.first - 1), now
         ):
             outcome, message = Outcome.NO_DATA, self._silence
+        elif outcome is not Outcome.FAIL and (
+            split := judge.misrouted(evidence, spec.rollout.weights[self.step] / 100)
+        ):
+            outcome, message, reason = Outcome.NO_DATA, split, Reason.SPLIT_NOT_AS_ASKED
         else:
             metrics = tuple(judge.estimated(one, evidence, criteria) for one in metrics)
             fewest = min(evidence.candidate.answered, evidence.champion.answered)
@@ -144,6 +150,7 @@ class RolloutCase(Case):
             metrics,
             message,
             evidence.candidate.answered,
+            reason,
         )
 
 
@@ -241,7 +248,7 @@ def criteria_of(spec: ServingSpec) -> Criteria:
     latency = metrics.latency.model_dump() if metrics.latency else {}
     return Criteria(
         spec.analysis.min_requests,
-        {name: RateLimit(one.worse_by, one.max) for name, one in limits.items() if one},
+        {name: one for name, one in limits.items() if one},
         {name: factor for name, factor in latency.items() if factor is not None},
         metrics.answers.distance if metrics.answers else None,
     )

@@ -12,8 +12,9 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 
 from deployer.rollout import answers, latency
-from deployer.rollout.judge import REFERENCE, Criteria, RateLimit, percent, share_of, short_time
+from deployer.rollout.judge import REFERENCE, Criteria, percent
 from deployer.rollout.sequential import Series, rate_limits
+from deployer.spec.rollout import RateLimits
 from deployer.state.evidence import Arm, MetricVerdict, Outcome
 
 
@@ -51,7 +52,7 @@ def fold(
     slower = dict(evidence.slower)
     if warm and arm.answered and sum(before.seconds.values()) >= REFERENCE:
         for name, factor in criteria.latency.items():
-            place = latency.quantile(before.seconds, share_of(name))
+            place = latency.quantile(before.seconds, latency.share_of(name))
             later = latency.share_above(arm.seconds, latency.times(place, factor))
             value = later - latency.share_above(before.seconds, place)
             slower[name] = slower.get(name, Series()).after(value)
@@ -82,16 +83,16 @@ def _metrics(evidence: BakeEvidence, before: Arm, criteria: Criteria) -> Iterato
     yield replace(reported, outcome=Outcome.PASS)
 
 
-def _rate(name: str, limit: RateLimit, arm: Arm, before: Arm, alpha: float) -> MetricVerdict:
+def _rate(name: str, limit: RateLimits, arm: Arm, before: Arm, alpha: float) -> MetricVerdict:
     mine = getattr(arm, name), arm.answered
     others = getattr(before, name), before.answered
-    limits = sum(bound is not None for bound in (limit.worse_by, limit.at_most))
+    limits = sum(bound is not None for bound in (limit.worse_by, limit.max))
     least, most = rate_limits(*mine, alpha / max(1, limits) / 2)
     least_before, most_before = rate_limits(*others, alpha / max(1, limits) / 2)
     low, high = least - most_before, most - least_before
     worse = limit.worse_by is not None and low > limit.worse_by
     outcome = Outcome.PASS
-    if worse or (limit.at_most is not None and least > limit.at_most):
+    if worse or (limit.max is not None and least > limit.max):
         outcome = Outcome.FAIL
     message = (
         f"{name} {percent(*mine)} of {arm.answered:,} requests, "
@@ -106,11 +107,15 @@ def _latency(
 ) -> MetricVerdict:
     low, high = evidence.slower.get(name, Series()).limits(alpha)
     mine, others = (
-        latency.seconds(latency.quantile(arm.seconds, share_of(name))) if arm.seconds else None
+        latency.seconds(latency.quantile(arm.seconds, latency.share_of(name)))
+        if arm.seconds
+        else None
         for arm in (evidence.champion, before)
     )
     message = f"latency {name} not measured yet"
     if mine is not None and others is not None:
-        message = f"latency {name} {short_time(mine)}, before it {short_time(others)}"
+        message = (
+            f"latency {name} {latency.short_time(mine)}, before it {latency.short_time(others)}"
+        )
     outcome = Outcome.FAIL if low > 0 else Outcome.PASS
     return MetricVerdict(f"latency.{name}", outcome, message, mine, others, low, high, factor)

@@ -15,19 +15,16 @@ from typing import Final
 
 from deployer.rollout import answers, latency
 from deployer.rollout.sequential import Harm, Series, rate_limits
-from deployer.spec.rollout import Require
+from deployer.spec.rollout import RateLimits, Require
 from deployer.state.evidence import Arm, MetricVerdict, Outcome, Window
 
 REFERENCE: Final = 100
 """Requests of the champion from which its quantile is read."""
 
 
-@dataclass(frozen=True, slots=True)
-class RateLimit:
-    """The limits of a rate: how many points it may exceed the champion's, and an absolute one."""
-
-    worse_by: float | None = 0.02
-    at_most: float | None = None
+SPLIT_ROOM: Final = 0.2
+ALPHA_SPLIT: Final = 1e-3
+"""The probability that a gateway which splits as asked is taken for one that does not."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +41,7 @@ class Criteria:
     """
 
     min_requests: int = 100
-    rates: Mapping[str, RateLimit] = field(default_factory=dict)
+    rates: Mapping[str, RateLimits] = field(default_factory=dict)
     latency: Mapping[str, float] = field(default_factory=dict)
     distance: float | None = None
     alpha_fail: float = 0.05
@@ -130,7 +127,7 @@ def fold(evidence: Evidence, window: Window, criteria: Criteria) -> Evidence:
     slower, step_slower = dict(evidence.slower), dict(evidence.step_slower)
     if sum(whole.reference.values()) >= REFERENCE:
         for name, factor in criteria.latency.items():
-            place = latency.quantile(whole.reference, share_of(name))
+            place = latency.quantile(whole.reference, latency.share_of(name))
             later = latency.share_above(own.seconds, latency.times(place, factor))
             value = later - latency.share_above(champions.seconds, place)
             slower[name] = slower.get(name, Series()).after(value)
@@ -166,6 +163,20 @@ def judge(
     return min(outcomes, key=lambda one: one.precedence, default=Outcome.PASS), found
 
 
+def misrouted(evidence: Evidence, asked: float) -> str:
+    """Say, as a clause, that the gateway shows to split the traffic otherwise than asked.
+
+    Empty while the candidate's share may be within a fifth of the one that was asked for.
+    """
+    own, champions = evidence.candidate.answered, evidence.champion.answered
+    least, most = rate_limits(own, own + champions, ALPHA_SPLIT)
+    room = SPLIT_ROOM * min(asked, 1 - asked)
+    if least <= asked + room and most >= asked - room:
+        return ""
+    share = percent(own, own + champions)
+    return f"{own:,} of {own + champions:,} requests reached it, {share}, and not {100 * asked:g} %"
+
+
 def _metrics(evidence: Evidence, criteria: Criteria) -> Iterator[MetricVerdict]:
     for name, limit in criteria.rates.items():
         yield _rate(name, limit, evidence, criteria)
@@ -180,12 +191,12 @@ def _metrics(evidence: Evidence, criteria: Criteria) -> Iterator[MetricVerdict]:
     )
 
 
-def _rate(name: str, limit: RateLimit, evidence: Evidence, criteria: Criteria) -> MetricVerdict:
+def _rate(name: str, limit: RateLimits, evidence: Evidence, criteria: Criteria) -> MetricVerdict:
     rate = evidence.rates.get(name, Rate())
     own, champions = evidence.candidate, evidence.champion
     mine = getattr(own, name), own.answered
     others = getattr(champions, name), champions.answered
-    limits = sum(bound is not None for bound in (limit.worse_by, limit.at_most))
+    limits = sum(bound is not None for bound in (limit.worse_by, limit.max))
     alpha = criteria.alpha_each / max(1, limits)
     least, _ = rate_limits(*mine, alpha)
     low_mine, high_mine = rate_limits(*mine, criteria.alpha_pass / 2)
@@ -193,7 +204,7 @@ def _rate(name: str, limit: RateLimit, evidence: Evidence, criteria: Criteria) -
     low, high = low_mine - high_others, high_mine - low_others
     shown = rate.harm.log_e >= -math.log(alpha)
     worse = limit.worse_by is not None and shown and rate.worse_by > limit.worse_by
-    if worse or (limit.at_most is not None and least > limit.at_most):
+    if worse or (limit.max is not None and least > limit.max):
         outcome = Outcome.FAIL
     elif _not_worse(mine, others, limit, criteria.alpha_pass):
         outcome = Outcome.PASS
@@ -225,12 +236,17 @@ def _latency(name: str, factor: float, evidence: Evidence, criteria: Criteria) -
     elif high <= 0:
         outcome = Outcome.PASS
     mine, others = (
-        latency.seconds(latency.quantile(arm.seconds, share_of(name))) if arm.seconds else None
+        latency.seconds(latency.quantile(arm.seconds, latency.share_of(name)))
+        if arm.seconds
+        else None
         for arm in (evidence.candidate, evidence.champion)
     )
     message = f"latency {name} not measured yet"
     if mine is not None and others is not None:
-        message = f"latency {name} {short_time(mine)}, of the champion {short_time(others)}"
+        message = (
+            f"latency {name} {latency.short_time(mine)}, "
+            f"of the champion {latency.short_time(others)}"
+        )
     return MetricVerdict(
         f"latency.{name}", outcome, message, mine, others, max(low, step_low), high, factor
     )
@@ -265,10 +281,10 @@ def estimated(verdict: MetricVerdict, evidence: Evidence, criteria: Criteria) ->
 
 
 def _not_worse(
-    mine: tuple[int, int], others: tuple[int, int], limit: RateLimit, alpha: float
+    mine: tuple[int, int], others: tuple[int, int], limit: RateLimits, alpha: float
 ) -> bool:
     """Decide whether every limit of a rate is shown to hold."""
-    if limit.at_most is not None and rate_limits(*mine, alpha)[1] > limit.at_most:
+    if limit.max is not None and rate_limits(*mine, alpha)[1] > limit.max:
         return False
     if limit.worse_by is None:
         return True
@@ -276,16 +292,6 @@ def _not_worse(
     return most - least <= limit.worse_by
 
 
-def share_of(name: str) -> float:
-    """Read "p99" as 0.99, and "p99.9" as 0.999."""
-    return float(name.removeprefix("p")) / 100
-
-
 def percent(count: int, total: int) -> str:
     """Write a rate, such as "1.25 %"; "unknown" of nothing."""
     return f"{100 * count / total:.3g} %" if total else "unknown"
-
-
-def short_time(seconds: float) -> str:
-    """Write a duration, such as "12.5 ms"."""
-    return f"{1000 * seconds:.3g} ms" if seconds < 1 else f"{seconds:.3g} s"

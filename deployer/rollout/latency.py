@@ -48,3 +48,18 @@ def times(place: float, factor: float) -> float:
 def seconds(place: float) -> float:
     """Convert a place to seconds."""
     return float(LEAST * RATIO**place)
+
+
+def share_of(name: str) -> float:
+    """Read "p99" as 0.99, and "p99.9" as 0.999."""
+    return float(name.removeprefix("p")) / 100
+
+
+def measured(buckets: Buckets, name: str) -> float | None:
+    """Return a quantile by its name, in seconds; None without values."""
+    return seconds(quantile(buckets, share_of(name))) if buckets else None
+
+
+def short_time(seconds: float) -> str:
+    """Write a duration, such as "12.5 ms"."""
+    return f"{1000 * seconds:.3g} ms" if seconds < 1 else f"{seconds:.3g} s"

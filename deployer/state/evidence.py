@@ -142,6 +142,7 @@ class Verdict:
         metrics: The verdicts on the single metrics.
         message: Why, as a clause; that of the metric that decided.
         requests: The candidate's requests at this step.
+        reason: Why the counts cannot be compared, where an operator should look; else empty.
     """
 
     subject: str
@@ -154,6 +155,7 @@ class Verdict:
     metrics: tuple[MetricVerdict, ...] = ()
     message: str = ""
     requests: int = 0
+    reason: str = ""
 
 
 def added(one: Mapping[Key, int], other: Mapping[Key, int]) -> dict[Key, int]:

@@ -220,6 +220,8 @@ def _progressing(record: Record, observed: Observed, waiting: str) -> Verdict:
     ready = Reason.SHIFTING_TRAFFIC if candidate.step >= 0 else Reason.VERIFYING
     if candidate.step_since is not None and is_judged(candidate.predictor):
         ready = Reason.ANALYSING
+        if observed.verdict and observed.verdict.reason:
+            ready = Reason(observed.verdict.reason)
     reason = (seen and seen.reason) or _PHASE_REASONS.get(phase, ready)
     clause = f"; it waits for {waiting}" if waiting else ""
     message = (

@@ -87,9 +87,7 @@ class ClusterPlatform(PlatformHome):
                         **({"stage": "Production"} if name == "prod" else {}),
                         **fields.get(name, {}),
                         "overlay": given
-                        | fields.get(name, {}).get(
-                            "overlay", {"rollout": {"drain": "1s"}}
-                        ),
+                        | fields.get(name, {}).get("overlay", {"rollout": {"drain": "1s"}}),
                     }
                     for name in environments
                 },

@@ -5,12 +5,13 @@ from __future__ import annotations
 import pytest
 from support.traffic import Truth, windows, z_test
 
-from deployer.rollout.judge import Criteria, Evidence, RateLimit, fold, judge
+from deployer.rollout.judge import Criteria, Evidence, fold, judge
+from deployer.spec.rollout import RateLimits
 from deployer.state.evidence import Outcome
 
 RUNS, WINDOWS = 2_000, 60
-ERRORS = Criteria(rates={"errors": RateLimit(worse_by=0.0)})
-MARGIN = Criteria(rates={"errors": RateLimit(worse_by=0.02)})
+ERRORS = Criteria(rates={"errors": RateLimits(worse_by=0.0)})
+MARGIN = Criteria(rates={"errors": RateLimits(worse_by=0.02)})
 LATENCY = Criteria(latency={"p99": 1.2})
 SLACK = 0.015
 """Three standard deviations of a share of 5 % in 2,000 runs."""

@@ -12,8 +12,8 @@ from support.run.wait import wait_for
 
 from deployer.analysis.cases import criteria_of, policy_digest
 from deployer.analysis.judging import Judging
-from deployer.rollout.judge import RateLimit
 from deployer.spec.model import ServingSpec
+from deployer.spec.rollout import RateLimits
 from deployer.state.evidence import Outcome, Verdict
 from deployer.state.predictor import Predictor, Role
 from deployer.state.record import Candidate, Draining, Record
@@ -70,11 +70,16 @@ class Canary:
             found = self.judging.verdict(self.record, self.read)
         return found
 
-    def serves(self, windows: int, requests: int, errors: int = 0) -> Verdict | None:
-        """Some windows of traffic: so many requests and errors of the candidate in each."""
+    def serves(
+        self, windows: int, requests: int, errors: int = 0, champions: int = 9
+    ) -> Verdict | None:
+        """Some windows of traffic: so many requests and errors of the candidate in each.
+
+        The champion answers `champions` times as many requests.
+        """
         found = None
         for _ in range(windows):
-            for name, count, failed in (("v1", 9 * requests, 0), ("v2", requests, errors)):
+            for name, count, failed in (("v1", champions * requests, 0), ("v2", requests, errors)):
                 for number in range(count):
                     outcome = "model_error" if number < failed else "ok"
                     self.servers[name].record_answer(outcome, 0.01)
@@ -113,7 +118,7 @@ def test_harm_is_shown_with_its_numbers(canary: Canary) -> None:
 def test_an_undecided_step_says_how_many_more_requests_it_takes(canary: Canary) -> None:
     canary.record = at_step(canary.record, 1, BEGIN)
     canary.passes()
-    found = canary.serves(4, 20)
+    found = canary.serves(4, 20, champions=1)
     assert found
     assert found.outcome is Outcome.UNDECIDED
     assert "more requests" in found.message
@@ -147,6 +152,18 @@ def test_nothing_counts_while_the_gateway_does_not_serve_the_step_yet(canary: Ca
     found = canary.serves(3, 20, errors=20)
     assert found
     assert (found.step, found.outcome, found.requests) == (1, Outcome.NO_DATA, 0)
+
+
+def test_a_step_whose_requests_go_elsewhere_has_no_data(canary: Canary) -> None:
+    canary.passes()
+    for _ in range(4):
+        for number in range(200):
+            canary.servers["v1" if number < 100 else "v2"].record_answer("ok", 0.01)
+        canary.now += 10
+        found = canary.passes()
+    assert found
+    assert (found.outcome, found.reason) == (Outcome.NO_DATA, "SplitNotAsAsked")
+    assert found.message == "300 of 600 requests reached it, 50 %, and not 10 %"
 
 
 def test_another_candidate_inherits_nothing(canary: Canary) -> None:
@@ -228,7 +245,10 @@ def test_a_read_that_breaks_is_no_data(canary: Canary) -> None:
 
 def test_the_section_analysis_is_what_is_judged() -> None:
     found = criteria_of(ServingSpec())
-    assert found.rates == {"errors": RateLimit(0.02), "rejected": RateLimit(0.02)}
+    assert found.rates == {
+        "errors": RateLimits(worse_by=0.02),
+        "rejected": RateLimits(worse_by=0.02),
+    }
     assert (found.latency, found.distance) == ({"p50": 1.2, "p99": 1.2}, None)
     text = {
         "min_requests": 7,
@@ -240,7 +260,7 @@ def test_the_section_analysis_is_what_is_judged() -> None:
         },
     }
     asked = criteria_of(ServingSpec.model_validate({"analysis": text}))
-    assert asked.rates == {"errors": RateLimit(None, 0.05)}
+    assert asked.rates == {"errors": RateLimits(max=0.05)}
     assert (asked.min_requests, asked.latency, asked.distance) == (7, {"p99": 1.5}, 0.2)
 
 

@@ -10,12 +10,13 @@ from support.world import World
 
 from deployer.rollout import bake
 from deployer.rollout.bake import BakeEvidence
-from deployer.rollout.judge import Criteria, RateLimit
+from deployer.rollout.judge import Criteria
+from deployer.spec.rollout import RateLimits
 from deployer.state.evidence import Arm, Outcome, Verdict
 from deployer.state.reasons import Reason
 from deployer.state.record import Record
 
-CRITERIA = Criteria(100, {"errors": RateLimit(0.02)})
+CRITERIA = Criteria(100, {"errors": RateLimits(worse_by=0.02)})
 
 
 def harm(record: Record) -> Verdict | None:
@@ -191,5 +192,5 @@ def test_a_window_counts_once_and_a_limit_of_its_own_needs_no_predecessor() -> N
     evidence = bake.fold(BakeEvidence(), 5, Arm(50, 25), Arm(), CRITERIA, warm=True)
     assert bake.fold(evidence, 5, Arm(50, 25), Arm(), CRITERIA, warm=True) == evidence
     assert bake.judge(evidence, Arm(), CRITERIA)[0] is Outcome.NO_DATA
-    limited = Criteria(100, {"errors": RateLimit(None, 0.1)})
+    limited = Criteria(100, {"errors": RateLimits(max=0.1)})
     assert bake.judge(evidence, Arm(), limited)[0] is Outcome.FAIL

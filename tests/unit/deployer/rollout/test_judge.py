@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import random
 from collections.abc import Iterable
 from dataclasses import replace
 from typing import Any
@@ -12,13 +13,14 @@ from hypothesis import given, strategies as st
 from support.traffic import Truth, windows, z_test
 
 from deployer.rollout import answers
-from deployer.rollout.judge import Criteria, Evidence, RateLimit, estimated, fold, judge
+from deployer.rollout.judge import Criteria, Evidence, estimated, fold, judge, misrouted
 from deployer.rollout.latency import quantile, seconds, share_above, times
+from deployer.spec.rollout import RateLimits
 from deployer.state.evidence import Arm, MetricVerdict, Outcome, Window, added
 
-ERRORS = Criteria(rates={"errors": RateLimit(worse_by=0.02)})
+ERRORS = Criteria(rates={"errors": RateLimits(worse_by=0.02)})
 LATENCY = Criteria(latency={"p99": 1.2})
-BOTH = Criteria(rates={"errors": RateLimit(0.02)}, latency={"p50": 1.2, "p99": 1.2})
+BOTH = Criteria(rates={"errors": RateLimits(worse_by=0.02)}, latency={"p50": 1.2, "p99": 1.2})
 
 
 def evidence_of(found: Iterable[Window], criteria: Criteria) -> Evidence:
@@ -101,7 +103,7 @@ def test_more_errors_within_the_tolerance_are_no_reason_to_roll_back() -> None:
 
 
 def test_an_absolute_limit_holds_whatever_the_champion_does() -> None:
-    criteria = Criteria(rates={"errors": RateLimit(worse_by=None, at_most=0.05)})
+    criteria = Criteria(rates={"errors": RateLimits(max=0.05)})
     sick = evidence_of((window(n, (20, 100), (50, 100)) for n in range(1, 6)), criteria)
     assert judge(sick, criteria, "no_harm")[0] is Outcome.FAIL
     well = evidence_of((window(n, (1, 200), (50, 200)) for n in range(1, 11)), criteria)
@@ -141,7 +143,7 @@ def test_where_no_number_of_requests_would_do_none_is_named() -> None:
 
 
 def test_a_new_step_shows_anew_what_it_requires_and_keeps_what_speaks_for_harm() -> None:
-    criteria = Criteria(rates={"errors": RateLimit(0.02)}, latency={"p50": 1.2})
+    criteria = Criteria(rates={"errors": RateLimits(worse_by=0.02)}, latency={"p50": 1.2})
     evidence = evidence_of(windows(Truth(share=0.5, requests=1000), 1, 40), criteria)
     assert judge(evidence, criteria, "not_worse")[0] is Outcome.PASS
     later = evidence.at_next_step()
@@ -321,3 +323,36 @@ def test_equal_answers_are_not_apart(labels: dict[str, int]) -> None:
         assert found.low == 0
         assert found.outcome is not Outcome.FAIL
     assert added(labels, labels) == {label: 2 * count for label, count in labels.items()}
+
+
+@pytest.mark.parametrize(
+    ("own", "champions", "asked", "found"),
+    [
+        (500, 500, 0.5, ""),
+        (560, 440, 0.5, ""),
+        (700, 300, 0.5, "700 of 1,000 requests reached it, 70 %, and not 50 %"),
+        (0, 300, 0.05, "0 of 300 requests reached it, 0 %, and not 5 %"),
+        (0, 100, 0.05, ""),
+        (20, 0, 0.05, "20 of 20 requests reached it, 100 %, and not 5 %"),
+        (0, 0, 0.05, ""),
+    ],
+)
+def test_a_gateway_that_splits_otherwise_than_asked_is_found_out(
+    own: int, champions: int, asked: float, found: str
+) -> None:
+    evidence = Evidence(candidate=Arm(own), champion=Arm(champions))
+    assert misrouted(evidence, asked) == found
+
+
+def test_a_gateway_that_splits_as_asked_is_hardly_ever_suspected() -> None:
+    draw = random.Random(7)  # noqa: S311 - no secret
+    suspected = 0
+    for _ in range(200):
+        own = 0
+        for total in range(100, 3_001, 100):
+            own += sum(draw.random() < 0.05 for _ in range(100))
+            evidence = Evidence(candidate=Arm(own), champion=Arm(total - own))
+            if misrouted(evidence, 0.05):
+                suspected += 1
+                break
+    assert suspected <= 1

@@ -108,6 +108,9 @@ def test_the_model_server_says_no_other_word():
 
 
 def test_phases_and_health_are_explained():
-    assert rows("Phases of a predictor") == {str(phase) for phase in Phase} | {"draining"}
+    assert rows("Phases of a predictor") == {str(phase) for phase in Phase} | {
+        "draining",
+        "standby",
+    }
     health = get_args(get_type_hints(Status)["health"])
     assert rows("Health of a component") == set(health)
