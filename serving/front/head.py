@@ -55,6 +55,21 @@ def framing(version: str, headers: Headers) -> Framing:
     return Framing(int(values.get(b"content-length", b"0")), expects=bool(expects))
 
 
+def raise_if_large(target: bytes, headers: Headers, limit: int) -> None:
+    """Refuse a head of more than `limit` bytes, not counting what stands between its parts.
+
+    Raises:
+        Refused: it is larger.
+    """
+    if len(target) + sum(len(name) + len(value) for name, value in headers) > limit:
+        raise too_large(limit)
+
+
+def too_large(limit: int) -> Refused:
+    """Return the refusal of a head of more than `limit` bytes."""
+    return Refused(431, f"the request's head is larger than {limit} bytes")
+
+
 def _only_chunked(version: str, headers: Headers) -> None:
     if version == "1.0":  # RFC 9112, 6.1: its framing is faulty
         raise Refused(400, "Transfer-Encoding needs HTTP/1.1")

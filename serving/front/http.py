@@ -102,12 +102,11 @@ class Connection(asyncio.Protocol):
             try:
                 self._parser.feed_data(piece)
                 self._check_silence()
-            except httptools.HttpParserCallbackError as error:
-                found = error.__context__
-                refused = found if isinstance(found, Refused) else Refused(400, str(error))
-                self._refuse(refused.status, str(refused))
             except httptools.HttpParserError as error:
-                self._refuse(400, f"this is not an HTTP/1.1 request: {error}")
+                found = error.__context__  # what a callback raised, if one did
+                text = f"this is not an HTTP/1.1 request: {error}"
+                refused = found if isinstance(found, Refused) else Refused(400, text)
+                self._refuse(refused.status, str(refused))
             except Refused as refused:
                 self._refuse(refused.status, str(refused))
         if self._phase is _Phase.DEAF:
@@ -145,6 +144,8 @@ class Connection(asyncio.Protocol):
 
     def on_headers_complete(self) -> None:
         """Check the head before the body is read."""
+        if self._silent >= self._limits.head // 2:  # its first and last piece are not counted
+            head.raise_if_large(self._target, self._headers, self._limits.head)
         self._phase, self._silent = _Phase.BODY, 0
         self._since, self._received = self._loop.time(), 0
         self._method = self._parser.get_method()
@@ -187,11 +188,10 @@ class Connection(asyncio.Protocol):
             listener.held += size
 
     def _check_silence(self) -> None:
-        if self._silent < self._limits.head:
-            return
-        if self._phase is _Phase.BODY:
+        if self._silent >= self._limits.head and self._phase is _Phase.BODY:
             raise Refused(400, "the chunks of the body carry too much beside it")
-        raise Refused(431, f"the request's head is larger than {self._limits.head} bytes")
+        if self._silent >= self._limits.head:
+            raise head.too_large(self._limits.head)
 
     # -- answering
 

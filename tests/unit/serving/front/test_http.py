@@ -327,6 +327,31 @@ def test_a_head_behind_a_body_is_bounded_as_any_other():
     meeting(story)
 
 
+@pytest.mark.parametrize(("size", "status"), [(1_900, 200), (2_100, 431)])
+@pytest.mark.parametrize("where", ["target", "name", "value"])
+def test_a_head_is_as_large_as_it_is_however_it_arrives(where, size, status):
+    much = b"y" * (size - len(GET))
+    sent = {
+        "target": GET.replace(b" HTTP", b"?" + much + b" HTTP"),
+        "name": GET[:-2] + much + b": x\r\n\r\n",
+        "value": GET[:-2] + b"x: " + much + b"\r\n\r\n",
+    }[where]
+
+    async def story(_echo, listener, connect):
+        for cut in range(1, 260, 7):  # where a piece ends, from the beginning on
+            client = await connect()
+            await until(lambda: listener.connections)
+            (connection,) = listener.connections
+            connection.data_received(GET + sent[:cut])
+            connection.data_received(sent[cut:] + GET)
+            assert (await client.answer())[0] == 200
+            assert (await client.answer())[0] == status, cut
+            client.leave()
+            await until(lambda: not listener.connections)
+
+    meeting(story)
+
+
 def test_more_requests_than_wait_are_refused():
     async def story(echo, _listener, connect):
         client = await connect()
