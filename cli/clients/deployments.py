@@ -136,6 +136,11 @@ class Deployments:
         """Let the candidate of this digest leave its present step."""
         return self._post(deployment, "rollout/advance", {"candidate": candidate})
 
+    def promote_now(self, deployment: str, candidate: str, reason: str) -> Deployment:
+        """Let the candidate of this digest take all of the traffic without further steps."""
+        body = {"candidate": candidate, "reason": reason}
+        return self._post(deployment, "rollout/promote-now", body)
+
     def abort(self, deployment: str, candidate: str, reason: str) -> Deployment:
         """End the rollout of the candidate of this digest."""
         body = {"candidate": candidate, "reason": reason}

@@ -74,6 +74,7 @@ PANELS: dict[str, tuple[Entry, ...]] = {
                 "resume",
                 "rollout",
                 "advance",
+                "promote-now",
                 "abort",
             ),
         ),

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 
 from fastapi import Depends, FastAPI
-from pydantic import BaseModel
+from pydantic import BaseModel, Field
 
 from deployer.api import views
 from deployer.api.schema import deployments
@@ -38,6 +38,13 @@ class RolloutRequest(BaseModel):
     reason: str = ""
 
 
+class HurryRequest(BaseModel):
+    """The candidate that an operator means, by its digest, and why it takes no more steps."""
+
+    candidate: str = ""
+    reason: str = Field(min_length=1)
+
+
 def add(app: FastAPI, queries: Queries, commands: Commands, subject: Callable[..., str]) -> None:
     """Add the routes that make changes; `subject` returns the subject of a request's token."""
 
@@ -67,6 +74,13 @@ def add(app: FastAPI, queries: Queries, commands: Commands, subject: Callable[..
         deployment: str, body: RolloutRequest, who: str = Depends(subject)
     ) -> deployments.Deployment:
         commands.advance(deployment, who, body.candidate)
+        return answer(deployment)
+
+    @app.post("/api/v1/deployments/{deployment}/rollout/promote-now")
+    def promote_now(
+        deployment: str, body: HurryRequest, who: str = Depends(subject)
+    ) -> deployments.Deployment:
+        commands.promote_now(deployment, who, body.candidate, body.reason)
         return answer(deployment)
 
     @app.post("/api/v1/deployments/{deployment}/rollout/abort")

@@ -8,6 +8,7 @@ from pydantic import Field, field_serializer, field_validator, model_validator
 from deployer import namespaces
 from deployer.schema.base import Frozen
 from deployer.schema.units import Duration
+from deployer.spec.minimum import EnvironmentLimits
 from deployer.spec.model import ServingSpec
 
 
@@ -47,6 +48,9 @@ class Environment(Frozen):
 
     policy: Waiting = Waiting()
     """The evidence required before a champion is retired."""
+
+    limits: EnvironmentLimits = EnvironmentLimits()
+    """What every version has to respect here, in place of what the platform's limits say of it."""
 
     overlay: ServingSpec = ServingSpec()
     """Fields of the serving spec that override a version's own serving.yaml."""

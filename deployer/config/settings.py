@@ -52,9 +52,10 @@ class Settings(PlatformFile):
 
     def limits_for(self, environment: str) -> Limits:
         """Return an environment's limits for versions; cluster limits hold on clusters alone."""
-        if self.environments[environment].target == "kubernetes":
-            return self.limits
-        return LocalLimits(**{name: getattr(self.limits, name) for name in Limits.model_fields})
+        own = self.environments[environment]
+        limits = {name: getattr(self.limits, name) for name in Limits.model_fields}
+        limits["rollout"] = own.limits.rollout or self.limits.rollout
+        return (Limits if own.target == "kubernetes" else LocalLimits)(**limits)
 
     def namespace(self, environment: str, project: str) -> str:
         """Return the namespace of a project's deployments in an environment.

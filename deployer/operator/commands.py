@@ -102,6 +102,26 @@ class Commands:
 
         self._controller.change(deployment, change, _event(deployment, "advance", who))
 
+    def promote_now(self, deployment: str, who: str, candidate: str, reason: str) -> None:
+        """Let the candidate take all of the traffic without the steps that are left.
+
+        It still has to be ready and to answer its example. A harm that is shown still ends it.
+
+        Args:
+            deployment: The deployment's id.
+            who: The operator.
+            candidate: The digest of the candidate that the operator means; empty for any.
+            reason: Why, for the history.
+
+        Raises:
+            NoRollout: No such candidate is there.
+        """
+
+        def change(record: Record) -> Record:
+            return replace(record, candidate=replace(_candidate(record, candidate), hurried=True))
+
+        self._controller.change(deployment, change, _event(deployment, "promote now", who, reason))
+
     def abort(self, deployment: str, who: str, candidate: str = "", reason: str = "") -> None:
         """End a rollout: the champion gets all of the traffic back, and the candidate leaves.
 

@@ -187,14 +187,15 @@ def _shift(
     """Shift the next step of traffic once the last step is live and has lasted.
 
     Without a healthy predictor to share the traffic with, all traffic is shifted at once; so it is
-    to a predictor that was the champion not long ago.
+    to a predictor that was the champion not long ago, and to one that an operator hurries.
     """
     predictor = candidate.predictor
     steps = predictor.spec.rollout.weights
     old = observed.predictors.get(record.champion.name) if record.champion else None
     step = candidate.step
     since: float | None = None
-    if old is None or old.phase in _GONE_WRONG or (step < 0 and _returns(record, candidate, now)):
+    returns = step < 0 and _returns(record, candidate, now)
+    if old is None or old.phase in _GONE_WRONG or returns or candidate.hurried:
         step = len(steps) - 1
     elif step < 0:
         step = 0

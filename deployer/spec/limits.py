@@ -16,6 +16,7 @@ from pydantic import Field
 from deployer.errors import SpecInvalid
 from deployer.schema.base import Frozen
 from deployer.schema.units import Bytes, Cores, Duration, format_duration, format_quantity
+from deployer.spec.minimum import RolloutLimits, hold_rollout
 from deployer.spec.model import ServingSpec
 from deployer.spec.pods import CountOrShare, SecretKey, Toleration
 from deployer.spec.runtimes import Runtime
@@ -85,6 +86,9 @@ class Limits(Frozen):
     annotations: list[str] = Field(default=[])
     """Pod annotations that a version may set: patterns of KEY or KEY=VALUE."""
 
+    rollout: RolloutLimits = RolloutLimits()
+    """What every rollout has to do at least; an environment may say otherwise."""
+
 
 class LocalLimits(Limits):
     """The limits on this machine, where the fields for clusters have no effect."""
@@ -107,6 +111,8 @@ def hold(
         SpecInvalid: names the layer, the field, its value, the limit and who can change it.
     """
     _hold_numbers(spec, limits, origins)
+    if whole:
+        hold_rollout(spec, limits.rollout, origins)
     if limits.pods:
         _hold_lists(spec, limits, origins)
         if whole:

@@ -81,7 +81,7 @@ class Candidate:
     """A rollout under way: the predictor that is to take over the role that it names.
 
     `step` is -1 while preparing, else an index into the weights. `released` is the last step
-    that an operator let it leave.
+    that an operator let it leave; `hurried`, whether one let it skip all of them.
     """
 
     predictor: Predictor
@@ -89,6 +89,7 @@ class Candidate:
     step: int = -1
     step_since: float | None = None
     released: int = -1
+    hurried: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,7 +19,7 @@ WATCH_SECONDS = 2.0
 
 def add(app: typer.Typer) -> None:
     """Add the commands to their group."""
-    for command in (rollout, advance, abort):
+    for command in (rollout, advance, promote_now, abort):
         app.command(cls=Command)(command)
 
 
@@ -70,6 +70,30 @@ def advance(model: Model, environment: Environment = None, output: Output = None
     bake = found["rollout"]["bake"]
     after = clients.deployments.advance(found["id"], found["rollout"]["candidate"])
     done = f"version {bake['version']} is not kept any more" if bake else "may leave its step"
+    deployments.changed(after, done, resolve_format(output, clients.config))
+    say(f"next: {deployment_command('deploy rollout', after)}")
+
+
+def promote_now(
+    model: Model,
+    reason: Annotated[str, typer.Option("--reason", help="The reason, for the history")],
+    environment: Environment = None,
+    output: Output = None,
+) -> None:
+    """Give the new version all of the traffic without the steps that are left.
+
+    It still has to be ready and to answer its example; a harm that is shown still takes it back.
+
+    Examples:
+    schnitzel deploy promote-now angler@prod --reason "the old one is wrong, see the incident"
+    """
+    clients = Clients(current())
+    found = select.one(clients, model, environment)
+    if found["rollout"] is None or found["rollout"]["bake"]:
+        _nothing(found, output, clients)
+        return
+    after = clients.deployments.promote_now(found["id"], found["rollout"]["candidate"], reason)
+    done = f"version {found['rollout']['version']} takes all of the traffic once it is ready"
     deployments.changed(after, done, resolve_format(output, clients.config))
     say(f"next: {deployment_command('deploy rollout', after)}")
 

@@ -39,7 +39,7 @@ def test_a_command_that_people_are_told_to_type_exists(where: str, words: str) -
     name, *rest = words.split()
     assert name in ENTRIES, f"{where}: schnitzel {words}"
     command = load(name)
-    if ENTRIES[name].commands and rest and re.fullmatch(r"[a-z]+", rest[0]):
+    if ENTRIES[name].commands and rest and re.fullmatch(r"[a-z][a-z-]*", rest[0]):
         assert rest[0] in ENTRIES[name].commands, f"{where}: schnitzel {words}"
         command = command.commands[rest[0]]
     known = {option for param in command.params for option in (*param.opts, *param.secondary_opts)}

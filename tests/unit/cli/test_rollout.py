@@ -65,13 +65,16 @@ def test_an_order_names_the_candidate_that_was_shown(
 ) -> None:
     found = deployment(rollout=rollout())
     deployer.answer("GET", "/api/v1/deployments", {"deployments": [found]})
-    for verb in ("advance", "abort"):
+    for verb in ("advance", "abort", "promote-now"):
         deployer.answer("POST", f"{ONE}/rollout/{verb}", found)
+    hurried = schnitzel("deploy", "promote-now", "angler", "--reason", "an incident")
+    assert "version 3 takes all of the traffic once it is ready" in hurried.err
     assert "may leave its step" in schnitzel("deploy", "advance", "angler").err
     ended = schnitzel("deploy", "abort", "angler", "--reason", "wrong labels")
     assert "the rollout of version 3 ends" in ended.err
     bodies = [asked["body"] for asked in deployer.requests("POST")]
     assert bodies == [
+        {"candidate": "sha256:5eed", "reason": "an incident"},
         {"candidate": "sha256:5eed"},
         {"candidate": "sha256:5eed", "reason": "wrong labels"},
     ]

@@ -69,6 +69,7 @@ BODIES: dict[str, Any] = {
     "/api/v1/deployments/{deployment}/resume": None,
     "/api/v1/deployments/{deployment}/rollout/advance": {"candidate": "digest"},
     "/api/v1/deployments/{deployment}/rollout/abort": {"reason": "wrong labels"},
+    "/api/v1/deployments/{deployment}/rollout/promote-now": {"reason": "an incident"},
     "/api/v1/registry/accept": None,
     "/api/v1/reconcile": None,
     "/api/v1/upgrade": {"halt": True},
@@ -310,12 +311,13 @@ def test_with_a_token_it_is_done_and_the_history_says_by_whom(platform, method, 
     assert {row[8] for row in history[before:]} == {SUBJECT}
 
 
-@pytest.mark.parametrize("what", ["advance", "abort"])
+@pytest.mark.parametrize("what", ["advance", "abort", "promote-now"])
 def test_an_order_for_another_rollout_changes_nothing_and_says_so(platform, what):
     path = f"/api/v1/deployments/{{deployment}}/rollout/{what}"
 
     def ordered(candidate: str) -> httpx.Response:
-        return platform.ask("POST", path, f"Bearer {TOKEN}", json={"candidate": candidate})
+        body = {"candidate": candidate, "reason": "an incident"}
+        return platform.ask("POST", path, f"Bearer {TOKEN}", json=body)
 
     before = platform.kept()
     assert ordered("").status_code == 409
@@ -330,6 +332,8 @@ def test_an_order_for_another_rollout_changes_nothing_and_says_so(platform, what
     if what == "advance":
         assert record.candidate.released == 0
         assert ordered("digest").status_code == 200, "twice is as good as once"
+    elif what == "promote-now":
+        assert record.candidate.hurried
     else:
         assert record.candidate is None
         assert record.failures["digest"].reason == "Aborted"

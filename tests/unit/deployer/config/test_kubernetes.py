@@ -246,12 +246,27 @@ def test_a_namespace_is_made_of_environment_and_project(write: Write) -> None:
 def test_only_a_cluster_holds_what_is_for_clusters(write: Write) -> None:
     write(CLUSTER + ENVIRONMENTS + "limits: {memory: 4Gi, secrets: [team-*]}\n")
     settings = load()
-    assert settings.limits_for("prod") == settings.limits
+    whole = settings.limits.model_dump()
+    held = settings.limits_for("prod").model_dump()
+    assert held == {name: whole[name] for name in held}
     assert settings.limits_for("prod").pods
     local = settings.limits_for("laptop")
     assert isinstance(local, LocalLimits)
     assert not local.pods
     assert local.memory == 4 * 1024**3
+
+
+def test_an_environment_demands_of_rollouts_otherwise_than_the_platform(write: Write) -> None:
+    write(
+        "limits: {rollout: {bake: 10m}}\n"
+        "environments:\n"
+        "  prod: {alias: a, limits: {rollout: {first_step: 5}}}\n"
+        "  staging: {alias: b}\n"
+    )
+    settings = load()
+    prod, staging = (settings.limits_for(name).rollout for name in ("prod", "staging"))
+    assert (prod.first_step, prod.bake) == (5, None)
+    assert (staging.first_step, staging.bake) == (None, 600)
 
 
 def test_an_overlay_is_held_against_limits_but_not_against_what_a_version_may_add(

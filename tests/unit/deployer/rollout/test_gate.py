@@ -216,3 +216,40 @@ def test_nothing_goes_on_without_evidence_and_harm_always_goes_back(
         assert not hold
         assert outcome is Outcome.PASS or step == 2
         assert step != 2 or released >= 2
+
+
+@pytest.mark.parametrize("step", [-1, 0, 2])
+def test_an_operator_may_have_a_version_skip_the_steps_but_not_its_example(step: int) -> None:
+    canary = Canary(max(step, 0), 1)
+    candidate = canary.record.candidate
+    assert candidate
+    hurried = replace(candidate, step=step, hurried=True)
+    canary.record = replace(canary.record, candidate=hurried)
+    asked = canary.goes_on(None) if step >= 0 else None
+    if asked:
+        assert asked.record.champion == canary.predictor
+    for phase, example in (
+        (Phase.UNREADY, ExampleState.PASSED),
+        (Phase.READY, ExampleState.ASKED),
+        (Phase.READY, ExampleState.REFUSED),
+    ):
+        canary.record = replace(canary.record, candidate=replace(hurried, step=-1))
+        seen = {
+            OLD.name: ObservedPredictor(OLD, Phase.READY, 0.0, live_weight=100),
+            canary.predictor.name: ObservedPredictor(canary.predictor, phase, NOW, example=example),
+        }
+        wanted = Wanted(canary.predictor, canary.predictor.version)
+        found = advance(wanted, Observed(seen, NOW), canary.record, Policy(), NOW)
+        assert found.record.champion == OLD
+
+
+@pytest.mark.parametrize("held", ["paused", "frozen"])
+def test_what_holds_a_rollout_holds_one_that_is_hurried(held: str) -> None:
+    canary = Canary(0, 1)
+    assert canary.record.candidate
+    canary.record = replace(
+        canary.record,
+        candidate=replace(canary.record.candidate, hurried=True),
+        pause=HELD if held == "paused" else None,
+    )
+    assert step_of(canary.goes_on(None, hold=held == "frozen")) == 0
