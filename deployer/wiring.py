@@ -22,6 +22,7 @@ from deployer.registry.identity import RegistryIdentity
 from deployer.registry.promoters import Promoters
 from deployer.registry.snapshot import Registry
 from deployer.registry.tags import TagWriter
+from deployer.store.evidence import EvidenceStore
 from deployer.store.history import History
 from deployer.store.records import Records
 from deployer.store.router import ClusterStore, RecordStores
@@ -105,6 +106,7 @@ def wire(settings: Settings, layout: Layout, changed: Callable[[str], None]) -> 
         marker.check,
         lambda listed: promotions.doubtful_models(records.all(), listed, selectors),
     )
+    evidence = EvidenceStore(database)
     context = ReconcileContext(
         settings=settings,
         registry=registry,
@@ -116,7 +118,8 @@ def wire(settings: Settings, layout: Layout, changed: Callable[[str], None]) -> 
         promoters=Promoters(registry),
         targets=built.targets,
         clock=time.time,
-        judging=Judging(changed, time.time),
+        judging=Judging(changed, time.time, evidence),
+        evidence=evidence,
     )
     return Wiring(context, rest, mlflow_url, database, built.clusters)
 

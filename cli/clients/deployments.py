@@ -10,7 +10,7 @@ from cli.clients.http import Service, path_segment
 from cli.errors import CommandError, UsageError, WaitTimedOut, unknown
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
 Deployment = dict[str, Any]  # the API's own shape; the OpenAPI schema says which
 Plan = dict[str, Any]
@@ -145,6 +145,12 @@ class Deployments:
         """End the rollout of the candidate of this digest."""
         body = {"candidate": candidate, "reason": reason}
         return self._post(deployment, "rollout/abort", body)
+
+    def evidence(self, deployment: str, changes: Sequence[str], limit: int) -> dict[str, Any]:
+        """List what was said of the steps of rollouts; with changes, what would have been said."""
+        path = f"/api/v1/deployments/{path_segment(deployment)}/evidence"
+        found: dict[str, Any] = self._service.get(path, {"with": list(changes), "limit": limit})
+        return found
 
     def registry(self) -> dict[str, Any]:
         """Return the Deployer's view of the registry, and its age."""

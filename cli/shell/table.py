@@ -76,6 +76,7 @@ PANELS: dict[str, tuple[Entry, ...]] = {
                 "advance",
                 "promote-now",
                 "abort",
+                "evidence",
             ),
         ),
         Entry("env", "cli.commands.env", "The environments models are promoted to", ("list",)),

@@ -48,6 +48,29 @@ def rollout(found: Deployment) -> str:
     return "\n".join(parts)
 
 
+def evidence(found: Deployment, shown: dict[str, Any]) -> str:
+    """Draw what was said of the steps of rollouts, or what would have been said."""
+    title = f"{label(found)}: evidence"
+    if shown["replayed"]:
+        title = f"{label(found)}: the last rollout, judged with {', '.join(shown['replayed'])}"
+    if not shown["steps"]:
+        return f"{title}\nno rollout was judged: the steps of `rollout` require nothing"
+    rows = [
+        (
+            one["version"],
+            "bake" if one["bake"] else f"{one['weight']} %",
+            one["require"] or "-",
+            f"{age(one['judgement']['since'])} ago",
+            style(_WORDS[one["judgement"]["outcome"]], _COLOURS[one["judgement"]["outcome"]]),
+            f"{one['judgement']['requests']:,}",
+            one["judgement"]["message"],
+        )
+        for one in shown["steps"]
+    ]
+    headers = ("VERSION", "STEP", "REQUIRES", "BEGAN", "OUTCOME", "REQUESTS", "EVIDENCE")
+    return f"{bold(title)}\n{table(headers, rows)}"
+
+
 def _step(number: int, step: dict[str, Any], under_way: dict[str, Any]) -> tuple[str, ...]:
     now = under_way["step"]
     state = "done" if number < now else ""

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
-from hashlib import sha256
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
 
+from deployer.analysis.criteria import bake_criteria_of, criteria_of, message_of, policy_digest
 from deployer.analysis.windows import (
     KEPT,
     SECONDS,
@@ -20,9 +20,8 @@ from deployer.analysis.windows import (
 from deployer.rollout import bake, judge
 from deployer.rollout.bake import BakeEvidence
 from deployer.rollout.gate import is_judged
-from deployer.rollout.judge import Criteria, Evidence
-from deployer.spec.model import ServingSpec
-from deployer.state.evidence import Arm, MetricVerdict, Outcome, Verdict
+from deployer.rollout.judge import Evidence
+from deployer.state.evidence import Arm, Outcome, Trial, Verdict, Window
 from deployer.state.predictor import Predictor
 from deployer.state.reasons import Reason
 from deployer.state.record import Candidate, Record
@@ -42,6 +41,8 @@ class Case:
         problem: Why the last reading was of no use; empty if it was.
         read_at: When the last reading began, in seconds since the epoch.
         job: The reading that goes on; empty without one.
+        began_at: When the attempt began, in seconds since the epoch.
+        fresh: Windows that are in the evidence and not in the database yet, with their steps.
     """
 
     subject: Predictor
@@ -52,6 +53,8 @@ class Case:
     problem: str = ""
     read_at: float = 0.0
     job: str = ""
+    began_at: float = 0.0
+    fresh: list[tuple[int, Window]] = field(default_factory=list)
 
     def is_of(self, subject: Predictor, baseline: Predictor) -> bool:
         """Return whether these two predictors are compared."""
@@ -69,6 +72,14 @@ class Case:
                     self.problem, replicas[name] = f"{name}: {error}", None
             windows.take(replicas, int(now // SECONDS))
         self._fold()
+
+    def trial(self, deployment: str) -> Trial:
+        """Return the key under which the evidence is kept."""
+        return Trial(deployment, self.subject.digest, int(self.began_at), self.policy)
+
+    def restore(self, kept: Iterable[tuple[int, Window]]) -> None:
+        """Take in the windows that were kept of this attempt, in their order."""
+        raise NotImplementedError
 
     def verdict(self, now: float) -> Verdict:
         """Return the verdict on what was taken in so far."""
@@ -91,23 +102,31 @@ class RolloutCase(Case):
 
     step: int = -1
     since: float | None = None
+    restored: bool = False
     first: int = 0
     began: int = 0
     evidence: Evidence = field(default_factory=Evidence)
 
     def follow(self, candidate: Candidate) -> None:
         """Count from a step's warm-up on, once the gateway serves its share."""
-        spec = candidate.predictor.spec
-        if (policy := policy_digest(spec)) != self.policy:
-            self.subject, self.policy = candidate.predictor, policy
-            self.step, self.evidence = -1, Evidence()
         if (self.step, self.since) == (candidate.step, candidate.step_since):
             return
-        if self.step >= 0:
-            self.evidence = self.evidence.at_next_step()
-        self.step, self.since, self.began = candidate.step, candidate.step_since, 0
+        if self.step >= 0 and not (self.restored and self.step == candidate.step):
+            self.evidence, self.began = self.evidence.at_next_step(), 0
+        self.restored = False
+        self.step, self.since = candidate.step, candidate.step_since
         if self.since is not None:
-            self.first = math.ceil((self.since + spec.analysis.warmup) / SECONDS)
+            warm = self.since + self.subject.spec.analysis.warmup
+            self.first = math.ceil(warm / SECONDS)
+
+    def restore(self, kept: Iterable[tuple[int, Window]]) -> None:
+        """Take in the windows that were kept of this attempt, in their order."""
+        criteria = criteria_of(self.subject.spec)
+        for step, window in kept:
+            if step != self.step:
+                self.evidence, self.began = self.evidence.at_next_step(), window.number
+            self.step, self.restored = step, True
+            self.evidence = judge.fold(self.evidence, window, criteria)
 
     def _fold(self) -> None:
         if self.since is None:
@@ -117,6 +136,7 @@ class RolloutCase(Case):
         for window in paired(self.mine, self.others, first):
             self.began = self.began or window.number
             self.evidence = judge.fold(self.evidence, window, criteria)
+            self.fresh.append((self.step, window))
 
     def verdict(self, now: float) -> Verdict:
         """Return the verdict on the candidate at its present step."""
@@ -138,7 +158,7 @@ class RolloutCase(Case):
         else:
             metrics = tuple(judge.estimated(one, evidence, criteria) for one in metrics)
             fewest = min(evidence.candidate.answered, evidence.champion.answered)
-            message = _message(outcome, metrics, fewest, criteria)
+            message = message_of(outcome, metrics, fewest, criteria)
         return Verdict(
             self.subject.digest,
             self.baseline.digest,
@@ -174,20 +194,33 @@ class BakeCase(Case):
             self.before = Arm()
             for number in range(self._first - KEPT + 1, self._first + 1):
                 self.before = self.before.plus(self.others.get(number) or Arm())
+            number = self._first - 1
+            self.fresh.append((self._step, Window(number, number, Arm(), self.before)))
         if self.before is None:
             return
-        criteria = bake_criteria_of(self.subject.spec)
-        warm = self.since + self.subject.spec.analysis.warmup
         for number in range(max(self._first, self.evidence.until + 1), self.mine.until):
             if (arm := self.mine.get(number)) is not None:
-                self.evidence = bake.fold(
-                    self.evidence,
-                    number,
-                    arm,
-                    self.before,
-                    criteria,
-                    warm=number * SECONDS >= warm,
-                )
+                self._add(number, arm, self.before)
+                self.fresh.append((self._step, Window(number, number, arm, Arm())))
+
+    def restore(self, kept: Iterable[tuple[int, Window]]) -> None:
+        """Take in the windows that were kept; the first has what the predecessor counted."""
+        for _, window in kept:
+            if self.before is None:
+                self.before = window.champion
+            else:
+                self._add(window.number, window.candidate, self.before)
+
+    def _add(self, number: int, arm: Arm, before: Arm) -> None:
+        spec = self.subject.spec
+        warm = number * SECONDS >= self.since + spec.analysis.warmup
+        criteria = bake_criteria_of(spec)
+        self.evidence = bake.fold(self.evidence, number, arm, before, criteria, warm=warm)
+
+    @property
+    def _step(self) -> int:
+        """The number of the bake: that behind the last step."""
+        return len(self.subject.spec.rollout.steps)
 
     def verdict(self, now: float) -> Verdict:
         """Return the verdict on the champion since it took all of the traffic."""
@@ -198,12 +231,12 @@ class BakeCase(Case):
             outcome, message = Outcome.NO_DATA, self._silence
         else:
             fewest = min(self.evidence.champion.answered, before.answered)
-            message = _message(outcome, metrics, fewest, criteria)
+            message = message_of(outcome, metrics, fewest, criteria)
         return Verdict(
             self.subject.digest,
             self.baseline.digest,
             self.policy,
-            len(self.subject.spec.rollout.steps) - 1,
+            self._step,
             float(self._first * SECONDS),
             float((until + 1) * SECONDS),
             outcome,
@@ -213,68 +246,41 @@ class BakeCase(Case):
         )
 
 
-def case_of(record: Record, known: Case | None) -> Case | None:
+def case_of(
+    record: Record,
+    known: Case | None,
+    kept: Callable[[Trial], Iterable[tuple[int, Window]]] = lambda _: (),
+) -> Case | None:
     """Return the case of a record, with the evidence that is known of it; None without one.
 
-    Another candidate, champion or policy begins without evidence.
+    Another attempt, candidate, champion or policy begins without evidence.
+
+    Args:
+        record: The record.
+        known: The case of before.
+        kept: Returns the windows that were kept of a trial.
     """
     champion, candidate = record.champion, record.candidate
     if champion is None:
         return None
+    found: Case
     if candidate and candidate.step >= 0:
         if not is_judged(candidate.predictor):
             return None
-        rollout = known
-        if not isinstance(known, RolloutCase) or not known.is_of(candidate.predictor, champion):
-            policy = policy_digest(candidate.predictor.spec)
-            rollout = RolloutCase(candidate.predictor, champion, policy)
-        assert isinstance(rollout, RolloutCase)  # noqa: S101 - it was found or made
-        rollout.follow(candidate)
-        return rollout
-    standby, since = record.standby, record.champion_since
-    if standby is None or since is None:
-        return None
-    policy = policy_digest(champion.spec)
-    same = isinstance(known, BakeCase) and known.is_of(champion, standby.predictor)
-    if known and same and known.policy == policy:
-        return known
-    return BakeCase(champion, standby.predictor, policy, since=since)
-
-
-def criteria_of(spec: ServingSpec) -> Criteria:
-    """Translate the section `analysis` of a serving spec."""
-    metrics = spec.analysis.metrics
-    limits = {"errors": metrics.errors, "rejected": metrics.rejected}
-    latency = metrics.latency.model_dump() if metrics.latency else {}
-    return Criteria(
-        spec.analysis.min_requests,
-        {name: one for name, one in limits.items() if one},
-        {name: factor for name, factor in latency.items() if factor is not None},
-        metrics.answers.distance if metrics.answers else None,
-    )
-
-
-def bake_criteria_of(spec: ServingSpec) -> Criteria:
-    """Translate the section for a bake, in which durations count only if steps were judged."""
-    criteria = replace(criteria_of(spec), distance=None)
-    judged = any(step.require for step in map(spec.rollout.step, range(len(spec.rollout.steps))))
-    return criteria if judged else replace(criteria, latency={})
-
-
-def policy_digest(spec: ServingSpec) -> str:
-    """Hash what a rollout is judged by: another policy begins without evidence."""
-    text = spec.rollout.model_dump_json() + spec.analysis.model_dump_json()
-    return sha256(text.encode()).hexdigest()[:16]
-
-
-def _message(
-    outcome: Outcome, metrics: tuple[MetricVerdict, ...], fewest: int, criteria: Criteria
-) -> str:
-    """Name the metric that decides, and about how many more requests it takes."""
-    if outcome is Outcome.NO_DATA:
-        return f"{fewest:,} of {criteria.min_requests:,} requests of each version"
-    first = next((one for one in metrics if one.outcome is outcome), None)
-    if first is None:
-        return f"no harm in {fewest:,} requests"
-    more = f"; about {first.more:,} more requests" if first.more else ""
-    return f"{first.message}{more}"
+        subject = candidate.predictor
+        found = RolloutCase(subject, champion, policy_digest(subject.spec))
+        found.began_at = candidate.since
+    else:
+        standby, since = record.standby, record.champion_since
+        if standby is None or since is None:
+            return None
+        policy = policy_digest(champion.spec)
+        found = BakeCase(champion, standby.predictor, policy, began_at=since, since=since)
+    trial = found.trial(record.id)
+    if known and known.is_of(found.subject, found.baseline) and known.trial(record.id) == trial:
+        found = known
+    else:
+        found.restore(kept(trial))
+    if candidate and isinstance(found, RolloutCase):
+        found.follow(candidate)
+    return found

@@ -8,17 +8,22 @@ verdict and waits for nothing.
 from __future__ import annotations
 
 import itertools
+import logging
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import asdict
 from functools import partial
-from typing import Final
+from typing import Any, Final, Protocol
 
 from deployer.analysis.cases import Case, Readings, case_of
 from deployer.analysis.windows import SECONDS
 from deployer.background.jobs import Jobs
-from deployer.state.evidence import Verdict
+from deployer.errors import SchnitzelError
+from deployer.state.evidence import Trial, Verdict, Window
 from deployer.state.predictor import Predictor
 from deployer.state.record import Record
+
+log = logging.getLogger(__name__)
 
 PARALLEL: Final = 4
 PATIENCE_SECONDS: Final = 20.0
@@ -27,17 +32,40 @@ Read = Callable[[Predictor], Mapping[str, bytes]]
 """Reads the windows of each replica of a predictor, by its name; b"" of one that is silent."""
 
 
+class Keeper(Protocol):
+    """Keeps evidence over a restart of the Deployer; `deployer.store.evidence` does."""
+
+    def append(self, trial: Trial, windows: Iterable[tuple[int, Window]]) -> None:
+        """Keep windows with the step that each belongs to."""
+        ...
+
+    def windows(self, trial: Trial) -> Iterable[tuple[int, Window]]:
+        """Return the windows of a trial in their order, each with its step."""
+        ...
+
+    def note(self, trial: Trial, step: int, at: float, body: Mapping[str, Any]) -> None:
+        """Keep the last verdict of a step."""
+        ...
+
+
 class Judging:
     """The verdicts on the new versions of all deployments.
 
     Args:
         changed: Called with a deployment's id when there is a new verdict.
         clock: Seconds since the epoch.
+        keeper: Keeps the evidence; None: it ends with the process.
     """
 
-    def __init__(self, changed: Callable[[str], None], clock: Callable[[], float]) -> None:
+    def __init__(
+        self,
+        changed: Callable[[str], None],
+        clock: Callable[[], float],
+        keeper: Keeper | None = None,
+    ) -> None:
         self._changed = changed
         self._clock = clock
+        self._keeper = keeper
         self._cases: dict[str, Case] = {}
         self._numbers = itertools.count(1)
         self._lock = threading.RLock()
@@ -51,7 +79,7 @@ class Judging:
         None where no candidate shares the traffic in a judged rollout, and no champion bakes.
         """
         with self._lock:
-            case = case_of(record, self._cases.get(record.id))
+            case = case_of(record, self._cases.get(record.id), self._kept)
             if case is None:
                 if read:
                     self.forget(record.id)
@@ -86,7 +114,35 @@ class Judging:
                 case.problem = str(job.error or "nobody answered")
             else:
                 case.take(job.result, self._clock())
+                self._keep(deployment, case)
         self._changed(deployment)
+
+    def _kept(self, trial: Trial) -> Iterable[tuple[int, Window]]:
+        try:
+            return self._keeper.windows(trial) if self._keeper else ()
+        except SchnitzelError as error:
+            log.warning("The evidence on %s cannot be read now: %s", trial.deployment, error)
+            return ()
+
+    def _keep(self, deployment: str, case: Case) -> None:
+        """Keep what is new; what cannot be kept now is kept with the next."""
+        if self._keeper is None or not case.fresh:
+            return
+        trial, now = case.trial(deployment), self._clock()
+        verdict = case.verdict(now)
+        body = {
+            "version": str(case.subject.version.number),
+            "baseline_version": str(case.baseline.version.number),
+            "verdict": asdict(verdict),
+            "spec": case.subject.spec.model_dump(mode="json", include={"rollout", "analysis"}),
+        }
+        try:
+            self._keeper.append(trial, case.fresh)
+            self._keeper.note(trial, verdict.step, now, body)
+        except SchnitzelError as error:
+            log.warning("The evidence on %s cannot be kept now: %s", deployment, error)
+        else:
+            case.fresh.clear()
 
 
 def _read(read: Read, subject: Predictor, baseline: Predictor) -> Readings:

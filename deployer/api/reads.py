@@ -6,7 +6,7 @@ from fastapi import FastAPI, Query
 from fastapi.responses import PlainTextResponse
 
 from deployer import __version__
-from deployer.api import views
+from deployer.api import rollout, views
 from deployer.api.schema import deployments as answers, plans as plananswers
 from deployer.operator.queries import Queries
 from deployer.status.verdict import Status
@@ -67,6 +67,17 @@ def add(app: FastAPI, queries: Queries) -> None:  # noqa: C901 - a list of route
         deployment: str, limit: Annotated[int, Query(ge=1, le=10_000)] = 50
     ) -> answers.History:
         return {"events": views.events(queries.history(deployment, limit))}
+
+    @app.get("/api/v1/deployments/{deployment}/evidence")
+    def evidence(
+        deployment: str,
+        changes: Annotated[list[str], Query(alias="with")] = [],  # noqa: B006 - FastAPI copies it
+        limit: Annotated[int, Query(ge=1, le=1_000)] = 50,
+    ) -> answers.Evidence:
+        """List what was said of steps; with changes of criteria, what would have been said."""
+        if changes:
+            return rollout.replayed(changes, *queries.replay(deployment, changes))
+        return rollout.evidence(queries.evidence(deployment, limit))
 
     @app.get("/api/v1/deployments/{deployment}/logs", response_class=PlainTextResponse)
     def logs(

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict
 from math import inf
 from typing import Any, cast
 
+from deployer.analysis.replay import Replayed
 from deployer.api.schema import deployments
 from deployer.api.times import iso_time
+from deployer.spec.model import ServingSpec
 from deployer.state.evidence import Verdict
 from deployer.state.record import Candidate, Record
 
@@ -54,17 +57,83 @@ def view(record: Record, verdict: Verdict | None) -> deployments.Rollout | None:
     }
 
 
+def evidence(kept: Iterable[tuple[int, Mapping[str, Any]]]) -> deployments.Evidence:
+    """Build the answer about the verdicts that were kept."""
+    steps = []
+    for step, body in kept:
+        said = body["verdict"]
+        judgement = _judgement_of(
+            said["outcome"], said["message"], said["since"], said["until"], said["requests"],
+            said["metrics"],
+        )  # fmt: skip
+        spec = ServingSpec.model_validate(body["spec"])
+        steps.append(_judged(spec, step, body, judgement))
+    return {"replayed": [], "steps": steps}
+
+
+def replayed(
+    changes: Sequence[str], spec: ServingSpec, body: Mapping[str, Any], found: Iterable[Replayed]
+) -> deployments.Evidence:
+    """Build the answer about what would have been said with other criteria."""
+    steps = [
+        _judged(
+            spec,
+            one.step,
+            {**body, "spec": spec.model_dump(mode="json", include={"rollout", "analysis"})},
+            _judgement_of(
+                one.outcome.value, one.message, one.since, one.until, one.requests,
+                [asdict(metric) for metric in one.metrics],
+            ),
+        )
+        for one in found
+    ]  # fmt: skip
+    return {"replayed": list(changes), "steps": steps[::-1]}
+
+
+def _judged(
+    spec: ServingSpec, step: int, body: Mapping[str, Any], judgement: deployments.Judgement
+) -> deployments.JudgedStep:
+    bakes = step >= len(spec.rollout.steps)
+    return {
+        "version": body["version"],
+        "baseline_version": body["baseline_version"],
+        "step": step,
+        "weight": 100 if bakes else spec.rollout.weights[step],
+        "bake": bakes,
+        "require": None if bakes else spec.rollout.step(step).require,
+        "judgement": judgement,
+        "spec": body["spec"],
+    }
+
+
 def _judgement(verdict: Verdict) -> deployments.Judgement:
-    found: list[Any] = [asdict(metric) for metric in verdict.metrics]
+    return _judgement_of(
+        verdict.outcome.value,
+        verdict.message,
+        verdict.since,
+        verdict.until,
+        verdict.requests,
+        [asdict(metric) for metric in verdict.metrics],
+    )
+
+
+def _judgement_of(
+    outcome: Any,
+    message: str,
+    since: float,
+    until: float,
+    requests: int,
+    found: Iterable[Mapping[str, Any]],
+) -> deployments.Judgement:
     metrics = [
         {name: None if value in (inf, -inf) else value for name, value in one.items()}
         for one in found
     ]
     return {
-        "outcome": verdict.outcome.value,
-        "message": verdict.message,
-        "since": iso_time(verdict.since),
-        "until": iso_time(verdict.until),
-        "requests": verdict.requests,
+        "outcome": outcome,
+        "message": message,
+        "since": iso_time(since),
+        "until": iso_time(until),
+        "requests": requests,
         "metrics": cast("list[deployments.MetricVerdict]", metrics),
     }

@@ -13,6 +13,7 @@ from deployer.registry.promoters import Promoters
 from deployer.registry.snapshot import Registry
 from deployer.registry.tags import TagWriter
 from deployer.rollout import upgrade
+from deployer.store.evidence import EvidenceStore
 from deployer.store.history import History
 from deployer.store.router import RecordStores
 from deployer.targets.base import Target
@@ -34,7 +35,9 @@ class ReconcileContext:
     """The target of each environment."""
     clock: Callable[[], float]
     judging: Judging
-    """The verdicts on candidates that share the traffic."""
+    """The verdicts on new versions."""
+    evidence: EvidenceStore
+    """What they rest on, and what they were."""
 
     @property
     def each_target(self) -> list[Target]:

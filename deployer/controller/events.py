@@ -7,6 +7,7 @@ from deployer.registry.tags import TagWriter, VersionTags
 from deployer.rollout.advance import Step
 from deployer.rollout.transition import Kind, Transition
 from deployer.state.deployment import Wanted
+from deployer.state.evidence import Verdict
 from deployer.state.predictor import Predictor
 from deployer.state.reasons import Reason, State, TagReason
 from deployer.state.record import Record
@@ -15,10 +16,23 @@ from deployer.status.verdict import Status
 from deployer.store.history import DEPLOYER, UNKNOWN, Event, History
 
 
-def record_intent(history: History, step: Step, wanted: Wanted, now: float) -> None:
-    """Append the transitions of a step to the history, before the step is applied."""
+def record_intent(
+    history: History, step: Step, wanted: Wanted, verdict: Verdict | None, now: float
+) -> None:
+    """Append the transitions of a step to the history, before the step is applied.
+
+    Args:
+        history: The history of all deployments.
+        step: The step of the pass.
+        wanted: The version and spec that the registry asks for.
+        verdict: The verdict on the candidate; None where it is not judged.
+        now: Seconds since the epoch.
+    """
     for made in step.transitions:
         why, who = _reason(made, step.record, wanted)
+        shown = verdict and made.after and verdict.subject == made.after.digest
+        if verdict and shown and made.kind in (Kind.STEP, Kind.SHIFT):
+            why = f"{why}; {verdict.message}"
         before, after = _number(made.before), _number(made.after)
         history.append(Event(step.record.id, "intent", made.kind, before, after, why, who), now)
 

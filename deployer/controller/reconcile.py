@@ -151,7 +151,8 @@ class Reconciler:
         seen = self._evaluate(stored, target, acts=True)
         step, now = seen.step, seen.now
         context.records.raise_if_deleted(step.record)  # before the history says that it is created
-        events.record_intent(context.history, step, seen.wanted, now)
+        verdict_now = seen.observed.verdict
+        events.record_intent(context.history, step, seen.wanted, verdict_now, now)
         context.records.save(step.record)
         context.promoters.settle(step.record, stored.next_sequence, now)
         self._note_rolling(step.record)

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from deployer import hints
+from deployer.analysis.replay import Replayed, replay, with_criteria
 from deployer.config.settings import Settings
 from deployer.controller.context import ReconcileContext, upgrading
 from deployer.controller.controller import Controller
@@ -20,6 +21,7 @@ from deployer.registry.client import RegistryClient
 from deployer.registry.watch import Health
 from deployer.rollout import upgrade
 from deployer.rollout.upgrade import Upgrade
+from deployer.spec.model import ServingSpec
 from deployer.status.verdict import Status
 from deployer.targets.base import (
     HasLogs,
@@ -80,6 +82,40 @@ class Queries:
     def mlflow(self) -> RegistryClient:
         """The client of MLflow, for what only MLflow has."""
         return self._context.registry.rest
+
+    def evidence(self, deployment: str, limit: int) -> list[tuple[int, Mapping[str, Any]]]:
+        """Return the last verdicts on the steps of a deployment's rollouts, newest first.
+
+        Each with its step, as `deployer.analysis.judging` kept it.
+
+        Raises:
+            NotFound: No deployment has this id.
+        """
+        self.status(deployment)
+        found = self._context.evidence.verdicts(deployment, limit)
+        return [(step, body) for _, step, body in found]
+
+    def replay(
+        self, deployment: str, changes: Sequence[str]
+    ) -> tuple[ServingSpec, Mapping[str, Any], list[Replayed]]:
+        """Judge the windows of the last rollout once more, with other criteria.
+
+        Returns:
+            The changed spec, the last verdict as it was kept, and what would have been said.
+
+        Raises:
+            NotFound: No deployment has this id, or no windows of a rollout are kept any more.
+            SpecInvalid: A change names no criterion.
+        """
+        self.status(deployment)
+        for trial, _, body in self._context.evidence.verdicts(deployment, 1):
+            spec = with_criteria(body["spec"], changes)
+            if kept := self._context.evidence.windows(trial):
+                return spec, body, replay(spec, kept)
+        raise NotFound(
+            f"No windows of a judged rollout of {deployment} are kept: they stay for a day.",
+            "schnitzel deploy history",
+        )
 
     def statuses(self) -> list[Status]:
         """Return the status of every deployment, by model and environment."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import TypeVar
+from typing import NamedTuple, TypeVar
 
 Key = TypeVar("Key", str, int)
 Buckets = Mapping[int, int]
@@ -81,6 +81,22 @@ class Window:
             self.champion.plus(later.champion),
             self.reference or later.reference,
         )
+
+
+class Trial(NamedTuple):
+    """One attempt of a predictor at a rollout, or at the bake after it.
+
+    Attributes:
+        deployment: The deployment's id.
+        subject: The digest of the predictor that is judged.
+        began: When the attempt began, in whole seconds since the epoch.
+        policy: The digest of what it is judged by.
+    """
+
+    deployment: str
+    subject: str
+    began: int
+    policy: str
 
 
 class Outcome(StrEnum):

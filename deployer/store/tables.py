@@ -22,10 +22,20 @@ CREATE TABLE IF NOT EXISTS history (
   why TEXT NOT NULL, who TEXT NOT NULL, detail TEXT NOT NULL
 );
 CREATE INDEX IF NOT EXISTS history_of ON history (deployment, sequence);
+CREATE TABLE IF NOT EXISTS evidence (
+  deployment TEXT NOT NULL, subject TEXT NOT NULL, began BIGINT NOT NULL, policy TEXT NOT NULL,
+  step INTEGER NOT NULL, number BIGINT NOT NULL, body {bytes} NOT NULL,
+  PRIMARY KEY (deployment, subject, began, policy, number)
+);
+CREATE TABLE IF NOT EXISTS verdicts (
+  deployment TEXT NOT NULL, subject TEXT NOT NULL, began BIGINT NOT NULL, policy TEXT NOT NULL,
+  step INTEGER NOT NULL, at {number} NOT NULL, body TEXT NOT NULL,
+  PRIMARY KEY (deployment, subject, began, policy, step)
+);
 """
 
 SQLITE: Final = (
-    _TABLES.format(counted="INTEGER PRIMARY KEY AUTOINCREMENT", number="REAL")
+    _TABLES.format(counted="INTEGER PRIMARY KEY AUTOINCREMENT", number="REAL", bytes="BLOB")
     + """
 CREATE TRIGGER IF NOT EXISTS history_keeps BEFORE UPDATE ON history
 BEGIN SELECT RAISE(ABORT, 'history is append-only'); END;
@@ -34,7 +44,7 @@ BEGIN SELECT RAISE(ABORT, 'history is append-only'); END;
 """
 )
 POSTGRES: Final = (
-    _TABLES.format(counted="BIGSERIAL PRIMARY KEY", number="DOUBLE PRECISION")
+    _TABLES.format(counted="BIGSERIAL PRIMARY KEY", number="DOUBLE PRECISION", bytes="BYTEA")
     + """
 CREATE OR REPLACE FUNCTION history_refuses() RETURNS trigger LANGUAGE plpgsql AS
 $$ BEGIN RAISE EXCEPTION 'history is append-only'; END $$;

@@ -60,8 +60,12 @@ def test_a_version_that_is_as_good_takes_over_once_it_has_shown_so(place: Any) -
         place.told("advance", name="judged")
         place.serves("judged", 2)
     assert not load.failed, load.failed[:3]
-    done = [e["action"] for e in place.history("judged")[len(old) :] if e["kind"] == "intent"]
-    assert done == ["rollout", "step", "shift"]
+    done = [e for e in place.history("judged")[len(old) :] if e["kind"] == "intent"]
+    assert [each["action"] for each in done] == ["rollout", "step", "shift"]
+    assert "errors 0 % of" in done[-1]["why"]
+    assert "not_worse" in place.told("evidence", name="judged")
+    stricter = place.told("evidence", "--with", "min_requests=1000000", name="judged")
+    assert "too few requests" in stricter
 
 
 def test_a_version_that_fails_more_often_gives_its_traffic_back(place: Any) -> None:

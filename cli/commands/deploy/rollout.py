@@ -19,7 +19,7 @@ WATCH_SECONDS = 2.0
 
 def add(app: typer.Typer) -> None:
     """Add the commands to their group."""
-    for command in (rollout, advance, promote_now, abort):
+    for command in (rollout, advance, promote_now, abort, evidence):
         app.command(cls=Command)(command)
 
 
@@ -121,6 +121,28 @@ def abort(
         ends += f", and version {bake['version']} serves again"
     deployments.changed(after, ends, resolve_format(output, clients.config))
     say(f"next: {deployment_command('deploy status', after)}")
+
+
+def evidence(
+    model: Model,
+    environment: Environment = None,
+    changes: Annotated[
+        list[str] | None,
+        typer.Option("--with", metavar="LIMIT=VALUE", help="Judge the last rollout once more so"),
+    ] = None,
+    limit: Annotated[int, typer.Option("--limit", help="How many steps, the newest first")] = 20,
+    output: Output = None,
+) -> None:
+    """Show what rollouts were judged by; or what other limits would have said of the last.
+
+    Examples:
+    schnitzel deploy evidence angler@prod
+    schnitzel deploy evidence angler@prod --with latency.p99=1.1x --with errors.worse_by=1pp
+    """
+    clients = Clients(current())
+    found = select.one(clients, model, environment)
+    shown = clients.deployments.evidence(found["id"], changes or [], limit)
+    emit(shown, resolve_format(output, clients.config), lambda: views.evidence(found, shown))
 
 
 def _nothing(found: Deployment, output: Output, clients: Clients) -> None:

@@ -135,6 +135,33 @@ class Rollout(TypedDict):
     judgement: Judgement | None
 
 
+class JudgedStep(TypedDict):
+    """What was said last of a step of a rollout, or of the bake after it.
+
+    `step` counts from 0; the bake is behind the last. `spec` has the sections `rollout` and
+    `analysis` that were in force.
+    """
+
+    version: str
+    baseline_version: str
+    step: int
+    weight: int
+    bake: bool
+    require: str | None
+    judgement: Judgement
+    spec: dict[str, Any]
+
+
+class Evidence(TypedDict):
+    """The verdicts on the steps of rollouts, newest first.
+
+    `replayed` are the changes with which the last rollout's windows were judged once more.
+    """
+
+    replayed: list[str]
+    steps: list[JudgedStep]
+
+
 class Condition(TypedDict):
     """A condition in the form of Kubernetes: Ready, Progressing, Degraded or InSync."""
 

@@ -78,3 +78,44 @@ def test_an_order_names_the_candidate_that_was_shown(
         {"candidate": "sha256:5eed"},
         {"candidate": "sha256:5eed", "reason": "wrong labels"},
     ]
+
+
+def judged(**fields) -> dict:
+    judgement = {
+        "outcome": "pass", "message": "errors 0 % of 480 requests", "metrics": [],
+        "since": "2026-01-02T03:04:10+00:00", "until": "2026-01-02T03:14:10+00:00", "requests": 480,
+    }  # fmt: skip
+    found = {
+        "version": "3", "baseline_version": "2", "step": 0, "weight": 25, "bake": False,
+        "require": "not_worse", "judgement": judgement, "spec": {},
+    }  # fmt: skip
+    return found | fields
+
+
+def test_the_evidence_of_rollouts_is_shown_and_judged_once_more(
+    schnitzel, deployer, deployment
+) -> None:
+    deployer.answer("GET", "/api/v1/deployments", {"deployments": [deployment()]})
+    bake = judged(step=2, weight=100, bake=True, require=None)
+    deployer.answer("GET", f"{ONE}/evidence", {"replayed": [], "steps": [bake, judged()]})
+    shown = schnitzel("deploy", "evidence", "angler")
+    lines = [" ".join(line.split()) for line in shown.out.splitlines()]
+    assert lines[0] == "angler@prod: evidence"
+    assert lines[2].startswith("3 bake - ")
+    assert lines[3].startswith("3 25 % not_worse ")
+    assert lines[3].endswith("ago shown 480 errors 0 % of 480 requests")
+    changes = ["latency.p99=1.1x", "errors.worse_by=1pp"]
+    deployer.answer("GET", f"{ONE}/evidence", {"replayed": changes, "steps": [judged()]})
+    words = [word for change in changes for word in ("--with", change)]
+    again = schnitzel("deploy", "evidence", "angler", *words)
+    assert "the last rollout, judged with latency.p99=1.1x, errors.worse_by=1pp" in again.out
+    assert (
+        "with=latency.p99%3D1.1x&with=errors.worse_by%3D1pp"
+        in deployer.requests("GET")[-1]["query"]
+    )
+
+
+def test_without_a_judged_rollout_a_sentence_says_so(schnitzel, deployer, deployment) -> None:
+    deployer.answer("GET", "/api/v1/deployments", {"deployments": [deployment()]})
+    deployer.answer("GET", f"{ONE}/evidence", {"replayed": [], "steps": []})
+    assert "no rollout was judged" in schnitzel("deploy", "evidence", "angler").out

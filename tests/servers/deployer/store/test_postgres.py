@@ -14,6 +14,7 @@ import psycopg
 import pytest
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 from support import recorded
+from support.evidence import kept_and_returned
 from support.run.ports import free_port
 from support.systems.postgres import running_postgres
 
@@ -21,6 +22,7 @@ from deployer import __main__ as command, service
 from deployer.errors import DatabaseUnavailable, FormatUnknown
 from deployer.state.record import Record
 from deployer.store import recordformat
+from deployer.store.evidence import EvidenceStore
 from deployer.store.history import Event, History
 from deployer.store.postgres import PostgresDatabase
 from deployer.store.records import Records
@@ -39,6 +41,14 @@ def test_records_and_memory_are_the_same_for_another_deployer(url):
     Records(first).set("marker", "1:2")
     assert Records(second).load("calm-prod") == record
     assert Records(second).get("marker") == "1:2"
+    first.close()
+    second.close()
+
+
+def test_evidence_is_the_same_for_another_deployer(url):
+    first, second = PostgresDatabase(url), PostgresDatabase(url)
+    kept_and_returned(EvidenceStore(first))
+    assert len(EvidenceStore(second).verdicts("angler-prod")) == 2
     first.close()
     second.close()
 

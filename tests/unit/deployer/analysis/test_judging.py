@@ -5,19 +5,23 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
 from support.run.wait import wait_for
 
-from deployer.analysis.cases import criteria_of, policy_digest
+from deployer.analysis.criteria import criteria_of, policy_digest
 from deployer.analysis.judging import Judging
+from deployer.errors import DatabaseUnavailable
 from deployer.spec.model import ServingSpec
 from deployer.spec.rollout import RateLimits
 from deployer.state.evidence import Outcome, Verdict
 from deployer.state.predictor import Predictor, Role
 from deployer.state.record import Candidate, Draining, Record
 from deployer.state.registry import VersionId
+from deployer.store.evidence import EvidenceStore
+from deployer.store.sqlite import Database
 from serving.telemetry.window import Windows
 
 BEGIN = 1_000_000.0
@@ -184,7 +188,7 @@ def test_another_policy_begins_without_evidence(canary: Canary) -> None:
         update={"analysis": SPEC.analysis.model_copy(update={"min_requests": 5})}
     )
     assert canary.record.candidate
-    changed = replace(canary.record.candidate, predictor=predictor(2, spec))
+    changed = replace(canary.record.candidate, predictor=predictor(2, spec), step_since=None)
     canary.record = replace(canary.record, candidate=changed)
     found = canary.passes()
     assert found
@@ -341,3 +345,82 @@ def test_nothing_is_read_once_the_old_version_is_gone(canary: Canary) -> None:
     canary.now += 60
     assert canary.passes() is None
     assert canary.reads == reads
+
+
+def restarted(canary: Canary, store: EvidenceStore) -> None:
+    """Another Deployer goes on, whose servers have forgotten all but their last windows."""
+    canary.judging.close()
+    canary.judging = Judging(canary.reported.append, lambda: canary.now, store)
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Any:
+    database = Database(tmp_path / "deployer.db")
+    yield EvidenceStore(database)
+    database.close()
+
+
+def test_evidence_outlives_the_deployer_and_the_windows_of_the_servers(
+    canary: Canary, store: EvidenceStore
+) -> None:
+    restarted(canary, store)
+    canary.passes()
+    canary.serves(3, 20)
+    canary.record = at_step(canary.record, 1, canary.now)
+    before = canary.serves(50, 20, champions=1)
+    restarted(canary, store)
+    assert before
+    after = canary.passes()
+    assert after == before
+    assert canary.serves(1, 20, champions=1) != before
+    assert [(step, body["version"]) for _, step, body in store.verdicts("angler-prod")] == [
+        (1, "2"), (0, "2"),
+    ]  # fmt: skip
+
+
+def test_another_attempt_of_the_same_version_inherits_nothing(
+    canary: Canary, store: EvidenceStore
+) -> None:
+    restarted(canary, store)
+    canary.passes()
+    found = canary.serves(4, 20, errors=10)
+    assert found
+    assert found.outcome is Outcome.FAIL
+    assert canary.record.candidate
+    again = replace(canary.record.candidate, since=canary.now, step_since=canary.now)
+    canary.record = replace(canary.record, candidate=again)
+    found = canary.serves(4, 20)
+    assert found
+    assert found.outcome is Outcome.PASS
+
+
+def test_a_bake_outlives_the_deployer_with_what_the_old_version_counted(
+    canary: Canary, store: EvidenceStore
+) -> None:
+    restarted(canary, store)
+    bakes(canary)
+    canary.passes()
+    before = alone(canary, 40, 10)
+    restarted(canary, store)
+    assert canary.passes() == before
+    assert before.message.endswith("before it 1.11 % of 900")
+    found = alone(canary, 1, 60, errors=60)
+    assert found.outcome is Outcome.FAIL
+
+
+def test_a_database_that_does_not_answer_costs_no_verdict(canary: Canary) -> None:
+    class Away:
+        def append(self, *_: object) -> None:
+            raise DatabaseUnavailable("The database does not answer.")
+
+        note = append
+
+        def windows(self, _: object) -> list[Any]:
+            raise DatabaseUnavailable("The database does not answer.")
+
+    canary.judging.close()
+    canary.judging = Judging(canary.reported.append, lambda: canary.now, Away())
+    canary.passes()
+    found = canary.serves(3, 20)
+    assert found
+    assert found.outcome is Outcome.PASS

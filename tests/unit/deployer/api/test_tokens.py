@@ -14,7 +14,7 @@ import sqlite3
 import threading
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
@@ -47,10 +47,12 @@ from deployer.registry.snapshot import Registry
 from deployer.registry.tags import TagWriter
 from deployer.registry.watch import Watch
 from deployer.spec.model import ServingSpec
+from deployer.state.evidence import Arm, Outcome, Trial, Verdict, Window
 from deployer.state.observed import Observed
 from deployer.state.predictor import Predictor, Role
 from deployer.state.record import Absence, Candidate, Description, Draining, Promotion, Record
 from deployer.state.registry import RegistrySnapshot, VersionId
+from deployer.store.evidence import EvidenceStore
 from deployer.store.history import History
 from deployer.store.records import Records
 from deployer.store.router import RecordStores
@@ -215,7 +217,7 @@ def platform(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Platfo
     world: Any = ReconcileContext(
         settings, registry, Descriptions(registry, lambda *_: None), marker, records,
         History(database), mirror, Promoters(registry), {"prod": target}, time.time,  # type: ignore[dict-item]
-        Judging(lambda _: None, time.time),
+        Judging(lambda _: None, time.time), EvidenceStore(database),
     )  # fmt: skip
     hints: list[str | None] = []
 
@@ -353,6 +355,32 @@ def test_an_order_while_a_champion_bakes_is_about_its_predecessor(platform):
     (left,) = platform.controller.context.records.load(ID, "prod").draining
     assert left.keep_until is None
     assert ordered("advance", "digest").status_code == 409, "there is no bake any more"
+
+
+def test_the_evidence_of_a_rollout_is_shown_and_judged_once_more(platform):
+    path = "/api/v1/deployments/{deployment}/evidence"
+    assert platform.ask("GET", path).json() == {"replayed": [], "steps": []}
+    again = f"{path}?with=errors.worse_by%3D1pp"
+    assert platform.ask("GET", again).status_code == 404
+    trial = Trial(ID, "digest", 100, "policy")
+    steps = [{"weight": 50, "require": "no_harm"}, 100]
+    spec = ServingSpec.model_validate({"rollout": {"steps": steps}})
+    said = Verdict("digest", "old", "policy", 0, 100.0, 110.0, Outcome.PASS, (), "no harm", 200)
+    platform.controller.context.evidence.note(trial, 0, 110.0, {
+        "version": "2", "baseline_version": "1", "verdict": asdict(said),
+        "spec": spec.model_dump(mode="json", include={"rollout", "analysis"}),
+    })  # fmt: skip
+    (step,) = platform.ask("GET", path).json()["steps"]
+    assert (step["version"], step["weight"], step["require"]) == ("2", 50, "no_harm")
+    assert step["judgement"]["message"] == "no harm"
+    window = Window(10, 10, Arm(200), Arm(200))
+    platform.controller.context.evidence.append(trial, [(0, window)])
+    found = platform.ask("GET", f"{path}?with=min_requests%3D500").json()
+    assert found["replayed"] == ["min_requests=500"]
+    assert found["steps"][0]["judgement"]["outcome"] == "no_data"
+    wrong = platform.ask("GET", f"{path}?with=speed%3D1")
+    assert wrong.status_code == 400, wrong.text
+    assert "analysis.metrics.speed is not a known field" in wrong.json()["error"]
 
 
 def test_a_file_of_tokens_that_holds_no_hash_of_it_lets_nobody_in(platform):

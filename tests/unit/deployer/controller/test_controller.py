@@ -48,6 +48,7 @@ from deployer.state.observed import Observed
 from deployer.state.record import Description, Promotion, Record
 from deployer.state.registry import ModelVersion, RegisteredModel, RegistrySnapshot, VersionId
 from deployer.status.verdict import Status
+from deployer.store.evidence import EvidenceStore
 from deployer.store.history import History
 from deployer.store.records import Records
 from deployer.store.router import RecordStores
@@ -160,6 +161,7 @@ def controller(tmp_path, monkeypatch, target, clock, woken):
         tags=mirror,
         promoters=Promoters(registry),
         judging=Judging(lambda _: None, time.time),
+        evidence=EvidenceStore(database),
         targets=dict.fromkeys(settings.environments, target),
         clock=clock,
     )

@@ -37,7 +37,7 @@ class Told:
                 promoted = tuple(replace(each, by=by) for each in self.world.record.promotions)
                 self.world.record = replace(self.world.record, promotions=promoted)
             step = replace(step, record=self.world.record)
-            events.record_intent(self.history, step, self.world.wanted, self.world.now)
+            events.record_intent(self.history, step, self.world.wanted, None, self.world.now)
             self.world.tick()
 
     def lines(self) -> list[tuple[str, ...]]:

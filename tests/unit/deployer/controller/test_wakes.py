@@ -32,6 +32,7 @@ from deployer.state.observed import Observed, ObservedPredictor
 from deployer.state.predictor import ExampleState, Phase
 from deployer.state.record import Description, Failure, Record
 from deployer.state.registry import ModelVersion, RegisteredModel, RegistrySnapshot, VersionId
+from deployer.store.evidence import EvidenceStore
 from deployer.store.history import History
 from deployer.store.records import Records
 from deployer.store.router import RecordStores
@@ -115,6 +116,7 @@ class Platform:
             tags=self.mirror,
             promoters=Promoters(self.registry),
             judging=Judging(lambda _: None, time.time),
+            evidence=EvidenceStore(database),
             targets=dict.fromkeys(settings.environments, self.target),  # type: ignore[arg-type]
             clock=lambda: self.now,
         )
