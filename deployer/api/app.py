@@ -26,6 +26,7 @@ from deployer.errors import (
     RegistryMalformed,
     RegistryUnreachable,
     SchnitzelError,
+    SpecInvalid,
     TargetUnavailable,
     Unauthorised,
     UnsafePlan,
@@ -37,6 +38,7 @@ from deployer.status.verdict import State
 
 _CODES: tuple[tuple[type[SchnitzelError], int], ...] = (
     (NotFound, 404),
+    (SpecInvalid, 400),
     (Unauthorised, 401),
     (UnsafePlan, 409),
     (RegistryUnreachable, 503),
