@@ -22,6 +22,7 @@ from deployer.registry.watch import Health
 from deployer.rollout import upgrade
 from deployer.rollout.upgrade import Upgrade
 from deployer.spec.model import ServingSpec
+from deployer.state.evidence import Window
 from deployer.status.verdict import Status
 from deployer.targets.base import (
     HasLogs,
@@ -116,6 +117,12 @@ class Queries:
             f"No windows of a judged rollout of {deployment} are kept: they stay for a day.",
             "schnitzel deploy history",
         )
+
+    def windows(self, deployment: str) -> list[Window]:
+        """Return the windows of a deployment's last judged rollout, as far as they are kept."""
+        for trial, _, _ in self._context.evidence.verdicts(deployment, 1):
+            return [window for _, window in self._context.evidence.windows(trial)]
+        return []
 
     def statuses(self) -> list[Status]:
         """Return the status of every deployment, by model and environment."""

@@ -23,7 +23,7 @@ from markupsafe import Markup
 from deployer import __version__, hints
 from deployer.api import views
 from deployer.api.guard import LARGEST
-from deployer.api.web import stages, tryit
+from deployer.api.web import plots, stages, tryit
 from deployer.errors import NotFound
 from deployer.operator.queries import Queries
 from deployer.status.verdict import State, Status
@@ -195,6 +195,10 @@ class Pages:
             "plan": views.outline(status),
             "events": views.events(history)[::-1],
             "journey": stages.of(shown),
+            "plots": plots.plots(self._queries.windows(deployment)) if shown["rollout"] else [],
+            "bands": plots.bands(shown["rollout"]["judgement"]) if shown["rollout"] else [],
+            "width": plots.WIDTH,
+            "height": plots.HEIGHT,
         }
 
     def _frame(self) -> dict[str, Any]:

@@ -27,6 +27,10 @@ _BY_REASON = {
     "ExampleRefused": "Example",
     "Verifying": "Example",
     "ShiftingTraffic": "Traffic",
+    "Analysing": "Traffic",
+    "SplitNotAsAsked": "Traffic",
+    "RolledBack": "Traffic",
+    "Aborted": "Traffic",
     "GatewayUnavailable": "Traffic",
 }
 _BY_PHASE = {

@@ -26,9 +26,10 @@ from deployer.registry.client import RegistryClient
 from deployer.registry.watch import Health
 from deployer.spec.model import ServingSpec
 from deployer.state.deployment import Deployment, Wanted
+from deployer.state.evidence import Arm, MetricVerdict, Outcome, Verdict, Window
 from deployer.state.observed import Observed, ObservedPredictor
 from deployer.state.predictor import ExampleState, Phase, Predictor, Role
-from deployer.state.record import Record
+from deployer.state.record import Candidate, Draining, Record
 from deployer.state.registry import VersionId
 from deployer.status import verdict
 from deployer.status.verdict import Status, Sync
@@ -66,6 +67,7 @@ class Engine:
     metrics: Metrics = field(default_factory=Metrics)
     watch: Any = None
     log: str = ""
+    windows: list[Window] = field(default_factory=list)
 
     @property
     def context(self) -> Any:
@@ -76,6 +78,10 @@ class Engine:
             registry=registry,
             clock=lambda: 3.0,
             history=SimpleNamespace(of=lambda *_: []),
+            evidence=SimpleNamespace(
+                verdicts=lambda *_: [(None, 0, {})] if self.windows else [],
+                windows=lambda _: [(0, window) for window in self.windows],
+            ),
             targets={"prod": SimpleNamespace(logs=lambda *_: self.log)},
         )
 
@@ -125,6 +131,51 @@ def test_the_list_shows_wanted_beside_serving_the_reason_and_the_address(pages):
     for words in ("angler", "@prod", "Serving", "InSync", "Version 2 serves all requests."):
         assert words in shown
     assert "http://127.0.0.1:8000/prod/angler/" in shown
+
+
+def judged(message: str) -> Status:
+    """A candidate at the first of two steps, with a verdict on it."""
+    status = told()
+    champion = status.record.champion
+    assert champion
+    steps = {"steps": [{"weight": 10, "require": "not_worse", "pause": True}, 100]}
+    spec = ServingSpec.model_validate({"rollout": steps})
+    version = VersionId("angler", 3, 1)
+    new = Predictor("angler-prod-v3", version, Role.CHAMPION, "d2", "s3://b", spec)
+    metric = MetricVerdict("errors", Outcome.UNDECIDED, message, 0.0, 0.01, -0.01, 0.03, 0.02, 240)
+    said = Verdict("d2", "d1", "p", 0, 10.0, 20.0, Outcome.UNDECIDED, (metric,), message, 120)
+    record = replace(status.record, candidate=Candidate(new, 1.0, 0, 5.0))
+    observed = replace(status.observed, verdict=said)
+    return replace(status, record=record, observed=observed)
+
+
+def test_a_rollout_shows_its_steps_its_evidence_and_both_versions(pages, engine):
+    engine.found = [judged("errors 0 % of 120 requests")]
+    engine.windows = [Window(n, n, Arm(12, 0, 0, {140: 12}), Arm(90, 1)) for n in (1, 2)]
+    shown = pages.get("/deployments/angler-prod").text
+    assert "Rollout of version 3" in shown
+    now = r'class="now" aria-current="step"><strong>10 %</strong> not_worse, an operator'
+    assert re.search(now, shown)
+    assert "errors 0 % of 120 requests" in shown
+    assert shown.count("<polyline") == 4
+    assert 'aria-label="errors differ by -1 to 3 points, 2 allowed"' in shown
+    assert "schnitzel deploy abort angler@prod" in shown
+    assert "style=" not in shown, "the page forbids them"
+
+
+def test_a_version_that_bakes_shows_what_it_returns_to(pages, engine):
+    status = told()
+    old = Predictor("v1", VersionId("angler", 1, 1), Role.CHAMPION, "d0", "s", ServingSpec())
+    record = replace(status.record, draining=(Draining(old, keep_until=4_000_000_000.0),))
+    engine.found = [replace(status, record=record)]
+    shown = pages.get("/deployments/angler-prod").text
+    assert "<strong>bake</strong> version 1 stays warm until" in shown
+    assert "<polyline" not in shown
+
+
+def test_what_a_verdict_says_is_text_on_the_page(pages, engine):
+    engine.found = [judged(HOSTILE)]
+    assert "<script>alert" not in pages.get("/deployments/angler-prod").text
 
 
 def test_nothing_is_sent_while_nothing_changes(pages, engine):
