@@ -102,6 +102,7 @@ def _add_machine_routes(
         }
 
     measured.observe(gauges)
+    measured.follow(queries.statuses)
 
     @app.get("/healthz")
     def alive() -> dict[str, Any]:

@@ -213,8 +213,10 @@ class Controller:
             self._statuses.pop(key.id, None)
             return pace.resync()
         with self.metrics.passes.time(), self._reconciler.exclusive(key):
-            done = self._reconciler.run(key, self._statuses.get(key.id))
+            before = self._statuses.get(key.id)
+            done = self._reconciler.run(key, before)
             self._statuses[key.id] = done.status
+        self.metrics.note(before, done.status)
         turn = self._pace.after(key, done)
         if done.error:
             self._note_failure(key, done.error, self.context.clock() + turn.delay)

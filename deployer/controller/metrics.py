@@ -8,6 +8,12 @@ from prometheus_client import CollectorRegistry, Counter, Histogram
 from prometheus_client.core import GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
+from deployer.rollout.candidates import weight
+from deployer.state.reasons import Reason
+from deployer.status.verdict import Status
+
+_GIVEN_BACK = (Reason.ROLLED_BACK, Reason.ABORTED)
+
 Gauges = Callable[[], dict[str, float | dict[str, float]]]
 
 _ABOUT = {
@@ -33,9 +39,68 @@ class Metrics:
             "schnitzel_pass_failures", "Passes that failed.", registry=self.registry
         )
 
+        self.rollbacks = Counter(
+            "schnitzel_rollbacks",
+            "Versions that gave their traffic back, by reason.",
+            ["reason"],
+            registry=self.registry,
+        )
+        for reason in _GIVEN_BACK:
+            self.rollbacks.labels(reason)
+
+    def note(self, before: Status | None, after: Status) -> None:
+        """Count a rollback between two statuses of a deployment."""
+        known = before.record.failures if before else after.record.failures
+        for digest, failure in after.record.failures.items():
+            if failure.reason in _GIVEN_BACK and known.get(digest) != failure:
+                self.rollbacks.labels(failure.reason).inc()
+
+    def follow(self, statuses: Callable[[], list[Status]]) -> None:
+        """Show the rollouts that are under way at each scrape."""
+        self.registry.register(_Rollouts(statuses))
+
     def observe(self, gauges: Gauges) -> None:
         """Read these gauges at each scrape; a nested gauge has the label `state`."""
         self.registry.register(_Now(gauges))
+
+
+class _Rollouts(Collector):
+    def __init__(self, statuses: Callable[[], list[Status]]) -> None:
+        self._statuses = statuses
+
+    def collect(self) -> Iterator[Metric]:
+        place = ["model", "environment", "version"]
+        share = GaugeMetricFamily(
+            "schnitzel_rollout_share",
+            "Share of the traffic of a candidate, in percent.",
+            labels=place,
+        )
+        outcome = GaugeMetricFamily(
+            "schnitzel_rollout_outcome",
+            "1 for the present outcome of the evidence on a new version.",
+            labels=[*place, "outcome"],
+        )
+        value = GaugeMetricFamily(
+            "schnitzel_rollout_value",
+            "What a version has shown: a rate, or seconds.",
+            labels=[*place, "metric", "arm"],
+        )
+        for status in self._statuses():
+            record, verdict = status.record, status.observed.verdict
+            candidate = record.candidate
+            if candidate:
+                number = str(candidate.predictor.version.number)
+                share.add_metric([record.model, record.environment, number], weight(candidate))
+            subject = candidate.predictor if candidate else record.champion
+            if verdict is None or subject is None or verdict.subject != subject.digest:
+                continue
+            labels = [record.model, record.environment, str(subject.version.number)]
+            outcome.add_metric([*labels, verdict.outcome.value], 1.0)
+            for one in verdict.metrics:
+                for arm, shown in (("candidate", one.candidate), ("champion", one.champion)):
+                    if shown is not None:
+                        value.add_metric([*labels, one.metric, arm], shown)
+        yield from (share, outcome, value)
 
 
 class _Now(Collector):
