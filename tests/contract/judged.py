@@ -7,7 +7,10 @@ from typing import Any
 from support.load import Load
 
 JUDGED = {
-    "rollout": {"steps": [{"weight": 30, "require": "not_worse", "pause": True}, 100]},
+    "rollout": {
+        "steps": [{"weight": 30, "require": "not_worse", "pause": True}, 100],
+        "return_window": 0,
+    },
     "analysis": {
         "warmup": 0,
         "min_requests": 50,
@@ -25,6 +28,7 @@ MODELS: list[dict[str, Any]] = [
     {"name": "judged", "kind": "raises-at-seven", "say": 3, "serving": JUDGED},
     {"name": "judged", "kind": "raises-at-seven", "say": 4, "serving": BAKED},
     {"name": "judged", "kind": "constant", "say": 5, "serving": BAKED},
+    {"name": "judged", "kind": "constant", "say": 6, "serving": JUDGED},
 ]
 
 
