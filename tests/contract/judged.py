@@ -7,10 +7,7 @@ from typing import Any
 from support.load import Load
 
 JUDGED = {
-    "rollout": {
-        "steps": [{"weight": 30, "require": "not_worse", "pause": True}, 100],
-        "return_window": 0,
-    },
+    "rollout": {"steps": [{"weight": 30, "require": "not_worse", "pause": True}, 100]},
     "analysis": {
         "warmup": 0,
         "min_requests": 50,

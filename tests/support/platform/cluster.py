@@ -77,7 +77,7 @@ class ClusterPlatform(PlatformHome):
                 "mlflow": {"url": cluster.fact("mlflow_url")},
                 "models": {"include": [f"{self.mark}-*"]},
                 "clusters": {"tests": self._cluster_settings(), **others},
-                "defaults": {"rollout": {"bake": 0}},
+                "defaults": {"rollout": {"bake": 0, "return_window": 0}},
                 "environments": {
                     self.environment(name): {
                         "alias": f"{self.mark}-{name}",

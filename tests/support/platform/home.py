@@ -33,7 +33,7 @@ QUICK: dict[str, Any] = {
         },
     },
     "policy": {"retry_first": "2s", "retire_window": "20s"},
-    "defaults": {"rollout": {"bake": 0}},
+    "defaults": {"rollout": {"bake": 0, "return_window": 0}},
 }
 
 
