@@ -137,7 +137,8 @@ def _add_machine_routes(
     async def webhook(request: Request) -> dict[str, Any]:
         body = await request.body()
         webhooks.check(request.headers, body, secret, time.time())
-        commands.hint(webhooks.model_of(body))
+        if not webhooks.is_echo(body):
+            commands.hint(webhooks.model_of(body))
         return {}
 
 

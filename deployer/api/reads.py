@@ -7,7 +7,7 @@ from fastapi.responses import PlainTextResponse
 
 from deployer import __version__
 from deployer.api import rollout, views
-from deployer.api.schema import deployments as answers, plans as plananswers
+from deployer.api.schema import deployments as answers, plans as plananswers, rollouts
 from deployer.operator.queries import Queries
 from deployer.status.verdict import Status
 
@@ -73,7 +73,7 @@ def add(app: FastAPI, queries: Queries) -> None:  # noqa: C901 - a list of route
         deployment: str,
         changes: Annotated[list[str], Query(alias="with")] = [],  # noqa: B006 - FastAPI copies it
         limit: Annotated[int, Query(ge=1, le=1_000)] = 50,
-    ) -> answers.Evidence:
+    ) -> rollouts.Evidence:
         """List what was said of steps; with changes of criteria, what would have been said."""
         if changes:
             return rollout.replayed(changes, *queries.replay(deployment, changes))

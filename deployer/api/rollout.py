@@ -8,14 +8,14 @@ from math import inf
 from typing import Any, cast
 
 from deployer.analysis.replay import Replayed
-from deployer.api.schema import deployments
+from deployer.api.schema import rollouts
 from deployer.api.times import iso_time
 from deployer.spec.model import ServingSpec
 from deployer.state.evidence import Verdict
 from deployer.state.record import Candidate, Record
 
 
-def view(record: Record, verdict: Verdict | None) -> deployments.Rollout | None:
+def view(record: Record, verdict: Verdict | None) -> rollouts.Rollout | None:
     """Build the answer about the rollout that is under way, its bake included; None without one."""
     candidate, standby = record.candidate, record.standby
     if candidate is None and (standby is None or record.champion is None):
@@ -57,7 +57,7 @@ def view(record: Record, verdict: Verdict | None) -> deployments.Rollout | None:
     }
 
 
-def evidence(kept: Iterable[tuple[int, Mapping[str, Any]]]) -> deployments.Evidence:
+def evidence(kept: Iterable[tuple[int, Mapping[str, Any]]]) -> rollouts.Evidence:
     """Build the answer about the verdicts that were kept."""
     steps = []
     for step, body in kept:
@@ -73,7 +73,7 @@ def evidence(kept: Iterable[tuple[int, Mapping[str, Any]]]) -> deployments.Evide
 
 def replayed(
     changes: Sequence[str], spec: ServingSpec, body: Mapping[str, Any], found: Iterable[Replayed]
-) -> deployments.Evidence:
+) -> rollouts.Evidence:
     """Build the answer about what would have been said with other criteria."""
     steps = [
         _judged(
@@ -91,8 +91,8 @@ def replayed(
 
 
 def _judged(
-    spec: ServingSpec, step: int, body: Mapping[str, Any], judgement: deployments.Judgement
-) -> deployments.JudgedStep:
+    spec: ServingSpec, step: int, body: Mapping[str, Any], judgement: rollouts.Judgement
+) -> rollouts.JudgedStep:
     bakes = step >= len(spec.rollout.steps)
     return {
         "version": body["version"],
@@ -106,7 +106,7 @@ def _judged(
     }
 
 
-def _judgement(verdict: Verdict) -> deployments.Judgement:
+def _judgement(verdict: Verdict) -> rollouts.Judgement:
     return _judgement_of(
         verdict.outcome.value,
         verdict.message,
@@ -124,7 +124,7 @@ def _judgement_of(
     until: float,
     requests: int,
     found: Iterable[Mapping[str, Any]],
-) -> deployments.Judgement:
+) -> rollouts.Judgement:
     metrics = [
         {name: None if value in (inf, -inf) else value for name, value in one.items()}
         for one in found
@@ -135,5 +135,5 @@ def _judgement_of(
         "since": iso_time(since),
         "until": iso_time(until),
         "requests": requests,
-        "metrics": cast("list[deployments.MetricVerdict]", metrics),
+        "metrics": cast("list[rollouts.MetricVerdict]", metrics),
     }

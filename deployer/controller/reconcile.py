@@ -17,7 +17,7 @@ from deployer.desired.wanted import draft, want
 from deployer.errors import PassFailed, PassHangs, SchnitzelError, UnsafePlan
 from deployer.plan import plan
 from deployer.plan.preview import Preview
-from deployer.rollout import advance, upgrade
+from deployer.rollout import advance, orders, upgrade
 from deployer.state.deployment import Policy, Wanted
 from deployer.state.observed import Observed
 from deployer.state.record import Record
@@ -197,10 +197,16 @@ class Reconciler:
         if isinstance(target, CountsRequests):
             judged = context.judging.verdict(record, target.windows if acts else None)
             observed = replace(observed, verdict=judged)
+        snapshot = None if frozen else context.registry.snapshot
+        record, order = orders.carry_out(record, snapshot, observed, now)
         may_start = self._may_start(record)
+        hold = bool(frozen) or order == "pause"
         step = advance.advance(
-            wanted, observed, record, policy, now, may_start=may_start, hold=bool(frozen)
+            wanted, observed, record, policy, now, may_start=may_start, hold=hold
         )
+        if order == "pause" and step.record.candidate:
+            version = step.record.candidate.predictor.version
+            step = replace(step, waiting=orders.held(version, record.environment))
         goal = plan.goal(step.champion, observed, step.deployment, step.record)
         todo = plan.make(observed, goal, plan.held_by(record, refused, frozen=frozen))
         return _Evaluation(observed, wanted, step, todo, refused, now)

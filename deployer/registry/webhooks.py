@@ -23,7 +23,12 @@ EVENTS = (
     {"entity": "MODEL_VERSION_ALIAS", "action": "CREATED"},
     {"entity": "MODEL_VERSION_ALIAS", "action": "DELETED"},
     {"entity": "MODEL_VERSION", "action": "CREATED"},
+    {"entity": "MODEL_VERSION_TAG", "action": "SET"},
+    {"entity": "MODEL_VERSION_TAG", "action": "DELETED"},
 )
+ORDER = ".rollout"
+"""The end of the name of a tag that orders something (deployer/rollout/orders.py)."""
+
 TOLERANCE_SECONDS = 300
 
 
@@ -123,12 +128,22 @@ def check(headers: Mapping[str, str], body: bytes, secret: str, now: float) -> N
         raise Unauthorised("This webhook is too old.")
 
 
+def is_echo(body: bytes) -> bool:
+    """Return whether a delivery is about a tag that orders nothing, such as one of our own."""
+    data = _data_of(body)
+    return "key" in data and not str(data["key"]).endswith(ORDER)
+
+
 def model_of(body: bytes) -> str | None:
     """Return the name of the model that a delivery is about; None if the delivery has none."""
+    name = _data_of(body).get("name")
+    return name if isinstance(name, str) else None
+
+
+def _data_of(body: bytes) -> Mapping[str, Any]:
     try:
         message: Any = json.loads(body)
     except ValueError:
-        return None
+        return {}
     data = message.get("data") if isinstance(message, dict) else None
-    name = data.get("name") if isinstance(data, dict) else None
-    return name if isinstance(name, str) else None
+    return data if isinstance(data, dict) else {}

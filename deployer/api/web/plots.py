@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Final, NamedTuple
 
-from deployer.api.schema import deployments
+from deployer.api.schema import rollouts
 from deployer.rollout import latency
 from deployer.state.evidence import Arm, Window
 
@@ -60,7 +60,7 @@ def plots(windows: Sequence[Window]) -> list[Plot]:
     ]
 
 
-def bands(judgement: deployments.Judgement | None) -> list[Band]:
+def bands(judgement: rollouts.Judgement | None) -> list[Band]:
     """Draw the differences of rates that have limits, and the margin that each has to keep."""
     found = []
     for one in judgement["metrics"] if judgement else ():

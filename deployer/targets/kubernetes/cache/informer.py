@@ -111,7 +111,7 @@ class Informer:
 
     def record_write(self, obj: Object) -> None:
         """Take in an object as the server answered our own write."""
-        self._store.put(self._packer.pack(obj))
+        self._put(obj)
 
     def _run(self) -> None:
         while not self._closed.is_set():
@@ -181,7 +181,7 @@ class Informer:
             self._resource_version = obj["metadata"]["resourceVersion"]
 
     def _put(self, obj: Object) -> None:
-        """Keep an object, unless it is our own write, whose answer the store already has."""
+        """Keep an object, unless the store has it: our own writes are answered and reported."""
         meta = obj["metadata"]
         known = self._store.get(Key(self.kind.name, meta.get("namespace", ""), meta["name"]))
         if known is None or known.resource_version != meta["resourceVersion"]:

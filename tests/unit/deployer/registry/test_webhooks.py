@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import socket
 
 import pytest
@@ -20,3 +21,19 @@ def test_an_mlflow_elsewhere_does_not_reach_loopback(host):
     assert webhooks.address(None, 8090, f"http://{host}:5000") is None
     public = webhooks.address("https://deployer.example/s/", 8090, f"http://{host}:5000")
     assert public == "https://deployer.example/s/webhooks/mlflow"
+
+
+@pytest.mark.parametrize(
+    ("data", "echo"),
+    [
+        ({"name": "angler", "version": "2", "key": "schnitzel.prod.status", "value": "x"}, True),
+        ({"name": "angler", "version": "2", "key": "team", "value": "x"}, True),
+        ({"name": "angler", "version": "2", "key": "schnitzel.prod.rollout"}, False),
+        ({"name": "angler", "alias": "champion", "version": "2"}, False),
+        ({}, False),
+    ],
+)
+def test_a_tag_that_orders_nothing_is_no_reason_to_look(data, echo):
+    assert webhooks.is_echo(json.dumps({"data": data}).encode()) is echo
+    assert not webhooks.is_echo(b"no JSON")
+    assert webhooks.model_of(json.dumps({"data": data}).encode()) == data.get("name")
