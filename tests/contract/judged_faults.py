@@ -70,3 +70,24 @@ def test_a_pause_holds_a_rollout_that_has_shown_enough_and_a_harm_all_the_same_e
         place.told("resume", name="judged")
         place.wait("judged", lambda d: d["reason"] == "RolledBack")
     assert {answer.version for answer in load.failed} <= {"3"}
+
+
+def test_a_tag_in_mlflow_holds_a_rollout_and_ends_it(place: Any) -> None:
+    begun_with(place, 1)
+
+    def orders(word: str) -> None:
+        place.platform.mlflow.tag(place.model("judged"), 6, place.tag("rollout"), word)
+
+    with Load(place.seen("judged")["url"], rate=100, body=SEVEN) as load:
+        orders("pause")
+        place.promote("judged", 6, 1)
+        held = place.wait("judged", lambda d: "which says pause" in d["message"])
+        assert held["rollout"]["step"] == -1, "it takes no share"
+        orders("")
+        place.wait("judged", lambda d: (d["rollout"] or {}).get("step") == 0)
+        orders("abort")
+        seen = place.wait("judged", lambda d: d["reason"] == "Aborted")
+        assert "which says abort" in seen["message"]
+        alone(place, 1)
+        orders("")
+    assert not load.failed, load.failed[:3]

@@ -114,6 +114,14 @@ class MlflowServer:
     def drop_alias(self, name: str, alias: str) -> None:
         self.delete("registered-models/alias", name=name, alias=alias)
 
+    def tag(self, name: str, version: int, key: str, value: str) -> None:
+        """Set a tag of a version; "" deletes it."""
+        body = {"name": name, "version": str(version), "key": key}
+        if value:
+            self.post("model-versions/set-tag", **body, value=value)
+        else:
+            self.delete("model-versions/delete-tag", **body)
+
     def tags(self, name: str, version: int) -> dict[str, str]:
         answer = self.get("model-versions/get", name=name, version=str(version))
         return {tag["key"]: tag["value"] for tag in answer["model_version"].get("tags", [])}
