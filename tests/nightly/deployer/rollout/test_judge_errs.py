@@ -5,11 +5,13 @@ from __future__ import annotations
 import pytest
 from support.traffic import Truth, windows, z_test
 
+from deployer.rollout import bake
+from deployer.rollout.bake import BakeEvidence
 from deployer.rollout.judge import Criteria, Evidence, fold, judge
 from deployer.spec.rollout import RateLimits
-from deployer.state.evidence import Outcome
+from deployer.state.evidence import Arm, Outcome
 
-RUNS, WINDOWS = 2_000, 60
+RUNS, WINDOWS, KEPT = 2_000, 60, 30
 ERRORS = Criteria(rates={"errors": RateLimits(worse_by=0.0)})
 MARGIN = Criteria(rates={"errors": RateLimits(worse_by=0.02)})
 LATENCY = Criteria(latency={"p99": 1.2})
@@ -65,6 +67,31 @@ def test_an_equal_version_is_as_fast_whatever_the_load_does(noise: float) -> Non
 def test_a_version_twice_as_slow_is_found() -> None:
     found = outcomes(Truth(noise=0.1, slower=2.0), LATENCY, RUNS // 4)
     assert found.count(Outcome.FAIL) / len(found) >= 0.95
+
+
+def baked(truth: Truth, runs: int) -> list[Outcome]:
+    """What bakes came to: the first windows are of the old version, the others of the new one."""
+    found = []
+    for seed in range(runs):
+        before, evidence, outcome = Arm(), BakeEvidence(), Outcome.NO_DATA
+        for number, window in enumerate(windows(truth, seed, KEPT + WINDOWS), 1):
+            if number <= KEPT:
+                before = before.plus(window.champion)
+                continue
+            evidence = bake.fold(evidence, number, window.candidate, before, ERRORS, warm=True)
+            outcome, _ = bake.judge(evidence, before, ERRORS)
+            if outcome is Outcome.FAIL:
+                break
+        found.append(outcome)
+    return found
+
+
+@pytest.mark.parametrize("share", [0.1, 0.5])
+def test_a_bake_of_an_equal_version_hardly_ever_goes_back(share: float) -> None:
+    found = baked(Truth(share=share, errors=0.01, spread=0), RUNS // 4)
+    assert found.count(Outcome.FAIL) / len(found) <= 0.05
+    worse = baked(Truth(share=share, errors=0.01, spread=0, ratio=10.0), RUNS // 10)
+    assert worse.count(Outcome.FAIL) / len(worse) >= 0.95
 
 
 def test_a_repeated_z_test_fails_these_tests() -> None:
