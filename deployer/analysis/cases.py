@@ -75,7 +75,8 @@ class Case:
 
     def trial(self, deployment: str) -> Trial:
         """Return the key under which the evidence is kept."""
-        return Trial(deployment, self.subject.digest, int(self.began_at), self.policy)
+        against = f"{self.policy}-{self.baseline.digest[:16]}"
+        return Trial(deployment, self.subject.digest, int(self.began_at), against)
 
     def restore(self, kept: Iterable[tuple[int, Window]]) -> None:
         """Take in the windows that were kept of this attempt, in their order."""
@@ -111,7 +112,8 @@ class RolloutCase(Case):
         """Count from a step's warm-up on, once the gateway serves its share."""
         if (self.step, self.since) == (candidate.step, candidate.step_since):
             return
-        if self.step >= 0 and not (self.restored and self.step == candidate.step):
+        same = self.restored and self.step == candidate.step and candidate.step_since is not None
+        if self.step >= 0 and not (same and self.began * SECONDS >= (candidate.step_since or 0)):
             self.evidence, self.began = self.evidence.at_next_step(), 0
         self.restored = False
         self.step, self.since = candidate.step, candidate.step_since

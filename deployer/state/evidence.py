@@ -90,7 +90,7 @@ class Trial(NamedTuple):
         deployment: The deployment's id.
         subject: The digest of the predictor that is judged.
         began: When the attempt began, in whole seconds since the epoch.
-        policy: The digest of what it is judged by.
+        policy: The digest of what it is judged by, and of the predictor that it is compared with.
     """
 
     deployment: str

@@ -394,6 +394,29 @@ def test_another_attempt_of_the_same_version_inherits_nothing(
     assert found.outcome is Outcome.PASS
 
 
+def test_a_step_that_begins_anew_or_has_another_champion_inherits_nothing_from_before(
+    canary: Canary, store: EvidenceStore
+) -> None:
+    restarted(canary, store)
+    canary.passes()
+    canary.serves(4, 20)
+    began = canary.record
+    canary.record = at_step(canary.record, 0, canary.now)  # after a reboot
+    restarted(canary, store)
+    found = canary.passes()
+    assert found
+    assert found.requests == 0
+    assert found.since >= canary.now
+    another = replace(predictor(1), digest="digest-0")
+    canary.record = began.with_champion(another, 0.0)
+    canary.now += 400  # the servers have forgotten it by now
+    restarted(canary, store)
+    found = canary.passes()
+    assert found
+    assert found.requests == 0
+    assert found.baseline == "digest-0"
+
+
 def test_a_bake_outlives_the_deployer_with_what_the_old_version_counted(
     canary: Canary, store: EvidenceStore
 ) -> None:
