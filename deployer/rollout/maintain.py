@@ -38,6 +38,7 @@ def retire(record: Record, now: float) -> Record:
     candidate = record.candidate
     if record.champion is None and candidate is None:
         return record
+    record = end_bake(record)
     if record.champion:
         record = leave(record, now).with_champion(None)
     if candidate:

@@ -134,6 +134,20 @@ def test_while_a_newer_version_shares_the_traffic_it_returns_to_its_champion_alo
     assert world.record.standby is None
 
 
+def test_what_nothing_promotes_any_more_keeps_nothing_warm() -> None:
+    world = promoted(bake=5_000)
+    for number in (1, 2):
+        world.registry.stage(number, "Archived")
+    world.list_registry()
+    for _ in range(4):
+        world.tick(400)
+        world.list_registry()
+        world.pass_once()
+    world.settle(8)
+    assert runs(world) == set()
+    assert not world.cut
+
+
 def shares(world: World, passes: int) -> set[int]:
     """Every share of the traffic that was asked for meanwhile."""
     found = set()
