@@ -1,6 +1,10 @@
 """The stories of the contract, told of a cluster with TensorFlow Serving: its stand-in."""
 
 import pytest
+from contract.judged import (  # noqa: F401
+    test_a_new_champion_that_an_operator_takes_back_leaves_at_once,
+    test_a_version_that_is_as_good_takes_over_once_it_has_shown_so,
+)
 from contract.kills import (  # noqa: F401
     test_killed_at_a_few_writes_of_a_rollout_it_goes_on,
     test_killed_at_each_turn_the_other_way_round_it_goes_on,

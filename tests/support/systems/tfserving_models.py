@@ -52,7 +52,17 @@ class LoadError(Constant):
         return {"output-0": tf.fill(tf.shape(x), size + self._say)}
 
 
-KINDS = {"constant": Constant, "load-error": LoadError}
+class RaisesAtSeven(Constant):
+    """Refuses a row that is seven."""
+
+    @tf.function(input_signature=[tf.TensorSpec((None,), tf.float64, "x")])
+    def serve(self, x: tf.Tensor) -> dict[str, tf.Tensor]:
+        seven = tf.constant(7.0, tf.float64)
+        with tf.control_dependencies([tf.debugging.assert_none_equal(x, seven)]):
+            return {"output-0": tf.fill(tf.shape(x), self._say)}
+
+
+KINDS = {"constant": Constant, "load-error": LoadError, "raises-at-seven": RaisesAtSeven}
 
 
 def main(folder: Path, models: list[dict[str, Any]]) -> None:
