@@ -17,6 +17,11 @@ settings.load_profile("unhurried")
 
 
 LONGEST = (
+    "tests/nightly/contract/test_seldon.py",
+    "tests/nightly/contract/test_tfserving.py",
+    "tests/nightly/contract/test_kubernetes_before.py",
+    "tests/nightly/contract/test_kubernetes_after.py",
+    "tests/nightly/contract/test_local.py",
     "tests/node/contract/test_kubernetes.py",
     "tests/node/e2e/test_seldon.py",
     "tests/node/e2e/test_kubernetes.py",

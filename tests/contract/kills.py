@@ -27,9 +27,17 @@ def test_killed_at_each_turn_the_other_way_round_it_goes_on(place):
     killed_at_each_turn(place, "after", "before", "before", "after")
 
 
-def test_killed_at_every_write_of_a_rollout_it_goes_on(place, tmp_path):
-    writes = writes_of_a_rollout(place, tmp_path / "writes")
-    missed = goes_on_killed_at(place, [(write, side) for write in writes for side in SIDES])
+def test_killed_before_every_write_of_a_rollout_it_goes_on(place, tmp_path):
+    at_every_write(place, tmp_path, "before")
+
+
+def test_killed_after_every_write_of_a_rollout_it_goes_on(place, tmp_path):
+    at_every_write(place, tmp_path, "after")
+
+
+def at_every_write(place, folder: Path, side: str) -> None:
+    writes = writes_of_a_rollout(place, folder / "writes")
+    missed = goes_on_killed_at(place, [(write, side) for write in writes])
     assert all("#" in write for write in missed), f"met not even once: {missed}"
 
 

@@ -66,7 +66,7 @@ KILLS = Lane(
     ("tests/nightly/contract",),
     "every target's stories, and a kill at every write",
     "25 min",
-    workers=4,  # one for each target: they wait for one another's pods, and hardly compute
+    workers=5,  # they wait for pods, and hardly compute
     needs="node",
 )
 LAPTOP = Lane(
