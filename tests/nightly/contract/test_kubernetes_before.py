@@ -1,4 +1,4 @@
-"""A cluster whose Deployer is killed before each write: a module of its own, since it takes long."""
+"""A cluster whose Deployer is killed before each write: a module by itself, since it is long."""
 
 import pytest
 from contract.kills import test_killed_before_every_write_of_a_rollout_it_goes_on  # noqa: F401

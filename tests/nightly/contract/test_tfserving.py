@@ -14,6 +14,6 @@ from contract.places.tfserving import TfservingPlace
 from contract.stories import *  # noqa: F403
 from support.systems.cluster import cluster
 
-# At every write it is killed in test_kubernetes_*.py: the writes are the same, the chart is another.
+# At every write it is killed in test_kubernetes_*.py: same writes, another chart.
 pytestmark = pytest.mark.timeout(3600)
 place = place_at(lambda home: TfservingPlace(cluster(), home, tensorflow=True))
