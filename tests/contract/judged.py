@@ -38,6 +38,9 @@ def begun_with(place: Any, version: int) -> None:
     """Have a version serve; the models are there from the first story on."""
     if not place.seen("judged"):
         place.models(MODELS)
+    wanted = (place.seen("judged").get("wanted") or {}).get("version", str(version))
+    if wanted != str(version):  # a rollout that was ended leaves its version promoted
+        place.promote("judged", version, int(wanted))
     place.brought("judged", version)
 
 
