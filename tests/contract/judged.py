@@ -131,7 +131,7 @@ def test_a_new_champion_that_an_operator_takes_back_leaves_at_once(place: Any) -
     with Load(place.seen("judged")["url"], rate=100, body=SEVEN) as load:
         place.promote("judged", 5, 1)
         kept = bakes(place, 5)
-        assert {p["phase"] for p in kept["predictors"]} == {"Ready", "standby"}
+        assert {p["phase"] for p in kept["predictors"]} == {"ready", "standby"}
         place.told("abort", name="judged")
         place.wait("judged", lambda d: d["reason"] == "Aborted")
         alone(place, 1)
