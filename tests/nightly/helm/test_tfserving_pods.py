@@ -26,7 +26,7 @@ from deployer.targets.kubernetes.render.charts import Charts
 pytestmark = pytest.mark.timeout(1800)
 
 ROOT = Path(__file__).parents[3]
-SAVE = ROOT / "tests" / "servers" / "serving" / "save_saved_models.py"
+SAVE = ROOT / "tests/nightly/serving/save_saved_models.py"
 KEPT = "schnitzel.dev/tests"
 SPINS = 300_000
 GRPC = """

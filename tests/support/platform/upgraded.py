@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 
+from deployer.targets.kubernetes.records.crd import record_of
 from support.load import Load
 from support.models import log_models
 from support.platform.cluster import ClusterPlatform
@@ -90,8 +91,9 @@ class Upgraded(ClusterPlatform):
         for name, environment in self.served:
             for each in self.objects("modeldeployments", environment):
                 if each["spec"]["model"] == self.model(name):
-                    server = each["spec"]["record"]["serving"]["server"]
-                    found[name, environment] = server.partition(" ")[2]
+                    champion = record_of(each).champion
+                    assert champion
+                    found[name, environment] = champion.server.partition(" ")[2]
         return found
 
     def predictors(self) -> set[str]:

@@ -66,6 +66,13 @@ def run(program: Path, *arguments: str | Path) -> str:
     return done.stdout
 
 
+BATCHING = (
+    "max_batch_size { value: 100000 } enable_large_batch_splitting { value: true } "
+    "max_execution_batch_size { value: 256 }"
+)
+"""As in the chart: a request may have many rows, and is computed in pieces."""
+
+
 class ModelServer:
     """A stand-in with models (folders of SavedModels, by name), each as VERSION of its own."""
 
@@ -95,7 +102,7 @@ class ModelServer:
         files = {
             "model_config_file": f"model_config_list {{ {' '.join(configs)} }}",
             "monitoring_config_file": 'prometheus_config { enable: true path: "/metrics/tf" }',
-            "batching_parameters_file": "max_batch_size { value: 256 }",
+            "batching_parameters_file": BATCHING,
         }
         given: dict[str, Any] = {
             "port": self.grpc_port,
