@@ -68,7 +68,7 @@ guard: $(VENV)/.dev ## test and test-node in one run, and five minutes of nightl
 	@$(LANES) guard
 
 .PHONY: test-all
-test-all: $(VENV)/.dev ## all lanes, nightly included (two hours)
+test-all: $(VENV)/.dev ## all lanes, nightly included (an hour and a half)
 	@$(LANES) all
 
 .PHONY: bench

@@ -65,7 +65,7 @@ KILLS = Lane(
     "kills",
     ("tests/nightly/contract",),
     "every target's stories, and a kill at every write",
-    "25 min",
+    "30 min",
     workers=5,  # they wait for pods, and hardly compute
     needs="node",
 )
@@ -81,7 +81,7 @@ LAPTOP = Lane(
         "tests/nightly/stack",
     ),
     "that of nightly which needs no node: compose, flavours, fuzz",
-    "30 min",
+    "45 min",
     workers=1,
     beside=True,  # those that follow wait for pods, and leave half of the machine
 )
@@ -89,7 +89,7 @@ NIGHTLY = Lane(
     "nightly",
     ("tests/nightly",),
     "the rest of nightly: matrix, scale, whole-node faults",
-    "40 min",
+    "25 min",
     workers=1,
     needs="node",
     options=tuple(f"--ignore={path}" for path in (*KILLS.paths, *LAPTOP.paths)),
