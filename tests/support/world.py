@@ -82,7 +82,7 @@ class World:
     """One deployment, from registry to gateway, with a record that survives crashes.
 
     Attributes:
-        overlay: What the environment adds to the serving spec.
+        overlay: What the environment adds to the serving spec; by default, that nothing bakes.
         lag: Looks at the gateway before it serves what was asked for; None: it never does.
         gateway_error: Why nobody can see what the gateway serves.
         blind: Whether an observation "raises" or shows "nothing".
@@ -102,7 +102,7 @@ class World:
     unanswering: set[int] = field(default_factory=set)
     starving: set[int] = field(default_factory=set)
     serving_file: dict[str, object] | None = None
-    overlay: dict[str, object] = field(default_factory=dict)
+    overlay: dict[str, object] = field(default_factory=lambda: {"rollout": {"bake": 0}})
     lag: int | None = 0
     gateway_error: str = ""
     blind: str = ""
