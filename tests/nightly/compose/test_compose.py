@@ -94,6 +94,13 @@ class Team:
 
         return wait_for(serves, f"version {version} in prod", 900, every=1)
 
+    def serve(self) -> None:
+        """Have the first version trained and served, unless it is."""
+        if not self.deployment():
+            self.cli("train", "iris-forest")
+            self.cli("model", "promote", "iris-forest@1", "--to", "prod", "--yes", "--wait")
+        self.wait_serving(1)
+
     def predict(self) -> Any:
         return json.loads(
             self.cli("predict", "iris-forest", "-e", "prod", "--example", "-o", "json")
@@ -127,8 +134,7 @@ def team(engine: DockerEngine, tmp_path_factory: pytest.TempPathFactory) -> Iter
 def test_a_team_trains_promotes_and_asks_and_gets_all_of_it_back_from_a_backup(
     team: Team, tmp_path: Path
 ) -> None:
-    team.cli("train", "iris-forest")
-    team.cli("model", "promote", "iris-forest@1", "--to", "prod", "--yes", "--wait")
+    team.serve()
     before = team.wait_serving(1)
     events = team.history()
     answer = team.predict()
@@ -160,6 +166,7 @@ def test_a_team_trains_promotes_and_asks_and_gets_all_of_it_back_from_a_backup(
 
 
 def test_a_change_needs_a_token_and_a_new_one_names_its_subject(team: Team) -> None:
+    team.serve()
     url = f"{team.url('DEPLOYER_PORT')}/api/v1/deployments/{team.deployment()['id']}"
     refused = httpx.post(f"{url}/pause", json={}, trust_env=False)
     assert refused.status_code == 401, refused.text
@@ -172,6 +179,7 @@ def test_a_change_needs_a_token_and_a_new_one_names_its_subject(team: Team) -> N
 
 
 def test_models_serve_while_all_else_is_away_and_again_after_a_restart(team: Team) -> None:
+    team.serve()
     url = f"{team.url('GATEWAY_PORT')}/prod/iris-forest/v2/health/ready"
 
     def serves() -> bool:
@@ -206,6 +214,8 @@ def test_artifacts_come_through_mlflow_and_never_from_s3_itself(team: Team) -> N
 
 
 def test_prometheus_reads_every_server_and_counts_a_model_s_requests(team: Team) -> None:
+    team.serve()
+
     def scraped() -> bool:
         told = team.prometheus("targets", state="active")["activeTargets"]
         return {t["labels"]["job"] for t in told if t["health"] == "up"} == {

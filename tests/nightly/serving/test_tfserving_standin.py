@@ -98,7 +98,7 @@ def test_metadata_has_signatures_with_types_and_shapes(server):
         (PREDICT, {"inputs": {"y": [1]}}, 400, "Missing named input: x in 'inputs' object."),
         (PREDICT, {"signature_name": "no", "inputs": [1]}, 400, "not found in signature def"),
         (PREDICT, {"inputs": 1}, 400, "input tensors must have at least one dimension"),
-        (PREDICT, {"inputs": [1] * 257}, 400, "larger than maximum input batch size 256"),
+        (PREDICT, {"inputs": [1] * 65_537}, 400, "larger than maximum input batch size 65536"),
         (
             "/v1/models/every:predict",
             {"instances": [1]},

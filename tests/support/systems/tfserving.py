@@ -67,7 +67,7 @@ def run(program: Path, *arguments: str | Path) -> str:
 
 
 BATCHING = (
-    "max_batch_size { value: 100000 } enable_large_batch_splitting { value: true } "
+    "max_batch_size { value: 65536 } enable_large_batch_splitting { value: true } "
     "max_execution_batch_size { value: 256 }"
 )
 """As in the chart: a request may have many rows, and is computed in pieces."""
