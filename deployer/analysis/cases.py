@@ -56,10 +56,6 @@ class Case:
     began_at: float = 0.0
     fresh: list[tuple[int, Window]] = field(default_factory=list)
 
-    def is_of(self, subject: Predictor, baseline: Predictor) -> bool:
-        """Return whether these two predictors are compared."""
-        return (self.subject.digest, self.baseline.digest) == (subject.digest, baseline.digest)
-
     def take(self, found: Readings, now: float) -> None:
         """Take in a reading of both predictors."""
         self.problem = ""
@@ -178,18 +174,17 @@ class RolloutCase(Case):
 
 @dataclass(slots=True)
 class BakeCase(Case):
-    """A champion that took all of the traffic `since` then, and its predecessor, still warm.
+    """A champion that took all of the traffic when the attempt began, and its warm predecessor.
 
     Each counts its own answers only, so that the window of the shift is one of both.
     """
 
-    since: float = 0.0
     before: Arm | None = None
     evidence: BakeEvidence = field(default_factory=BakeEvidence)
 
     @property
     def _first(self) -> int:
-        return int(self.since // SECONDS)
+        return int(self.began_at // SECONDS)
 
     def _fold(self) -> None:
         if self.before is None and self.others.until > self._first:
@@ -215,7 +210,7 @@ class BakeCase(Case):
 
     def _add(self, number: int, arm: Arm, before: Arm) -> None:
         spec = self.subject.spec
-        warm = number * SECONDS >= self.since + spec.analysis.warmup
+        warm = number * SECONDS >= self.began_at + spec.analysis.warmup
         criteria = bake_criteria_of(spec)
         self.evidence = bake.fold(self.evidence, number, arm, before, criteria, warm=warm)
 
@@ -277,9 +272,9 @@ def case_of(
         if standby is None or since is None:
             return None
         policy = policy_digest(champion.spec)
-        found = BakeCase(champion, standby.predictor, policy, began_at=since, since=since)
+        found = BakeCase(champion, standby.predictor, policy, began_at=since)
     trial = found.trial(record.id)
-    if known and known.is_of(found.subject, found.baseline) and known.trial(record.id) == trial:
+    if known and type(known) is type(found) and known.trial(record.id) == trial:
         found = known
     else:
         found.restore(kept(trial))

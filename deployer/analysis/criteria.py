@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from hashlib import sha256
+from typing import Any
 
 from deployer.rollout.judge import Criteria
 from deployer.spec.model import ServingSpec
@@ -26,7 +27,7 @@ def criteria_of(spec: ServingSpec) -> Criteria:
 def bake_criteria_of(spec: ServingSpec) -> Criteria:
     """Translate the section for a bake, in which durations count only if steps were judged."""
     criteria = replace(criteria_of(spec), distance=None)
-    judged = any(step.require for step in map(spec.rollout.step, range(len(spec.rollout.steps))))
+    judged = any(step.require for step in spec.rollout.sections)
     return criteria if judged else replace(criteria, latency={})
 
 
@@ -34,6 +35,11 @@ def policy_digest(spec: ServingSpec) -> str:
     """Hash what a rollout is judged by: another policy begins without evidence."""
     text = spec.rollout.model_dump_json() + spec.analysis.model_dump_json()
     return sha256(text.encode()).hexdigest()[:16]
+
+
+def sections_of(spec: ServingSpec) -> dict[str, Any]:
+    """Return what a version is judged by, JSON-ready: the sections `rollout` and `analysis`."""
+    return spec.model_dump(mode="json", include={"rollout", "analysis"})
 
 
 def message_of(

@@ -16,6 +16,7 @@ from functools import partial
 from typing import Any, Final, Protocol
 
 from deployer.analysis.cases import Case, Readings, case_of
+from deployer.analysis.criteria import sections_of
 from deployer.analysis.windows import SECONDS
 from deployer.background.jobs import Jobs
 from deployer.errors import SchnitzelError
@@ -134,7 +135,7 @@ class Judging:
             "version": str(case.subject.version.number),
             "baseline_version": str(case.baseline.version.number),
             "verdict": asdict(verdict),
-            "spec": case.subject.spec.model_dump(mode="json", include={"rollout", "analysis"}),
+            "spec": sections_of(case.subject.spec),
         }
         try:
             self._keeper.append(trial, case.fresh)

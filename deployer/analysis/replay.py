@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from itertools import groupby
 from typing import Any
 
-from deployer.analysis.criteria import bake_criteria_of, criteria_of, message_of
+from deployer.analysis.criteria import bake_criteria_of, criteria_of, message_of, sections_of
 from deployer.analysis.windows import SECONDS
 from deployer.errors import SpecInvalid
 from deployer.rollout import bake, judge
@@ -71,9 +71,7 @@ def with_criteria(spec: Mapping[str, Any], changes: Sequence[str]) -> ServingSpe
     Raises:
         SpecInvalid: A change is none, or names no criterion.
     """
-    whole = ServingSpec.model_validate(spec).model_dump(
-        mode="json", include={"rollout", "analysis"}
-    )
+    whole = sections_of(ServingSpec.model_validate(spec))
     for change in changes:
         path, sign, value = change.partition("=")
         if not sign:

@@ -7,6 +7,7 @@ from dataclasses import asdict
 from math import inf
 from typing import Any, cast
 
+from deployer.analysis.criteria import sections_of
 from deployer.analysis.replay import Replayed
 from deployer.api.schema import rollouts
 from deployer.api.times import iso_time
@@ -27,7 +28,6 @@ def view(record: Record, verdict: Verdict | None) -> rollouts.Rollout | None:
     else:
         standby = None
     spec = candidate.predictor.spec.rollout
-    steps = [spec.step(index) for index in range(len(spec.steps))]
     return {
         "version": str(candidate.predictor.version.number),
         "candidate": candidate.predictor.digest,
@@ -43,7 +43,7 @@ def view(record: Record, verdict: Verdict | None) -> rollouts.Rollout | None:
                 "require": step.require,
                 "pause": step.pause,
             }
-            for step in steps
+            for step in spec.sections
         ],
         "bake": {
             "version": str(standby.predictor.version.number),
@@ -51,7 +51,7 @@ def view(record: Record, verdict: Verdict | None) -> rollouts.Rollout | None:
         }
         if standby
         else None,
-        "judgement": _judgement(verdict)
+        "judgement": _judgement(asdict(verdict))
         if verdict and verdict.subject == candidate.predictor.digest
         else None,
     }
@@ -59,40 +59,20 @@ def view(record: Record, verdict: Verdict | None) -> rollouts.Rollout | None:
 
 def evidence(kept: Iterable[tuple[int, Mapping[str, Any]]]) -> rollouts.Evidence:
     """Build the answer about the verdicts that were kept."""
-    steps = []
-    for step, body in kept:
-        said = body["verdict"]
-        judgement = _judgement_of(
-            said["outcome"], said["message"], said["since"], said["until"], said["requests"],
-            said["metrics"],
-        )  # fmt: skip
-        spec = ServingSpec.model_validate(body["spec"])
-        steps.append(_judged(spec, step, body, judgement))
-    return {"replayed": [], "steps": steps}
+    return {"replayed": [], "steps": [_judged(step, body) for step, body in kept]}
 
 
 def replayed(
     changes: Sequence[str], spec: ServingSpec, body: Mapping[str, Any], found: Iterable[Replayed]
 ) -> rollouts.Evidence:
     """Build the answer about what would have been said with other criteria."""
-    steps = [
-        _judged(
-            spec,
-            one.step,
-            {**body, "spec": spec.model_dump(mode="json", include={"rollout", "analysis"})},
-            _judgement_of(
-                one.outcome.value, one.message, one.since, one.until, one.requests,
-                [asdict(metric) for metric in one.metrics],
-            ),
-        )
-        for one in found
-    ]  # fmt: skip
+    changed = {**body, "spec": sections_of(spec)}
+    steps = [_judged(one.step, {**changed, "verdict": asdict(one)}) for one in found]
     return {"replayed": list(changes), "steps": steps[::-1]}
 
 
-def _judged(
-    spec: ServingSpec, step: int, body: Mapping[str, Any], judgement: rollouts.Judgement
-) -> rollouts.JudgedStep:
+def _judged(step: int, body: Mapping[str, Any]) -> rollouts.JudgedStep:
+    spec = ServingSpec.model_validate(body["spec"])
     bakes = step >= len(spec.rollout.steps)
     return {
         "version": body["version"],
@@ -101,39 +81,22 @@ def _judged(
         "weight": 100 if bakes else spec.rollout.weights[step],
         "bake": bakes,
         "require": None if bakes else spec.rollout.step(step).require,
-        "judgement": judgement,
+        "judgement": _judgement(body["verdict"]),
         "spec": body["spec"],
     }
 
 
-def _judgement(verdict: Verdict) -> rollouts.Judgement:
-    return _judgement_of(
-        verdict.outcome.value,
-        verdict.message,
-        verdict.since,
-        verdict.until,
-        verdict.requests,
-        [asdict(metric) for metric in verdict.metrics],
-    )
-
-
-def _judgement_of(
-    outcome: Any,
-    message: str,
-    since: float,
-    until: float,
-    requests: int,
-    found: Iterable[Mapping[str, Any]],
-) -> rollouts.Judgement:
+def _judgement(said: Mapping[str, Any]) -> rollouts.Judgement:
+    """Convert a verdict, as it is or was kept, or what a replay says, by its fields."""
     metrics = [
         {name: None if value in (inf, -inf) else value for name, value in one.items()}
-        for one in found
+        for one in said["metrics"]
     ]
     return {
-        "outcome": outcome,
-        "message": message,
-        "since": iso_time(since),
-        "until": iso_time(until),
-        "requests": requests,
+        "outcome": cast("Any", str(said["outcome"])),
+        "message": said["message"],
+        "since": iso_time(said["since"]),
+        "until": iso_time(said["until"]),
+        "requests": said["requests"],
         "metrics": cast("list[rollouts.MetricVerdict]", metrics),
     }

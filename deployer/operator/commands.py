@@ -15,7 +15,7 @@ from deployer.operator import options as applied, usage
 from deployer.operator.options import ApplyOptions
 from deployer.plan.preview import ObjectChange
 from deployer.rollout import maintain, upgrade
-from deployer.rollout.candidates import abandon
+from deployer.rollout.candidates import end
 from deployer.state.predictor import Predictor
 from deployer.state.reasons import Reason
 from deployer.state.record import Candidate, Failure, Pause, Record
@@ -140,20 +140,16 @@ class Commands:
         observed = self._controller.status(deployment).observed
 
         def change(record: Record) -> Record:
-            bakes = _bakes(record, candidate)
-            predictor = bakes or _candidate(record, candidate).predictor
+            predictor = _bakes(record, candidate) or _candidate(record, candidate).predictor
             message = f"{who} ended the rollout of version {predictor.version.number}{why}."
             failure = Failure(Reason.ABORTED, message, hints.deploy("apply", record, "--retry"), at)
-            if bakes:
-                returned = maintain.return_to_former(record, observed, failure, at)
-                if returned is record:
-                    raise NoRollout(
-                        "The version from before is not ready: nothing was changed.",
-                        hints.deploy("status", record),
-                    )
-                return returned
-            failures = {**record.failures, predictor.digest: failure}
-            return replace(abandon(record), failures=failures)
+            ended = end(record, observed, failure, at)
+            if ended is record:
+                raise NoRollout(
+                    "The version from before is not ready: nothing was changed.",
+                    hints.deploy("status", record),
+                )
+            return ended
 
         self._controller.change(deployment, change, _event(deployment, "abort", who, reason))
 

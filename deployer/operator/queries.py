@@ -118,10 +118,17 @@ class Queries:
             "schnitzel deploy history",
         )
 
-    def windows(self, deployment: str) -> list[Window]:
-        """Return the windows of a deployment's last judged rollout, as far as they are kept."""
+    def windows(self, deployment: str, subject: str, count: int) -> list[Window]:
+        """Return the first and the last windows by which a predictor is or was judged last.
+
+        Args:
+            deployment: The deployment's id.
+            subject: The digest of the predictor; of another one there are no windows.
+            count: How many of the last.
+        """
         for trial, _, _ in self._context.evidence.verdicts(deployment, 1):
-            return [window for _, window in self._context.evidence.windows(trial)]
+            if trial.subject == subject:
+                return self._context.evidence.latest(trial, count)
         return []
 
     def statuses(self) -> list[Status]:

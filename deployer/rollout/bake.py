@@ -52,9 +52,7 @@ def fold(
     slower = dict(evidence.slower)
     if warm and arm.answered and sum(before.seconds.values()) >= REFERENCE:
         for name, factor in criteria.latency.items():
-            place = latency.quantile(before.seconds, latency.share_of(name))
-            later = latency.share_above(arm.seconds, latency.times(place, factor))
-            value = later - latency.share_above(before.seconds, place)
+            value = latency.excess(arm.seconds, before.seconds, before.seconds, name, factor)
             slower[name] = slower.get(name, Series()).after(value)
     return BakeEvidence(evidence.champion.plus(arm), slower, number)
 
@@ -106,16 +104,7 @@ def _latency(
     name: str, factor: float, evidence: BakeEvidence, before: Arm, alpha: float
 ) -> MetricVerdict:
     low, high = evidence.slower.get(name, Series()).limits(alpha)
-    mine, others = (
-        latency.seconds(latency.quantile(arm.seconds, latency.share_of(name)))
-        if arm.seconds
-        else None
-        for arm in (evidence.champion, before)
-    )
-    message = f"latency {name} not measured yet"
-    if mine is not None and others is not None:
-        message = (
-            f"latency {name} {latency.short_time(mine)}, before it {latency.short_time(others)}"
-        )
+    mine, others = (latency.measured(arm.seconds, name) for arm in (evidence.champion, before))
+    message = latency.compared(name, mine, others, "before it")
     outcome = Outcome.FAIL if low > 0 else Outcome.PASS
     return MetricVerdict(f"latency.{name}", outcome, message, mine, others, low, high, factor)

@@ -69,6 +69,21 @@ def abandon(record: Record) -> Record:
     return replace(record, candidate=None)
 
 
+def give_up(record: Record, candidate: Candidate, failure: Failure) -> Record:
+    """Give up the candidate for a failure, which the record remembers."""
+    failures = {**record.failures, candidate.predictor.digest: failure}
+    return replace(abandon(record), failures=failures)
+
+
+def end(record: Record, observed: Observed, failure: Failure, now: float) -> Record:
+    """End the rollout of the candidate, or the bake of the champion; else the same record."""
+    if record.candidate:
+        return give_up(record, record.candidate, failure)
+    if record.standby is None:
+        return record
+    return maintain.return_to_former(record, observed, failure, now)
+
+
 def give_back(record: Record, observed: Observed, policy: Policy, now: float) -> Record:
     """Take the traffic away from a candidate that cannot answer.
 
@@ -171,7 +186,7 @@ def _fail(
     judged = failure.reason == Reason.ROLLED_BACK
     if judged or not seen.transient or (candidate.step >= 0 and seen.phase is Phase.FAILED):
         failure = replace(failure, retry_at=None)
-    return replace(abandon(record), failures={**record.failures, predictor.digest: failure})
+    return give_up(record, candidate, failure)
 
 
 def _pin(record: Record, predictor: Predictor, digest: str) -> Record:

@@ -127,9 +127,7 @@ def fold(evidence: Evidence, window: Window, criteria: Criteria) -> Evidence:
     slower, step_slower = dict(evidence.slower), dict(evidence.step_slower)
     if sum(whole.reference.values()) >= REFERENCE:
         for name, factor in criteria.latency.items():
-            place = latency.quantile(whole.reference, latency.share_of(name))
-            later = latency.share_above(own.seconds, latency.times(place, factor))
-            value = later - latency.share_above(champions.seconds, place)
+            value = latency.excess(own.seconds, champions.seconds, whole.reference, name, factor)
             slower[name] = slower.get(name, Series()).after(value)
             step_slower[name] = step_slower.get(name, Series()).after(value)
     return Evidence(
@@ -236,17 +234,9 @@ def _latency(name: str, factor: float, evidence: Evidence, criteria: Criteria) -
     elif high <= 0:
         outcome = Outcome.PASS
     mine, others = (
-        latency.seconds(latency.quantile(arm.seconds, latency.share_of(name)))
-        if arm.seconds
-        else None
-        for arm in (evidence.candidate, evidence.champion)
+        latency.measured(arm.seconds, name) for arm in (evidence.candidate, evidence.champion)
     )
-    message = f"latency {name} not measured yet"
-    if mine is not None and others is not None:
-        message = (
-            f"latency {name} {latency.short_time(mine)}, "
-            f"of the champion {latency.short_time(others)}"
-        )
+    message = latency.compared(name, mine, others, "of the champion")
     return MetricVerdict(
         f"latency.{name}", outcome, message, mine, others, max(low, step_low), high, factor
     )

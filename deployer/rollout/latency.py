@@ -55,9 +55,25 @@ def share_of(name: str) -> float:
     return float(name.removeprefix("p")) / 100
 
 
+def excess(own: Buckets, others: Buckets, reference: Buckets, name: str, factor: float) -> float:
+    """Return by how much a larger share is slower than so many times a quantile of the reference.
+
+    Above 0 if the quantile of `own` is more than `factor` times that of `others`.
+    """
+    place = quantile(reference, share_of(name))
+    return share_above(own, times(place, factor)) - share_above(others, place)
+
+
 def measured(buckets: Buckets, name: str) -> float | None:
     """Return a quantile by its name, in seconds; None without values."""
     return seconds(quantile(buckets, share_of(name))) if buckets else None
+
+
+def compared(name: str, mine: float | None, others: float | None, whose: str) -> str:
+    """Say, as a clause, how long requests took; `whose` introduces the second duration."""
+    if mine is None or others is None:
+        return f"latency {name} not measured yet"
+    return f"latency {name} {short_time(mine)}, {whose} {short_time(others)}"
 
 
 def short_time(seconds: float) -> str:

@@ -6,10 +6,9 @@ what a team wants; for that there are commands, which need a token.
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Final, Literal
 
-from deployer.rollout import candidates, maintain
+from deployer.rollout import candidates
 from deployer.state.observed import Observed
 from deployer.state.predictor import Predictor
 from deployer.state.reasons import Reason
@@ -56,16 +55,7 @@ def carry_out(
 
 
 def _abort(record: Record, subject: Predictor, observed: Observed, now: float) -> Record:
-    failure = _failure(record, subject, now)
-    if record.candidate is None:
-        standby = record.standby
-        return maintain.return_to_former(record, observed, failure, now) if standby else record
-    failures = {**record.failures, subject.digest: failure}
-    return replace(candidates.abandon(record), failures=failures)
-
-
-def _failure(record: Record, subject: Predictor, now: float) -> Failure:
     tag, number = TAG.format(record.environment), subject.version.number
     message = f"The tag {tag} of version {number}, which says abort, ended its rollout."
     hint = f"Delete the tag {tag} of version {number} in MLflow, and promote it again or retry it."
-    return Failure(Reason.ABORTED, message, hint, now)
+    return candidates.end(record, observed, Failure(Reason.ABORTED, message, hint, now), now)

@@ -46,7 +46,7 @@ def hold_rollout(spec: ServingSpec, least: RolloutLimits, origins: Mapping[str, 
     if least.first_step is not None and rollout.weights[0] > least.first_step:
         problem = f"begins with {rollout.weights[0]} %, and may begin with {least.first_step} %"
         _refuse("rollout.steps", problem, "first_step", origins)
-    asked = {rollout.step(index).require for index in range(len(rollout.steps))}
+    asked = {step.require for step in rollout.sections}
     if least.require and not asked & {least.require, "not_worse"}:
         problem = f"has no step that requires {least.require}"
         _refuse("rollout.steps", problem, "require", origins)

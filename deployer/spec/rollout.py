@@ -98,6 +98,11 @@ class Rollout(Frozen):
             return found
         return Step(weight=found, min_time=self.step_seconds)
 
+    @property
+    def sections(self) -> list[Step]:
+        """Every step as a section, in their order."""
+        return [self.step(index) for index in range(len(self.steps))]
+
 
 def weights(steps: list[int | Step]) -> list[int]:
     """Return the share of each step, in percent."""

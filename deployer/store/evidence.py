@@ -53,6 +53,20 @@ class EvidenceStore:
             ).fetchall()
         return [(step, _unpack(number, bytes(body))) for step, number, body in rows]
 
+    def latest(self, trial: Trial, count: int) -> list[Window]:
+        """Return the first window of a trial, and behind it its last ones, in their order."""
+        mine = "WHERE deployment = ? AND subject = ? AND began = ? AND policy = ? ORDER BY number"
+        with self._database.transaction() as connection:
+            found = {
+                number: body
+                for order, limit in (("", 1), (" DESC", count))
+                for number, body in connection.execute(
+                    f"SELECT number, body FROM evidence {mine}{order} LIMIT ?",  # noqa: S608
+                    [*trial, limit],
+                ).fetchall()
+            }
+        return [_unpack(number, bytes(body)) for number, body in sorted(found.items())]
+
     def note(self, trial: Trial, step: int, at: float, body: Mapping[str, Any]) -> None:
         """Keep the last verdict of a step."""
         with self._database.transaction() as connection:

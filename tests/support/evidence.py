@@ -19,6 +19,9 @@ def kept_and_returned(store: EvidenceStore) -> None:
     store.append(second, windows[2:])
     assert store.windows(first) == windows
     assert store.windows(second) == windows[2:]
+    assert store.latest(first, 1) == [windows[0][1], windows[2][1]]
+    assert store.latest(first, 9) == [window for _, window in windows]
+    assert store.latest(first._replace(policy="another"), 9) == []
     assert store.windows(first._replace(policy="another")) == []
     store.note(first, 0, 1_000.5, {"said": "little"})
     store.note(first, 0, 1_001.5, {"said": "much"})

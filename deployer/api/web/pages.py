@@ -23,6 +23,7 @@ from markupsafe import Markup
 from deployer import __version__, hints
 from deployer.api import views
 from deployer.api.guard import LARGEST
+from deployer.api.schema import rollouts
 from deployer.api.web import plots, stages, tryit
 from deployer.errors import NotFound
 from deployer.operator.queries import Queries
@@ -190,16 +191,21 @@ class Pages:
         status = self._queries.status(deployment)
         shown = views.deployment(status, self._queries.settings)
         history = self._queries.history(deployment, EVENTS)
+        rollout = shown["rollout"]
         return self._frame() | {
             "each": shown,
             "plan": views.outline(status),
             "events": views.events(history)[::-1],
             "journey": stages.of(shown),
-            "plots": plots.plots(self._queries.windows(deployment)) if shown["rollout"] else [],
-            "bands": plots.bands(shown["rollout"]["judgement"]) if shown["rollout"] else [],
+            "plots": self._plots(deployment, rollout) if rollout else [],
+            "bands": plots.bands(rollout["judgement"]) if rollout else [],
             "width": plots.WIDTH,
             "height": plots.HEIGHT,
         }
+
+    def _plots(self, deployment: str, rollout: rollouts.Rollout) -> list[plots.Plot]:
+        subject = rollout["candidate"]
+        return plots.plots(self._queries.windows(deployment, subject, plots.MOST))
 
     def _frame(self) -> dict[str, Any]:
         report = self._queries.registry()

@@ -48,10 +48,11 @@ class Band(NamedTuple):
 
 def plots(windows: Sequence[Window]) -> list[Plot]:
     """Draw the last windows; a bake's first window has what its predecessor counted before."""
-    shown = list(windows[-MOST:])
-    if not shown:
+    if not windows:
         return []
-    before = shown[0].champion if all(not w.champion.answered for w in shown[1:]) else None
+    shown = windows[-MOST:]
+    bakes = all(not window.champion.answered for window in windows[1:])
+    before = windows[0].champion if bakes else None
     old = [before or window.champion for window in shown]
     new = [window.candidate for window in shown]
     return [

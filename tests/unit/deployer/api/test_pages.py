@@ -26,7 +26,7 @@ from deployer.registry.client import RegistryClient
 from deployer.registry.watch import Health
 from deployer.spec.model import ServingSpec
 from deployer.state.deployment import Deployment, Wanted
-from deployer.state.evidence import Arm, MetricVerdict, Outcome, Verdict, Window
+from deployer.state.evidence import Arm, MetricVerdict, Outcome, Trial, Verdict, Window
 from deployer.state.observed import Observed, ObservedPredictor
 from deployer.state.predictor import ExampleState, Phase, Predictor, Role
 from deployer.state.record import Candidate, Draining, Record
@@ -68,6 +68,7 @@ class Engine:
     watch: Any = None
     log: str = ""
     windows: list[Window] = field(default_factory=list)
+    judged: str = "d2"
 
     @property
     def context(self) -> Any:
@@ -79,8 +80,8 @@ class Engine:
             clock=lambda: 3.0,
             history=SimpleNamespace(of=lambda *_: []),
             evidence=SimpleNamespace(
-                verdicts=lambda *_: [(None, 0, {})] if self.windows else [],
-                windows=lambda _: [(0, window) for window in self.windows],
+                verdicts=lambda *_: [(Trial("angler-prod", self.judged, 1, "p"), 0, {})],
+                latest=lambda *_: self.windows,
             ),
             targets={"prod": SimpleNamespace(logs=lambda *_: self.log)},
         )
@@ -161,6 +162,8 @@ def test_a_rollout_shows_its_steps_its_evidence_and_both_versions(pages, engine)
     assert 'aria-label="errors differ by -1 to 3 points, 2 allowed"' in shown
     assert "schnitzel deploy abort angler@prod" in shown
     assert "style=" not in shown, "the page forbids them"
+    engine.judged = "another version"
+    assert "<polyline" not in pages.get("/deployments/angler-prod").text
 
 
 def test_a_version_that_bakes_shows_what_it_returns_to(pages, engine):

@@ -42,6 +42,8 @@ def test_a_bake_is_drawn_beside_what_its_predecessor_counted_before() -> None:
     assert found[0].old.last == "2 %"
     assert found[0].new.last == "10 %"
     assert plots([]) == []
+    long = [window(9, Arm(), Arm(100, 2)), *(window(n, Arm(10), Arm()) for n in range(10, 200))]
+    assert plots(long)[0].old.last == "2 %"
 
 
 @given(st.lists(st.tuples(ARMS, ARMS), min_size=1, max_size=2 * MOST))
