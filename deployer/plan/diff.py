@@ -104,7 +104,10 @@ def is_omitted(name: str, value: Any) -> bool:
 
 
 def by_key(items: list[Any], name: str) -> dict[str, Any]:
-    """Map items by their keys, written as in a path: "[name=server]"."""
+    """Map items by their keys, written as in a path: "[name=server]".
+
+    Every item stays: one whose key another has already, which no API allows, has its place beside.
+    """
     found = {}
     for place, item in enumerate(items):
         parts = []
@@ -112,6 +115,8 @@ def by_key(items: list[Any], name: str) -> dict[str, Any]:
             value = item.get(key, _KEY_DEFAULTS.get(key))
             if value is not None:
                 parts.append(f"{key}={value}")
+        if f"[{','.join(parts)}]" in found:
+            parts.append(str(place))
         found[f"[{','.join(parts) or place}]"] = item
     return found
 

@@ -280,6 +280,15 @@ def test_one_changed_leaf_is_found_wherever_it_is(obj, data):
     assert drift(live, obj)
 
 
+@pytest.mark.parametrize("place", [0, 1])
+def test_items_that_have_the_same_key_are_compared_by_their_places(place):
+    wanted = {"spec": {"ports": [{"a": False}, {"a": False}]}}
+    live = copy.deepcopy(wanted)
+    live["spec"]["ports"][place]["a"] = "changed"
+    assert drift(live, wanted)
+    assert difference(live, wanted)
+
+
 @given(OBJECTS, OBJECTS)
 @example({"spec": {"b": [{"limits": True}]}}, {"spec": {"b": [{"limits": 1}]}})
 def test_what_drifts_differs(live, wanted):
