@@ -32,12 +32,14 @@ def _stamp(found: os.stat_result) -> Stamp:
 
 
 def write_private(path: Path, text: str) -> None:
-    """Replace a file atomically: a reader sees the old text or the new text."""
+    """Replace a file atomically: a reader, or a crash, finds the old text or the new text."""
     temporary = path.with_name(f".{path.name}.{os.getpid()}.{threading.get_ident()}")
     # Never follow a link: the folder may be shared with a container of fewer privileges.
     flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW
     with os.fdopen(os.open(temporary, flags, 0o600), "w") as file:
         file.write(text)
+        file.flush()
+        os.fsync(file.fileno())
     temporary.replace(path)
 
 

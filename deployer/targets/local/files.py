@@ -21,8 +21,8 @@ from pydantic import TypeAdapter, ValidationError
 from deployer.errors import TargetUnavailable
 from deployer.state.predictor import Predictor
 from deployer.targets.base import MetricsEndpoint
-from deployer.targets.local.gateway import LOOPBACK, write_atomically
-from stack.files import Stamp, stamps
+from deployer.targets.local.gateway import LOOPBACK
+from stack.files import Stamp, stamps, write_private
 
 # Below the range from which the kernel takes ports for outgoing connections (32768 and up).
 PORTS = range(20000, 30000)
@@ -73,7 +73,7 @@ class PredictorFiles:
             definition = Definition(self._platform_id, deployment, model, environment, predictor)
             folder = self.folder(predictor.name)
             folder.mkdir(parents=True, exist_ok=True)
-            write_atomically(folder / "definition.json", _DEFINITION.dump_json(definition).decode())
+            write_private(folder / "definition.json", _DEFINITION.dump_json(definition).decode())
             self._read[predictor.name] = definition
             return definition
 
@@ -171,7 +171,7 @@ class PredictorFiles:
             before, taken = self.server(replica), self._taken(replica)
             server["port"] = port = self._port(before.get("port"), taken)
             server["admin_port"] = self._port(before.get("admin_port"), taken | {port})
-            write_atomically(file, json.dumps(server, indent=1))
+            write_private(file, json.dumps(server, indent=1))
         return file
 
     def _file(self, replica: str, kind: str) -> Path:

@@ -6,13 +6,11 @@ answer shows those of all deployments.
 
 from __future__ import annotations
 
-import os
 import shlex
-import tempfile
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +19,7 @@ import yaml
 
 from deployer import naming
 from deployer.errors import GatewayUnavailable, TargetUnavailable
-from stack.files import Stamp, stamp, stamps
+from stack.files import Stamp, stamp, stamps, write_private
 
 LOOPBACK = "127.0.0.1"
 FRESH_SECONDS = 0.05
@@ -32,6 +30,9 @@ STEADY_SECONDS = 2.0
 
 AWAY_SECONDS = 1.0
 """How long a failure counts: a Traefik that hangs delays one pass a second, and not each."""
+
+SETTLES_SECONDS = 1.0
+"""How long after a write Traefik may still serve what was written before: ten of its throttles."""
 
 PAGE = 1000
 HEALTH_CHECK = {"path": "/v2/health/ready", "interval": "500ms", "timeout": "2s"}
@@ -49,12 +50,20 @@ class _Route:
         since: When the route became as it should be.
         compared: Whether the file was found to have these shares.
         stamp: Its stamp then; None where there is to be none.
+        returned: Whether these shares were live when they were written over others, which Traefik
+            may yet take up in between.
     """
 
     shares: Mapping[str, Share]
     since: float
     compared: bool
     stamp: Stamp | None
+    returned: bool = False
+
+    @property
+    def weights(self) -> Weights:
+        """The weight of each predictor."""
+        return {name: weight for name, (_, weight) in self.shares.items()}
 
 
 class Gateway:
@@ -115,8 +124,12 @@ class Gateway:
             return False
         wanted = config(deployment, model, environment, shares, self.servers)
         changed = self._write(deployment, wanted)
-        since = same.since if same and not changed else self._timer()
-        self._routes[deployment] = _Route(dict(shares), since, not changed, there)
+        if same and not changed:
+            self._routes[deployment] = replace(same, compared=True, stamp=there)
+            return False
+        route = _Route(dict(shares), self._timer(), not changed, there)
+        returned = changed and bool(shares) and self._live.get(deployment) == route.weights
+        self._routes[deployment] = replace(route, returned=returned)
         return changed
 
     def _write(self, deployment: str, wanted: Mapping[str, Any]) -> bool:
@@ -139,7 +152,7 @@ class Gateway:
             path.unlink(missing_ok=True)
             return True
         self._folder.mkdir(parents=True, exist_ok=True)
-        write_atomically(path, text.decode())
+        write_private(path, text.decode())
         return True
 
     def written(self, deployment: str) -> dict[str, Any] | None:
@@ -164,12 +177,16 @@ class Gateway:
     def live(self, deployment: str) -> Weights:
         """Read the weight in percent of each predictor that takes requests now.
 
+        None does while an answer cannot tell weights that Traefik still has from the same weights
+        that it has again.
+
         Raises:
             GatewayUnavailable: Traefik's API does not answer.
         """
         with self._lock:
             lasts = STEADY_SECONDS if self._is_live(deployment) else FRESH_SECONDS
-            return self._read_within(lasts).get(deployment, {})
+            found = self._read_within(lasts).get(deployment, {})
+            return {} if self._is_doubtful(deployment) else found
 
     def look(self) -> Mapping[str, Weights]:
         """Read the weights of every deployment; raises as `live` does."""
@@ -186,10 +203,16 @@ class Gateway:
     def _is_live(self, deployment: str) -> bool:
         """Decide whether the last answer, given since the route was written, has its weights."""
         route = self._routes.get(deployment)
-        if route is None or self._read_at <= route.since:
+        if route is None or self._read_at <= route.since or self._is_doubtful(deployment):
             return False
-        wanted = {name: weight for name, (_, weight) in route.shares.items()}
-        return self._live.get(deployment, {}) == wanted
+        return self._live.get(deployment, {}) == route.weights
+
+    def _is_doubtful(self, deployment: str) -> bool:
+        """Decide whether what the last answer shows as live may be what was so once before."""
+        route = self._routes.get(deployment)
+        if route is None or not route.returned or self._live.get(deployment) != route.weights:
+            return False
+        return self._read_at <= route.since + SETTLES_SECONDS
 
     def _read_within(self, seconds: float) -> Mapping[str, Weights]:
         """Return the last answer if it is no older than `seconds`, else a new one."""
@@ -231,21 +254,6 @@ class Gateway:
                 f"The gateway's API does not answer ({type(error).__name__}).", "schnitzel doctor"
             ) from error
         return found
-
-
-def write_atomically(path: Path, text: str, mode: int = 0o600) -> None:
-    """Replace a file, so that a reader or a crash finds the whole old text or the whole new one."""
-    handle, name = tempfile.mkstemp(prefix=".", suffix=".part", dir=path.parent)
-    try:
-        with os.fdopen(handle, "w") as file:
-            file.write(text)
-            file.flush()
-            os.fsync(file.fileno())
-        os.chmod(name, mode)  # noqa: PTH101 - it is a name, not yet a path
-        os.replace(name, path)  # noqa: PTH105 - likewise
-    except BaseException:
-        Path(name).unlink(missing_ok=True)
-        raise
 
 
 def config(

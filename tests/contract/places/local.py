@@ -35,7 +35,7 @@ class LocalPlace(Place):
     turns: ClassVar = {
         "remembering": "Records.save",
         "starting": "stack.supervision.supervisor.write_private",
-        "routing": "deployer.targets.local.gateway.write_atomically",
+        "routing": "deployer.targets.local.gateway.write_private",
         "removing": "Supervisor.remove",
     }
 

@@ -87,7 +87,8 @@ def test_a_killed_replica_comes_back_while_the_other_answers(quick):
         back = len(load.answers)
         wait_for(lambda: answered(quick, port) > 10, "its share of the requests")
     away, after = load.answers[killed:back], load.answers[back:]
-    assert {answer.status for answer in away} <= {200, 502}
+    # Until the gateway leaves it out: no server there, then one that loads its model.
+    assert {answer.status for answer in away} <= {200, 502, 503}
     assert [answer.status for answer in away[-10:]] == [200] * 10, "the other does not answer all"
     assert {answer.status for answer in after} == {200}
     quick.wait_serving("twins", 2)

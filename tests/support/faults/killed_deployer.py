@@ -33,12 +33,12 @@ from stack.supervision.supervisor import Supervisor
 EDGES: list[tuple[type | ModuleType, str]] = [
     (Records, "save"),
     (History, "append"),
-    (files, "write_atomically"),
+    (files, "write_private"),
     (PredictorFiles, "configure"),
     (PredictorFiles, "remove"),
     (supervisor, "write_private"),
     (Supervisor, "remove"),
-    (gateway, "write_atomically"),
+    (gateway, "write_private"),
     (Examples, "_ask"),
 ]
 """What a Deployer does on this machine."""

@@ -15,11 +15,12 @@ from support.world import served
 
 from deployer.state.predictor import Predictor
 from deployer.targets.local.files import PredictorFiles
-from deployer.targets.local.gateway import STEADY_SECONDS, Gateway, write_atomically
+from deployer.targets.local.gateway import STEADY_SECONDS, Gateway
 from deployer.targets.local.informer import LocalInformer
 from deployer.targets.local.processes import ALIVE_SECONDS, Processes
 from deployer.targets.local.removal import Removals
 from stack.errors import SupervisorUnavailable
+from stack.files import write_private
 from stack.supervision.supervisor import Process, Supervisor
 
 NAMES = ("angler", "baker", "carver")
@@ -66,7 +67,7 @@ class Machine:
 
     def state(self, name: str, phase: str) -> None:
         file = self.files.state_file(f"{name}-prod-v1-1a2b3c4d")
-        write_atomically(file, json.dumps({"phase": phase, "pid": 1}))
+        write_private(file, json.dumps({"phase": phase, "pid": 1}))
 
     def look(self) -> list[str]:
         """Look once, after a while; returns what was reported."""
@@ -125,7 +126,7 @@ CHANGES: dict[str, Callable[[Machine], object]] = {
     "its program is gone": lambda m: m.known.pop(BAKER),
     "its state": lambda m: m.state("baker", "unready"),
     "its state is lost": lambda m: m.files.state_file(BAKER).unlink(),
-    "its configuration": lambda m: write_atomically(m.files.config_file(BAKER), "{}"),
+    "its configuration": lambda m: write_private(m.files.config_file(BAKER), "{}"),
     "its folder is gone": lambda m: m.files.remove(BAKER),
     "its route is gone": lambda m: (m.folder / "routes" / "baker-prod.yaml").unlink(),
     "its route is another": lambda m: (m.folder / "routes" / "baker-prod.yaml").write_text("x"),

@@ -9,7 +9,13 @@ import httpx
 import pytest
 
 from deployer.errors import GatewayUnavailable, TargetUnavailable
-from deployer.targets.local.gateway import AWAY_SECONDS, FRESH_SECONDS, STEADY_SECONDS, Gateway
+from deployer.targets.local.gateway import (
+    AWAY_SECONDS,
+    FRESH_SECONDS,
+    SETTLES_SECONDS,
+    STEADY_SECONDS,
+    Gateway,
+)
 
 PLACE = ("angler-prod", "angler", "prod")
 SHARES = {"angler-prod-v1-1a2b3c4d": ([20001], 100)}
@@ -150,3 +156,21 @@ def test_one_that_is_away_is_asked_once_for_all_and_again_soon(traefik):
     traefik.away = False
     traefik.now += AWAY_SECONDS + 0.1
     assert traefik.live("a") == 100
+
+
+def test_what_was_live_and_is_wanted_again_counts_once_traefik_has_settled(traefik):
+    """It may have taken up neither write: then it still drops the route before it is back."""
+    traefik.now += 0.01
+    traefik.gateway.route("a", "a", "prod", {})
+    traefik.now += 0.01
+    traefik.route("a", 100)
+    for _ in range(3):
+        traefik.now += 2 * FRESH_SECONDS
+        assert traefik.live("a") is None
+        assert traefik.live("b") == 100
+    traefik.now += SETTLES_SECONDS
+    assert traefik.live("a") == 100
+    traefik.now += 2 * FRESH_SECONDS
+    asked = traefik.asked
+    assert traefik.live("a") == 100
+    assert traefik.asked == asked
