@@ -13,10 +13,13 @@ from pathlib import Path
 
 from support import ROOT
 
-from lanes.results import Results
+from lanes.results import Results, Test
 
 SECONDS = ROOT / "tests/nightly/seconds.json"
-"""How long each took when it last passed with all of nightly (`make test-all` writes it)."""
+"""How long each took when it last passed with all of nightly (`make test-all` writes it).
+
+Under a module's own name stands what is set up for all of its tests.
+"""
 BUDGET = 300.0
 
 
@@ -29,16 +32,22 @@ def sample(seed: str, tests: Iterable[str], budget: float = BUDGET) -> list[str]
     known: dict[str, float] = json.loads(SECONDS.read_text())
 
     def drawn(name: str) -> tuple[str, str]:
-        module = name.partition("::")[0]
-        lots = [hashlib.sha256(f"{seed} {part}".encode()).hexdigest() for part in (module, name)]
+        lots = [hashlib.sha256(f"{seed} {part}".encode()).hexdigest() for part in (_of(name), name)]
         return lots[0], lots[1]
 
-    found, left = [], budget
+    found, paid, left = [], set(), budget
     for name in sorted(known.keys() & set(tests), key=drawn):
-        if known[name] <= left:
+        module = _of(name)
+        costs = known[name] + (0.0 if module in paid else known.get(module, 0.0))
+        if costs <= left:
             found.append(name)
-            left -= known[name]
+            paid.add(module)
+            left -= costs
     return sorted(found)
+
+
+def _of(name: str) -> str:
+    return name.partition("::")[0]
 
 
 def every() -> list[str]:
@@ -53,13 +62,19 @@ def every() -> list[str]:
 
 
 def keep(results: Results) -> None:
-    """Write down how long each test took that passed, beside what is known of others."""
+    """Write down what each test took that passed, and each module, beside what is known of others.
+
+    What every test of a module sets up is a test's own; what is more than that for one of them, the
+    module's.
+    """
     known: dict[str, float] = json.loads(SECONDS.read_text())
-    known |= {
-        name: round(test.wall, 1)
-        for name, test in results.tests.items()
-        if test.outcome == "passed"
-    }
+    modules: dict[str, list[Test]] = {}
+    for test in results.of("passed"):
+        modules.setdefault(test.module, []).append(test)
+    for module, tests in modules.items():
+        own = min(test.around for test in tests)
+        known |= {test.name: round(test.wall - test.around + own, 1) for test in tests}
+        known[module] = round(sum(test.around - own for test in tests), 1)
     SECONDS.write_text(json.dumps(dict(sorted(known.items())), indent=1) + "\n")
 
 

@@ -10,20 +10,35 @@ from pathlib import Path
 
 @dataclass
 class Test:
-    """One test: how it ended, what it took, what it said if it did not pass."""
+    """One test: how it ended, what each phase took, what it said if it did not pass."""
 
     __test__ = False
 
     name: str
     outcome: str = "passed"
     when: str = ""
-    wall: float = 0.0
+    walls: dict[str, float] = field(default_factory=dict)
     cpu: float = 0.0
     said: str = ""
 
+    @property
+    def wall(self) -> float:
+        """What it took with all its phases."""
+        return sum(self.walls.values())
+
+    @property
+    def module(self) -> str:
+        """The file it is in."""
+        return self.name.partition("::")[0]
+
+    @property
+    def around(self) -> float:
+        """What was set up before it and taken down after it."""
+        return self.wall - self.walls.get("call", 0.0)
+
     def add(self, line: dict[str, object]) -> None:
         """Take a phase in: the first that is not passed counts."""
-        self.wall += float(str(line["wall"]))
+        self.walls[str(line["when"])] = float(str(line["wall"]))
         self.cpu += float(str(line["cpu"]))
         if line["outcome"] != "passed" and self.outcome != "failed":
             self.outcome, self.when = str(line["outcome"]), str(line["when"])
@@ -62,8 +77,7 @@ def causes(failed: Iterable[Test]) -> dict[str, list[Test]]:
     """Failures by what failed: a test, or what a module set up for several."""
     found: dict[str, list[Test]] = {}
     for test in failed:
-        module = test.name.partition("::")[0]
-        cause = f"{module} ({test.when})" if test.when == "setup" else test.name
+        cause = f"{test.module} ({test.when})" if test.when == "setup" else test.name
         found.setdefault(cause, []).append(test)
     return found
 

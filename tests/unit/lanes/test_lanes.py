@@ -110,6 +110,37 @@ def test_in_time_every_test_of_nightly_is_drawn_whose_time_is_known(
     assert drawn == set(known)
 
 
-def test_how_long_each_took_is_kept(known: dict[str, float], record: Path) -> None:
+def test_what_a_module_sets_up_is_paid_once(known: dict[str, float]) -> None:
+    modules = {f"tests/nightly/m{n}.py": 100.0 for n in range(5)}
+    nightly.SECONDS.write_text(json.dumps(known | modules))
+    for seed in ("a1", "b2", "c3"):
+        drawn = nightly.sample(seed, known)
+        begun = {name.partition("::")[0] for name in drawn}
+        costs = sum(known[name] for name in drawn) + sum(modules[name] for name in begun)
+        assert nightly.BUDGET - 20 - 30 - 100 <= costs <= nightly.BUDGET
+        assert len(drawn) > len(begun), "a module that is paid for serves several tests"
+
+
+def test_how_long_each_took_is_kept_with_its_own_setup_and_the_modules(
+    known: dict[str, float], tmp_path: Path
+) -> None:
+    took = {"one": (61.0, 5.0, 0.5), "two": (1.0, 7.0, 30.5), "three": (2.0, 1.0, 0.5)}
+    lines = [
+        {
+            "test": f"a.py::{name}",
+            "when": when,
+            "outcome": "passed",
+            "wall": wall,
+            "cpu": 0,
+            "said": "",
+        }
+        for name, walls in took.items()
+        for when, wall in zip(("setup", "call", "teardown"), walls, strict=True)
+    ]
+    record = tmp_path / "nightly.jsonl"
+    record.write_text("".join(f"{json.dumps(line)}\n" for line in lines))
     nightly.keep(results.read(record))
-    assert json.loads(nightly.SECONDS.read_text())["a.py::one"] == 9.0
+    kept = json.loads(nightly.SECONDS.read_text())
+    assert {name: kept[f"a.py::{name}"] for name in took} == {"one": 7.5, "two": 9.5, "three": 3.5}
+    assert kept["a.py"] == 61.5 - 2.5 + 31.5 - 2.5
+    assert kept.items() >= known.items()
