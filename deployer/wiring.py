@@ -8,7 +8,9 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
+from deployer.analysis.asking import Ask
 from deployer.analysis.judging import Judging
+from deployer.analysis.prometheus import Prometheus
 from deployer.artifacts.cache import Artifacts
 from deployer.config.secret_refs import credentials, resolve_secret
 from deployer.config.settings import Settings
@@ -118,7 +120,7 @@ def wire(settings: Settings, layout: Layout, changed: Callable[[str], None]) -> 
         promoters=Promoters(registry),
         targets=built.targets,
         clock=time.time,
-        judging=Judging(changed, time.time, evidence),
+        judging=Judging(changed, time.time, evidence, _prometheus(settings)),
         evidence=evidence,
     )
     return Wiring(context, rest, mlflow_url, database, built.clusters)
@@ -198,6 +200,11 @@ def _database(settings: Settings, layout: Layout) -> Transactions:
     from deployer.store.postgres import PostgresDatabase  # noqa: PLC0415 - an extra of its own
 
     return PostgresDatabase(resolve_secret(settings.deployer.database_ref))
+
+
+def _prometheus(settings: Settings) -> Ask | None:
+    own = settings.prometheus
+    return Prometheus(own.url, credentials(own)).ask if own.url else None
 
 
 def _mlflow_credentials(settings: Settings) -> tuple[str, str] | None:

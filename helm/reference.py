@@ -84,7 +84,7 @@ def check(schema: Any, at: str = "values") -> None:
                 if "description" not in its and "$ref" not in its:
                     raise Stale(f"nothing is said of {at}.{field}")
                 check(its, f"{at}.{field}")
-            if schema.get("additionalProperties") is not False:
+            if schema.get("additionalProperties", True) is True:  # a schema of theirs is one, too
                 raise Stale(f"{at} lets unknown fields in")
         else:
             check(item, f"{at}/{name}")

@@ -6,91 +6,17 @@ import math
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 
+from deployer.analysis.asking import Answers, Question, Reply
+from deployer.analysis.case import Case
 from deployer.analysis.criteria import bake_criteria_of, criteria_of, message_of, policy_digest
-from deployer.analysis.windows import (
-    KEPT,
-    SECONDS,
-    STALE,
-    PredictorWindows,
-    Replica,
-    WindowsUnreadable,
-    paired,
-    parse,
-)
+from deployer.analysis.windows import KEPT, SECONDS, paired
 from deployer.rollout import bake, judge
 from deployer.rollout.bake import BakeEvidence
 from deployer.rollout.gate import is_judged
 from deployer.rollout.judge import Evidence
 from deployer.state.evidence import Arm, Outcome, Trial, Verdict, Window
-from deployer.state.predictor import Predictor
 from deployer.state.reasons import Reason
 from deployer.state.record import Candidate, Record
-
-Readings = tuple[Mapping[str, bytes], Mapping[str, bytes]]
-"""The windows of each replica of the subject and of its baseline; b"" of a silent replica."""
-
-
-@dataclass(slots=True)
-class Case:
-    """Two predictors, what they counted, and the evidence that it amounts to.
-
-    Attributes:
-        subject: The predictor that is judged.
-        baseline: The predictor that it is compared with.
-        policy: The digest of what the subject is judged by.
-        problem: Why the last reading was of no use; empty if it was.
-        read_at: When the last reading began, in seconds since the epoch.
-        job: The reading that goes on; empty without one.
-        began_at: When the attempt began, in seconds since the epoch.
-        fresh: Windows that are in the evidence and not in the database yet, with their steps.
-    """
-
-    subject: Predictor
-    baseline: Predictor
-    policy: str
-    mine: PredictorWindows = field(default_factory=PredictorWindows)
-    others: PredictorWindows = field(default_factory=PredictorWindows)
-    problem: str = ""
-    read_at: float = 0.0
-    job: str = ""
-    began_at: float = 0.0
-    fresh: list[tuple[int, Window]] = field(default_factory=list)
-
-    def take(self, found: Readings, now: float) -> None:
-        """Take in a reading of both predictors."""
-        self.problem = ""
-        for windows, pages in zip((self.mine, self.others), found, strict=True):
-            replicas: dict[str, Replica | None] = {}
-            for name, page in pages.items():
-                try:
-                    replicas[name] = parse(page, windows.last(name)) if page else None
-                except WindowsUnreadable as error:
-                    self.problem, replicas[name] = f"{name}: {error}", None
-            windows.take(replicas, int(now // SECONDS))
-        self._fold()
-
-    def trial(self, deployment: str) -> Trial:
-        """Return the key under which the evidence is kept."""
-        against = f"{self.policy}-{self.baseline.digest[:16]}"
-        return Trial(deployment, self.subject.digest, int(self.began_at), against)
-
-    def restore(self, kept: Iterable[tuple[int, Window]]) -> None:
-        """Take in the windows that were kept of this attempt, in their order."""
-        raise NotImplementedError
-
-    def verdict(self, now: float) -> Verdict:
-        """Return the verdict on what was taken in so far."""
-        raise NotImplementedError
-
-    def _fold(self) -> None:
-        raise NotImplementedError
-
-    def _is_stale(self, until: int, now: float) -> bool:
-        return now // SECONDS - until > STALE + 1
-
-    @property
-    def _silence(self) -> str:
-        return self.problem or "not every replica was read for 30 s"
 
 
 @dataclass(slots=True)
@@ -100,6 +26,8 @@ class RolloutCase(Case):
     step: int = -1
     since: float | None = None
     restored: bool = False
+    resumed: int = 0
+    answers: Answers = field(default_factory=Answers)
     first: int = 0
     began: int = 0
     evidence: Evidence = field(default_factory=Evidence)
@@ -113,6 +41,7 @@ class RolloutCase(Case):
             self.evidence, self.began = self.evidence.at_next_step(), 0
         self.restored = False
         self.step, self.since = candidate.step, candidate.step_since
+        self.answers, self.asking = Answers(), ""
         if self.since is not None:
             warm = self.since + self.subject.spec.analysis.warmup
             self.first = math.ceil(warm / SECONDS)
@@ -123,7 +52,7 @@ class RolloutCase(Case):
         for step, window in kept:
             if step != self.step:
                 self.evidence, self.began = self.evidence.at_next_step(), window.number
-            self.step, self.restored = step, True
+            self.step, self.restored, self.resumed = step, True, window.until + 1
             self.evidence = judge.fold(self.evidence, window, criteria)
 
     def _fold(self) -> None:
@@ -133,8 +62,22 @@ class RolloutCase(Case):
         first = max(self.first, self.evidence.until + 1)
         for window in paired(self.mine, self.others, first):
             self.began = self.began or window.number
-            self.evidence = judge.fold(self.evidence, window, criteria)
-            self.fresh.append((self.step, window))
+            whole = self.answers.ride(window)
+            self.evidence = judge.fold(self.evidence, whole, criteria)
+            self.fresh.append((self.step, whole))
+
+    def questions(self, now: float) -> Mapping[str, Question]:
+        """Return what Prometheus is to be asked now, by metric."""
+        if self.since is None:
+            return {}
+        asked = self.subject.spec.analysis.metrics.asked
+        # What was asked about before a restart rides on the windows that were kept, or is lost.
+        first = max(self.first, self.resumed)
+        return self.answers.due(asked, float(first * SECONDS), now)
+
+    def answer(self, replies: Mapping[str, Reply]) -> None:
+        """Take in what Prometheus answered."""
+        self.answers.take(replies)
 
     def verdict(self, now: float) -> Verdict:
         """Return the verdict on the candidate at its present step."""
@@ -145,16 +88,17 @@ class RolloutCase(Case):
         reason = ""
         if outcome is not Outcome.FAIL and self.since is None:
             outcome, message = Outcome.NO_DATA, "the gateway does not serve its share yet"
-        elif outcome is not Outcome.FAIL and self._is_stale(
+        elif outcome is not Outcome.FAIL and self.is_stale(
             max(evidence.until, self.first - 1), now
         ):
-            outcome, message = Outcome.NO_DATA, self._silence
+            outcome, message = Outcome.NO_DATA, self.silence
         elif outcome is not Outcome.FAIL and (
             split := judge.misrouted(evidence, spec.rollout.weights[self.step] / 100)
         ):
             outcome, message, reason = Outcome.NO_DATA, split, Reason.SPLIT_NOT_AS_ASKED
         else:
             metrics = tuple(judge.estimated(one, evidence, criteria) for one in metrics)
+            metrics = tuple(self.answers.explained(one) for one in metrics)
             fewest = min(evidence.candidate.answered, evidence.champion.answered)
             message = message_of(outcome, metrics, fewest, criteria)
         return Verdict(
@@ -224,8 +168,8 @@ class BakeCase(Case):
         criteria, before = bake_criteria_of(self.subject.spec), self.before or Arm()
         outcome, metrics = bake.judge(self.evidence, before, criteria)
         until = max(self.evidence.until, self._first - 1)
-        if outcome is not Outcome.FAIL and self._is_stale(until, now):
-            outcome, message = Outcome.NO_DATA, self._silence
+        if outcome is not Outcome.FAIL and self.is_stale(until, now):
+            outcome, message = Outcome.NO_DATA, self.silence
         else:
             fewest = min(self.evidence.champion.answered, before.answered)
             message = message_of(outcome, metrics, fewest, criteria)

@@ -6,6 +6,7 @@ from dataclasses import replace
 from hashlib import sha256
 from typing import Any
 
+from deployer.analysis.windows import SECONDS
 from deployer.rollout.judge import Criteria
 from deployer.spec.model import ServingSpec
 from deployer.state.evidence import MetricVerdict, Outcome
@@ -21,12 +22,17 @@ def criteria_of(spec: ServingSpec) -> Criteria:
         {name: one for name, one in limits.items() if one},
         {name: factor for name, factor in latency.items() if factor is not None},
         metrics.answers.distance if metrics.answers else None,
+        metrics.asked,
+        SECONDS,
     )
 
 
 def bake_criteria_of(spec: ServingSpec) -> Criteria:
-    """Translate the section for a bake, in which durations count only if steps were judged."""
-    criteria = replace(criteria_of(spec), distance=None)
+    """Translate the section for a bake, in which durations count only if steps were judged.
+
+    Prometheus is not asked: nothing is counted at the same time any more.
+    """
+    criteria = replace(criteria_of(spec), distance=None, asked={})
     judged = any(step.require for step in spec.rollout.sections)
     return criteria if judged else replace(criteria, latency={})
 
@@ -46,7 +52,7 @@ def message_of(
     outcome: Outcome, metrics: tuple[MetricVerdict, ...], fewest: int, criteria: Criteria
 ) -> str:
     """Name the metric that decides, and about how many more requests it takes."""
-    if outcome is Outcome.NO_DATA:
+    if outcome is Outcome.NO_DATA and fewest < criteria.min_requests:
         return f"{fewest:,} of {criteria.min_requests:,} requests of each version"
     first = next((one for one in metrics if one.outcome is outcome), None)
     if first is None:

@@ -15,7 +15,9 @@ from dataclasses import asdict
 from functools import partial
 from typing import Any, Final, Protocol
 
-from deployer.analysis.cases import Case, Readings, case_of
+from deployer.analysis.asking import NOBODY, Ask, Reply, reply_all
+from deployer.analysis.case import Case, Readings
+from deployer.analysis.cases import case_of
 from deployer.analysis.criteria import sections_of
 from deployer.analysis.windows import SECONDS
 from deployer.background.jobs import Jobs
@@ -56,6 +58,7 @@ class Judging:
         changed: Called with a deployment's id when there is a new verdict.
         clock: Seconds since the epoch.
         keeper: Keeps the evidence; None: it ends with the process.
+        ask: Asks Prometheus; None: nobody does.
     """
 
     def __init__(
@@ -63,8 +66,10 @@ class Judging:
         changed: Callable[[str], None],
         clock: Callable[[], float],
         keeper: Keeper | None = None,
+        ask: Ask | None = None,
     ) -> None:
         self._changed = changed
+        self._ask = ask
         self._clock = clock
         self._keeper = keeper
         self._cases: dict[str, Case] = {}
@@ -72,6 +77,9 @@ class Judging:
         self._lock = threading.RLock()
         self._jobs: Jobs[Readings] = Jobs(
             "evidence", PARALLEL, clock, ended=self._ended, retry=None, patience=PATIENCE_SECONDS
+        )
+        self._questions: Jobs[Mapping[str, Reply]] = Jobs(
+            "questions", PARALLEL, clock, ended=self._replied, retry=None, patience=PATIENCE_SECONDS
         )
 
     def verdict(self, record: Record, read: Read | None) -> Verdict | None:
@@ -91,6 +99,8 @@ class Judging:
             if read and not case.job and now - case.read_at >= SECONDS:
                 case.job, case.read_at = f"{record.id} {next(self._numbers)}", now
                 self._jobs.ensure(case.job, partial(_read, read, case.subject, case.baseline))
+            if read and not case.asking:
+                self._put_questions(record.id, case, now)
             return case.verdict(now)
 
     def forget(self, deployment: str) -> None:
@@ -101,6 +111,7 @@ class Judging:
     def close(self) -> None:
         """Stop reading."""
         self._jobs.close(0.0)
+        self._questions.close(0.0)
 
     def _ended(self, key: str) -> None:
         job = self._jobs.peek(key)
@@ -117,6 +128,26 @@ class Judging:
                 case.take(job.result, self._clock())
                 self._keep(deployment, case)
         self._changed(deployment)
+
+    def _put_questions(self, deployment: str, case: Case, now: float) -> None:
+        questions = case.questions(now)
+        if questions and self._ask is None:
+            case.answer(dict.fromkeys(questions, NOBODY))
+        elif questions and self._ask:
+            case.asking = f"{deployment} {next(self._numbers)}"
+            names = case.subject.name, case.baseline.name
+            self._questions.ensure(case.asking, partial(reply_all, self._ask, questions, names))
+
+    def _replied(self, key: str) -> None:
+        job = self._questions.peek(key)
+        self._questions.forget(key)
+        with self._lock:
+            case = self._cases.get(key.rpartition(" ")[0])
+            if job is None or case is None or case.asking != key:
+                return
+            case.asking = ""
+            if job.result is not None:
+                case.answer(job.result)
 
     def _kept(self, trial: Trial) -> Iterable[tuple[int, Window]]:
         try:

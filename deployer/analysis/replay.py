@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import groupby
@@ -82,8 +83,17 @@ def with_criteria(spec: Mapping[str, Any], changes: Sequence[str]) -> ServingSpe
             if not isinstance(place.get(name), dict):
                 place[name] = {}
             place = place[name]
-        place[last] = None if value == "null" else int(value) if value.isdecimal() else value
+        place[last] = _plain(value)
     return ServingSpec.model_validate(check_layer("with", whole))
+
+
+def _plain(value: str) -> float | str | None:
+    """Read a value as YAML would: null, a number, or text."""
+    if value == "null":
+        return None
+    if value.isdecimal():
+        return int(value)
+    return float(value) if re.fullmatch(r"[0-9]*\.[0-9]+", value) else value
 
 
 def _step(

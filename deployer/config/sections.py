@@ -8,7 +8,15 @@ from pydantic import Field, ValidationInfo, field_serializer, field_validator
 from deployer import namespaces, naming
 from deployer.config.clusters import Cluster
 from deployer.config.environment import Environment
-from deployer.config.services import Airflow, Api, Gateway, Local, Mlflow, PackageIndex
+from deployer.config.services import (
+    Airflow,
+    Api,
+    Gateway,
+    Local,
+    Mlflow,
+    PackageIndex,
+    Prometheus,
+)
 from deployer.errors import SettingsInvalid
 from deployer.schema.base import Frozen
 from deployer.schema.units import Duration
@@ -106,6 +114,9 @@ class PlatformFile(Frozen):
 
     gateway: Gateway = Gateway()
     """The gateway that routes prediction requests."""
+
+    prometheus: Prometheus = Prometheus()
+    """The Prometheus that a team's own metrics of a rollout are asked of."""
 
     local: Local = Local()
     """Where the target `local` runs model servers."""

@@ -92,6 +92,13 @@ class Airflow(Service):
     """Port of our own Airflow on loopback."""
 
 
+class Prometheus(Service):
+    """The Prometheus that a team's own metrics of a rollout are asked of."""
+
+    url: Url | None = None
+    """The URL of a server with Prometheus' HTTP API; null: nobody is asked."""
+
+
 class Gateway(Frozen):
     """The gateway that routes prediction requests."""
 

@@ -11,9 +11,10 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 
-from deployer.rollout import answers, latency
-from deployer.rollout.judge import REFERENCE, Criteria, percent
-from deployer.rollout.sequential import Series, rate_limits
+from deployer.rollout.judge import REFERENCE, Criteria
+from deployer.rollout.metrics import answers, latency
+from deployer.rollout.metrics.rates import percent, share
+from deployer.rollout.metrics.sequential import Series, rate_limits
 from deployer.spec.rollout import RateLimits
 from deployer.state.evidence import Arm, MetricVerdict, Outcome
 
@@ -96,8 +97,9 @@ def _rate(name: str, limit: RateLimits, arm: Arm, before: Arm, alpha: float) -> 
         f"{name} {percent(*mine)} of {arm.answered:,} requests, "
         f"before it {percent(*others)} of {before.answered:,}"
     )
-    rate, rate_before = (count / total if total else None for count, total in (mine, others))
-    return MetricVerdict(name, outcome, message, rate, rate_before, low, high, limit.worse_by)
+    return MetricVerdict(
+        name, outcome, message, share(*mine), share(*others), low, high, limit.worse_by
+    )
 
 
 def _latency(

@@ -8,14 +8,15 @@ requires is shown anew at each step, since shares and times differ, and by each 
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Final
 
-from deployer.rollout import answers, latency
-from deployer.rollout.sequential import Harm, Series, rate_limits
-from deployer.spec.rollout import RateLimits, Require
+from deployer.rollout.metrics import answers, asked, latency, rates
+from deployer.rollout.metrics.asked import Asked
+from deployer.rollout.metrics.rates import Rate
+from deployer.rollout.metrics.sequential import Series, rate_limits
+from deployer.spec.rollout import QueryLimits, RateLimits, Require
 from deployer.state.evidence import Arm, MetricVerdict, Outcome, Window
 
 REFERENCE: Final = 100
@@ -36,6 +37,8 @@ class Criteria:
         rates: The limits of "errors" and of "rejected".
         latency: How many times the champion's quantile the candidate's may be, by its name: "p99".
         distance: The allowed distance of the answers' distributions; None to report it only.
+        asked: The limits of what a team asks Prometheus, by the metric's name.
+        window_seconds: How long a window is.
         alpha_fail: The probability that harm is shown where there is none.
         alpha_pass: The probability, for each metric, that a version that is worse passes.
     """
@@ -44,42 +47,17 @@ class Criteria:
     rates: Mapping[str, RateLimits] = field(default_factory=dict)
     latency: Mapping[str, float] = field(default_factory=dict)
     distance: float | None = None
+    asked: Mapping[str, QueryLimits] = field(default_factory=dict)
+    window_seconds: int = 10
     alpha_fail: float = 0.05
     alpha_pass: float = 0.05
 
     @property
     def alpha_each(self) -> float:
         """One metric's part of `alpha_fail` (Bonferroni)."""
-        asked = len(self.rates) + len(self.latency) + (self.distance is not None)
-        return self.alpha_fail / max(1, asked)
-
-
-@dataclass(frozen=True, slots=True)
-class Rate:
-    """The evidence on one rate over a rollout.
-
-    `difference` and `weight` are the parts of the Mantel-Haenszel difference of two rates: what
-    differs between windows (the hour, the shares) does not enter it.
-    """
-
-    harm: Harm = field(default_factory=Harm)
-    difference: float = 0.0
-    weight: float = 0.0
-
-    @property
-    def worse_by(self) -> float:
-        """The measured difference of the rates, over all windows."""
-        return self.difference / self.weight if self.weight else 0.0
-
-    def after(self, events: tuple[int, int], requests: tuple[int, int]) -> Rate:
-        """Add the counts of one window, the candidate's before the champion's."""
-        (mine, others), (own, champions) = events, requests
-        together = own + champions
-        return Rate(
-            self.harm.after(events, requests),
-            self.difference + (mine * champions - others * own) / together,
-            self.weight + own * champions / together,
-        )
+        tested = len(self.rates) + len(self.latency) + (self.distance is not None)
+        tested += sum(limit.count is not None for limit in self.asked.values())
+        return self.alpha_fail / max(1, tested)
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,6 +68,7 @@ class Evidence:
         rates: By metric, over the whole rollout.
         slower: By quantile, over the whole rollout.
         step_slower: By quantile, over the present step.
+        asked: What Prometheus answered, by metric.
         candidate: The candidate's counts in the present step.
         champion: The champion's, in the same windows.
         pending: A window in which an arm had no request, to be merged with the next.
@@ -99,6 +78,7 @@ class Evidence:
     rates: Mapping[str, Rate] = field(default_factory=dict)
     slower: Mapping[str, Series] = field(default_factory=dict)
     step_slower: Mapping[str, Series] = field(default_factory=dict)
+    asked: Mapping[str, Asked] = field(default_factory=dict)
     candidate: Arm = field(default_factory=Arm)
     champion: Arm = field(default_factory=Arm)
     pending: Window | None = None
@@ -106,7 +86,9 @@ class Evidence:
 
     def at_next_step(self) -> Evidence:
         """Keep what speaks for harm, and forget what the last step has shown."""
-        return replace(self, step_slower={}, candidate=Arm(), champion=Arm(), pending=None)
+        asked = {name: one.at_next_step() for name, one in self.asked.items()}
+        fresh = replace(self, step_slower={}, asked=asked, pending=None)
+        return replace(fresh, candidate=Arm(), champion=Arm())
 
 
 def fold(evidence: Evidence, window: Window, criteria: Criteria) -> Evidence:
@@ -114,11 +96,11 @@ def fold(evidence: Evidence, window: Window, criteria: Criteria) -> Evidence:
     if window.number <= evidence.until:
         return evidence
     whole = evidence.pending.plus(window) if evidence.pending else window
-    own, champions = whole.candidate, whole.champion
+    own, champions = arms = whole.candidate, whole.champion
     if not own.answered or not champions.answered:
         return replace(evidence, pending=whole, until=window.until)
     requests = own.answered, champions.answered
-    rates = {
+    counted = {
         name: evidence.rates.get(name, Rate()).after(
             (getattr(own, name), getattr(champions, name)), requests
         )
@@ -130,12 +112,17 @@ def fold(evidence: Evidence, window: Window, criteria: Criteria) -> Evidence:
             value = latency.excess(own.seconds, champions.seconds, whole.reference, name, factor)
             slower[name] = slower.get(name, Series()).after(value)
             step_slower[name] = step_slower.get(name, Series()).after(value)
+    answered = {
+        name: asked.fold(evidence.asked.get(name, Asked()), name, arms, limit, window.until)
+        for name, limit in criteria.asked.items()
+    }
     return Evidence(
-        rates,
+        counted,
         slower,
         step_slower,
-        evidence.candidate.plus(own),
-        evidence.champion.plus(champions),
+        answered,
+        evidence.candidate.plus(replace(own, asked={})),
+        evidence.champion.plus(replace(champions, asked={})),
         None,
         window.until,
     )
@@ -146,15 +133,15 @@ def judge(
 ) -> tuple[Outcome, tuple[MetricVerdict, ...]]:
     """Judge by all metrics: the worst outcome decides.
 
-    With too few requests of an arm, the outcome is NO_DATA unless harm is shown. `no_harm` is
-    satisfied once there are enough.
+    With too few requests of an arm, or without an answer of Prometheus that is asked for, the
+    outcome is NO_DATA unless harm is shown. Else `no_harm` is satisfied.
     """
     found = tuple(_metrics(evidence, criteria))
     outcomes = {one.outcome for one in found}
     if Outcome.FAIL in outcomes:
         return Outcome.FAIL, found
     fewest = min(evidence.candidate.answered, evidence.champion.answered)
-    if fewest < criteria.min_requests:
+    if fewest < criteria.min_requests or Outcome.NO_DATA in outcomes:
         return Outcome.NO_DATA, found
     if require == "no_harm":
         return Outcome.PASS, found
@@ -171,57 +158,24 @@ def misrouted(evidence: Evidence, asked: float) -> str:
     room = SPLIT_ROOM * min(asked, 1 - asked)
     if least <= asked + room and most >= asked - room:
         return ""
-    share = percent(own, own + champions)
+    share = rates.percent(own, own + champions)
     return f"{own:,} of {own + champions:,} requests reached it, {share}, and not {100 * asked:g} %"
 
 
 def _metrics(evidence: Evidence, criteria: Criteria) -> Iterator[MetricVerdict]:
+    own, champions = evidence.candidate, evidence.champion
+    alphas = criteria.alpha_each, criteria.alpha_pass
     for name, limit in criteria.rates.items():
-        yield _rate(name, limit, evidence, criteria)
+        counts = tuple((getattr(arm, name), arm.answered) for arm in (own, champions))
+        rate = evidence.rates.get(name, Rate())
+        yield rates.judge(name, rate, (counts[0], counts[1]), limit, alphas)
     for name, factor in criteria.latency.items():
         yield _latency(name, factor, evidence, criteria)
-    yield answers.constant(evidence.candidate, evidence.champion)
-    yield answers.distance(
-        evidence.candidate,
-        evidence.champion,
-        criteria.distance,
-        (criteria.alpha_each, criteria.alpha_pass),
-    )
-
-
-def _rate(name: str, limit: RateLimits, evidence: Evidence, criteria: Criteria) -> MetricVerdict:
-    rate = evidence.rates.get(name, Rate())
-    own, champions = evidence.candidate, evidence.champion
-    mine = getattr(own, name), own.answered
-    others = getattr(champions, name), champions.answered
-    limits = sum(bound is not None for bound in (limit.worse_by, limit.max))
-    alpha = criteria.alpha_each / max(1, limits)
-    least, _ = rate_limits(*mine, alpha)
-    low_mine, high_mine = rate_limits(*mine, criteria.alpha_pass / 2)
-    low_others, high_others = rate_limits(*others, criteria.alpha_pass / 2)
-    low, high = low_mine - high_others, high_mine - low_others
-    shown = rate.harm.log_e >= -math.log(alpha)
-    worse = limit.worse_by is not None and shown and rate.worse_by > limit.worse_by
-    if worse or (limit.max is not None and least > limit.max):
-        outcome = Outcome.FAIL
-    elif _not_worse(mine, others, limit, criteria.alpha_pass):
-        outcome = Outcome.PASS
-    else:
-        outcome = Outcome.UNDECIDED
-    message = (
-        f"{name} {percent(*mine)} of {own.answered:,} requests, "
-        f"of the champion {percent(*others)} of {champions.answered:,}"
-    )
-    return MetricVerdict(
-        name,
-        outcome,
-        message,
-        mine[0] / mine[1] if mine[1] else None,
-        others[0] / others[1] if others[1] else None,
-        low,
-        high,
-        limit.worse_by,
-    )
+    for name, query in criteria.asked.items():
+        stale_from = evidence.until - asked.windows_of(query, criteria.window_seconds)
+        yield asked.judge(name, evidence.asked.get(name, Asked()), query, alphas, stale_from)
+    yield answers.constant(own, champions)
+    yield answers.distance(own, champions, criteria.distance, alphas)
 
 
 def _latency(name: str, factor: float, evidence: Evidence, criteria: Criteria) -> MetricVerdict:
@@ -247,41 +201,9 @@ def estimated(verdict: MetricVerdict, evidence: Evidence, criteria: Criteria) ->
 
     At the present rates and shares; nothing is added if even a hundred times as many would not.
     """
-    limit = criteria.rates.get(verdict.metric)
     own, champions = evidence.candidate, evidence.champion
-    if verdict.outcome is not Outcome.UNDECIDED or limit is None:
+    if verdict.outcome is not Outcome.UNDECIDED or verdict.metric not in criteria.rates:
         return verdict
-    if not own.answered or not champions.answered:
-        return verdict
-
-    def enough(factor: float) -> bool:
-        mine, others = (
-            (round(getattr(arm, verdict.metric) * factor), round(arm.answered * factor))
-            for arm in (own, champions)
-        )
-        return _not_worse(mine, others, limit, criteria.alpha_pass)
-
-    least, most = 1.0, 100.0
-    if not enough(most):
-        return verdict
-    for _ in range(12):
-        middle = math.sqrt(least * most)
-        least, most = (least, middle) if enough(middle) else (middle, most)
-    return replace(verdict, more=math.ceil(own.answered * (most - 1)))
-
-
-def _not_worse(
-    mine: tuple[int, int], others: tuple[int, int], limit: RateLimits, alpha: float
-) -> bool:
-    """Decide whether every limit of a rate is shown to hold."""
-    if limit.max is not None and rate_limits(*mine, alpha)[1] > limit.max:
-        return False
-    if limit.worse_by is None:
-        return True
-    most, least = rate_limits(*mine, alpha / 2)[1], rate_limits(*others, alpha / 2)[0]
-    return most - least <= limit.worse_by
-
-
-def percent(count: int, total: int) -> str:
-    """Write a rate, such as "1.25 %"; "unknown" of nothing."""
-    return f"{100 * count / total:.3g} %" if total else "unknown"
+    mine, others = ((getattr(arm, verdict.metric), arm.answered) for arm in (own, champions))
+    limit = criteria.rates[verdict.metric]
+    return replace(verdict, more=rates.more(mine, others, limit, criteria.alpha_pass))

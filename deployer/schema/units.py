@@ -79,6 +79,18 @@ def parse_points(value: object) -> float:
     return _part(value, "pp", "should be percentage points such as '2pp', or a number such as 0.02")
 
 
+def parse_level(value: object) -> float:
+    """Parse a number of at least 0, or a share such as "5%".
+
+    Raises:
+        ValueError: the value is neither.
+    """
+    number = _suffixed(value, "%")
+    if number is None:
+        raise ValueError("should be a number of at least 0, or a share such as '5%'")
+    return number / 100 if isinstance(value, str) else number
+
+
 def parse_factor(value: object) -> float:
     """Parse "1.2x" or a number into a factor of at least 1.
 
@@ -177,6 +189,9 @@ Share = Annotated[
     float, _either(parse_share), _schema("number", _suffix_pattern("%"), minimum=0, maximum=1)
 ]
 """A pydantic field between 0 and 1."""
+
+Level = Annotated[float, _either(parse_level), _schema("number", _suffix_pattern("%"))]
+"""A pydantic field of at least 0, in whatever unit."""
 
 Points = Annotated[
     float, _either(parse_points), _schema("number", _suffix_pattern("pp"), minimum=0, maximum=1)

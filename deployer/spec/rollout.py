@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
-from typing import Literal, Self
+import difflib
+import re
+from collections.abc import Mapping
+from typing import Final, Literal, Self
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import ConfigDict, Field, field_validator, model_validator
 
 from deployer.schema.base import AtomicSection, Frozen
-from deployer.schema.units import Duration, Factor, Points, Share, format_duration
+from deployer.schema.units import Duration, Factor, Level, Points, Share, format_duration
 
 Require = Literal["no_harm", "not_worse"]
+PREDICTOR: Final = "{predictor}"
+WINDOW: Final = "{window}"
 
 
 class Step(AtomicSection):
@@ -125,6 +130,52 @@ class RateLimits(AtomicSection):
         return self
 
 
+class QueryLimits(AtomicSection):
+    """A metric of your own, which the Deployer asks Prometheus for: the lower, the better."""
+
+    query: str = Field(min_length=1, max_length=4000)
+    """A PromQL expression with one value as its result. It has to name {predictor}, in whose place
+    comes the name of the one version's predictor, then that of the other's; and it should name
+    {window}, in whose place comes the stretch of time that is asked about, such as "60s"."""
+
+    count: str | None = Field(default=None, min_length=1, max_length=4000)
+    """A PromQL expression for the number of cases of which `query` is the share, between 0 and 1:
+    then chance is reckoned with, as with errors. Null: `query` gives a bare value, and three of
+    them in a row above `max` count as harm."""
+
+    every: Duration = Field(default=60, ge=10, le=3600)
+    """How long the stretches are: at least twice as long as Prometheus' scrape interval."""
+
+    worse_by: Points | None = None
+    """By how many percentage points the new version may exceed the champion, such as "2pp"; needs
+    `count`."""
+
+    max: Level | None = None
+    """The most that a new version may have, whatever the champion does: "5%", or a number."""
+
+    @model_validator(mode="after")
+    def _can_be_judged(self) -> Self:
+        if self.worse_by is None and self.max is None:
+            raise ValueError("should have worse_by or max")
+        if self.worse_by is not None and self.count is None:
+            raise ValueError(
+                "should have a count beside worse_by: of how many cases is it the share?"
+            )
+        if self.count is not None and self.max is not None and self.max > 1:
+            raise ValueError("should have a max of at most 1 beside count: it is a share")
+        for name, text in (("query", self.query), ("count", self.count)):
+            if text is not None and PREDICTOR not in text:
+                raise ValueError(
+                    f"should name {PREDICTOR} in its {name}, else both versions get one answer"
+                )
+        return self
+
+    @property
+    def bounds(self) -> RateLimits:
+        """The limits as those of a rate."""
+        return RateLimits(worse_by=self.worse_by, max=self.max)
+
+
 class LatencyLimits(Frozen):
     """How many times as long as the champion's the new version's requests may take."""
 
@@ -143,7 +194,13 @@ class AnswerLimits(AtomicSection):
 
 
 class Metrics(Frozen):
-    """The metrics that a new version is judged by; null: not by this one."""
+    """The metrics that a new version is judged by; null: not by this one.
+
+    Any other name is a metric of your own, such as `basket`, with a `query` for Prometheus.
+    """
+
+    model_config = ConfigDict(extra="allow")
+    __pydantic_extra__: dict[str, QueryLimits] = Field(init=False)
 
     errors: RateLimits | None = RateLimits(worse_by=0.02)
     """Requests that failed: model errors, timeouts, and those that found no room or no model."""
@@ -157,6 +214,30 @@ class Metrics(Frozen):
     answers: AnswerLimits | None = None
     """The distribution of the model's answers. An improved model may well answer otherwise, so
     that it is only reported by default."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _others_are_queries(cls, found: object) -> object:
+        if isinstance(found, Mapping):
+            for name, section in found.items():
+                if name in cls.model_fields or isinstance(section, QueryLimits):
+                    continue
+                if not isinstance(section, Mapping) or "query" not in section:
+                    near = difflib.get_close_matches(str(name), list(cls.model_fields), 1)
+                    perhaps = f", but {near[0]}" if near else ""
+                    raise ValueError(
+                        f"has no metric {str(name)!r}{perhaps}; one of your own needs a query"
+                    )
+                if not re.fullmatch(r"[a-z][a-z0-9_]{0,39}", str(name)):
+                    raise ValueError(
+                        f"should name a metric with small letters, digits and _: not {str(name)!r}"
+                    )
+        return found
+
+    @property
+    def asked(self) -> Mapping[str, QueryLimits]:
+        """The metrics of a team's own, by their names."""
+        return self.__pydantic_extra__
 
 
 class Analysis(Frozen):

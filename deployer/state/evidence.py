@@ -6,7 +6,7 @@ Durations are counted in buckets: bucket i holds all over 1.05 ** (i - 1) * 10 u
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import NamedTuple, TypeVar
@@ -14,6 +14,9 @@ from typing import NamedTuple, TypeVar
 Key = TypeVar("Key", str, int)
 Buckets = Mapping[int, int]
 """Counts by the number of a bucket."""
+
+Answer = tuple[float, int | None]
+"""What Prometheus said of a stretch of time: a value, and of how many cases it is the share."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +32,7 @@ class Arm:
         bins: How often the model gave a number in each bin.
         values: The values that the model gave, as far as they were looked at.
         missing: Those of them that were NaN or none.
+        asked: What Prometheus said of the predictor, by the metric's name.
     """
 
     answered: int = 0
@@ -39,6 +43,7 @@ class Arm:
     bins: Buckets = field(default_factory=dict)
     values: int = 0
     missing: int = 0
+    asked: Mapping[str, Sequence[Answer]] = field(default_factory=dict)
 
     def plus(self, other: Arm) -> Arm:
         """Add the counts of another replica, or of another window."""
@@ -51,6 +56,10 @@ class Arm:
             added(self.bins, other.bins),
             self.values + other.values,
             self.missing + other.missing,
+            {
+                name: (*self.asked.get(name, ()), *other.asked.get(name, ()))
+                for name in {**self.asked, **other.asked}
+            },
         )
 
 

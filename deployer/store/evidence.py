@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Iterable, Mapping
+from dataclasses import asdict
 from typing import Any, Final
 
 import orjson
@@ -93,7 +94,11 @@ class EvidenceStore:
 
 
 def _pack(window: Window) -> bytes:
-    return zlib.compress(orjson.dumps(window, option=orjson.OPT_NON_STR_KEYS))
+    found = asdict(window)
+    for arm in (found["candidate"], found["champion"]):
+        if not arm["asked"]:  # a release that asks nothing reads it, too
+            del arm["asked"]
+    return zlib.compress(orjson.dumps(found, option=orjson.OPT_NON_STR_KEYS))
 
 
 def _unpack(number: int, body: bytes) -> Window:

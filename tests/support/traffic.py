@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from deployer.rollout.latency import LEAST, RATIO
+from deployer.rollout.metrics.latency import LEAST, RATIO
 from deployer.state.evidence import Arm, Window
 
 REFERENCE_WINDOWS = 30

@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from typing import Final, NamedTuple
 
 from deployer.api.schema import rollouts
-from deployer.rollout import latency
+from deployer.rollout.metrics import latency
 from deployer.state.evidence import Arm, Window
 
 WIDTH: Final = 280

@@ -235,6 +235,13 @@ def test_prometheus_reads_every_server_and_counts_a_model_s_requests(team: Team)
     wait_for(scraped, "every target to be read", 120, every=1)
     before = requests()
     wait_for(grows, "the model's requests to be counted", 120, every=5)
+    asks = (
+        "import yaml; from deployer.analysis.prometheus import Prometheus; "
+        "told = yaml.safe_load(open('/etc/schnitzel/platform.yaml')); "
+        "print(Prometheus(told['prometheus']['url']).ask('count(up)', __import__('time').time()))"
+    )
+    said = team.compose("exec", "-T", "deployer", "/opt/schnitzel/bin/python", "-c", asks)
+    assert float(said) >= 4
 
 
 def test_a_secret_that_is_gone_is_named_and_none_is_made_anew_for_data_that_is_there(

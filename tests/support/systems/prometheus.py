@@ -24,6 +24,7 @@ class Prometheus:
     """What it answers."""
 
     def __init__(self, url: str) -> None:
+        self.url = url
         self._client = httpx.Client(base_url=url, trust_env=False, timeout=30)
 
     @property
@@ -62,9 +63,13 @@ def program(name: str) -> str:
 
 
 @contextmanager
-def running_prometheus(folder: Path, *targets: str) -> Iterator[Prometheus]:
-    """Run one that scrapes each second."""
-    job = {"job_name": "models", "static_configs": [{"targets": list(targets)}]}
+def running_prometheus(folder: Path, *targets: str, listed: str = "") -> Iterator[Prometheus]:
+    """Run one that scrapes each second these targets, and those that a page lists."""
+    job: dict[str, Any] = {
+        "job_name": "models",
+        "static_configs": [{"targets": list(targets)}],
+        "http_sd_configs": [{"url": listed, "refresh_interval": "1s"}] if listed else [],
+    }
     every = {"scrape_interval": "1s", "scrape_timeout": "1s"}
     config, port = folder / "prometheus.json", free_port()
     config.write_text(json.dumps({"global": every, "scrape_configs": [job]}), encoding="utf-8")

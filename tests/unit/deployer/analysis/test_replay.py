@@ -110,7 +110,7 @@ def test_a_bake_is_replayed_against_what_came_before_it() -> None:
         ("latency.p99", "'latency.p99' changes nothing."),
         ("latency.p98=1.1x", "analysis.metrics.latency.p98 is not a known field"),
         ("errors.worse_by=much", "analysis.metrics.errors.worse_by"),
-        ("speed=1x", "analysis.metrics.speed is not a known field"),
+        ("speed=1x", "analysis.metrics has no metric 'speed'; one of your own needs a query"),
     ],
 )
 def test_a_change_that_is_none_is_named_with_the_remedy(change: str, said: str) -> None:

@@ -12,9 +12,9 @@ import pytest
 from hypothesis import given, strategies as st
 from support.traffic import Truth, windows, z_test
 
-from deployer.rollout import answers
 from deployer.rollout.judge import Criteria, Evidence, estimated, fold, judge, misrouted
-from deployer.rollout.latency import quantile, seconds, share_above, times
+from deployer.rollout.metrics import answers
+from deployer.rollout.metrics.latency import quantile, seconds, share_above, times
 from deployer.spec.rollout import RateLimits
 from deployer.state.evidence import Arm, MetricVerdict, Outcome, Window, added
 
@@ -249,7 +249,7 @@ def test_a_place_is_a_duration() -> None:
 
 
 def test_the_buckets_are_those_of_the_model_server() -> None:
-    from deployer.rollout import latency
+    from deployer.rollout.metrics import latency
     from serving.telemetry import sketch
 
     assert (latency.RATIO, latency.LEAST) == (sketch.RATIO, sketch.LEAST)

@@ -8,7 +8,7 @@ import random
 import pytest
 from hypothesis import given, strategies as st
 
-from deployer.rollout.sequential import (
+from deployer.rollout.metrics.sequential import (
     RATIOS,
     Harm,
     Series,

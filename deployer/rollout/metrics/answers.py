@@ -6,7 +6,7 @@ import math
 from collections.abc import Mapping
 from typing import Final
 
-from deployer.rollout.sequential import distribution_band, rate_limits
+from deployer.rollout.metrics.sequential import distribution_band, rate_limits
 from deployer.state.evidence import Arm, MetricVerdict, Outcome
 
 LEAST: Final = 100

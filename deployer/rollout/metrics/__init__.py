@@ -1,0 +1,1 @@
+"""Measure two versions by one metric each: rates, durations, answers, and what a team asks."""
