@@ -57,7 +57,7 @@ class Fleet:
             record = record.with_champion(old, 0.0)
             self.records.append(replace(record, candidate=Candidate(new, BEGIN, 0, BEGIN)))
             for one in (old, new):
-                self.servers[one.name] = [Windows(clock=clock, now=clock) for _ in range(replicas)]
+                self.servers[one.name] = [Windows(clock) for _ in range(replicas)]
         self.now = BEGIN
 
     @staticmethod

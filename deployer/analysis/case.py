@@ -52,6 +52,8 @@ class Case:
     def take(self, found: Readings, now: float) -> None:
         """Take in a reading of both predictors."""
         self.problem = ""
+        if self.last > now // SECONDS + STALE + 1:
+            self.start_over(int(now // SECONDS) + 1)
         for windows, pages in zip((self.mine, self.others), found, strict=True):
             replicas: dict[str, Replica | None] = {}
             for name, page in pages.items():
@@ -61,6 +63,20 @@ class Case:
                     self.problem, replicas[name] = f"{name}: {error}", None
             windows.take(replicas, int(now // SECONDS))
         self._fold()
+
+    @property
+    def last(self) -> int:
+        """The number of the last window in the evidence; 0 before the first."""
+        raise NotImplementedError
+
+    def start_over(self, first: int) -> None:
+        """Count from this window on, after the clock was set back behind the evidence."""
+        self.mine, self.others = PredictorWindows(), PredictorWindows()
+        self.count_from(first)
+
+    def count_from(self, first: int) -> None:
+        """Forget what the evidence shows of windows from this one on."""
+        raise NotImplementedError
 
     def trial(self, deployment: str) -> Trial:
         """Return the key under which the evidence is kept."""
@@ -88,7 +104,7 @@ class Case:
 
     def is_stale(self, until: int, now: float) -> bool:
         """Decide whether the last window is too old to say anything of now."""
-        return now // SECONDS - until > STALE + 1
+        return abs(now // SECONDS - until) > STALE + 1
 
     @property
     def silence(self) -> str:

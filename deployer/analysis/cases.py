@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from deployer.analysis.asking import Answers, Question, Reply
 from deployer.analysis.case import Case
 from deployer.analysis.criteria import bake_criteria_of, criteria_of, message_of, policy_digest
 from deployer.analysis.windows import KEPT, SECONDS, paired
-from deployer.rollout import bake, judge
+from deployer.rollout import bake, judge, twin
 from deployer.rollout.bake import BakeEvidence
 from deployer.rollout.gate import is_judged
 from deployer.rollout.judge import Evidence
 from deployer.state.evidence import Arm, Outcome, Trial, Verdict, Window
+from deployer.state.predictor import Role
 from deployer.state.reasons import Reason
 from deployer.state.record import Candidate, Record
 
@@ -55,6 +56,16 @@ class RolloutCase(Case):
             self.step, self.restored, self.resumed = step, True, window.until + 1
             self.evidence = judge.fold(self.evidence, window, criteria)
 
+    @property
+    def last(self) -> int:
+        """The number of the last window in the evidence; 0 before the first."""
+        return self.evidence.until
+
+    def count_from(self, first: int) -> None:
+        """Forget what the step has shown; what speaks for harm stays."""
+        self.evidence = replace(self.evidence.at_next_step(), until=0)
+        self.first, self.began = first, 0
+
     def _fold(self) -> None:
         if self.since is None:
             return
@@ -79,6 +90,13 @@ class RolloutCase(Case):
         """Take in what Prometheus answered."""
         self.answers.take(replies)
 
+    @property
+    def _asked(self) -> float:
+        """The share of the traffic of both that the subject should get."""
+        own = self.subject.spec.rollout.weights[self.step]
+        others = twin.share(own) if self.baseline.role is Role.TWIN else 100 - own
+        return own / (own + others)
+
     def verdict(self, now: float) -> Verdict:
         """Return the verdict on the candidate at its present step."""
         spec, evidence = self.subject.spec, self.evidence
@@ -92,9 +110,7 @@ class RolloutCase(Case):
             max(evidence.until, self.first - 1), now
         ):
             outcome, message = Outcome.NO_DATA, self.silence
-        elif outcome is not Outcome.FAIL and (
-            split := judge.misrouted(evidence, spec.rollout.weights[self.step] / 100)
-        ):
+        elif outcome is not Outcome.FAIL and (split := judge.misrouted(evidence, self._asked)):
             outcome, message, reason = Outcome.NO_DATA, split, Reason.SPLIT_NOT_AS_ASKED
         else:
             metrics = tuple(judge.estimated(one, evidence, criteria) for one in metrics)
@@ -126,9 +142,20 @@ class BakeCase(Case):
     before: Arm | None = None
     evidence: BakeEvidence = field(default_factory=BakeEvidence)
 
+    turned: int = 0
+
     @property
     def _first(self) -> int:
-        return int(self.began_at // SECONDS)
+        return self.turned or int(self.began_at // SECONDS)
+
+    @property
+    def last(self) -> int:
+        """The number of the last window in the evidence; 0 before the first."""
+        return self.evidence.until
+
+    def count_from(self, first: int) -> None:
+        """Go on with windows of lower numbers; what was counted stays."""
+        self.evidence, self.turned = replace(self.evidence, until=0), first
 
     def _fold(self) -> None:
         if self.before is None and self.others.until > self._first:
@@ -209,7 +236,7 @@ def case_of(
         if not is_judged(candidate.predictor):
             return None
         subject = candidate.predictor
-        found = RolloutCase(subject, champion, policy_digest(subject.spec))
+        found = RolloutCase(subject, record.baseline or champion, policy_digest(subject.spec))
         found.began_at = candidate.since
     else:
         standby, since = record.standby, record.champion_since

@@ -96,7 +96,7 @@ class Judging:
             now = self._clock()
             if read:
                 self._cases[record.id] = case
-            if read and not case.job and now - case.read_at >= SECONDS:
+            if read and not case.job and not 0 <= now - case.read_at < SECONDS:
                 case.job, case.read_at = f"{record.id} {next(self._numbers)}", now
                 self._jobs.ensure(case.job, partial(_read, read, case.subject, case.baseline))
             if read and not case.asking:

@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
-from deployer.rollout import candidates, maintain
+from deployer.rollout import candidates, maintain, twin
 from deployer.rollout.transition import Kind, Transition
 from deployer.state.deployment import Deployment, Policy, Wanted, WeightedPredictor
 from deployer.state.observed import Observed
@@ -114,13 +114,17 @@ def _differ(candidate: Candidate, other: Candidate | None) -> bool:
 
 
 def _slots(record: Record) -> tuple[WeightedPredictor, ...]:
-    shifted = candidates.weight(record.candidate) if record.candidate else 0
+    candidate = record.candidate
+    shifted, beside = (
+        (candidates.weight(candidate), twin.weight(candidate)) if candidate else (0, 0)
+    )
     shares: dict[str, tuple[Predictor, int]] = {}
     if record.champion:
-        shares[record.champion.name] = (record.champion, 100 - shifted)
-    if record.candidate:
-        predictor = record.candidate.predictor
-        shares[predictor.name] = (predictor, shifted)
+        shares[record.champion.name] = (record.champion, 100 - shifted - beside)
+    if candidate:
+        shares[candidate.predictor.name] = (candidate.predictor, shifted)
+    if candidate and candidate.twin:
+        shares[candidate.twin.name] = (candidate.twin, beside)
     for draining in record.draining:
         shares.setdefault(draining.predictor.name, (draining.predictor, 0))
     pins = record.artifacts

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from deployer.errors import ExampleRefused
-from deployer.rollout import maintain
+from deployer.rollout import maintain, twin
 from deployer.rollout.gate import harm, hold_back
 from deployer.state.deployment import Policy, Wanted
 from deployer.state.observed import Observed, ObservedPredictor
@@ -42,13 +42,13 @@ def choose(record: Record, wanted: Wanted, now: float, *, may_start: bool) -> tu
     if target is None or target is record.champion:
         return abandon(record), ""
     if candidate and candidate.predictor.digest == target.digest:
-        return replace(record, candidate=_guided(candidate, target)), ""
+        return twin.ensure(replace(record, candidate=_guided(candidate, target))), ""
     record = abandon(record)
     if not may_start:
         return record, "other rollouts are under way; it starts when one of them ends"
     # A candidate that still drains goes on draining until it gets a share again: if it is given up
     # before that, it may have requests left.
-    return replace(record, candidate=Candidate(target, since=now)), ""
+    return twin.ensure(replace(record, candidate=Candidate(target, since=now))), ""
 
 
 def _guided(candidate: Candidate, target: Predictor) -> Candidate:
@@ -66,7 +66,7 @@ def abandon(record: Record) -> Record:
         return record
     if candidate.step >= 0:
         record = maintain.begin_drain(record, candidate.predictor)
-    return replace(record, candidate=None)
+    return maintain.drop_candidate(record)
 
 
 def give_up(record: Record, candidate: Candidate, failure: Failure) -> Record:
@@ -85,7 +85,7 @@ def end(record: Record, observed: Observed, failure: Failure, now: float) -> Rec
 
 
 def give_back(record: Record, observed: Observed, policy: Policy, now: float) -> Record:
-    """Take the traffic away from a candidate that cannot answer.
+    """Take the traffic away from a candidate that cannot answer, or whose twin cannot.
 
     A candidate that restarts together with the champion, as after a reboot, has not failed.
     """
@@ -95,11 +95,10 @@ def give_back(record: Record, observed: Observed, policy: Policy, now: float) ->
         return record
     old = observed.predictors.get(record.champion.name) if record.champion else None
     if seen.phase in _BEGINNING and old and old.phase in _BEGINNING:
-        record = maintain.begin_drain(record, candidate.predictor)
-        return replace(record, candidate=replace(candidate, step=-1, step_since=None))
+        return twin.give_way(record)
     if failure := _failure(candidate, seen, observed, now):
         return _fail(record, candidate, seen, failure, policy, now)
-    return record
+    return twin.give_way(record) if twin.is_away(candidate, observed) else record
 
 
 def pursue(
@@ -117,13 +116,10 @@ def pursue(
         return _fail(record, candidate, seen, failure, policy, now), "", nothing
     if seen.artifact_digest:
         record = _pin(record, predictor, seen.artifact_digest)
-    if seen.phase is not Phase.READY:
-        return record, _PROGRESS.get(seen.phase, "it to be ready"), nothing
-    if predictor.spec.rollout.example != "skip" and candidate.step < 0:
-        if seen.example is ExampleState.UNASKED:
-            return record, "its answer to the model's own example", frozenset({predictor.name})
-        if seen.example is ExampleState.ASKED:
-            return record, "its answer to the model's own example", nothing
+    if waiting := _unready(candidate, seen, observed):
+        asked = seen.phase is Phase.READY and seen.example is ExampleState.UNASKED
+        ask = frozenset({predictor.name}) if asked and _has_to_answer(candidate) else nothing
+        return record, waiting, ask
     shifted = _shift(record, candidate, seen, observed, now)
     waiting = "the gateway to shift traffic"
     if shifted is record and seen.live_weight == weight(candidate):
@@ -132,6 +128,23 @@ def pursue(
             return _fail(record, candidate, seen, held, policy, now), "", nothing
         waiting = held or waiting
     return shifted, waiting, nothing
+
+
+def _unready(candidate: Candidate, seen: ObservedPredictor, observed: Observed) -> str:
+    """Say, as a clause, what a candidate waits for before it may take traffic."""
+    if seen.phase is not Phase.READY:
+        return _PROGRESS.get(seen.phase, "it to be ready")
+    pending = seen.example in (ExampleState.UNASKED, ExampleState.ASKED)
+    if pending and _has_to_answer(candidate):
+        return "its answer to the model's own example"
+    if candidate.step < 0 and candidate.twin and twin.is_away(candidate, observed):
+        number = candidate.twin.version.number
+        return f"a fresh process of version {number} to compare it with"
+    return ""
+
+
+def _has_to_answer(candidate: Candidate) -> bool:
+    return candidate.step < 0 and candidate.predictor.spec.rollout.example != "skip"
 
 
 _PROGRESS = {
@@ -165,7 +178,7 @@ def _failure(
     if seen.example is ExampleState.REFUSED and rollout.example != "skip":
         hint = seen.example_hint or "Log it again with an example that its signature accepts."
         return Failure(ExampleRefused.reason, seen.example_message, hint, now)
-    return harm(candidate, observed, now)
+    return harm(candidate, observed, now) or twin.failure(candidate, observed, now)
 
 
 def _fail(
@@ -184,7 +197,8 @@ def _fail(
     # A candidate that broke under traffic cost requests: it waits for an operator, unless the cause
     # was not the candidate's. So does one that was shown to be worse.
     judged = failure.reason == Reason.ROLLED_BACK
-    if judged or not seen.transient or (candidate.step >= 0 and seen.phase is Phase.FAILED):
+    tried = failure.reason == Reason.BASELINE_FAILED or seen.transient
+    if judged or not tried or (candidate.step >= 0 and seen.phase is Phase.FAILED):
         failure = replace(failure, retry_at=None)
     return give_up(record, candidate, failure)
 
@@ -228,7 +242,7 @@ def _shift(
     if record.champion:
         record = maintain.leave(record, now, predictor.spec.rollout.bake)
     failures = {d: f for d, f in record.failures.items() if d != predictor.digest}
-    record = replace(record, candidate=None, failures=failures, retired_at=None)
+    record = replace(maintain.drop_candidate(record), failures=failures, retired_at=None)
     return maintain.crown(record, predictor, now)
 
 

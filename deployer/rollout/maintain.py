@@ -13,7 +13,7 @@ from dataclasses import replace
 from deployer.rollout import gate
 from deployer.state.deployment import Policy
 from deployer.state.observed import Observed, ObservedPredictor
-from deployer.state.predictor import Phase, Predictor
+from deployer.state.predictor import Phase, Predictor, Role
 from deployer.state.record import Draining, Failure, FormerChampion, Record
 
 FORMER = 5
@@ -24,7 +24,7 @@ def adopt(record: Record, observed: Observed) -> Record:
     """Adopt the serving predictor where the record is lost; drain unknown ones with traffic."""
     live = sorted(
         (seen for seen in observed.predictors.values() if seen.live_weight > 0),
-        key=lambda seen: (-seen.live_weight, seen.predictor.name),
+        key=lambda s: (s.predictor.role is Role.TWIN, -s.live_weight, s.predictor.name),
     )
     if record.champion is None and record.candidate is None and not record.draining and live:
         record = crown(record, live[0].predictor, observed.at)
@@ -43,7 +43,14 @@ def retire(record: Record, now: float) -> Record:
         record = leave(record, now).with_champion(None)
     if candidate:
         record = begin_drain(record, candidate.predictor)
-    return replace(record, candidate=None, retired_at=now, allow_retire=False)
+    return replace(drop_candidate(record), retired_at=now, allow_retire=False)
+
+
+def drop_candidate(record: Record) -> Record:
+    """End a rollout: its candidate is none any more, and its twin drains."""
+    twin = record.candidate.twin if record.candidate else None
+    record = replace(record, candidate=None)
+    return begin_drain(record, twin) if twin else record
 
 
 def crown(record: Record, predictor: Predictor, now: float) -> Record:
@@ -88,12 +95,10 @@ def return_to_former(record: Record, observed: Observed, failure: Failure, now: 
         if before and before.phase is Phase.READY:
             candidate = record.candidate
             same = candidate is not None and candidate.predictor.name == old.predictor.name
-            record = replace(
-                begin_drain(cancel_drain(record, old.predictor), champion),
-                candidate=None if same else candidate,
-                failures={**record.failures, champion.digest: failure},
-            )
-            return crown(record, old.predictor, now)
+            record = begin_drain(cancel_drain(record, old.predictor), champion)
+            record = drop_candidate(record) if same else record
+            failures = {**record.failures, champion.digest: failure}
+            return crown(replace(record, failures=failures), old.predictor, now)
     return record
 
 

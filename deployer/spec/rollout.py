@@ -243,6 +243,10 @@ class Metrics(Frozen):
 class Analysis(Frozen):
     """How a new version is judged while it shares the traffic."""
 
+    baseline: Literal["champion", "twin"] = "champion"
+    """What a new version is compared with: the processes of the champion, or a twin, which is a
+    fresh process of the champion's version with the new version's share of the traffic."""
+
     warmup: Duration = Field(default=30, le=3600)
     """How long after each change of shares nothing is counted, such as "30s"."""
 

@@ -15,6 +15,8 @@ class Role(StrEnum):
 
     CHAMPION = "champion"
     """Takes every request that no other role takes."""
+    TWIN = "twin"
+    """Takes as much as the candidate does, as a fresh process of the champion's version."""
     CHALLENGER = "challenger"
     """Takes the requests of its arm of an experiment."""
     SHADOW = "shadow"

@@ -41,6 +41,7 @@ class Reason(StrEnum):
     VERIFYING = "Verifying"
     SHIFTING_TRAFFIC = "ShiftingTraffic"
     ANALYSING = "Analysing"
+    BASELINE_FAILED = "BaselineFailed"
     SPLIT_NOT_AS_ASKED = "SplitNotAsAsked"
     ROLLED_BACK = "RolledBack"
     ABORTED = "Aborted"

@@ -81,7 +81,8 @@ class Candidate:
     """A rollout under way: the predictor that is to take over the role that it names.
 
     `step` is -1 while preparing, else an index into the weights. `released` is the last step
-    that an operator let it leave; `hurried`, whether one let it skip all of them.
+    that an operator let it leave; `hurried`, whether one let it skip all of them. `twin` is the
+    fresh process of the champion's version that it is compared with; None: the champion itself.
     """
 
     predictor: Predictor
@@ -90,6 +91,7 @@ class Candidate:
     step_since: float | None = None
     released: int = -1
     hurried: bool = False
+    twin: Predictor | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -178,9 +180,15 @@ class Record:
     def every_predictor(self) -> tuple[Predictor, ...]:
         """Every predictor that may exist once: in a role, on its way to one, then draining."""
         held = [one.predictor for holders in self.predictors.values() for one in holders]
-        coming = [self.candidate.predictor] if self.candidate else []
+        own = self.candidate
+        coming = [one for one in (own.predictor, own.twin) if one] if own else []
         going = [one.predictor for one in self.draining]
         return tuple({one.name: one for one in (*held, *coming, *going)}.values())
+
+    @property
+    def baseline(self) -> Predictor | None:
+        """The predictor that the candidate is compared with."""
+        return (self.candidate and self.candidate.twin) or self.champion
 
     @property
     def standby(self) -> Draining | None:

@@ -21,6 +21,9 @@ if TYPE_CHECKING:
 
 WINDOW_SECONDS = 10
 KEPT = 30
+BACK_SECONDS = 20
+"""A clock that is corrected by less goes on with its window; one that goes back further begins a
+new life."""
 FORMAT = 1
 
 
@@ -69,24 +72,21 @@ class Tally:
 class Windows:
     """Counts for the process's whole life, and for each of its last windows.
 
+    A machine that slept goes on in the window of the hour at which it woke up: a clock that stands
+    still meanwhile would number its windows otherwise than a process that starts later.
+
     Args:
-        clock: monotonic seconds.
-        now: unix time; read once.
+        now: unix time.
     """
 
-    def __init__(
-        self,
-        clock: Callable[[], float] = time.perf_counter,
-        now: Callable[[], float] = time.time,
-    ) -> None:
-        self._clock = clock
+    def __init__(self, now: Callable[[], float] = time.time) -> None:
+        self._now = now
         self.started = now()
-        self._offset = self.started - clock()
         self.id = os.urandom(8).hex()
         self._total, self._open = Tally(), Tally()
         self._number = int(self.started // WINDOW_SECONDS)
         self._closed: deque[tuple[int, Tally]] = deque(maxlen=KEPT)
-        self._end = (self._number + 1) * WINDOW_SECONDS - self._offset
+        self._end = (self._number + 1) * WINDOW_SECONDS
 
     def record_answer(self, outcome: str, seconds: float, *, mirrored: bool = False) -> None:
         """Count a request for a prediction and its outcome."""
@@ -125,7 +125,7 @@ class Windows:
         return {
             "format": FORMAT,
             "process": {"id": self.id, "started": round(self.started, 3)},
-            "at": round(self._clock() + self._offset, 3),
+            "at": round(self._now(), 3),
             "sequence": self._number,
             "window_seconds": WINDOW_SECONDS,
             "total": total.to_json(),
@@ -138,12 +138,17 @@ class Windows:
 
     def _tally(self) -> Tally:
         """Return the open window, after closing the window that has ended."""
-        now = self._clock()
-        if now >= self._end:
-            if not self._open.is_empty:
-                self._closed.append((self._number, self._open))
-                self._total.merge(self._open)
-                self._open = Tally()
-            self._number = int((now + self._offset) // WINDOW_SECONDS)
-            self._end = (self._number + 1) * WINDOW_SECONDS - self._offset
+        now = self._now()
+        if now >= self._end or now < self._end - WINDOW_SECONDS - BACK_SECONDS:
+            self._turn(int(now // WINDOW_SECONDS), now)
         return self._open
+
+    def _turn(self, number: int, now: float) -> None:
+        if not self._open.is_empty:
+            self._closed.append((self._number, self._open))
+            self._total.merge(self._open)
+            self._open = Tally()
+        if number < self._number:  # whoever reads would take these windows for those of before
+            self.id, self.started = os.urandom(8).hex(), now
+            self._closed.clear()
+        self._number, self._end = number, (number + 1) * WINDOW_SECONDS

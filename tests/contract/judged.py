@@ -6,7 +6,7 @@ from typing import Any
 
 from support.load import Load
 
-JUDGED = {
+JUDGED: dict[str, Any] = {
     "rollout": {"steps": [{"weight": 30, "require": "not_worse", "pause": True}, 100]},
     "analysis": {
         "warmup": 0,
@@ -14,10 +14,11 @@ JUDGED = {
         "metrics": {"errors": {"worse_by": "10pp"}, "rejected": None, "latency": None},
     },
 }
-BAKED = {
+BAKED: dict[str, Any] = {
     "rollout": {"steps": [100], "bake": "10m"},
     "analysis": JUDGED["analysis"],
 }
+TWIN: dict[str, Any] = {**JUDGED, "analysis": {**JUDGED["analysis"], "baseline": "twin"}}
 SEVEN = b'{"dataframe_split": {"columns": ["x"], "data": [[7.0]]}}'
 MODELS: list[dict[str, Any]] = [
     {"name": "judged", "kind": "constant", "say": 1},
@@ -26,6 +27,7 @@ MODELS: list[dict[str, Any]] = [
     {"name": "judged", "kind": "raises-at-seven", "say": 4, "serving": BAKED},
     {"name": "judged", "kind": "constant", "say": 5, "serving": BAKED},
     {"name": "judged", "kind": "constant", "say": 6, "serving": JUDGED},
+    {"name": "judged", "kind": "constant", "say": 7, "serving": TWIN},
 ]
 
 

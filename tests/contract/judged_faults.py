@@ -91,3 +91,18 @@ def test_a_tag_in_mlflow_holds_a_rollout_and_ends_it(place: Any) -> None:
         alone(place, 1)
         orders("")
     assert not load.failed, load.failed[:3]
+
+
+def test_a_twin_of_the_champion_takes_as_much_as_the_candidate_and_leaves_with_the_rollout(
+    place: Any,
+) -> None:
+    begun_with(place, 1)
+    with Load(place.seen("judged")["url"], rate=100, body=SEVEN) as load:
+        seen = paused_at_its_step(place, 7)
+        shares = {(each["role"], each["version"]): each["weight"] for each in seen["predictors"]}
+        assert shares == {("champion", "7"): 30, ("twin", "1"): 30, ("champion", "1"): 40}
+        place.told("advance", name="judged")
+        place.serves("judged", 7)
+        alone(place, 7)
+    assert not load.failed, load.failed[:3]
+    assert load.versions() == {"1", "7"}

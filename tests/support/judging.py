@@ -44,7 +44,7 @@ class Canary:
         self.reported: list[str] = []
         self.reads = 0
         clock = lambda: self.now  # noqa: E731
-        self.servers = {name: Windows(clock=clock, now=clock) for name in ("v1", "v2")}
+        self.servers = {name: Windows(clock) for name in ("v1", "v2")}
         self.judging = Judging(self.reported.append, clock)
         record = Record("angler-prod", "angler", "prod").with_champion(predictor(1), 0.0)
         self.record = replace(record, candidate=Candidate(predictor(2), BEGIN, 0, BEGIN))

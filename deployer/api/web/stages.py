@@ -29,6 +29,7 @@ _BY_REASON = {
     "ShiftingTraffic": "Traffic",
     "Analysing": "Traffic",
     "SplitNotAsAsked": "Traffic",
+    "BaselineFailed": "Traffic",
     "RolledBack": "Traffic",
     "Aborted": "Traffic",
     "GatewayUnavailable": "Traffic",

@@ -29,7 +29,7 @@ from deployer.targets.kubernetes.records.crd import RecordUnreadable
 from deployer.targets.kubernetes.records.records import ClusterRecords
 
 NAMES = sorted(path.name for path in recorded.FOLDER.iterdir())
-NEWEST = "2-with-bakes"
+NEWEST = "3-with-a-twin"
 
 
 @pytest.fixture

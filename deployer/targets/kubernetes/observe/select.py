@@ -16,9 +16,7 @@ from deployer.targets.kubernetes.observe.predictor import Seen
 
 def known(record: Record) -> list[Predictor]:
     """List the predictors that a record names, each once."""
-    own = [record.champion, record.candidate.predictor if record.candidate else None]
-    found = [p for p in own if p] + [d.predictor for d in record.draining]
-    return list({p.name: p for p in found}.values())
+    return list(record.every_predictor)
 
 
 def first_ready(pods: Sequence[Mapping[str, Any]]) -> Mapping[str, Any] | None:

@@ -188,7 +188,11 @@ def _slim(record: Record) -> Record:
             for role, holders in record.predictors.items()
         },
         candidate=record.candidate
-        and replace(record.candidate, predictor=_slim_predictor(record.candidate.predictor)),
+        and replace(
+            record.candidate,
+            predictor=_slim_predictor(record.candidate.predictor),
+            twin=record.candidate.twin and _slim_predictor(record.candidate.twin),
+        ),
         draining=tuple(replace(d, predictor=_slim_predictor(d.predictor)) for d in record.draining),
     )
 

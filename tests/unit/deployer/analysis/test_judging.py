@@ -378,3 +378,23 @@ def test_a_database_that_does_not_answer_costs_no_verdict(canary: Canary) -> Non
     found = canary.serves(3, 20)
     assert found
     assert found.outcome is Outcome.PASS
+
+
+@pytest.mark.parametrize("jump", [-7200.0, -15.0, 15.0, 8 * 3600.0])
+def test_a_clock_that_jumps_makes_no_evidence_and_hides_no_harm(
+    canary: Canary, jump: float
+) -> None:
+    """The clock is set, or the machine slept: the servers are on it, too."""
+    canary.passes()
+    before = canary.serves(3, 20)
+    assert before
+    assert before.outcome is Outcome.PASS
+    canary.now += jump
+    found = canary.passes()
+    assert found
+    assert found.requests <= before.requests + 20
+    if jump < -60:
+        assert found.outcome is Outcome.NO_DATA, "what was shown is of a time that is to come"
+    after = canary.serves(6, 20, errors=20)
+    assert after
+    assert after.outcome is Outcome.FAIL

@@ -19,7 +19,7 @@ class Server:
 
     def __init__(self, at: int = BEGIN) -> None:
         self._now = 10.0 * at
-        self.counts = Windows(clock=lambda: self._now, now=lambda: self._now)
+        self.counts = Windows(lambda: self._now)
 
     def answers(self, window: int, requests: int, errors: int = 0, seconds: float = 0.01) -> None:
         self._now = max(self._now, 10.0 * window + 1)

@@ -73,10 +73,10 @@ def test_how_a_request_ended_is_said_in_a_word(status, outcome, reason):
 
 class Clock:
     def __init__(self):
-        self.now = 50.0
+        self.now = 1_000_003.0
 
     def windows(self):
-        return Windows(clock=lambda: self.now, now=lambda: 1_000_003.0)
+        return Windows(lambda: self.now)
 
 
 def test_a_window_is_shown_once_it_has_ended_and_only_if_anything_happened():
@@ -123,6 +123,38 @@ def test_windows_add_up_to_the_total_and_only_the_last_are_kept():
     assert all(each["answers"]["labels"] == {"cat": 1} for each in shown["windows"])
     clock.now += 10 * KEPT
     assert windows.to_json()["windows"] == [], "at rest nothing is left to tell"
+
+
+def test_a_machine_that_slept_goes_on_in_the_window_in_which_it_woke_up():
+    clock = Clock()
+    windows = clock.windows()
+    windows.record_answer("ok", 0.001)
+    before = windows.to_json()["process"]
+    clock.now += 8 * 3600
+    windows.record_answer("ok", 0.001)
+    shown = windows.to_json()
+    assert shown["process"] == before
+    assert shown["sequence"] == int(clock.now // 10)
+    assert shown["windows"] == []
+    assert shown["total"]["counts"] == {"ok": 2}
+
+
+@pytest.mark.parametrize(("back", "anew"), [(5, False), (19, False), (3600, True)])
+def test_a_clock_that_is_set_back_begins_a_new_life_and_one_that_is_corrected_does_not(back, anew):
+    clock = Clock()
+    windows = clock.windows()
+    windows.record_answer("ok", 0.001)
+    before = windows.to_json()["process"]
+    clock.now -= back
+    windows.record_answer("ok", 0.001)
+    clock.now += 10
+    shown = windows.to_json()
+    assert (shown["process"] != before) is anew
+    assert shown["total"]["counts"] == {"ok": 2}, "nothing that was counted is lost"
+    if anew:
+        assert shown["process"]["started"] == 1_000_003.0 - back
+        [window] = shown["windows"]
+        assert (window["sequence"], window["counts"]) == (int((clock.now - 10) // 10), {"ok": 1})
 
 
 def test_a_process_is_told_from_another():
