@@ -216,7 +216,8 @@ def _spec(predictor: Predictor) -> dict[str, deployments.SpecField]:
 
 def _notes(predictor: Predictor, settings: Settings, environment: str) -> list[str]:
     known = settings.environments.get(environment)
-    return list(notes(predictor.spec, known.target)) if known else []
+    asks = settings.prometheus.url is not None
+    return list(notes(predictor.spec, known.target, prometheus=asks)) if known else []
 
 
 def _node(node: Node) -> plans.Node:

@@ -1,17 +1,27 @@
-"""Name the fields of a serving spec that its target ignores."""
+"""Name the fields of a serving spec that its target ignores, or that this platform cannot use."""
 
 from deployer.spec.model import ServingSpec
 
 
-def notes(spec: ServingSpec, target: str) -> list[str]:
-    """Write a sentence for each field that is set but ignored by the target.
+def notes(spec: ServingSpec, target: str, *, prometheus: bool) -> list[str]:
+    """Write a sentence for each field that is set but ignored.
 
     Args:
         spec: the merged layers.
         target: "local" or "kubernetes"; a cluster uses every field.
+        prometheus: whether the platform asks a Prometheus.
     """
-    if target != "local":
-        return []
+    found = []
+    if not prometheus and spec.analysis.metrics.asked:
+        names = ", ".join(f"analysis.metrics.{name}" for name in spec.analysis.metrics.asked)
+        found.append(
+            f"{names}: asked of Prometheus, and platform.yaml names none (prometheus.url); a step "
+            "that requires evidence waits."
+        )
+    return found + (_of_machine(spec) if target == "local" else [])
+
+
+def _of_machine(spec: ServingSpec) -> list[str]:
     found = []
     if spec.autoscaling:
         low, high = spec.autoscaling.min, spec.autoscaling.max

@@ -181,14 +181,14 @@ def test_numbers_hold_for_everybody() -> None:
 def test_on_this_machine_a_file_for_a_cluster_deploys_and_says_what_is_left_aside() -> None:
     limits = LocalLimits()
     resolved = resolve([(FILE, parse_serving_file(EVERYTHING))], limits)
-    told = notes(resolved.spec, "local")
+    told = notes(resolved.spec, "local", prometheus=False)
     assert told[0] == "autoscaling asks for 2 to 6 replicas; this machine runs 2."
     assert told[1].startswith("resources.gpu is 1; this machine reserves none")
     assert told[2].startswith("image is for a cluster")
     assert "kubernetes.env, kubernetes.grace" in told[3]
-    assert notes(resolved.spec, "kubernetes") == []
-    assert notes(ServingSpec(), "local") == []
-    assert notes(ServingSpec(replicas=3), "local") == []
+    assert notes(resolved.spec, "kubernetes", prometheus=False) == []
+    assert notes(ServingSpec(), "local", prometheus=False) == []
+    assert notes(ServingSpec(replicas=3), "local", prometheus=False) == []
 
 
 def test_on_this_machine_the_limits_that_mean_something_still_hold() -> None:

@@ -9,6 +9,7 @@ import pytest
 from deployer.errors import SpecInvalid
 from deployer.schema.units import parse_level
 from deployer.spec.model import ServingSpec
+from deployer.spec.notes import notes
 from deployer.spec.resolve import Limits, check_layer, resolve, spec_digest
 
 LEFT = 'sum(increase(left{predictor="{predictor}"}[{window}]))'
@@ -75,3 +76,11 @@ def test_a_level_is_a_number_or_a_share() -> None:
 def test_the_schema_lets_other_names_in_as_queries_alone() -> None:
     metrics = ServingSpec.model_json_schema()["$defs"]["Metrics"]
     assert metrics["additionalProperties"] == {"$ref": "#/$defs/QueryLimits"}
+
+
+@pytest.mark.parametrize("target", ["local", "kubernetes"])
+def test_where_nobody_is_asked_it_is_noted(target: str) -> None:
+    spec = ServingSpec.model_validate(layer(basket=RATE))
+    [note] = notes(spec, target, prometheus=False)
+    assert note.startswith("analysis.metrics.basket: asked of Prometheus, and platform.yaml names")
+    assert notes(spec, target, prometheus=True) == []
