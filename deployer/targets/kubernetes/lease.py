@@ -45,6 +45,12 @@ class LeaseNotHeld(Unavailable):
     reason = "LeaseNotHeld"
 
 
+class LeaseNotRenewed(LeaseNotHeld):
+    """The cluster does not answer, so that this Deployer cannot renew its Lease."""
+
+    reason = Unavailable.reason
+
+
 class Lease:
     """One Lease; `start` begins to acquire it.
 
@@ -68,6 +74,7 @@ class Lease:
         self._seen: tuple[str, float] = ("", 0.0)
         self._logged_held = self._renewal_seen = False
         self._holder = ""
+        self._problem: ApiError | None = None
         self._closed = threading.Event()
         self._thread = threading.Thread(target=self._run, name=f"lease-{name}", daemon=True)
 
@@ -91,14 +98,20 @@ class Lease:
         """Refuse a write without the Lease; call it before each write.
 
         Raises:
-            LeaseNotHeld: This Deployer does not hold the Lease.
+            LeaseNotHeld: Another Deployer holds the Lease, or may.
+            LeaseNotRenewed: The cluster does not answer.
         """
-        if not self.held():
-            other = f": {self._holder} does" if self._holder not in ("", self.identity) else ""
-            raise LeaseNotHeld(
-                f"This Deployer does not hold the Lease {self._namespace}/{self._name}{other}.",
-                f"kubectl -n {self._namespace} get lease {self._name}",
-            )
+        if self.held():
+            return
+        name, problem = f"{self._namespace}/{self._name}", self._problem
+        hint = f"kubectl -n {self._namespace} get lease {self._name}"
+        if self._holder not in ("", self.identity):
+            message = f"This Deployer does not hold the Lease {name}: {self._holder} does."
+            raise LeaseNotHeld(message, hint)
+        if isinstance(problem, Unavailable):
+            message = f"This Deployer cannot renew its Lease {name}: {problem.message}"
+            raise LeaseNotRenewed(message, problem.hint or hint)
+        raise LeaseNotHeld(f"This Deployer does not hold the Lease {name}.", hint)
 
     def start(self) -> None:
         """Begin to acquire and renew the Lease."""
@@ -115,7 +128,9 @@ class Lease:
             self._log_change()  # a long stop lost the Lease, even if it is ours again in a moment
             try:
                 self._try()
+                self._problem = None
             except ApiError as error:
+                self._problem = error
                 log.debug("The Lease %s: %s", self._name, error)
             except Exception:
                 log.exception("The Lease %s", self._name)

@@ -17,7 +17,7 @@ from support.systems.cluster import Cluster
 from deployer.targets.kubernetes import lease
 from deployer.targets.kubernetes.client import kinds
 from deployer.targets.kubernetes.client.client import Client
-from deployer.targets.kubernetes.lease import Lease, LeaseNotHeld
+from deployer.targets.kubernetes.lease import Lease, LeaseNotHeld, LeaseNotRenewed
 
 ROOT = Path(__file__).parents[5]
 HOLDER = ROOT / "tests/support/kubernetes/lease_holder.py"
@@ -154,6 +154,9 @@ def test_it_is_not_held_for_longer_than_it_could_be_renewed(
             {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {}}
         )
     wait_for(lambda: caplog.messages[-1:] == [said("not ours")], "word of it")
+    with pytest.raises(LeaseNotRenewed, match="cannot renew its Lease") as caught:
+        one.raise_if_not_held()
+    assert caught.value.reason == "ClusterUnavailable", "that, and no other Deployer, is in the way"
     proxy.down = False
     wait_for(lambda: caplog.messages[-1:] == [said("ours")], "it to be ours again")
     one.close()
