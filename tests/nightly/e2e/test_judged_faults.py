@@ -6,8 +6,10 @@ import json
 import os
 import signal
 import sqlite3
+import time
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -100,15 +102,24 @@ def test_requests_past_the_gateway_make_the_counts_unreliable(
         assert "and not 50 %" in judgement(seen)["message"]
 
 
-def test_evidence_that_is_lost_is_gathered_anew(platform: PlatformHome, rollout: Load) -> None:
-    before = judgement(platform.deployment("shaky"))
+def test_evidence_that_is_lost_is_read_anew_as_far_as_the_servers_have_it(
+    platform: PlatformHome, rollout: Load
+) -> None:
     with closing(sqlite3.connect(platform.home / "deployer" / "deployer.db", timeout=30)) as kept:
         kept.execute("DELETE FROM evidence")
         kept.commit()
-    os.kill(_deployer(platform), signal.SIGKILL)
-    seen = platform.wait("shaky", lambda d: passes(d) and judgement(d)["since"] > before["since"])
+    killed, asked_at = _deployer(platform), time.time()
+    os.kill(killed, signal.SIGKILL)
+    seen = platform.wait("shaky", lambda d: passes(d) and until(d) > asked_at)
+    assert _deployer(platform) != killed
     assert judgement(seen)["requests"] >= 50
+    assert seen["rollout"]["step"] == 0
     assert not rollout.failed, rollout.failed[:3]
+
+
+def until(seen: dict[str, Any]) -> float:
+    """The end of the last window that a verdict rests on."""
+    return datetime.fromisoformat(judgement(seen)["until"]).timestamp()
 
 
 def test_a_twin_that_is_killed_costs_the_steps_and_what_was_on_its_way_to_it(
