@@ -82,11 +82,12 @@ def dsn(layout: Layout, database: str, scheme: str = "postgresql") -> str:
 
 def _initialise(layout: Layout) -> None:
     password = layout.state / "postgres-password"
-    if not password.exists():
+    known = password.exists()
+    if not known:
         write_private(password, secrets.token_hex(16))
     write_private(layout.state / "postgres-dsn", dsn(layout, "schnitzel"))
-    if (layout.tables / "data/PG_VERSION").exists():
-        return
+    if known and (layout.tables / "data/PG_VERSION").exists():
+        return  # without its password, what a lost state left of a database is of no use
     layout.tables.mkdir(parents=True, exist_ok=True)
     shutil.rmtree(layout.tables / "data", ignore_errors=True)
     given_password = layout.tables / "password"

@@ -72,7 +72,8 @@ class Engine:
 
     @property
     def context(self) -> Any:
-        settings = SimpleNamespace(platform_id="p-1", environments=ENVIRONMENTS)
+        none = SimpleNamespace(url=None)
+        settings = SimpleNamespace(platform_id="p-1", environments=ENVIRONMENTS, prometheus=none)
         registry = SimpleNamespace(snapshot=None, rest=MLFLOW)
         return SimpleNamespace(
             settings=settings,
@@ -311,7 +312,8 @@ def test_the_plans_of_all_have_no_digest_for_nothing_is_rendered_for_them(pages)
     ],
 )
 def test_the_journey_marks_how_far_the_wanted_version_is(seen, stop, mark):
-    settings: Any = SimpleNamespace(environments=ENVIRONMENTS)
+    none = SimpleNamespace(url=None)
+    settings: Any = SimpleNamespace(environments=ENVIRONMENTS, prometheus=none)
     stops = stages.of(views.deployment(told(**seen), settings))
     place = [each.name for each in stops].index(stop)
     assert stops[place].mark == mark
