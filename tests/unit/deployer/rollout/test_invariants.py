@@ -19,10 +19,6 @@ SPECS = st.sampled_from(
         {"rollout": {"steps": [10, 50, 100], "step_seconds": 5}},
         {"rollout": {"steps": [50, 100], "step_seconds": 30, "bake": 0}},
         {"rollout": {"steps": [50, 100], "bake": 20, "return_window": 0}},
-        {
-            "rollout": {"steps": [{"weight": 40, "max_time": 9, "require": "no_harm"}, 100]},
-            "analysis": {"baseline": "twin"},
-        },
     ]
 )
 GONE = (None, Phase.FAILED, Phase.ABSENT)
