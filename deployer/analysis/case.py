@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
-from deployer.analysis.asking import Question, Reply
+from deployer.analysis.asking import Answers, Question
 from deployer.analysis.windows import (
     SECONDS,
     STALE,
@@ -33,6 +33,7 @@ class Case:
         read_at: When the last reading began, in seconds since the epoch.
         job: The reading that goes on; empty without one.
         asking: The questions to Prometheus that go on; empty without any.
+        answers: What Prometheus said, where it is asked.
         began_at: When the attempt began, in seconds since the epoch.
         fresh: Windows that are in the evidence and not in the database yet, with their steps.
     """
@@ -46,6 +47,7 @@ class Case:
     read_at: float = 0.0
     job: str = ""
     asking: str = ""
+    answers: Answers = field(default_factory=Answers)
     began_at: float = 0.0
     fresh: list[tuple[int, Window]] = field(default_factory=list)
 
@@ -53,7 +55,8 @@ class Case:
         """Take in a reading of both predictors."""
         self.problem = ""
         if self.last > now // SECONDS + STALE + 1:
-            self.start_over(int(now // SECONDS) + 1)
+            self.mine, self.others = PredictorWindows(), PredictorWindows()
+            self.count_from(int(now // SECONDS) + 1)
         for windows, pages in zip((self.mine, self.others), found, strict=True):
             replicas: dict[str, Replica | None] = {}
             for name, page in pages.items():
@@ -69,13 +72,8 @@ class Case:
         """The number of the last window in the evidence; 0 before the first."""
         raise NotImplementedError
 
-    def start_over(self, first: int) -> None:
-        """Count from this window on, after the clock was set back behind the evidence."""
-        self.mine, self.others = PredictorWindows(), PredictorWindows()
-        self.count_from(first)
-
     def count_from(self, first: int) -> None:
-        """Forget what the evidence shows of windows from this one on."""
+        """Count from this window on, after the clock was set back behind the evidence."""
         raise NotImplementedError
 
     def trial(self, deployment: str) -> Trial:
@@ -94,10 +92,6 @@ class Case:
     def questions(self, _: float) -> Mapping[str, Question]:
         """Return what Prometheus is to be asked now, by metric."""
         return {}
-
-    def answer(self, replies: Mapping[str, Reply]) -> None:
-        """Take in what Prometheus answered."""
-        raise NotImplementedError
 
     def _fold(self) -> None:
         raise NotImplementedError

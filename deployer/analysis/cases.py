@@ -6,7 +6,7 @@ import math
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 
-from deployer.analysis.asking import Answers, Question, Reply
+from deployer.analysis.asking import Answers, Question
 from deployer.analysis.case import Case
 from deployer.analysis.criteria import bake_criteria_of, criteria_of, message_of, policy_digest
 from deployer.analysis.windows import KEPT, SECONDS, paired
@@ -28,7 +28,6 @@ class RolloutCase(Case):
     since: float | None = None
     restored: bool = False
     resumed: int = 0
-    answers: Answers = field(default_factory=Answers)
     first: int = 0
     began: int = 0
     evidence: Evidence = field(default_factory=Evidence)
@@ -85,10 +84,6 @@ class RolloutCase(Case):
         # What was asked about before a restart rides on the windows that were kept, or is lost.
         first = max(self.first, self.resumed)
         return self.answers.due(asked, float(first * SECONDS), now)
-
-    def answer(self, replies: Mapping[str, Reply]) -> None:
-        """Take in what Prometheus answered."""
-        self.answers.take(replies)
 
     @property
     def _asked(self) -> float:

@@ -132,7 +132,7 @@ class Judging:
     def _put_questions(self, deployment: str, case: Case, now: float) -> None:
         questions = case.questions(now)
         if questions and self._ask is None:
-            case.answer(dict.fromkeys(questions, NOBODY))
+            case.answers.take(dict.fromkeys(questions, NOBODY))
         elif questions and self._ask:
             case.asking = f"{deployment} {next(self._numbers)}"
             names = case.subject.name, case.baseline.name
@@ -147,7 +147,7 @@ class Judging:
                 return
             case.asking = ""
             if job.result is not None:
-                case.answer(job.result)
+                case.answers.take(job.result)
 
     def _kept(self, trial: Trial) -> Iterable[tuple[int, Window]]:
         try:

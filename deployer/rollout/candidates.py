@@ -95,10 +95,10 @@ def give_back(record: Record, observed: Observed, policy: Policy, now: float) ->
         return record
     old = observed.predictors.get(record.champion.name) if record.champion else None
     if seen.phase in _BEGINNING and old and old.phase in _BEGINNING:
-        return twin.give_way(record)
+        return maintain.give_way(record)
     if failure := _failure(candidate, seen, observed, now):
         return _fail(record, candidate, seen, failure, policy, now)
-    return twin.give_way(record) if twin.is_away(candidate, observed) else record
+    return maintain.give_way(record) if twin.is_away(candidate, observed) else record
 
 
 def pursue(

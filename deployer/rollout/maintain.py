@@ -46,6 +46,14 @@ def retire(record: Record, now: float) -> Record:
     return replace(drop_candidate(record), retired_at=now, allow_retire=False)
 
 
+def give_way(record: Record) -> Record:
+    """Give the candidate's share back to the champion; the candidate begins with its first step."""
+    candidate = record.candidate
+    assert candidate is not None  # noqa: S101 - the caller checked
+    record = begin_drain(record, candidate.predictor)
+    return replace(record, candidate=replace(candidate, step=-1, step_since=None))
+
+
 def drop_candidate(record: Record) -> Record:
     """End a rollout: its candidate is none any more, and its twin drains."""
     twin = record.candidate.twin if record.candidate else None

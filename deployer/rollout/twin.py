@@ -46,15 +46,7 @@ def ensure(record: Record) -> Record:
     record = replace(record, candidate=replace(candidate, twin=wanted))
     if present:
         record = maintain.begin_drain(record, present)
-    return give_way(record) if wanted and candidate.step >= 0 else record
-
-
-def give_way(record: Record) -> Record:
-    """Give the candidate's share back to the champion; the candidate begins with its first step."""
-    candidate = record.candidate
-    assert candidate is not None  # noqa: S101 - the caller checked
-    record = maintain.begin_drain(record, candidate.predictor)
-    return replace(record, candidate=replace(candidate, step=-1, step_since=None))
+    return maintain.give_way(record) if wanted and candidate.step >= 0 else record
 
 
 def is_away(candidate: Candidate, observed: Observed) -> bool:

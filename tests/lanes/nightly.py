@@ -13,7 +13,7 @@ from pathlib import Path
 
 from support import ROOT
 
-from lanes.results import Results, Test
+from lanes.results import Results, Test, module_of
 
 SECONDS = ROOT / "tests/nightly/seconds.json"
 """How long each took when it last passed with all of nightly (`make test-all` writes it).
@@ -44,23 +44,22 @@ def sample(seed: str, tests: Iterable[str], budget: float = BUDGET) -> list[str]
     known: dict[str, float] = json.loads(SECONDS.read_text())
 
     def drawn(name: str) -> tuple[str, str]:
-        lots = [hashlib.sha256(f"{seed} {part}".encode()).hexdigest() for part in (_of(name), name)]
+        lots = [
+            hashlib.sha256(f"{seed} {part}".encode()).hexdigest()
+            for part in (module_of(name), name)
+        ]
         return lots[0], lots[1]
 
     found, paid, left = [], set(), budget
     warm = {name for name in tests if not name.startswith(COLD)}
     for name in sorted(known.keys() & warm, key=drawn):
-        module = _of(name)
+        module = module_of(name)
         costs = known[name] + (0.0 if module in paid else known.get(module, 0.0))
         if costs <= left:
             found.append(name)
             paid.add(module)
             left -= costs
     return sorted(found)
-
-
-def _of(name: str) -> str:
-    return name.partition("::")[0]
 
 
 def every() -> list[str]:

@@ -29,7 +29,7 @@ class Test:
     @property
     def module(self) -> str:
         """The file it is in."""
-        return self.name.partition("::")[0]
+        return module_of(self.name)
 
     @property
     def around(self) -> float:
@@ -71,6 +71,11 @@ def read(record: Path) -> Results:
             name = str(line["test"])
             found.tests.setdefault(name, Test(name)).add(line)
     return found
+
+
+def module_of(name: str) -> str:
+    """The file of a test."""
+    return name.partition("::")[0]
 
 
 def causes(failed: Iterable[Test]) -> dict[str, list[Test]]:

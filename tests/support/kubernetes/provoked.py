@@ -7,6 +7,7 @@ import secrets
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from functools import partial
 from typing import Any
 
 from deployer.targets.kubernetes.client.client import Client
@@ -14,6 +15,7 @@ from deployer.targets.kubernetes.client.kinds import DEPLOYMENT, POD
 from deployer.targets.kubernetes.client.session import ClusterAccess, Session
 from deployer.targets.kubernetes.observe.diagnostics import Diagnostics
 from support.kubernetes.pod_failures import DIGEST, PREDICTOR
+from support.run.wait import wait_for
 from support.systems.cluster import Cluster
 
 
@@ -27,7 +29,26 @@ class Place:
         self._witness = Diagnostics(self._client)
 
     def provoke(self, *things: dict[str, Any]) -> None:
+        """Make these things, each quota so that it holds for what is made after it."""
+        quotas = [thing for thing in things if thing["kind"] == "ResourceQuota"]
+        if quotas:
+            self._cluster.apply(*quotas, namespace=self.namespace)
+        for quota in quotas:
+            wait_for(partial(self._limits, quota["metadata"]["name"]), "the quota to hold")
         self._cluster.apply(*things, namespace=self.namespace)
+
+    def _limits(self, quota: str) -> str:
+        """What a quota's status says that it allows; nothing until the cluster has seen it."""
+        words = (
+            "get",
+            "resourcequota",
+            quota,
+            "-n",
+            self.namespace,
+            "-o",
+            "jsonpath={.status.hard}",
+        )
+        return self._cluster.kubectl(*words)
 
     def read(self, name: str) -> dict[str, Any]:
         """What is read of a predictor: its Deployment, pods and events; the log and the answer."""
