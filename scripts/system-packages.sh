@@ -13,7 +13,6 @@ fi
 need containerd containerd
 need runc runc
 [ -x /usr/lib/cni/bridge ] || wanted+=(containernetworking-plugins)
-need etcd etcd-server
 need dockerd docker.io
 need debootstrap debootstrap
 need iptables iptables

@@ -1,7 +1,7 @@
 """Build programs from Go modules, once for each content.
 
-Kubernetes, CoreDNS, crane and helm are published as Go modules; GOPROXY and its kin come from the
-environment. `bin/` holds links under the programs' names to the builds of this checkout.
+Kubernetes with etcd, CoreDNS, crane and helm are published as Go modules; GOPROXY and its kin come
+from the environment. `bin/` holds links under the programs' names to the builds of this checkout.
 """
 
 import hashlib
@@ -65,7 +65,7 @@ HELM = Build(
 KUBERNETES = Build(
     "node",
     (
-        *("kube-apiserver", "kube-controller-manager", "kube-scheduler", "kube-proxy"),
+        *("etcd", "kube-apiserver", "kube-controller-manager", "kube-scheduler", "kube-proxy"),
         *("kubelet", "kubectl"),
     ),
     versioned="k8s.io/kubernetes",

@@ -181,7 +181,7 @@ def _together(jobs: Sequence[Callable[[], _Result]]) -> list[_Result]:
 
 
 def _require_root(layout: Layout) -> None:
-    needed = ["etcd", "openssl"]
+    needed = ["openssl"]
     if not layout.control_plane_only:
         needed += ["containerd", "runc", "iptables", "debootstrap", "dockerd", "docker-registry"]
     missing = [name for name in needed if not shutil.which(name)]

@@ -41,7 +41,8 @@ def _etcd(layout: Layout) -> Program:
     client = f"http://127.0.0.1:{layout.ports['etcd']}"
     peer = f"http://127.0.0.1:{layout.ports['etcd-peer']}"
     command: list[str | Path] = [
-        *("etcd", "--data-dir", layout.state / "etcd", "--logger=zap", "--log-level=warn"),
+        *(layout.bin / "etcd", "--data-dir", layout.state / "etcd"),
+        *("--logger=zap", "--log-level=warn"),
         *("--listen-client-urls", client, "--advertise-client-urls", client),
         *("--listen-peer-urls", peer, "--initial-advertise-peer-urls", peer),
         *("--initial-cluster", f"default={peer}"),

@@ -29,11 +29,13 @@ class ApiProxy(FaultProxy):
         kubeconfig: for clients of the proxy.
         requests: method and path of each request, as they came.
         faults: each is done, once, to the next request that its condition holds for.
+        standing: each is done to every request that its condition holds for.
     """
 
     def __init__(self, kubeconfig: Path, folder: Path) -> None:
         self.requests: list[tuple[str, str]] = []
         self.faults: list[tuple[Callable[[str, str], bool], Fault]] = []
+        self.standing: list[tuple[Callable[[str, str], bool], Fault]] = []
         self._session = Session(ClusterAccess(kubeconfig))
         self._lock = threading.Lock()
         self._streams: set[Any] = set()
@@ -59,6 +61,18 @@ class ApiProxy(FaultProxy):
     def once(self, fault: Fault, *, method: str = "", path: str = "") -> None:
         """Do this to the next request of such a method with such a word in its path."""
         self.faults.append((lambda m, p: method in ("", m) and path in p, fault))
+
+    def always(self, fault: Fault, *, path: str) -> None:
+        """Do this to every request with such a word in its path."""
+        self.standing.append((lambda _, p: path in p, fault))
+
+    def listings(self) -> int:
+        """Count the requests for a list, streamed or by pages."""
+        return sum("limit=" in p or "sendInitialEvents=" in p for _, p in self.requests)
+
+    def watches(self) -> int:
+        """Count the requests for a watch that is no list."""
+        return sum("watch=true" in p and "sendInitialEvents=" not in p for _, p in self.requests)
 
     def cut(self) -> None:
         """Break off every answer that goes on."""
@@ -109,6 +123,9 @@ class ApiProxy(FaultProxy):
                 if holds(request.command, request.path):
                     del self.faults[place]
                     return fault
+        for holds, fault in self.standing:
+            if holds(request.command, request.path):
+                return fault
         return None
 
     def _forward(self, request: BaseHTTPRequestHandler, answer: Any) -> None:

@@ -63,7 +63,7 @@ def control_plane() -> Cluster:
         return _given(Path(given).expanduser())
     if given := os.environ.get("SCHNITZEL_TEST_CONTROL_PLANE"):
         return _in(Path(given).expanduser())
-    require_possible("etcd")
+    require_possible("openssl")
     checkout = hashlib.sha256(str(ROOT).encode()).hexdigest()[:8]
     state = state_folder().with_name(f"schnitzel-control-plane-{checkout}")
     state.parent.mkdir(parents=True, exist_ok=True)
@@ -84,7 +84,7 @@ def _leave(users: IO[str], state: Path) -> None:
 @contextmanager
 def second(state: Path | None = None) -> Iterator[Cluster]:
     """Another API server beside the first, without a node; gone afterwards."""
-    require_possible("etcd")
+    require_possible("openssl")
     folder = state or Path(tempfile.mkdtemp(prefix="second-"))
     try:
         testcluster("up", "--control-plane-only", "--state", str(folder))

@@ -17,8 +17,14 @@ from typing import Final
 
 from deployer.targets.kubernetes.cache.objects import Key, Packer
 from deployer.targets.kubernetes.cache.store import Store
-from deployer.targets.kubernetes.client.client import Client, Object
-from deployer.targets.kubernetes.client.errors import ApiError, ClusterRestored, Gone, Unavailable
+from deployer.targets.kubernetes.client.client import Client, Object, ends_list
+from deployer.targets.kubernetes.client.errors import (
+    ApiError,
+    ClusterRestored,
+    Gone,
+    Invalid,
+    Unavailable,
+)
 from deployer.targets.kubernetes.client.kinds import Kind
 from deployer.targets.kubernetes.client.stream import Stream
 
@@ -143,21 +149,49 @@ class Informer:
                 self._closed.wait(BACKOFF[1])
 
     def _list(self) -> str:
-        seen: set[Key] = set()
-        version = ""
         with self._turn:
-            for page in self._client.pages(self.kind, self.namespace, labels=self._labels):
-                version = page.resource_version
-                while page.items:
-                    obj = self._packer.pack(page.items.pop())
-                    seen.add(obj.key)
-                    self._store.put(obj)
-                if self._closed.is_set():
-                    return version
+            try:
+                version, seen = self._list_streamed()
+            except (Invalid, Unavailable) as error:
+                # An API server with an old etcd, or with the feature WatchList off.
+                log.debug("Listing %s page by page: %s", self._what, error)
+                version, seen = self._list_pages()
+        if self._closed.is_set():
+            return version
         self._store.replace(self.kind, self.namespace, seen, version)
         self._mark_alive()
         self._listed.set()
         return version
+
+    def _list_streamed(self) -> tuple[str, set[Key]]:
+        """Take in what the server sends from its memory, one object at a time."""
+        seen: set[Key] = set()
+        self._stream = self._client.stream_list(self.kind, self.namespace, labels=self._labels)
+        try:
+            for event, obj in self._stream.events():
+                if event != "BOOKMARK":
+                    self._take_in(obj, seen)
+                elif ends_list(obj):
+                    return obj["metadata"]["resourceVersion"], seen
+        finally:
+            self._stream.close()
+        raise Unavailable(f"The cluster ended the list of {self._what} before its end.")
+
+    def _list_pages(self) -> tuple[str, set[Key]]:
+        seen: set[Key] = set()
+        version = ""
+        for page in self._client.pages(self.kind, self.namespace, labels=self._labels):
+            version = page.resource_version
+            while page.items:
+                self._take_in(page.items.pop(), seen)
+            if self._closed.is_set():
+                break
+        return version, seen
+
+    def _take_in(self, obj: Object, seen: set[Key]) -> None:
+        packed = self._packer.pack(obj)
+        seen.add(packed.key)
+        self._store.put(packed)
 
     def _watch(self) -> None:
         """Follow the changes until the server ends the watch."""

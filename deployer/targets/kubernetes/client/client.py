@@ -17,6 +17,9 @@ MANAGER: Final = "schnitzel"
 LIST_SECONDS: Final = 60.0
 """Time for one page: the server scans all objects of the kind to find those with our label."""
 
+STREAMED_SECONDS: Final = 300.0
+"""Time for a whole list that is streamed."""
+
 PAGE: Final = 100
 """Objects of one page: a Deployment is 9 KB of text and, for a moment, 80 KB of dictionaries."""
 
@@ -126,6 +129,26 @@ class Client:
         """List all objects of a kind at once, for small numbers; raises as `pages` does."""
         pages = self.pages(kind, namespace, labels=labels, fields=fields)
         return [item for page in pages for item in page.items]
+
+    def stream_list(self, kind: Kind, namespace: str = "", *, labels: str = "") -> Stream:
+        """List all objects of a kind as events, which the server sends from its memory.
+
+        The stream yields ADDED for each object, then a BOOKMARK for which `ends_list` holds.
+        https://kubernetes.io/docs/reference/using-api/api-concepts/#streaming-lists
+
+        Raises:
+            Invalid: The server does not stream lists.
+        """
+        asked = ApiRequest("list", kind.resource, namespace)
+        query = {
+            "watch": "true",
+            "allowWatchBookmarks": "true",
+            "sendInitialEvents": "true",
+            "resourceVersionMatch": "NotOlderThan",
+            "timeoutSeconds": str(int(STREAMED_SECONDS)),
+        }
+        query |= _selectors(labels, "")
+        return self._transport.stream(asked, kind.path(namespace), query, LIST_SECONDS)
 
     def watch(
         self,
@@ -247,6 +270,12 @@ class Client:
             self._transport.json(asked, "DELETE", kind.path(namespace, name), None, options)
         except Missing:
             return
+
+
+def ends_list(bookmark: Object) -> bool:
+    """Return whether a streamed list is complete with this bookmark."""
+    notes = bookmark["metadata"].get("annotations") or {}
+    return notes.get("k8s.io/initial-events-end") == "true"
 
 
 def _place(obj: Mapping[str, Any]) -> tuple[Kind, str, str]:

@@ -1,4 +1,4 @@
-// The programs of a Kubernetes node, and kubectl, in one binary: it is what its name says.
+// etcd, the programs of a Kubernetes node, and kubectl, in one binary: it is what its name says.
 package main
 
 import (
@@ -11,6 +11,7 @@ import (
 	"maps"
 
 	"github.com/spf13/cobra"
+	"go.etcd.io/etcd/server/v3/etcdmain"
 	"k8s.io/component-base/cli"
 	kubectl "k8s.io/kubectl/pkg/cmd"
 	apiserver "k8s.io/kubernetes/cmd/kube-apiserver/app"
@@ -30,9 +31,13 @@ func main() {
 		"kubectl":                 kubectl.NewDefaultKubectlCommand,
 	}
 	name := filepath.Base(os.Args[0])
+	if name == "etcd" {
+		etcdmain.Main(os.Args)
+		return
+	}
 	command, ok := commands[name]
 	if !ok {
-		fmt.Fprintln(os.Stderr, "call it as one of", slices.Sorted(maps.Keys(commands)))
+		fmt.Fprintln(os.Stderr, "call it as etcd, or as one of", slices.Sorted(maps.Keys(commands)))
 		os.Exit(2)
 	}
 	os.Exit(cli.Run(command()))

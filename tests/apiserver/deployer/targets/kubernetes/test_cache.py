@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import threading
 from collections.abc import Callable, Iterator
 
 import pytest
 from support.faults.api_proxy import ApiProxy, drop, status
+from support.faults.proxy import reply
 from support.run.ports import free_port
 from support.run.wait import wait_for
 
@@ -19,6 +21,21 @@ from deployer.targets.kubernetes.client.errors import Missing, Unavailable
 from deployer.targets.kubernetes.client.session import ClusterAccess, Session
 from deployer.targets.kubernetes.records import crd
 
+UNSTREAMED = (
+    status(
+        422,
+        "Invalid",
+        "sendInitialEvents: Forbidden: sendInitialEvents is forbidden for watch unless the"
+        " WatchList feature gate is enabled",
+    ),
+    status(
+        500,
+        "InternalError",
+        "a watch stream was requested by the client but the required storage feature"
+        " RequestWatchProgress is disabled",
+    ),
+)
+"""What API server 1.34 answers with the feature off, and what it answers with etcd 3.4.23."""
 KINDS = (kinds.CONFIG_MAP, kinds.MODEL_DEPLOYMENT)
 
 
@@ -127,12 +144,13 @@ class TestOnACluster:
     @pytest.mark.parametrize("make", [config_map, deployment, model_deployment])
     def test_every_way_to_see_an_object_gives_one_fingerprint(self, client, namespace, make):
         """So that our own write, seen again in a listing or a watch, is no change."""
+        kind = kinds.kind_of(make(namespace))
+        before = [page.resource_version for page in client.pages(kind, namespace)][-1]
         made = client.create(make(namespace))
-        kind, name = kinds.kind_of(made), made["metadata"]["name"]
-        before = made["metadata"]["resourceVersion"]
+        name = made["metadata"]["name"]
         applied = client.server_side_apply(make(namespace))
         [listed] = [o for o in client.list(kind, namespace) if o["metadata"]["name"] == name]
-        stream = client.watch(kind, namespace, str(int(before) - 1), seconds=5)
+        stream = client.watch(kind, namespace, before, seconds=5)
         watched = next(obj for event, obj in stream.events() if event == "ADDED")
         stream.close()
         ways = (made, applied, client.get(kind, namespace, name), listed, watched)
@@ -211,11 +229,11 @@ class TestOnACluster:
         client.create(config_map(namespace, a="1"))
         client.delete(kinds.CONFIG_MAP, namespace, "going", uid=going["metadata"]["uid"])
         assert seen.names() == {"going"}  # as last seen; its age tells
-        listings = len([path for _, path in proxy.requests if "limit=" in path])
+        listings = proxy.listings()
         proxy.down = False
         wait_for(lambda: seen.names() == {"one"}, "what happened meanwhile")
         wait_for(lambda: not problems(seen.cache), "the end of the problem")
-        assert len([path for _, path in proxy.requests if "limit=" in path]) == listings
+        assert proxy.listings() == listings
         assert seen.deleted == [("going", False)]
 
     def test_a_moment_that_is_forgotten_is_followed_by_a_new_listing(
@@ -242,7 +260,7 @@ class TestOnACluster:
         seen = listen(proxied)
         seen.cache.start()
         assert seen.cache.wait(30)
-        wait_for(lambda: sum("watch=true" in p for _, p in proxy.requests) == 2, "both watches")
+        wait_for(lambda: proxy.watches() == 2, "both watches")
         future = made | {"data": {"a": "of a time that was undone"}}
         future["metadata"] = made["metadata"] | {"resourceVersion": str(2**60)}
         seen.cache.record_write(kinds.CONFIG_MAP, future)
@@ -265,6 +283,7 @@ class TestOnACluster:
         monkeypatch.setattr("deployer.targets.kubernetes.client.client.PAGE", 2)
         for number in range(5):
             client.create(config_map(namespace, f"m{number}"))
+        proxy.always(UNSTREAMED[0], path="sendInitialEvents=")
         proxy.once(status(410, "Expired", "the continue token is too old"), path="continue=")
         for _ in range(4):
             proxy.once(drop, path="continue=")
@@ -272,6 +291,44 @@ class TestOnACluster:
         seen.cache.start()
         assert seen.cache.wait(30)
         assert len(seen.names()) == 5
+        assert proxy.faults == []
+
+    def test_a_list_is_streamed_from_the_servers_memory(
+        self, proxy: ApiProxy, proxied: Client, client: Client, namespace, listen
+    ):
+        for number in range(5):
+            client.create(config_map(namespace, f"m{number}"))
+        seen = listen(proxied)
+        seen.cache.start()
+        assert seen.cache.wait(30)
+        assert len(seen.names()) == 5
+        assert proxy.listings() == len(KINDS)
+        assert not any("limit=" in path for _, path in proxy.requests)
+
+    @pytest.mark.parametrize("refusal", UNSTREAMED, ids=["feature-off", "old-etcd"])
+    def test_a_server_that_streams_no_list_is_asked_for_pages(
+        self, proxy: ApiProxy, proxied: Client, client: Client, namespace, listen, refusal
+    ):
+        client.create(config_map(namespace))
+        proxy.always(refusal, path="sendInitialEvents=")
+        seen = listen(proxied)
+        seen.cache.start()
+        assert seen.cache.wait(30)
+        assert seen.names() == {"one"}
+        assert not problems(seen.cache)
+
+    def test_of_a_streamed_list_that_breaks_off_nothing_stays_that_is_not_there(
+        self, proxy: ApiProxy, proxied: Client, client: Client, namespace, listen
+    ):
+        client.create(config_map(namespace))
+        gone = config_map(namespace, "gone")
+        gone["metadata"] |= {"uid": "0-0", "resourceVersion": "1"}
+        event = json.dumps({"type": "ADDED", "object": gone}).encode() + b"\n"
+        proxy.once(lambda request: reply(request, 200, event), path="/configmaps?watch=true")
+        seen = listen(proxied)
+        seen.cache.start()
+        assert seen.cache.wait(30)
+        assert seen.names() == {"one"}
         assert proxy.faults == []
 
     def test_silence_of_a_cluster_is_not_taken_for_a_look(self, client, listen, monkeypatch):
