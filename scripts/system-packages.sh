@@ -20,6 +20,7 @@ need ip iproute2
 need conntrack conntrack
 need docker-registry docker-registry
 need prometheus prometheus
+need rabbitmq-server rabbitmq-server
 need openssl openssl
 compgen -G '/usr/lib/postgresql/*/bin/initdb' >/dev/null || wanted+=(postgresql)
 [ ${#wanted[@]} -eq 0 ] && exit 0

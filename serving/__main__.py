@@ -1,6 +1,7 @@
 """Serve the model of a predictor file until SIGTERM.
 
     python -m serving PREDICTOR_JSON
+    python -m serving                 (the predictor of the environment: serving/standalone.py)
     python -m serving URI FOLDER      (only fetches a model: serving/seldon/initializer.py)
 
 Exit codes: 0 stopped by a signal; 2 wrong use; 64 the model can never be loaded; any other code is
@@ -15,24 +16,24 @@ import sys
 from contextlib import suppress
 
 from serving.backends import process
-from serving.predictor import BadPredictor
+from serving.predictor import BadPredictor, Predictor
 from serving.seldon import bootstrap
 from serving.telemetry import log
 
 
 def main(arguments: list[str]) -> int:
-    """Serve the predictor of the only argument, and return the exit code."""
+    """Serve the predictor of the argument, or of the environment, and return the exit code."""
     if len(arguments) == 2:
         from serving.seldon import initializer  # noqa: PLC0415 - it brings a store's client along
 
         return initializer.main(*arguments)
-    if len(arguments) != 1:
+    if len(arguments) > 2:
         sys.stderr.write(
             "error: one predictor file is expected\n\nhint: python -m serving PREDICTOR_JSON\n"
         )
         return 2
     try:
-        predictor = bootstrap.predictor(arguments[0], os.environ)
+        predictor = _predictor(arguments)
     except BadPredictor as error:
         sys.stderr.write(f"error: {error}\n\nhint: {error.hint}\n")
         return 2
@@ -53,6 +54,24 @@ def main(arguments: list[str]) -> int:
     from serving.front import server  # noqa: PLC0415
 
     return server.run(predictor, listening, admin, first)
+
+
+def _predictor(arguments: list[str]) -> Predictor:
+    if arguments:
+        return bootstrap.predictor(arguments[0], os.environ)
+    from serving import standalone  # noqa: PLC0415 - the platform's own servers have a file
+
+    found = standalone.predictor(os.environ)
+    if found.artifact_uri:
+        from serving.artifact.fetch import fetch  # noqa: PLC0415 - it brings a store's client along
+        from serving.artifact.store import Unfetchable  # noqa: PLC0415
+
+        sys.stderr.write(f"fetching {found.artifact_uri}\n")
+        try:
+            fetch(found)
+        except Unfetchable as error:
+            raise BadPredictor(error.message, error.hint) from error
+    return found
 
 
 if __name__ == "__main__":

@@ -36,6 +36,10 @@ class Overload(Answer):
     """The answer to a request that the server has no room for."""
 
 
+class Poisoned(Answer):
+    """The answer to a request that the model's process died of."""
+
+
 class ServerFault(Answer):
     """The answer to a request that failed through a fault of the server."""
 
@@ -47,6 +51,7 @@ class Question(NamedTuple):
         protocol: INFER (Open Inference Protocol) or INVOCATIONS (MLflow's).
         id: the request's own id, or a generated id.
         seconds: how long the client waits; None if the client sets no limit.
+        alone: whether the model must not be asked anything else with it.
     """
 
     protocol: str
@@ -54,6 +59,7 @@ class Question(NamedTuple):
     body: bytes
     id: str
     seconds: float | None = None
+    alone: bool = False
 
 
 class Inference:
@@ -83,11 +89,11 @@ class Inference:
             return backend_error(where, error)
         except PoisonRequest:
             said = "the model's process ended each time that it worked on this request"
-            return failed(where, 500, f"{said}: it is not asked again")
+            return Poisoned(*failed(where, 500, f"{said}: it is not asked again"))
 
     async def _invocations(self, backend: Backend, _model: Loaded, question: Question) -> Answer:
         payload = mlflow.question(question.content_type, question.body)
-        frame = await backend.ask(framing.INVOKE, payload, question.seconds)
+        frame = await backend.ask(framing.INVOKE, payload, question.seconds, alone=question.alone)
         if frame.kind != framing.ANSWER:
             # mlflow answers 400 for every exception of its model.
             status = 400 if self._predictor.input == "mlflow" else 500
@@ -103,13 +109,15 @@ class Inference:
         if len(question.body) > infer.LARGE:
             about = None
             payload = oip.unread(question.body, question.id)
-            frame = await backend.ask(framing.INFER, payload, question.seconds)
+            frame = await backend.ask(
+                framing.INFER, payload, question.seconds, alone=question.alone
+            )
         else:
             asked = oip.question(question.body, model.signature, question.id)
             about = asked.head["answer"]
             columns = tensors.pack(asked.head, asked.buffers)
             seconds = min(filter(None, (asked.seconds, question.seconds)), default=None)
-            frame = await backend.ask(framing.COLUMNS, (columns,), seconds)
+            frame = await backend.ask(framing.COLUMNS, (columns,), seconds, alone=question.alone)
         if frame.kind == framing.REJECTED:
             said = json.loads(frame.payload)
             return Answer(said["status"], oip.failure(_short(said["message"])))

@@ -23,6 +23,10 @@ _NUMBERS: tuple[tuple[str, float, type[Any]], ...] = (
 """Fields that are numbers: the least, and the type; a whole number is a float, too."""
 
 
+MOST_PREFETCH = 65_535
+"""AMQP counts messages in flight in 16 bits."""
+
+
 class BadPredictor(Exception):  # noqa: N818 - named for what is wrong
     """The predictor file cannot be used; `hint` names the next step."""
 
@@ -50,6 +54,39 @@ class Sidecar:
     """The model's name on that server."""
     saved_model: str = "saved_model"
     """The folder inside `artifact` that the server serves."""
+
+
+@dataclass(frozen=True)
+class Destination:
+    """Where results go: an exchange, and a routing key with which it finds a queue."""
+
+    exchange: str = ""
+    """Empty: the default exchange, whose routing keys are names of queues."""
+    routing_key: str = ""
+    """`{prediction}` stands for the first prediction, `{prediction.NAME}` for a column of it."""
+    other: str = ""
+    """The routing key for a prediction for which there is no queue; empty: none."""
+
+
+@dataclass(frozen=True)
+class QueueConsumer:
+    """A source queue of RabbitMQ that the server consumes, and where its results go."""
+
+    source: str
+    results: tuple[Destination, ...]
+    dead_letter: str
+    """The queue for messages that cannot be answered."""
+    share: tuple[float, float] = (0.0, 1.0)
+    """The server's part of the messages, as an interval between 0 and 1 (serving/queue/share.py);
+    an empty one: connected, and silent."""
+    prefetch: int = 0
+    """Messages in flight at most; 0: as many as fill the model's batches."""
+    attempts: int = 2
+    """Tries of a message whose answer is an error of the model."""
+    url_file: str = ""
+    """A file with the broker's URL; empty: the variable SCHNITZEL_QUEUE_URL has it."""
+    ca_file: str = ""
+    """Certificates (PEM) that the broker's own is checked against; empty: the system's."""
 
 
 @dataclass(frozen=True)
@@ -88,6 +125,8 @@ class Predictor:
     400."""
     backend: Sidecar | None = None
     """None: the front runs its own worker."""
+    queue: QueueConsumer | None = None
+    """None: only HTTP asks the model."""
     termination_file: str | None = None
     """Where a kubelet reads why a container ended (`/dev/termination-log`)."""
     artifact_uri: str = ""
@@ -114,6 +153,15 @@ def read(path: str) -> Predictor:
         raise BadPredictor(f"{path} cannot be read: {error}", hint) from error
     if not isinstance(content, dict):
         raise BadPredictor(f"{path} is not a JSON object", "see docs/reference for its fields")
+    return parse(content, path)
+
+
+def parse(content: dict[str, Any], path: str) -> Predictor:
+    """Return the predictor of a predictor file's content; `path` is where that is from.
+
+    Raises:
+        BadPredictor: the content cannot be used; the message names the field.
+    """
     known = {field.name for field in fields(Predictor)}
     values = {name: value for name, value in content.items() if name in known}
     values["backend"] = backend = _backend(path, content)
@@ -132,6 +180,7 @@ def read(path: str) -> Predictor:
         expected = " or ".join(INPUTS)
         raise BadPredictor(f"{path}: 'input' must be {expected}", f"correct it in {path}")
     values["batching"] = _batching(path, content.get("batching"))
+    values["queue"] = _queue(path, content.get("queue"))
     return Predictor(**values)
 
 
@@ -160,6 +209,58 @@ def _batching(path: str, given: Any) -> Batching:
             f"{path}: 'batching.max_rows' must be a number, at least 1", f"correct it in {path}"
         )
     return Batching(enabled=enabled, max_rows=most)
+
+
+def _queue(path: str, given: Any) -> QueueConsumer | None:
+    if given is None:
+        return None
+    if not isinstance(given, dict):
+        raise BadPredictor(f"{path}: 'queue' must be an object", f"correct it in {path}")
+    known = {field.name for field in fields(QueueConsumer)}
+    values = {name: value for name, value in given.items() if name in known}
+    for name in ("source", "dead_letter"):
+        _check_text(path, f"queue.{name}", values.get(name), needed=True)
+    for name in ("url_file", "ca_file"):
+        _check_text(path, f"queue.{name}", values.get(name, ""))
+    for name, least in (("prefetch", 0), ("attempts", 1)):
+        value = values.get(name, least)
+        if type(value) is not int or not least <= value <= MOST_PREFETCH:
+            said = f"'queue.{name}' must be a whole number from {least} to {MOST_PREFETCH}"
+            raise BadPredictor(f"{path}: {said}", f"correct it in {path}")
+    share = values.get("share", [0.0, 1.0])
+    if (
+        not isinstance(share, list)
+        or [type(each) in (int, float) for each in share] != [True, True]
+        or not 0 <= share[0] <= share[1] <= 1
+    ):
+        said = "'queue.share' must be two numbers, as 0 <= first <= second <= 1"
+        raise BadPredictor(f"{path}: {said}", f"correct it in {path}")
+    values["share"] = (float(share[0]), float(share[1]))
+    results = values.get("results")
+    if not isinstance(results, list) or not results:
+        said = "'queue.results' must be a list with at least one destination"
+        raise BadPredictor(f"{path}: {said}", f"set it in {path}")
+    values["results"] = tuple(
+        _destination(path, f"queue.results[{index}]", each) for index, each in enumerate(results)
+    )
+    return QueueConsumer(**values)
+
+
+def _destination(path: str, name: str, given: Any) -> Destination:
+    if not isinstance(given, dict):
+        raise BadPredictor(f"{path}: '{name}' must be an object", f"correct it in {path}")
+    values = {field.name: given.get(field.name, "") for field in fields(Destination)}
+    for field, value in values.items():
+        _check_text(path, f"{name}.{field}", value, needed=field == "routing_key")
+    return Destination(**values)
+
+
+def _check_text(path: str, name: str, value: Any, *, needed: bool = False) -> None:
+    """Check a name of the broker's: a text of at most 255 bytes, as AMQP has it."""
+    if not isinstance(value, str) or (needed and not value) or len(value.encode()) > 255:
+        raise BadPredictor(
+            f"{path}: '{name}' must be a text of at most 255 bytes", f"set '{name}' in {path}"
+        )
 
 
 def _backend(path: str, content: dict[str, Any]) -> Sidecar | None:

@@ -101,10 +101,16 @@ class Backend(Protocol):
     native: NativeProtocol | None
     """The paths of the backend's own protocol; None: it has none."""
 
-    async def ask(self, kind: int, payload: Payload, seconds: float | None = None) -> Frame:
+    async def ask(
+        self, kind: int, payload: Payload, seconds: float | None = None, *, alone: bool = False
+    ) -> Frame:
         """Return the answer to an INVOKE, COLUMNS or INFER frame.
 
-        `seconds` is how long the client waits, if that is less than `timeout_seconds`.
+        Args:
+            kind: the kind of frame.
+            payload: its content.
+            seconds: how long the client waits, if that is less than `timeout_seconds`.
+            alone: whether the model must not be asked anything else with it.
 
         Raises:
             DeadlineExceeded: the model did not answer in time.

@@ -76,7 +76,9 @@ class Pool:
 
     # -- asking
 
-    async def ask(self, kind: int, payload: Payload, seconds: float | None = None) -> Frame:
+    async def ask(
+        self, kind: int, payload: Payload, seconds: float | None = None, *, alone: bool = False
+    ) -> Frame:
         """Return the worker's answer.
 
         Raises:
@@ -87,7 +89,7 @@ class Pool:
         if not self.ready:
             raise WorkerGone("the model is not loaded")
         begin = time.perf_counter()
-        ticket = Ticket(kind, payload, asyncio.get_running_loop().create_future())
+        ticket = Ticket(kind, payload, asyncio.get_running_loop().create_future(), alone=alone)
         self._queue.put(ticket)
         self._send()
         try:

@@ -41,6 +41,7 @@ class Ticket:
     Attributes:
         answer: the future answer; done once the request is answered, or its client has gone.
         deadline: the time limit of the answer, if any.
+        alone: whether nothing else is asked with it: it may have ended a server before.
         deaths: how often the model's process died while it worked on this request.
         called: when the model was called (time.perf_counter), 0 before.
         predicted: seconds that the model took.
@@ -50,6 +51,7 @@ class Ticket:
     payload: Payload = field(repr=False)
     answer: asyncio.Future[Frame]
     deadline: Deadline | None = None
+    alone: bool = False
     deaths: int = 0
     called: float = 0.0
     predicted: float = 0.0
@@ -58,6 +60,11 @@ class Ticket:
     def size(self) -> int:
         """Bytes of the payload."""
         return sum(map(len, self.payload))
+
+    @property
+    def suspect(self) -> bool:
+        """Whether the worker may die of it, so that it is asked alone."""
+        return self.alone or self.deaths > 0
 
 
 class Queue:
@@ -79,10 +86,10 @@ class Queue:
 
     @property
     def suspects_next(self) -> bool:
-        """Whether the worker died of the next request, which must be asked alone."""
+        """Whether the worker may die of the next request, which must be asked alone."""
         while self._tickets and self._tickets[0].answer.done():
             self._remove_first()
-        return bool(self._tickets and self._tickets[0].deaths)
+        return bool(self._tickets and self._tickets[0].suspect)
 
     def put(self, ticket: Ticket) -> None:
         """Add a request at the end.
@@ -107,12 +114,12 @@ class Queue:
         while self._tickets and len(group) < self._group:
             first = self._tickets[0]
             if not first.answer.done():
-                if group and (first.deaths or size + first.size > GROUP_BYTES):
+                if group and (first.suspect or size + first.size > GROUP_BYTES):
                     break
                 group.append(first)
                 size += first.size
             self._remove_first()
-            if first.deaths and group:
+            if first.suspect and group:
                 break
         return group
 

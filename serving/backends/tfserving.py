@@ -158,7 +158,14 @@ class TensorFlowServing:
 
     # -- asking
 
-    async def ask(self, kind: int, payload: Payload, seconds: float | None = None) -> Frame:
+    async def ask(
+        self,
+        kind: int,
+        payload: Payload,
+        seconds: float | None = None,
+        *,
+        alone: bool = False,  # noqa: ARG002 - it batches as it is set up to
+    ) -> Frame:
         """Return the answer to an INVOKE, COLUMNS or INFER frame.
 
         Raises:

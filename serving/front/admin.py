@@ -1,4 +1,4 @@
-"""Answer the platform's questions about the server: health, metrics, windows.
+"""Answer the platform's questions about the server: health, metrics, windows, its queue.
 
 A listener of its own, to which no gateway routes: it answers from the process's start to its end,
 whatever load and credentials the other listener deals with.
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from serving.telemetry.instruments import Instruments
 
 LIMITS = Limits(body=1_024, held=16_384, head=16_384, connections=100)
-WINDOW = b"/schnitzel/window"
+WINDOW, QUEUE = b"/schnitzel/window", b"/schnitzel/queue"
 _OF_THE_APP = {b"/v2/health/live": "live", b"/v2/health/ready": "ready", b"/metrics": "metrics"}
 
 
@@ -40,11 +40,15 @@ class Admin:
     def answer(self, request: Request) -> Answer:
         """Answer at once: no answer here waits for the model."""
         where = _OF_THE_APP.get(request.path)
-        if where is None and request.path != WINDOW:
-            there = ", ".join(path.decode() for path in (*_OF_THE_APP, WINDOW))
+        door = self._app.door
+        own = {WINDOW} if door is None else {WINDOW, QUEUE}
+        if where is None and request.path not in own:
+            there = ", ".join(path.decode() for path in (*_OF_THE_APP, *sorted(own)))
             return _failed(404, f"there is nothing here but {there}")
         if request.method not in (b"GET", b"HEAD"):
             return _failed(405, "use GET")._replace(headers=((b"allow", b"GET"),))
+        if door is not None and request.path == QUEUE:
+            return Answer(200, orjson.dumps(self._about | door.describe()))
         return self._window(request.query) if where is None else self._app.look(where)
 
     def refuse(self, path: bytes, status: int, message: str) -> Answer:  # noqa: ARG002 - a listener's

@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from serving.front.seldon import OperatorPaths
     from serving.inference import Inference
     from serving.predictor import Predictor
+    from serving.queue.door import Door
     from serving.telemetry.instruments import Instruments
     from serving.telemetry.state import StateFile
 
@@ -67,6 +68,8 @@ class App:
             (b"x-schnitzel-predictor", predictor.predictor.encode("latin-1", "replace")),
         )
         self.draining = False
+        self.door: Door | None = None
+        """The queue that is answered as well; None: there is none."""
         self.in_flight = 0
         self.last_question = 0.0
         """When the last request for a prediction came (time.monotonic)."""
@@ -85,8 +88,9 @@ class App:
 
     @property
     def ready(self) -> bool:
-        """Whether gateways should send requests to this server."""
-        return self._inference.ready and not self.draining
+        """Whether the server can answer, messages of its queue included."""
+        opened = self.door is None or self.door.ready
+        return self._inference.ready and opened and not self.draining
 
     def look(self, where: str) -> Answer:
         """Answer a GET without counting it."""

@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from serving.backends.base import Backend, Loaded, Reading
     from serving.backends.process import Process
     from serving.predictor import Predictor
+    from serving.queue.door import Door
 
 QUIET = 0.25
 HELD = 8
@@ -67,6 +68,7 @@ async def _serve(
         app, Limits(predictor.max_body_bytes, HELD * predictor.max_body_bytes), Connection
     )
     _watch(instruments, app, listener, backend)
+    app.door = door = _door(predictor, inference, instruments, state)
     admin_listener = Listener(admin.Admin(app, instruments, predictor), admin.LIMITS, Connection)
     await admin_listener.open(admin_listening)
     await listener.open(listening)
@@ -75,6 +77,7 @@ async def _serve(
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
     working = loop.create_task(backend.run())
+    consuming = loop.create_task(door.run()) if door is not None else None
     stopping = loop.create_task(stop.wait())
     patience = 0
     log.say(f"listening on {predictor.host}:{predictor.port}")
@@ -84,11 +87,18 @@ async def _serve(
     if stop.is_set():
         state.change(phase="unready", reason="Stopping", message="the server was asked to stop")
         app.draining = listener.draining = True
+        if door is not None:
+            await door.drain(predictor.drain_seconds)
         if predictor.drain_whole and backend.was_ready:
             await asyncio.wait({working}, timeout=predictor.drain_seconds)
             patience = math.ceil(predictor.timeout_seconds)
         else:
             await _quiet(app, predictor.drain_seconds)
+    elif door is not None:
+        await door.drain(0)
+    if consuming is not None:
+        consuming.cancel()
+        await asyncio.wait((consuming,))
     await listener.close(patience if app.in_flight else 1)
     backend.stop()
     stopping.cancel()
@@ -127,6 +137,17 @@ def _backend(
     from serving.backends.tfserving import TensorFlowServing  # noqa: PLC0415 - most fronts do not need it
 
     return TensorFlowServing(predictor, predictor.backend, state, loaded, instruments.record_call)
+
+
+def _door(
+    predictor: Predictor, inference: Inference, instruments: Instruments, state: StateFile
+) -> Door | None:
+    """Return the way by which messages of a queue reach the model, if it has one."""
+    if predictor.queue is None:
+        return None
+    from serving.queue.door import Door  # noqa: PLC0415 - most servers have no queue
+
+    return Door(predictor, predictor.queue, inference, instruments, state)
 
 
 async def _quiet(app: App, seconds: float) -> None:

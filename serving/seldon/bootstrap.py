@@ -14,7 +14,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from serving.predictor import BadPredictor, Predictor, read
+from serving.predictor import BadPredictor, Predictor, parse, read
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -41,12 +41,7 @@ def predictor(path: str, environ: Mapping[str, str]) -> Predictor:
     if Path(path).exists() or not (operated or FILE in environ):
         found = read(path)
     else:
-        import tempfile  # noqa: PLC0415 - 10 ms, and the model's process starts after this
-
-        with tempfile.NamedTemporaryFile("w", suffix=".json") as file:
-            file.write(json.dumps(_content(environ)))
-            file.flush()
-            found = read(file.name)
+        found = parse(_content(environ), FILE)
     if not operated:
         return found
     port = _port(HTTP_PORT, environ, found.port)

@@ -14,7 +14,7 @@ from serving.telemetry.window import Windows
 
 if TYPE_CHECKING:
     from serving.predictor import Predictor
-    from serving.telemetry.metrics import Reading
+    from serving.telemetry.metrics import Metric, Reading
 
 
 class Instruments:
@@ -81,6 +81,10 @@ class Instruments:
         """Add a gauge whose value `read` returns."""
         self._all.append(Gauge(name, says, read))
 
+    def add(self, *metrics: Metric) -> None:
+        """Add metrics that their owner counts."""
+        self._all += metrics
+
     def record_answer(
         self,
         route: str,
@@ -94,7 +98,7 @@ class Instruments:
         """Count an answer.
 
         Args:
-            route: infer, invocations, own (the backend's) or other.
+            route: infer, invocations, queue, own (the backend's) or other.
             status: the HTTP status.
             seconds: the duration of the request.
             outcome: one of telemetry.outcomes.

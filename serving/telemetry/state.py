@@ -41,22 +41,37 @@ class State:
 class StateFile:
     """The current state, and the file that shows it.
 
-    `termination_file` gets the reason once the model is given up.
+    `termination_file` gets the reason once the model is given up. A ready model is shown as unready
+    while `hold` holds it.
     """
 
     def __init__(self, path: str, termination_file: str | None = None) -> None:
         self._path, self._termination_file = Path(path), termination_file
-        self.state = State()
+        self._model = self.state = State()
+        self._held: tuple[str, str] | None = None
         self._write()
+
+    def hold(self, reason: str, message: str) -> None:
+        """Show a ready model as unready, for a reason that is not its own, until `release`."""
+        self._held = reason, message
+        self.change()
+
+    def release(self) -> None:
+        """Show the model's own state."""
+        self._held = None
+        self.change()
 
     def change(self, **changes: Any) -> State:
         """Replace fields of the state, and write the file if a field changed.
 
         `message` is redacted, put on one line and cut at 500 characters.
         """
-        if "message" in changes:
-            changes["message"] = " ".join(redact(changes["message"]).split())[:500]
-        new = replace(self.state, **changes)
+        self._model = replace(self._model, **changes)
+        new = self._model
+        if self._held is not None and new.phase == "ready":
+            new = replace(new, phase="unready", reason=self._held[0], message=self._held[1])
+        line = " ".join(redact(new.message).split())[:500]
+        new = replace(new, message=line, at=self.state.at)
         if new != self.state:
             self.state = replace(new, at=time.time())
             self._write()

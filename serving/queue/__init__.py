@@ -1,0 +1,1 @@
+"""Answer messages of a queue with the model."""
