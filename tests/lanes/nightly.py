@@ -20,7 +20,7 @@ SECONDS = ROOT / "tests/nightly/seconds.json"
 
 Under a module's own name stands what is set up for all of its tests.
 """
-BUDGET = 240.0
+BUDGET = 180.0
 """Seconds: with what a cold machine adds, five minutes."""
 
 COLD = (
