@@ -64,7 +64,8 @@ def main() -> None:
     for kind in given.kinds:
         with tempfile.TemporaryDirectory() as folder:
             watch = {"poll": "1s", "listing": "30s"}
-            platform = PlatformHome(Path(folder) / "home", {"registry": watch})
+            whole = kind == "tensorflow"  # its models come of Airflow
+            platform = PlatformHome(Path(folder) / "home", {"registry": watch}, whole=whole)
             try:
                 model = sklearn(platform) if kind == "sklearn" else tensorflow(platform)
                 measure(platform, kind, model, given.rounds)

@@ -87,17 +87,16 @@ async def _serve(
     if stop.is_set():
         state.change(phase="unready", reason="Stopping", message="the server was asked to stop")
         app.draining = listener.draining = True
-        if door is not None:
-            await door.drain(predictor.drain_seconds)
+        draining = loop.create_task(door.drain(predictor.drain_seconds)) if door else None
         if predictor.drain_whole and backend.was_ready:
             await asyncio.wait({working}, timeout=predictor.drain_seconds)
             patience = math.ceil(predictor.timeout_seconds)
         else:
             await _quiet(app, predictor.drain_seconds)
-    elif door is not None:
-        await door.drain(0)
+        if draining is not None:
+            await draining
     if consuming is not None:
-        consuming.cancel()
+        consuming.cancel()  # what is in flight is given back
         await asyncio.wait((consuming,))
     await listener.close(patience if app.in_flight else 1)
     backend.stop()

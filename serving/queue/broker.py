@@ -9,12 +9,15 @@ import asyncio
 import os
 import re
 import ssl
+import traceback
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import aiormq
 from aiormq import exceptions
 from yarl import URL
+
+from serving.telemetry import log
 
 if TYPE_CHECKING:
     from aiormq.abc import AbstractChannel, AbstractConnection
@@ -149,6 +152,13 @@ def trouble_of(error: BaseException | None, what: str) -> Trouble:
             REFUSED, f"the broker at {what} refuses the user or the virtual host: {said}"
         )
     return Trouble(UNREACHABLE, f"the connection to the broker failed ({what}): {said}")
+
+
+def fault(error: Exception) -> Trouble:
+    """Name the trouble of a fault of the server; its log keeps the traceback."""
+    trace = "".join(traceback.format_exception(error))
+    found = log.keep_traceback(f"{type(error).__name__}: {error}", trace)
+    return Trouble(UNREACHABLE, f"the server failed to use the queues (error {found})")
 
 
 async def usable(channel: AbstractChannel) -> None:

@@ -92,7 +92,8 @@ class Door:
                 if not session.probing:
                     self._show(None)
                 await self._watched(session)
-            except Trouble as trouble:
+            except Exception as error:  # noqa: BLE001 - the server goes on, and says what is wrong
+                trouble = error if isinstance(error, Trouble) else broker.fault(error)
                 if session.progressed or time.monotonic() - began > STEADY_SECONDS:
                     troubles = 0
                 probe = session.probing or trouble.reason == broker.RESULT_REFUSED

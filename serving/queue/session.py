@@ -40,6 +40,8 @@ if TYPE_CHECKING:
 
 HELD = 8
 """Number of largest bodies that may be in flight at the same time."""
+LARGE_SECONDS = 60.0
+"""For so long after there was no room, fewer messages are taken at a time."""
 CLOSE_SECONDS = 2.0
 
 
@@ -81,9 +83,11 @@ class Session:
         self._tasks: set[asyncio.Task[None]] = set()
         self._trouble: asyncio.Future[Trouble] = asyncio.get_running_loop().create_future()
         self._held = self._biggest = self._peak = 0
+        self._full_at = -LARGE_SECONDS
         self._most = HELD * work.predictor.max_body_bytes
         self._full = self._draining = self.blocked = self.progressed = False
         self.changed, self.drained = asyncio.Event(), asyncio.Event()
+        self._adjusting = asyncio.Lock()
 
     @property
     def in_flight(self) -> int:
@@ -155,7 +159,8 @@ class Session:
         self.changed.set()
         if self._consumer is not None:
             with suppress(exceptions.AMQPError, OSError, RuntimeError):
-                await self._consumer.stop()
+                async with self._adjusting:
+                    await self._consumer.stop()
         if self._tasks:
             await asyncio.wait(self._tasks, timeout=seconds)
         self.drained.set()
@@ -181,16 +186,17 @@ class Session:
         share = self._share()
         automatic = IN_FLIGHT if share.is_whole else IN_FLIGHT_BY_TURNS
         prefetch = self._settings.prefetch or automatic
-        if self._biggest:
+        if time.monotonic() - self._full_at < LARGE_SECONDS:
             prefetch = max(1, min(prefetch, self._most // self._biggest))
         if self.probing:
             prefetch = 1
         filled, self._peak = self._peak >= prefetch, 0
         turn = self._turns.consumes(share, time.time(), self.in_flight, filled=filled)
-        if turn and self._inference.ready and not self._full:
-            await self._consumer.start(prefetch)
-        else:
-            await self._consumer.stop()
+        async with self._adjusting:
+            if turn and self._inference.ready and not self._full and not self._draining:
+                await self._consumer.start(prefetch)
+            else:
+                await self._consumer.stop()
 
     async def _watch_blocked(self) -> None:
         try:
@@ -212,7 +218,7 @@ class Session:
         size = len(message.body)
         work: Coroutine[None, None, None]
         if self._held and self._held + size > self._most:
-            self._full = True
+            self._full, self._full_at = True, time.monotonic()
             self._biggest = max(self._biggest, size)
             self.changed.set()
             work = self._give_back(message)
@@ -232,15 +238,16 @@ class Session:
             self._end(trouble)
         except (exceptions.AMQPError, OSError, RuntimeError) as error:
             self._end(trouble_of(error, f"queue '{self._settings.source}'"))
+        except Exception as error:  # noqa: BLE001 - a message must not stay in flight for ever
+            self._end(broker.fault(error))
         finally:
             self._held -= size
 
     # -- one message
 
     async def _answer(self, message: DeliveredMessage) -> None:
-        delivery, properties = message.delivery, message.header.properties
-        redelivered = bool(getattr(delivery, "redelivered", False))
-        asked = contract.received(message.body, properties, redelivered=redelivered)
+        redelivered = bool(getattr(message.delivery, "redelivered", False))
+        asked = contract.received(message.body, message.header.properties, redelivered=redelivered)
         begin = time.perf_counter()
         answer, what = await self._asker.ask(asked)
         if what.next is Next.LATER:

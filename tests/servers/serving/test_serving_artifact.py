@@ -21,6 +21,7 @@ import obstore
 import pytest
 from hypothesis import strategies as st
 from support.run.wait import wait_for
+from support.systems import certificates as certificates_of
 from support.systems.mlflow import MlflowServer
 from support.systems.s3 import S3Server
 
@@ -117,17 +118,7 @@ def mlflow(tmp_path_factory: pytest.TempPathFactory) -> Iterator[MlflowServer]:
 @pytest.fixture(scope="session")
 def certificates(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     """A private authority, and a certificate of it for 127.0.0.1."""
-    folder = tmp_path_factory.mktemp("tls")
-    (folder / "names").write_text("subjectAltName=IP:127.0.0.1\n")
-    new = ["openssl", "req", "-newkey", "rsa:2048", "-nodes"]
-    sign = ["openssl", "x509", "-req", "-CA", "ca.crt", "-CAkey", "ca.key"]
-    for command in (
-        [*new, "-x509", "-subj", "/CN=Tests", "-keyout", "ca.key", "-out", "ca.crt"],
-        [*new, "-subj", "/CN=127.0.0.1", "-keyout", "s3.key", "-out", "s3.csr"],
-        [*sign, "-CAcreateserial", "-extfile", "names", "-in", "s3.csr", "-out", "s3.crt"],
-    ):
-        subprocess.run(command, cwd=folder, check=True, capture_output=True)
-    return {name: folder / name for name in ("ca.crt", "s3.crt", "s3.key")}
+    return certificates_of.make(tmp_path_factory.mktemp("tls"), "IP:127.0.0.1")
 
 
 @pytest.fixture(scope="session")
@@ -135,7 +126,7 @@ def s3(
     tmp_path_factory: pytest.TempPathFactory, certificates: dict[str, Path]
 ) -> Iterator[S3Server]:
     folder = tmp_path_factory.mktemp("s3")
-    server = S3Server(folder, certificates["s3.crt"], certificates["s3.key"]).start()
+    server = S3Server(folder, certificates["server.crt"], certificates["server.key"]).start()
     try:
         bucket = server.bucket("models")
         wait_for(lambda: put(bucket, "warm", b"up"), "S3 that takes an object")

@@ -173,6 +173,15 @@ class TestAnswers:
         assert sorted(numbers(queues.answered(2))) == [7.0, 8.0]
         assert broker.depth(queues.dead) == 0
 
+    def test_a_quorum_queue_is_a_queue(self, broker, queues):
+        for queue in (queues.source, queues.results, queues.dead):
+            broker.declare(queue, **{"x-queue-type": "quorum"})
+        queues.serve().ready()
+        queues.ask(("say", 1.0), ("raise", 2.0))
+        assert numbers(queues.answered(1)) == [1.0]
+        [dead] = broker.read(queues.dead)
+        assert dead.headers["x-schnitzel-reason"] == "ModelRaised"
+
 
 class TestDeadLetters:
     def test_what_cannot_be_answered_goes_to_the_dead_letter_queue_with_its_reason(self, queues):
