@@ -127,6 +127,8 @@ class Predictor:
     """None: the front runs its own worker."""
     queue: QueueConsumer | None = None
     """None: only HTTP asks the model."""
+    admin_token_digest: str = ""
+    """SHA-256, in hex, of the token that a change by the admin port needs; empty: none is made."""
     termination_file: str | None = None
     """Where a kubelet reads why a container ended (`/dev/termination-log`)."""
     artifact_uri: str = ""

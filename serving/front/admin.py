@@ -6,6 +6,8 @@ whatever load and credentials the other listener deals with.
 
 from __future__ import annotations
 
+import hashlib
+import hmac
 from typing import TYPE_CHECKING
 from urllib.parse import parse_qsl
 
@@ -13,11 +15,13 @@ import orjson
 
 from serving.front.listener import Limits
 from serving.protocols.answer import Answer
+from serving.queue.share import Share
 
 if TYPE_CHECKING:
     from serving.front.app import App
     from serving.front.listener import Request
     from serving.predictor import Predictor
+    from serving.queue.door import Door
     from serving.telemetry.instruments import Instruments
 
 LIMITS = Limits(body=1_024, held=16_384, head=16_384, connections=100)
@@ -30,6 +34,7 @@ class Admin:
 
     def __init__(self, app: App, instruments: Instruments, predictor: Predictor) -> None:
         self._app, self._windows = app, instruments.windows
+        self._token_digest = predictor.admin_token_digest
         self._about = {
             "predictor": predictor.predictor,
             "model": predictor.model,
@@ -45,6 +50,8 @@ class Admin:
         if where is None and request.path not in own:
             there = ", ".join(path.decode() for path in (*_OF_THE_APP, *sorted(own)))
             return _failed(404, f"there is nothing here but {there}")
+        if door is not None and request.path == QUEUE and request.method == b"PUT":
+            return self._put_share(door, request)
         if request.method not in (b"GET", b"HEAD"):
             return _failed(405, "use GET")._replace(headers=((b"allow", b"GET"),))
         if door is not None and request.path == QUEUE:
@@ -54,6 +61,24 @@ class Admin:
     def refuse(self, path: bytes, status: int, message: str) -> Answer:  # noqa: ARG002 - a listener's
         """Answer for a request that the server refuses."""
         return _failed(status, message)
+
+    def _put_share(self, door: Door, request: Request) -> Answer:
+        """Change the server's share of its queue, for who has the token."""
+        token = request.header(b"authorization").removeprefix(b"Bearer ")
+        given = hashlib.sha256(token).hexdigest()
+        if not self._token_digest or not hmac.compare_digest(given, self._token_digest):
+            return _failed(401, "a change needs the token of this server")
+        try:
+            share = Share(*map(float, orjson.loads(request.body)["share"]))
+        except (ValueError, KeyError, TypeError):
+            share = Share(1.0, 0.0)
+        if not share.is_valid:
+            return _failed(400, "'share' must be two numbers, as 0 <= first <= second <= 1")
+        try:
+            door.set_share(share)
+        except OSError as error:
+            return _failed(503, f"the share cannot be kept: {error.strerror or error}")
+        return Answer(200, orjson.dumps(self._about | door.describe()))
 
     def _window(self, query: bytes) -> Answer:
         since = dict(parse_qsl(query.decode("latin-1"))).get("since", "0")

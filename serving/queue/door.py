@@ -6,13 +6,14 @@ import asyncio
 import logging
 import random
 import time
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from serving.queue import broker
 from serving.queue.broker import Trouble
 from serving.queue.counts import Counts
 from serving.queue.session import Session, Work
-from serving.queue.share import Share
+from serving.queue.share import Share, ShareFile
 from serving.telemetry import log
 
 if TYPE_CHECKING:
@@ -47,7 +48,10 @@ class Door:
         self._counts = Counts(instruments)
         self._work = Work(predictor, settings, inference, self._counts)
         self._state = state
-        self.share = Share(*settings.share)
+        self._share_file = ShareFile(
+            Path(predictor.state_file).with_name("share.json"), predictor.predictor
+        )
+        self.share = self._share_file.read() or Share(*settings.share)
         self.trouble: Trouble | None = None
         self._since = time.time()
         self._session: Session | None = None
@@ -62,7 +66,12 @@ class Door:
         return self.trouble is None
 
     def set_share(self, share: Share) -> None:
-        """Change the share of the messages; without one, the server is connected and silent."""
+        """Change the share of the messages, also for the server's next start.
+
+        Raises:
+            OSError: it cannot be kept, and is not changed.
+        """
+        self._share_file.write(share)
         self.share = share
         if self._session is not None:
             self._session.changed.set()

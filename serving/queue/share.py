@@ -1,4 +1,4 @@
-"""Share a queue by time: decide in which moments a server consumes. Pure.
+"""Share a queue by time: decide in which moments a server consumes.
 
 Time is cut into slots, and each slot belongs to a point between 0 and 1; a server consumes in the
 slots whose points lie in its interval. The servers of one version have the same interval, and the
@@ -12,7 +12,10 @@ Clocks that differ make gaps and overlaps of slots: a message waits a little lon
 
 from __future__ import annotations
 
+import json
 import math
+from contextlib import suppress
+from pathlib import Path
 from typing import NamedTuple
 
 SLOT = 0.2
@@ -40,9 +43,41 @@ class Share(NamedTuple):
         """Whether the server consumes all the time."""
         return self.low <= 0 and self.high >= 1
 
+    @property
+    def is_valid(self) -> bool:
+        """Whether it is an interval between 0 and 1."""
+        return 0 <= self.low <= self.high <= 1
+
     def holds(self, slot: int) -> bool:
         """Return whether a slot is the server's."""
         return self.low <= slot * _STEP % 1 < self.high
+
+
+class ShareFile:
+    """Keeps a share that was set while the server ran, for its next start."""
+
+    def __init__(self, path: Path, predictor: str) -> None:
+        self._path, self._predictor = path, predictor
+
+    def read(self) -> Share | None:
+        """Return the share that was set last; None: none was, or for another predictor."""
+        with suppress(OSError, ValueError, KeyError, TypeError):
+            content = json.loads(self._path.read_text(encoding="utf-8"))
+            found = Share(*map(float, content["share"]))
+            if content["predictor"] == self._predictor and found.is_valid:
+                return found
+        return None
+
+    def write(self, share: Share) -> None:
+        """Keep a share.
+
+        Raises:
+            OSError: it cannot be kept.
+        """
+        content = json.dumps({"predictor": self._predictor, "share": list(share)})
+        beside = self._path.with_name(f".{self._path.name}")
+        beside.write_text(content, encoding="utf-8")
+        beside.replace(self._path)
 
 
 def slot_of(now: float) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import signal
@@ -12,8 +13,10 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 from pamqp.commands import Basic
+from support.run.ports import free_port
 from support.run.wait import wait_for
 from support.systems.model_server import Server
 from support.systems.rabbitmq import Broker, Received, running_rabbitmq
@@ -350,6 +353,50 @@ class TestServers:
         assert broker.consumers(queues.source) == 0
         assert broker.depth(queues.source) == 3
         assert server.act("say", 2.0).status_code == 200
+
+    def test_a_share_is_changed_by_who_has_the_token_and_outlives_a_restart(
+        self, broker, queues, tmp_path
+    ):
+        queues.declare()
+        port, token = free_port(), "token-of-this-server"
+        settings = {
+            "admin_port": port,
+            "admin_token_digest": hashlib.sha256(token.encode()).hexdigest(),
+            "state_file": str(tmp_path / "state.json"),
+        }
+        queue = {"share": [0, 0]}
+        server = queues.serve(queue=queue, **settings)
+        server.state_file = tmp_path / "state.json"
+        server.ready()
+        url = f"http://127.0.0.1:{port}/schnitzel/queue"
+
+        def put(content: Any, sent: str = token) -> int:
+            headers = {"authorization": f"Bearer {sent}"}
+            return httpx.put(url, json=content, headers=headers, trust_env=False).status_code
+
+        queues.number(3)
+        assert put({"share": [0, 1]}, "guessed") == 401
+        assert httpx.put(url, json={"share": [0, 1]}, trust_env=False).status_code == 401
+        for wrong in (
+            {"share": [0.5, 0.1]},
+            {"share": [0]},
+            {"share": "all"},
+            {},
+            [],
+            {"share": [0, 2]},
+        ):
+            assert put(wrong) == 400
+        assert broker.depth(queues.source) == 3
+        assert put({"share": [0, 1]}) == 200
+        assert len(queues.answered(3)) == 3
+        assert httpx.get(url, trust_env=False).json()["share"] == [0.0, 1.0]
+        server.stop()
+        again = queues.serve(queue=queue, **settings)
+        again.state_file = tmp_path / "state.json"
+        queues.number(3, first=3)
+        assert len(queues.answered(3)) == 3
+        assert put({"share": [0.2, 0.2]}) == 200
+        wait_for(lambda: broker.consumers(queues.source) == 0, "silence")
 
     def test_shares_hold_under_a_backlog(self, queues):
         queues.declare()

@@ -7,7 +7,7 @@ from itertools import pairwise
 import pytest
 from hypothesis import given, strategies as st
 
-from serving.queue.share import LONGEST_DEBT, SLOT, Share, Turns, slot_of, until_next
+from serving.queue.share import LONGEST_DEBT, SLOT, Share, ShareFile, Turns, slot_of, until_next
 
 PREFETCH = 32
 NOW = slot_of(1_800_000_000.0)
@@ -106,3 +106,21 @@ def test_the_next_slot_is_less_than_a_slot_away():
     for now in (0.0, 0.05, 1_800_000_000.123):
         assert 0 < until_next(now) <= SLOT
         assert slot_of(now + until_next(now) + 0.001) == slot_of(now) + 1
+
+
+@pytest.mark.parametrize(
+    "content",
+    ["", "{", "[]", '{"share": [0, 1]}', '{"share": [0.9, 0.1], "predictor": "p"}',
+     '{"share": [0, 1, 2], "predictor": "p"}', '{"share": [0, 1], "predictor": "another"}'],
+)  # fmt: skip
+def test_a_kept_share_that_cannot_be_used_is_none(tmp_path, content):
+    path = tmp_path / "share.json"
+    assert ShareFile(path, "p").read() is None
+    path.write_text(content)
+    assert ShareFile(path, "p").read() is None
+
+
+def test_a_kept_share_is_read_again(tmp_path):
+    kept = ShareFile(tmp_path / "share.json", "p")
+    kept.write(Share(0.25, 0.5))
+    assert ShareFile(tmp_path / "share.json", "p").read() == Share(0.25, 0.5)
