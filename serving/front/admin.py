@@ -69,7 +69,8 @@ class Admin:
         if not self._token_digest or not hmac.compare_digest(given, self._token_digest):
             return _failed(401, "a change needs the token of this server")
         try:
-            share = Share(*map(float, orjson.loads(request.body)["share"]))
+            low, high = orjson.loads(request.body)["share"]
+            share = Share(float(low), float(high))
         except (ValueError, KeyError, TypeError):
             share = Share(1.0, 0.0)
         if not share.is_valid:

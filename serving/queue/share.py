@@ -63,7 +63,8 @@ class ShareFile:
         """Return the share that was set last; None: none was, or for another predictor."""
         with suppress(OSError, ValueError, KeyError, TypeError):
             content = json.loads(self._path.read_text(encoding="utf-8"))
-            found = Share(*map(float, content["share"]))
+            low, high = content["share"]
+            found = Share(float(low), float(high))
             if content["predictor"] == self._predictor and found.is_valid:
                 return found
         return None
