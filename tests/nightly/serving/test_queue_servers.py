@@ -29,9 +29,9 @@ def secured(authority: dict[str, Path]) -> Iterator[tuple[Broker, int]]:
     port = free_port()
     config = f"""
 listeners.ssl.default = 127.0.0.1:{port}
-ssl_options.cacertfile = {authority['ca.crt']}
-ssl_options.certfile = {authority['server.crt']}
-ssl_options.keyfile = {authority['server.key']}
+ssl_options.cacertfile = {authority["ca.crt"]}
+ssl_options.certfile = {authority["server.crt"]}
+ssl_options.keyfile = {authority["server.key"]}
 """
     with running_rabbitmq(config) as broker:
         yield broker, port

@@ -397,6 +397,7 @@ class TestServers:
         assert len(queues.answered(3)) == 3
         assert put({"share": [0.2, 0.2]}) == 200
         wait_for(lambda: broker.consumers(queues.source) == 0, "silence")
+        again.stop()  # its state file is also that of the first, which is looked at when all ends
 
     def test_shares_hold_under_a_backlog(self, queues):
         queues.declare()

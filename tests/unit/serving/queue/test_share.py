@@ -111,7 +111,8 @@ def test_the_next_slot_is_less_than_a_slot_away():
 @pytest.mark.parametrize(
     "content",
     ["", "{", "[]", '{"share": [0, 1]}', '{"share": [0.9, 0.1], "predictor": "p"}',
-     '{"share": [0], "predictor": "p"}', '{"share": [0, 1, 2], "predictor": "p"}', '{"share": [0, 1], "predictor": "another"}'],
+     '{"share": [0], "predictor": "p"}', '{"share": [0, 1, 2], "predictor": "p"}',
+     '{"share": [0, 1], "predictor": "another"}'],
 )  # fmt: skip
 def test_a_kept_share_that_cannot_be_used_is_none(tmp_path, content):
     path = tmp_path / "share.json"
