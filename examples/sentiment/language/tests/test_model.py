@@ -4,9 +4,10 @@ import numpy as np
 import pandas as pd
 import pytest
 from language.evaluate import metrics_of
-from language.model import Detector
+from language.model import Detector, LanguageModel
 from language.prepare import split
 from language.train import EXAMPLE, fit
+from mlflow.exceptions import MlflowException
 
 SENTENCES = {
     "en": ["The meeting starts at ten o'clock.", "I have lost my keys again."],
@@ -75,3 +76,13 @@ def test_an_average_over_languages_does_not_mind_how_many_texts_each_has():
     assert found["calibration_error"] == 0
     assert found["recall_da"] == 0
     assert found["precision_en"] == 0.75
+
+
+def test_the_model_answers_a_row_for_each_text_and_refuses_a_missing_one(detector):
+    model = LanguageModel()
+    model.detector = detector
+    answers = model.predict(None, EXAMPLE)
+    assert list(answers.columns) == ["language", "probability"]
+    assert len(answers) == len(EXAMPLE)
+    with pytest.raises(MlflowException, match="row 1: no text"):
+        model.predict(None, pd.DataFrame({"text": ["ok", None]}))

@@ -2,8 +2,9 @@
 
 import pandas as pd
 import pytest
+from mlflow.exceptions import MlflowException
 from sentiment_da.evaluate import SENTENCES, metrics_of
-from sentiment_da.model import Sentiment, total
+from sentiment_da.model import Sentiment, SentimentModel, total
 from sentiment_da.prepare import split
 from sentiment_da.train import EXAMPLE, fit
 
@@ -73,3 +74,13 @@ def test_most_everyday_sentences_are_understood(sentiment):
     sentences = pd.read_csv(SENTENCES)
     answers = sentiment.judge(list(sentences["text"]))
     assert metrics_of(sentences["sentiment"], answers["sentiment"])["f1"] > 0.6
+
+
+def test_the_model_answers_a_row_for_each_text_and_refuses_a_missing_one(sentiment):
+    model = SentimentModel()
+    model.sentiment = sentiment
+    answers = model.predict(None, EXAMPLE)
+    assert list(answers.columns) == ["sentiment", "score"]
+    assert len(answers) == len(EXAMPLE)
+    with pytest.raises(MlflowException, match="row 1: no text"):
+        model.predict(None, pd.DataFrame({"text": ["ok", None]}))

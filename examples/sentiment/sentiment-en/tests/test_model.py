@@ -2,8 +2,9 @@
 
 import pandas as pd
 import pytest
+from mlflow.exceptions import MlflowException
 from sentiment_en.evaluate import SENTENCES, metrics_of
-from sentiment_en.model import clean
+from sentiment_en.model import SentimentModel, clean
 from sentiment_en.prepare import split
 from sentiment_en.train import EXAMPLE, fit
 
@@ -49,3 +50,13 @@ def test_most_everyday_sentences_are_understood(sentiment):
 def test_links_and_names_say_nothing():
     assert clean("RT @united: It\u2019s late http://t.co/x") == "It's late"
     assert clean("START here") == "START here"
+
+
+def test_the_model_answers_a_row_for_each_text_and_refuses_a_missing_one(sentiment):
+    model = SentimentModel()
+    model.sentiment = sentiment
+    answers = model.predict(None, EXAMPLE)
+    assert list(answers.columns) == ["sentiment", "score"]
+    assert len(answers) == len(EXAMPLE)
+    with pytest.raises(MlflowException, match="row 1: no text"):
+        model.predict(None, pd.DataFrame({"text": ["ok", None]}))

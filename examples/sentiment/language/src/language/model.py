@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from mlflow.exceptions import MlflowException
 from mlflow.models import set_model
 from mlflow.pyfunc import PythonModel
 from py3langid.langid import MODEL_FILE, LanguageIdentifier
@@ -72,6 +73,18 @@ class Detector:
         return self.languages[best], float(likely[best])
 
 
+def texts(rows: pd.DataFrame) -> list[str]:
+    """The texts that a question asks about.
+
+    Raises:
+        MlflowException: a text is missing; whoever asks is told so, as with any wrong input.
+    """
+    missing = rows.index[rows["text"].isna()]
+    if len(missing):
+        raise MlflowException.invalid_parameter_value(f"column 'text', row {missing[0]}: no text")
+    return list(rows["text"])
+
+
 class LanguageModel(PythonModel):
     """The detector as MLflow serves it: a column `text` in, `language` and `probability` out."""
 
@@ -81,7 +94,7 @@ class LanguageModel(PythonModel):
 
     def predict(self, context: Any, model_input: pd.DataFrame, params: Any = None) -> pd.DataFrame:  # noqa: ARG002
         """The language of each text; each row is answered by itself."""
-        found = [self.detector.detect(text) for text in model_input["text"]]
+        found = [self.detector.detect(text) for text in texts(model_input)]
         return pd.DataFrame(found, columns=["language", "probability"])
 
 

@@ -10,6 +10,7 @@ from typing import Any
 import joblib
 import numpy as np
 import pandas as pd
+from mlflow.exceptions import MlflowException
 from mlflow.models import set_model
 from mlflow.pyfunc import PythonModel
 from scipy.sparse import csr_matrix, hstack
@@ -58,6 +59,18 @@ class Sentiment:
         )
 
 
+def texts(rows: pd.DataFrame) -> list[str]:
+    """The texts that a question asks about.
+
+    Raises:
+        MlflowException: a text is missing; whoever asks is told so, as with any wrong input.
+    """
+    missing = rows.index[rows["text"].isna()]
+    if len(missing):
+        raise MlflowException.invalid_parameter_value(f"column 'text', row {missing[0]}: no text")
+    return list(rows["text"])
+
+
 class SentimentModel(PythonModel):
     """The classifier as MLflow serves it: a column `text` in, `sentiment` and `score` out."""
 
@@ -67,7 +80,7 @@ class SentimentModel(PythonModel):
 
     def predict(self, context: Any, model_input: pd.DataFrame, params: Any = None) -> pd.DataFrame:  # noqa: ARG002
         """The sentiment of each text; each row is answered by itself."""
-        return self.sentiment.judge(list(model_input["text"]))
+        return self.sentiment.judge(texts(model_input))
 
 
 set_model(SentimentModel())
