@@ -9,6 +9,7 @@ import pytest
 from dags.projects import dags_of
 
 ROOT = Path(__file__).parents[3]
+SENTIMENT = ("language", "sentiment-da", "sentiment-en")
 
 
 @pytest.fixture
@@ -46,8 +47,9 @@ print(json.dumps({
 def test_airflow_parses_the_examples_with_nothing_heavy_and_no_network(
     home, tmp_path, register_project, make_project
 ):
-    for name in ("angler", "iris-forest"):
-        register_project(ROOT / "examples" / name, name)
+    examples = ("angler", "iris-forest", *(f"sentiment/{name}" for name in SENTIMENT))
+    for folder in examples:
+        register_project(ROOT / "examples" / folder, Path(folder).name)
     register_project(make_project("name: tiny\n"), "tiny")
     folder = tmp_path / "dags"
     folder.mkdir()
@@ -70,5 +72,6 @@ def test_airflow_parses_the_examples_with_nothing_heavy_and_no_network(
     assert found["heavy"] == []
     assert found["dags"]["tiny"] == ["check_project"]
     steps = ["end_run", "evaluate", "gate", "prepare", "promote", "register", "start_run", "train"]
-    assert found["dags"]["angler"] == found["dags"]["iris-forest"] == steps
-    assert set(found["serialized"]) == {"angler", "iris-forest", "tiny"}
+    names = {"angler", "iris-forest", *SENTIMENT}
+    assert {name: found["dags"][name] for name in names} == dict.fromkeys(names, steps)
+    assert set(found["serialized"]) == {*names, "tiny"}

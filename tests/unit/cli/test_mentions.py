@@ -21,7 +21,8 @@ def sources() -> Iterator[Path]:
         yield from sorted((ROOT / package).rglob("*.py"))
         yield from sorted((ROOT / package).rglob("*.html"))
     yield from sorted((ROOT / "docs").rglob("*.md"))
-    yield from sorted((ROOT / "examples").glob("*/*.md"))
+    yield from sorted(ROOT.glob("examples/*/*.md"))
+    yield from sorted(ROOT.glob("examples/sentiment/*/*.md"))
     yield from sorted(ROOT.glob("*.md"))
 
 

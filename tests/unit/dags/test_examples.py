@@ -7,7 +7,10 @@ from packaging.requirements import Requirement
 
 from dags.project.definition import load
 
-EXAMPLES = sorted(p.parent for p in (Path(__file__).parents[3] / "examples").glob("*/project.yaml"))
+HOME = Path(__file__).parents[3] / "examples"
+EXAMPLES = sorted(
+    path.parent for among in ("*", "sentiment/*") for path in HOME.glob(f"{among}/project.yaml")
+)
 
 
 @pytest.fixture(params=EXAMPLES, ids=lambda folder: folder.name)

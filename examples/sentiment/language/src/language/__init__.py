@@ -1,0 +1,1 @@
+"""A text in, its language and how sure that is out; a training pipeline."""

@@ -1,0 +1,1 @@
+"""A Danish text in, whether it is negative, neutral or positive out; a training pipeline."""

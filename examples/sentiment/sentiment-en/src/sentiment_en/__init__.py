@@ -1,0 +1,1 @@
+"""An English text in, whether it is negative, neutral or positive out; a training pipeline."""
