@@ -224,10 +224,13 @@ def test_an_artifact_in_s3_is_its_own_folder_and_no_other(fetch, s3):
     assert contents(fetched.folder) == FILES | S3_ONLY
 
 
-def test_a_private_authority_is_trusted_when_it_is_named(fetch, s3, certificates):
+def test_a_private_authority_is_trusted_when_it_is_named(fetch, s3, certificates, tmp_path):
+    another = certificates_of.make(tmp_path, "IP:127.0.0.1", "Somebody")["ca.crt"]
     variables = {**s3.variables, "MLFLOW_S3_ENDPOINT_URL": s3.tls_url}
     variables.pop("AWS_ENDPOINT_URL_S3")
-    distrusted = fetch({**variables, "SSL_CERT_FILE": ""}, artifact_uri="s3://models/1/good")
+    distrusted = fetch(
+        {**variables, "SSL_CERT_FILE": str(another)}, artifact_uri="s3://models/1/good"
+    )
     assert distrusted.status == 75
     assert "an authority that is not trusted here" in distrusted.said["message"]
     variables["SSL_CERT_FILE"] = str(certificates["ca.crt"])
