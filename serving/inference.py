@@ -6,7 +6,6 @@ Independent of the transport: HTTP (serving/front) is one caller.
 from __future__ import annotations
 
 import json
-import traceback
 from typing import TYPE_CHECKING, NamedTuple
 
 from serving.backends.base import DeadlineExceeded, Unavailable
@@ -159,8 +158,7 @@ def backend_error(where: str, error: DeadlineExceeded | Unavailable) -> Answer:
 
 def server_fault(where: str, error: Exception) -> Answer:
     """Answer for a fault of the server; the log keeps the fault under the id in the answer."""
-    trace = "".join(traceback.format_exception(error))
-    error_id = log.keep_traceback(f"{type(error).__name__}: {error}", trace)
+    error_id = log.keep_exception(error)
     said = f"the server failed to answer (error {error_id})"
     return ServerFault(*failed(where, 500, said, error_id))
 

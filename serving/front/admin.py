@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import hmac
+from contextlib import suppress
 from typing import TYPE_CHECKING
 from urllib.parse import parse_qsl
 
@@ -15,7 +16,7 @@ import orjson
 
 from serving.front.listener import Limits
 from serving.protocols.answer import Answer
-from serving.queue.share import Share
+from serving.queue.share import parsed
 
 if TYPE_CHECKING:
     from serving.front.app import App
@@ -68,12 +69,10 @@ class Admin:
         given = hashlib.sha256(token).hexdigest()
         if not self._token_digest or not hmac.compare_digest(given, self._token_digest):
             return _failed(401, "a change needs the token of this server")
-        try:
-            low, high = orjson.loads(request.body)["share"]
-            share = Share(float(low), float(high))
-        except (ValueError, KeyError, TypeError):
-            share = Share(1.0, 0.0)
-        if not share.is_valid:
+        share = None
+        with suppress(ValueError, KeyError, TypeError):
+            share = parsed(orjson.loads(request.body)["share"])
+        if share is None:
             return _failed(400, "'share' must be two numbers, as 0 <= first <= second <= 1")
         try:
             door.set_share(share)

@@ -30,7 +30,7 @@ class Asker:
 
     async def ask(self, asked: Input) -> tuple[Answer, Disposition]:
         """Return the last answer, and what is to be done; LATER after PATIENCE seconds of it."""
-        question, tries = asked.question, 0
+        question, tries = asked.question, 1
         if len(asked.body) > self._most_bytes:
             said = f"the body is larger than {self._most_bytes} bytes, the most that is taken"
             answer = failed(question.protocol, 413, said)
@@ -41,10 +41,10 @@ class Asker:
                 answer = await self._inference.answer(question)
             except Exception as error:  # noqa: BLE001 - the message gets its dead letter, with an id
                 answer = server_fault(question.protocol, error)
-            tries += 1
             what = disposition.of(answer, tries, self._attempts)
-            if what.next is Next.LATER and time.monotonic() < patience:
-                tries -= 1
+            if what.next is Next.AGAIN:
+                tries += 1
+            elif what.next is Next.LATER and time.monotonic() < patience:
                 await asyncio.sleep(PAUSE)
-            elif what.next is not Next.AGAIN:
+            else:
                 return answer, what

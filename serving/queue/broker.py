@@ -9,7 +9,6 @@ import asyncio
 import os
 import re
 import ssl
-import traceback
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -131,8 +130,6 @@ async def _declared(
 def trouble_of(error: BaseException | None, what: str) -> Trouble:
     """Name the trouble of an error of the client library; `what` is what was used."""
     said = _said(error)
-    if isinstance(error, Trouble):
-        return error
     if isinstance(error, exceptions.ChannelNotFoundEntity):
         return Trouble(MISSING, f"there is no {what}" if "'" in what else said)
     if isinstance(
@@ -156,9 +153,8 @@ def trouble_of(error: BaseException | None, what: str) -> Trouble:
 
 def fault(error: Exception) -> Trouble:
     """Name the trouble of a fault of the server; its log keeps the traceback."""
-    trace = "".join(traceback.format_exception(error))
-    found = log.keep_traceback(f"{type(error).__name__}: {error}", trace)
-    return Trouble(UNREACHABLE, f"the server failed to use the queues (error {found})")
+    error_id = log.keep_exception(error)
+    return Trouble(UNREACHABLE, f"the server failed to use the queues (error {error_id})")
 
 
 async def usable(channel: AbstractChannel) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from aiormq import exceptions
@@ -63,8 +62,7 @@ class Publisher:
             raise trouble_of(error, _where(message)) from error
         finally:
             del self._sending[name]
-            with suppress(asyncio.InvalidStateError):
-                sending.set_result(None)
+            sending.set_result(None)
 
 
 def _where(message: Message) -> str:

@@ -16,7 +16,9 @@ import json
 import math
 from contextlib import suppress
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
+
+from serving.telemetry.state import replace_file
 
 SLOT = 0.2
 """Seconds."""
@@ -43,14 +45,19 @@ class Share(NamedTuple):
         """Whether the server consumes all the time."""
         return self.low <= 0 and self.high >= 1
 
-    @property
-    def is_valid(self) -> bool:
-        """Whether it is an interval between 0 and 1."""
-        return 0 <= self.low <= self.high <= 1
-
     def holds(self, slot: int) -> bool:
         """Return whether a slot is the server's."""
         return self.low <= slot * _STEP % 1 < self.high
+
+
+def parsed(value: Any) -> Share | None:
+    """Return the share of two numbers of JSON; None: they are no interval between 0 and 1."""
+    try:
+        low, high = value
+        share = Share(float(low), float(high))
+    except (ValueError, TypeError):
+        return None
+    return share if 0 <= share.low <= share.high <= 1 else None
 
 
 class ShareFile:
@@ -63,10 +70,8 @@ class ShareFile:
         """Return the share that was set last; None: none was, or for another predictor."""
         with suppress(OSError, ValueError, KeyError, TypeError):
             content = json.loads(self._path.read_text(encoding="utf-8"))
-            low, high = content["share"]
-            found = Share(float(low), float(high))
-            if content["predictor"] == self._predictor and found.is_valid:
-                return found
+            if content["predictor"] == self._predictor:
+                return parsed(content["share"])
         return None
 
     def write(self, share: Share) -> None:
@@ -75,10 +80,8 @@ class ShareFile:
         Raises:
             OSError: it cannot be kept.
         """
-        content = json.dumps({"predictor": self._predictor, "share": list(share)})
-        beside = self._path.with_name(f".{self._path.name}")
-        beside.write_text(content, encoding="utf-8")
-        beside.replace(self._path)
+        content = {"predictor": self._predictor, "share": list(share)}
+        replace_file(self._path, json.dumps(content))
 
 
 def slot_of(now: float) -> int:

@@ -16,6 +16,7 @@ import sys
 import threading
 import time
 from contextlib import suppress
+from traceback import format_exception
 from typing import TYPE_CHECKING
 
 from serving.telemetry.redact import shown, shown_end
@@ -115,6 +116,11 @@ def dropped() -> int:
 def say(message: str, *, level: int = logging.INFO) -> None:
     """Log one line."""
     _logger.log(level, "%s", shown(message))
+
+
+def keep_exception(error: Exception) -> str:
+    """Log an exception with its traceback, and return its id in the log."""
+    return keep_traceback(f"{type(error).__name__}: {error}", "".join(format_exception(error)))
 
 
 def keep_traceback(message: str, traceback: str) -> str:

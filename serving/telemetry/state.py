@@ -81,10 +81,14 @@ class StateFile:
         return self.state
 
     def _write(self) -> None:
-        # Atomic: a reader sees the old state or the new state, never half of a state.
-        beside = self._path.with_name(f".{self._path.name}.{os.getpid()}")
-        beside.write_text(json.dumps(asdict(self.state)), encoding="utf-8")
-        beside.replace(self._path)
+        replace_file(self._path, json.dumps(asdict(self.state)))
+
+
+def replace_file(path: Path, text: str) -> None:
+    """Write a file so that a reader sees all of the old text or all of the new one."""
+    beside = path.with_name(f".{path.name}.{os.getpid()}")
+    beside.write_text(text, encoding="utf-8")
+    beside.replace(path)
 
 
 def write_termination_message(termination_file: str, said: dict[str, Any]) -> None:

@@ -148,29 +148,24 @@ class Broker:
         return int(self._call("queue_declare", queue, passive=True).consumer_count)
 
     def send(self, queue: str, *bodies: bytes, **properties: Any) -> None:
-        """Publish, confirmed."""
+        """Publish bodies with the same properties, each confirmed before the next."""
+        own = [Basic.Properties(delivery_mode=2, **properties) for _ in bodies]
+        self.send_all(queue, list(zip(bodies, own, strict=True)), at_once=1)
+
+    def send_all(
+        self, queue: str, messages: list[tuple[bytes, Basic.Properties]], at_once: int = 200
+    ) -> None:
+        """Publish messages with their own properties, some at a time, confirmed."""
 
         async def all_of_them() -> None:
             channel = await self._channel()
-            made = [Basic.Properties(delivery_mode=2, **properties) for _ in bodies]
-            for one, body in zip(made, bodies, strict=True):
-                await channel.basic_publish(body, routing_key=queue, properties=one, mandatory=True)
-            await channel.close()
-
-        self._do(all_of_them())
-
-    def send_all(self, queue: str, messages: list[tuple[bytes, Basic.Properties]]) -> None:
-        """Publish messages with their own properties, many at a time, confirmed."""
-
-        async def all_of_them() -> None:
-            channel = await self._channel()
-            for begin in range(0, len(messages), 200):
+            for begin in range(0, len(messages), at_once):
                 await asyncio.gather(
                     *(
                         channel.basic_publish(
                             body, routing_key=queue, properties=own, mandatory=True
                         )
-                        for body, own in messages[begin : begin + 200]
+                        for body, own in messages[begin : begin + at_once]
                     )
                 )
             await channel.close()
