@@ -169,6 +169,7 @@ def _local(inputs: TargetInputs, environments: Sequence[str]) -> BuiltTargets:
     # A Deployer in a pod has neither supervisord nor Traefik.
     from deployer.targets.local.gateway import Gateway  # noqa: PLC0415
     from deployer.targets.local.preparation import LocalPreparation  # noqa: PLC0415
+    from deployer.targets.local.queue import broker_files  # noqa: PLC0415
     from deployer.targets.local.target import LocalTarget  # noqa: PLC0415
 
     settings, layout = inputs.settings, inputs.layout
@@ -183,6 +184,7 @@ def _local(inputs: TargetInputs, environments: Sequence[str]) -> BuiltTargets:
         Gateway(layout.gateway_dynamic, url, api_url, settings.local.host or LOOPBACK),
         time.time,
         elsewhere=settings.local.host is not None,
+        consumers=broker_files.consumers(settings, layout),
     )
     return BuiltTargets(dict.fromkeys(environments, target))
 

@@ -35,6 +35,7 @@ class Layout:
         self.tokens = self.secrets / "tokens.json"
         self.airflow_passwords = self.secrets / "airflow-passwords.json"
         self.webhook_secret = self.secrets / "webhook-secret"
+        self.share_key = self.secrets / "share-key"
         self.webhook_encryption_key = self.secrets / "webhook-encryption-key"
 
         self.run = home / "run"

@@ -11,6 +11,7 @@ from deployer.config.environment import Environment
 from deployer.config.services import (
     Airflow,
     Api,
+    Broker,
     Gateway,
     Local,
     Mlflow,
@@ -121,6 +122,9 @@ class PlatformFile(Frozen):
     local: Local = Local()
     """Where the target `local` runs model servers."""
 
+    brokers: dict[str, Broker] = Field(default={})
+    """The RabbitMQ brokers that models with `runtime: queue` may name."""
+
     deployer: Api = Api()
     """The MLflow Deployer's own API."""
 
@@ -148,6 +152,13 @@ class PlatformFile(Frozen):
 
     models: Models = Models()
     """The registered models that the platform manages."""
+
+    @field_validator("brokers")
+    @classmethod
+    def _broker_names(cls, named: dict[str, Broker]) -> dict[str, Broker]:
+        for name in named:
+            _check_name(name, "a broker")
+        return named
 
     @field_validator("clusters")
     @classmethod

@@ -9,6 +9,7 @@ from pydantic import AfterValidator, Field
 
 from deployer.artifacts import requirement_lines
 from deployer.schema.base import Frozen
+from deployer.spec.queue import QueueAccess
 
 
 def _web_address(value: str) -> str:
@@ -97,6 +98,20 @@ class Prometheus(Service):
 
     url: Url | None = None
     """The URL of a server with Prometheus' HTTP API; null: nobody is asked."""
+
+
+class Broker(Frozen):
+    """A RabbitMQ broker whose queues models may consume."""
+
+    url_ref: SecretReference
+    """A reference to the broker's URL, "env:NAME" or "file:/path":
+    amqps://user:password@host/virtual-host."""
+
+    ca_file: File | None = None
+    """Certificates (PEM) that the broker's own is checked against; null: the system's."""
+
+    access: list[QueueAccess] = Field(default=[QueueAccess()])
+    """The queues that projects may use."""
 
 
 class Gateway(Frozen):

@@ -21,6 +21,7 @@ from deployer.config.platform_id import platform_id
 from deployer.config.sections import PlatformFile
 from deployer.errors import SchnitzelError, SettingsInvalid, SpecInvalid
 from deployer.spec.limits import DEFAULTS_ORIGIN, OVERLAY_ORIGIN, Limits, LocalLimits
+from deployer.spec.queue import Access
 from deployer.spec.resolve import resolve
 from deployer.state import deployment
 from deployer.state.registry import Selector
@@ -56,6 +57,10 @@ class Settings(PlatformFile):
         limits = {name: getattr(self.limits, name) for name in Limits.model_fields}
         limits["rollout"] = own.limits.rollout or self.limits.rollout
         return (Limits if own.target == "kubernetes" else LocalLimits)(**limits)
+
+    def broker_access(self) -> Access:
+        """Return the access to each broker, by the broker's name."""
+        return {name: broker.access for name, broker in self.brokers.items()}
 
     def namespace(self, environment: str, project: str) -> str:
         """Return the namespace of a project's deployments in an environment.

@@ -234,7 +234,8 @@ class Reconciler:
         layers = context.settings.layers(environment)
         policy = context.settings.rollout_policy(environment)
         limits = context.settings.limits_for(environment)
-        drafted = draft(record, layers, limits, policy, now)
+        brokers = context.settings.broker_access()
+        drafted = draft(record, layers, limits, policy, now, brokers)
         server = self._target(environment).server
         record = upgrade.assign(record, drafted.digest, server, self._upgrade(now))
         wanted = want(drafted, record)

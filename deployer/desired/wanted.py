@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from types import MappingProxyType
 from typing import Any
 
 from deployer import naming
@@ -12,6 +13,8 @@ from deployer.desired import losses
 from deployer.desired.promotions import winner
 from deployer.errors import SpecInvalid
 from deployer.spec import resolve
+from deployer.spec.limits import OPERATORS
+from deployer.spec.queue import Access, Asker, hold_queues
 from deployer.spec.resolve import Limits, Resolved
 from deployer.state.deployment import Policy, Wanted
 from deployer.state.predictor import Predictor, Role
@@ -44,7 +47,14 @@ class Draft:
         return predictor_digest(version, Role.CHAMPION, about_spec, server)
 
 
-def draft(record: Record, layers: Layers, limits: Limits, policy: Policy, now: float) -> Draft:
+def draft(
+    record: Record,
+    layers: Layers,
+    limits: Limits,
+    policy: Policy,
+    now: float,
+    brokers: Access = MappingProxyType({}),
+) -> Draft:
     """Decide which version a deployment should serve, with which spec, and which versions lose.
 
     Args:
@@ -54,6 +64,7 @@ def draft(record: Record, layers: Layers, limits: Limits, policy: Policy, now: f
         limits: The limits that no version's file may exceed.
         policy: The rules of when a champion that nothing promotes is retired.
         now: Seconds since the epoch.
+        brokers: The access to each broker of the platform.
     """
     promotion = winner(record.promotions)
     if promotion is None:
@@ -75,6 +86,9 @@ def draft(record: Record, layers: Layers, limits: Limits, policy: Policy, now: f
     own = (("serving.yaml", description.serving_file or {}),)
     try:
         resolved = resolve.resolve([*layers[:1], *own, *layers[1:]], limits)
+        if resolved.spec.runtime == "queue":
+            asker = Asker(record.model, record.environment, record.project)
+            hold_queues(resolved, brokers, asker, OPERATORS, pods=limits.pods)
     except SpecInvalid as error:
         failure = Failure(error.reason, error.message, error.hint, now)
         return Draft(replace(about, problem=failure))

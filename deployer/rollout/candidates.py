@@ -10,7 +10,7 @@ from deployer.rollout.gate import harm, hold_back
 from deployer.state.deployment import Policy, Wanted
 from deployer.state.observed import Observed, ObservedPredictor
 from deployer.state.predictor import ExampleState, Phase, Predictor
-from deployer.state.reasons import Reason
+from deployer.state.reasons import OF_A_BROKER, Reason
 from deployer.state.record import Candidate, Failure, Record
 
 _GONE_WRONG = (Phase.FAILED, Phase.ABSENT)
@@ -96,6 +96,8 @@ def give_back(record: Record, observed: Observed, policy: Policy, now: float) ->
     old = observed.predictors.get(record.champion.name) if record.champion else None
     if seen.phase in _BEGINNING and old and old.phase in _BEGINNING:
         return maintain.give_way(record)
+    if _awaits_broker(record, seen, observed):
+        return record
     if failure := _failure(candidate, seen, observed, now):
         return _fail(record, candidate, seen, failure, policy, now)
     return maintain.give_way(record) if twin.is_away(candidate, observed) else record
@@ -112,6 +114,8 @@ def pursue(
     seen = observed.predictors.get(predictor.name)
     if seen is None or seen.phase is Phase.ABSENT:
         return record, "its start", nothing
+    if _awaits_broker(record, seen, observed):
+        return record, "the broker of its queue", nothing
     if failure := _failure(candidate, seen, observed, now):
         return _fail(record, candidate, seen, failure, policy, now), "", nothing
     if seen.artifact_digest:
@@ -141,6 +145,15 @@ def _unready(candidate: Candidate, seen: ObservedPredictor, observed: Observed) 
         number = candidate.twin.version.number
         return f"a fresh process of version {number} to compare it with"
     return ""
+
+
+def _awaits_broker(record: Record, seen: ObservedPredictor, observed: Observed) -> bool:
+    """Decide whether the broker keeps a candidate from answering, and the champion as well."""
+    champion = observed.predictors.get(record.champion.name) if record.champion else None
+    both = (seen, champion) if champion else ()
+    return bool(both) and all(
+        one.phase is Phase.UNREADY and one.reason in OF_A_BROKER for one in both
+    )
 
 
 def _has_to_answer(candidate: Candidate) -> bool:

@@ -32,7 +32,8 @@ DEFAULTS_ORIGIN: Final = "platform.yaml: defaults"
 OVERLAY_ORIGIN: Final = "environment "
 """The prefix of the name of an environment's overlay."""
 
-_OPERATORS: Final = ("platform.yaml", OVERLAY_ORIGIN)
+OPERATORS: Final = ("platform.yaml", OVERLAY_ORIGIN)
+"""The prefixes of the names of an operator's layers."""
 
 
 class Limits(Frozen):
@@ -41,7 +42,7 @@ class Limits(Frozen):
     pods: ClassVar[bool] = True
     """Whether the limits on fields that only a cluster uses apply."""
 
-    runtimes: list[Runtime] = Field(default=["mlflow", "seldon", "tfserving"])
+    runtimes: list[Runtime] = Field(default=["mlflow", "seldon", "tfserving", "queue"])
     """The allowed runtimes."""
 
     replicas: int | None = Field(default=16, ge=1)
@@ -117,6 +118,12 @@ def hold(
         _hold_lists(spec, limits, origins)
         if whole:
             _hold_together(spec, origins)
+    if whole and spec.autoscaling and spec.autoscaling.messages and spec.runtime != "queue":
+        raise SpecInvalid(
+            f"{origins['autoscaling.messages']}: autoscaling.messages is "
+            f"{spec.autoscaling.messages}, and the runtime is {spec.runtime}, which has no queue.",
+            "Scale by cpu_percent, or set `runtime: queue`.",
+        )
 
 
 def _hold_numbers(spec: ServingSpec, limits: Limits, origins: Mapping[str, str]) -> None:
@@ -152,7 +159,7 @@ def _hold_numbers(spec: ServingSpec, limits: Limits, origins: Mapping[str, str])
 def _hold_lists(spec: ServingSpec, limits: Limits, origins: Mapping[str, str]) -> None:
     for name, values, limit in _named(spec):
         allowed: list[str] = getattr(limits, limit)
-        operators = origins[name].startswith(_OPERATORS)
+        operators = origins[name].startswith(OPERATORS)
         if operators or any(fnmatchcase(each, pattern) for each in values for pattern in allowed):
             continue
         value = repr(values[-1]) if values[-1] else "every taint"
@@ -193,7 +200,7 @@ def _hold_together(spec: ServingSpec, origins: Mapping[str, str]) -> None:
     pods, scaling = spec.kubernetes, spec.autoscaling
     if spec.runtime == "seldon":
         _fit_seldon(spec, origins)
-    if scaling and spec.resources.cpu is None:
+    if scaling and scaling.messages is None and spec.resources.cpu is None:
         raise SpecInvalid(
             f"{origins['autoscaling.max']}: autoscaling needs resources.cpu, since it goes by the "
             "share of it that is used.",

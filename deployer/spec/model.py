@@ -14,6 +14,7 @@ from pydantic import AfterValidator, Field, model_validator
 from deployer.schema.base import AtomicSection, Frozen
 from deployer.schema.units import Bytes, Cores, Duration
 from deployer.spec.pods import Kubernetes
+from deployer.spec.queue import Queue
 from deployer.spec.rollout import Analysis, Rollout
 from deployer.spec.runtimes import Runtime, Seldon, TfServing
 
@@ -40,14 +41,24 @@ Image = Annotated[str, AfterValidator(_image)]
 class Autoscaling(AtomicSection):
     """The number of replicas, by their load."""
 
-    min: int = Field(default=1, ge=1, le=1000)
-    """The fewest replicas."""
+    min: int = Field(default=1, ge=0, le=1000)
+    """The fewest replicas; 0 with `runtime: queue` alone."""
 
     max: int = Field(ge=1, le=1000)
     """The most replicas."""
 
     cpu_percent: int = Field(default=70, ge=1, le=100)
     """The target use of resources.cpu, in percent, averaged over the replicas."""
+
+    messages: int | None = Field(default=None, ge=1, le=1_000_000)
+    """With `runtime: queue`, how many messages, waiting or in flight, one replica is for; null:
+    replicas go by cpu_percent."""
+
+    @model_validator(mode="after")
+    def _counts(self) -> Self:
+        if self.min == 0 and self.messages is None:
+            raise ValueError("should have a min of at least 1, or `messages` to scale by")
+        return self
 
     @model_validator(mode="after")
     def _in_order(self) -> Self:
@@ -83,7 +94,8 @@ class ServingSpec(Frozen):
     """serving.yaml: how to serve a model version. The file, logged with the model, is optional."""
 
     runtime: Runtime = "mlflow"
-    """The runtime: mlflow (Schnitzel's own model server), seldon, tfserving or queue."""
+    """The runtime: mlflow (Schnitzel's own model server), seldon, tfserving, or queue (our model
+    server, which also answers the messages of a queue)."""
 
     replicas: int = Field(default=1, ge=1, le=1000)
     """The number of replicas."""
@@ -122,8 +134,16 @@ class ServingSpec(Frozen):
     seldon: Seldon = Seldon()
     """The settings of Seldon Core, with `runtime: seldon`."""
 
+    queue: Queue = Queue()
+    """The queues of RabbitMQ, with `runtime: queue`."""
+
     kubernetes: Kubernetes = Kubernetes()
     """The scheduling and the pods of replicas on a cluster."""
+
+    @property
+    def is_scaled_by_messages(self) -> bool:
+        """Whether the number of replicas follows the messages of the queue."""
+        return self.autoscaling is not None and self.autoscaling.messages is not None
 
     @model_validator(mode="after")
     def _one_way_to_count(self) -> Self:

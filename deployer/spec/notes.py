@@ -23,7 +23,7 @@ def notes(spec: ServingSpec, target: str, *, prometheus: bool) -> list[str]:
 
 def _of_machine(spec: ServingSpec) -> list[str]:
     found = []
-    if spec.autoscaling:
+    if spec.autoscaling and not spec.is_scaled_by_messages:
         low, high = spec.autoscaling.min, spec.autoscaling.max
         found.append(f"autoscaling asks for {low} to {high} replicas; this machine runs {low}.")
     if spec.resources.gpu:

@@ -11,10 +11,12 @@ from typing import Annotated, Any, Final
 from pydantic import BeforeValidator, PlainSerializer
 
 from deployer.spec.model import ServingSpec
+from deployer.spec.queue import Queue
 from deployer.spec.rollout import Analysis
 
 ADDED: Final = frozenset({"bake", "on_no_data", "on_undecided", "return_window"})
-"""Fields of `rollout` that releases before this one refuse; like the whole section `analysis`."""
+"""Fields of `rollout` that releases before this one refuse; like the whole sections `analysis` and
+`queue`."""
 
 
 def _read(value: Any) -> Any:
@@ -31,6 +33,10 @@ def _whole(spec: ServingSpec) -> dict[str, Any]:
     found = spec.model_dump(mode="json")
     if spec.analysis == Analysis():
         del found["analysis"]
+    if spec.queue == Queue():
+        del found["queue"]
+    if spec.autoscaling and spec.autoscaling.messages is None:
+        del found["autoscaling"]["messages"]
     rollout = spec.rollout.model_dump(exclude_defaults=True)
     for name in ADDED.difference(rollout):
         del found["rollout"][name]

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 from deployer.state.predictor import Predictor
 from deployer.state.record import Failure
@@ -53,6 +54,8 @@ class Deployment:
     predictors: tuple[WeightedPredictor, ...]
     ask: frozenset[str] = frozenset()
     restart: frozenset[str] = frozenset()
+    replicas: Mapping[str, int] = field(default_factory=dict)
+    """The number of replicas of predictors that are scaled by their messages."""
 
 
 @dataclass(frozen=True, slots=True)

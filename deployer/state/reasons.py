@@ -7,6 +7,7 @@ explains all of them in sections of their own, and a test compares that page wit
 from __future__ import annotations
 
 from enum import StrEnum
+from typing import Final
 
 
 class State(StrEnum):
@@ -60,6 +61,25 @@ class Reason(StrEnum):
     CRASH_LOOP = "CrashLoop"
     STOPPING = "Stopping"
     FEWER_REPLICAS = "FewerReplicas"
+
+    # Of a predictor that consumes a queue, as its server reports it (serving/queue/broker.py).
+    QUEUE_UNREACHABLE = "QueueUnreachable"
+    QUEUE_MISSING = "QueueMissing"
+    QUEUE_REFUSED = "QueueRefused"
+    RESULT_REFUSED = "ResultRefused"
+    BROKER_BLOCKED = "BrokerBlocked"
+
+
+OF_A_BROKER: Final = frozenset(
+    {
+        Reason.QUEUE_UNREACHABLE,
+        Reason.QUEUE_MISSING,
+        Reason.QUEUE_REFUSED,
+        Reason.RESULT_REFUSED,
+        Reason.BROKER_BLOCKED,
+    }
+)
+"""Reasons whose cause is the broker or its queues, and not the predictor."""
 
 
 class RegistryHealth(StrEnum):

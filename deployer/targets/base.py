@@ -167,6 +167,18 @@ class CountsRequests(Protocol):
 
 
 @runtime_checkable
+class HasQueues(Protocol):
+    """A target whose predictors answer the messages of queues."""
+
+    def queues(self, predictor: Predictor) -> Mapping[str, bytes]:
+        """Read what each replica says of its queue, by its name; b"" of one that does not answer.
+
+        Waits for the replicas, a few seconds at most.
+        """
+        ...
+
+
+@runtime_checkable
 class HasPythonEnvironments(Protocol):
     """A target that builds the Python environments of models, and can remove unused ones."""
 

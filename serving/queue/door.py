@@ -6,14 +6,13 @@ import asyncio
 import logging
 import random
 import time
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from serving.queue import broker
 from serving.queue.broker import Trouble
 from serving.queue.counts import Counts
 from serving.queue.session import Session, Work
-from serving.queue.share import Share, ShareFile
+from serving.queue.share import Share, ShareFile, share_file
 from serving.telemetry import log
 
 if TYPE_CHECKING:
@@ -48,9 +47,7 @@ class Door:
         self._counts = Counts(instruments)
         self._work = Work(predictor, settings, inference, self._counts)
         self._state = state
-        self._share_file = ShareFile(
-            Path(predictor.state_file).with_name("share.json"), predictor.predictor
-        )
+        self._share_file = ShareFile(share_file(predictor.state_file), predictor.predictor)
         self.share = self._share_file.read() or Share(*settings.share)
         self.trouble: Trouble | None = None
         self._since = time.time()

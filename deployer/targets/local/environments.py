@@ -10,7 +10,7 @@ from deployer.artifacts.metadata import SmallFiles
 from deployer.python_env.cache import Environments
 from deployer.python_env.collector import Survey
 from deployer.python_env.retention import KeptEnvironment, Need, Removed
-from deployer.targets.local.files import PredictorFiles, replicas
+from deployer.targets.local.files import PredictorFiles
 
 
 class LocalEnvironments:
@@ -79,11 +79,12 @@ class LocalEnvironments:
         """Map our started predictors to the Python environments of their servers."""
         found = {}
         for definition in self._predictors.all():
-            servers = [self._predictors.server(name) for name in replicas(definition.predictor)]
+            names = self._predictors.replicas(definition.predictor)
+            servers = [self._predictors.server(name) for name in names]
             pythons = [str(server["python"]) for server in servers if server.get("python")]
             if pythons:
-                names = {self._folders.holding(python) for python in pythons} - {""}
-                found[definition.predictor.name] = names
+                held = {self._folders.holding(python) for python in pythons} - {""}
+                found[definition.predictor.name] = held
         return found
 
     def _find(self, need: Need) -> Collection[str] | None:

@@ -22,6 +22,9 @@ from deployer.errors import TargetUnavailable
 from deployer.state.predictor import Predictor
 from deployer.targets.base import MetricsEndpoint
 from deployer.targets.local.gateway import LOOPBACK
+from deployer.targets.local.queue import shares
+from deployer.targets.local.queue.consumers import NOBODY, Consumers
+from deployer.targets.local.queue.shares import Share
 from stack.files import Stamp, stamps, write_private
 
 # Below the range from which the kernel takes ports for outgoing connections (32768 and up).
@@ -49,10 +52,18 @@ class PredictorFiles:
         root: The parent of the folders.
         platform_id: The platform that owns the predictors.
         listen: The address that model servers listen on.
+        consumers: The brokers of the platform.
     """
 
-    def __init__(self, root: Path, platform_id: str, listen: str = LOOPBACK) -> None:
+    def __init__(
+        self,
+        root: Path,
+        platform_id: str,
+        listen: str = LOOPBACK,
+        consumers: Consumers = NOBODY,
+    ) -> None:
         self._root = root
+        self.consumers = consumers
         self.listen = listen
         self._platform_id = platform_id
         self._read: dict[str, Definition] = {}
@@ -121,6 +132,37 @@ class PredictorFiles:
         """Read the state that a replica last wrote; empty before the first state."""
         return _json(self._file(replica, "state"))
 
+    def share(self, replica: str) -> Share | None:
+        """Read the share of the messages that a replica last took up; None before the first."""
+        return shares.parse(_json(self._file(replica, "share")))
+
+    def forget_share(self, replica: str) -> None:
+        """Let a replica that does not answer yet take no messages until it is told its share."""
+        self._file(replica, "share").unlink(missing_ok=True)
+
+    def consumed(self, predictor: Predictor) -> int:
+        """Return the percentage of the messages that a predictor's started replicas take."""
+        started = [name for name in self.replicas(predictor) if self.server(name)]
+        return shares.weight([self.share(name) for name in started])
+
+    def replicas(self, predictor: Predictor) -> list[str]:
+        """List the names of a predictor's replicas.
+
+        A predictor has its minimum of replicas, unless it was scaled by its messages. A cluster
+        alone scales by the use of cores.
+        """
+        spec, scaled = predictor.spec, None
+        if spec.is_scaled_by_messages:
+            scaled = _json(self._file(predictor.name, "scale")).get("replicas")
+        number = spec.autoscaling.min if spec.autoscaling else spec.replicas
+        number = scaled if isinstance(scaled, int) else max(1, number)
+        return [predictor.name, *(f"{predictor.name}.{i}" for i in range(2, number + 1))][:number]
+
+    def scale(self, predictor: Predictor, number: int) -> None:
+        """Set the number of a predictor's replicas."""
+        if number != len(self.replicas(predictor)):
+            write_private(self._file(predictor.name, "scale"), json.dumps({"replicas": number}))
+
     def state_file(self, replica: str) -> Path:
         """Return the file that a replica writes its state to."""
         return self._file(replica, "state")
@@ -138,7 +180,7 @@ class PredictorFiles:
 
     def ports(self, predictor: Predictor) -> list[int]:
         """List the ports of a predictor's started replicas."""
-        ports = [self.server(replica).get("port") for replica in replicas(predictor)]
+        ports = [self.server(replica).get("port") for replica in self.replicas(predictor)]
         return [port for port in ports if isinstance(port, int)]
 
     def pages(self, host: str) -> list[MetricsEndpoint]:
@@ -164,8 +206,10 @@ class PredictorFiles:
         """
         state = self.state_file(replica)
         state.unlink(missing_ok=True)
+        self.forget_share(replica)
         where = (str(artifact), str(python), state, self.listen)
         server = server_config(definition, definition.predictor, *where)
+        server |= self.consumers.section(definition, definition.predictor)
         file = self.config_file(replica)
         with self._lock:
             before, taken = self.server(replica), self._taken(replica)
@@ -180,7 +224,7 @@ class PredictorFiles:
 
     def _taken(self, but: str) -> set[object]:
         """Collect the ports of all started replicas but one."""
-        others = {each for known in self.all() for each in replicas(known.predictor)} - {but}
+        others = {each for known in self.all() for each in self.replicas(known.predictor)} - {but}
         servers = [self.server(each) for each in others]
         return {server.get(kind) for server in servers for kind in ("port", "admin_port")}
 
@@ -238,16 +282,6 @@ def server_config(
         "input": spec.input,
         "drain_seconds": spec.rollout.drain,
     }
-
-
-def replicas(predictor: Predictor) -> list[str]:
-    """List the names of a predictor's replicas.
-
-    A predictor with autoscaling, which a cluster does, has its minimum of replicas here.
-    """
-    spec = predictor.spec
-    number = spec.autoscaling.min if spec.autoscaling else spec.replicas
-    return [predictor.name, *(f"{predictor.name}.{i}" for i in range(2, number + 1))]
 
 
 def predictor_of(replica: str) -> str:

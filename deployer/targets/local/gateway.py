@@ -188,6 +188,11 @@ class Gateway:
             found = self._read_within(lasts).get(deployment, {})
             return {} if self._is_doubtful(deployment) else found
 
+    def wanted(self, deployment: str) -> Weights:
+        """Return the weights that the last call of `route` asked for."""
+        route = self._routes.get(deployment)
+        return route.weights if route else {}
+
     def look(self) -> Mapping[str, Weights]:
         """Read the weights of every deployment; raises as `live` does."""
         with self._lock:

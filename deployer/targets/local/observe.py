@@ -7,7 +7,7 @@ from typing import Any
 
 from deployer.state.observed import ObservedPredictor
 from deployer.state.predictor import ExampleAnswer, Phase, Predictor
-from deployer.state.reasons import Reason
+from deployer.state.reasons import OF_A_BROKER, Reason
 from deployer.targets.local.preparation import LocalPrepared
 from stack.supervision.supervisor import Process
 
@@ -74,12 +74,20 @@ def observe_server(
     }
 
 
-def together(replicas: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+def together(replicas: Sequence[Mapping[str, Any]], *, scaled: bool = False) -> dict[str, Any]:
     """Judge a predictor by its replicas: its phase is that of the replica furthest behind.
 
-    Its process is that of the first replica.
+    Its process is that of the first replica. A predictor that is scaled by its messages is ready
+    with any ready replica while none failed, and so is one that was scaled to no replica.
     """
-    ready = sum(1 for one in replicas if one["phase"] is Phase.READY)
+    if not replicas:
+        return {"phase": Phase.READY, "since": 0.0, "replicas": 0}
+    answering = [one for one in replicas if one["phase"] is Phase.READY]
+    ready = len(answering)
+    if scaled and ready and not any(one["phase"] is Phase.FAILED for one in replicas):
+        counts = {"replicas": len(replicas), "replicas_ready": ready}
+        last = max(answering, key=lambda one: float(one["since"]))
+        return {**last, **counts, "pid": replicas[0].get("pid")}
     behind = min(replicas, key=lambda one: (_WORST_FIRST.index(one["phase"]), one["since"]))
     fields = {**behind, "replicas": len(replicas), "replicas_ready": ready}
     fields["pid"] = replicas[0].get("pid")
@@ -110,14 +118,14 @@ def complete(
 
 
 def _is_transient(state: Mapping[str, Any]) -> bool:
-    """Decide whether the machine may be the cause: memory, or a death without a traceback.
+    """Decide whether the cause may pass: memory, a death without a traceback, the broker.
 
     A model that reports a traceback for its failed load would fail the same way again.
     """
     reason = state.get("reason")
     if reason == Reason.LOAD_ERROR:
         return not state.get("traceback_id")
-    return reason in (Reason.OUT_OF_MEMORY, Reason.CRASH_LOOP)
+    return reason in (Reason.OUT_OF_MEMORY, Reason.CRASH_LOOP) or reason in OF_A_BROKER
 
 
 def _preparing(prepared: LocalPrepared | None, now: float) -> dict[str, Any]:

@@ -67,7 +67,7 @@ class LocalPreparation(Preparing[LocalPrepared]):
     def _advance(self, predictor: Predictor) -> LocalPrepared:
         now = self._clock()
         runtime = predictor.spec.runtime
-        if runtime != "mlflow":
+        if runtime not in ("mlflow", "queue"):
             error = RuntimeUnavailable(
                 f"The runtime {runtime} serves on a cluster, and not on this machine.",
                 "Promote it to an environment on a cluster; or leave out runtime here, by the "

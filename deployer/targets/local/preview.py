@@ -17,7 +17,7 @@ from deployer.state.deployment import Deployment
 from deployer.state.observed import Observed
 from deployer.state.predictor import Predictor
 from deployer.targets import tree as nodes
-from deployer.targets.local.files import PredictorFiles, replicas, server_config
+from deployer.targets.local.files import PredictorFiles, server_config
 from deployer.targets.local.gateway import Gateway, config
 from deployer.targets.tree import one_line
 
@@ -53,14 +53,14 @@ def preview(
     for weighted in deployment.predictors:
         predictor = weighted.predictor
         restart = predictor.name in deployment.restart
-        new = [name for name in replicas(predictor) if restart or name not in running]
+        new = [name for name in files.replicas(predictor) if restart or name not in running]
         place = place_of(predictor)
         if new:
             unknown += _unknown(predictor, place)
-        for name in replicas(predictor):
+        for name in files.replicas(predictor):
             bare = server_config(
                 deployment, predictor, "", "", files.state_file(name), files.listen
-            )
+            ) | files.consumers.section(deployment, predictor)
             prints.append([bare, program_of(name, predictor)])
             if name in new:
                 there = tuple(each or UNKNOWN for each in place)
@@ -77,9 +77,9 @@ def preview(
     found += [route] if route else []
     why = "nothing needs it any more"
     for predictor in sorted(gone, key=lambda one: one.name):
-        for name in replicas(predictor) if predictor.name not in kept else ():
+        for name in files.replicas(predictor) if predictor.name not in kept else ():
             found += [ObjectChange(Act.DELETE, kind, name, why=why) for kind in _OF_A_REPLICA]
-    prints.append(_wanted(deployment, gateway, lambda one: [PORT for _ in replicas(one)]))
+    prints.append(_wanted(deployment, gateway, lambda one: [PORT for _ in files.replicas(one)]))
     return Preview(tuple(found), tuple(unknown), digest_of(prints))
 
 
@@ -119,7 +119,7 @@ def _change(kind: str, name: str, before: Values | None, after: Values) -> Objec
 
 def _route(deployment: Deployment, files: PredictorFiles, gateway: Gateway) -> ObjectChange | None:
     def ports(predictor: Predictor) -> list[object]:
-        return list(files.ports(predictor)) or [PORT for _ in replicas(predictor)]
+        return list(files.ports(predictor)) or [PORT for _ in files.replicas(predictor)]
 
     before, after = gateway.written(deployment.id), _wanted(deployment, gateway, ports)
     if after is None:

@@ -1,4 +1,4 @@
-"""Remove predictors in the background: stop their servers, then delete their folders."""
+"""Remove predictors and surplus replicas in the background: stop servers, then delete folders."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from functools import partial
 
 from deployer.background.jobs import each
 from deployer.state.predictor import Predictor
-from deployer.targets.local.files import PredictorFiles, replicas
+from deployer.targets.local.files import PredictorFiles, predictor_of
 from stack.errors import StackError
 from stack.supervision.supervisor import Supervisor
 
@@ -33,6 +33,7 @@ class Removals:
         self._files = files
         self._forget = forget
         self._names: set[str] = set()
+        self._replicas: set[str] = set()
         self._lock = threading.Lock()
 
     def names(self) -> frozenset[str]:
@@ -49,12 +50,31 @@ class Removals:
         # A daemon: a long drain must not delay the Deployer's end; the next start begins it anew.
         threading.Thread(target=self._remove, args=(predictor,), name="retire", daemon=True).start()
 
+    def begin_replica(self, predictor: Predictor, replica: str) -> None:
+        """Begin to stop a replica of a predictor, which stays; unless that is under way."""
+
+        def stop() -> None:
+            try:
+                with suppress(StackError):
+                    self._supervisor.remove(replica, grace=predictor.spec.rollout.drain + 5)
+            finally:
+                with self._lock:
+                    self._replicas.discard(replica)
+
+        with self._lock:
+            if replica in self._replicas:
+                return
+            self._replicas.add(replica)
+        threading.Thread(target=stop, name="scale-in", daemon=True).start()
+
     def _remove(self, predictor: Predictor) -> None:
-        own = replicas(predictor)
-        grace = predictor.spec.rollout.drain + 5
         try:
             with suppress(StackError):
-                each(partial(self._supervisor.remove, grace=grace), own, len(own), "retire")
+                listed = self._supervisor.processes()
+                own = [name for name in listed if predictor_of(name) == predictor.name]
+                grace = predictor.spec.rollout.drain + 5
+                stop = partial(self._supervisor.remove, grace=grace)
+                each(stop, own, max(1, len(own)), "retire")
                 self._files.remove(predictor.name)
             self._forget(predictor)
         finally:

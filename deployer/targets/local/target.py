@@ -9,13 +9,12 @@ from __future__ import annotations
 
 import json
 import os
-import sys
 from collections.abc import Callable, Collection, Mapping
 from functools import partial
 from pathlib import Path
 from typing import Any
 
-from deployer.analysis import example
+from deployer.analysis import example, windows
 from deployer.analysis.probes import Examples
 from deployer.background.periodic import Periodic
 from deployer.errors import GatewayUnavailable, TargetUnavailable
@@ -24,19 +23,22 @@ from deployer.python_env.collector import Collector
 from deployer.python_env.retention import Inventory, Needs
 from deployer.state.deployment import Deployment
 from deployer.state.observed import Observed, ObservedPredictor
-from deployer.state.predictor import Phase, Predictor
+from deployer.state.predictor import Predictor
 from deployer.targets.base import MetricsEndpoint
-from deployer.targets.local import counts, logs, preview as showing
+from deployer.targets.local import preview as showing
 from deployer.targets.local.environments import LocalEnvironments
-from deployer.targets.local.files import Definition, PredictorFiles, replicas
+from deployer.targets.local.files import Definition, PredictorFiles
 from deployer.targets.local.gateway import LOOPBACK, Gateway, Weights
 from deployer.targets.local.informer import LOOK_SECONDS, LocalInformer
-from deployer.targets.local.observe import complete, observe_server, together
+from deployer.targets.local.observe import complete, together
 from deployer.targets.local.preparation import LocalPreparation
-from deployer.targets.local.processes import Processes
+from deployer.targets.local.processes import Processes, read_logs
+from deployer.targets.local.queue import shares
+from deployer.targets.local.queue.consumers import NOBODY, PATH, Consumers
 from deployer.targets.local.removal import Removals
+from deployer.targets.local.servers import Servers
 from stack.errors import StackError
-from stack.supervision.supervisor import SERVING, Process, Program, Supervisor
+from stack.supervision.supervisor import SERVING, Process, Supervisor
 
 PASSED_ON = ("PATH", "HOME", "LANG", "LC_ALL", "TZ", "TMPDIR", "SSL_CERT_FILE", "SSL_CERT_DIR")
 
@@ -53,6 +55,7 @@ class LocalTarget:
         clock: Seconds since the epoch.
         elsewhere: Whether another container runs the model servers and their supervisord, with the
             same folders.
+        consumers: The brokers of the platform.
     """
 
     name = "local"
@@ -68,13 +71,14 @@ class LocalTarget:
         clock: Callable[[], float],
         *,
         elsewhere: bool = False,
+        consumers: Consumers = NOBODY,
     ) -> None:
         self._logs = logs
         self._preparation = preparation
         self._gateway = gateway
         self._clock = clock
         listen = "0.0.0.0" if elsewhere else LOOPBACK  # noqa: S104 - a network of the gateway and us
-        self._files = PredictorFiles(root / "predictors", platform_id, listen)
+        self._files = PredictorFiles(root / "predictors", platform_id, listen, consumers)
         environment = {name: os.environ[name] for name in PASSED_ON if name in os.environ}
         self._supervisor = Supervisor(root, SERVING, environment, elsewhere=elsewhere)
         self._processes = Processes(self._supervisor, elsewhere=elsewhere)
@@ -85,6 +89,16 @@ class LocalTarget:
         self._collector = Collector(environments, "environment-removal", clock)
         self._examples = Examples()
         self._removals = Removals(self._supervisor, self._files, self._forget)
+        self._servers = Servers(
+            logs,
+            gateway.servers,
+            self._files,
+            self._supervisor,
+            self._processes,
+            preparation,
+            self._removals,
+            clock,
+        )
         self._looking: Periodic | None = None
 
     def watch(self, changed: Callable[[str], None]) -> None:
@@ -115,7 +129,8 @@ class LocalTarget:
             for weighted in deployment.predictors:
                 seen = observed.predictors.get(weighted.predictor.name)
                 restart = weighted.predictor.name in deployment.restart
-                self._ensure(deployment, weighted.predictor, seen, restart=restart)
+                self._servers.ensure(deployment, weighted.predictor, seen, restart=restart)
+            self._servers.share(deployment)
             for name in deployment.ask:
                 seen = observed.predictors[name]
                 artifact = self._artifact(name)
@@ -138,7 +153,9 @@ class LocalTarget:
         running = self._processes.all().keys() - self._removals.names()
 
         def program(replica: str, predictor: Predictor) -> dict[str, Any]:
-            values: dict[str, Any] = json.loads(self._program(replica, predictor).definition())
+            values: dict[str, Any] = json.loads(
+                self._servers.program(replica, predictor).definition()
+            )
             return values
 
         def place(predictor: Predictor) -> tuple[str, str]:
@@ -154,8 +171,8 @@ class LocalTarget:
         parts = {
             name: [
                 {"name": replica, "port": self._files.server(replica).get("port")}
-                | self._observe_replica(seen.predictor, replica, processes, observed.at)
-                for replica in replicas(seen.predictor)
+                | self._servers.observe(seen.predictor, replica, processes, observed.at)
+                for replica in self._files.replicas(seen.predictor)
             ]
             for name, seen in observed.predictors.items()
         }
@@ -171,7 +188,7 @@ class LocalTarget:
 
     def logs(self, predictor: str, lines: int) -> str:
         """See `HasLogs.logs`."""
-        return logs.read(self._logs, predictor, lines)
+        return read_logs(self._logs, predictor, lines)
 
     def pages(self) -> list[MetricsEndpoint]:
         """See `HasMetricsEndpoints.pages`."""
@@ -179,8 +196,11 @@ class LocalTarget:
 
     def windows(self, predictor: Predictor) -> Mapping[str, bytes]:
         """See `CountsRequests.windows`."""
-        host = self._gateway.servers
-        return {name: counts.read(host, self._files.server(name)) for name in replicas(predictor)}
+        return self._servers.read(predictor, windows.PATH)
+
+    def queues(self, predictor: Predictor) -> Mapping[str, bytes]:
+        """See `HasQueues.queues`."""
+        return self._servers.read(predictor, PATH)
 
     def environments(self, needs: Needs) -> Inventory:
         """See `HasPythonEnvironments.environments`."""
@@ -204,48 +224,17 @@ class LocalTarget:
         predictor = definition.predictor
         name = predictor.name
         parts = [
-            self._observe_replica(predictor, replica, processes, now)
-            for replica in replicas(predictor)
+            self._servers.observe(predictor, replica, processes, now)
+            for replica in self._files.replicas(predictor)
         ]
-        seen = together(parts)
-        verdict = self._examples.verdict(name, seen["pid"])
+        seen = together(parts, scaled=predictor.spec.is_scaled_by_messages)
+        seen["predictor"] = predictor
+        verdict = self._examples.verdict(name, seen.get("pid"))
         ports = self._files.ports(predictor)
+        if predictor.spec.runtime == "queue":
+            wanted = self._gateway.wanted(definition.deployment).get(name, 0)
+            weight = shares.combine(weight, self._files.consumed(predictor), wanted)
         return complete(seen, weight, ports[0] if ports else None, verdict)
-
-    def _observe_replica(
-        self, predictor: Predictor, replica: str, processes: Mapping[str, Process], now: float
-    ) -> dict[str, Any]:
-        prepared = self._preparation.peek(predictor.name)
-        state = self._files.state(replica)
-        return observe_server(predictor, processes.get(replica), state, prepared, now)
-
-    def _ensure(
-        self,
-        deployment: Deployment,
-        predictor: Predictor,
-        seen: ObservedPredictor | None,
-        *,
-        restart: bool,
-    ) -> None:
-        definition = self._files.define(
-            deployment.id, deployment.model, deployment.environment, predictor
-        )
-        if restart:
-            self._preparation.forget(predictor)
-        elif seen and seen.phase not in (Phase.ABSENT, Phase.FETCHING, Phase.BUILDING):
-            return
-        prepared = self._preparation.ensure(predictor)
-        if prepared.artifact is None or prepared.python is None:
-            return
-        processes = self._processes.all()
-        for replica in replicas(predictor):
-            before = self._observe_replica(predictor, replica, processes, self._clock())
-            if replica in processes and before["phase"] is not Phase.FAILED:
-                continue
-            if replica in processes:
-                self._supervisor.remove(replica, grace=1)
-            self._files.configure(definition, replica, prepared.artifact, prepared.python)
-            self._supervisor.put(self._program(replica, predictor))
 
     def _artifact(self, predictor: str) -> Path:
         artifact = self._files.artifact(predictor)
@@ -258,19 +247,6 @@ class LocalTarget:
                     "Something in the container of model servers changed that; look at its code.",
                 )
         return artifact
-
-    def _program(self, replica: str, predictor: Predictor) -> Program:
-        config = self._files.config_file(replica)
-        return Program(
-            name=replica,
-            command=(sys.executable, "-m", "serving", str(config)),
-            environment={},
-            directory=config.parent,
-            log=self._logs / f"{replica}.log",
-            autorestart="unexpected",
-            exit_codes=(0, 64, 65),
-            stop_seconds=int(predictor.spec.rollout.drain) + 5,
-        )
 
     def _route(self, deployment: Deployment) -> None:
         shares = {}

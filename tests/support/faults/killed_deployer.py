@@ -27,6 +27,7 @@ from deployer.targets.kubernetes.client.client import Client
 from deployer.targets.kubernetes.client.kinds import LEASE, Kind, kind_of
 from deployer.targets.local import files, gateway
 from deployer.targets.local.files import PredictorFiles
+from deployer.targets.local.queue.consumers import Consumers
 from stack.supervision import supervisor
 from stack.supervision.supervisor import Supervisor
 
@@ -39,6 +40,7 @@ EDGES: list[tuple[type | ModuleType, str]] = [
     (supervisor, "write_private"),
     (Supervisor, "remove"),
     (gateway, "write_private"),
+    (Consumers, "put"),
     (Examples, "_ask"),
 ]
 """What a Deployer does on this machine."""

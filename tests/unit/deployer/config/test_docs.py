@@ -9,6 +9,7 @@ import jsonschema
 import pytest
 
 from deployer.config.sections import PlatformFile
+from deployer.config.services import Broker
 from deployer.schema import yaml_text
 from deployer.spec.model import ServingSpec
 from deployer.spec.resolve import Limits, parse_serving_file, resolve
@@ -46,7 +47,8 @@ def test_each_example_of_the_guide_is_a_serving_file_that_its_operator_allows(te
 
 
 def test_the_settings_page_shows_the_defaults_and_a_whole_cluster() -> None:
-    first, second = (yaml_text.load(text).values for _, text in blocks("reference/settings.md"))
+    found = [yaml_text.load(text).values for _, text in blocks("reference/settings.md")]
+    first, second, third = found
     shown = PlatformFile.model_validate(first)
     assert shown == PlatformFile()
     assert names(PlatformFile().model_dump(mode="json")) - names(first) <= {
@@ -55,7 +57,10 @@ def test_the_settings_page_shows_the_defaults_and_a_whole_cluster() -> None:
     }
     cluster = PlatformFile.model_validate(second).clusters["team"]
     assert names(cluster.model_dump(mode="json")) <= names(second["clusters"]["team"])
-    for document in (first, second):
+    broker = PlatformFile.model_validate(third).brokers["default"]
+    assert broker == Broker(url_ref=broker.url_ref)
+    assert names(broker.model_dump(mode="json")) <= names(third["brokers"]["default"])
+    for document in found:
         schema("platform").validate(document)
 
 

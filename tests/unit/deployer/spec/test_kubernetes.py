@@ -7,7 +7,7 @@ import pytest
 
 from deployer.errors import SpecInvalid
 from deployer.spec.limits import LocalLimits
-from deployer.spec.model import ServingSpec
+from deployer.spec.model import Autoscaling, ServingSpec
 from deployer.spec.resolve import Limits, notes, parse_serving_file, resolve, spec_digest
 
 FILE = "serving.yaml"
@@ -293,7 +293,7 @@ def test_a_later_autoscaling_takes_the_place_of_all_of_an_earlier_one() -> None:
     first = {"autoscaling": {"min": 2, "max": 5, "cpu_percent": 50}, "resources": {"cpu": 1}}
     resolved = resolve([(FILE, first), ("environment prod", {"autoscaling": {"max": 9}})], Limits())
     assert resolved.spec.autoscaling is not None
-    assert resolved.spec.autoscaling.model_dump() == {"min": 1, "max": 9, "cpu_percent": 70}
+    assert resolved.spec.autoscaling == Autoscaling(min=1, max=9, cpu_percent=70)
     assert resolved.origins["autoscaling.cpu_percent"] == "environment prod"
 
 

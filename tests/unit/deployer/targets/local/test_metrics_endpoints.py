@@ -13,7 +13,7 @@ from support.world import World
 
 from deployer.api import app as api
 from deployer.controller.metrics import Metrics
-from deployer.targets.local.files import PredictorFiles, replicas
+from deployer.targets.local.files import PredictorFiles
 
 
 def test_every_replica_that_was_started_is_a_place_to_look_until_its_predictor_goes(tmp_path):
@@ -27,7 +27,7 @@ def test_every_replica_that_was_started_is_a_place_to_look_until_its_predictor_g
 
     definition = files.define("angler-prod", "angler", "prod", predictor)
     assert told(files) == [], "none of it was started"
-    for name in replicas(predictor):
+    for name in files.replicas(predictor):
         files.configure(definition, name, Path("/model"), Path("/python"))
     labels = {
         "deployment": "angler-prod",

@@ -10,7 +10,7 @@ from support.world import World
 
 from deployer.spec.model import ServingSpec
 from deployer.state.predictor import ExampleAnswer, Phase
-from deployer.targets.local.files import PredictorFiles, replicas
+from deployer.targets.local.files import PredictorFiles
 from deployer.targets.local.observe import complete, observe_server, together
 from deployer.targets.local.preparation import LocalPrepared
 from stack.supervision.supervisor import Process
@@ -99,10 +99,10 @@ def with_spec(predictor, **spec):
 
 def test_each_replica_has_a_name_a_port_and_files_of_its_own(tmp_path, predictor):
     many = with_spec(predictor, replicas=3)
-    names = replicas(many)
-    assert names == [many.name, f"{many.name}.2", f"{many.name}.3"]
-    assert len(replicas(with_spec(predictor, autoscaling={"min": 2, "max": 9}))) == 2
     files = PredictorFiles(tmp_path, "here")
+    names = files.replicas(many)
+    assert names == [many.name, f"{many.name}.2", f"{many.name}.3"]
+    assert len(files.replicas(with_spec(predictor, autoscaling={"min": 2, "max": 9}))) == 2
     definition = files.define("angler-prod", "angler", "prod", many)
     written = {files.configure(definition, name, tmp_path, tmp_path) for name in names}
     ports = files.ports(many)
@@ -117,8 +117,8 @@ def test_each_replica_has_a_name_a_port_and_files_of_its_own(tmp_path, predictor
 
 def test_each_replica_has_an_admin_port_beside_its_port(tmp_path, predictor):
     many = with_spec(predictor, replicas=3)
-    names = replicas(many)
     files = PredictorFiles(tmp_path, "here")
+    names = files.replicas(many)
     definition = files.define("angler-prod", "angler", "prod", many)
 
     def admin_ports():

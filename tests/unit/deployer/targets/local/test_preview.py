@@ -16,7 +16,7 @@ from deployer.state.deployment import Deployment, WeightedPredictor
 from deployer.state.observed import Observed, ObservedPredictor
 from deployer.state.predictor import Phase, Predictor
 from deployer.targets.local import preview as showing
-from deployer.targets.local.files import PredictorFiles, replicas
+from deployer.targets.local.files import PredictorFiles
 from deployer.targets.local.gateway import Gateway
 
 
@@ -46,7 +46,7 @@ class Machine:
         for weighted in deployment.predictors:
             predictor = weighted.predictor
             definition = self.files.define(deployment.id, "angler", "prod", predictor)
-            for name in replicas(predictor):
+            for name in self.files.replicas(predictor):
                 self.files.configure(definition, name, Path("/model"), Path("/python"))
                 running.add(name)
             shares[predictor.name] = (self.files.ports(predictor), weighted.weight)

@@ -1,0 +1,1 @@
+"""Decide how many replicas the messages of a queue need. Pure."""
