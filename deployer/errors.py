@@ -16,6 +16,9 @@
       DatabaseUnavailable         PostgreSQL does not answer: no action without a history
       PassFailed                  a pass broke with an unexpected exception: report it
       PassHangs                   a pass does not end: a service does not answer; transient
+      BrokerUnreachable           a broker does not answer: start it; transient
+      BrokerRefused               a broker refuses the user or a queue: correct its permissions
+      QueueMissing                a broker has no such queue: make it
       NotFound                    no such deployment, environment or predictor
       Unauthorised                no token, or an unknown token
       VersionFailure              the reason that a model version (or its target) shows
@@ -134,6 +137,20 @@ class PassHangs(SchnitzelError):
             "the predictors keep running, and other deployments do not wait for it.",
             "Check that its target answers: schnitzel doctor",
         )
+
+
+class BrokerUnreachable(SchnitzelError):
+    """A RabbitMQ broker does not answer, or the connection to it broke."""
+
+    transient: ClassVar[bool] = True
+
+
+class BrokerRefused(SchnitzelError):
+    """A RabbitMQ broker refuses the user, the virtual host, a queue or a message."""
+
+
+class QueueMissing(SchnitzelError):
+    """A RabbitMQ broker has no queue of this name."""
 
 
 class NotFound(SchnitzelError):

@@ -14,7 +14,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from deployer.analysis import example, windows
+from deployer.analysis import example, queue_servers, windows
 from deployer.analysis.probes import Examples
 from deployer.background.periodic import Periodic
 from deployer.errors import GatewayUnavailable, TargetUnavailable
@@ -34,7 +34,7 @@ from deployer.targets.local.observe import complete, together
 from deployer.targets.local.preparation import LocalPreparation
 from deployer.targets.local.processes import Processes, read_logs
 from deployer.targets.local.queue import shares
-from deployer.targets.local.queue.consumers import NOBODY, PATH, Consumers
+from deployer.targets.local.queue.consumers import NOBODY, Consumers
 from deployer.targets.local.removal import Removals
 from deployer.targets.local.servers import Servers
 from stack.errors import StackError
@@ -200,7 +200,7 @@ class LocalTarget:
 
     def queues(self, predictor: Predictor) -> Mapping[str, bytes]:
         """See `HasQueues.queues`."""
-        return self._servers.read(predictor, PATH)
+        return self._servers.read(predictor, queue_servers.PATH)
 
     def environments(self, needs: Needs) -> Inventory:
         """See `HasPythonEnvironments.environments`."""

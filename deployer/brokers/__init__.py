@@ -1,0 +1,1 @@
+"""Reach the RabbitMQ brokers of platform.yaml: depths of queues, messages, dead letters."""
