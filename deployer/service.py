@@ -113,6 +113,8 @@ class Service:
                 controller.start()
                 for target in wiring.context.each_target:
                     target.watch(self._changed)
+                if settings.brokers:
+                    wiring.context.queues.start()
                 self._began = time.monotonic()
             stored = not (acts and wiring.clusters) or self._store_address()
             while not self._stop.wait(1.0) and thread.is_alive() and not self._replaced():
@@ -128,8 +130,9 @@ class Service:
         log.info("stopping")
         wiring = self._wiring
         context = wiring.context
-        endings: list[Callable[[], None]] = [controller.close, context.tags.close]
-        endings += [context.descriptions.close, context.promoters.close, context.judging.close]
+        endings: list[Callable[[], None]] = [controller.close, context.queues.close]
+        endings += [context.tags.close, context.descriptions.close]
+        endings += [context.promoters.close, context.judging.close]
         endings += [target.close for target in context.each_target]
         _run_all_within(3.5, endings)
         _run_all_within(1.0, [cluster.lease.close for cluster in wiring.clusters.values()])

@@ -6,15 +6,19 @@ import os
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import TYPE_CHECKING, Final
 
 from deployer.analysis.asking import Ask
 from deployer.analysis.judging import Judging
 from deployer.analysis.prometheus import Prometheus
 from deployer.artifacts.cache import Artifacts
+from deployer.brokers.client import Broker, Brokers
+from deployer.brokers.loop import Loop
 from deployer.config.secret_refs import credentials, resolve_secret
 from deployer.config.settings import Settings
 from deployer.controller.context import ReconcileContext
+from deployer.controller.queues import QueueWatch
 from deployer.desired import promotions
 from deployer.errors import FormatUnknown
 from deployer.python_env.cache import Environments
@@ -122,6 +126,7 @@ def wire(settings: Settings, layout: Layout, changed: Callable[[str], None]) -> 
         clock=time.time,
         judging=Judging(changed, time.time, evidence, _prometheus(settings)),
         evidence=evidence,
+        queues=QueueWatch(_brokers(settings), records.all, built.targets, time.time),
     )
     return Wiring(context, rest, mlflow_url, database, built.clusters)
 
@@ -202,6 +207,17 @@ def _database(settings: Settings, layout: Layout) -> Transactions:
     from deployer.store.postgres import PostgresDatabase  # noqa: PLC0415 - an extra of its own
 
     return PostgresDatabase(resolve_secret(settings.deployer.database_ref))
+
+
+def _brokers(settings: Settings) -> Brokers:
+    loop = Loop()
+    return Brokers(
+        {
+            name: Broker(name, partial(resolve_secret, own.url_ref), own.ca_file, loop)
+            for name, own in settings.brokers.items()
+        },
+        loop,
+    )
 
 
 def _prometheus(settings: Settings) -> Ask | None:

@@ -14,15 +14,18 @@ from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from starlette.middleware.trustedhost import TrustedHostMiddleware
 
 from deployer import __version__
-from deployer.api import changes, images, reads, upgrade
+from deployer.api import changes, images, queues, reads, upgrade
 from deployer.api.guard import BodyLimit, TokenFirst
 from deployer.api.schema import deployments
 from deployer.api.web import pages
 from deployer.controller.controller import Controller
 from deployer.controller.metrics import Metrics
 from deployer.errors import (
+    BrokerRefused,
+    BrokerUnreachable,
     NotFound,
     PassHangs,
+    QueueMissing,
     RegistryMalformed,
     RegistryUnreachable,
     SchnitzelError,
@@ -33,6 +36,8 @@ from deployer.errors import (
 )
 from deployer.operator.commands import Commands
 from deployer.operator.queries import Queries
+from deployer.operator.queue_commands import QueueCommands
+from deployer.operator.queues import QueueQueries
 from deployer.registry import webhooks
 from deployer.status.verdict import State
 
@@ -45,6 +50,9 @@ _CODES: tuple[tuple[type[SchnitzelError], int], ...] = (
     (RegistryMalformed, 502),
     (TargetUnavailable, 503),
     (PassHangs, 503),
+    (QueueMissing, 409),
+    (BrokerRefused, 502),
+    (BrokerUnreachable, 503),
 )
 
 
@@ -67,6 +75,7 @@ def make(controller: Controller, tokens: Path, webhook_secret: str, hosts: list[
     changes.add(app, queries, commands, _subject)
     upgrade.add(app, queries, commands, _subject)
     images.add(app, queries, commands, _subject)
+    queues.add(app, QueueQueries(controller), QueueCommands(controller), _subject)
     _add_machine_routes(app, queries, commands, controller.metrics, webhook_secret)
     pages.add(app, queries)
     return app

@@ -78,13 +78,20 @@ class Waiting:
 
 @dataclass(frozen=True, slots=True)
 class Chosen:
-    """The dead letters that are meant: by their ids, by their reasons; with neither, all."""
+    """The dead letters that are meant: by their ids, by their reasons; with neither, all.
+
+    Of a queue that several sources share, only those from `source` are meant, and those of which
+    nobody knows; "": from any.
+    """
 
     ids: Collection[str] = ()
     reasons: Collection[str] = ()
+    source: str = ""
 
     def has(self, properties: Basic.Properties) -> bool:
         """Return whether a message is one of them."""
+        if self.source and _source_of(properties.headers) not in ("", self.source):
+            return False
         if not self.ids and not self.reasons:
             return True
         return id_of(properties) in self.ids or reason_of(properties.headers) in self.reasons
@@ -116,9 +123,7 @@ def reason_of(headers: Mapping[str, Any] | None) -> str:
         return ""
     if said := headers.get(f"{OURS}reason"):
         return _text(said)
-    deaths = headers.get("x-death")
-    last = deaths[0] if isinstance(deaths, list) and deaths else None
-    return _text(last.get("reason", "")) if isinstance(last, Mapping) else ""
+    return _text(_last_death(headers).get("reason", ""))
 
 
 def revived(properties: Basic.Properties) -> Basic.Properties:
@@ -142,6 +147,20 @@ def revived(properties: Basic.Properties) -> Basic.Properties:
         delivery_mode=PERSISTENT,
         headers=headers,
     )
+
+
+def _source_of(headers: Mapping[str, Any] | None) -> str:
+    """Return the queue that a dead letter comes from; "" if nobody knows."""
+    if not headers:
+        return ""
+    return _text(headers.get(f"{OURS}source") or _last_death(headers).get("queue", ""))
+
+
+def _last_death(headers: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return what the broker wrote when it gave a message up last."""
+    deaths = headers.get("x-death")
+    last = deaths[0] if isinstance(deaths, list) and deaths else None
+    return last if isinstance(last, Mapping) else {}
 
 
 def _text(value: Any) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections.abc import Coroutine
+from concurrent.futures import CancelledError
 from typing import Any, Final, TypeVar
 
 Value = TypeVar("Value")
@@ -29,7 +30,7 @@ class Loop:
         future = asyncio.run_coroutine_threadsafe(work, self._running())
         try:
             return future.result()
-        except asyncio.CancelledError as error:
+        except CancelledError as error:
             raise RuntimeError("the loop was closed") from error
 
     def close(self) -> None:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from deployer.analysis.judging import Judging
 from deployer.config.settings import Settings
+from deployer.controller.queues import QueueWatch, without_brokers
 from deployer.registry.describe import Descriptions
 from deployer.registry.identity import RegistryIdentity
 from deployer.registry.promoters import Promoters
@@ -38,6 +39,8 @@ class ReconcileContext:
     """The verdicts on new versions."""
     evidence: EvidenceStore
     """What they rest on, and what they were."""
+    queues: QueueWatch = field(default_factory=without_brokers)
+    """The depths of the queues that deployments use, and the way to their brokers."""
 
     @property
     def each_target(self) -> list[Target]:

@@ -19,7 +19,7 @@ from deployer.rollout.candidates import end
 from deployer.state.predictor import Predictor
 from deployer.state.reasons import Reason
 from deployer.state.record import Candidate, Failure, Pause, Record
-from deployer.store.history import Event
+from deployer.store.history import by_operator
 from deployer.targets.base import HasPythonEnvironments
 
 
@@ -67,17 +67,17 @@ class Commands:
             return applied.apply_options(record, options, foreign)
 
         detail = applied.describe(options, foreign)
-        self._controller.change(deployment, change, _event(deployment, "apply", who, detail))
+        self._controller.change(deployment, change, by_operator(deployment, "apply", who, detail))
 
     def pause(self, deployment: str, who: str, reason: str) -> None:
         """Pause a deployment: its rollout goes no further."""
         pause = Pause(who, self._context.clock(), reason)
-        event = _event(deployment, "pause", who, reason)
+        event = by_operator(deployment, "pause", who, reason)
         self._controller.change(deployment, lambda record: replace(record, pause=pause), event)
 
     def resume(self, deployment: str, who: str) -> None:
         """Resume a paused deployment."""
-        event = _event(deployment, "resume", who)
+        event = by_operator(deployment, "resume", who)
         self._controller.change(deployment, lambda record: replace(record, pause=None), event)
 
     def advance(self, deployment: str, who: str, candidate: str = "") -> None:
@@ -100,7 +100,7 @@ class Commands:
             found = _candidate(record, candidate, live=True)
             return replace(record, candidate=replace(found, released=found.step))
 
-        self._controller.change(deployment, change, _event(deployment, "advance", who))
+        self._controller.change(deployment, change, by_operator(deployment, "advance", who))
 
     def promote_now(self, deployment: str, who: str, candidate: str, reason: str) -> None:
         """Let the candidate take all of the traffic without the steps that are left.
@@ -120,7 +120,9 @@ class Commands:
         def change(record: Record) -> Record:
             return replace(record, candidate=replace(_candidate(record, candidate), hurried=True))
 
-        self._controller.change(deployment, change, _event(deployment, "promote now", who, reason))
+        self._controller.change(
+            deployment, change, by_operator(deployment, "promote now", who, reason)
+        )
 
     def abort(self, deployment: str, who: str, candidate: str = "", reason: str = "") -> None:
         """End a rollout: the champion gets all of the traffic back, and the candidate leaves.
@@ -151,7 +153,7 @@ class Commands:
                 )
             return ended
 
-        self._controller.change(deployment, change, _event(deployment, "abort", who, reason))
+        self._controller.change(deployment, change, by_operator(deployment, "abort", who, reason))
 
     def resync(self, who: str) -> None:
         """List the registry and run a pass over every deployment now."""
@@ -193,7 +195,7 @@ class Commands:
                 target.collect(chosen, needs, context.settings.policy.collect_after)
 
     def _note(self, action: str, who: str, detail: str = "") -> None:
-        self._context.history.append(_event("", action, who, detail), self._context.clock())
+        self._context.history.append(by_operator("", action, who, detail), self._context.clock())
 
 
 def _bakes(record: Record, digest: str) -> Predictor | None:
@@ -212,7 +214,3 @@ def _candidate(record: Record, digest: str, *, live: bool = False) -> Candidate:
     else:
         return found
     raise NoRollout(problem, hints.deploy("status", record))
-
-
-def _event(deployment: str, action: str, who: str, detail: str = "") -> Event:
-    return Event(deployment, "operator", action, None, None, "a person asked", who, detail)

@@ -26,6 +26,11 @@ class Event:
     detail: str = ""
 
 
+def by_operator(deployment: str, action: str, who: str, detail: str = "") -> Event:
+    """Build the event of what an operator asked for."""
+    return Event(deployment, "operator", action, None, None, "a person asked", who, detail)
+
+
 class History:
     """The history of all deployments; the table itself refuses to change or lose a row."""
 

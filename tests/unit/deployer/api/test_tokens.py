@@ -24,16 +24,21 @@ import httpx
 import pytest
 from fastapi import FastAPI
 from starlette.routing import Route
+from support.queues import MemoryBroker, queue_predictor
 from support.run.wait import wait_for
 from support.world import served
 
 from deployer.analysis.judging import Judging
 from deployer.api import app as api, guard
 from deployer.api.web import tryit
+from deployer.brokers.client import Brokers
+from deployer.brokers.loop import Loop
+from deployer.brokers.names import names_of
 from deployer.config import settings as settings_of
 from deployer.controller.context import ReconcileContext
 from deployer.controller.controller import Controller
 from deployer.controller.metrics import Metrics
+from deployer.controller.queues import QueueWatch
 from deployer.controller.reconcile import Reconciler
 from deployer.controller.retirements import LOOK_SECONDS
 from deployer.controller.scope import Key
@@ -53,7 +58,7 @@ from deployer.state.predictor import Predictor, Role
 from deployer.state.record import Absence, Candidate, Description, Draining, Promotion, Record
 from deployer.state.registry import RegistrySnapshot, VersionId
 from deployer.store.evidence import EvidenceStore
-from deployer.store.history import History
+from deployer.store.history import History, by_operator
 from deployer.store.records import Records
 from deployer.store.router import RecordStores
 from deployer.store.sqlite import Database
@@ -72,6 +77,10 @@ BODIES: dict[str, Any] = {
     "/api/v1/deployments/{deployment}/rollout/advance": {"candidate": "digest"},
     "/api/v1/deployments/{deployment}/rollout/abort": {"reason": "wrong labels"},
     "/api/v1/deployments/{deployment}/rollout/promote-now": {"reason": "an incident"},
+    "/api/v1/deployments/{deployment}/queue/send": {"messages": [{"body": "{}"}]},
+    "/api/v1/deployments/{deployment}/queue/peek": {"queue": "dead"},
+    "/api/v1/deployments/{deployment}/queue/replay": {"all": True},
+    "/api/v1/deployments/{deployment}/queue/create": {"kind": "classic"},
     "/api/v1/registry/accept": None,
     "/api/v1/reconcile": None,
     "/api/v1/upgrade": {"halt": True},
@@ -84,6 +93,7 @@ OTHERWISE = {WEBHOOK, FORM}
 """Routes that take another proof: MLflow's signature, and that our own page asks."""
 
 READS = {"GET", "HEAD", "OPTIONS"}
+QUEUE = queue_predictor().spec.queue.named("angler", "prod")
 
 
 class Target:
@@ -167,6 +177,14 @@ class Platform:
         record = Record(ID, "angler", "prod", draining=(Draining(old, keep_until=2e9),))
         self.controller.context.records.save(record.with_champion(new, 1.0))
 
+    def answers_a_queue(self) -> None:
+        """Have a champion that answers the messages of a queue."""
+        self.controller.change(
+            ID,
+            lambda record: record.with_champion(queue_predictor(), 1.0),
+            by_operator(ID, "test", SUBJECT),
+        )
+
     def kept(self) -> Any:
         """All that a change would leave behind."""
         connection = sqlite3.connect(self.home / "deployer.db")
@@ -180,6 +198,11 @@ class Platform:
         ]
         connection.close()
         return tables, list(self.target.changed), list(self.hints)
+
+
+def queues() -> QueueWatch:
+    broker: Any = MemoryBroker({name: [] for name in names_of(QUEUE).all})
+    return QueueWatch(Brokers({"default": broker}, Loop()), list, {}, time.time)
 
 
 def routes(app: Any) -> list[tuple[str, str]]:
@@ -217,7 +240,7 @@ def platform(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Platfo
     world: Any = ReconcileContext(
         settings, registry, Descriptions(registry, lambda *_: None), marker, records,
         History(database), mirror, Promoters(registry), {"prod": target}, time.time,  # type: ignore[dict-item]
-        Judging(lambda _: None, time.time), EvidenceStore(database),
+        Judging(lambda _: None, time.time), EvidenceStore(database), queues(),
     )  # fmt: skip
     hints: list[str | None] = []
 
@@ -305,6 +328,8 @@ def test_with_a_wrong_token_nothing_is_changed_and_nothing_told_of_the_right_one
 def test_with_a_token_it_is_done_and_the_history_says_by_whom(platform, method, path):
     if "/rollout/" in path:
         platform.rolls_out()
+    if "/queue/" in path:
+        platform.answers_a_queue()
     before = len(platform.kept()[0][2])
     answer = platform.ask(method, path, f"Bearer {TOKEN}", json=BODIES[path])
     assert answer.status_code == 200, answer.text
@@ -469,6 +494,7 @@ def test_the_page_s_form_asks_the_model_and_changes_nothing_of_the_platform(plat
 
 
 def test_what_only_reads_changes_nothing(platform):
+    platform.answers_a_queue()
     version = VersionId("angler", 1, 1)
     spoilt = Description("models:/m", None, "serving.yaml: replicas is no number.", "Correct it.")
     promotions = (Promotion(version, "stage Production", 1, 1.0),)
