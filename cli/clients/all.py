@@ -14,6 +14,7 @@ from cli.clients.airflow import Pipelines
 from cli.clients.deployments import Deployments
 from cli.clients.http import Service
 from cli.clients.mlflow import Registry
+from cli.clients.queues import Queues
 from cli.config import KEYS, Config
 from cli.errors import CommandError
 from cli.settings import customised, platform_settings, ports
@@ -36,7 +37,16 @@ class Clients:
 
     @cached_property
     def deployments(self) -> Deployments:
-        """The Deployer's API, with this user's token if there is one."""
+        """The Deployer's API of deployments, with this user's token if there is one."""
+        return Deployments(self._deployer)
+
+    @cached_property
+    def queues(self) -> Queues:
+        """The Deployer's API of queues, with the same token."""
+        return Queues(self._deployer)
+
+    @cached_property
+    def _deployer(self) -> Service:
         token = self._token()
         headers = {"Authorization": f"Bearer {token}"} if token else {}
         login = (
@@ -44,15 +54,13 @@ class Clients:
             if token
             else f"no token in {self.config.home / 'token'}; make one with: schnitzel up"
         )
-        return Deployments(
-            Service(
-                "the Deployer",
-                self.url("deployer"),
-                headers=headers,
-                start=self._start("deployer"),
-                login=login,
-                timeout=self._timeout or 10,
-            )
+        return Service(
+            "the Deployer",
+            self.url("deployer"),
+            headers=headers,
+            start=self._start("deployer"),
+            login=login,
+            timeout=self._timeout or 10,
         )
 
     @cached_property

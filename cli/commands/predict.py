@@ -1,9 +1,6 @@
 """A model and an input in; its prediction on standard output, the version that gave it on error."""
 
-import json
-import sys
-from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
@@ -15,11 +12,10 @@ from cli.errors import CommandError, UsageError
 from cli.shell.groups import command
 from cli.shell.options import Environment, Model, Output, resolve_format
 from cli.tasks import select
+from cli.tasks.question import JSON, read
 from cli.views.output import Format, emit, say
 
 VERSION_HEADER = "x-schnitzel-model-version"
-JSON, CSV = "application/json", "text/csv"
-PROTOCOL = ("inputs", "instances", "dataframe_split", "dataframe_records")
 
 
 def predict(
@@ -54,7 +50,7 @@ def predict(
         raise UsageError("give an input", "either --input FILE, --input - or --example")
     config = current()
     clients = Clients(config)
-    question = None if file is None else _question(file)
+    question = None if file is None else read(file, "predict")
     deployment = select.one(clients, model, environment)
     serving = version_of(deployment["serving"])
     if serving is None:
@@ -68,30 +64,6 @@ def predict(
     form = resolve_format(output, config)
     answer = reply.json()
     emit(answer, Format.JSON if form is Format.TABLE else form, str)
-
-
-def _question(file: str) -> tuple[str, bytes]:
-    """Read the type and body of a request for /invocations from a file, wrapping a plain list."""
-    try:
-        text = sys.stdin.read() if file == "-" else Path(file).read_text(encoding="utf-8-sig")
-    except (OSError, UnicodeDecodeError) as error:
-        raise UsageError(f"{file}: {getattr(error, 'strerror', None) or error}") from None
-    if file.lower().endswith(".csv"):
-        if not text.strip():
-            raise UsageError(f"{file} is empty", "its first line names the columns")
-        return CSV, text.encode()
-    try:
-        found: Any = json.loads(text)
-    except ValueError as error:
-        raise UsageError(f"{file} is no JSON: {error}", "see: schnitzel predict --help") from None
-    if isinstance(found, list):
-        rows = bool(found) and all(isinstance(row, dict) for row in found)
-        found = {"dataframe_records" if rows else "inputs": found}
-    if not (isinstance(found, dict) and any(key in found for key in PROTOCOL)):
-        raise UsageError(
-            f"{file} has none of: {', '.join(PROTOCOL)}", 'wrap the input: {"inputs": ...}'
-        )
-    return JSON, json.dumps(found).encode()
 
 
 def _ask(deployment: Deployment, kind: str, body: bytes, timeout: float) -> Reply:

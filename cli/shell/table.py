@@ -79,6 +79,12 @@ PANELS: dict[str, tuple[Entry, ...]] = {
                 "evidence",
             ),
         ),
+        Entry(
+            "queue",
+            "cli.commands.queue",
+            "Queues that models answer: depths, messages, dead letters",
+            ("list", "show", "send", "peek", "dead", "replay", "create"),
+        ),
         Entry("env", "cli.commands.env", "The environments models are promoted to", ("list",)),
         Entry(
             "cluster", "cli.commands.cluster", "The clusters that models are served on", ("check",)
