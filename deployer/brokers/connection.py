@@ -23,7 +23,7 @@ SECONDS: Final = 5.0
 
 CLOSING_SECONDS: Final = 1.0
 HEARTBEAT_SECONDS: Final = 20
-NAME: Final = "schnitzel deployer"
+NAME: Final = "schnitzel-deployer"
 """How the broker's list of connections shows this one."""
 
 

@@ -8,7 +8,6 @@ from typing import Any
 import pytest
 
 ONE = "/api/v1/deployments/angler-prod/queue"
-EXAMPLE = "/model-versions/get-artifact"
 
 
 def queue(**fields: Any) -> dict[str, Any]:
@@ -104,12 +103,15 @@ def test_a_file_is_sent_as_a_question_and_the_ids_are_printed(schnitzel, deploye
 
 
 def test_the_example_is_sent_as_often_as_is_asked(schnitzel, deployer, monkeypatch) -> None:
-    monkeypatch.setenv("SCHNITZEL_MLFLOW_URL", deployer.url)
-    deployer.answer("GET", EXAMPLE, '{"inputs": [1]}')
+    example = b'{"inputs": [1]}'
+    monkeypatch.setattr("cli.clients.mlflow.Registry.example", lambda *_: example)
     deployer.answer("POST", f"{ONE}/send", {"queue": "angler.prod", "message_ids": ["m"]})
     sent = schnitzel("queue", "send", "angler", "--example", "--count", "1500", "-o", "json")
+    assert sent.code == 0, sent.err
     assert sent.json == {"queue": "angler.prod", "message_ids": ["m", "m"]}
-    assert [asked["body"]["count"] for asked in deployer.requests("POST")] == [1_000, 500]
+    bodies = [asked["body"] for asked in deployer.requests("POST")]
+    assert [body["count"] for body in bodies] == [1_000, 500]
+    assert bodies[0]["messages"][0]["body"] == '{"inputs": [1]}'
 
 
 @pytest.mark.parametrize(
