@@ -75,9 +75,10 @@ def make(controller: Controller, tokens: Path, webhook_secret: str, hosts: list[
     changes.add(app, queries, commands, _subject)
     upgrade.add(app, queries, commands, _subject)
     images.add(app, queries, commands, _subject)
-    queues.add(app, QueueQueries(controller), QueueCommands(controller), _subject)
+    asked = QueueQueries(controller)
+    queues.add(app, asked, QueueCommands(controller), _subject)
     _add_machine_routes(app, queries, commands, controller.metrics, webhook_secret)
-    pages.add(app, queries)
+    pages.add(app, queries, asked)
     return app
 
 

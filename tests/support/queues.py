@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -74,3 +75,12 @@ def queue_predictor(number: int = 1, **queue: Any) -> Predictor:
     spec = ServingSpec.model_validate({"runtime": "queue", "queue": queue})
     version = VersionId("angler", number, number)
     return Predictor(f"angler-prod-v{number}", version, Role.CHAMPION, f"d{number}", "s", spec)
+
+
+def server_says(**changed: Any) -> bytes:
+    """What a model server that consumes says of its queue."""
+    found = {
+        "source": "angler.prod", "share": [0.0, 1.0], "consumes": True, "in_flight": 3,
+        "reason": "", "message": "", "since": 1.0,
+    }  # fmt: skip
+    return json.dumps(found | changed).encode()

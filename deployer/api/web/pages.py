@@ -21,12 +21,14 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from deployer import __version__, hints
-from deployer.api import views
+from deployer.api import queues as queue_views, views
 from deployer.api.guard import LARGEST
-from deployer.api.schema import rollouts
-from deployer.api.web import plots, stages, tryit
+from deployer.api.schema import queues, rollouts
+from deployer.api.web import plots, queue_plots, stages, tryit
+from deployer.controller.queues import queues_of
 from deployer.errors import NotFound
 from deployer.operator.queries import Queries
+from deployer.operator.queues import QueueQueries
 from deployer.status.verdict import State, Status
 
 OVERVIEW = "overview"
@@ -47,9 +49,9 @@ _HEADERS = {
 STOP_POLLING = 286  # htmx's own status: swap in the answer and stop polling
 
 
-def add(app: FastAPI, queries: Queries) -> None:
+def add(app: FastAPI, queries: Queries, queues: QueueQueries) -> None:
     """Add the routes of the pages; none of them is part of the API's schema."""
-    pages = Pages(queries)
+    pages = Pages(queries, queues)
     for path, page in (
         ("/", pages.overview),
         ("/deployments/{deployment}", pages.deployment),
@@ -66,8 +68,9 @@ def add(app: FastAPI, queries: Queries) -> None:
 class Pages:
     """The web pages of a Deployer."""
 
-    def __init__(self, queries: Queries) -> None:
+    def __init__(self, queries: Queries, queues: QueueQueries) -> None:
         self._queries = queries
+        self._queues = queues
         self._files = {
             path.name: path.read_bytes() for path in STATIC.iterdir() if path.suffix in _TYPES
         }
@@ -192,6 +195,7 @@ class Pages:
         shown = views.deployment(status, self._queries.settings)
         history = self._queries.history(deployment, EVENTS)
         rollout = shown["rollout"]
+        queue = self._queue(status)
         return self._frame() | {
             "each": shown,
             "plan": views.outline(status),
@@ -201,11 +205,19 @@ class Pages:
             "bands": plots.bands(rollout["judgement"]) if rollout else [],
             "width": plots.WIDTH,
             "height": plots.HEIGHT,
+            "queue": queue,
+            "queue_plots": queue_plots.plots(queue["history"]) if queue else [],
         }
 
     def _plots(self, deployment: str, rollout: rollouts.Rollout) -> list[plots.Plot]:
         subject = rollout["candidate"]
         return plots.plots(self._queries.windows(deployment, subject, plots.MOST))
+
+    def _queue(self, status: Status) -> queues.QueueDetail | None:
+        if not queues_of(status.record):
+            return None
+        deployment = status.record.id
+        return queue_views.detail(self._queues.report(deployment), self._queues.history(deployment))
 
     def _frame(self) -> dict[str, Any]:
         report = self._queries.registry()

@@ -98,11 +98,11 @@ def _plot(
 ) -> Plot:
     values = [[measure(arm) for arm in arms] for arms in (new, old)]
     most = max((value for line in values for value in line if value is not None), default=0.0)
-    lines = [_line(line, most, words) for line in values]
+    lines = [line(each, most, words) for each in values]
     return Plot(name, words(most), *lines)
 
 
-def _line(values: Sequence[float | None], most: float, words: Callable[[float], str]) -> Line:
+def line(values: Sequence[float | None], most: float, words: Callable[[float], str]) -> Line:
     """Join the values that are there; what nobody counted leaves no point."""
     step = WIDTH / max(1, len(values) - 1)
     there = [(number, value) for number, value in enumerate(values) if value is not None]

@@ -162,7 +162,7 @@ def test_a_refused_user_is_named_without_the_password(rabbit: Rabbit, loop: Loop
     assert "hunter2" not in unreadable.value.message + unreadable.value.hint
 
 
-def test_a_queue_that_the_user_may_not_use_is_refused_and_hides_no_other(
+def test_a_user_without_permissions_reads_depths_and_nothing_else(
     rabbit: Rabbit, loop: Loop
 ) -> None:
     rabbit.declare("a.in", "a.dead")
@@ -170,11 +170,17 @@ def test_a_queue_that_the_user_may_not_use_is_refused_and_hides_no_other(
     rabbit.ctl("set_permissions", "reader", "^$", "^$", r"^a\.in$")
     reader = Broker("default", lambda: rabbit.url("reader", "s3cret"), None, loop)
     found = reader.depths(["a.dead", "a.in"])
-    assert found["a.in"] == Depth(0, 0)
+    assert found == {"a.in": Depth(0, 0), "a.dead": Depth(0, 0)}, "a depth needs no permission"
     with pytest.raises(BrokerRefused, match=r"a\.in"):
         reader.send("a.in", [Message(b"[1]")])
     with pytest.raises(BrokerRefused, match=r"a\.new"):
         reader.create([NewQueue("a.new")], "classic")
+    with pytest.raises(BrokerRefused, match=r"a\.dead"):
+        reader.peek("a.dead", 1)
+    rabbit.ctl("set_permissions", "reader", r"^a\.new", r"^amq\.default$", r"^a\.")
+    assert reader.create([NewQueue("a.new", "a.dead")], "quorum") == {"a.new": "made"}
+    assert reader.send("a.new", [Message(b"[1]", message_id="m")]) == ["m"]
+    assert reader.peek("a.new", 1).ready == 1
 
 
 def test_a_broker_that_was_away_is_used_again(tmp_path: Path, rabbit: Rabbit, loop: Loop) -> None:

@@ -13,13 +13,19 @@ from typing import Any
 import httpx
 import pytest
 import uvicorn
+from support.queues import MemoryBroker, queue_predictor, server_says
 from support.run.ports import free_port
 from support.run.wait import wait_for
 
 from deployer.api import app as api, views
 from deployer.api.web import stages
+from deployer.brokers.client import Brokers
+from deployer.brokers.contract import Message
+from deployer.brokers.loop import Loop
+from deployer.brokers.names import names_of
 from deployer.config.environment import Environment
 from deployer.controller.metrics import Metrics
+from deployer.controller.queues import QueueWatch
 from deployer.errors import NotFound
 from deployer.plan.plan import Plan
 from deployer.registry.client import RegistryClient
@@ -69,6 +75,7 @@ class Engine:
     log: str = ""
     windows: list[Window] = field(default_factory=list)
     judged: str = "d2"
+    queues: Any = None
 
     @property
     def context(self) -> Any:
@@ -79,6 +86,7 @@ class Engine:
             settings=settings,
             registry=registry,
             clock=lambda: 3.0,
+            queues=self.queues,
             history=SimpleNamespace(of=lambda *_: []),
             evidence=SimpleNamespace(
                 verdicts=lambda *_: [(Trial("angler-prod", self.judged, 1, "p"), 0, {})],
@@ -175,6 +183,38 @@ def test_a_version_that_bakes_shows_what_it_returns_to(pages, engine):
     shown = pages.get("/deployments/angler-prod").text
     assert "<strong>bake</strong> version 1 stays warm until" in shown
     assert "<polyline" not in shown
+
+
+def test_a_queue_is_drawn_with_its_depth_its_rate_and_its_dead_letters(pages, engine):
+    status = told()
+    record = status.record.with_champion(queue_predictor())
+    engine.found = [replace(status, record=record)]
+    names = names_of(queue_predictor().spec.queue.named("angler", "prod"))
+    broker: Any = MemoryBroker({name: [] for name in names.all})
+    target: Any = SimpleNamespace(queues=lambda _: {"r": server_says(message=HOSTILE)})
+    engine.queues = QueueWatch(
+        Brokers({"default": broker}, Loop()), lambda: [record], {"prod": target}, lambda: 3.0
+    )
+    assert "nothing yet" not in pages.get("/deployments/angler-prod").text
+    broker.send(names.source, [Message(b"{}")] * 7)
+    engine.queues.read_depths()
+    engine.queues.read_servers()
+    shown = pages.get("/deployments/angler-prod").text
+    assert "<code>angler.prod</code> at default" in shown
+    assert "1 of 1 consume" in shown
+    assert shown.count("<polyline") == 3
+    assert 'aria-label="messages that wait: 7 now, 7 at most"' in shown
+    assert "schnitzel queue show angler@prod" in shown
+    assert "style=" not in shown, "the page forbids them"
+    target.queues = lambda _: {"r": server_says(reason="QueueMissing", message=HOSTILE)}
+    engine.queues.read_servers()
+    shown = pages.get("/deployments/angler-prod").text
+    assert "<strong>QueueMissing.</strong> r: " in shown
+    assert "<script>alert" not in shown
+
+
+def test_a_deployment_without_a_queue_has_no_section_of_it(pages):
+    assert 'id="h-queue"' not in pages.get("/deployments/angler-prod").text
 
 
 def test_what_a_verdict_says_is_text_on_the_page(pages, engine):

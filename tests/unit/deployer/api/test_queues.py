@@ -14,7 +14,7 @@ from typing import Any
 import httpx
 import pytest
 from pamqp.commands import Basic
-from support.queues import MemoryBroker, queue_predictor
+from support.queues import MemoryBroker, queue_predictor, server_says
 
 from deployer.api import app as api
 from deployer.api.queues import lag
@@ -48,14 +48,6 @@ class Target:
 
     def windows(self, predictor: Predictor) -> Mapping[str, bytes]:
         return self.counted.get(predictor.name, {})
-
-
-def says(**changed: Any) -> bytes:
-    found = {
-        "source": SOURCE, "share": [0.0, 1.0], "consumes": True, "in_flight": 3, "reason": "",
-        "message": "", "since": 1.0,
-    }  # fmt: skip
-    return json.dumps(found | changed).encode()
 
 
 def counts(each_window: int, windows: int = 10) -> bytes:
@@ -128,8 +120,11 @@ def test_a_queue_is_listed_with_its_depth_rate_lag_and_shares(world: World) -> N
     world.broker.consumers[SOURCE] = 2
     world.broker.send(SOURCE, [Message(b"{}")] * 60)
     world.target.said = {
-        "angler-prod-v1": {"a": says(share=[0.1, 1.0]), "b": says(share=[0.1, 1.0], in_flight=1)},
-        "angler-prod-v2": {"c": says(share=[0.0, 0.1], consumes=False, in_flight=0)},
+        "angler-prod-v1": {
+            "a": server_says(share=[0.1, 1.0]),
+            "b": server_says(share=[0.1, 1.0], in_flight=1),
+        },
+        "angler-prod-v2": {"c": server_says(share=[0.0, 0.1], consumes=False, in_flight=0)},
     }
     world.target.counted = {
         "angler-prod-v1": {"a": counts(100), "b": counts(40)},
@@ -195,13 +190,13 @@ def test_a_reading_that_is_old_says_nothing(world: World) -> None:
 
 
 def test_a_server_that_is_silent_or_in_trouble_is_named(world: World) -> None:
-    world.target.said = {"angler-prod-v1": {"a": says(), "b": b""}}
+    world.target.said = {"angler-prod-v1": {"a": server_says(), "b": b""}}
     world.look()
     found = world.ask("GET", ONE).json()
     assert found["trouble"]["reason"] == "ServerSilent"
     assert found["trouble"]["message"] == "b: the server does not answer"
     assert found["trouble"]["next_step"] == "schnitzel deploy status angler -e prod"
-    refused = says(reason="ResultRefused", message="no queue takes results", consumes=False)
+    refused = server_says(reason="ResultRefused", message="no queue takes results", consumes=False)
     world.target.said = {"angler-prod-v1": {"a": refused}}
     world.look()
     assert world.ask("GET", ONE).json()["trouble"]["reason"] == "ResultRefused"
