@@ -114,7 +114,7 @@ class Service:
                 for target in wiring.context.each_target:
                     target.watch(self._changed)
                 if settings.brokers:
-                    wiring.context.queues.start()
+                    wiring.context.start_queues()
                 self._began = time.monotonic()
             stored = not (acts and wiring.clusters) or self._store_address()
             while not self._stop.wait(1.0) and thread.is_alive() and not self._replaced():
@@ -130,7 +130,7 @@ class Service:
         log.info("stopping")
         wiring = self._wiring
         context = wiring.context
-        endings: list[Callable[[], None]] = [controller.close, context.queues.close]
+        endings: list[Callable[[], None]] = [controller.close, context.close_queues]
         endings += [context.tags.close, context.descriptions.close]
         endings += [context.promoters.close, context.judging.close]
         endings += [target.close for target in context.each_target]

@@ -19,6 +19,7 @@ from deployer.config.secret_refs import credentials, resolve_secret
 from deployer.config.settings import Settings
 from deployer.controller.context import ReconcileContext
 from deployer.controller.queues import QueueWatch
+from deployer.controller.scaler import Scaler
 from deployer.desired import promotions
 from deployer.errors import FormatUnknown
 from deployer.python_env.cache import Environments
@@ -113,6 +114,7 @@ def wire(settings: Settings, layout: Layout, changed: Callable[[str], None]) -> 
         lambda listed: promotions.doubtful_models(records.all(), listed, selectors),
     )
     evidence = EvidenceStore(database)
+    queues = QueueWatch(_brokers(settings), records.all, built.targets, time.time)
     context = ReconcileContext(
         settings=settings,
         registry=registry,
@@ -126,7 +128,8 @@ def wire(settings: Settings, layout: Layout, changed: Callable[[str], None]) -> 
         clock=time.time,
         judging=Judging(changed, time.time, evidence, _prometheus(settings)),
         evidence=evidence,
-        queues=QueueWatch(_brokers(settings), records.all, built.targets, time.time),
+        queues=queues,
+        scaler=Scaler(queues, changed, time.time),
     )
     return Wiring(context, rest, mlflow_url, database, built.clusters)
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from deployer.analysis.judging import Judging
 from deployer.config.settings import Settings
 from deployer.controller.queues import QueueWatch, without_brokers
+from deployer.controller.scaler import Scaler
 from deployer.registry.describe import Descriptions
 from deployer.registry.identity import RegistryIdentity
 from deployer.registry.promoters import Promoters
@@ -41,6 +42,20 @@ class ReconcileContext:
     """What they rest on, and what they were."""
     queues: QueueWatch = field(default_factory=without_brokers)
     """The depths of the queues that deployments use, and the way to their brokers."""
+    scaler: Scaler | None = None
+    """The numbers of replicas that these depths ask for; None where nobody looks at them."""
+
+    def start_queues(self) -> None:
+        """Begin to read the queues, and to scale by their messages."""
+        self.queues.start()
+        if self.scaler:
+            self.scaler.start()
+
+    def close_queues(self) -> None:
+        """End what `start_queues` began."""
+        if self.scaler:
+            self.scaler.close()
+        self.queues.close()
 
     @property
     def each_target(self) -> list[Target]:

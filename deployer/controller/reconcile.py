@@ -207,6 +207,9 @@ class Reconciler:
         if order == "pause" and step.record.candidate:
             version = step.record.candidate.predictor.version
             step = replace(step, waiting=orders.held(version, record.environment))
+        if context.scaler:
+            numbers = context.scaler.numbers(step.deployment, observed)
+            step = replace(step, deployment=replace(step.deployment, replicas=numbers))
         goal = plan.goal(step.champion, observed, step.deployment, step.record)
         todo = plan.make(observed, goal, plan.held_by(record, refused, frozen=frozen))
         return _Evaluation(observed, wanted, step, todo, refused, now)
