@@ -17,7 +17,7 @@ from typing import Any, Final
 import httpx
 import yaml
 
-from deployer.analysis import signature
+from deployer.analysis import contract, signature
 from deployer.errors import ExampleRefused
 
 ANSWER_SECONDS: Final = 60.0
@@ -60,6 +60,24 @@ Post = Callable[[bytes, float], tuple[int, bytes]]
 
 Raises httpx.HTTPError.
 """
+
+
+def ask_successor(
+    post: str | Post, artifact: Path, before: Path, timeout: float = ANSWER_SECONDS
+) -> ExampleResult:
+    """Check that a model fits those who rely on another's signature, and send it its example.
+
+    Args:
+        post: as for `ask`.
+        artifact: the folder of the model.
+        before: the folder of the model in whose place it comes.
+        timeout: as for `ask`.
+    """
+    try:
+        fault = contract.fault(_description(before), _description(artifact))
+    except (OSError, ValueError, yaml.YAMLError) as error:
+        return _refused(f"The signature cannot be read: {error}.")
+    return _breaks(fault) if fault else ask(post, artifact, timeout)
 
 
 def ask(post: str | Post, artifact: Path, timeout: float = ANSWER_SECONDS) -> ExampleResult:
@@ -108,6 +126,16 @@ def ask(post: str | Post, artifact: Path, timeout: float = ANSWER_SECONDS) -> Ex
     if outputs and (fault := signature.mismatch(outputs, predictions)):
         return _refused(f"The model's answer to its own example breaks its signature: {fault}.")
     return ExampleResult(True, message="" if outputs else "The model declares no outputs to check.")
+
+
+def _breaks(fault: str) -> ExampleResult:
+    return ExampleResult(
+        ok=False,
+        reason=ExampleRefused.reason,
+        message=f"The version does not fit those who use its queue: {fault}.",
+        hint="Promote a version with the signature that they rely on; or, once they are ready for "
+        "another one, set queue.signature to any in its serving.yaml.",
+    )
 
 
 def _refused(message: str, *, transient: bool = False, columns: str = "") -> ExampleResult:

@@ -82,6 +82,10 @@ class Queue(Frozen):
     attempts: int = Field(default=2, ge=1, le=100)
     """The tries of a message whose answer is an error of the model."""
 
+    signature: Literal["compatible", "any"] = "compatible"
+    """Whether a version must fit what others rely on, the serving version's signature: compatible,
+    or any, which is not compared. It is compared with the answer to the example."""
+
     def named(self, model: str, environment: str) -> Queue:
         """Return the section with the names of one deployment in it."""
 

@@ -136,7 +136,11 @@ class LocalTarget:
                 artifact = self._artifact(name)
                 if seen.port is not None:
                     url = f"http://{self._gateway.servers}:{seen.port}"
-                    self._examples.ask(name, seen.pid, partial(example.ask, url, artifact))
+                    before = self._relied_on(deployment, seen.predictor)
+                    asks = partial(example.ask, url, artifact)
+                    if before is not None:
+                        asks = partial(example.ask_successor, url, artifact, before)
+                    self._examples.ask(name, seen.pid, asks)
             self._route(deployment)
         except (StackError, OSError) as error:
             hint = error.hint if isinstance(error, StackError) else ""
@@ -247,6 +251,16 @@ class LocalTarget:
                     "Something in the container of model servers changed that; look at its code.",
                 )
         return artifact
+
+    def _relied_on(self, deployment: Deployment, predictor: Predictor) -> Path | None:
+        """Return the folder of the version whose signature users of a queue rely on, if any do."""
+        spec = predictor.spec
+        others = [
+            w for w in deployment.predictors if w.weight and w.predictor.name != predictor.name
+        ]
+        if spec.runtime != "queue" or spec.queue.signature == "any" or not others:
+            return None
+        return self._artifact(max(others, key=lambda one: one.weight).predictor.name)
 
     def _route(self, deployment: Deployment) -> None:
         shares = {}

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, strategies as st
 from support.systems.answering import artifact, predictor
 
-from deployer.analysis.example import ExampleResult, ask
+from deployer.analysis.example import ExampleResult, ask, ask_successor
 from deployer.analysis.signature import mismatch
 
 
@@ -287,3 +287,37 @@ def test_a_description_that_cannot_be_is_refused(tmp_path: Path, description: An
     verdict = ask("http://127.0.0.1:9", artifact(tmp_path, description, {}))
     assert not verdict.ok
     assert "cannot be read" in verdict.message
+
+
+def signed(folder: Path, *outputs: dict[str, Any]) -> Path:
+    folder.mkdir()
+    files = {"serving_input_example.json": {"inputs": [1]}}
+    return artifact(folder, {"signature": {"outputs": json.dumps(outputs)}}, files)
+
+
+def test_a_successor_that_does_not_fit_is_refused_unasked(tmp_path):
+    before = signed(tmp_path / "before", column("string", "language"))
+    after = signed(tmp_path / "after", column("string", "sentiment"))
+    with predictor(200, {"predictions": [{"sentiment": "good"}]}) as server:
+        result = ask_successor(server.url, after, before)
+        assert not server.asked
+        assert ask(server.url, after).ok
+    assert not result.ok
+    assert "does not fit those who use its queue: the output 'language' is gone" in result.message
+    assert "queue.signature" in result.hint
+
+
+def test_a_successor_that_fits_is_asked(tmp_path):
+    before = signed(tmp_path / "before", column("string", "language"))
+    after = signed(tmp_path / "after", column("string", "language"), column("double", "p"))
+    answer = {"predictions": [{"language": "da", "p": 0.5}]}
+    with predictor(200, answer) as server:
+        assert ask_successor(server.url, after, before) == ExampleResult(True)
+        assert server.asked
+
+
+def test_a_predecessor_that_cannot_be_read_is_told(tmp_path):
+    after = signed(tmp_path / "after", column("string", "language"))
+    result = ask_successor("http://127.0.0.1:9", after, tmp_path / "nowhere")
+    assert not result.ok
+    assert "signature cannot be read" in result.message
