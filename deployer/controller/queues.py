@@ -65,6 +65,9 @@ class _Seen:
 class QueueWatch:
     """The last readings of the queues that deployments use.
 
+    Attributes:
+        users: The deployments that consume each source queue, by the broker's name and its own.
+
     Args:
         brokers: The brokers.
         records: Returns the records of all deployments.
@@ -85,6 +88,7 @@ class QueueWatch:
         self._targets = targets
         self._clock = clock
         self._seen: Mapping[str, _Seen] = {}
+        self.users: Mapping[tuple[str, str], set[str]] = {}
         self._pointed = float("-inf")
         self._periodics: list[Periodic] = []
 
@@ -121,12 +125,12 @@ class QueueWatch:
 
     def read_depths(self) -> None:
         """Read the depth of every queue that a deployment uses."""
-        self._readings.read(
-            (names.broker, queue)
-            for record in self._records()
-            for _, names in queues_of(record)
-            for queue in names.all
-        )
+        used = [(record.id, names) for record in self._records() for _, names in queues_of(record)]
+        users: dict[tuple[str, str], set[str]] = {}
+        for deployment, names in used:
+            users.setdefault((names.broker, names.source), set()).add(deployment)
+        self.users = users
+        self._readings.read((names.broker, queue) for _, names in used for queue in names.all)
 
     def read_servers(self) -> None:
         """Read every server of a deployment that uses a queue, and note a point when it is due."""

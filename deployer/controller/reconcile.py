@@ -18,6 +18,7 @@ from deployer.errors import PassFailed, PassHangs, SchnitzelError, UnsafePlan
 from deployer.plan import plan
 from deployer.plan.preview import Preview
 from deployer.rollout import advance, orders, upgrade
+from deployer.spec.queue import QueueRules
 from deployer.state.deployment import Policy, Wanted
 from deployer.state.observed import Observed
 from deployer.state.record import Record
@@ -237,8 +238,8 @@ class Reconciler:
         layers = context.settings.layers(environment)
         policy = context.settings.rollout_policy(environment)
         limits = context.settings.limits_for(environment)
-        brokers = context.settings.broker_access()
-        drafted = draft(record, layers, limits, policy, now, brokers)
+        queues = QueueRules(context.settings.broker_access(), context.queues.users)
+        drafted = draft(record, layers, limits, policy, now, queues)
         server = self._target(environment).server
         record = upgrade.assign(record, drafted.digest, server, self._upgrade(now))
         wanted = want(drafted, record)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from types import MappingProxyType
 from typing import Any
 
 from deployer import naming
@@ -14,7 +13,7 @@ from deployer.desired.promotions import winner
 from deployer.errors import SpecInvalid
 from deployer.spec import resolve
 from deployer.spec.limits import OPERATORS
-from deployer.spec.queue import Access, Asker, hold_queues
+from deployer.spec.queue import Asker, QueueRules, hold_queues
 from deployer.spec.resolve import Limits, Resolved
 from deployer.state.deployment import Policy, Wanted
 from deployer.state.predictor import Predictor, Role
@@ -53,7 +52,7 @@ def draft(
     limits: Limits,
     policy: Policy,
     now: float,
-    brokers: Access = MappingProxyType({}),
+    queues: QueueRules = QueueRules(),  # noqa: B008 - a value
 ) -> Draft:
     """Decide which version a deployment should serve, with which spec, and which versions lose.
 
@@ -64,7 +63,7 @@ def draft(
         limits: The limits that no version's file may exceed.
         policy: The rules of when a champion that nothing promotes is retired.
         now: Seconds since the epoch.
-        brokers: The access to each broker of the platform.
+        queues: The queues that deployments may use.
     """
     promotion = winner(record.promotions)
     if promotion is None:
@@ -87,8 +86,8 @@ def draft(
     try:
         resolved = resolve.resolve([*layers[:1], *own, *layers[1:]], limits)
         if resolved.spec.runtime == "queue":
-            asker = Asker(record.model, record.environment, record.project)
-            hold_queues(resolved, brokers, asker, OPERATORS, pods=limits.pods)
+            asker = Asker(record.id, record.model, record.environment, record.project)
+            hold_queues(resolved, queues, asker, OPERATORS, pods=limits.pods)
     except SpecInvalid as error:
         failure = Failure(error.reason, error.message, error.hint, now)
         return Draft(replace(about, problem=failure))

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, Annotated, Any, Final, Literal, Protocol
 
@@ -128,9 +128,23 @@ Access = Mapping[str, Sequence[QueueAccess]]
 
 
 @dataclass(frozen=True, slots=True)
+class QueueRules:
+    """The queues that deployments may use.
+
+    Attributes:
+        access: The access of projects to each broker, by its name.
+        users: The deployments that consume a source queue, by the broker's name and its own.
+    """
+
+    access: Access = field(default_factory=dict)
+    users: Mapping[tuple[str, str], Collection[str]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
 class Asker:
     """The deployment that asks for queues."""
 
+    deployment: str
     model: str
     environment: str
     project: str
@@ -144,13 +158,13 @@ class _Resolved(Protocol):
 
 
 def hold_queues(
-    resolved: _Resolved, access: Access, asker: Asker, operators: tuple[str, ...], *, pods: bool
+    resolved: _Resolved, rules: QueueRules, asker: Asker, operators: tuple[str, ...], *, pods: bool
 ) -> None:
     """Check the queues of a spec with `runtime: queue`.
 
     Args:
         resolved: The merged layers, and the layer that set each field.
-        access: The access to each broker.
+        rules: What is allowed, and who consumes what.
         asker: The deployment.
         operators: The prefixes of the names of an operator's layers, which the patterns do not
             bind.
@@ -166,7 +180,7 @@ def hold_queues(
             "local alone.",
             "Promote the version to an environment with target local, or choose another runtime.",
         )
-    queue = resolved.spec.queue.named(asker.model, asker.environment)
+    queue, access = resolved.spec.queue.named(asker.model, asker.environment), rules.access
     if queue.broker not in access:
         raise SpecInvalid(
             f"{origins['queue.broker']}: queue.broker is {queue.broker!r}, and platform.yaml has "
@@ -174,15 +188,22 @@ def hold_queues(
             "Name one of these, or ask an operator to add the broker to platform.yaml.",
         )
     _hold_names(queue, origins)
+    others = set(rules.users.get((queue.broker, queue.source), ())) - {asker.deployment}
+    if others:
+        raise SpecInvalid(
+            f"{origins['queue.source']}: queue.source is {queue.source!r}, which {min(others)} "
+            "consumes already: the two would share its messages, whatever they are promoted to.",
+            "Give each deployment a queue of its own, such as '{model}.{environment}'.",
+        )
     granted = [one for one in access[queue.broker] if fnmatchcase(asker.project, one.project)]
-    for field, name, act in _asked(queue):
+    for where, name, act in _asked(queue):
         patterns = [p.replace("{model}", asker.model) for one in granted for p in one.of(act)]
-        operators_own = origins[field].startswith(operators)
+        operators_own = origins[where].startswith(operators)
         if not operators_own and not any(fnmatchcase(name, pattern) for pattern in patterns):
             raise SpecInvalid(
-                f"{origins[field]}: {field} is {name!r}, but the project {asker.project!r} may "
+                f"{origins[where]}: {where} is {name!r}, but the project {asker.project!r} may "
                 f"{act} {', '.join(patterns) or 'nothing'} at the broker {queue.broker!r}.",
-                f"Change {field}, or ask an operator to allow it by "
+                f"Change {where}, or ask an operator to allow it by "
                 f"brokers.{queue.broker}.access in platform.yaml.",
             )
 
@@ -197,15 +218,15 @@ def _asked(queue: Queue) -> Iterator[tuple[str, str, Act]]:
 
 
 def _hold_names(queue: Queue, origins: Mapping[str, str]) -> None:
-    for field, name, act in _asked(queue):
+    for where, name, act in _asked(queue):
         if len(name.encode()) > MOST_BYTES:
             raise SpecInvalid(
-                f"{origins[field]}: {field} is longer than {MOST_BYTES} bytes: {name[:60]}...",
-                f"Give the queue a shorter name in {field}.",
+                f"{origins[where]}: {where} is longer than {MOST_BYTES} bytes: {name[:60]}...",
+                f"Give the queue a shorter name in {where}.",
             )
         if act == "publish" and name == queue.source:
             raise SpecInvalid(
-                f"{origins[field]}: {field} is {name!r}, which is also queue.source: the model "
+                f"{origins[where]}: {where} is {name!r}, which is also queue.source: the model "
                 "would answer itself without end.",
-                f"Name another queue in {field}.",
+                f"Name another queue in {where}.",
             )

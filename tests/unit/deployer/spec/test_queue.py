@@ -10,12 +10,12 @@ from pydantic import ValidationError
 from deployer.errors import SpecInvalid
 from deployer.spec.limits import OPERATORS, LocalLimits
 from deployer.spec.model import ServingSpec
-from deployer.spec.queue import Access, Asker, QueueAccess, hold_queues
+from deployer.spec.queue import Access, Asker, QueueAccess, QueueRules, hold_queues
 from deployer.spec.resolve import resolve
 from deployer.spec.stored import _whole
 
 ANYTHING: Access = {"default": [QueueAccess()]}
-TEAM = Asker("angler", "prod", "fish")
+TEAM = Asker("angler-prod", "angler", "prod", "fish")
 FILE = "serving.yaml"
 
 
@@ -25,10 +25,11 @@ def held(
     asker: Asker = TEAM,
     *,
     origin: str = FILE,
+    users: dict[tuple[str, str], set[str]] | None = None,
     pods: bool = False,
 ) -> None:
     resolved = resolve([(origin, {"runtime": "queue", "queue": queue})], LocalLimits())
-    hold_queues(resolved, access, asker, OPERATORS, pods=pods)
+    hold_queues(resolved, QueueRules(access, users or {}), asker, OPERATORS, pods=pods)
 
 
 def test_a_deployment_has_queues_that_are_named_after_it():
@@ -93,7 +94,12 @@ def test_a_queue_that_is_not_allowed_is_refused_with_its_field(queue, access, sa
         held(
             queue,
             access,
-            Asker("angler" if "{model}" not in str(queue) else "angler" * 9, "prod", "fish"),
+            Asker(
+                "angler-prod",
+                "angler" if "{model}" not in str(queue) else "angler" * 9,
+                "prod",
+                "fish",
+            ),
         )
     assert says in caught.value.message
     assert caught.value.hint
@@ -103,7 +109,7 @@ def test_one_entry_that_allows_it_is_enough():
     access = {"default": [QueueAccess(), QueueAccess(project="fi*", consume=["trout.*"])]}
     held({"source": "trout.prod"}, access)
     with pytest.raises(SpecInvalid, match="may consume"):
-        held({"source": "trout.prod"}, access, Asker("angler", "prod", "other"))
+        held({"source": "trout.prod"}, access, Asker("angler-prod", "angler", "prod", "other"))
 
 
 def test_the_patterns_do_not_bind_an_operators_own_layer():
@@ -131,3 +137,12 @@ def test_a_record_that_uses_no_queue_says_nothing_of_one():
     assert "messages" not in plain["autoscaling"]
     whole = ServingSpec.model_validate({"queue": {"source": "s"}})
     assert ServingSpec.model_validate(_whole(whole)) == whole
+
+
+def test_two_deployments_do_not_consume_one_queue():
+    mine = {("default", "angler.prod"): {"angler-prod"}}
+    held({}, users=mine)
+    theirs = {("default", "angler.prod"): {"angler-prod", "angler-staging"}}
+    with pytest.raises(SpecInvalid, match="which angler-staging consumes already"):
+        held({}, users=theirs)
+    held({}, users={("other", "angler.prod"): {"angler-staging"}})
