@@ -78,6 +78,10 @@ class LocalPlace(Place):
             "its server is taken away": lambda: supervisor.remove(predictor, grace=1),
         }
 
+    def processes(self, model: str) -> list[str]:
+        """The names of the processes that serve a model, each a replica."""
+        return [name for name, _ in self._servers(model)]
+
     def _route(self, model: str) -> Path:
         return self.platform.home / "gateway" / "dynamic" / f"{model}-prod.yaml"
 
