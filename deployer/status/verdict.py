@@ -194,6 +194,9 @@ def _serving(record: Record, observed: Observed, seen: ObservedPredictor | None)
     if seen.live_weight == 0:
         message = f"Version {number} is ready; the gateway does not send it requests yet."
         return Verdict(State.PROGRESSING, Reason.SHIFTING_TRAFFIC, message)
+    if seen.replicas == 0:
+        message = f"Version {number} answers the next message; no replica runs while none waits."
+        return Verdict(State.SERVING, Reason.READY, message)
     notes = [record.note, seen.message if seen.reason else "", *observed.drift]
     message = " ".join([f"Version {number} serves all requests.", *(n for n in notes if n)])
     if seen.reason and seen.reason != Reason.FEWER_REPLICAS:

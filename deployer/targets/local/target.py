@@ -235,7 +235,9 @@ class LocalTarget:
         seen["predictor"] = predictor
         verdict = self._examples.verdict(name, seen.get("pid"))
         ports = self._files.ports(predictor)
-        if predictor.spec.runtime == "queue":
+        if not parts:  # only what has all of the traffic is scaled to nothing
+            weight = 100
+        elif predictor.spec.runtime == "queue":
             wanted = self._gateway.wanted(definition.deployment).get(name, 0)
             weight = shares.combine(weight, self._files.consumed(predictor), wanted)
         return complete(seen, weight, ports[0] if ports else None, verdict)

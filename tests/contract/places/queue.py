@@ -17,6 +17,9 @@ from contract.places.local import LocalPlace
 class QueuePlace(LocalPlace):
     """Models that answer the messages of queues, which are there before anything is promoted."""
 
+    rate: ClassVar[float] = 20
+    """Messages per second."""
+
     turns: ClassVar[Mapping[str, str]] = LocalPlace.turns | {"routing": "Consumers.put"}
 
     def __init__(self, home: Path) -> None:
@@ -40,12 +43,18 @@ class QueuePlace(LocalPlace):
             self.broker.declare(source, f"{source}.results", f"{source}.dead")
         super().models(models)
 
-    def load(self, name: str, rate: float = 20, connections: int = 2) -> Any:  # noqa: ARG002 - one
+    def load(self, name: str, rate: float = 0, connections: int = 2) -> Any:  # noqa: ARG002 - one
         source = f"{name}.{self.environment}"
-        return MessageLoad(self.broker, source, f"{source}.results", rate)
+        return MessageLoad(self.broker, source, f"{source}.results", rate or self.rate)
 
     def end(self) -> None:
         try:
             super().end()
         finally:
             self._ends.close()
+
+
+class BusyQueuePlace(QueuePlace):
+    """The same, with many messages."""
+
+    rate: ClassVar[float] = 200

@@ -7,8 +7,8 @@ from contract.judged import (  # noqa: F401
 )
 from contract.kills import *  # noqa: F403
 from contract.places.fixture import place_at
-from contract.places.queue import QueuePlace
+from contract.places.queue import BusyQueuePlace
 from contract.stories import *  # noqa: F403
 
 pytestmark = pytest.mark.timeout(3600)
-place = place_at(QueuePlace)
+place = place_at(BusyQueuePlace)
