@@ -49,6 +49,16 @@ def ensure(layout: Layout) -> Credentials:
     )
 
 
+def rabbitmq_password(layout: Layout) -> str:
+    """Read the password of a home's RabbitMQ, and create it if it is missing."""
+    return _read_or_create(layout.rabbitmq_password, _random)
+
+
+def rabbitmq_cookie(layout: Layout) -> str:
+    """Read the cookie of a home's Erlang node, and create it: Erlang guesses one from the time."""
+    return _read_or_create(layout.rabbitmq / ".erlang.cookie", _random)
+
+
 def _random() -> str:
     return secrets.token_urlsafe(48)
 

@@ -16,9 +16,10 @@ from pathlib import Path
 from typing import Literal
 
 from stack import paths, ports, settings as settings_of
+from stack.components import rabbitmq
 from stack.components.components import base_environment
 from stack.components.health import LISTENERS
-from stack.components.status import platform_supervisor, status
+from stack.components.status import load_addresses, platform_supervisor, status
 from stack.components.traefik import binary
 from stack.errors import SettingsError, StackError
 from stack.paths import Layout
@@ -125,6 +126,17 @@ def _settings(layout: Layout) -> Iterator[Check]:
     where = layout.platform_yaml if layout.platform_yaml.exists() else "the defaults"
     yield Check("settings", "ok", f"The settings ({where}) are valid.")
     yield from _ports(layout, settings)
+    if "rabbitmq" in settings.components:
+        yield from _rabbitmq(layout)
+
+
+def _rabbitmq(layout: Layout) -> Iterator[Check]:
+    try:
+        yield Check("rabbitmq-server", "ok", f"RabbitMQ's server is {rabbitmq.server()}.")
+    except StackError as error:
+        yield Check("rabbitmq-server", "fail", error.message, error.hint)
+    if all(each.name != "rabbitmq" for each in load_addresses(layout)):
+        yield Check("rabbitmq", "warn", "rabbitmq is not started.", "schnitzel up")
 
 
 def _ports(layout: Layout, settings: Settings) -> Iterator[Check]:
@@ -133,10 +145,11 @@ def _ports(layout: Layout, settings: Settings) -> Iterator[Check]:
         running = {name: each.pid for name, each in processes.items() if each.pid}
     except StackError:
         running = {}
-    chosen = {**settings.wanted_ports(), **ports.recorded(layout.ports)}
-    for name, port in chosen.items():
+    recorded = ports.recorded(layout.ports)
+    for name, wanted in settings.wanted_ports().items():
         if name.removesuffix("_api") in settings.attached():
             continue
+        port = recorded.get(name, wanted)
         pid = running.get(LISTENERS.get(name, ""))
         if pid and (other := other_listener(port, pid)):
             message = f"Port {port}, meant for {name}, is taken by {other}."

@@ -34,6 +34,8 @@ class Layout:
         self.secrets = home / "secrets"
         self.tokens = self.secrets / "tokens.json"
         self.airflow_passwords = self.secrets / "airflow-passwords.json"
+        self.rabbitmq_password = self.secrets / "rabbitmq-password"
+        self.rabbitmq_url = self.secrets / "rabbitmq-url"
         self.webhook_secret = self.secrets / "webhook-secret"
         self.share_key = self.secrets / "share-key"
         self.webhook_encryption_key = self.secrets / "webhook-encryption-key"
@@ -47,6 +49,8 @@ class Layout:
 
         self.airflow = home / "airflow"
         self.airflow_dags = self.airflow / "dags"
+
+        self.rabbitmq = home / "rabbitmq"
 
         self.deployer = home / "deployer"
         self.deployer_database = self.deployer / "deployer.db"

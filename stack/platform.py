@@ -8,10 +8,11 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 
 from stack import credentials, paths, ports, settings as settings_of
-from stack.components import components as parts, health
+from stack.components import components as parts, health, rabbitmq
 from stack.components.components import Component
 from stack.components.status import (
     Status,
+    delete_address,
     delete_addresses,
     platform_supervisor,
     save_addresses,
@@ -53,7 +54,7 @@ def up(
     progress: Callable[[Progress], None] = lambda _: None,
     *,
     layout: Layout | None = None,
-    only: Collection[str] = parts.NAMES,
+    only: Collection[str] = (*parts.NAMES, *parts.OPTIONAL),
     settings: Settings | None = None,
 ) -> Up:
     """Start the components that do not run, and wait until all are healthy.
@@ -91,6 +92,7 @@ def up(
             if component.address.name in only
         ]
         _end_attached(supervisor, components)
+        _end_unnamed(layout, supervisor, settings)
         save_addresses(layout, [component.address for component in components])
         start(supervisor, components, progress)
         after = supervisor.processes()
@@ -98,11 +100,7 @@ def up(
         components=status(layout),
         started=sorted(name for name in after if after[name].pid != before.get(name)),
         notices=notices + _missing_abilities(components),
-        logins=[
-            Login("airflow", "admin", str(layout.airflow_passwords))
-            for component in components
-            if component.address.name == "airflow" and not component.address.attached
-        ],
+        logins=_logins(layout, components),
         seconds=time.monotonic() - began,
     )
 
@@ -173,6 +171,22 @@ def _end_attached(supervisor: Supervisor, components: Collection[Component]) -> 
             for name in list(supervisor.processes()):
                 if name.split("-")[0] == component.address.name:
                     supervisor.remove(name, grace=10)
+
+
+def _end_unnamed(layout: Layout, supervisor: Supervisor, settings: Settings) -> None:
+    """Stop the optional components that platform.yaml names no longer; their data stay."""
+    for name in set(parts.OPTIONAL) - set(settings.components):
+        supervisor.remove(name, grace=30)
+        delete_address(layout, name)
+
+
+def _logins(layout: Layout, components: Collection[Component]) -> list[Login]:
+    ours = {each.address.name for each in components if not each.address.attached}
+    every = (
+        Login("airflow", "admin", str(layout.airflow_passwords)),
+        Login("rabbitmq", rabbitmq.USER, str(layout.rabbitmq_password)),
+    )
+    return [login for login in every if login.component in ours]
 
 
 def _missing_abilities(components: Collection[Component]) -> list[str]:

@@ -79,6 +79,9 @@ class Settings:
     """The URL of an attached Traefik; None: we run our own."""
     gateway_api_url: str | None = None
     platform_id: str | None = None
+    components: tuple[str, ...] = ()
+    """The optional components that were asked for."""
+    rabbitmq_port: int = 5672
 
     def attached(self) -> set[str]:
         """Return the components that others run."""
@@ -87,12 +90,14 @@ class Settings:
 
     def wanted_ports(self) -> dict[str, int]:
         """Return the wanted port of each listener of our own, by its name in ports.json."""
+        optional = {"rabbitmq": self.rabbitmq_port}
         return {
             "mlflow": self.mlflow.port,
             "airflow": self.airflow.port,
             "deployer": self.deployer_port,
             "gateway": self.gateway_port,
             "gateway_api": self.gateway_api_port,
+            **{name: port for name, port in optional.items() if name in self.components},
         }
 
 
@@ -144,6 +149,8 @@ def _parse(answer: Mapping[str, Any]) -> Settings:
         gateway_url=answer["gateway"]["url"],
         gateway_api_url=answer["gateway"].get("api_url"),
         platform_id=answer["platform_id"],
+        components=tuple(answer["components"]),
+        rabbitmq_port=answer["rabbitmq"]["port"],
     )
 
 

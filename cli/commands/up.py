@@ -23,7 +23,7 @@ def up(output: Output = None) -> None:
 
     MLflow, Airflow, the MLflow Deployer and the gateway, under supervisord, on loopback. Run
     again, it starts what does not run and changes nothing else. What platform.yaml attaches is
-    checked and not started.
+    checked and not started; what it names in components, RabbitMQ, is started too.
 
     Examples:
     schnitzel up

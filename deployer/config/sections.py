@@ -17,6 +17,7 @@ from deployer.config.services import (
     Mlflow,
     PackageIndex,
     Prometheus,
+    Rabbitmq,
 )
 from deployer.errors import SettingsInvalid
 from deployer.schema.base import Frozen
@@ -115,6 +116,12 @@ class PlatformFile(Frozen):
 
     gateway: Gateway = Gateway()
     """The gateway that routes prediction requests."""
+
+    components: list[Literal["rabbitmq"]] = Field(default=[])
+    """Components that `schnitzel up` runs only if they are named here, such as [rabbitmq]."""
+
+    rabbitmq: Rabbitmq = Rabbitmq()
+    """The RabbitMQ that `schnitzel up` runs if `components` names it."""
 
     prometheus: Prometheus = Prometheus()
     """The Prometheus that a team's own metrics of a rollout are asked of."""

@@ -114,6 +114,13 @@ class Broker(Frozen):
     """The queues that projects may use."""
 
 
+class Rabbitmq(Frozen):
+    """The RabbitMQ that `schnitzel up` runs if `components` names it."""
+
+    port: Port = 5672
+    """Port for AMQP 0-9-1, on loopback."""
+
+
 class Gateway(Frozen):
     """The gateway that routes prediction requests."""
 

@@ -1,19 +1,19 @@
 """Build the components of the platform, with their programs and configuration files.
 
-A component is a system that a user knows by name: MLflow, Airflow, the Deployer, the gateway. It
-has one or several programs of our own, or none where it is attached.
+A component is a system that a user knows by name: MLflow, Airflow, the Deployer, the gateway,
+RabbitMQ. It has one or several programs of our own, or none where it is attached.
 """
 
 import hashlib
 import os
 import sys
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from stack.components import airflow as airflowconfig, traefik
+from stack.components import airflow as airflowconfig, rabbitmq, traefik
 from stack.components.health import Address
-from stack.credentials import Credentials
+from stack.credentials import Credentials, rabbitmq_cookie, rabbitmq_password
 from stack.files import keep
 from stack.paths import Layout
 from stack.settings import Service, Settings, code_environment
@@ -23,6 +23,8 @@ from stack.supervision.program import Program
 ATTACHED_SECONDS = 15.0  # others keep an attached component running: a long wait is no use
 NAMES = ("mlflow", "gateway", "airflow", "deployer")
 """Each has its listeners and its check in stack/components/health.py."""
+OPTIONAL = ("rabbitmq",)
+"""Components that run only if platform.yaml names them; likewise with listeners and a check."""
 # Components do not inherit these from the shell in which `up` is typed: each component gets its own
 # settings, and variables of a shell must not change them.
 FOREIGN = ("AIRFLOW_", "MLFLOW_", "SCHNITZEL_", "SUPERVISOR_", "PYTHON", "VIRTUAL_ENV")
@@ -76,6 +78,7 @@ def build(
         _attached("airflow", settings.airflow, settings.airflow.url)
         if settings.airflow.url
         else _airflow(layout, cache, ports["airflow"], credentials, tracking),
+        *([_rabbitmq(layout, ports["rabbitmq"])] if "rabbitmq" in settings.components else []),
         _deployer(layout, cache, mlflow_url, gateway.address, ports["deployer"], tracking),
     ]
 
@@ -173,6 +176,25 @@ def _airflow(
         prepare=lambda: airflowconfig.prepare(layout, base_environment() | environment),
         seconds=600.0,
     )
+
+
+def _rabbitmq(layout: Layout, port: int) -> Component:
+    server = rabbitmq.server()
+    layout.rabbitmq.mkdir(exist_ok=True, mode=0o700)
+    password = rabbitmq_password(layout)
+    keep(layout.rabbitmq_url, rabbitmq.login_url(port, password) + "\n")
+    rabbitmq_cookie(layout)
+    config, definitions = rabbitmq.render(port), rabbitmq.definitions(password)
+    keep(layout.rabbitmq / rabbitmq.CONFIG, config)
+    keep(layout.rabbitmq / rabbitmq.DEFINITIONS, definitions)
+    environment = rabbitmq.environment(layout.rabbitmq, port) | _digest(config + definitions)
+    program = replace(
+        _program(layout, "rabbitmq", (str(server),), environment, layout.rabbitmq),
+        stop_seconds=30,  # it writes its queues to disk; 1 s was seen with empty ones
+        without=rabbitmq.FOREIGN,
+    )
+    url = f"amqp://127.0.0.1:{port}"
+    return Component(Address("rabbitmq", url, url), (program,), seconds=180.0)
 
 
 def _deployer(

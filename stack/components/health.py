@@ -1,7 +1,7 @@
 """Check the health, the version and the abilities of a component.
 
-A check is a few HTTP requests with a short timeout, and raises nothing. The process that answers
-must be our own: another program may have taken the port just before.
+A check is a few HTTP requests (for RabbitMQ, a greeting) with a short timeout, and raises nothing.
+The process that answers must be our own: another program may have taken the port just before.
 """
 
 import json
@@ -14,6 +14,7 @@ from http.client import HTTPException
 from typing import Any
 from urllib.parse import urlsplit
 
+from stack.components import amqp
 from stack.supervision.listening import other_listener
 from stack.supervision.program import Process
 
@@ -24,6 +25,7 @@ LISTENERS = {  # name in ports.json -> the program that holds the port
     "deployer": "deployer",
     "gateway": "gateway",
     "gateway_api": "gateway",
+    "rabbitmq": "rabbitmq",
 }
 Headers = Mapping[str, str]
 
@@ -33,7 +35,7 @@ class Address:
     """The URLs and the login of a component, as plain values that a file can keep."""
 
     name: str
-    """"mlflow", "airflow", "gateway" or "deployer"."""
+    """A name of stack.components.components.NAMES or OPTIONAL."""
     url: str
     """The URL for a browser."""
     probe_url: str
@@ -128,6 +130,8 @@ def _check(address: Address, processes: Mapping[str, Process], headers: Headers)
             return airflow(address.probe_url, ours, headers, direct=direct)
         case "gateway":
             return gateway(address.probe_url)
+        case "rabbitmq":
+            return rabbitmq(address.probe_url)
         case _:
             return deployer(address.probe_url)
 
@@ -187,6 +191,18 @@ def deployer(url: str) -> Health:
         return Health(ok=False, detail=_error_text(answer) or _failure(answer), lasting=lasting)
     schema = fetch(f"{url}/openapi.json").json()
     return Health(ok=True, detail="", version=((schema or {}).get("info") or {}).get("version"))
+
+
+def rabbitmq(url: str) -> Health:
+    """Check RabbitMQ by its greeting: it listens once it has booted and imported its user."""
+    parts = urlsplit(url)
+    try:
+        version = amqp.greeting(parts.hostname or "", parts.port or 0, TIMEOUT_SECONDS)
+    except OSError as error:
+        return Health(ok=False, detail=f"it does not answer: {error}")
+    except ValueError as error:
+        return Health(ok=False, detail=str(error))
+    return Health(ok=True, detail="", version=version or None)
 
 
 @dataclass(frozen=True)

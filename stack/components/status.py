@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Literal
 
 from stack import paths
-from stack.components.components import NAMES, base_environment
+from stack.components.components import NAMES, OPTIONAL, base_environment
 from stack.components.health import LISTENERS, Address, probe
 from stack.errors import StackError
 from stack.files import write_private
@@ -56,6 +56,14 @@ def load_addresses(layout: Layout) -> list[Address]:
         return []  # `doctor` reports an unreadable home
 
 
+def delete_address(layout: Layout, name: str) -> None:
+    """Delete the recorded address of one component, so that its status is reported no longer."""
+    known = load_addresses(layout)
+    kept = [asdict(each) for each in known if each.name != name]
+    if len(kept) != len(known):
+        write_private(_file(layout), json.dumps(kept, indent=1))
+
+
 def delete_addresses(layout: Layout) -> None:
     """Delete the recorded addresses."""
     _file(layout).unlink(missing_ok=True)
@@ -65,6 +73,8 @@ def status(
     layout: Layout | None = None, elsewhere: Mapping[str, str] | None = None
 ) -> list[Status]:
     """Check all components in parallel; takes as long as the slowest answer, seconds at most.
+
+    An optional component is reported if the last `up` started it.
 
     Args:
         layout: the home.
@@ -85,8 +95,9 @@ def status(
             return Status(name, "", "stopped", "It is not started.")
         return _status_of(layout, addresses[name], processes)
 
-    with ThreadPoolExecutor(max_workers=len(NAMES)) as pool:
-        looked = [name for name in NAMES if name in addresses or "deployer" not in remote]
+    every = [*NAMES, *(name for name in OPTIONAL if name in addresses)]
+    with ThreadPoolExecutor(max_workers=len(every)) as pool:
+        looked = [name for name in every if name in addresses or "deployer" not in remote]
         return list(pool.map(one, looked))
 
 

@@ -46,10 +46,11 @@ def main(definition_path: str, record_path: str) -> None:
     marker = os.environ[MARKER]
     end_all(lambda: _earlier_life(marker, record_path), grace=2.0)
     write_record(record_path)
+    foreign = ("SUPERVISOR_", *definition.get("without", ()))
     environment = {
         name: value
         for name, value in os.environ.items()
-        if not name.startswith("SUPERVISOR_") and name != "SCHNITZEL_SUPERVISOR"
+        if not name.startswith(foreign) and name != "SCHNITZEL_SUPERVISOR"
     }
     environment.update(definition["environment"])
     environment[MARKER] = marker

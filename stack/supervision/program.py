@@ -22,6 +22,7 @@ _KINDS: dict[str, Callable[[Any], Any]] = {  # the fields whose type JSON does n
     "exit_codes": tuple,
     "directory": Path,
     "log": Path,
+    "without": tuple,
 }
 ACTIVITY_LOG = "supervisord.log"
 """The file to which supervisord writes what it does, each change of a program's state among it."""
@@ -51,6 +52,8 @@ class Program:
     stop_seconds: int = 10
     """Seconds from the stop signal to SIGKILL, both sent to the whole process group."""
     stop_signal: str = "TERM"
+    without: tuple[str, ...] = ()
+    """Beginnings of the names of inherited variables that the program does not get."""
 
     def __post_init__(self) -> None:
         problem = self._problem()
@@ -92,6 +95,7 @@ class Program:
             ValueError, TypeError, KeyError: the text is no definition.
         """
         values: dict[str, Any] = json.loads(text)
+        values.setdefault("without", ())  # written by a version that had no such field
         for name, kind in _KINDS.items():
             values[name] = kind(values[name])
         return cls(**values)

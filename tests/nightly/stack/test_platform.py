@@ -7,6 +7,7 @@ from pathlib import Path
 
 import httpx
 import pytest
+from support.run.listeners import listeners
 from support.run.ports import free_port
 from support.run.wait import wait_for
 
@@ -147,21 +148,9 @@ def test_a_newly_registered_project_appears(home: tuple[Layout, Settings], tmp_p
 def test_nothing_listens_beyond_loopback(home: tuple[Layout, Settings]) -> None:
     processes = table()
     root = int((home[0].run / "supervisord.pid").read_text())
-    opened = (
-        str(file.readlink())
-        for pid in with_descendants({root}, processes)
-        for file in Path(f"/proc/{pid}/fd").iterdir()
-        if file.is_symlink()
-    )
-    inodes = {name[8:-1] for name in opened if name.startswith("socket:[")}
-    listening = []
-    for table_file in ("/proc/net/tcp", "/proc/net/tcp6"):
-        for line in Path(table_file).read_text().splitlines()[1:]:
-            fields = line.split()
-            if fields[3] == "0A" and fields[9] in inodes:
-                listening.append(fields[1].split(":")[0])
-    assert len(listening) >= 4
-    assert set(listening) == {"0100007F"}
+    found = listeners(with_descendants({root}, processes))
+    assert len(found) >= 4
+    assert {address for address, _ in found} == {"0100007F"}
 
 
 def test_no_secret_is_in_a_log_or_on_a_command_line(home: tuple[Layout, Settings]) -> None:

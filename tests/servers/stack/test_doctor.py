@@ -74,6 +74,20 @@ def test_a_missing_tool_is_told(
     assert found["uv"].level == found["git"].level == "fail"
 
 
+def test_rabbitmq_is_looked_for_only_if_it_is_asked_for(
+    layout: Layout, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("stack.components.rabbitmq.PACKAGED", tmp_path / "none")
+    monkeypatch.setenv("PATH", str(tmp_path))
+    assert not [name for name in look(layout) if "rabbitmq" in name]
+    layout.platform_yaml.write_text("components: [rabbitmq]\n")
+    found = look(layout)
+    assert found["rabbitmq-server"].level == "fail"
+    assert "apt-get install rabbitmq-server" in found["rabbitmq-server"].fix
+    assert (found["rabbitmq"].level, found["rabbitmq"].fix) == ("warn", "schnitzel up")
+    assert found["port-rabbitmq"].level in ("ok", "warn")
+
+
 def test_another_version_than_the_pinned_one_is_told(
     layout: Layout, monkeypatch: pytest.MonkeyPatch
 ) -> None:

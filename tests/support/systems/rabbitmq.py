@@ -228,6 +228,11 @@ def running_rabbitmq(config: str = "") -> Iterator[Broker]:
         shutil.rmtree(folder, ignore_errors=True)
 
 
+def need_rabbitmq() -> None:
+    """Skip the test without the package, or fail in CI."""
+    _programs()
+
+
 def _programs() -> Path:
     """Find the programs themselves: Debian's wrappers insist on a user of its own."""
     found = sorted(Path("/usr/lib/rabbitmq/lib").glob("rabbitmq_server-*/sbin"))

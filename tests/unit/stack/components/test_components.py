@@ -95,7 +95,13 @@ def test_an_attached_mlflow_is_not_started_and_everyone_is_sent_to_it(tmp_path: 
     assert "not a word of any path" not in repr(built["mlflow"].address)
 
 
-def test_every_component_has_a_listener_and_every_listener_a_port(tmp_path: Path) -> None:
+def test_every_component_has_a_listener_and_every_listener_a_port(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     assert tuple(sorted(build(tmp_path))) == tuple(sorted(components.NAMES))
-    assert set(components.NAMES) <= health.LISTENERS.keys()
-    assert Settings().wanted_ports().keys() == health.LISTENERS.keys()
+    every = {*components.NAMES, *components.OPTIONAL}
+    assert every <= health.LISTENERS.keys()
+    assert Settings(components=components.OPTIONAL).wanted_ports().keys() == health.LISTENERS.keys()
+    monkeypatch.setattr("stack.components.rabbitmq.server", lambda: Path("/rabbitmq-server"))
+    ports = PORTS | {"rabbitmq": 5673}
+    assert build(tmp_path, Settings(components=components.OPTIONAL), ports).keys() == every

@@ -1,4 +1,5 @@
 import configparser
+import json
 from pathlib import Path
 
 import pytest
@@ -24,6 +25,13 @@ def test_a_definition_on_file_is_the_same_program(
     )
     assert program.definition().isascii()
     assert Program.from_definition(program.definition()) == program
+
+
+def test_a_definition_of_an_earlier_version_is_read() -> None:
+    program = Program("a", ("true",), {}, Path("/x"), Path("/y"))
+    written = json.loads(program.definition())
+    del written["without"]
+    assert Program.from_definition(json.dumps(written)) == program
 
 
 @given(command=st.lists(TEXT, min_size=1).filter(lambda items: items[0] != ""))
