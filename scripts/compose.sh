@@ -99,6 +99,23 @@ keep_known() {
   done
 }
 
+bytes() { printf '%b' "$(sed 's/../\\x&/g' <<<"$1")"; } # of a number in hex
+
+# The only user of RabbitMQ, with the hash of a password: 4 bytes of salt, which follow from the password,
+# and SHA-256 of salt and password, in base64 (rabbitmq.com/docs/passwords).
+rabbitmq_definitions() { # PASSWORD
+  local salt hash
+  salt=$(printf '%s' "$1" | sha256sum | cut -c 1-8)
+  hash=$({ bytes "$salt"; printf '%s' "$1"; } | sha256sum | cut -d' ' -f1)
+  cat <<END
+{"users": [{"name": "schnitzel", "tags": "",
+  "hashing_algorithm": "rabbit_password_hashing_sha256",
+  "password_hash": "$(bytes "$salt$hash" | base64)"}],
+ "vhosts": [{"name": "/"}],
+ "permissions": [{"user": "schnitzel", "vhost": "/", "configure": ".*", "write": ".*", "read": ".*"}]}
+END
+}
+
 make_secrets() {
   local folder=compose/secrets client=compose/client name password
   keep_known
@@ -141,6 +158,14 @@ END
 END
   printf '[default]\naws_access_key_id = %s\naws_secret_access_key = %s\n' \
     "$(<"$folder/s3-key")" "$(<"$folder/s3-secret")" | keep "$folder/s3-credentials"
+  # Written anew each time: RabbitMQ takes another password at its next start.
+  random 24 | keep "$folder/rabbitmq-password" 600
+  password=$(<"$folder/rabbitmq-password")
+  rabbitmq_definitions "$password" >"$folder/rabbitmq-definitions.json"
+  printf 'amqp://schnitzel:%s@rabbitmq:5672/\n' "$password" >"$folder/rabbitmq-url"
+  chmod 644 "$folder/rabbitmq-definitions.json" "$folder/rabbitmq-url"
+  printf 'amqp://schnitzel:%s@127.0.0.1:%s/\n' "$password" "$(setting RABBITMQ_PORT 5772)" \
+    >"$client/rabbitmq-url"
   head -c 32 /dev/urandom | base64 | tr '+/' '-_' | keep "$folder/webhook-key"
   random 24 | keep "$folder/webhook-secret"
   [ -s "$client/token" ] || make_token "$(id -un)" >"$client/token"
@@ -177,10 +202,14 @@ finish_backup() { # EXIT_CODE FOLDER
 }
 
 backup() {
-  local file=$1 folder name
+  local file=$1 folder name profiles
   [ ! -e "$file" ] || fail "$file is there already" "name another one"
   need_docker
   need_secrets
+  # RabbitMQ's profile may have been named on a command line only.
+  profiles=$(setting COMPOSE_PROFILES "")
+  export COMPOSE_PROFILES=$profiles${profiles:+,}rabbitmq
+  if running rabbitmq; then WRITERS+=(rabbitmq); else COMPOSE_PROFILES=$profiles; fi
   running postgres || fail "the platform does not run" "start it: ${compose[*]} up --detach --wait"
   # Beside the archive, where there is room for it.
   folder=$(mktemp -d "$(dirname "$file")/.backup-XXXXXX")
@@ -195,7 +224,7 @@ backup() {
   done
   say "volumes"
   "${compose[@]}" run --rm --no-deps -T backup \
-    'tar --numeric-owner -cf - s3 prometheus home airflow $(ls -d cache/locks 2>/dev/null || true)' \
+    'tar --numeric-owner -cf - s3 prometheus rabbitmq home airflow $(ls -d cache/locks 2>/dev/null || true)' \
     >"$folder/volumes.tar"
   say "settings and secrets"
   tar -cf "$folder/settings.tar" compose/secrets compose/client compose/platform.yaml \

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
 import shutil
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import aiormq
 import httpx
 import pytest
+from aiormq.abc import AbstractChannel
+from pamqp.commands import Basic
 from support import ROOT
 from support.run.ports import free_port
 from support.run.wait import wait_for
@@ -19,9 +23,10 @@ from support.systems.docker import DockerEngine, docker_engine
 
 pytestmark = pytest.mark.timeout(3600)
 
-PORTS = ("MLFLOW_PORT", "AIRFLOW_PORT", "DEPLOYER_PORT", "GATEWAY_PORT", "PROMETHEUS_PORT")
+PORTS = ("MLFLOW_PORT", "AIRFLOW_PORT", "DEPLOYER_PORT", "GATEWAY_PORT", "PROMETHEUS_PORT",
+         "RABBITMQ_PORT")  # fmt: skip
 FILES = ("docker-compose.yml", "compose/platform.yaml", "compose/prometheus.yml",
-         "compose/traefik.yaml", "scripts/compose.sh")  # fmt: skip
+         "compose/rabbitmq.conf", "compose/traefik.yaml", "scripts/compose.sh")  # fmt: skip
 
 
 class Team:
@@ -35,6 +40,7 @@ class Team:
         self.ports = {name: free_port() for name in PORTS}
         settings = {
             "COMPOSE_PROJECT_NAME": "schnitzel-test",
+            "COMPOSE_PROFILES": "rabbitmq",
             "GATEWAY_URL": f"http://127.0.0.1:{self.ports['GATEWAY_PORT']}",
             **self.ports,
         }
@@ -65,6 +71,16 @@ class Team:
             self.compose("up", "--detach", "--wait", "--no-build")
         except AssertionError as error:
             raise AssertionError(f"{error}\n{self.compose('logs', '--tail', '30')}") from None
+
+    def on_a_channel(self, work: Callable[[AbstractChannel], Awaitable[bytes]]) -> bytes:
+        """Do something as a client of RabbitMQ on this machine."""
+
+        async def connected() -> bytes:
+            url = (self.folder / "compose/client/rabbitmq-url").read_text().strip()
+            async with await aiormq.connect(url) as connection:
+                return await work(await connection.channel())
+
+        return asyncio.run(connected())
 
     def url(self, name: str) -> str:
         return f"http://127.0.0.1:{self.ports[name]}"
@@ -107,6 +123,17 @@ class Team:
         )
 
 
+async def send(channel: AbstractChannel) -> bytes:
+    await channel.queue_declare("texts", durable=True)
+    kept = Basic.Properties(delivery_mode=2)
+    await channel.basic_publish(b"kept", routing_key="texts", properties=kept, mandatory=True)
+    return b"kept"
+
+
+async def take(channel: AbstractChannel) -> bytes:
+    return (await channel.basic_get("texts", no_ack=True)).body
+
+
 @pytest.fixture(scope="module")
 def engine() -> Iterator[DockerEngine]:
     engine = docker_engine()
@@ -128,7 +155,7 @@ def team(engine: DockerEngine, tmp_path_factory: pytest.TempPathFactory) -> Iter
         team.up()
         yield team
     finally:
-        team.compose("--profile", "backup", "down", "--volumes", "--timeout", "5")
+        team.compose("--profile", "*", "down", "--volumes", "--timeout", "5")
 
 
 def test_a_team_trains_promotes_and_asks_and_gets_all_of_it_back_from_a_backup(
@@ -138,6 +165,7 @@ def test_a_team_trains_promotes_and_asks_and_gets_all_of_it_back_from_a_backup(
     before = team.wait_serving(1)
     events = team.history()
     answer = team.predict()
+    team.on_a_channel(send)
 
     archive = tmp_path / "team.backup"
     team.script("backup", archive)
@@ -145,17 +173,19 @@ def test_a_team_trains_promotes_and_asks_and_gets_all_of_it_back_from_a_backup(
     assert team.predict() == answer, "served models go on while the rest is stopped for a backup"
     team.up()
 
-    team.compose("--profile", "backup", "down", "--volumes")
+    team.compose("--profile", "*", "down", "--volumes")
     shutil.rmtree(team.folder / "compose")
     (team.folder / ".env").unlink()
     (team.folder / "compose").mkdir()
-    shutil.copy(ROOT / "compose/traefik.yaml", team.folder / "compose/traefik.yaml")
+    for name in ("rabbitmq.conf", "traefik.yaml"):
+        shutil.copy(ROOT / "compose" / name, team.folder / "compose" / name)
     shutil.copytree(ROOT / "examples/iris-forest", team.folder / "compose/projects/iris-forest")
     subprocess.run(["chmod", "-R", "a+rX", team.folder / "compose/projects"], check=True)
 
     team.script("restore", archive)
     after = team.wait_serving(1)
     assert team.predict() == answer
+    assert team.on_a_channel(take) == b"kept"
     assert after["id"] == before["id"]
     assert events
     assert team.history()[: len(events)] == events

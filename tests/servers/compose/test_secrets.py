@@ -13,6 +13,8 @@ from pathlib import Path
 import pytest
 import yaml
 
+from stack.components import rabbitmq
+
 ROOT = Path(__file__).parents[3]
 TOOLS = (
     *("base64", "bash", "cat", "chmod", "cut", "dirname", "du", "env", "grep", "head", "id"),
@@ -140,6 +142,19 @@ def test_airflow_reads_its_secrets_and_each_database_has_its_own_password(team: 
         assert f"CREATE ROLE {match[1]} LOGIN PASSWORD '{match[2]}';" in sql
         assert f"REVOKE CONNECT ON DATABASE {match[1]} FROM PUBLIC;" in sql
     assert len({match[2] for match in found if match}) == 3
+
+
+def test_rabbitmq_has_one_user_whose_password_is_in_its_urls(team: Path) -> None:
+    secrets = team / "compose/secrets"
+    password = (secrets / "rabbitmq-password").read_text()
+    made = json.loads((secrets / "rabbitmq-definitions.json").read_text())
+    assert made == json.loads(rabbitmq.definitions(password))
+    inside, outside = secrets / "rabbitmq-url", team / "compose/client/rabbitmq-url"
+    assert inside.read_text() == f"amqp://schnitzel:{password}@rabbitmq:5672/\n"
+    assert outside.read_text() == f"amqp://schnitzel:{password}@127.0.0.1:5772/\n"
+    (secrets / "rabbitmq-password").unlink()
+    run(team, "secrets")
+    assert password not in "".join(content(team).values())
 
 
 def test_the_command_line_finds_ports_that_env_changes(team: Path) -> None:

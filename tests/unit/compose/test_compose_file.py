@@ -17,10 +17,9 @@ ROOT = Path(__file__).parents[3]
 TEXT = (ROOT / "docker-compose.yml").read_text()
 COMPOSE: dict[str, Any] = yaml.safe_load(TEXT)
 SERVICES: dict[str, dict[str, Any]] = COMPOSE["services"]
+EXAMPLE_TEXT = (ROOT / ".env.example").read_text()
 EXAMPLE = dict(
-    line.split("=", 1)
-    for line in (ROOT / ".env.example").read_text().splitlines()
-    if line and not line.startswith("#")
+    line.split("=", 1) for line in EXAMPLE_TEXT.splitlines() if line and not line.startswith("#")
 )
 
 
@@ -53,7 +52,7 @@ def test_what_runs_models_holds_no_secret_and_reaches_what_changes_nothing_for_i
     assert models["networks"] == ["models"]
     assert COMPOSE["networks"]["models"] == {"internal": True}
     beside = {name for name, each in SERVICES.items() if "models" in each.get("networks", ())}
-    assert beside == {"models", "deployer", "gateway", "prometheus"}
+    assert beside == {"models", "deployer", "gateway", "prometheus", "rabbitmq"}
     written = {volume for volume in models["volumes"] if not volume.endswith(":ro")}
     assert written == {
         "serving:/var/lib/schnitzel/serving",
@@ -72,7 +71,7 @@ def test_ports_are_published_on_loopback_and_are_none_of_a_laptop_s() -> None:
     laptop = load({})
     taken = {
         *(laptop.mlflow.port, laptop.airflow.port, laptop.deployer.port),
-        *(laptop.gateway.port, laptop.gateway.api_port),
+        *(laptop.gateway.port, laptop.gateway.api_port, laptop.rabbitmq.port),
     }
     assert not taken & set(found.values())
 
@@ -85,6 +84,25 @@ def test_databases_and_objects_are_in_networks_that_lead_nowhere_and_are_not_pub
     # SeaweedFS's master and filer ask for no key: whoever reaches them reads every artifact.
     reach = {name for name, each in SERVICES.items() if "objects" in each.get("networks", ())}
     assert reach == {"s3", "mlflow"}
+
+
+def test_rabbitmq_is_off_by_default_and_nothing_waits_for_it() -> None:
+    off = {name: each["profiles"] for name, each in SERVICES.items() if "profiles" in each}
+    assert off == {"rabbitmq": ["rabbitmq"], "backup": ["backup"]}
+    assert not any("rabbitmq" in each.get("depends_on", ()) for each in SERVICES.values())
+    assert not any(line == "COMPOSE_PROFILES=rabbitmq" for line in EXAMPLE_TEXT.splitlines())
+
+
+def test_rabbitmq_takes_its_only_user_from_a_secret_and_opens_amqp_alone() -> None:
+    service = SERVICES["rabbitmq"]
+    assert service["secrets"] == ["rabbitmq-definitions.json"]
+    config = (ROOT / "compose/rabbitmq.conf").read_text()
+    assert "load_definitions = /run/secrets/rabbitmq-definitions.json\n" in config
+    assert "default_pass" not in config
+    assert [port.rpartition(":")[2] for port in service["ports"]] == ["5672"]
+    assert service["environment"]["ERL_EPMD_ADDRESS"] == "127.0.0.1"
+    assert "{127,0,0,1}" in service["environment"]["RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS"]
+    assert "localhost" in service["environment"]["RABBITMQ_NODENAME"]
 
 
 def test_every_variable_is_in_the_example_with_its_default_and_nothing_else_is() -> None:
