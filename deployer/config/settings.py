@@ -19,6 +19,7 @@ from deployer import namespaces
 from deployer.config import read
 from deployer.config.platform_id import platform_id
 from deployer.config.sections import PlatformFile
+from deployer.config.services import Broker
 from deployer.errors import SchnitzelError, SettingsInvalid, SpecInvalid
 from deployer.spec.limits import DEFAULTS_ORIGIN, OVERLAY_ORIGIN, Limits, LocalLimits
 from deployer.spec.queue import Access
@@ -104,7 +105,7 @@ def load(environ: Mapping[str, str] | None = None) -> Settings:
     environ = os.environ if environ is None else environ
     written = read.read(environ)
     try:
-        checked = PlatformFile.model_validate(written.values)
+        checked = _with_own_broker(PlatformFile.model_validate(written.values))
     except ValidationError as error:
         raise written.refusal(error) from error
     dumped = checked.model_dump(mode="json")
@@ -122,6 +123,14 @@ def load(environ: Mapping[str, str] | None = None) -> Settings:
         except SpecInvalid as error:
             raise SettingsInvalid(f"{written.path}: {error.message}", error.hint) from error
     return settings
+
+
+def _with_own_broker(checked: PlatformFile) -> PlatformFile:
+    """Name the RabbitMQ that `schnitzel up` runs as the broker `default`, unless there is one."""
+    if "rabbitmq" not in checked.components or "default" in checked.brokers:
+        return checked
+    own = Broker(url_ref=f"file:{Layout(home()).rabbitmq_url}")
+    return checked.model_copy(update={"brokers": {**checked.brokers, "default": own}})
 
 
 def main_settings(as_json: bool) -> int:

@@ -261,3 +261,14 @@ def test_package_indexes_are_kept(write: Write) -> None:
     assert load().limits.package_indexes == []
     write("limits: {package_indexes: ['https://packages.example/simple']}")
     assert load().limits.package_indexes == ["https://packages.example/simple"]
+
+
+def test_the_rabbitmq_of_up_is_the_default_broker(write: Write, platform_home: Path) -> None:
+    write("components: [rabbitmq]\n")
+    own = f"file:{platform_home}/secrets/rabbitmq-url"
+    assert load().brokers["default"].url_ref == own
+    assert list(load().broker_access()) == ["default"]
+    write("components: [rabbitmq]\nbrokers: {default: {url_ref: env:OTHER}}\n")
+    assert load().brokers["default"].url_ref == "env:OTHER"
+    write("brokers: {team: {url_ref: env:OTHER}}\n")
+    assert list(load().brokers) == ["team"]
