@@ -104,6 +104,7 @@ class Broker:
         return done.stdout
 
     def _environment(self) -> dict[str, str]:
+        # With a name, RabbitMQ's script starts no epmd of its own, which would outlast the node.
         no_epmd = f"-start_epmd false -erl_epmd_port {self._distribution}"
         return {
             "PATH": os.environ["PATH"],
@@ -119,7 +120,7 @@ class Broker:
             "RABBITMQ_CONFIG_FILE": str(self.folder / "rabbitmq.conf"),
             "RABBITMQ_ENABLED_PLUGINS_FILE": str(self.folder / "plugins"),
             "RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS": (
-                f"{no_epmd} -kernel inet_dist_use_interface {{127,0,0,1}}"
+                f"-sname {self._node} {no_epmd} -kernel inet_dist_use_interface {{127,0,0,1}}"
             ),
             "RABBITMQ_CTL_ERL_ARGS": f"{no_epmd} -dist_listen false",
         }
