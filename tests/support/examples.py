@@ -15,11 +15,12 @@ from support.training import train
 
 
 def served_as_trained(
-    platform: ClusterPlatform, project: str, folder: Path
+    platform: ClusterPlatform, example: str, folder: Path
 ) -> tuple[dict[str, Any], list[Any]]:
     """Have a project's model serve, and compare its protocols; its own example, and its answer."""
+    project = Path(example).name  # "sentiment/language" is in a folder of several
     model, prod = platform.model(project), platform.environment("prod")
-    train(ROOT / "examples" / project, platform.mlflow.url, model, folder)
+    train(ROOT / "examples" / example, platform.mlflow.url, model, folder)
     staged = platform.serving(project, 1, "staging", seconds=1200)
     assert staged["wanted"]["via"] == "stage Staging"  # the pipeline's own promotion
 
@@ -28,17 +29,27 @@ def served_as_trained(
     answer = json.loads(platform.cli("predict", model, "-e", prod, "--example"))
     assert answer["predictions"]
 
-    example = example_of(platform, model)
-    asked = platform.client.post(f"{url}invocations", json=example)
+    logged = example_of(platform, model)
+    asked = platform.client.post(f"{url}invocations", json=logged)
     assert asked.json() == answer
     described = platform.client.get(f"{url}v2/models/{model}").json()
-    question = {"inputs": tensors(example, described["inputs"])}
+    question = {"inputs": tensors(logged, described["inputs"])}
     told = platform.client.post(f"{url}v2/models/{model}/infer", json=question)
     assert told.status_code == 200, told.text
-    [output] = told.json()["outputs"]
-    assert flat(output["data"]) == pytest.approx(flat(answer["predictions"]))
+    assert_alike(told.json()["outputs"], answer["predictions"])
     assert {r.headers["x-schnitzel-model-version"] for r in (asked, told)} == {"1"}
-    return example, answer["predictions"]
+    return logged, answer["predictions"]
+
+
+def assert_alike(outputs: list[dict[str, Any]], predictions: list[Any]) -> None:
+    """Compare an answer of the Open Inference Protocol with MLflow's: an output for each column."""
+    if isinstance(predictions[0], dict):
+        columns = {name: [row[name] for row in predictions] for name in predictions[0]}
+        assert [output["name"] for output in outputs] == list(columns)
+    else:
+        columns = {"": predictions}  # one answer to each row, which has no name there
+    for output, column in zip(outputs, columns.values(), strict=True):
+        assert flat(output["data"]) == pytest.approx(flat(column))
 
 
 def tensors(example: dict[str, Any], declared: list[dict[str, Any]]) -> list[dict[str, Any]]:

@@ -43,6 +43,13 @@ def test_iris_forest_is_trained_promoted_and_answers_its_own_example(platform, t
     assert predictions
 
 
+def test_language_is_trained_promoted_and_answers_its_own_example_in_two_columns(
+    platform, tmp_path
+):
+    _, predictions = served_as_trained(platform, "sentiment/language", tmp_path)
+    assert [row["language"] for row in predictions] == ["en", "da", "de"]
+
+
 def test_angler_is_trained_promoted_and_answers_alike_with_every_runtime(platform, tmp_path):
     example, predictions = served_as_trained(platform, "angler", tmp_path)
     for name in RUNTIMES:
