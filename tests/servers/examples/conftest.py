@@ -1,0 +1,3 @@
+"""Fixtures of servers/examples."""
+
+from support.fixtures.serving import model_python
