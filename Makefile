@@ -39,6 +39,10 @@ install: $(VENV)/.platform ## install the platform into .venv
 demo: $(VENV)/.platform ## train, promote, serve and predict on this machine
 	@scripts/demo.sh
 
+.PHONY: demo-sentiment
+demo-sentiment: $(VENV)/.platform ## three models that queues connect, one promoted while texts pass (needs RabbitMQ)
+	@scripts/demo-sentiment.sh
+
 .PHONY: check
 check: $(VENV)/.dev ## style, types, layers, module length (seconds)
 	@ruff check
