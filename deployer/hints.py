@@ -28,6 +28,11 @@ def deploy(verb: str, about: Named, *flags: str) -> str:
     return command(f"deploy {verb}", about.model, "-e", about.environment, *flags)
 
 
+def queue(verb: str, about: Named) -> str:
+    """Build "schnitzel queue show angler -e prod"."""
+    return command(f"queue {verb}", about.model, "-e", about.environment)
+
+
 def promote(about: Named, number: int | str = "VERSION") -> str:
     """Build "schnitzel model promote angler@2 --to prod"; the reader puts in VERSION."""
     return command("model promote", f"{about.model}@{number}", "--to", about.environment)

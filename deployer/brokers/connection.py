@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import ssl
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
@@ -25,6 +26,10 @@ CLOSING_SECONDS: Final = 1.0
 HEARTBEAT_SECONDS: Final = 20
 NAME: Final = "schnitzel-deployer"
 """How the broker's list of connections shows this one."""
+
+
+# It logs each refused connection as an error of its own; a reading says the same, to who asks.
+logging.getLogger("aiormq").setLevel(logging.CRITICAL)
 
 
 class Connection:

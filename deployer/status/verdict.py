@@ -21,7 +21,7 @@ from deployer.rollout.gate import is_judged
 from deployer.state.deployment import Wanted
 from deployer.state.observed import Observed, ObservedPredictor
 from deployer.state.predictor import Phase
-from deployer.state.reasons import Reason, State, Sync
+from deployer.state.reasons import OF_A_BROKER, Reason, State, Sync
 from deployer.state.record import Failure, Record
 
 __all__ = [
@@ -184,10 +184,7 @@ def _serving(record: Record, observed: Observed, seen: ObservedPredictor | None)
             )
         return Verdict(State.PROGRESSING, Reason.RESTARTING, message, logs)
     if seen.phase in (Phase.FAILED, Phase.UNREADY):
-        # A predictor answers while some of its replicas do.
-        state = State.DEGRADED if seen.replicas_ready else State.FAILED
-        message = seen.message or f"Version {number} does not report that it is ready."
-        return Verdict(state, seen.reason or Reason.NOT_READY, message, seen.hint or logs)
+        return _not_ready(record, seen, number)
     if observed.gateway_error:
         message = f"Version {number} is ready, but the gateway is not: {observed.gateway_error}"
         return Verdict(State.FAILED, GatewayUnavailable.reason, message, observed.gateway_hint)
@@ -202,6 +199,23 @@ def _serving(record: Record, observed: Observed, seen: ObservedPredictor | None)
     if seen.reason and seen.reason != Reason.FEWER_REPLICAS:
         return Verdict(State.DEGRADED, seen.reason, message, seen.hint or logs)
     return Verdict(State.SERVING, Reason.READY, message)
+
+
+def _not_ready(record: Record, seen: ObservedPredictor, number: int) -> Verdict:
+    if seen.phase is not Phase.UNREADY or seen.reason not in OF_A_BROKER:
+        # A predictor answers while some of its replicas do.
+        state = State.DEGRADED if seen.replicas_ready else State.FAILED
+        message = seen.message or f"Version {number} does not report that it is ready."
+        hint = seen.hint or hints.deploy("logs", record)
+        return Verdict(state, seen.reason or Reason.NOT_READY, message, hint)
+    lacks = seen.reason in (Reason.QUEUE_MISSING, Reason.RESULT_REFUSED)
+    message = (
+        f"Version {number} answers requests, and no messages, which stay in their queue: "
+        f"{seen.message}."
+    )
+    return Verdict(
+        State.DEGRADED, seen.reason, message, hints.queue("create" if lacks else "show", record)
+    )
 
 
 _PHASE_REASONS = {

@@ -7,6 +7,8 @@ from dataclasses import replace
 from support.world import World
 
 from deployer.state.predictor import Phase
+from deployer.state.reasons import State
+from deployer.status import verdict
 
 
 def halfway() -> World:
@@ -59,3 +61,19 @@ def test_another_reason_is_no_brokers():
     lose(world, 1, 2, reason="Hung")
     world.pass_once()
     assert world.record.failures
+
+
+def test_a_champion_without_its_broker_is_degraded_and_stays():
+    world = World(overlay={"rollout": {"bake": 0}})
+    world.registry.stage(world.registry.add(), "Production")
+    world.list_registry()
+    world.settle()
+    lose(world, 1)
+    step = world.pass_once()
+    assert world.seen
+    said = verdict.judge(step.record, world.wanted, world.seen, step.waiting, None)
+    assert (said.state, said.reason) == (State.DEGRADED, "QueueUnreachable")
+    assert "messages, which stay in their queue" in said.message
+    assert said.next_step == "schnitzel queue show angler -e prod"
+    assert world.serves == 1
+    assert not world.record.failures
