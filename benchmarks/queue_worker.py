@@ -4,7 +4,8 @@
 
 On a real RabbitMQ (Debian's), one scikit-learn model, one row a message, all in one run:
 
-- from a full queue to an empty one, in messages a second: our server; a bare aiormq consumer that
+- from a full queue to an empty one, in messages a second and in CPU time of the consuming process
+  (a server's front, without the model's process): our server; a bare aiormq consumer that
   answers with a constant, confirms and acknowledges as ours does; and the same model asked by HTTP
   on 64 connections;
 - from a message sent to its result received, at 10, 100 and 1,000 messages a second, for both
@@ -17,6 +18,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 import subprocess
 import sys
 import tempfile
@@ -108,11 +110,20 @@ async def latencies(url: str, rate: int) -> list[float]:
     return sorted(took)
 
 
-def measured(broker: Broker, count: int, begin: Callable[[], object]) -> dict[str, Any]:
-    """Measure the consumer that `begin` lets begin."""
+def cpu_seconds(process: int) -> float:
+    """Return the CPU time, user and system, of a process without its children."""
+    fields = Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+def measured(broker: Broker, count: int, begin: Callable[[], int]) -> dict[str, Any]:
+    """Measure the consumer that `begin` lets begin; it returns the id of the process."""
     fill(broker, count)
-    begin()
-    found: dict[str, Any] = {"rate": emptied(broker, count)}
+    process = begin()
+    before = cpu_seconds(process)
+    rate = emptied(broker, count)
+    cpu = 1_000_000 * (cpu_seconds(process) - before) / count
+    found: dict[str, Any] = {"rate": rate, "cpu": cpu}
     for rate in RATES:
         found[str(rate)] = asyncio.run(latencies(broker.url(), rate))
     return found
@@ -127,7 +138,12 @@ def main(count: int) -> None:
                        capture_output=True)  # fmt: skip
         bare: list[subprocess.Popen[bytes]] = []
         command = [sys.executable, "-c", BARE, broker.url()]
-        floor = measured(broker, count, lambda: bare.append(subprocess.Popen(command)))
+
+        def begin_bare() -> int:
+            bare.append(subprocess.Popen(command))
+            return bare[0].pid
+
+        floor = measured(broker, count, begin_bare)
         bare[0].kill()
         bare[0].wait()
         url_file = folder / "url"
@@ -139,10 +155,17 @@ def main(count: int) -> None:
         server = Server(folder, folder / "iris", queue=queue)
         wait_for(lambda: asks(server), "the model")
         earn_trust(server.port)
+        before = cpu_seconds(server.popen.pid)
         http = load(server.port, post("/invocations", BODY), 64, SECONDS)
-        found = measured(broker, count, lambda: url_file.write_text(broker.url()))
+        cpu = 1_000_000 * (cpu_seconds(server.popen.pid) - before) / len(http.seconds)
+
+        def begin_ours() -> int:
+            url_file.write_text(broker.url())
+            return server.popen.pid
+
+        found = measured(broker, count, begin_ours)
         server.stop()
-    show(count, floor, found, http.rate)
+    show(count, floor, found, {"rate": http.rate, "cpu": cpu})
 
 
 def asks(server: Server) -> bool:
@@ -152,13 +175,15 @@ def asks(server: Server) -> bool:
     return False
 
 
-def show(count: int, floor: dict[str, Any], found: dict[str, Any], http: float) -> None:
+def show(count: int, floor: dict[str, Any], found: dict[str, Any], http: dict[str, float]) -> None:
     """Print the tables."""
-    ours, bare = found["rate"], floor["rate"]
-    print(f"from a full queue of {count} to an empty one, messages a second")
-    print(f"  bare consumer, a constant  {bare:6.0f}")
-    print(f"  ours, by queue             {ours:6.0f}  ({ours / bare:.2f} of the bare)")
-    print(f"  ours, by HTTP              {http:6.0f}  (by queue {ours / http:.2f} of it)")
+    print(f"from a full queue of {count} to an empty one")
+    for name, one in (
+        ("bare consumer, a constant", floor), ("ours, by queue", found), ("ours, by HTTP", http),
+    ):  # fmt: skip
+        print(f"  {name:25} {one['rate']:6.0f} a second, {one['cpu']:4.0f} us of CPU for each")
+    ours = found["rate"]
+    print(f"  by queue: {ours / http['rate']:.2f} of HTTP, {ours / floor['rate']:.2f} of the bare")
     print("from a message sent to its result received, ms")
     for rate in RATES:
         for name, took in (("bare", floor[str(rate)]), ("ours", found[str(rate)])):
