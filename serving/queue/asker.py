@@ -31,6 +31,9 @@ class Asker:
     async def ask(self, asked: Input) -> tuple[Answer, Disposition]:
         """Return the last answer, and what is to be done; LATER after PATIENCE seconds of it."""
         question, tries = asked.question, 1
+        if asked.unreadable:
+            answer = failed(question.protocol, 400, asked.unreadable)
+            return answer, disposition.of(answer, 1, 1)
         if len(asked.body) > self._most_bytes:
             said = f"the body is larger than {self._most_bytes} bytes, the most that is taken"
             answer = failed(question.protocol, 413, said)

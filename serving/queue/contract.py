@@ -5,20 +5,21 @@ docs/reference/messages.md is this contract for people.
 
 from __future__ import annotations
 
+import hashlib
+import os
 import re
 import time
 import uuid
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import orjson
-from pamqp.commands import Basic
 
 from serving.inference import INFER, INVOCATIONS, Question
+from serving.queue.amqp import wire
+from serving.queue.amqp.wire import Message, Properties
 from serving.telemetry.redact import shown
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from serving.predictor import Destination, Predictor
     from serving.protocols.answer import Answer
 
@@ -27,9 +28,15 @@ OIP = "application/vnd.oip+json"
 PERSISTENT = 2
 OURS = "x-schnitzel-"
 """Headers with this prefix are the platform's: those of an input are not passed on."""
-_NOT_PASSED_ON = ("x-death", "x-first-death", "x-last-death", "x-delivery-count")
+DELIVERY_COUNT = "x-delivery-count"
+"""The header in which a quorum queue counts how often it delivered a message before."""
+_NOT_PASSED_ON = ("x-death", "x-first-death", "x-last-death", DELIVERY_COUNT)
 """Prefixes of headers that the broker writes about the delivery of one message."""
-_NAMESPACE = uuid.UUID("6a0c5a5f-2b1e-5d0c-9c39-0f7c1d7f4d2b")
+_OF_OTHERS = re.compile("|".join((OURS, *_NOT_PASSED_ON)).encode(), re.IGNORECASE)
+"""Where it is not in the bytes of a table, every header is passed on as it is."""
+_NAMESPACE = hashlib.sha1(
+    uuid.UUID("6a0c5a5f-2b1e-5d0c-9c39-0f7c1d7f4d2b").bytes, usedforsecurity=False
+)
 _REPLIES = ("amq.rabbitmq.reply-to.", "amq.gen-")
 """Queues that belong to one client: a message may name no other for its reply."""
 _REPLY = -1
@@ -38,27 +45,24 @@ _FIELD = re.compile(r"\{prediction(?:\.([^{}]+))?\}")
 _IN_A_KEY = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9_.-]{0,99}")
 
 
-class Message(NamedTuple):
-    """A message to publish."""
-
-    exchange: str
-    routing_key: str
-    body: bytes
-    properties: Basic.Properties
-
-
 class Input(NamedTuple):
     """A message of the source queue.
 
     Attributes:
         name: the id that its sender gave it, else a new one, so that doubles of it differ.
         redelivered: whether it was delivered before, to a server that may have died of it.
+        own_headers: the headers that are passed on, as entries of a table.
+        delivery_count: how often a quorum queue delivered it before; 0: other queues do not count.
+        unreadable: what is wrong with its properties; empty: nothing.
     """
 
     body: bytes
-    properties: Basic.Properties
+    properties: Properties
     name: str
     redelivered: bool
+    own_headers: bytes = b""
+    delivery_count: int = 0
+    unreadable: str = ""
 
     @property
     def question(self) -> Question:
@@ -71,15 +75,38 @@ class Input(NamedTuple):
         return Question(protocol, content_type, self.body, self.name, alone=self.redelivered)
 
 
-def received(body: bytes, properties: Basic.Properties, *, redelivered: bool) -> Input:
+def received(delivery: wire.Delivery) -> Input:
     """Take in a delivered message."""
-    name = properties.message_id or properties.correlation_id or uuid.uuid4().hex
-    return Input(body, properties, name, redelivered)
+    body, again = delivery.body, delivery.redelivered
+    try:
+        properties = wire.decoded(delivery.properties)
+        own = properties.headers
+        count: Any = 0
+        if _OF_OTHERS.search(own):
+            table = properties.table
+            count = table.get(DELIVERY_COUNT)
+            own = wire.entries(_passed_on(table))
+    except wire.MalformedFrame as error:
+        return Input(body, Properties(), new_id(), again, unreadable=str(error))
+    name = properties.message_id or properties.correlation_id or new_id()
+    return Input(body, properties, name, again, own, count if isinstance(count, int) else 0)
+
+
+def new_id() -> str:
+    """Return an id that nothing else has."""
+    return os.urandom(16).hex()
 
 
 def result_id(source: str, name: str, index: int) -> str:
-    """Return the message id of a result: the same for the same input, whatever version answers."""
-    return str(uuid.uuid5(_NAMESPACE, f"{source}\0{name}\0{index}"))
+    """Return the message id of a result: the same for the same input, whatever version answers.
+
+    A UUID of version 5 (RFC 9562), which `uuid.uuid5` makes in three times the time.
+    """
+    digest = _NAMESPACE.copy()
+    digest.update(f"{source}\0{name}\0{index}".encode("utf-8", "surrogateescape"))
+    text = digest.hexdigest()
+    variant = "89ab"[int(text[16], 16) & 3]
+    return f"{text[:8]}-{text[8:12]}-5{text[13:16]}-{variant}{text[17:20]}-{text[20:32]}"
 
 
 def routing_key(to: Destination, answer: Answer) -> str:
@@ -112,12 +139,13 @@ class Writer:
 
     def __init__(self, predictor: Predictor, source: str) -> None:
         self._source = source
-        self._headers = {
+        headers: dict[str, Any] = {
             f"{OURS}model": predictor.model,
             f"{OURS}version": predictor.model_version,
             f"{OURS}environment": predictor.environment,
             f"{OURS}predictor": predictor.predictor,
         }
+        self._headers = wire.entries(headers)  # the same in every message: written once
 
     def result(
         self, to: Destination, index: int, answer: Answer, asked: Input, prediction: str
@@ -148,52 +176,37 @@ class Writer:
             f"{OURS}source": self._source,
             f"{OURS}dead-at": int(time.time()),
         }
-        own = asked.properties
-        properties = Basic.Properties(
-            content_type=own.content_type,
-            content_encoding=own.content_encoding,
-            message_id=own.message_id,
-            correlation_id=own.correlation_id,
-            reply_to=own.reply_to,
-            message_type=own.message_type,
-            app_id=own.app_id,
-            timestamp=own.timestamp,
-            priority=own.priority,
+        properties = asked.properties._replace(
+            headers=asked.own_headers + self._headers + wire.entries(said),
             delivery_mode=PERSISTENT,
-            headers={**_passed_on(own.headers), **self._headers, **said},
+            expiration="",
+            user_id="",
         )
         return Message("", queue, asked.body, properties)
 
-    def _properties(
-        self, answer: Answer, asked: Input, prediction: str, index: int
-    ) -> Basic.Properties:
-        own = asked.properties
-        said: dict[str, Any] = {
-            f"{OURS}input-id": asked.name,
-            f"{OURS}prediction-id": prediction,
-            f"{OURS}status": answer.status,
-        }
+    def _properties(self, answer: Answer, asked: Input, prediction: str, index: int) -> Properties:
+        said = (
+            wire.text_entry(f"{OURS}input-id", asked.name)
+            + wire.text_entry(f"{OURS}prediction-id", prediction)
+            + wire.entries({f"{OURS}status": answer.status})
+        )
         if asked.redelivered:
-            said[f"{OURS}redelivered"] = True
-        return Basic.Properties(
+            said += wire.entries({f"{OURS}redelivered": True})
+        return Properties(
             content_type=answer.content_type.decode("latin-1"),
             message_id=result_id(self._source, asked.name, index),
-            correlation_id=own.correlation_id or asked.name,
+            correlation_id=asked.properties.correlation_id or asked.name,
             message_type="prediction" if answer.status < 400 else "error",
             app_id="schnitzel",
             delivery_mode=PERSISTENT,
-            headers={**_passed_on(own.headers), **self._headers, **said},
+            headers=asked.own_headers + self._headers + said,
         )
 
 
-def _passed_on(headers: Mapping[str, Any] | None) -> dict[str, Any]:
+def _passed_on(headers: dict[str, Any]) -> dict[str, Any]:
     """Return the sender's own headers, `traceparent` among them."""
     skipped = (OURS, *_NOT_PASSED_ON)
-    return {
-        name: value
-        for name, value in (headers or {}).items()
-        if not name.lower().startswith(skipped)
-    }
+    return {name: value for name, value in headers.items() if not name.lower().startswith(skipped)}
 
 
 def _message(answer: Answer) -> str:

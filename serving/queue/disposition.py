@@ -32,6 +32,7 @@ TOO_LARGE = "TooLarge"
 MODEL_RAISED = "ModelRaised"
 TIMED_OUT = "TimedOut"
 WORKER_KILLED = "WorkerKilled"
+SERVER_KILLED = "ServerKilled"
 SERVER_FAULT = "ServerFault"
 
 

@@ -8,12 +8,14 @@ import random
 import time
 from typing import TYPE_CHECKING, Any
 
-from serving.queue import broker
-from serving.queue.broker import Trouble
+from serving.queue.amqp import broker
+from serving.queue.amqp.broker import Trouble
 from serving.queue.counts import Counts
 from serving.queue.session import Session, Work
-from serving.queue.share import Share, ShareFile, share_file
+from serving.queue.share import Share, ShareFile
+from serving.queue.suspects import Suspects
 from serving.telemetry import log
+from serving.telemetry.state import beside
 
 if TYPE_CHECKING:
     from serving.backends.base import Reading
@@ -45,9 +47,10 @@ class Door:
         state: StateFile,
     ) -> None:
         self._counts = Counts(instruments)
-        self._work = Work(predictor, settings, inference, self._counts)
+        suspects = Suspects(beside(predictor.state_file, "suspects"), settings.attempts)
+        self._work = Work(predictor, settings, inference, self._counts, suspects)
         self._state = state
-        self._share_file = ShareFile(share_file(predictor.state_file), predictor.predictor)
+        self._share_file = ShareFile(beside(predictor.state_file, "share"), predictor.predictor)
         self.share = self._share_file.read() or Share(*settings.share)
         self.trouble: Trouble | None = None
         self._since = time.time()
@@ -88,21 +91,19 @@ class Door:
 
     async def run(self) -> None:
         """Consume until `drain`; after each trouble again, later and later."""
-        troubles, probe = 0, False
+        troubles = 0
         while not self._stopping.is_set():
-            session = Session(self._work, lambda: self.share, probe=probe)
+            session = Session(self._work, lambda: self.share)
             began = time.monotonic()
             try:
                 await session.open()
                 self._session = session
-                if not session.probing:
-                    self._show(None)
+                self._show(None)
                 await self._watched(session)
             except Exception as error:  # noqa: BLE001 - the server goes on, and says what is wrong
                 trouble = error if isinstance(error, Trouble) else broker.fault(error)
                 if session.progressed or time.monotonic() - began > STEADY_SECONDS:
                     troubles = 0
-                probe = session.probing or trouble.reason == broker.RESULT_REFUSED
                 self._counts.trouble(trouble.reason)
                 self._show(trouble)
             finally:
@@ -126,8 +127,10 @@ class Door:
                 if session.blocked:
                     said = "the broker takes no results: it is short of memory or disk"
                     self._show(Trouble(broker.BLOCKED, said))
-                elif not session.probing and not running.done():
-                    self._show(None)
+                elif not running.done():
+                    if session.refused is not None and self.trouble is None:
+                        self._counts.trouble(session.refused.reason)
+                    self._show(session.refused)
             await running
         finally:
             running.cancel()

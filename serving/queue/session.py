@@ -15,33 +15,35 @@ import time
 from contextlib import suppress
 from typing import TYPE_CHECKING, NamedTuple
 
-from aiormq import Channel, exceptions
-from pamqp.commands import Basic
+from aiormq import exceptions
 
-from serving.inference import outcome
-from serving.queue import broker, contract
-from serving.queue.asker import Asker
-from serving.queue.broker import Trouble, trouble_of
-from serving.queue.consumer import IN_FLIGHT, IN_FLIGHT_BY_TURNS, Consumer
-from serving.queue.disposition import Next
-from serving.queue.publisher import Publisher
+from serving.queue import contract
+from serving.queue.amqp import broker
+from serving.queue.amqp.broker import Trouble, trouble_of
+from serving.queue.amqp.consumer import Consumer
+from serving.queue.amqp.publisher import Publisher
+from serving.queue.answering import Answering
+from serving.queue.prefetch import IN_FLIGHT, IN_FLIGHT_BY_TURNS, Prefetch
 from serving.queue.results import Results
 from serving.queue.share import Turns, until_next
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Coroutine
+    from collections.abc import Callable
 
-    from aiormq.abc import AbstractChannel, AbstractConnection, DeliveredMessage
+    from aiormq.abc import AbstractChannel
 
     from serving.inference import Inference
     from serving.predictor import Predictor, QueueConsumer
+    from serving.queue.amqp.connection import Connection
+    from serving.queue.amqp.publisher import Refused
+    from serving.queue.amqp.wire import Delivery
+    from serving.queue.contract import Input
     from serving.queue.counts import Counts
     from serving.queue.share import Share
+    from serving.queue.suspects import Suspects
 
 HELD = 8
-"""Number of largest bodies that may be in flight at the same time."""
-LARGE_SECONDS = 60.0
-"""For so long after there was no room, fewer messages are taken at a time."""
+"""Number of largest bodies that may be in flight at the same time, answers included."""
 CLOSE_SECONDS = 2.0
 
 
@@ -52,6 +54,7 @@ class Work(NamedTuple):
     settings: QueueConsumer
     inference: Inference
     counts: Counts
+    suspects: Suspects
 
 
 class Session:
@@ -60,31 +63,27 @@ class Session:
     Args:
         work: what is served.
         share: tells the server's share of the messages.
-        probe: whether one message must pass before more are consumed: the last session ended
-            because a result was refused.
 
     Attributes:
         blocked: whether the broker takes no results for now.
-        probing: whether no message has passed yet that must.
         progressed: whether a message has passed.
         drained: set when `drain` has ended.
         changed: set when consuming may have to begin or to end.
     """
 
-    def __init__(self, work: Work, share: Callable[[], Share], *, probe: bool) -> None:
-        self._predictor, self._settings, self._inference, self._counts = work
-        self._share, self.probing = share, probe
-        self._turns = Turns()
-        self._asker = Asker(work.predictor, work.settings.attempts, work.inference)
-        self._connections: list[AbstractConnection] = []
+    def __init__(self, work: Work, share: Callable[[], Share]) -> None:
+        self._work, self._share, self._turns = work, share, Turns()
+        self._predictor, self._settings, self._counts = work.predictor, work.settings, work.counts
+        self._connections: list[Connection] = []
         self._channels: list[AbstractChannel] = []
         self._consumer: Consumer | None = None
         self._results: Results | None = None
+        self._answering: Answering | None = None
         self._tasks: set[asyncio.Task[None]] = set()
         self._trouble: asyncio.Future[Trouble] = asyncio.get_running_loop().create_future()
-        self._held = self._biggest = self._peak = 0
-        self._full_at = -LARGE_SECONDS
+        self._held = self._peak = 0
         self._most = HELD * work.predictor.max_body_bytes
+        self._prefetch = Prefetch(self._most, work.predictor.max_body_bytes)
         self._full = self._draining = self.blocked = self.progressed = False
         self.changed, self.drained = asyncio.Event(), asyncio.Event()
         self._adjusting = asyncio.Lock()
@@ -96,8 +95,13 @@ class Session:
 
     @property
     def held(self) -> int:
-        """The bytes of those messages."""
+        """The bytes of those messages, and of their answers."""
         return self._held
+
+    @property
+    def refused(self) -> Refused | None:
+        """Why the broker does not take a result; None: it takes all of them."""
+        return self._results.refused if self._results is not None else None
 
     @property
     def consumes(self) -> bool:
@@ -119,14 +123,15 @@ class Session:
             async with asyncio.timeout(broker.CHECK_SECONDS):
                 channel = await consuming.channel(publisher_confirms=False)
                 out = await publishing.channel(publisher_confirms=True)
-                assert isinstance(out, Channel)  # noqa: S101 - its abstract class lacks `wait`
         except (exceptions.AMQPError, OSError, RuntimeError, TimeoutError) as error:
             raise trouble_of(error, "channel") from error
         self._channels = [channel, out]
         channel.on_consumer_cancel_callbacks.add(self._cancelled)
-        self._results = Results(self._predictor, self._settings, Publisher(out))
+        publisher = Publisher(publishing, out)
+        self._results = Results(self._predictor, self._settings, publisher, self.changed.set)
+        self._answering = Answering(self._work, self._results, self._hold)
         tag = f"{name}-{os.urandom(4).hex()}"
-        self._consumer = Consumer(channel, self._settings.source, tag, self._take)
+        self._consumer = Consumer(consuming, channel, self._settings.source, tag, self._take)
 
     async def run(self) -> None:
         """Consume until `drain`.
@@ -185,15 +190,12 @@ class Session:
             self._full = False
         share = self._share()
         automatic = IN_FLIGHT if share.is_whole else IN_FLIGHT_BY_TURNS
-        prefetch = self._settings.prefetch or automatic
-        if time.monotonic() - self._full_at < LARGE_SECONDS:
-            prefetch = max(1, min(prefetch, self._most // self._biggest))
-        if self.probing:
-            prefetch = 1
+        prefetch = self._prefetch.number(self._settings.prefetch or automatic)
         filled, self._peak = self._peak >= prefetch, 0
         turn = self._turns.consumes(share, time.time(), self.in_flight, filled=filled)
+        able = self._work.inference.ready and self.refused is None and not self._full
         async with self._adjusting:
-            if turn and self._inference.ready and not self._full and not self._draining:
+            if turn and able and not self._draining:
                 await self._consumer.start(prefetch)
             else:
                 await self._consumer.stop()
@@ -214,26 +216,32 @@ class Session:
         if not self._trouble.done():
             self._trouble.set_result(trouble)
 
-    def _take(self, message: DeliveredMessage) -> None:
-        size = len(message.body)
-        work: Coroutine[None, None, None]
+    def _take(self, delivery: Delivery) -> None:
+        size = len(delivery.body)
         if self._held and self._held + size > self._most:
-            self._full, self._full_at = True, time.monotonic()
-            self._biggest = max(self._biggest, size)
+            self._full = True
+            self._prefetch.saw(size, time.monotonic())
             self.changed.set()
-            work = self._give_back(message)
-            size = 0
-        else:
-            work = self._answer(message)
+            self._give_back(delivery.tag)
+            return
+        if self._prefetch.took(redelivered=delivery.redelivered):
+            self.changed.set()
         self._held += size
-        task = asyncio.get_running_loop().create_task(self._guarded(work, size))
+        asked = contract.received(delivery)
+        task = asyncio.get_running_loop().create_task(self._handle(asked, delivery.tag))
         self._tasks.add(task)
         self._peak = max(self._peak, len(self._tasks))
         task.add_done_callback(self._tasks.discard)
 
-    async def _guarded(self, work: Coroutine[None, None, None], size: int) -> None:
+    async def _handle(self, asked: Input, tag: int) -> None:
+        assert self._answering is not None  # noqa: S101 - opened
+        assert self._consumer is not None  # noqa: S101 - opened
         try:
-            await work
+            if await self._answering.answer(asked):
+                self._consumer.acknowledge(tag)
+                self.progressed = True
+            else:
+                self._give_back(tag)
         except Trouble as trouble:
             self._end(trouble)
         except (exceptions.AMQPError, OSError, RuntimeError) as error:
@@ -241,34 +249,19 @@ class Session:
         except Exception as error:  # noqa: BLE001 - a message must not stay in flight for ever
             self._end(broker.fault(error))
         finally:
-            self._held -= size
+            self._held -= len(asked.body)
+            if asked.redelivered and self._prefetch.ended():
+                self.changed.set()
 
-    # -- one message
-
-    async def _answer(self, message: DeliveredMessage) -> None:
-        redelivered = bool(getattr(message.delivery, "redelivered", False))
-        asked = contract.received(message.body, message.header.properties, redelivered=redelivered)
-        begin = time.perf_counter()
-        answer, what = await self._asker.ask(asked)
-        if what.next is Next.LATER:
-            await self._give_back(message)
-            return
-        seconds = time.perf_counter() - begin
-        self._counts.answered(answer.status, seconds, outcome(answer))
-        assert self._results is not None  # noqa: S101 - opened
-        if what.next is Next.PUBLISH:
-            await self._results.answer(answer, asked)
-        else:
-            await self._results.dead_letter(answer, asked, what.reason)
-            self._counts.dead(what.reason)
-        await self._channels[0].basic_ack(_tag(message), wait=False)
-        self.progressed, self.probing = True, False
-
-    async def _give_back(self, message: DeliveredMessage) -> None:
+    def _give_back(self, tag: int) -> None:
+        assert self._consumer is not None  # noqa: S101 - opened
         self._counts.given_back()
-        await self._channels[0].basic_nack(_tag(message), requeue=True, wait=False)
+        self._consumer.give_back(tag)
 
-
-def _tag(message: DeliveredMessage) -> int:
-    assert isinstance(message.delivery, Basic.Deliver)  # noqa: S101 - only consumed ones come here
-    return message.delivery.delivery_tag or 0
+    def _hold(self, size: int) -> None:
+        """Count the bytes of an answer until it is published."""
+        self._held += size
+        if size > 0:
+            self._full = self._full or self._held > self._most
+            if self._prefetch.saw(size, time.monotonic()) or self._full:
+                self.changed.set()

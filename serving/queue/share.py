@@ -84,12 +84,6 @@ class ShareFile:
         replace_file(self._path, json.dumps(content))
 
 
-def share_file(state_file: str) -> Path:
-    """Return the file of the share beside that of the state: share.2.json beside state.2.json."""
-    path = Path(state_file)
-    return path.with_name(f"share{path.name.removeprefix('state')}")
-
-
 def slot_of(now: float) -> int:
     """Return the slot of a moment (unix time)."""
     return math.floor(now / SLOT)

@@ -84,6 +84,12 @@ class StateFile:
         replace_file(self._path, json.dumps(asdict(self.state)))
 
 
+def beside(state_file: str, kind: str) -> Path:
+    """Return another file of the same server: share.2.json beside state.2.json."""
+    path = Path(state_file)
+    return path.with_name(f"{kind}{path.name.removeprefix('state')}")
+
+
 def replace_file(path: Path, text: str) -> None:
     """Write a file so that a reader sees all of the old text or all of the new one."""
     beside = path.with_name(f".{path.name}.{os.getpid()}")

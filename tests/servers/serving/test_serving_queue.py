@@ -20,6 +20,11 @@ from support.run.wait import wait_for
 from support.systems.model_server import Server
 from support.systems.rabbitmq import Broker, Received, running_rabbitmq
 
+from serving.queue.suspects import DELIVERIES
+
+LARGEST = 16 * 2**20
+"""The default of `max_body_bytes`, and many frames of AMQP."""
+
 
 @pytest.fixture(scope="module")
 def broker() -> Iterator[Broker]:
@@ -184,6 +189,21 @@ class TestAnswers:
         [dead] = broker.read(queues.dead)
         assert dead.headers["x-schnitzel-reason"] == "ModelRaised"
 
+    def test_a_message_that_came_back_too_often_is_dead_before_the_broker_drops_it(
+        self, broker, queues
+    ):
+        broker.declare(queues.source, **{"x-queue-type": "quorum"})
+        broker.declare(queues.results, queues.dead)
+        queues.ask(("say", 1.0))
+        broker.give_back(queues.source, DELIVERIES)
+        queues.ask(("say", 2.0))
+        queues.serve().ready()
+        [dead] = broker.read(queues.dead)
+        assert dead.headers["x-schnitzel-reason"] == "ServerKilled"
+        assert f"{DELIVERIES} times" in dead.headers["x-schnitzel-message"]
+        assert "x-delivery-count" not in dead.headers
+        assert numbers(queues.answered(1)) == [2.0]
+
 
 class TestDeadLetters:
     def test_what_cannot_be_answered_goes_to_the_dead_letter_queue_with_its_reason(self, queues):
@@ -217,6 +237,39 @@ class TestDeadLetters:
         [dead] = queues.broker.read(queues.dead)
         assert dead.headers["x-schnitzel-reason"] == "WorkerKilled"
         assert sorted(numbers(queues.answered(21))) == [float(n) for n in range(21)]
+        assert server.popen.poll() is None
+
+    def test_a_message_that_ends_the_server_itself_dies_and_the_others_are_answered(
+        self, broker, queues, gate, tmp_path
+    ):
+        queues.declare()
+        settings = {"queue": {"attempts": 1}, "state_file": str(tmp_path / "state.json")}
+        queues.ask((gate.ask, 0.0), message_id="deadly")
+        queues.number(3, first=1)
+        for _ in range(2):  # the first death proves nothing: it may have been any message's
+            server = queues.serve(**settings)
+            gate.reached(server)
+            os.kill(server.popen.pid, signal.SIGKILL)
+            server.wait()
+            assert broker.depth(queues.dead) == 0
+        queues.serve(**settings)
+        [dead] = broker.read(queues.dead)
+        assert dead.properties.message_id == "deadly"
+        assert dead.headers["x-schnitzel-reason"] == "ServerKilled"
+        assert sorted(numbers(queues.answered(3))) == [1.0, 2.0, 3.0]
+
+    def test_a_body_of_the_most_bytes_is_answered_and_one_byte_more_is_too_large(self, queues):
+        queues.declare()
+        server = queues.serve(max_body_bytes=LARGEST).ready()
+        text = "x" * (LARGEST - len(row("")))
+        largest, larger = row(text), row(text + "x")
+        assert len(largest) == LARGEST
+        queues.broker.send(queues.source, larger, largest, largest)
+        [dead] = queues.broker.read(queues.dead)
+        assert dead.headers["x-schnitzel-reason"] == "TooLarge"
+        assert dead.body == larger
+        for result in queues.answered(2):  # as large as the question: the model repeats it
+            assert json.loads(result.body)["predictions"][0]["said"] == text
         assert server.popen.poll() is None
 
 
@@ -255,6 +308,21 @@ class TestTheBroker:
         broker.exchange(exchange, "direct", **{queues.results: "key"})
         assert sorted(set(numbers(queues.answered(50)))) == [float(n) for n in range(50)]
         wait_for(lambda: server.state["phase"] == "ready", "the state to say so")
+
+    def test_a_result_queue_that_is_deleted_and_made_again(self, broker, queues):
+        queues.declare()
+        server = queues.serve().ready()
+        queues.number(1)
+        queues.answered(1)
+        broker.delete(queues.results)
+        queues.number(5, first=1)
+        assert f"queue '{queues.results}'" in reason(server, "ResultRefused")["message"]
+        assert server.client.get("/v2/health/ready").json()["reason"] == "ResultRefused"
+        queues.declare()
+        assert sorted(numbers(queues.answered(5))) == [1.0, 2.0, 3.0, 4.0, 5.0]
+        wait_for(lambda: server.state["phase"] == "ready", "the state to say so")
+        page = server.client.get("/metrics").text
+        assert 'schnitzel_requests_total{route="queue",code="200"} 6' in page  # none asked anew
 
     def test_a_result_queue_that_is_full_holds_the_messages_back(self, broker, queues):
         broker.declare(queues.source, queues.dead)

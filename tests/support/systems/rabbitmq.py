@@ -173,6 +173,18 @@ class Broker:
 
         self._do(all_of_them())
 
+    def give_back(self, queue: str, times: int) -> None:
+        """Take the first message of a queue so many times, and put it into the queue again."""
+
+        async def all_of_them() -> None:
+            channel = await self._channel()
+            for _ in range(times):
+                one = await channel.basic_get(queue)
+                await channel.basic_nack(one.delivery.delivery_tag, requeue=True)
+            await channel.close()
+
+        self._do(all_of_them())
+
     def read(self, queue: str, count: int = 1, seconds: float = 60) -> list[Received]:
         """Take so many messages off a queue, waiting for them."""
         found: list[Received] = []

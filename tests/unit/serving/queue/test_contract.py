@@ -3,22 +3,28 @@
 from __future__ import annotations
 
 import json
+import uuid
+from typing import Any
 
 import pytest
-from pamqp.commands import Basic
+from hypothesis import given, strategies as st
 
 from serving.inference import INFER, INVOCATIONS
 from serving.predictor import Destination, Predictor
 from serving.protocols.answer import Answer
 from serving.queue import contract
+from serving.queue.amqp import wire
 
 
 def predictor() -> Predictor:
     return Predictor("iris-prod-v3-0", "iris", "3", "prod", "/m", "python", "127.0.0.1", 1, "/s")
 
 
-def asked(**properties: object) -> contract.Input:
-    return contract.received(b"{}", Basic.Properties(**properties), redelivered=False)
+def asked(
+    headers: dict[str, Any] | None = None, *, redelivered: bool = False, **properties: str
+) -> contract.Input:
+    own = wire.Properties(**properties, headers=wire.entries(headers or {}))
+    return contract.received(wire.Delivery(1, redelivered, wire.encoded(own), b"{}"))
 
 
 def answer(body: object, status: int = 200) -> Answer:
@@ -28,7 +34,7 @@ def answer(body: object, status: int = 200) -> Answer:
 @pytest.mark.parametrize(
     ("kind", "protocol", "sent"),
     [
-        (None, INVOCATIONS, b"application/json"),
+        ("", INVOCATIONS, b"application/json"),
         ("application/json; charset=utf-8", INVOCATIONS, b"application/json; charset=utf-8"),
         ("text/csv", INVOCATIONS, b"text/csv"),
         ("application/vnd.oip+json", INFER, b"application/json"),
@@ -47,8 +53,7 @@ def test_an_input_is_known_by_its_message_id_else_by_its_correlation_id_else_by_
 
 
 def test_a_redelivered_message_is_asked_alone():
-    again = contract.received(b"{}", Basic.Properties(), redelivered=True)
-    assert again.question.alone
+    assert asked(redelivered=True).question.alone
     assert not asked().question.alone
 
 
@@ -60,6 +65,26 @@ def test_the_id_of_a_result_never_changes():
         for of in (("a", "b", 0), ("a", "b", 1), ("a", "c", 0), ("d", "b", 0))
     }
     assert len(ids) == 4
+
+
+@given(st.text(), st.text(), st.integers(-1, 9))
+def test_the_id_of_a_result_is_a_uuid_of_version_5(source, name, index):
+    namespace = uuid.UUID("6a0c5a5f-2b1e-5d0c-9c39-0f7c1d7f4d2b")
+    expected = uuid.uuid5(namespace, f"{source}\0{name}\0{index}")
+    assert contract.result_id(source, name, index) == str(expected)
+
+
+def test_headers_of_the_broker_and_of_the_platform_are_not_passed_on():
+    own = asked({"own": 1, "X-Delivery-Count": 7, "x-schnitzel-version": "9"}, redelivered=True)
+    assert wire.Properties(headers=own.own_headers).table == {"own": 1}
+    assert asked({"x-delivery-count": 7}).delivery_count == 7
+    assert asked({"x-delivery-count": "many"}).delivery_count == 0
+
+
+def test_a_message_with_properties_of_nobody_has_a_name_and_says_so():
+    received = contract.received(wire.Delivery(1, False, b"\xff\xff\x09", b"{}"))
+    assert received.name
+    assert "too early" in received.unreadable
 
 
 @pytest.mark.parametrize(
@@ -102,7 +127,7 @@ def test_a_prediction_fills_a_routing_key_or_goes_elsewhere(key, body, expected)
         ("amq.gen-JzTY20BRgKO", "amq.gen-JzTY20BRgKO"),
         ("somebody-elses", ""),
         ("amq.rabbitmq.trace", ""),
-        (None, ""),
+        ("", ""),
     ],
 )
 def test_a_reply_goes_to_no_queue_that_has_a_name(reply_to, queue):
@@ -119,7 +144,7 @@ def test_a_result_carries_who_answered_and_the_senders_own_headers():
     assert message.properties.delivery_mode == contract.PERSISTENT
     assert message.properties.correlation_id == "m1"
     assert message.properties.message_type == "prediction"
-    assert message.properties.headers == {
+    assert message.properties.table == {
         "traceparent": "00-1", "own": 1,
         "x-schnitzel-model": "iris", "x-schnitzel-version": "3",
         "x-schnitzel-environment": "prod", "x-schnitzel-predictor": "iris-prod-v3-0",
@@ -138,9 +163,8 @@ def test_a_dead_letter_keeps_the_message_and_its_properties_but_no_expiration():
     assert (message.exchange, message.routing_key, message.body) == ("", "dead", b"{}")
     assert (properties.content_type, properties.message_id) == ("text/csv", "m1")
     assert (properties.correlation_id, properties.message_type) == ("c", "t")
-    assert properties.expiration is None
-    assert properties.headers is not None
-    said = {name: properties.headers[name] for name in ("own", "x-schnitzel-reason",
+    assert not properties.expiration
+    said = {name: properties.table[name] for name in ("own", "x-schnitzel-reason",
             "x-schnitzel-message", "x-schnitzel-status", "x-schnitzel-source")}  # fmt: skip
     assert said == {
         "own": 1, "x-schnitzel-reason": "BadInput", "x-schnitzel-message": "no column 'a'",

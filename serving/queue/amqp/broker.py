@@ -12,14 +12,14 @@ import ssl
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import aiormq
 from aiormq import exceptions
 from yarl import URL
 
+from serving.queue.amqp.connection import Connection
 from serving.telemetry import log
 
 if TYPE_CHECKING:
-    from aiormq.abc import AbstractChannel, AbstractConnection
+    from aiormq.abc import AbstractChannel
 
     from serving.predictor import QueueConsumer
 
@@ -45,7 +45,7 @@ UNREACHABLE, MISSING, REFUSED = "QueueUnreachable", "QueueMissing", "QueueRefuse
 RESULT_REFUSED, BLOCKED = "ResultRefused", "BrokerBlocked"
 
 
-async def connect(settings: QueueConsumer, name: str) -> AbstractConnection:
+async def connect(settings: QueueConsumer, name: str) -> Connection:
     """Open a connection, which the broker's lists show by `name`.
 
     Raises:
@@ -54,7 +54,7 @@ async def connect(settings: QueueConsumer, name: str) -> AbstractConnection:
     url = broker_url(settings)
     context = _tls(settings) if url.scheme == "amqps" else None
     named = url.update_query(name=name, heartbeat=str(HEARTBEAT_SECONDS))
-    connection = aiormq.Connection(named, context=context)
+    connection = Connection(named, context)
     try:
         async with asyncio.timeout(CONNECT_SECONDS):
             await connection.connect()
@@ -87,7 +87,7 @@ def broker_url(settings: QueueConsumer) -> URL:
     return url
 
 
-async def check(connection: AbstractConnection, settings: QueueConsumer) -> None:
+async def check(connection: Connection, settings: QueueConsumer) -> None:
     """Check that source, destinations and dead-letter queue are there.
 
     Raises:
@@ -104,12 +104,12 @@ async def check(connection: AbstractConnection, settings: QueueConsumer) -> None
                 await _queue(connection, key)
 
 
-async def _queue(connection: AbstractConnection, name: str) -> None:
+async def _queue(connection: Connection, name: str) -> None:
     await _declared(connection, f"queue '{name}'", queue=name)
 
 
 async def _declared(
-    connection: AbstractConnection, what: str, *, queue: str = "", exchange: str = ""
+    connection: Connection, what: str, *, queue: str = "", exchange: str = ""
 ) -> None:
     """Declare passively, on a channel of its own: a refusal closes the channel."""
     try:

@@ -1,0 +1,1 @@
+"""Speak AMQP 0-9-1 with RabbitMQ: connect, consume, publish with confirms."""
