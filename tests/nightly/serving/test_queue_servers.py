@@ -65,6 +65,33 @@ def test_a_private_authority_is_trusted_where_it_is_named_and_only_there(
     assert b"4.0" in result.body
 
 
+def test_many_messages_of_the_most_bytes_are_bounded_in_memory(secured, serve, tmp_path):
+    """1 GiB of messages, with answers as large: the front holds 8 of the largest, and copies."""
+    broker, _ = secured
+    source, results, dead = queues(broker)
+    url, most = tmp_path / "url", 16 * 2**20
+    url.write_text(broker.url())
+    queue = {
+        "source": source, "results": [{"routing_key": results}], "dead_letter": dead,
+        "url_file": str(url),
+    }  # fmt: skip
+    body = BODY.replace(b"say", b"x" * (most - len(BODY) + 3))
+    assert len(body) == most
+    for _ in range(64):
+        broker.send(source, body)
+    server = serve("actor", queue=queue, max_body_bytes=most).ready()
+    found = 0
+
+    def all_of_them() -> bool:
+        nonlocal found
+        found += len(broker.take(results))
+        return found >= 64
+
+    wait_for(all_of_them, "every result", seconds=600)
+    assert broker.depth(dead) == 0
+    assert _peak_bytes(server.popen.pid) < 40 * most
+
+
 def test_a_server_of_environment_variables_alone(secured, models, model_python, tmp_path):
     broker, _ = secured
     source, results, dead = queues(broker)
@@ -93,6 +120,13 @@ def test_a_server_of_environment_variables_alone(secured, models, model_python, 
         assert b"guest" not in theirs
     finally:
         assert server.stop() == 0, log.read_text()
+
+
+def _peak_bytes(pid: int) -> int:
+    """Return the most memory that a process ever had."""
+    status = Path(f"/proc/{pid}/status").read_text()
+    [line] = [line for line in status.splitlines() if line.startswith("VmHWM:")]
+    return int(line.split()[1]) * 1024
 
 
 def _worker(pid: int) -> int | None:
