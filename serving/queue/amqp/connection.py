@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 
 PROOF_SECONDS = 1.0
 """So often the library sees a heartbeat while others take all frames: it watches the silence."""
+TOGETHER = 64 * 1024
+"""Bytes that are written without waiting for more."""
 FRAME_MAX = 131_072
 """The most bytes of a frame where the broker sets no limit."""
 
@@ -76,6 +78,8 @@ class Connection(aiormq.Connection):
 
     def __init__(self, url: URL, context: ssl.SSLContext | None) -> None:
         self._transport = _Transport(context)
+        self._unsent: list[bytes] = []
+        self._unsent_bytes = 0
         super().__init__(url, context=context, transport_factory=self._transport)
 
     @property
@@ -89,9 +93,24 @@ class Connection(aiormq.Connection):
         self._transport.tap.sinks[channel] = sink
 
     def send(self, frames: Iterable[bytes]) -> None:
-        """Write whole frames; those of one content in one call, since nothing may come between."""
-        assert self._transport.writer is not None  # noqa: S101 - connected
-        self._transport.writer.write(b"".join(frames))
+        """Write whole frames, together with those of the same moment.
+
+        The frames of one content come in one call, since nothing may come between them.
+        """
+        if not self._unsent:
+            self.loop.call_soon(self._flush)
+        for frame in frames:
+            self._unsent.append(frame)
+            self._unsent_bytes += len(frame)
+        if self._unsent_bytes > TOGETHER:
+            self._flush()
+
+    def _flush(self) -> None:
+        writer = self._transport.writer
+        if self._unsent and writer is not None and not writer.is_closing():
+            writer.write(b"".join(self._unsent))
+        self._unsent.clear()
+        self._unsent_bytes = 0
 
     async def room(self) -> None:
         """Wait while the socket is full.

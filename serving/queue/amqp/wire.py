@@ -266,7 +266,12 @@ def entries(table: dict[str, Any]) -> bytes:
 def text_entry(name: str, text: str) -> bytes:
     """Write one entry of a table, a text: what `entries` writes, in a tenth of the time."""
     data = text.encode("utf-8", "surrogateescape")
-    return b"".join((_short(name), b"S", _SIZE.pack(len(data)), data))
+    return b"".join((_head(name), _SIZE.pack(len(data)), data))
+
+
+@lru_cache(maxsize=64)
+def _head(name: str) -> bytes:
+    return _short(name) + b"S"
 
 
 def _decoded_table(data: bytes) -> dict[str, Any]:
