@@ -29,10 +29,11 @@ class Answering:
     Args:
         work: what is served.
         results: publishes.
-        hold: called with the bytes of an answer, and with as many less once it is published.
+        hold: called with a message and the bytes of its answer, and with as many less once that is
+            published.
     """
 
-    def __init__(self, work: Work, results: Results, hold: Callable[[int], None]) -> None:
+    def __init__(self, work: Work, results: Results, hold: Callable[[Input, int], None]) -> None:
         self._asker = Asker(work.predictor, work.settings.attempts, work.inference)
         self._counts, self._suspects = work.counts, work.suspects
         self._results, self._hold = results, hold
@@ -52,7 +53,7 @@ class Answering:
             return False
         self._counts.answered(answer.status, time.perf_counter() - begin, outcome(answer))
         size = len(answer.body)
-        self._hold(size)
+        self._hold(asked, size)
         try:
             if what.next is Next.PUBLISH:
                 await self._results.answer(answer, asked)
@@ -60,7 +61,7 @@ class Answering:
                 await self._results.dead_letter(answer, asked, what.reason)
                 self._counts.dead(what.reason)
         finally:
-            self._hold(-size)
+            self._hold(asked, -size)
         return True
 
     async def _ask(self, asked: Input) -> tuple[Answer, Disposition]:

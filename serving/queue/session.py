@@ -258,10 +258,11 @@ class Session:
         self._counts.given_back()
         self._consumer.give_back(tag)
 
-    def _hold(self, size: int) -> None:
+    def _hold(self, asked: Input, size: int) -> None:
         """Count the bytes of an answer until it is published."""
         self._held += size
-        if size > 0:
-            self._full = self._full or self._held > self._most
-            if self._prefetch.saw(size, time.monotonic()) or self._full:
-                self.changed.set()
+        if size < 0:
+            return
+        self._full = self._full or self._held > self._most
+        if self._prefetch.saw(len(asked.body) + size, time.monotonic()) or self._full:
+            self.changed.set()
