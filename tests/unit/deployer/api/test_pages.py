@@ -75,7 +75,17 @@ class Engine:
     log: str = ""
     windows: list[Window] = field(default_factory=list)
     judged: str = "d2"
-    queues: Any = None
+    broker: MemoryBroker = field(default_factory=MemoryBroker)
+    target: Any = field(default_factory=SimpleNamespace)
+
+    def __post_init__(self) -> None:
+        brokers: Any = {"default": self.broker}
+        self.queues = QueueWatch(
+            Brokers(brokers, Loop()),
+            lambda: [status.record for status in self.found],
+            {"prod": self.target},
+            lambda: 3.0,
+        )
 
     @property
     def context(self) -> Any:
@@ -190,13 +200,10 @@ def test_a_queue_is_drawn_with_its_depth_its_rate_and_its_dead_letters(pages, en
     record = status.record.with_champion(queue_predictor())
     engine.found = [replace(status, record=record)]
     names = names_of(queue_predictor().spec.queue.named("angler", "prod"))
-    broker: Any = MemoryBroker({name: [] for name in names.all})
-    target: Any = SimpleNamespace(queues=lambda _: {"r": server_says(message=HOSTILE)})
-    engine.queues = QueueWatch(
-        Brokers({"default": broker}, Loop()), lambda: [record], {"prod": target}, lambda: 3.0
-    )
+    engine.broker.queues = {name: [] for name in names.all}
+    engine.target.queues = lambda _: {"r": server_says()}
     assert "nothing yet" not in pages.get("/deployments/angler-prod").text
-    broker.send(names.source, [Message(b"{}")] * 7)
+    engine.broker.send(names.source, [Message(b"{}")] * 7)
     engine.queues.read_depths()
     engine.queues.read_servers()
     shown = pages.get("/deployments/angler-prod").text
@@ -206,7 +213,7 @@ def test_a_queue_is_drawn_with_its_depth_its_rate_and_its_dead_letters(pages, en
     assert 'aria-label="messages that wait: 7 now, 7 at most"' in shown
     assert "schnitzel queue show angler@prod" in shown
     assert "style=" not in shown, "the page forbids them"
-    target.queues = lambda _: {"r": server_says(reason="QueueMissing", message=HOSTILE)}
+    engine.target.queues = lambda _: {"r": server_says(reason="QueueMissing", message=HOSTILE)}
     engine.queues.read_servers()
     shown = pages.get("/deployments/angler-prod").text
     assert "<strong>QueueMissing.</strong> r: " in shown
