@@ -52,6 +52,7 @@ def run(settings: Settings) -> int:
     layout = Layout(settings.home)
     logging.basicConfig(format="%(asctime)s %(levelname)s %(name)s: %(message)s", level="INFO")
     logging.getLogger("httpx").setLevel("WARNING")
+    logging.getLogger("aiormq").setLevel("CRITICAL")  # each fault is said by who meets it
     with _home_lock(layout.deployer):
         stop = threading.Event()
         for number in (signal.SIGTERM, signal.SIGINT):

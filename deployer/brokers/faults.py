@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -74,6 +75,9 @@ def of_queue(broker: str, queue: str) -> Iterator[None]:
 
 def said(error: BaseException) -> str:
     """Return the sentence of an error, without credentials and without its full stop."""
+    number = error.args[0] if error.args else None
+    if isinstance(number, int):
+        return os.strerror(number).lower()
     text = " ".join(str(each) for each in error.args if each is not None)
     shown = re.sub(r"amqps?://\S+", "the broker", text)[:300].rstrip(". ")
     return shown or type(error).__name__

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Final
@@ -9,6 +10,8 @@ from typing import Final
 from deployer.brokers.client import Brokers
 from deployer.brokers.contract import Depth
 from deployer.errors import SchnitzelError
+
+log = logging.getLogger(__name__)
 
 FRESH_SECONDS: Final = 15.0
 """The age at which a reading says nothing of the present any more."""
@@ -38,6 +41,7 @@ class Readings:
         self._brokers = brokers
         self._clock = clock
         self._found: Mapping[tuple[str, str], Reading] = {}
+        self._away: set[str] = set()
 
     def read(self, wanted: Iterable[tuple[str, str]]) -> None:
         """Read these queues, each a broker's name and its own; other readings are dropped."""
@@ -65,10 +69,21 @@ class Readings:
         try:
             found = self._brokers.get(broker).depths(names)
         except SchnitzelError as error:
+            self._note(broker, error)
             now = self._clock()
             return {(broker, name): Reading(now, None, error) for name in names}
+        self._note(broker, None)
         now = self._clock()
         return {
             (broker, name): Reading(now, one) if isinstance(one, Depth) else Reading(now, None, one)
             for name, one in found.items()
         }
+
+    def _note(self, broker: str, error: SchnitzelError | None) -> None:
+        """Log when a broker goes away, and when it is back."""
+        if error and broker not in self._away:
+            log.warning("%s", error.message)
+            self._away.add(broker)
+        elif not error and broker in self._away:
+            log.info("the broker %r answers again", broker)
+            self._away.discard(broker)

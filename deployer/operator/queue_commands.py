@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 
+from deployer import hints
 from deployer.brokers.contract import Chosen, Message
 from deployer.brokers.messages import Looked, Replayed
 from deployer.brokers.names import QueueNames
 from deployer.brokers.queues import Kind, Made
 from deployer.controller.context import ReconcileContext
 from deployer.controller.controller import Controller
-from deployer.errors import NotFound
+from deployer.errors import NotFound, QueueMissing
 from deployer.operator.queues import used_by
 from deployer.store.history import Event, by_operator
 
@@ -41,8 +43,9 @@ class QueueCommands:
         names = self._names(deployment)
         count = f"{len(messages)} message{'s' if len(messages) > 1 else ''}"
         self._note(deployment, "send", who, f"{count} to {_at(names, names.source)}")
-        broker = self._context.queues.brokers.get(names.broker)
-        return names.source, broker.send(names.source, messages)
+        with self._missing(deployment):
+            broker = self._context.queues.brokers.get(names.broker)
+            return names.source, broker.send(names.source, messages)
 
     def peek(self, deployment: str, who: str, queue: str, limit: int) -> tuple[str, Looked]:
         """Look at the first messages of one of a deployment's queues.
@@ -63,7 +66,8 @@ class QueueCommands:
                 f"{deployment} has no queue {queue!r}.", f"It has {', '.join(names.all)}."
             )
         self._note(deployment, "look at messages", who, f"{limit} at most of {_at(names, name)}")
-        return name, self._context.queues.brokers.get(names.broker).peek(name, limit)
+        with self._missing(deployment):
+            return name, self._context.queues.brokers.get(names.broker).peek(name, limit)
 
     def replay(self, deployment: str, who: str, chosen: Chosen, limit: int) -> Replayed:
         """Send dead letters that came from the source to it again."""
@@ -73,9 +77,10 @@ class QueueCommands:
             what = ", ".join([*chosen.ids, *chosen.reasons])[:300]
         where = f"from {_at(names, names.dead_letter)} to {names.source}"
         self._note(deployment, "replay", who, f"{what}, {limit} at most, {where}")
-        broker = self._context.queues.brokers.get(names.broker)
         mine = replace(chosen, source=names.source)
-        done = broker.replay(names.dead_letter, names.source, mine, limit)
+        with self._missing(deployment):
+            broker = self._context.queues.brokers.get(names.broker)
+            done = broker.replay(names.dead_letter, names.source, mine, limit)
         outcome = f"{done.replayed} sent again, {done.kept} given back"
         event = Event(deployment, "outcome", "replay", None, None, "it ended", who, outcome)
         self._context.history.append(event, self._context.clock())
@@ -95,6 +100,16 @@ class QueueCommands:
     def _names(self, deployment: str) -> QueueNames:
         """Return the names that the champion's spec has, else the candidate's."""
         return used_by(self._controller.status(deployment).record)[-1][1]
+
+    @contextmanager
+    def _missing(self, deployment: str) -> Iterator[None]:
+        """Name the command that makes the deployment's queues where one is missing."""
+        try:
+            yield
+        except QueueMissing as error:
+            record = self._controller.status(deployment).record
+            command = hints.command("queue create", record.model, "-e", record.environment)
+            raise QueueMissing(error.message, command) from error
 
     def _note(self, deployment: str, action: str, who: str, detail: str) -> None:
         event = by_operator(deployment, action, who, detail)

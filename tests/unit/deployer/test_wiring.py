@@ -11,6 +11,7 @@ from support.run.ports import free_port
 
 from deployer.config import settings as settings_of
 from deployer.config.environment import Environment
+from deployer.errors import BrokerUnreachable, NotFound, SettingsInvalid
 from deployer.wiring import FACTORIES, wire
 from stack.paths import Layout
 
@@ -41,6 +42,33 @@ def kubeconfig(tmp_path: Path) -> Path:
         f"clusters: [{{name: c, cluster: {{server: 'http://127.0.0.1:{free_port()}'}}}}]\n"
     )
     return path
+
+
+def test_each_broker_is_known_by_its_name_and_its_url_is_read_when_it_is_used(
+    tmp_path, monkeypatch
+):
+    monkeypatch.setenv("SCHNITZEL_HOME", str(tmp_path))
+    monkeypatch.setenv("SCHNITZEL_CACHE", str(tmp_path / "cache"))
+    monkeypatch.delenv("BROKER_URL", raising=False)
+    (tmp_path / "platform.yaml").write_text("brokers: {team: {url_ref: env:BROKER_URL}}\n")
+    wiring = wire(settings_of.load(), Layout(tmp_path), lambda _: None)
+    context = wiring.context
+    try:
+        with pytest.raises(SettingsInvalid, match="BROKER_URL, which is not set"):
+            context.queues.brokers.get("team").depths(["a"])
+        monkeypatch.setenv("BROKER_URL", f"amqp://u:hunter2@127.0.0.1:{free_port()}/")
+        with pytest.raises(BrokerUnreachable) as away:
+            context.queues.brokers.get("team").depths(["a"])
+        assert "hunter2" not in away.value.message + away.value.hint
+        with pytest.raises(NotFound, match="no broker 'other'"):
+            context.queues.brokers.get("other")
+    finally:
+        context.queues.close()
+        for target in context.each_target:
+            target.close()
+        context.tags.close()
+        wiring.rest.close()
+        wiring.database.close()
 
 
 def test_each_kind_of_target_that_an_environment_may_name_has_a_factory():

@@ -247,6 +247,28 @@ def test_what_cannot_be_sent_is_refused(world: World, body: Any) -> None:
     assert not world.history
 
 
+def test_who_meets_a_missing_queue_is_told_how_to_make_it(world: World) -> None:
+    world.broker.queues.clear()
+    for path, body in (
+        ("send", {"messages": [{"body": "{}"}]}), ("peek", {}), ("replay", {"all": True}),
+    ):  # fmt: skip
+        answer = world.ask("POST", f"{ONE}/{path}", body)
+        assert answer.status_code == 409
+        assert answer.json()["hint"] == "schnitzel queue create angler -e prod"
+
+
+def test_a_broker_that_goes_and_comes_is_logged_once_each(world: World, caplog: Any) -> None:
+    caplog.set_level("INFO", "deployer.brokers.readings")
+    world.broker.error = BrokerUnreachable("The broker is away.")
+    world.look()
+    world.look()
+    world.broker.error = None
+    world.look()
+    world.look()
+    said = [record.message for record in caplog.records]
+    assert said == ["The broker is away.", "the broker 'default' answers again"]
+
+
 def test_a_look_shows_the_messages_of_a_queue_of_the_deployment_alone(world: World) -> None:
     headers: Any = {"x-schnitzel-reason": "BadInput", "x-schnitzel-message": "no column a"}
     properties = Basic.Properties(message_id="m-1", headers=headers)
