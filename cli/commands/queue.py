@@ -15,7 +15,7 @@ from cli.tasks import question, select
 from cli.views import queues as views
 from cli.views.output import confirm, emit, say
 
-REPLAY_SECONDS = 60.0
+LONG_SECONDS = 60.0
 LOOKED_AT = 100
 
 Limit = Annotated[int, typer.Option("--limit", min=1, max=LOOKED_AT, metavar="N", help="The most")]
@@ -130,7 +130,7 @@ def send(
         asked = content_type, question.text_of(file).encode()
     elif file is not None:
         asked = question.read(file, "queue send")
-    clients, deployment = _one(model, environment)
+    clients, deployment = _one(model, environment, LONG_SECONDS)
     if file is None:
         asked = question.JSON, clients.registry.example(deployment["model"], _version(deployment))
     message = {"content_type": asked[0], "body": asked[1].decode(), "message_id": message_id or ""}
@@ -208,7 +208,7 @@ def replay(
     chosen, whys = ids or [], reason or []
     if everything == bool(chosen or whys):
         raise UsageError("say which dead letters", "either their ids, --reason REASON or --all")
-    clients, deployment = _one(model, environment, REPLAY_SECONDS)
+    clients, deployment = _one(model, environment, LONG_SECONDS)
     what = "all dead letters" if everything else f"the dead letters {', '.join([*chosen, *whys])}"
     confirm(f"Send {what} of {label(deployment)} again, {limit:,} at most?", yes=yes)
     done = clients.queues.replay(deployment["id"], chosen, whys, everything=everything, limit=limit)

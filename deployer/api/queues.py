@@ -6,10 +6,10 @@ What waits in a queue is no public matter: a look at it needs a token, as a chan
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from typing import Literal, Self
+from typing import Annotated, Final, Literal, Self
 
 from fastapi import Depends, FastAPI
-from pydantic import BaseModel, Field, model_validator
+from pydantic import AfterValidator, BaseModel, Field, model_validator
 
 from deployer import hints
 from deployer.api.schema import queues as answers
@@ -21,18 +21,30 @@ from deployer.errors import QueueMissing, reason_of
 from deployer.operator.queue_commands import QueueCommands
 from deployer.operator.queues import QueueQueries, QueueReport
 
-MOST_SENT = 1_000
-MOST_PEEKED = 100
-MOST_REPLAYED = 10_000
+MOST_SENT: Final = 1_000
+MOST_PEEKED: Final = 100
+MOST_REPLAYED: Final = 10_000
+MOST_BYTES: Final = 255
+"""The longest property in AMQP."""
+
+
+def _short(text: str) -> str:
+    if len(text.encode()) > MOST_BYTES:
+        raise ValueError(f"should have {MOST_BYTES} bytes at most")
+    return text
+
+
+Short = Annotated[str, AfterValidator(_short)]
+"""A property of a message."""
 
 
 class NewMessage(BaseModel):
     """A message to send; without a `message_id` it gets a new one."""
 
     body: str
-    content_type: str = Field(default="application/json", min_length=1, max_length=255)
-    message_id: str = Field(default="", max_length=255)
-    correlation_id: str = Field(default="", max_length=255)
+    content_type: Short = Field(default="application/json", min_length=1)
+    message_id: Short = ""
+    correlation_id: Short = ""
 
 
 class SendRequest(BaseModel):

@@ -24,8 +24,9 @@ REPLAY_SECONDS: Final = 20.0
 class Broker:
     """A RabbitMQ broker, with one connection that is opened on demand.
 
-    Each method raises BrokerUnreachable if the broker does not answer within SECONDS, BrokerRefused
-    if it refuses the user, and SettingsInvalid if its URL cannot be read.
+    Each method raises BrokerUnreachable if the broker does not answer within SECONDS (later where
+    many messages are sent), BrokerRefused if it refuses the user, and SettingsInvalid if its URL
+    cannot be read.
 
     Args:
         name: The broker's name in platform.yaml.
@@ -45,7 +46,10 @@ class Broker:
 
     def send(self, queue: str, sent: Sequence[Message]) -> list[str]:
         """Publish messages, confirmed by the broker, and return their ids in order."""
-        return self._call(lambda connection: messages.send(connection, queue, sent))
+        return self._call(
+            lambda connection: messages.send(connection, queue, sent),
+            SECONDS + len(sent) / messages.AT_ONCE,
+        )
 
     def peek(self, queue: str, limit: int) -> Looked:
         """Read the first messages of a queue, and give all of them back."""

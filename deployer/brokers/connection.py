@@ -94,8 +94,7 @@ class Connection:
         try:
             await connection.connect()
         except BaseException:
-            with suppress(TimeoutError, *FAULTS):
-                await connection.close()
+            await _close(connection)
             raise
         return connection
 

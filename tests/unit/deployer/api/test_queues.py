@@ -238,6 +238,8 @@ def test_messages_are_sent_to_the_source_each_with_an_id(world: World) -> None:
     [
         {"messages": []},
         {"messages": [{"body": "{}"}], "count": 1_001},
+        {"messages": [{"body": "{}", "message_id": "\u00e4" * 128}]},
+        {"messages": [{"body": "{}", "content_type": ""}]},
         {"messages": [{"body": "{}"}] * 2, "count": 501},
         {"messages": [{"body": "{}", "message_id": "mine"}], "count": 2},
     ],
