@@ -49,17 +49,17 @@ def test_each_broker_is_known_by_its_name_and_its_url_is_read_when_it_is_used(
 ):
     monkeypatch.setenv("SCHNITZEL_HOME", str(tmp_path))
     monkeypatch.setenv("SCHNITZEL_CACHE", str(tmp_path / "cache"))
-    monkeypatch.delenv("BROKER_URL", raising=False)
+    monkeypatch.setenv("BROKER_URL", f"amqp://u:hunter2@127.0.0.1:{free_port()}/")
     (tmp_path / "platform.yaml").write_text("brokers: {team: {url_ref: env:BROKER_URL}}\n")
     wiring = wire(settings_of.load(), Layout(tmp_path), lambda _: None)
     context = wiring.context
     try:
-        with pytest.raises(SettingsInvalid, match="BROKER_URL, which is not set"):
-            context.queues.brokers.get("team").depths(["a"])
-        monkeypatch.setenv("BROKER_URL", f"amqp://u:hunter2@127.0.0.1:{free_port()}/")
         with pytest.raises(BrokerUnreachable) as away:
             context.queues.brokers.get("team").depths(["a"])
         assert "hunter2" not in away.value.message + away.value.hint
+        monkeypatch.delenv("BROKER_URL")
+        with pytest.raises(SettingsInvalid, match="BROKER_URL, which is not set"):
+            context.queues.brokers.get("team").depths(["a"])
         with pytest.raises(NotFound, match="no broker 'other'"):
             context.queues.brokers.get("other")
     finally:

@@ -5,15 +5,15 @@ from __future__ import annotations
 from support.fixtures.cli import api  # noqa: F401 - a fixture: a loopback server
 from support.run.ports import free_port
 
-from deployer.analysis import queue_servers
+from deployer.analysis import queue_servers, windows
 from deployer.targets.local import counts
 
 
 def test_a_page_of_the_admin_port_is_read_and_what_does_not_answer_is_empty(api):  # noqa: F811
-    api.answer("GET", "/schnitzel/window", "windows")
+    api.answer("GET", windows.PATH, "windows")
     api.answer("GET", queue_servers.PATH, "queue")
     server = {"admin_port": int(api.url.rpartition(":")[2])}
-    assert counts.read("127.0.0.1", server) == b"windows"
+    assert counts.read("127.0.0.1", server, windows.PATH) == b"windows"
     assert counts.read("127.0.0.1", server, queue_servers.PATH) == b"queue"
     assert counts.read("127.0.0.1", server, "/nothing") == b""
     assert counts.read("127.0.0.1", {"admin_port": free_port()}, queue_servers.PATH) == b""
