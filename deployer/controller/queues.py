@@ -13,8 +13,6 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Final, NamedTuple
 
-from deployer.analysis import queue_servers
-from deployer.analysis.queue_servers import QueueServer
 from deployer.background.periodic import Periodic
 from deployer.brokers.client import Brokers
 from deployer.brokers.contract import Depth
@@ -24,7 +22,9 @@ from deployer.brokers.readings import Reading, Readings
 from deployer.errors import SchnitzelError
 from deployer.state.predictor import Predictor
 from deployer.state.record import Record
+from deployer.targets import queue_servers
 from deployer.targets.base import CountsRequests, HasQueues, Target
+from deployer.targets.queue_servers import QueueServer
 
 log = logging.getLogger(__name__)
 

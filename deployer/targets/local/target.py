@@ -14,7 +14,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from deployer.analysis import example, queue_servers, windows
+from deployer.analysis import example, windows
 from deployer.analysis.probes import Examples
 from deployer.background.periodic import Periodic
 from deployer.errors import GatewayUnavailable, TargetUnavailable
@@ -24,6 +24,7 @@ from deployer.python_env.retention import Inventory, Needs
 from deployer.state.deployment import Deployment
 from deployer.state.observed import Observed, ObservedPredictor
 from deployer.state.predictor import Predictor
+from deployer.targets import queue_servers
 from deployer.targets.base import MetricsEndpoint
 from deployer.targets.local import preview as showing
 from deployer.targets.local.environments import LocalEnvironments

@@ -11,10 +11,10 @@ from typing import Any, Final, Protocol
 
 import httpx
 
-from deployer.analysis.queue_servers import PATH
 from deployer.errors import TargetUnavailable
 from deployer.state.predictor import Predictor
 from deployer.targets.local.queue.shares import Share
+from deployer.targets.queue_servers import PATH
 
 SECONDS: Final = 2.0
 """Time for an answer: the server's own listener for it answers under any load."""

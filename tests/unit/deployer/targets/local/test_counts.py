@@ -5,7 +5,8 @@ from __future__ import annotations
 from support.fixtures.cli import api  # noqa: F401 - a fixture: a loopback server
 from support.run.ports import free_port
 
-from deployer.analysis import queue_servers, windows
+from deployer.analysis import windows
+from deployer.targets import queue_servers
 from deployer.targets.local import counts
 
 
