@@ -122,6 +122,8 @@ def _python_model(kind: str, say: int, path: str) -> Any:  # noqa: C901 - a list
 
             if kind == "slow-answer":
                 time.sleep(600)
+            if kind == "waits-5-ms":
+                time.sleep(0.005)
             if kind == "takes-its-time":
                 time.sleep(0.25)
             if kind == "refuses-example":
