@@ -67,6 +67,7 @@ class App:
             (b"x-schnitzel-model-version", predictor.model_version.encode("latin-1", "replace")),
             (b"x-schnitzel-predictor", predictor.predictor.encode("latin-1", "replace")),
         )
+        self.start = deadline.Start()
         self.draining = False
         self.door: Door | None = None
         """The queue that is answered as well; None: there is none."""
@@ -119,6 +120,8 @@ class App:
         if where in _POSTS:
             answer = _not_allowed(where, b"POST")
         elif request.method in _GETS:
+            if where == "ready" and request.query:
+                return self._ready_soon(request, request_id)
             answer = self._gets[where]()
         else:
             answer = _not_allowed(where, b"GET, HEAD")
@@ -215,6 +218,15 @@ class App:
             "message": state.message or "the model is being loaded",
         }
         return Answer(503, orjson.dumps(said), headers=RETRY)
+
+    async def _ready_soon(self, request: Request, request_id: str) -> Answer:
+        """Answer a probe that offers to wait; the time that it waits is not counted."""
+        try:
+            await self.start.wait(deadline.wait(request.query))
+            answer = self._is_ready()
+        except Refused as error:
+            answer = failed("other", error.status, str(error))
+        return self._finished("other", time.perf_counter(), request_id, answer)
 
     def _ping(self) -> Answer:
         return Answer(200, b"\n", TEXT) if self.ready else not_ready("other")

@@ -31,6 +31,7 @@ from serving.telemetry.state import StateFile
 
 if TYPE_CHECKING:
     import socket
+    from collections.abc import Callable
 
     from serving.backends.base import Backend, Loaded, Reading
     from serving.backends.process import Process
@@ -62,7 +63,12 @@ async def _serve(
     state = StateFile(predictor.state_file, predictor.termination_file)
     instruments, inference = Instruments(predictor), Inference(predictor)
     app = App(predictor, inference, instruments, state, OperatorPaths(predictor.model, os.environ))
-    backend = _backend(predictor, state, inference, instruments, first)
+
+    def loaded(model: Loaded) -> None:
+        inference.model = model
+        app.start.end()
+
+    backend = _backend(predictor, state, loaded, instruments, first)
     inference.backend = backend
     listener = Listener(
         app, Limits(predictor.max_body_bytes, HELD * predictor.max_body_bytes), Connection
@@ -84,6 +90,7 @@ async def _serve(
     gc.collect()
     gc.freeze()
     await asyncio.wait({working, stopping}, return_when=asyncio.FIRST_COMPLETED)
+    app.start.end()
     if stop.is_set():
         state.change(phase="unready", reason="Stopping", message="the server was asked to stop")
         app.draining = listener.draining = True
@@ -122,15 +129,11 @@ def _watch(instruments: Instruments, app: App, listener: Listener, backend: Back
 def _backend(
     predictor: Predictor,
     state: StateFile,
-    inference: Inference,
+    loaded: Callable[[Loaded], None],
     instruments: Instruments,
     first: Process | None,
 ) -> Backend:
     """Return the predictor's backend: the server in the same pod if there is one, else a worker."""
-
-    def loaded(model: Loaded) -> None:
-        inference.model = model
-
     if predictor.backend is None:
         return Pool(predictor, state, loaded, instruments, first)
     from serving.backends.tfserving import TensorFlowServing  # noqa: PLC0415 - most fronts do not need it

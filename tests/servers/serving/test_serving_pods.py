@@ -6,7 +6,13 @@ import signal
 from concurrent.futures import ThreadPoolExecutor
 
 import httpx
+import pytest
 from support.run.wait import wait_for
+
+from serving.front.deadline import MOST_HELD
+
+LONGER_THAN_THE_TEST = "/v2/health/ready?wait=99"
+"""An answer that is held for so long fails the test: its client gives up before."""
 
 
 def test_it_goes_on_answering_after_sigterm_however_quiet_it_is(serve):
@@ -94,3 +100,86 @@ def test_a_good_end_leaves_no_reason(serve, tmp_path):
     server.popen.send_signal(signal.SIGTERM)
     assert server.wait() == 0
     assert log.read_text() == ""
+
+
+# -- a probe that offers to wait
+
+
+@pytest.fixture
+def may_load(tmp_path):
+    """The file without which no model of `starting` is loaded."""
+    return tmp_path / "may-load"
+
+
+@pytest.fixture
+def starting(serve, may_load, model_python, tmp_path):
+    """Start a server, whose model's interpreter waits for `may_load` as long as the front lives."""
+    python = tmp_path / "python"
+    waits = f'while [ ! -e {may_load} ] && kill -0 "$4"; do sleep 0.01; done'
+    python.write_text(f'#!/bin/sh\n{waits}\nexec {model_python} "$@"\n')
+    python.chmod(0o755)
+    server = serve("iris", python=str(python))
+    wait_for(lambda: answers_anew(server), "an answer")
+    return server
+
+
+def held(server, count=1):
+    """Ask in so many threads for answers that are held; return them once they are under way."""
+    pool = ThreadPoolExecutor(count)
+    url = f"{server.client.base_url}{LONGER_THAN_THE_TEST}"
+    answers = [pool.submit(httpx.get, url, timeout=60, trust_env=False) for _ in range(count)]
+    wait_for(lambda: server.metric("schnitzel_connections") == 1 + count, "the connections")
+    pool.shutdown(wait=False)
+    return answers
+
+
+def test_an_answer_on_readiness_is_held_until_the_model_is_loaded(starting, may_load):
+    [probe] = held(starting)
+    assert starting.client.get("/v2/health/live").status_code == 200
+    assert not probe.done()
+    may_load.touch()
+    assert (probe.result().status_code, probe.result().json()) == (200, {"ready": True})
+    assert starting.client.get(LONGER_THAN_THE_TEST).json() == {"ready": True}
+
+
+def test_an_answer_that_was_held_for_as_long_as_was_offered_says_what_is_so(starting):
+    answer = starting.client.get("/v2/health/ready?wait=0.05")
+    assert (answer.status_code, answer.json()["reason"]) == (503, "Loading")
+
+
+def test_a_server_that_is_asked_to_stop_holds_no_answer(starting):
+    [probe] = held(starting)
+    starting.popen.send_signal(signal.SIGTERM)
+    assert (probe.result().status_code, probe.result().json()["reason"]) == (503, "Stopping")
+    assert starting.wait() == 0
+
+
+def test_an_answer_is_not_held_for_a_server_that_drains(serve):
+    server = serve("iris", drain_seconds=600, drain_whole=True).ready()
+    server.popen.send_signal(signal.SIGTERM)
+    wait_for(lambda: server.client.get("/v2/health/ready").status_code == 503, "draining")
+    assert server.client.get(LONGER_THAN_THE_TEST).json()["reason"] == "Stopping"
+
+
+def test_an_answer_is_not_held_for_a_model_that_was_lost(starting, may_load):
+    may_load.touch()
+    starting.ready()
+    may_load.unlink()  # the next worker does not load it
+    os.kill(starting.state["worker_pid"], signal.SIGKILL)
+    wait_for(lambda: starting.state["phase"] == "unready", "unready")
+    assert starting.client.get(LONGER_THAN_THE_TEST).status_code == 503
+
+
+def test_no_more_answers_are_held_than_a_kubelet_asks_for(starting):
+    probes = held(starting, MOST_HELD)
+    assert starting.client.get(LONGER_THAN_THE_TEST).json()["reason"] == "Loading"
+    assert not any(probe.done() for probe in probes)
+    starting.popen.send_signal(signal.SIGTERM)
+    assert {probe.result().status_code for probe in probes} == {503}
+
+
+@pytest.mark.parametrize("wait", ["soon", "-1", "100", "1e3", ""])
+def test_a_wait_that_is_none_is_refused(iris, wait):
+    answer = iris.client.get("/v2/health/ready", params={"wait": wait})
+    assert answer.status_code == 400
+    assert "expected seconds below 100" in answer.json()["error"]

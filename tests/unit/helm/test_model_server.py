@@ -259,8 +259,17 @@ def test_credentials_of_the_artifact_reach_only_the_init_container(pods):
 
 def test_a_model_may_take_its_time_to_load(container):
     probe = container(probes={"startupSeconds": 900})["startupProbe"]
-    assert probe["httpGet"]["path"] == "/v2/health/ready"
     assert probe["periodSeconds"] * probe["failureThreshold"] == 900
+
+
+@pytest.mark.parametrize("chart", ["model-server", "tfserving"])
+def test_the_answer_on_the_start_is_held_until_just_before_the_next_probe(render, one, chart):
+    """A longer one would stretch the time that the model may take to load, by probes left out."""
+    [server] = one(render(chart), "Deployment")["spec"]["template"]["spec"]["containers"]
+    probe = server["startupProbe"]
+    path, _, wait = probe["httpGet"]["path"].partition("?wait=")
+    assert path == "/v2/health/ready"
+    assert 0.9 <= float(wait) < probe["periodSeconds"] <= probe["timeoutSeconds"]
 
 
 def test_readiness_is_the_models(container):

@@ -1,5 +1,7 @@
 """How long a client waits, as it says itself."""
 
+import asyncio
+
 import pytest
 
 from serving.front import deadline
@@ -50,3 +52,40 @@ def test_a_parameter_of_the_model_that_is_called_so_is_the_models():
     asked_ = question("slow", params=[{"name": "timeout", "type": "string", "default": ""}])
     assert asked_.seconds is None
     assert asked_.head["params"] == {"timeout": "slow"}
+
+
+# -- readiness
+
+
+@pytest.mark.parametrize(
+    ("query", "seconds"),
+    [(b"", 0), (b"verbose", 0), (b"wait=0.95", 0.95), (b"a=b&wait=99.9&c", 99.9)],
+)  # fmt: skip
+def test_a_probe_may_offer_to_wait(query, seconds):
+    assert deadline.wait(query) == seconds
+
+
+@pytest.mark.parametrize("said", [b"", b"-1", b"100", b"1e1", b".5", b"1s", b"inf", b"\xd9\xa1"])
+def test_an_offer_that_is_none_is_refused(said):
+    with pytest.raises(Refused, match="expected seconds below 100") as refused:
+        deadline.wait(b"wait=" + said)
+    assert refused.value.status == 400
+
+
+def test_the_end_of_a_start_releases_all_that_is_held_and_only_so_many_are():
+    async def run():
+        start = deadline.Start()
+        waiting = [asyncio.ensure_future(start.wait(99)) for _ in range(deadline.MOST_HELD)]
+        await asyncio.sleep(0)
+        await start.wait(99)  # one too many: it returns at once
+        assert not any(each.done() for each in waiting)
+        waiting.pop().cancel()  # a client that leaves makes room
+        await asyncio.sleep(0)
+        waiting.append(asyncio.ensure_future(start.wait(99)))
+        await asyncio.sleep(0)
+        assert not waiting[-1].done()
+        start.end()
+        await asyncio.gather(*waiting)
+        await start.wait(99)
+
+    asyncio.run(asyncio.wait_for(run(), 60))
