@@ -37,8 +37,9 @@ def main(arguments: list[str]) -> int:
     except BadPredictor as error:
         sys.stderr.write(f"error: {error}\n\nhint: {error.hint}\n")
         return 2
-    # The kernel ignores signals to a container's first process that has no handler for them.
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
+    # The kernel ignores signals to a container's first process that has no handler for them. An
+    # exception, raised in the midst of an import, could end in a crash.
+    signal.signal(signal.SIGTERM, lambda *_: os._exit(0))
     log.start(predictor.predictor)
     try:
         listening = bootstrap.listen(predictor, os.environ)
