@@ -27,7 +27,6 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from serving.artifact.bucket import Bucket
 from serving.artifact.download import ROOM, download
 from serving.artifact.proxy import Proxied
 from serving.artifact.store import Unfetchable, unreachable
@@ -129,6 +128,8 @@ def store_of(uri: str, tracking_uri: str) -> Store:
         Unfetchable: pods cannot reach such a store.
     """
     if uri.startswith("s3://"):
+        from serving.artifact.bucket import Bucket  # noqa: PLC0415 - it brings the store's client
+
         return Bucket(uri)
     if uri.startswith("mlflow-artifacts:"):
         return Proxied(uri, tracking_uri)
