@@ -6,7 +6,8 @@ Medians over ten each, with the default periods of the registry's watch and the 
 serving spec. Warm: the environment's image is built and on the node. Each round also says where its
 time went, as the API server, the history and the server's log tell it. Beside each promotion, in
 the same run, the floor: the same pod (same image, same artifact) made by hand, and asked at its own
-address until it answers the same example.
+address until it answers the same example. Its readiness probe is the one that people write, each
+second; when that finds it ready is told, too, for a client behind a Service gets no answer before.
 
 `SCHNITZEL_TEST_KUBECONFIG` names the cluster; without it, one is brought up.
 """
@@ -45,6 +46,7 @@ EXAMPLE = "serving_input_example.json"
 LOADED = re.compile(r"model loaded: import ([\d.]+) s, load ([\d.]+) s")
 JSON = {"content-type": "application/json"}
 VERSION = "x-schnitzel-model-version"
+PROBE = {"httpGet": {"path": "/v2/health/ready", "port": "http"}, "periodSeconds": 1}
 PAUSE = 0.02
 """Seconds between questions whether it is so far."""
 
@@ -71,6 +73,9 @@ class Round:
     imported: float
     loaded: float
     floor: float
+    """Until the pod made by hand answers at its own address."""
+    floor_ready: float
+    """Until the kubelet finds that pod ready."""
 
     @property
     def taken(self) -> float:
@@ -109,6 +114,8 @@ class Pods:
         while True:
             with suppress(ApiError):  # a watch that ended is taken up again
                 *_, page = self._client.pages(kinds.POD, self._namespace)
+                for pod in page.items:  # what came between two watches
+                    self._note(pod, time.time())
                 stream = self._client.watch(kinds.POD, self._namespace, page.resource_version)
                 for event, pod in stream.events():
                     if event in ("ADDED", "MODIFIED"):
@@ -170,7 +177,7 @@ def measure(platform: ClusterPlatform, rounds: int) -> None:
     for how in ("stage", "alias"):
         made = []
         for _ in range(rounds):
-            floor = bare(platform, client, found.content)
+            floor = bare(platform, client, pods, found.content)
             serving = 3 - serving
             made.append(once(platform, pods, serving, how, url, found.content, floor))
         told(f"sklearn by {how}", made)
@@ -183,7 +190,7 @@ def once(
     how: str,
     url: str,
     body: bytes,
-    floor: float,
+    floor: tuple[float, float],
 ) -> Round:
     """Promote one version and wait until all is at rest again."""
     model, where = platform.model("iris"), platform.environment("prod")
@@ -206,7 +213,8 @@ def once(
     times = [began, intents["rollout"], *(stages[stage] for stage in STAGES)]
     times += [intents["shift"], ended]
     parts = [late - early for early, late in pairwise(times)]
-    return Round(*parts, imported=imported, loaded=loaded, floor=floor)
+    answered, ready = floor
+    return Round(*parts, imported=imported, loaded=loaded, floor=answered, floor_ready=ready)
 
 
 def first_answer(
@@ -223,27 +231,32 @@ def first_answer(
         time.sleep(PAUSE)
 
 
-def bare(platform: ClusterPlatform, client: Client, body: bytes) -> float:
-    """Seconds until a pod like the one that serves, made by hand, answers."""
-    where, name = platform.environment("prod"), "by-hand"
+def bare(platform: ClusterPlatform, client: Client, pods: Pods, body: bytes) -> tuple[float, float]:
+    """Seconds until a pod like the one that serves, made by hand, answers; until it is ready."""
+    where, name = platform.environment("prod"), f"by-hand-{time.time_ns()}"
     [serving] = [p["name"] for p in platform.seen("iris")["predictors"]]
     deployment = platform.cluster.get("deployment", serving, "-n", where)
+    spec = deployment["spec"]["template"]["spec"]
+    [server] = spec["containers"]
+    del server["startupProbe"]
+    server["readinessProbe"] = PROBE
     pod = {
         "apiVersion": "v1",
         "kind": "Pod",
         "metadata": {"name": name, "namespace": where},
-        "spec": deployment["spec"]["template"]["spec"],
+        "spec": spec,
     }
-    began = time.perf_counter()
+    began = time.time()
     client.create(pod)
     while True:
         address = client.get(kinds.POD, where, name).get("status", {}).get("podIP")
         if address and answers(platform, f"http://{address}:8080/invocations", body):
             break
         time.sleep(PAUSE)
-    taken = time.perf_counter() - began
+    taken = time.time() - began
+    ready = pods.times(name, began)["ready"] - began
     platform.cluster.kubectl("delete", "pod", name, "-n", where, "--grace-period=1")
-    return taken
+    return taken, ready
 
 
 def answers(platform: ClusterPlatform, url: str, body: bytes) -> bool:
@@ -264,7 +277,8 @@ def told(name: str, made: list[Round]) -> None:
     ratio = statistics.median(each.taken / each.floor for each in made)
     print(
         f"{name}: p50 {median('taken'):.2f} s (min {taken[0]:.2f}, max {taken[-1]:.2f}, "
-        f"n {len(made)}; aim 8 s); the same pod by hand {median('floor'):.2f} s, ratio {ratio:.2f}"
+        f"n {len(made)}; aim 8 s); the same pod by hand {median('floor'):.2f} s, "
+        f"ratio {ratio:.2f} (ready {median('floor_ready'):.2f} s)"
     )
     print(
         "  "
