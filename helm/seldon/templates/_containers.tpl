@@ -14,13 +14,14 @@ ports:
 
 {{/*
 Probes of our server, on a port of this name. There is no startup probe: the front answers on
-liveness at once, whether or not the model is loaded yet. In: the dictionary {root, port}.
+liveness at once, whether or not the model is loaded yet. Until it is, an answer on readiness is held
+for as long as the period, so that the kubelet hears of it at once. In: the dictionary {root, port}.
 */}}
 {{- define "seldon.server-probes" -}}
 {{- $probes := .root.Values.probes -}}
 readinessProbe:
   httpGet:
-    path: /v2/health/ready
+    path: /v2/health/ready?wait=0.95
     port: {{ .port }}
   periodSeconds: {{ int64 $probes.periodSeconds }}
   timeoutSeconds: {{ int64 $probes.timeoutSeconds }}

@@ -40,7 +40,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
                 body = urllib.request.urlopen(behind + "/v1/models/model", timeout=5).read()
         except OSError as error:
             status, body = 502, str(error).encode()
-        if self.path == "/v2/health/ready" and not ready:
+        if self.path.startswith("/v2/health/ready") and not ready:
             status = 503
         self.send_response(status); self.end_headers(); self.wfile.write(body)
     do_GET = do_POST
