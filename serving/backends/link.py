@@ -112,7 +112,7 @@ class Link(asyncio.Protocol):
             raise WorkerGone("the model's process is not running")
         if self.is_idle:
             self._heard = self._loop.time()
-        self._suspects = any(ticket.deaths for ticket in group)
+        self._suspects = any(ticket.suspect for ticket in group)
         ids: set[int] = set()
         parts: list[bytes] = []
         for ticket in group:
