@@ -157,6 +157,8 @@ class Reconciler:
         context.records.save(step.record)
         context.promoters.settle(step.record, stored.next_sequence, now)
         self._note_rolling(step.record)
+        if context.scaler:
+            context.scaler.follow(step.deployment, seen.observed)
         frozen = bool(context.identity.frozen)
         known = seen.wanted.champion or seen.wanted.problem
         reading = seen.wanted.version is not None and not known and not frozen

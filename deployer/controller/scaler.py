@@ -71,11 +71,22 @@ class Scaler:
         if self._periodic:
             self._periodic.close()
 
-    def numbers(self, deployment: Deployment, observed: Observed) -> Mapping[str, int]:
-        """Return the number of replicas of each predictor that is scaled and has a share.
+    def follow(self, deployment: Deployment, observed: Observed) -> None:
+        """Decide from now on for what a pass acts on, as that pass observed it."""
+        if found := self._scaled_of(deployment, observed):
+            self._scaled[deployment.id] = found
+        else:
+            self._scaled.pop(deployment.id, None)
 
-        One that shares the messages with another keeps a replica at least.
-        """
+    def numbers(self, deployment: Deployment, observed: Observed) -> Mapping[str, int]:
+        """Return the number of replicas of each predictor that is scaled and has a share."""
+        return {
+            one.name: min(one.bounds.most, max(one.bounds.least, self._number(one)))
+            for one in self._scaled_of(deployment, observed)
+        }
+
+    def _scaled_of(self, deployment: Deployment, observed: Observed) -> tuple[_Scaled, ...]:
+        """List what is scaled; what shares the messages with another keeps a replica at least."""
         found = []
         for weighted in deployment.predictors:
             spec, name = weighted.predictor.spec, weighted.predictor.name
@@ -88,14 +99,7 @@ class Scaler:
             bounds = Bounds(least, scaling.max, scaling.messages)
             place, share = (queue.broker, queue.source), weighted.weight / 100
             found.append(_Scaled(name, deployment.id, place, share, bounds, seen.replicas))
-        if found:
-            self._scaled[deployment.id] = tuple(found)
-        else:
-            self._scaled.pop(deployment.id, None)
-        return {
-            one.name: min(one.bounds.most, max(one.bounds.least, self._number(one)))
-            for one in found
-        }
+        return tuple(found)
 
     def look(self) -> None:
         """Decide the numbers anew from the last readings."""

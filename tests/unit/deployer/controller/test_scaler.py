@@ -48,15 +48,20 @@ class Queue:
 
     def run(self) -> dict[str, int]:
         """What a pass does: it takes the numbers, and the target follows."""
+        seen = self.seen()
+        numbers = dict(self.scaler.numbers(self.deployment, seen))
+        self.scaler.follow(self.deployment, seen)
+        self.replicas |= numbers
+        return numbers
+
+    def seen(self) -> Observed:
         observed = {
             w.predictor.name: ObservedPredictor(
                 w.predictor, Phase.READY, 0.0, replicas=self.replicas[w.predictor.name]
             )
             for w in self.deployment.predictors
         }
-        numbers = dict(self.scaler.numbers(self.deployment, Observed(observed, self.now)))
-        self.replicas |= numbers
-        return numbers
+        return Observed(observed, self.now)
 
     def _latest(self, broker: str, queue: str) -> Depth | None:
         assert (broker, queue) == ("default", "angler.prod")
@@ -135,6 +140,14 @@ def test_two_versions_are_scaled_by_their_shares_and_neither_to_none():
 def test_a_predictor_that_is_not_scaled_by_messages_is_left_alone(scaling):
     queue = Queue(100, scaling=scaling)
     assert queue.run() == {}
+    queue.ready = 10_000
+    queue.look()
+    assert not queue.passes
+
+
+def test_a_preview_makes_nothing_scale():
+    queue = Queue(100)
+    assert queue.scaler.numbers(queue.deployment, queue.seen()) == {"p0": 1}
     queue.ready = 10_000
     queue.look()
     assert not queue.passes
