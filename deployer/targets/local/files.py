@@ -204,12 +204,10 @@ class PredictorFiles:
         The replica keeps its former ports while they are free: one for requests, one for
         questions about the replica itself.
         """
-        state = self.state_file(replica)
-        state.unlink(missing_ok=True)
+        self.state_file(replica).unlink(missing_ok=True)
         self.forget_share(replica)
-        where = (str(artifact), str(python), state, self.listen)
-        server = server_config(definition, definition.predictor, *where)
-        server |= self.consumers.section(definition, definition.predictor)
+        place = str(artifact), str(python)
+        server = self.config(definition, definition.predictor, replica, *place)
         file = self.config_file(replica)
         with self._lock:
             before, taken = self.server(replica), self._taken(replica)
@@ -217,6 +215,36 @@ class PredictorFiles:
             server["admin_port"] = self._port(before.get("admin_port"), taken | {port})
             write_private(file, json.dumps(server, indent=1))
         return file
+
+    def config(
+        self, about: _Named, predictor: Predictor, replica: str, artifact: str, python: str
+    ) -> dict[str, Any]:
+        """Build the configuration of a replica, without its ports.
+
+        Args:
+            about: The deployment that the predictor belongs to.
+            predictor: The predictor.
+            replica: The name of the replica.
+            artifact: The folder of the model's files.
+            python: The interpreter of the model's Python environment.
+        """
+        spec = predictor.spec
+        return {
+            "predictor": predictor.name,
+            "model": about.model,
+            "model_version": str(predictor.version.number),
+            "environment": about.environment,
+            "artifact": artifact,
+            "python": python,
+            "host": self.listen,
+            "state_file": str(self.state_file(replica)),
+            "memory_bytes": spec.resources.memory,
+            "max_body_bytes": spec.max_body,
+            "timeout_seconds": spec.timeout_seconds,
+            "batching": spec.batching.model_dump(mode="json"),
+            "input": spec.input,
+            "drain_seconds": spec.rollout.drain,
+        } | self.consumers.section(about, predictor)
 
     def _file(self, replica: str, kind: str) -> Path:
         name, _, number = replica.partition(".")
@@ -250,38 +278,6 @@ class _Named(Protocol):
     def model(self) -> str: ...
     @property
     def environment(self) -> str: ...
-
-
-def server_config(
-    about: _Named, predictor: Predictor, artifact: str, python: str, state_file: Path, listen: str
-) -> dict[str, Any]:
-    """Build the configuration of a model server, without its ports.
-
-    Args:
-        about: The deployment that the predictor belongs to.
-        predictor: The predictor.
-        artifact: The folder of the model's files.
-        python: The interpreter of the model's Python environment.
-        state_file: The file that the server writes its state to.
-        listen: The address that the server listens on.
-    """
-    spec = predictor.spec
-    return {
-        "predictor": predictor.name,
-        "model": about.model,
-        "model_version": str(predictor.version.number),
-        "environment": about.environment,
-        "artifact": artifact,
-        "python": python,
-        "host": listen,
-        "state_file": str(state_file),
-        "memory_bytes": spec.resources.memory,
-        "max_body_bytes": spec.max_body,
-        "timeout_seconds": spec.timeout_seconds,
-        "batching": spec.batching.model_dump(mode="json"),
-        "input": spec.input,
-        "drain_seconds": spec.rollout.drain,
-    }
 
 
 def predictor_of(replica: str) -> str:

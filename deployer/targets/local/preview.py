@@ -17,7 +17,7 @@ from deployer.state.deployment import Deployment
 from deployer.state.observed import Observed
 from deployer.state.predictor import Predictor
 from deployer.targets import tree as nodes
-from deployer.targets.local.files import PredictorFiles, server_config
+from deployer.targets.local.files import PredictorFiles
 from deployer.targets.local.gateway import Gateway, config
 from deployer.targets.tree import one_line
 
@@ -58,9 +58,7 @@ def preview(
         if new:
             unknown += _unknown(predictor, place)
         for name in files.replicas(predictor):
-            bare = server_config(
-                deployment, predictor, "", "", files.state_file(name), files.listen
-            ) | files.consumers.section(deployment, predictor)
+            bare = files.config(deployment, predictor, name, "", "")
             prints.append([bare, program_of(name, predictor)])
             if name in new:
                 there = tuple(each or UNKNOWN for each in place)

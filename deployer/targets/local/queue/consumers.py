@@ -13,11 +13,9 @@ import httpx
 
 from deployer.errors import TargetUnavailable
 from deployer.state.predictor import Predictor
+from deployer.targets.local.counts import SECONDS
 from deployer.targets.local.queue.shares import Share
 from deployer.targets.queue_servers import PATH
-
-SECONDS: Final = 2.0
-"""Time for an answer: the server's own listener for it answers under any load."""
 
 
 @dataclass(frozen=True, slots=True)
