@@ -26,7 +26,7 @@ from deployer.errors import SchnitzelError, SettingsInvalid
 from deployer.registry import webhooks
 from deployer.registry.watch import Watch
 from deployer.wiring import Wiring, wire
-from stack.files import write_private
+from stack.files import read_or_create
 from stack.paths import Layout
 
 if TYPE_CHECKING:
@@ -228,11 +228,7 @@ class Service:
         """Read the webhook secret of this platform; create the secret if there is none."""
         if self._settings.deployer.webhook_secret_ref:
             return resolve_secret(self._settings.deployer.webhook_secret_ref)
-        path = self._layout.webhook_secret
-        if not path.exists():
-            path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-            write_private(path, os.urandom(24).hex())
-        return path.read_text().strip()
+        return read_or_create(self._layout.webhook_secret, lambda: os.urandom(24).hex())
 
 
 class _Server(uvicorn.Server):

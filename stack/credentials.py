@@ -9,11 +9,10 @@ import hashlib
 import json
 import os
 import secrets
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from stack.files import write_private
+from stack.files import read_or_create, write_private
 from stack.paths import Layout
 
 
@@ -41,22 +40,22 @@ def ensure(layout: Layout) -> Credentials:
         subject=subject,
         token=token,
         airflow_password=_airflow_password(layout.airflow_passwords),
-        webhook_secret=_read_or_create(layout.webhook_secret, _random),
-        webhook_encryption_key=_read_or_create(layout.webhook_encryption_key, _fernet_key),
-        airflow_fernet_key=_read_or_create(layout.secrets / "airflow-fernet-key", _fernet_key),
-        airflow_jwt_secret=_read_or_create(layout.secrets / "airflow-jwt-secret", _random),
-        airflow_api_secret=_read_or_create(layout.secrets / "airflow-api-secret", _random),
+        webhook_secret=read_or_create(layout.webhook_secret, _random),
+        webhook_encryption_key=read_or_create(layout.webhook_encryption_key, _fernet_key),
+        airflow_fernet_key=read_or_create(layout.secrets / "airflow-fernet-key", _fernet_key),
+        airflow_jwt_secret=read_or_create(layout.secrets / "airflow-jwt-secret", _random),
+        airflow_api_secret=read_or_create(layout.secrets / "airflow-api-secret", _random),
     )
 
 
 def rabbitmq_password(layout: Layout) -> str:
     """Read the password of a home's RabbitMQ, and create it if it is missing."""
-    return _read_or_create(layout.rabbitmq_password, _random)
+    return read_or_create(layout.rabbitmq_password, _random)
 
 
 def rabbitmq_cookie(layout: Layout) -> str:
     """Read the cookie of a home's Erlang node, and create it: Erlang guesses one from the time."""
-    return _read_or_create(layout.rabbitmq / ".erlang.cookie", _random)
+    return read_or_create(layout.rabbitmq / ".erlang.cookie", _random)
 
 
 def _random() -> str:
@@ -68,14 +67,8 @@ def _fernet_key() -> str:
     return base64.urlsafe_b64encode(os.urandom(32)).decode()
 
 
-def _read_or_create(path: Path, make: Callable[[], str]) -> str:
-    if not path.exists() or not path.read_text().strip():
-        write_private(path, make() + "\n")
-    return path.read_text().strip()
-
-
 def _token(layout: Layout) -> tuple[str, str]:
-    content = _read_or_create(layout.token, lambda: f"{_user()}:{_random()}")
+    content = read_or_create(layout.token, lambda: f"{_user()}:{_random()}")
     subject, _, token = content.partition(":")
     known = _json_object(layout.tokens)
     digest = hashlib.sha256(token.encode()).hexdigest()

@@ -2,6 +2,7 @@
 
 import os
 import threading
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
@@ -48,3 +49,11 @@ def keep(path: Path, text: str) -> None:
     if not path.exists() or path.read_text() != text:
         path.parent.mkdir(parents=True, exist_ok=True)
         write_private(path, text)
+
+
+def read_or_create(path: Path, make: Callable[[], str]) -> str:
+    """Read a secret, without the white space around it; make and keep it if there is none."""
+    if not path.exists() or not path.read_text().strip():
+        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        write_private(path, make() + "\n")
+    return path.read_text().strip()

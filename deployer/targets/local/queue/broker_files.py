@@ -9,7 +9,7 @@ from pathlib import Path
 from deployer.config.secret_refs import resolve_secret
 from deployer.config.settings import Settings
 from deployer.targets.local.queue.consumers import BrokerFiles, Consumers
-from stack.files import write_private
+from stack.files import read_or_create, write_private
 from stack.paths import Layout
 
 
@@ -44,8 +44,4 @@ def consumers(settings: Settings, layout: Layout) -> Consumers:
 
 def _key(layout: Layout) -> bytes:
     """Return the platform's key, which is made once."""
-    path = layout.share_key
-    if not path.exists():
-        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        write_private(path, os.urandom(32).hex())
-    return path.read_bytes()
+    return read_or_create(layout.share_key, lambda: os.urandom(32).hex()).encode()
