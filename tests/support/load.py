@@ -25,7 +25,21 @@ class Answer:
     body: str
 
 
-class Load:
+class Answered:
+    """What a load was answered."""
+
+    def __init__(self) -> None:
+        self.answers: list[Answer] = []
+
+    @property
+    def failed(self) -> list[Answer]:
+        return [answer for answer in self.answers if answer.status != 200]
+
+    def versions(self) -> set[str]:
+        return {answer.version for answer in self.answers if answer.status == 200}
+
+
+class Load(Answered):
     """Requests at a steady rate from several connections, and one of each after it is told to stop.
 
     What a test has seen before it leaves the block, the last answers show.
@@ -39,7 +53,7 @@ class Load:
         path: str = PATH,
         body: bytes = BODY,
     ) -> None:
-        self.answers: list[Answer] = []
+        super().__init__()
         self._url, self._body = f"{url}{path}", body
         self._stop = threading.Event()
         self._pause = connections / rate
@@ -54,13 +68,6 @@ class Load:
         self._stop.set()
         for thread in self._threads:
             thread.join()
-
-    @property
-    def failed(self) -> list[Answer]:
-        return [answer for answer in self.answers if answer.status != 200]
-
-    def versions(self) -> set[str]:
-        return {answer.version for answer in self.answers if answer.status == 200}
 
     def _ask(self) -> None:
         connection = _Connection(self._url, self._body)

@@ -7,23 +7,21 @@ import time
 import uuid
 from typing import Self
 
-from pamqp.commands import Basic
-
-from support.load import BODY, Answer
+from support.load import BODY, Answer, Answered
 from support.systems.rabbitmq import Broker, Received
 
 SECONDS = 60.0
 """For the last results, after the last message."""
 
 
-class MessageLoad:
+class MessageLoad(Answered):
     """Messages at a steady rate, whose results are read as they come, until the last is there.
 
     Each result is an answer; a message without a result is one of status 0.
     """
 
     def __init__(self, broker: Broker, source: str, results: str, rate: float = 20) -> None:
-        self.answers: list[Answer] = []
+        super().__init__()
         self.doubles: list[str] = []
         self._broker, self._source, self._results = broker, source, results
         self._pause, self._run = 1 / rate, uuid.uuid4().hex
@@ -49,21 +47,11 @@ class MessageLoad:
         missing = [name for name in self._sent if name not in self._ids]
         self.answers += [Answer(time.time(), 0, "", f"no result of {name}") for name in missing]
 
-    @property
-    def failed(self) -> list[Answer]:
-        return [answer for answer in self.answers if answer.status != 200]
-
-    def versions(self) -> set[str]:
-        return {answer.version for answer in self.answers if answer.status == 200}
-
     def _send(self) -> None:
         following = time.monotonic()
         while not self._stop.is_set():
             name = f"{self._run}-{len(self._sent)}"
-            own = Basic.Properties(
-                delivery_mode=2, message_id=name, content_type="application/json"
-            )
-            self._broker.send_all(self._source, [(BODY, own)])
+            self._broker.send(self._source, BODY, message_id=name)
             self._sent.append(name)
             following = max(following + self._pause, time.monotonic())
             self._stop.wait(following - time.monotonic())
