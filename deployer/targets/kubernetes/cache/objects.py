@@ -35,6 +35,9 @@ LEVEL: Final = 3
 VOLATILE: Final = frozenset({"managedFields", "resourceVersion", "generation", "selfLink"})
 """Metadata that changes with every write, and says nothing about the fields that were set."""
 
+REVISION: Final = "deployment.kubernetes.io/revision"
+"""Annotation that Kubernetes counts a Deployment's rollouts in: a report, though no status."""
+
 
 class Key(NamedTuple):
     """The identity of an object in one cluster."""
@@ -160,6 +163,8 @@ def digest_of(manifest: Mapping[str, Any]) -> str:
 
 def _fingerprint(whole: Mapping[str, Any]) -> bytes:
     meta = {name: value for name, value in whole["metadata"].items() if name not in VOLATILE}
+    if REVISION in (annotations := meta.get("annotations") or {}):
+        meta["annotations"] = {key: text for key, text in annotations.items() if key != REVISION}
     kept = {name: value for name, value in whole.items() if name != "status"} | {"metadata": meta}
     # In the server's own order of keys, which never differs: sorting takes longer than the rest.
     return hashlib.blake2b(orjson.dumps(kept), digest_size=16).digest()

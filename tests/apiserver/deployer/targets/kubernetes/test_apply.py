@@ -8,6 +8,7 @@ from collections.abc import Callable, Collection
 
 import pytest
 from support.faults.api_proxy import ApiProxy
+from support.run.wait import wait_for
 from support.systems.cluster import Cluster
 
 from deployer.config.clusters import Cluster as ClusterSettings
@@ -19,7 +20,7 @@ from deployer.state.registry import VersionId
 from deployer.targets.kubernetes.apply.decide import Action, Cause, decide_all
 from deployer.targets.kubernetes.apply.execute import Executor
 from deployer.targets.kubernetes.apply.unchanged import Unchanged
-from deployer.targets.kubernetes.cache.objects import LiveObject, Owner, Packer
+from deployer.targets.kubernetes.cache.objects import REVISION, LiveObject, Owner, Packer
 from deployer.targets.kubernetes.client import kinds
 from deployer.targets.kubernetes.client.client import Client, Object
 from deployer.targets.kubernetes.client.errors import (
@@ -344,6 +345,21 @@ def test_what_is_reported_of_an_object_meanwhile_does_not_keep_it_from_being_cha
     assert read(client, *wanted)[0].resource_version != live.resource_version
     executor.delete(live)
     assert read(client, *wanted) == []
+
+
+def test_a_deployment_whose_revision_is_noted_meanwhile_is_changed_all_the_same(
+    client: Client, namespace: str, owner: Owner
+):
+    (wanted,) = (m for m in rendered({}, namespace, owner) if m["kind"] == "Deployment")
+    created = client.create(wanted)
+    assert REVISION not in created["metadata"].get("annotations", {})
+    changed = copy.deepcopy(wanted)
+    changed["metadata"]["labels"]["step"] = "2"
+    seen = Packer(kinds.DEPLOYMENT).pack(created)
+    place = (kinds.DEPLOYMENT, namespace, wanted["metadata"]["name"])
+    wait_for(lambda: REVISION in client.get(*place)["metadata"].get("annotations", {}))
+    assert len(Executor(client).execute(decide_all([changed], [seen], owner), owner)) == 1
+    assert client.get(*place)["metadata"]["labels"]["step"] == "2"
 
 
 def test_what_an_autoscaler_sets_is_not_ours(client: Client, namespace: str, owner: Owner):

@@ -88,6 +88,11 @@ def test_a_fingerprint_changes_with_what_can_be_set_and_with_nothing_else():
         other["metadata"][name] = value if name != "managedFields" else []
         assert packed(other).fingerprint == same, name
     assert packed(obj | {"status": {"replicas": 1}}).fingerprint == same
+    noted = copy.deepcopy(obj)
+    noted["metadata"]["annotations"]["deployment.kubernetes.io/revision"] = "1"
+    assert packed(noted).fingerprint == same
+    noted["metadata"]["annotations"]["team"] = "fish"
+    assert packed(noted).fingerprint != same
     assert packed(obj | {"spec": {"replicas": 2}}).fingerprint != same
     labelled = copy.deepcopy(obj)
     labelled["metadata"]["labels"]["team"] = "fish"
