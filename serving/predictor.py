@@ -79,6 +79,9 @@ class QueueConsumer:
     share: tuple[float, float] = (0.0, 1.0)
     """The server's part of the messages, as an interval between 0 and 1 (serving/queue/share.py);
     an empty one: connected, and silent."""
+    share_file: str = ""
+    """A file with the share, in place of `share`, which is followed while the server runs; without
+    the file, nothing is consumed. Empty: there is none."""
     prefetch: int = 0
     """Messages in flight at most; 0: as many as fill the model's batches."""
     attempts: int = 2
@@ -222,7 +225,7 @@ def _queue(path: str, given: Any) -> QueueConsumer | None:
     values = {name: value for name, value in given.items() if name in known}
     for name in ("source", "dead_letter"):
         _check_text(path, f"queue.{name}", values.get(name), needed=True)
-    for name in ("url_file", "ca_file"):
+    for name in ("url_file", "ca_file", "share_file"):
         _check_text(path, f"queue.{name}", values.get(name, ""))
     for name, least in (("prefetch", 0), ("attempts", 1)):
         value = values.get(name, least)

@@ -135,6 +135,19 @@ class SeldonOperator(Frozen):
     """The image of Seldon's microservice, for the shape microservice; null: unavailable."""
 
 
+class ClusterBroker(Frozen):
+    """The access of a cluster's pods to a broker of RabbitMQ."""
+
+    secret: ObjectName
+    """The secret with the broker's address, in each namespace of the cluster's deployments."""
+
+    key: str = Field(default="url", pattern=r"^[-._a-zA-Z0-9]{1,253}$")
+    """The key in it."""
+
+    trust_bundle: TrustBundle | None = None
+    """Certificates of a private authority of the broker."""
+
+
 class Cluster(Frozen):
     """A Kubernetes cluster that deployments run on."""
 
@@ -167,6 +180,9 @@ class Cluster(Frozen):
 
     artifacts: ArtifactAccess = ArtifactAccess()
     """The access of pods to artifacts."""
+
+    brokers: dict[str, ClusterBroker] = Field(default={})
+    """The access of pods to brokers, by the broker's name in `brokers`."""
 
     trust_bundle: TrustBundle | None = None
     """Certificates of a private authority, for model servers."""

@@ -22,7 +22,7 @@ from deployer.config.sections import PlatformFile
 from deployer.config.services import Broker
 from deployer.errors import SchnitzelError, SettingsInvalid, SpecInvalid
 from deployer.spec.limits import DEFAULTS_ORIGIN, OVERLAY_ORIGIN, Limits, LocalLimits
-from deployer.spec.queue import Access
+from deployer.spec.queue import QueueRules, Users
 from deployer.spec.resolve import resolve
 from deployer.state import deployment
 from deployer.state.registry import Selector
@@ -59,9 +59,12 @@ class Settings(PlatformFile):
         limits["rollout"] = own.limits.rollout or self.limits.rollout
         return (Limits if own.target == "kubernetes" else LocalLimits)(**limits)
 
-    def broker_access(self) -> Access:
-        """Return the access to each broker, by the broker's name."""
-        return {name: broker.access for name, broker in self.brokers.items()}
+    def queue_rules(self, environment: str, users: Users) -> QueueRules:
+        """Return the queues that an environment's deployments may use, given who consumes what."""
+        access = {name: broker.access for name, broker in self.brokers.items()}
+        cluster = self.environments[environment].cluster
+        reached = frozenset(self.clusters[cluster].brokers) if cluster else None
+        return QueueRules(access, users, reached)
 
     def namespace(self, environment: str, project: str) -> str:
         """Return the namespace of a project's deployments in an environment.
@@ -108,6 +111,7 @@ def load(environ: Mapping[str, str] | None = None) -> Settings:
         checked = _with_own_broker(PlatformFile.model_validate(written.values))
     except ValidationError as error:
         raise written.refusal(error) from error
+    _check_brokers(checked, str(written.path))
     dumped = checked.model_dump(mode="json")
     every = {name: written.origin(name) for name, _ in read.flatten(dumped)}
     settings = Settings.model_construct(
@@ -123,6 +127,18 @@ def load(environ: Mapping[str, str] | None = None) -> Settings:
         except SpecInvalid as error:
             raise SettingsInvalid(f"{written.path}: {error.message}", error.hint) from error
     return settings
+
+
+def _check_brokers(checked: PlatformFile, file: str) -> None:
+    """Check that clusters give access to brokers that there are, the platform's own among them."""
+    for cluster, name in ((c, n) for c, each in checked.clusters.items() for n in each.brokers):
+        if name not in checked.brokers:
+            known = ", ".join(map(repr, checked.brokers)) or "none"
+            raise SettingsInvalid(
+                f"{file}: clusters.{cluster}.brokers names {name!r}, and brokers has {known}.",
+                f"Add the broker as brokers.{name}, by whose address the Deployer reads its "
+                "queues, or correct the name.",
+            )
 
 
 def _with_own_broker(checked: PlatformFile) -> PlatformFile:

@@ -18,7 +18,6 @@ from deployer.errors import PassFailed, PassHangs, SchnitzelError, UnsafePlan
 from deployer.plan import plan
 from deployer.plan.preview import Preview
 from deployer.rollout import advance, orders, upgrade
-from deployer.spec.queue import QueueRules
 from deployer.state.deployment import Policy, Wanted
 from deployer.state.observed import Observed
 from deployer.state.record import Record
@@ -240,7 +239,7 @@ class Reconciler:
         layers = context.settings.layers(environment)
         policy = context.settings.rollout_policy(environment)
         limits = context.settings.limits_for(environment)
-        queues = QueueRules(context.settings.broker_access(), context.queues.users)
+        queues = context.settings.queue_rules(environment, context.queues.users)
         drafted = draft(record, layers, limits, policy, now, queues)
         server = self._target(environment).server
         record = upgrade.assign(record, drafted.digest, server, self._upgrade(now))

@@ -87,7 +87,7 @@ def draft(
         resolved = resolve.resolve([*layers[:1], *own, *layers[1:]], limits)
         if resolved.spec.runtime == "queue":
             asker = Asker(record.id, record.model, record.environment, record.project)
-            hold_queues(resolved, queues, asker, OPERATORS, pods=limits.pods)
+            hold_queues(resolved, queues, asker, OPERATORS)
     except SpecInvalid as error:
         failure = Failure(error.reason, error.message, error.hint, now)
         return Draft(replace(about, problem=failure))

@@ -126,6 +126,9 @@ class QueueAccess(Frozen):
 Access = Mapping[str, Sequence[QueueAccess]]
 """The access to each broker of the platform, by its name."""
 
+Users = Mapping[tuple[str, str], Collection[str]]
+"""The deployments that consume each source queue, by the broker's name and the queue's."""
+
 
 @dataclass(frozen=True, slots=True)
 class QueueRules:
@@ -134,10 +137,13 @@ class QueueRules:
     Attributes:
         access: The access of projects to each broker, by its name.
         users: The deployments that consume a source queue, by the broker's name and its own.
+        reached: The brokers that the pods of the deployment's cluster have access to; None on this
+            machine, which has access to all.
     """
 
     access: Access = field(default_factory=dict)
-    users: Mapping[tuple[str, str], Collection[str]] = field(default_factory=dict)
+    users: Users = field(default_factory=dict)
+    reached: Collection[str] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,7 +164,7 @@ class _Resolved(Protocol):
 
 
 def hold_queues(
-    resolved: _Resolved, rules: QueueRules, asker: Asker, operators: tuple[str, ...], *, pods: bool
+    resolved: _Resolved, rules: QueueRules, asker: Asker, operators: tuple[str, ...]
 ) -> None:
     """Check the queues of a spec with `runtime: queue`.
 
@@ -168,24 +174,24 @@ def hold_queues(
         asker: The deployment.
         operators: The prefixes of the names of an operator's layers, which the patterns do not
             bind.
-        pods: Whether the deployment runs on a cluster.
 
     Raises:
         SpecInvalid: names the layer, the field, its value, the limit and who can change it.
     """
     origins = resolved.origins
-    if pods:
-        raise SpecInvalid(
-            f"{origins['runtime']}: runtime is queue, which this release serves on the target "
-            "local alone.",
-            "Promote the version to an environment with target local, or choose another runtime.",
-        )
     queue, access = resolved.spec.queue.named(asker.model, asker.environment), rules.access
     if queue.broker not in access:
         raise SpecInvalid(
             f"{origins['queue.broker']}: queue.broker is {queue.broker!r}, and platform.yaml has "
             f"{', '.join(map(repr, access)) or 'no brokers'}.",
             "Name one of these, or ask an operator to add the broker to platform.yaml.",
+        )
+    if rules.reached is not None and queue.broker not in rules.reached:
+        raise SpecInvalid(
+            f"{origins['queue.broker']}: queue.broker is {queue.broker!r}, which the cluster of "
+            f"{asker.environment} has no access to.",
+            f"Ask an operator to add the secret with its address to the cluster's brokers in "
+            f"platform.yaml: brokers.{queue.broker}.secret.",
         )
     _hold_names(queue, origins)
     others = set(rules.users.get((queue.broker, queue.source), ())) - {asker.deployment}

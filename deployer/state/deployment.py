@@ -57,6 +57,14 @@ class Deployment:
     replicas: Mapping[str, int] = field(default_factory=dict)
     """The number of replicas of predictors that are scaled by their messages."""
 
+    def relied_on(self, predictor: Predictor) -> Predictor | None:
+        """Return the predictor whose signature users of a queue rely on; None if there is none."""
+        spec = predictor.spec
+        others = [w for w in self.predictors if w.weight and w.predictor.name != predictor.name]
+        if spec.runtime != "queue" or spec.queue.signature == "any" or not others:
+            return None
+        return max(others, key=lambda one: one.weight).predictor
+
 
 @dataclass(frozen=True, slots=True)
 class Policy:

@@ -88,10 +88,14 @@ class App:
         }
 
     @property
+    def started(self) -> bool:
+        """Whether the model is loaded: a broker that is away is no reason to start anew."""
+        return self._inference.ready and not self.draining
+
+    @property
     def ready(self) -> bool:
         """Whether the server can answer, messages of its queue included."""
-        opened = self.door is None or self.door.ready
-        return self._inference.ready and opened and not self.draining
+        return self.started and (self.door is None or self.door.ready)
 
     def look(self, where: str) -> Answer:
         """Answer a GET without counting it."""
@@ -207,8 +211,8 @@ class App:
 
     # -- everything else
 
-    def _is_ready(self, **named: str) -> Answer:
-        if self.ready:
+    def _is_ready(self, *, at_start: bool = False, **named: str) -> Answer:
+        if self.started if at_start else self.ready:
             return Answer(200, orjson.dumps({**named, "ready": True}))
         state = self._state.state
         said = {
@@ -220,10 +224,10 @@ class App:
         return Answer(503, orjson.dumps(said), headers=RETRY)
 
     async def _ready_soon(self, request: Request, request_id: str) -> Answer:
-        """Answer a probe that offers to wait; the time that it waits is not counted."""
+        """Answer a probe of the start, which offers to wait; that time is not counted."""
         try:
             await self.start.wait(deadline.wait(request.query))
-            answer = self._is_ready()
+            answer = self._is_ready(at_start=True)
         except Refused as error:
             answer = failed("other", error.status, str(error))
         return self._finished("other", time.perf_counter(), request_id, answer)
@@ -266,13 +270,8 @@ class App:
             "metrics",
             "openapi.json",
         ]
-        shown = {
-            "model": self._model,
-            "version": self._version,
-            "ready": self.ready,
-            "paths": paths,
-        }
-        return Answer(200, orjson.dumps(shown))
+        about = {"model": self._model, "version": self._version, "ready": self.ready}
+        return Answer(200, orjson.dumps(about | {"paths": paths}))
 
 
 def _request_id(sent: bytes) -> str:

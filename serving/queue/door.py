@@ -6,13 +6,14 @@ import asyncio
 import logging
 import random
 import time
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from serving.queue.amqp import broker
 from serving.queue.amqp.broker import Trouble
 from serving.queue.counts import Counts
 from serving.queue.session import Session, Work
-from serving.queue.share import Share, ShareFile
+from serving.queue.share import FollowedShare, Share, ShareFile
 from serving.queue.suspects import Suspects
 from serving.telemetry import log
 from serving.telemetry.state import beside
@@ -25,6 +26,8 @@ if TYPE_CHECKING:
     from serving.telemetry.state import StateFile
 
 FIRST_PAUSE, LONGEST_PAUSE = 0.25, 15.0
+LOOK_SECONDS = 0.25
+"""Between looks at a session, and at the file that the share is in."""
 STEADY_SECONDS = 30.0
 """After a session of so many seconds, or one that passed a message, trouble counts anew."""
 _JITTER = random.Random()  # noqa: S311 - no secret
@@ -52,6 +55,9 @@ class Door:
         self._state = state
         self._share_file = ShareFile(beside(predictor.state_file, "share"), predictor.predictor)
         self.share = self._share_file.read() or Share(*settings.share)
+        self._followed = FollowedShare(Path(settings.share_file)) if settings.share_file else None
+        if self._followed is not None:
+            self.share = self._followed.read() or Share(0.0, 0.0)
         self.trouble: Trouble | None = None
         self._since = time.time()
         self._session: Session | None = None
@@ -72,9 +78,7 @@ class Door:
             OSError: it cannot be kept, and is not changed.
         """
         self._share_file.write(share)
-        self.share = share
-        if self._session is not None:
-            self._session.changed.set()
+        self._take(share)
 
     def describe(self) -> dict[str, Any]:
         """Describe the door for the admin listener."""
@@ -91,6 +95,26 @@ class Door:
 
     async def run(self) -> None:
         """Consume until `drain`; after each trouble again, later and later."""
+        following = asyncio.ensure_future(self._follow())
+        try:
+            await self._consume()
+        finally:
+            following.cancel()
+
+    def _take(self, share: Share) -> None:
+        self.share = share
+        if self._session is not None:
+            self._session.changed.set()
+
+    async def _follow(self) -> None:
+        """Take up each share that is written to the file that is followed."""
+        while self._followed is not None:
+            share = self._followed.read()
+            if share is not None and share != self.share:
+                self._take(share)
+            await asyncio.sleep(LOOK_SECONDS)
+
+    async def _consume(self) -> None:
         troubles = 0
         while not self._stopping.is_set():
             session = Session(self._work, lambda: self.share)
@@ -123,7 +147,7 @@ class Door:
         running = asyncio.ensure_future(session.run())
         try:
             while not running.done():
-                await asyncio.wait((running,), timeout=0.25)
+                await asyncio.wait((running,), timeout=LOOK_SECONDS)
                 if session.blocked:
                     said = "the broker takes no results: it is short of memory or disk"
                     self._show(Trouble(broker.BLOCKED, said))

@@ -84,6 +84,28 @@ class ShareFile:
         replace_file(self._path, json.dumps(content))
 
 
+class FollowedShare:
+    """Follows a share in a file that somebody else writes, such as a volume of a ConfigMap."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._seen: tuple[int, int] | None = None
+
+    def read(self) -> Share | None:
+        """Return the file's share if the file is another than at the last call, else None.
+
+        A file that cannot be read, or that holds no share, changes nothing.
+        """
+        with suppress(OSError, ValueError):
+            found = self._path.stat()
+            seen = found.st_ino, found.st_mtime_ns
+            if seen != self._seen:
+                share = parsed(json.loads(self._path.read_text(encoding="utf-8")))
+                self._seen = seen
+                return share
+        return None
+
+
 def slot_of(now: float) -> int:
     """Return the slot of a moment (unix time)."""
     return math.floor(now / SLOT)

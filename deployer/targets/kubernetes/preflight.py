@@ -47,6 +47,7 @@ _RIGHTS: Final = (
     Permission("", "pods/log", ("get",)),
     Permission("", "events", ("list", "create")),
 )
+_QUEUE_RIGHTS: Final = (Permission("", "pods", ("patch",)),)
 _PROXY_RIGHTS: Final = (Permission("", "pods/proxy", ("get", "create")),)
 _SELDON_RIGHTS: Final = (Permission("machinelearning.seldon.io", "seldondeployments", _OWN),)
 _BUILD_RIGHTS: Final = (
@@ -75,6 +76,8 @@ def check(
         if not cluster.direct:
             fix = "helm upgrade --reuse-values --set rbac.proxy=true RELEASE helm/schnitzel"
             found.append(_rights(client, namespace, _PROXY_RIGHTS, "pods/proxy", fix))
+        if cluster.brokers:
+            found.append(_rights(client, namespace, _QUEUE_RIGHTS, "queues"))
         if cluster.seldon:
             fix = "install Seldon Core 1.17.1 (its Helm chart seldon-core-operator)"
             found.append(_kind(client, kinds.SELDON_DEPLOYMENT, namespace, fix))

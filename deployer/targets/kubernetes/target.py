@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
-from typing import Final
+from typing import Any
 
 from deployer.analysis import windows
 from deployer.errors import TargetUnavailable
@@ -31,9 +31,9 @@ from deployer.targets.kubernetes.images.preparation import ImagePreparation
 from deployer.targets.kubernetes.observe import logs as podlogs, tree
 from deployer.targets.kubernetes.observe.observer import Observer
 from deployer.targets.kubernetes.observe.select import replicas
+from deployer.targets.kubernetes.queue.consumers import Consumers
 from deployer.targets.kubernetes.render.deployment import DeploymentRenderer
-
-ADMIN_PORT: Final = 8081
+from deployer.targets.kubernetes.render.route import ADMIN_PORT
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +47,7 @@ class Components:
     pipeline: Pipeline
     previewer: Previewer
     collector: Collector
+    consumers: Consumers
 
 
 class KubernetesTarget:
@@ -84,13 +85,15 @@ class KubernetesTarget:
                 f"The ModelDeployment {deployment.id} is not there (any more).", transient=True
             )
         parts.pipeline.apply(deployment, there)
+        parts.consumers.apply(deployment, self._context.objects(there))
         for name in deployment.ask:
-            parts.observer.ask(observed.predictors[name].predictor, there)
+            parts.observer.ask(observed.predictors[name].predictor, there, deployment)
         kept = {weighted.predictor.name for weighted in deployment.predictors}
         for name, seen in observed.predictors.items():
             if name not in kept:
                 parts.preparation.forget(seen.predictor)
                 parts.observer.forget(name)
+                parts.consumers.forget(name)
 
     def preview(self, deployment: Deployment) -> Preview:
         """See `Target.preview`."""
@@ -134,13 +137,15 @@ class KubernetesTarget:
 
     def windows(self, predictor: Predictor) -> Mapping[str, bytes]:
         """See `CountsRequests.windows`; each pod counts once, whatever a Service would choose."""
-        pods = [
-            obj.object()
-            for obj in self._context.cache.all(POD)
-            if obj.predictor == predictor.name and not obj.deleting
-        ]
         get = self._context.client.pods.get
-        return {pod["metadata"]["name"]: get(pod, ADMIN_PORT, windows.PATH) for pod in pods}
+        return {
+            pod["metadata"]["name"]: get(pod, ADMIN_PORT, windows.PATH)
+            for pod in self._pods(predictor)
+        }
+
+    def queues(self, predictor: Predictor) -> Mapping[str, bytes]:
+        """See `HasQueues.queues`."""
+        return self._parts.consumers.read(self._pods(predictor))
 
     def check(self) -> list[PreflightCheck]:
         """See `HasPreflight.check`."""
@@ -162,3 +167,10 @@ class KubernetesTarget:
         parts.preparation.close()
         parts.observer.close()
         self._context.close()
+
+    def _pods(self, predictor: Predictor) -> list[Mapping[str, Any]]:
+        return [
+            obj.object()
+            for obj in self._context.cache.all(POD)
+            if obj.predictor == predictor.name and not obj.deleting
+        ]

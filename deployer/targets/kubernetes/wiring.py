@@ -37,6 +37,7 @@ from deployer.targets.kubernetes.lease import Lease
 from deployer.targets.kubernetes.observe.gateway import Gateway
 from deployer.targets.kubernetes.observe.observer import Observer
 from deployer.targets.kubernetes.preflight import check
+from deployer.targets.kubernetes.queue.consumers import Consumers
 from deployer.targets.kubernetes.records.deletions import DeletionLedger, Memory
 from deployer.targets.kubernetes.records.records import ClusterRecords
 from deployer.targets.kubernetes.render.charts import Charts
@@ -173,16 +174,18 @@ def _parts(
     drift = DriftFilter(context)
     pipeline = Pipeline(context, renderer, executor, preparation, drift, unchanged)
     probe_url = cluster.gateway.probe_url
+    consumers = Consumers(client)
     gateway = Gateway(str(cluster.gateway.url), probe_url and str(probe_url))
     images = ClusterImages(context, builds, site, files)
     return Components(
         preflight=preflight,
         renderer=renderer,
         preparation=preparation,
-        observer=Observer(context, gateway, preparation, drift.found),
+        observer=Observer(context, gateway, preparation, drift.found, consumers),
         pipeline=pipeline,
         previewer=Previewer(context, pipeline, renderer, executor, preparation),
         collector=Collector(images, "image-removal", clock),
+        consumers=consumers,
     )
 
 

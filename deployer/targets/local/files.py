@@ -20,11 +20,11 @@ from pydantic import TypeAdapter, ValidationError
 
 from deployer.errors import TargetUnavailable
 from deployer.state.predictor import Predictor
+from deployer.targets import shares
 from deployer.targets.base import MetricsEndpoint
 from deployer.targets.local.gateway import LOOPBACK
-from deployer.targets.local.queue import shares
 from deployer.targets.local.queue.consumers import NOBODY, Consumers
-from deployer.targets.local.queue.shares import Share
+from deployer.targets.shares import Share
 from stack.files import Stamp, stamps, write_private
 
 # Below the range from which the kernel takes ports for outgoing connections (32768 and up).

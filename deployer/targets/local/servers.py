@@ -10,12 +10,12 @@ from typing import Any, Final
 from deployer.state.deployment import Deployment
 from deployer.state.observed import ObservedPredictor
 from deployer.state.predictor import Phase, Predictor
+from deployer.targets import shares
 from deployer.targets.local import counts
 from deployer.targets.local.files import PredictorFiles, predictor_of
 from deployer.targets.local.observe import observe_server
 from deployer.targets.local.preparation import LocalPreparation
 from deployer.targets.local.processes import Processes
-from deployer.targets.local.queue import shares
 from deployer.targets.local.removal import Removals
 from stack.supervision.supervisor import Process, Program, Supervisor
 

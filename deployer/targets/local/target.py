@@ -24,7 +24,7 @@ from deployer.python_env.retention import Inventory, Needs
 from deployer.state.deployment import Deployment
 from deployer.state.observed import Observed, ObservedPredictor
 from deployer.state.predictor import Predictor
-from deployer.targets import queue_servers
+from deployer.targets import queue_servers, shares
 from deployer.targets.base import MetricsEndpoint
 from deployer.targets.local import preview as showing
 from deployer.targets.local.environments import LocalEnvironments
@@ -34,7 +34,6 @@ from deployer.targets.local.informer import LOOK_SECONDS, LocalInformer
 from deployer.targets.local.observe import complete, together
 from deployer.targets.local.preparation import LocalPreparation
 from deployer.targets.local.processes import Processes, read_logs
-from deployer.targets.local.queue import shares
 from deployer.targets.local.queue.consumers import NOBODY, Consumers
 from deployer.targets.local.removal import Removals
 from deployer.targets.local.servers import Servers
@@ -137,10 +136,10 @@ class LocalTarget:
                 artifact = self._artifact(name)
                 if seen.port is not None:
                     url = f"http://{self._gateway.servers}:{seen.port}"
-                    before = self._relied_on(deployment, seen.predictor)
                     asks = partial(example.ask, url, artifact)
-                    if before is not None:
-                        asks = partial(example.ask_successor, url, artifact, before)
+                    if before := deployment.relied_on(seen.predictor):
+                        relied = self._artifact(before.name)
+                        asks = partial(example.ask_successor, url, artifact, relied)
                     self._examples.ask(name, seen.pid, asks)
             self._route(deployment)
         except (StackError, OSError) as error:
@@ -254,16 +253,6 @@ class LocalTarget:
                     "Something in the container of model servers changed that; look at its code.",
                 )
         return artifact
-
-    def _relied_on(self, deployment: Deployment, predictor: Predictor) -> Path | None:
-        """Return the folder of the version whose signature users of a queue rely on, if any do."""
-        spec = predictor.spec
-        others = [
-            w for w in deployment.predictors if w.weight and w.predictor.name != predictor.name
-        ]
-        if spec.runtime != "queue" or spec.queue.signature == "any" or not others:
-            return None
-        return self._artifact(max(others, key=lambda one: one.weight).predictor.name)
 
     def _route(self, deployment: Deployment) -> None:
         shares = {}

@@ -36,7 +36,7 @@ an object needs both.
 - apiGroups: [gateway.networking.k8s.io]
   resources: [httproutes]
   verbs: [get, list, watch, create, patch, delete]
-# Why a predictor is not ready, and its termination message. Pods are only ever looked at.
+# Why a predictor is not ready, and its termination message.
 - apiGroups: [""]
   resources: [pods]
   verbs: [list, watch]
@@ -47,6 +47,12 @@ an object needs both.
 - apiGroups: [""]
   resources: [events]
   verbs: [list, create]
+{{- if include "schnitzel.has-brokers" . }}
+# Telling a pod that consumes a queue to read its share of the messages anew: one annotation.
+- apiGroups: [""]
+  resources: [pods]
+  verbs: [patch]
+{{- end }}
 {{- if .Values.rbac.proxy }}
 # Asking a pod its own example, where only the API server reaches it.
 - apiGroups: [""]
@@ -59,6 +65,13 @@ an object needs both.
 {{- define "schnitzel.has-seldon" -}}
 {{- range .Values.settings.clusters | default dict }}
 {{- if kindIs "map" .seldon }}yes{{ end }}
+{{- end }}
+{{- end }}
+
+{{/* Whether the pods of a cluster have access to brokers; empty if none has. */}}
+{{- define "schnitzel.has-brokers" -}}
+{{- range .Values.settings.clusters | default dict }}
+{{- if .brokers }}yes{{ end }}
 {{- end }}
 {{- end }}
 

@@ -41,10 +41,11 @@ class Broker:
     """A node, and a client of it for tests.
 
     Its Erlang node listens on a port of its own, so that no epmd is needed, which would stay.
+    `host` is the address of this machine at which clients reach it.
     """
 
-    def __init__(self, folder: Path, config: str = "") -> None:
-        self.folder, self.port = folder, free_port()
+    def __init__(self, folder: Path, config: str = "", host: str = "127.0.0.1") -> None:
+        self.folder, self.port, self.host = folder, free_port(), host
         self._node, self._distribution = f"test-{self.port}@localhost", free_port()
         (folder / "rabbitmq.conf").write_text(f"loopback_users = none\n{config}")
         self._running: Running | None = None
@@ -57,7 +58,7 @@ class Broker:
     # -- the server
 
     def url(self, user: str = "guest", password: str = "guest") -> str:
-        return f"amqp://{user}:{password}@127.0.0.1:{self.port}/"
+        return f"amqp://{user}:{password}@{self.host}:{self.port}/"
 
     def start(self) -> Broker:
         """Start it, with what an earlier start left, and wait until it takes clients."""
@@ -111,7 +112,7 @@ class Broker:
             "HOME": str(self.folder),
             "LANG": "C.UTF-8",
             "RABBITMQ_NODENAME": self._node,
-            "RABBITMQ_NODE_IP_ADDRESS": "127.0.0.1",
+            "RABBITMQ_NODE_IP_ADDRESS": self.host,
             "RABBITMQ_NODE_PORT": str(self.port),
             "RABBITMQ_DIST_PORT": str(self._distribution),
             "RABBITMQ_MNESIA_BASE": str(self.folder / "mnesia"),
@@ -229,11 +230,11 @@ class Broker:
 
 
 @contextmanager
-def running_rabbitmq(config: str = "") -> Iterator[Broker]:
+def running_rabbitmq(config: str = "", host: str = "127.0.0.1") -> Iterator[Broker]:
     """Run one; without the package the test is skipped, or fails in CI."""
     _programs()
     folder = Path(tempfile.mkdtemp(prefix="rabbitmq-"))
-    broker = Broker(folder, config)
+    broker = Broker(folder, config, host)
     try:
         yield broker.start()
     finally:

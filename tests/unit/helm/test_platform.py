@@ -247,6 +247,17 @@ def test_asking_pods_through_the_api_server_is_a_switch(render):
     assert "pods/proxy" in resources(rbac={"proxy": True})
 
 
+def test_pods_are_changed_only_where_they_consume_queues(render):
+    def rights(**over):
+        roles = [m for m in render("schnitzel", **over) if m["kind"] == "Role"]
+        rules = chain.from_iterable(role["rules"] for role in roles)
+        return {verb for rule in rules if rule["resources"] == ["pods"] for verb in rule["verbs"]}
+
+    assert "patch" not in rights()
+    brokers = {"default": {"secret": "rabbitmq"}}
+    assert "patch" in rights(settings={"clusters": {"here": {"brokers": brokers}}})
+
+
 def test_roles_are_bound_to_the_deployers_account(render):
     for case, account in (("small", "release-schnitzel-deployer"), ("everything", "somebody")):
         manifests = render("schnitzel", case)

@@ -13,7 +13,7 @@ from deployer.config.clusters import Cluster
 from deployer.errors import RuntimeUnavailable, VersionFailure
 from deployer.state.predictor import Phase, Predictor
 from deployer.targets.kubernetes.images.builds import ImageBuilds
-from deployer.targets.kubernetes.render.runtimes import RUNTIMES, runs_tensorflow
+from deployer.targets.kubernetes.render.runtimes import runs_tensorflow
 from deployer.targets.preparation import Preparing, Progress
 
 
@@ -118,11 +118,6 @@ class ImagePreparation(Preparing[ImagePrepared]):
             named: The image that its spec names; "" for none.
         """
         cluster, runtime = self._cluster, predictor.spec.runtime
-        if runtime not in RUNTIMES:
-            return RuntimeUnavailable(
-                f"Nothing serves the runtime {runtime} on a cluster.",
-                f"Ask for another runtime in serving.yaml: {', '.join(RUNTIMES)}.",
-            )
         shape = predictor.spec.seldon.shape if runtime == "seldon" else ""
         if shape == "named" and cluster.trust_bundle:
             return RuntimeUnavailable(

@@ -10,8 +10,10 @@ from deployer.analysis import example
 from deployer.analysis.probes import Examples
 from deployer.background.periodic import Periodic
 from deployer.errors import GatewayUnavailable
+from deployer.state.deployment import Deployment
 from deployer.state.observed import Observed, ObservedPredictor
 from deployer.state.predictor import Phase, Predictor
+from deployer.targets import shares
 from deployer.targets.kubernetes.client.kinds import HTTP_ROUTE, POD
 from deployer.targets.kubernetes.context import ClusterContext, LiveDeployment
 from deployer.targets.kubernetes.images.preparation import ImagePreparation
@@ -20,6 +22,7 @@ from deployer.targets.kubernetes.observe.diagnostics import Diagnostics
 from deployer.targets.kubernetes.observe.gateway import Gateway
 from deployer.targets.kubernetes.observe.reach import LOOK_SECONDS, Reach
 from deployer.targets.kubernetes.observe.select import deployment_of, first_ready, instance, known
+from deployer.targets.kubernetes.queue.consumers import Consumers
 from deployer.targets.kubernetes.render.route import PORT
 
 
@@ -31,6 +34,7 @@ class Observer:
         gateway: Knows the live weights.
         preparation: Knows how far the images are, and which predictors the cluster refuses.
         drift_of: Returns the drift of a deployment that is reported and not put back.
+        consumers: Knows the shares of messages that pods take.
     """
 
     def __init__(
@@ -39,11 +43,13 @@ class Observer:
         gateway: Gateway,
         preparation: ImagePreparation,
         drift_of: Callable[[str], tuple[str, ...]],
+        consumers: Consumers,
     ) -> None:
         self._context = context
         self._gateway = gateway
         self._preparation = preparation
         self._drift_of = drift_of
+        self._consumers = consumers
         self._examples = Examples()
         self._diagnostics = Diagnostics(context.client, context.changed)
         self._looking: Periodic | None = None
@@ -82,7 +88,7 @@ class Observer:
         """Return the address of a deployment at the gateway."""
         return self._gateway.url(model, environment)
 
-    def ask(self, predictor: Predictor, there: LiveDeployment) -> None:
+    def ask(self, predictor: Predictor, there: LiveDeployment, deployment: Deployment) -> None:
         """Begin to ask a predictor the model's own example, once a pod and the files are there."""
         own = [obj.object() for obj in there.of(predictor.name) if obj.kind == POD]
         pod = first_ready(own)
@@ -91,6 +97,11 @@ class Observer:
             return
         post = self._context.client.pods.post(pod, PORT, "/invocations")
         question = partial(example.ask, post, files.result)
+        if before := deployment.relied_on(predictor):
+            relied = self._preparation.files(before)
+            if relied.result is None:
+                return
+            question = partial(example.ask_successor, post, files.result, relied.result)
         self._examples.ask(predictor.name, instance(own), question)
 
     def forget(self, predictor: str) -> None:
@@ -114,6 +125,9 @@ class Observer:
         seen = select.seen(own, prepared)
         pods = seen.pods
         verdict = self._examples.verdict(name, instance(pods))
+        if predictor.spec.runtime == "queue":
+            consumed, wanted = self._consumers.consumed(there.objects, name, pods)
+            weight = shares.combine(weight, consumed, wanted)
         judged = observation.observe(predictor, seen, now, weight=weight, example=verdict)
         if not any(deployment_of(own)) or (judged.phase is Phase.READY and not judged.reason):
             self._diagnostics.forget(name)

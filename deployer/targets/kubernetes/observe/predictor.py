@@ -155,6 +155,8 @@ def _judge(
     )
     worst = found[0] if found else None
     enough = counts.ready >= 1 if served else counts.current and counts.ready >= counts.wanted
+    if counts.wanted == 0 and predictor.spec.is_scaled_by_messages:
+        return Phase.READY, created(deployment) or now, None
     if counts.wanted == 0:
         asleep = "Another writer scaled it to zero replicas."
         scale = f"kubectl -n {namespace(deployment)} scale deployment {name(deployment)}"

@@ -89,8 +89,9 @@ class DeploymentRenderer:
             found += self._manifests.predictor(
                 deployment, predictor, there.namespace, image, there.owner
             )
-        route = self._manifests.route(deployment, there.namespace, there.owner)
-        found += [route] if route else []
+        for build in (self._manifests.shares, self._manifests.route):
+            manifest = build(deployment, there.namespace, there.owner)
+            found += [manifest] if manifest else []
         return Rendered(tuple(found), frozenset(keep), tuple(missing))
 
     def prints(self, deployment: Deployment, there: LiveDeployment) -> list[object]:

@@ -22,7 +22,7 @@ from deployer.state.registry import VersionId
 from deployer.targets.kubernetes.cache.objects import Owner
 from deployer.targets.kubernetes.client.kinds import DEPLOYMENT, SELDON_DEPLOYMENT
 from deployer.targets.kubernetes.records import crd
-from deployer.targets.kubernetes.render import route, values
+from deployer.targets.kubernetes.render import consumption, route, values
 from deployer.targets.kubernetes.render.charts import Charts, Manifest
 from deployer.targets.kubernetes.render.runtimes import RUNTIMES, runtime_of
 
@@ -108,6 +108,11 @@ class Manifests:
         """Build the HTTPRoute of a deployment; None if no predictor takes requests."""
         labels = route.Labels(self._platform_id)
         found = route.manifest(deployment, namespace, self._parent, labels)
+        return with_owner(found, owner) if found else None
+
+    def shares(self, deployment: Deployment, namespace: str, owner: Owner) -> Manifest | None:
+        """Build the ConfigMap with the shares of a queue's messages; None without a queue."""
+        found = consumption.manifest(deployment, namespace, self._platform_id)
         return with_owner(found, owner) if found else None
 
 

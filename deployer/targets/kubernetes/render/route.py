@@ -17,6 +17,7 @@ from deployer.state.deployment import Deployment
 
 HEADER = "x-schnitzel-route"
 PORT = 8080
+ADMIN_PORT = 8081
 API_VERSION = "gateway.networking.k8s.io/v1"
 GROUP = "schnitzel.dev"
 

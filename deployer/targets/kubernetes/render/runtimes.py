@@ -33,6 +33,7 @@ RUNTIMES: Final[Mapping[str, Runtime]] = {
     "mlflow": Runtime("model-server", frozenset({CONFIG_MAP, DEPLOYMENT, SERVICE})),
     "seldon": Runtime("seldon", frozenset({SELDON_DEPLOYMENT, SERVICE})),
     "tfserving": Runtime("tfserving", frozenset({CONFIG_MAP, DEPLOYMENT, SERVICE})),
+    "queue": Runtime("model-server", frozenset({CONFIG_MAP, DEPLOYMENT, SERVICE})),
 }
 
 

@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
-from deployer.config.clusters import Cluster, SeldonOperator
+from deployer.config.clusters import Cluster, ClusterBroker, SeldonOperator
 from deployer.schema.units import format_cpu, format_quantity
 from deployer.spec.model import ServingSpec
 from deployer.spec.pods import DisruptionBudget, SecretKey, Toleration
@@ -72,7 +72,25 @@ def values(
     """
     spec = predictor.spec
     common = _common(spec, predictor, place, cluster, source)
-    return common | _OF[spec.runtime](spec, common, cluster, image)
+    found = common | _OF[spec.runtime](spec, common, cluster, image)
+    return found | {"queue": _queue(spec, place, cluster)} if spec.runtime == "queue" else found
+
+
+def _queue(spec: ServingSpec, place: Place, cluster: Cluster) -> Values:
+    """Build the values of the queues; the deployment's ConfigMap has its predictors' shares."""
+    queue = spec.queue.named(place.model, place.environment)
+    access = cluster.brokers.get(queue.broker) or ClusterBroker(secret=f"broker-{queue.broker}")
+    found = access.trust_bundle
+    return {
+        "source": queue.source,
+        "results": [one.model_dump() for one in queue.results],
+        "deadLetter": queue.dead_letter,
+        "prefetch": queue.prefetch,
+        "attempts": queue.attempts,
+        "url": {"secret": access.secret, "key": access.key},
+        "trustBundle": found and {"configMap": found.config_map, "key": found.key},
+        "shares": place.deployment,
+    }
 
 
 def _mlflow(spec: ServingSpec, common: Values, _: Cluster, image: str) -> Values:
@@ -128,6 +146,7 @@ _OF: Final[Mapping[str, Callable[[ServingSpec, Values, Cluster, str], Values]]] 
     "mlflow": _mlflow,
     "seldon": _seldon,
     "tfserving": _tfserving,
+    "queue": _mlflow,
 }
 
 
@@ -155,7 +174,7 @@ def _common(
             "batching": {"enabled": spec.batching.enabled, "maxRows": spec.batching.max_rows},
         },
         "service": {"headless": cluster.gateway.headless},
-        "replicas": spec.replicas,
+        "replicas": None if spec.is_scaled_by_messages else spec.replicas,
         "resources": {
             "cpu": None if spec.resources.cpu is None else format_cpu(spec.resources.cpu),
             "memory": None
@@ -201,7 +220,7 @@ def _artifact(predictor: Predictor, cluster: Cluster, source: Source) -> dict[st
 
 def _autoscaling(spec: ServingSpec) -> Mapping[str, int] | None:
     scaling = spec.autoscaling
-    if scaling is None:
+    if scaling is None or scaling.messages is not None:
         return None
     return {
         "minReplicas": scaling.min,

@@ -14,8 +14,8 @@ import httpx
 from deployer.errors import TargetUnavailable
 from deployer.state.predictor import Predictor
 from deployer.targets.local.counts import SECONDS
-from deployer.targets.local.queue.shares import Share
 from deployer.targets.queue_servers import PATH
+from deployer.targets.shares import Share
 
 
 @dataclass(frozen=True, slots=True)

@@ -174,6 +174,11 @@ def test_in_a_pod_a_cluster_of_which_nothing_is_said_is_its_own(
             "clusters.test.registry.password is not a known field",
             "",
         ),
+        (
+            CLUSTER + "    brokers: {rabbit: {secret: url}}\nbrokers: {default: {url_ref: env:A}}",
+            "clusters.test.brokers names 'rabbit', and brokers has 'default'",
+            "brokers.rabbit",
+        ),
         (CLUSTER + "    reach: tunnel", "clusters.test.reach should be 'direct' or", "pod"),
         (
             "environments: {p: {alias: a, drift: mend}}",

@@ -267,7 +267,7 @@ def test_the_rabbitmq_of_up_is_the_default_broker(write: Write, platform_home: P
     write("components: [rabbitmq]\n")
     own = f"file:{platform_home}/secrets/rabbitmq-url"
     assert load().brokers["default"].url_ref == own
-    assert list(load().broker_access()) == ["default"]
+    assert list(load().queue_rules("prod", {}).access) == ["default"]
     write("components: [rabbitmq]\nbrokers: {default: {url_ref: env:OTHER}}\n")
     assert load().brokers["default"].url_ref == "env:OTHER"
     write("brokers: {team: {url_ref: env:OTHER}}\n")

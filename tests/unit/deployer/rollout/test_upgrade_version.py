@@ -23,7 +23,7 @@ from deployer.targets.kubernetes.render.manifests import Manifests
 from deployer.targets.kubernetes.render.runtimes import RUNTIMES
 
 HELM = Path(__file__).parents[4] / "helm"
-CHARTS = [runtime.chart for runtime in RUNTIMES.values()]
+CHARTS = sorted({runtime.chart for runtime in RUNTIMES.values()})
 URI = "mlflow-artifacts:/1/a"
 SETTINGS: dict[str, Any] = {
     "gateway": {"name": "public", "namespace": "gateway", "url": "http://models.example"},

@@ -26,10 +26,10 @@ def held(
     *,
     origin: str = FILE,
     users: dict[tuple[str, str], set[str]] | None = None,
-    pods: bool = False,
+    reached: set[str] | None = None,
 ) -> None:
     resolved = resolve([(origin, {"runtime": "queue", "queue": queue})], LocalLimits())
-    hold_queues(resolved, QueueRules(access, users or {}), asker, OPERATORS, pods=pods)
+    hold_queues(resolved, QueueRules(access, users or {}, reached), asker, OPERATORS)
 
 
 def test_a_deployment_has_queues_that_are_named_after_it():
@@ -116,9 +116,11 @@ def test_the_patterns_do_not_bind_an_operators_own_layer():
     held({"source": "trout.prod"}, origin="environment prod")
 
 
-def test_a_cluster_does_not_serve_it_yet():
-    with pytest.raises(SpecInvalid, match="target local alone"):
-        held({}, pods=True)
+def test_the_pods_of_a_cluster_need_access_to_the_broker():
+    held({}, reached={"default"})
+    with pytest.raises(SpecInvalid, match="the cluster of prod has no access") as refused:
+        held({}, reached={"other"})
+    assert "brokers.default.secret" in refused.value.hint
 
 
 def test_scaling_by_messages_needs_a_queue():

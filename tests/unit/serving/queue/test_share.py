@@ -7,7 +7,16 @@ from itertools import pairwise
 import pytest
 from hypothesis import given, strategies as st
 
-from serving.queue.share import LONGEST_DEBT, SLOT, Share, ShareFile, Turns, slot_of, until_next
+from serving.queue.share import (
+    LONGEST_DEBT,
+    SLOT,
+    FollowedShare,
+    Share,
+    ShareFile,
+    Turns,
+    slot_of,
+    until_next,
+)
 
 PREFETCH = 32
 NOW = slot_of(1_800_000_000.0)
@@ -125,3 +134,22 @@ def test_a_kept_share_is_read_again(tmp_path):
     kept = ShareFile(tmp_path / "share.json", "p")
     kept.write(Share(0.25, 0.5))
     assert ShareFile(tmp_path / "share.json", "p").read() == Share(0.25, 0.5)
+
+
+def test_a_share_is_followed_in_a_file_that_is_replaced(tmp_path):
+    path = tmp_path / "share.json"
+    followed = FollowedShare(path)
+    assert followed.read() is None
+    for text, expected in (
+        ("[0, 0.9]", Share(0, 0.9)),
+        ("[0.5, 0.2]", None),
+        ("{", None),
+        ("[0.9, 1]", Share(0.9, 1)),
+    ):
+        new = tmp_path / "new"
+        new.write_text(text)
+        new.replace(path)
+        assert followed.read() == expected
+        assert followed.read() is None
+    path.unlink()
+    assert followed.read() is None

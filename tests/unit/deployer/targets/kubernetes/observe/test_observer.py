@@ -10,6 +10,7 @@ from support.kubernetes.contexts import context_of
 from support.kubernetes.judged import recorded
 
 from deployer.errors import GatewayUnavailable
+from deployer.spec.model import ServingSpec
 from deployer.state.predictor import Phase, Predictor, Role
 from deployer.state.record import Record
 from deployer.state.registry import VersionId
@@ -20,8 +21,9 @@ from deployer.targets.kubernetes.context import ClusterContext, LiveDeployment
 from deployer.targets.kubernetes.images.preparation import ImagePrepared
 from deployer.targets.kubernetes.observe.observer import Observer
 from deployer.targets.kubernetes.observe.select import replicas
+from deployer.targets.kubernetes.queue.consumers import Consumers
 
-SERVING = Predictor("ready", VersionId("angler", 1, 1), Role.CHAMPION, "d", "s", {})
+SERVING = Predictor("ready", VersionId("angler", 1, 1), Role.CHAMPION, "d", "s", ServingSpec())
 RECORD = Record("angler-prod", "angler", "prod").with_champion(SERVING)
 
 
@@ -66,7 +68,8 @@ class Cluster:
 
 def observer(cluster: Any, monkeypatch: pytest.MonkeyPatch) -> Observer:
     monkeypatch.setattr(ClusterContext, "read", lambda _, name: cluster.read(name))
-    return Observer(context_of(), cluster, cluster, lambda _: ("Somebody changed it",))
+    consumers = Consumers(context_of().client)
+    return Observer(context_of(), cluster, cluster, lambda _: ("Somebody changed it",), consumers)
 
 
 def failed(message: str) -> ImagePrepared:

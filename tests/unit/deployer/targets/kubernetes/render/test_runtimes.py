@@ -95,7 +95,6 @@ def test_an_image_of_the_version_s_own_takes_its_place(on_cluster):
 @pytest.mark.parametrize(
     ("spec", "settings", "says"),
     [
-        ({"runtime": "queue"}, {}, "mlflow, seldon, tfserving"),
         ({"runtime": "seldon"}, {"seldon": None}, "clusters.NAME.seldon in platform.yaml"),
         (
             {"runtime": "seldon", "seldon": {"shape": "microservice"}},

@@ -94,6 +94,20 @@ def made(fields: dict[str, Any], cluster: Cluster = CLUSTER) -> dict[str, Any]:
     return values(predictor(fields), PLACE, cluster, IMAGE, SOURCE)
 
 
+def test_a_queue_is_told_with_the_clusters_secret_and_the_deployments_shares() -> None:
+    brokers = {"team": {"secret": "rabbitmq", "trust_bundle": {"config_map": "ca"}}}
+    cluster = Cluster.model_validate(CLUSTER.model_dump(mode="json") | {"brokers": brokers})
+    scaling = {"autoscaling": {"min": 0, "max": 3, "messages": 5}}
+    told = made({"runtime": "queue", "queue": {"broker": "team"}} | scaling, cluster)
+    assert told["queue"]["source"] == "angler.prod"
+    assert told["queue"]["url"] == {"secret": "rabbitmq", "key": "url"}
+    assert told["queue"]["trustBundle"] == {"configMap": "ca", "key": "ca.crt"}
+    assert told["queue"]["shares"] == PLACE.deployment
+    assert (told["replicas"], told["autoscaling"]) == (None, None)
+    schema = json.loads((CHART / "values.schema.json").read_text())
+    jsonschema.validate(told["queue"], schema["properties"]["queue"])
+
+
 def test_a_default_spec_says_what_serves_and_nothing_more() -> None:
     told = made({}, BARE)
     assert told["deployment"] == "angler-prod"

@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 from hypothesis import given, strategies as st
 
-from deployer.targets.local.queue import shares
-from deployer.targets.local.queue.shares import SILENT
+from deployer.targets import shares
+from deployer.targets.shares import SILENT
 
 
 def laid(*weights: int) -> list[tuple[float, float]]:

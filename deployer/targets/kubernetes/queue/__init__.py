@@ -1,0 +1,1 @@
+"""Let pods consume queues: their shares, and their number."""
