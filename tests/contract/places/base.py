@@ -55,6 +55,8 @@ class Place(ABC):
 
     turns: ClassVar[Mapping[str, str]]
     alias_name = "champion"
+    shifts_at_once: ClassVar[bool] = True
+    """Whether all versions change their share in one moment, so that the shares always make 100."""
 
     def __init__(self, platform: PlatformHome, mlflow_url: str, environment: str = "prod") -> None:
         self.platform, self.environment = platform, environment

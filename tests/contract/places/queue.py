@@ -105,6 +105,7 @@ class BusyQueuePlace(QueuePlace):
 class ClusterQueuePlace(Queues, ClusterPlace):
     """A namespace of a cluster, whose pods reach a broker on this machine."""
 
+    shifts_at_once = False
     turns: ClassVar = ClusterPlace.turns | {"routing": "Client.json_patch Pod"}
     secret = "broker"
 
