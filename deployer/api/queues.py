@@ -16,10 +16,11 @@ from deployer.api.schema import queues as answers
 from deployer.api.times import iso_time
 from deployer.brokers.contract import Chosen, Depth, Message
 from deployer.brokers.readings import Reading
-from deployer.controller.queues import Point, PredictorServers
+from deployer.controller.queues import PredictorServers
 from deployer.errors import QueueMissing, reason_of
 from deployer.operator.queue_commands import QueueCommands
 from deployer.operator.queues import QueueQueries, QueueReport
+from deployer.scaling.standing import Point
 
 MOST_SENT: Final = 1_000
 MOST_PEEKED: Final = 100

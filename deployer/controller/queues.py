@@ -11,7 +11,7 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import Final, NamedTuple
+from typing import Final
 
 from deployer.background.periodic import Periodic
 from deployer.brokers.client import Brokers
@@ -20,7 +20,10 @@ from deployer.brokers.loop import Loop
 from deployer.brokers.names import QueueNames, names_of
 from deployer.brokers.readings import Reading, Readings
 from deployer.errors import SchnitzelError
+from deployer.scaling import standing
+from deployer.scaling.standing import Point
 from deployer.state.predictor import Predictor
+from deployer.state.reasons import Reason
 from deployer.state.record import Record
 from deployer.targets import queue_servers
 from deployer.targets.base import CountsRequests, HasQueues, Target
@@ -35,16 +38,6 @@ POINTS: Final = 90
 """The points of a history: fifteen minutes."""
 
 PARALLEL: Final = 8
-
-
-class Point(NamedTuple):
-    """A deployment's queue at a time; None is what nobody knew."""
-
-    at: float
-    ready: int | None
-    consumers: int | None
-    dead: int | None
-    rate: float | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,6 +115,10 @@ class QueueWatch:
         """Return the last fifteen minutes of a deployment's queue, the oldest point first."""
         seen = self._seen.get(deployment)
         return list(seen.history) if seen else []
+
+    def standing(self, deployment: str) -> Reason | None:
+        """Return what somebody should know of a deployment's queue; None if there is nothing."""
+        return standing.standing(self.history(deployment))
 
     def read_depths(self) -> None:
         """Read the depth of every queue that a deployment uses."""

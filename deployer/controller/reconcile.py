@@ -163,7 +163,12 @@ class Reconciler:
         reading = seen.wanted.version is not None and not known and not frozen
         status = Status(
             verdict=verdict.judge(
-                step.record, seen.wanted, seen.observed, step.waiting, seen.refused
+                step.record,
+                seen.wanted,
+                seen.observed,
+                step.waiting,
+                seen.refused,
+                context.queues.standing(stored.id),
             ),
             sync=verdict.sync(step.record, seen.wanted, frozen=frozen),
             record=step.record,

@@ -10,8 +10,9 @@ from deployer.brokers.names import QueueNames
 from deployer.brokers.readings import Reading
 from deployer.controller.context import ReconcileContext
 from deployer.controller.controller import Controller
-from deployer.controller.queues import Point, PredictorServers, queues_of
+from deployer.controller.queues import PredictorServers, queues_of
 from deployer.errors import NotFound, SchnitzelError
+from deployer.scaling.standing import Point
 from deployer.state.predictor import Predictor
 from deployer.state.record import Record
 

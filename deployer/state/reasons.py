@@ -69,6 +69,10 @@ class Reason(StrEnum):
     RESULT_REFUSED = "ResultRefused"
     BROKER_BLOCKED = "BrokerBlocked"
 
+    # Of a predictor that consumes its queue, as the queue's depths show it.
+    BACKLOG = "Backlog"
+    DEAD_LETTERING = "DeadLettering"
+
 
 OF_A_BROKER: Final = frozenset(
     {

@@ -79,6 +79,7 @@ def judge(
     observed: Observed,
     waiting: str,
     refused: SchnitzelError | None = None,
+    queue: Reason | None = None,
 ) -> Verdict:
     """Judge a deployment.
 
@@ -88,6 +89,7 @@ def judge(
         observed: The observation at the start of this pass.
         waiting: The event that the rollout waits for, as a clause.
         refused: The error that refused the plan, if the plan was not applied.
+        queue: What there is to know of the deployment's queue, if anything.
     """
     serving = record.champion
     seen = observed.predictors.get(serving.name) if serving else None
@@ -102,7 +104,7 @@ def judge(
     if wanted.version is None and not wanted.champion:
         return _nothing_promoted(record)
     if wanted.champion and serving and serving.digest == wanted.champion.digest:
-        return _serving(record, observed, seen)
+        return _serving(record, observed, seen, queue)
     if record.candidate:
         return _progressing(record, observed, waiting)
     if failure:
@@ -172,7 +174,9 @@ def _nothing_promoted(record: Record) -> Verdict:
     return Verdict(State.NOTHING_PROMOTED, Reason.GRACE_PERIOD, message, promote)
 
 
-def _serving(record: Record, observed: Observed, seen: ObservedPredictor | None) -> Verdict:
+def _serving(
+    record: Record, observed: Observed, seen: ObservedPredictor | None, queue: Reason | None
+) -> Verdict:
     assert record.champion is not None  # noqa: S101 - the caller compared it
     number = record.champion.version.number
     logs = hints.deploy("logs", record)
@@ -194,11 +198,29 @@ def _serving(record: Record, observed: Observed, seen: ObservedPredictor | None)
     if seen.replicas == 0:
         message = f"Version {number} answers the next message; no replica runs while none waits."
         return Verdict(State.SERVING, Reason.READY, message)
+    return _answering(record, observed, seen, queue)
+
+
+def _answering(
+    record: Record, observed: Observed, seen: ObservedPredictor, queue: Reason | None
+) -> Verdict:
     notes = [record.note, seen.message if seen.reason else "", *observed.drift]
+    number = seen.predictor.version.number
     message = " ".join([f"Version {number} serves all requests.", *(n for n in notes if n)])
     if seen.reason and seen.reason != Reason.FEWER_REPLICAS:
+        logs = hints.deploy("logs", record)
         return Verdict(State.DEGRADED, seen.reason, message, seen.hint or logs)
+    if queue:
+        # Without numbers, which would make another status each time.
+        said, verb = _OF_A_QUEUE[queue]
+        return Verdict(State.SERVING, queue, f"{message} {said}", hints.queue(verb, record))
     return Verdict(State.SERVING, Reason.READY, message)
+
+
+_OF_A_QUEUE = {
+    Reason.BACKLOG: ("More messages wait than it answers in a minute.", "show"),
+    Reason.DEAD_LETTERING: ("Some of its messages became dead letters of late.", "dead"),
+}
 
 
 def _not_ready(record: Record, seen: ObservedPredictor, number: int) -> Verdict:

@@ -3,7 +3,6 @@
 import pytest
 from contract.places.fixture import place_at
 from contract.places.queue import ClusterQueuePlace
-from contract.queued import test_replicas_follow_the_messages  # noqa: F401
 from contract.stories import test_a_version_takes_over_step_by_step  # noqa: F401
 from support.systems.cluster import cluster
 

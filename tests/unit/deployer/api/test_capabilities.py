@@ -102,7 +102,7 @@ def test_logs_that_no_target_keeps_are_not_found_and_the_status_is_the_next_step
     [
         (Core, CAPABILITIES),
         (LocalTarget, {base.PublishesStatus, base.HasPreflight}),
-        (KubernetesTarget, {base.HasMetricsEndpoints, base.HasQueues}),
+        (KubernetesTarget, {base.HasMetricsEndpoints}),
     ],
 )
 def test_a_target_declares_a_capability_by_its_methods_alone(target, lacks):

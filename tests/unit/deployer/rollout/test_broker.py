@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import pytest
 from support.world import World
 
 from deployer.state.predictor import Phase
-from deployer.state.reasons import State
+from deployer.state.reasons import Reason, State
 from deployer.status import verdict
 
 
@@ -77,3 +78,26 @@ def test_a_champion_without_its_broker_is_degraded_and_stays():
     assert said.next_step == "schnitzel queue show angler -e prod"
     assert world.serves == 1
     assert not world.record.failures
+
+
+@pytest.mark.parametrize(
+    ("reason", "next_step"),
+    [
+        (Reason.BACKLOG, "schnitzel queue show angler -e prod"),
+        (Reason.DEAD_LETTERING, "schnitzel queue dead angler -e prod"),
+    ],
+)
+def test_a_champion_that_answers_is_told_with_what_there_is_to_know_of_its_queue(reason, next_step):
+    world = World(overlay={"rollout": {"bake": 0}})
+    world.registry.stage(world.registry.add(), "Production")
+    world.list_registry()
+    world.settle()
+    lose(world)
+    step = world.pass_once()
+    assert world.seen
+    said = verdict.judge(step.record, world.wanted, world.seen, step.waiting, None, reason)
+    assert (said.state, said.reason, said.next_step) == (State.SERVING, reason, next_step)
+    lose(world, 1)
+    step = world.pass_once()
+    said = verdict.judge(step.record, world.wanted, world.seen, step.waiting, None, reason)
+    assert said.reason == "QueueUnreachable"
