@@ -144,6 +144,23 @@ class TestVerbs:
             client.server_side_apply(another)
         assert client.get(kinds.CONFIG_MAP, namespace, "one") == new
 
+    def test_a_patch_of_single_fields_changes_only_the_object_that_was_read(
+        self, client, namespace
+    ):
+        made = client.create(config_map(namespace, a="1"))
+        place = (kinds.CONFIG_MAP, namespace, made["metadata"]["name"])
+        change = {"op": "add", "path": "/data/a", "value": "2"}
+        other = {
+            "op": "replace",
+            "path": "/metadata/uid",
+            "value": "00000000-0000-0000-0000-000000000000",
+        }
+        with pytest.raises(Conflict):
+            client.json_patch(*place, [other, change])
+        assert client.get(*place)["data"] == {"a": "1"}
+        same = other | {"value": made["metadata"]["uid"]}
+        assert client.json_patch(*place, [same, change])["data"] == {"a": "2"}
+
     def test_an_object_that_was_deleted_is_not_made_again_by_an_apply(self, client, namespace):
         old = client.create(config_map(namespace))
         client.delete(kinds.CONFIG_MAP, namespace, "one", uid=old["metadata"]["uid"])
