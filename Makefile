@@ -68,7 +68,7 @@ test-node: $(VENV)/.dev ## the rest of what guards a change, on a Kubernetes nod
 	@$(LANES) node
 
 .PHONY: guard
-guard: $(VENV)/.dev ## test and test-node in one run, and five minutes of nightly
+guard: $(VENV)/.dev ## test and test-node in one run, and two minutes of nightly
 	@$(LANES) guard
 
 .PHONY: test-all

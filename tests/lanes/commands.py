@@ -105,7 +105,7 @@ def _sample(run: Run) -> list[Lane]:
     run.say(f"of nightly, {len(tests)} tests run, drawn with seed {run.seed}")
     for test in tests:
         run.say(f"  {test}")
-    lane = replace(NIGHTLY, name=SAMPLE, paths=tuple(tests), options=(), usually="5 min")
+    lane = replace(NIGHTLY, name=SAMPLE, paths=tuple(tests), options=(), usually="3 min")
     return [lane] if tests else []
 
 
