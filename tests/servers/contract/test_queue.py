@@ -1,6 +1,7 @@
 """Stories of the contract, told of this machine and a queue, and those that only a queue has.
 
-The other stories are nightly.
+The other stories are nightly, a rollback too: it moves shares as the steps do, and that the last
+promotion wins is told of this machine without a queue.
 """
 
 import pytest
@@ -12,7 +13,6 @@ from contract.queued import (  # noqa: F401
 )
 from contract.stories import (  # noqa: F401
     test_a_version_takes_over_step_by_step,
-    test_an_older_version_promoted_later_is_a_rollback,
     test_killed_at_each_turn_of_a_rollout_it_goes_on,
 )
 
