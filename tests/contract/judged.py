@@ -126,15 +126,3 @@ def test_a_version_that_fails_once_it_has_all_of_the_traffic_gives_it_back(place
         assert place.looked_at("judged")["reason"] == "RolledBack", "it is not tried again"
     assert {answer.version for answer in load.failed} == {"4"}
     assert not [answer for answer in load.answers[begun:] if answer.status != 200]
-
-
-def test_a_new_champion_that_an_operator_takes_back_leaves_at_once(place: Any) -> None:
-    begun_with(place, 1)
-    with Load(place.seen("judged")["url"], rate=100, body=SEVEN) as load:
-        place.promote("judged", 5, 1)
-        kept = bakes(place, 5)
-        assert {p["phase"] for p in kept["predictors"]} == {"ready", "standby"}
-        place.told("abort", name="judged")
-        place.wait("judged", lambda d: d["reason"] == "Aborted")
-        alone(place, 1)
-    assert not load.failed, load.failed[:3]

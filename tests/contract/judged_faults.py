@@ -1,4 +1,4 @@
-"""What gets in the way of a rollout that is judged: a newer promotion, a restart, a pause."""
+"""What gets in the way of a rollout that is judged: a newer promotion, a restart, an operator."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import Any
 
 from support.load import Load
 
-from contract.judged import SEVEN, alone, begun_with, judgement
+from contract.judged import SEVEN, alone, bakes, begun_with, judgement
 
 
 def paused_at_its_step(place: Any, version: int) -> dict[str, Any]:
@@ -106,3 +106,15 @@ def test_a_twin_of_the_champion_takes_as_much_as_the_candidate_and_leaves_with_t
         alone(place, 7)
     assert not load.failed, load.failed[:3]
     assert load.versions() == {"1", "7"}
+
+
+def test_a_new_champion_that_an_operator_takes_back_leaves_at_once(place: Any) -> None:
+    begun_with(place, 1)
+    with Load(place.seen("judged")["url"], rate=100, body=SEVEN) as load:
+        place.promote("judged", 5, 1)
+        kept = bakes(place, 5)
+        assert {p["phase"] for p in kept["predictors"]} == {"ready", "standby"}
+        place.told("abort", name="judged")
+        place.wait("judged", lambda d: d["reason"] == "Aborted")
+        alone(place, 1)
+    assert not load.failed, load.failed[:3]

@@ -3,7 +3,7 @@
 Long stories, like those of stories.py, but for that of a few writes, which are drawn. The lanes
 draw with the commit's hash; a failure names the seed and the writes, and the seed draws them again:
 
-    SCHNITZEL_TEST_SEED=0123456789ab .venv/bin/pytest tests/servers/contract -k a_few_writes
+    SCHNITZEL_TEST_SEED=0123456789ab .venv/bin/pytest tests/nightly/contract -k a_few_writes
 """
 
 from __future__ import annotations

@@ -2,11 +2,11 @@
 
 import pytest
 from contract.judged import (  # noqa: F401
-    test_a_new_champion_that_an_operator_takes_back_leaves_at_once,
     test_a_version_that_fails_once_it_has_all_of_the_traffic_gives_it_back,
 )
 from contract.judged_faults import (  # noqa: F401
     test_a_deployer_that_is_restarted_amid_a_step_goes_on_with_the_evidence,
+    test_a_new_champion_that_an_operator_takes_back_leaves_at_once,
     test_a_newer_promotion_ends_a_rollout_and_begins_its_own_without_its_evidence,
     test_a_tag_in_mlflow_holds_a_rollout_and_ends_it,
     test_a_twin_of_the_champion_takes_as_much_as_the_candidate_and_leaves_with_the_rollout,

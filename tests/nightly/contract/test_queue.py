@@ -2,8 +2,10 @@
 
 import pytest
 from contract.judged import (  # noqa: F401
-    test_a_new_champion_that_an_operator_takes_back_leaves_at_once,
     test_a_version_that_is_as_good_takes_over_once_it_has_shown_so,
+)
+from contract.judged_faults import (  # noqa: F401
+    test_a_new_champion_that_an_operator_takes_back_leaves_at_once,
 )
 from contract.kills import *  # noqa: F403
 from contract.places.fixture import place_at

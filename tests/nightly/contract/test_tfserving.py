@@ -2,8 +2,10 @@
 
 import pytest
 from contract.judged import (  # noqa: F401
-    test_a_new_champion_that_an_operator_takes_back_leaves_at_once,
     test_a_version_that_is_as_good_takes_over_once_it_has_shown_so,
+)
+from contract.judged_faults import (  # noqa: F401
+    test_a_new_champion_that_an_operator_takes_back_leaves_at_once,
 )
 from contract.kills import (  # noqa: F401
     test_killed_at_a_few_writes_of_a_rollout_it_goes_on,

@@ -1,8 +1,11 @@
-"""The stories of the contract, told of this machine."""
+"""The stories of the contract, told of this machine.
+
+Nightly are those that join what others prove by day: a kill at a write that is drawn (each turn of
+a rollout is here), and an operator's word during a bake (an abort is here, and a bake).
+"""
 
 import pytest
 from contract.judged import *  # noqa: F403
-from contract.kills import test_killed_at_a_few_writes_of_a_rollout_it_goes_on  # noqa: F401
 from contract.places.fixture import place_at
 from contract.places.local import LocalPlace
 from contract.stories import *  # noqa: F403
