@@ -20,6 +20,8 @@ BAKED: dict[str, Any] = {
 }
 TWIN: dict[str, Any] = {**JUDGED, "analysis": {**JUDGED["analysis"], "baseline": "twin"}}
 SEVEN = b'{"dataframe_split": {"columns": ["x"], "data": [[7.0]]}}'
+RATE = 50
+"""Requests per second: as many windows decide at a share of 30 % as would with twice as many."""
 MODELS: list[dict[str, Any]] = [
     {"name": "judged", "kind": "constant", "say": 1},
     {"name": "judged", "kind": "constant", "say": 2, "serving": JUDGED},
@@ -54,7 +56,7 @@ def alone(place: Any, version: int) -> None:
 def test_a_version_that_is_as_good_takes_over_once_it_has_shown_so(place: Any) -> None:
     begun_with(place, 1)
     old = place.history("judged")
-    with Load(place.seen("judged")["url"], rate=100, body=SEVEN) as load:
+    with Load(place.seen("judged")["url"], rate=RATE, body=SEVEN) as load:
         place.promote("judged", 2, 1)
         seen = place.wait("judged", lambda d: "an operator to let it leave" in d["message"])
         assert seen["reason"] == "Analysing"
@@ -76,7 +78,7 @@ def test_a_version_that_is_as_good_takes_over_once_it_has_shown_so(place: Any) -
 
 def test_a_version_that_fails_more_often_gives_its_traffic_back(place: Any) -> None:
     begun_with(place, 2)
-    with Load(place.seen("judged")["url"], rate=100, body=SEVEN) as load:
+    with Load(place.seen("judged")["url"], rate=RATE, body=SEVEN) as load:
         place.promote("judged", 3, 2)
         seen = place.wait("judged", lambda d: d["reason"] == "RolledBack")
         assert seen["state"] == "Degraded"
@@ -92,7 +94,7 @@ def test_a_version_that_fails_more_often_gives_its_traffic_back(place: Any) -> N
 
 def test_a_rollout_that_an_operator_ends_is_over(place: Any) -> None:
     begun_with(place, 1)
-    with Load(place.seen("judged")["url"], rate=100, body=SEVEN) as load:
+    with Load(place.seen("judged")["url"], rate=RATE, body=SEVEN) as load:
         place.promote("judged", 2, 1)
         place.wait("judged", lambda d: (d["rollout"] or {}).get("step") == 0)
         place.told("abort", "--reason", "wrong labels", name="judged")
@@ -116,7 +118,7 @@ def bakes(place: Any, version: int) -> dict[str, Any]:
 
 def test_a_version_that_fails_once_it_has_all_of_the_traffic_gives_it_back(place: Any) -> None:
     begun_with(place, 1)
-    with Load(place.seen("judged")["url"], rate=100, body=SEVEN) as load:
+    with Load(place.seen("judged")["url"], rate=RATE, body=SEVEN) as load:
         place.promote("judged", 4, 1)
         bakes(place, 4)
         seen = place.wait("judged", lambda d: d["reason"] == "RolledBack")

@@ -6,7 +6,7 @@ from typing import Any
 
 from support.load import Load
 
-from contract.judged import SEVEN, alone, bakes, begun_with, judgement
+from contract.judged import RATE, SEVEN, alone, bakes, begun_with, judgement
 
 
 def paused_at_its_step(place: Any, version: int) -> dict[str, Any]:
@@ -23,7 +23,7 @@ def test_a_newer_promotion_ends_a_rollout_and_begins_its_own_without_its_evidenc
 ) -> None:
     begun_with(place, 1)
     old = place.history("judged")
-    with Load(place.seen("judged")["url"], rate=100, body=SEVEN) as load:
+    with Load(place.seen("judged")["url"], rate=RATE, body=SEVEN) as load:
         paused_at_its_step(place, 2)
         place.promote("judged", 6, 2)
         seen = place.wait("judged", lambda d: (d["rollout"] or {}).get("version") == "6")
@@ -44,7 +44,7 @@ def test_a_newer_promotion_ends_a_rollout_and_begins_its_own_without_its_evidenc
 
 def test_a_deployer_that_is_restarted_amid_a_step_goes_on_with_the_evidence(place: Any) -> None:
     begun_with(place, 1)
-    with Load(place.seen("judged")["url"], rate=100, body=SEVEN) as load:
+    with Load(place.seen("judged")["url"], rate=RATE, body=SEVEN) as load:
         before = paused_at_its_step(place, 2)
         place.stop()
         place.start()
@@ -61,7 +61,7 @@ def test_a_pause_holds_a_rollout_that_has_shown_enough_and_a_harm_all_the_same_e
     place: Any,
 ) -> None:
     begun_with(place, 1)
-    with Load(place.seen("judged")["url"], rate=100, body=SEVEN) as load:
+    with Load(place.seen("judged")["url"], rate=RATE, body=SEVEN) as load:
         place.promote("judged", 3, 1)
         place.wait("judged", lambda d: (d["rollout"] or {}).get("step") == 0)
         place.told("pause", name="judged")
@@ -78,7 +78,7 @@ def test_a_tag_in_mlflow_holds_a_rollout_and_ends_it(place: Any) -> None:
     def orders(word: str) -> None:
         place.platform.mlflow.tag(place.model("judged"), 6, place.tag("rollout"), word)
 
-    with Load(place.seen("judged")["url"], rate=100, body=SEVEN) as load:
+    with Load(place.seen("judged")["url"], rate=RATE, body=SEVEN) as load:
         orders("pause")
         place.promote("judged", 6, 1)
         held = place.wait("judged", lambda d: "which says pause" in d["message"])
@@ -97,7 +97,7 @@ def test_a_twin_of_the_champion_takes_as_much_as_the_candidate_and_leaves_with_t
     place: Any,
 ) -> None:
     begun_with(place, 1)
-    with Load(place.seen("judged")["url"], rate=100, body=SEVEN) as load:
+    with Load(place.seen("judged")["url"], rate=RATE, body=SEVEN) as load:
         seen = paused_at_its_step(place, 7)
         shares = {(each["role"], each["version"]): each["weight"] for each in seen["predictors"]}
         assert shares == {("champion", "7"): 30, ("twin", "1"): 30, ("champion", "1"): 40}
@@ -110,7 +110,7 @@ def test_a_twin_of_the_champion_takes_as_much_as_the_candidate_and_leaves_with_t
 
 def test_a_new_champion_that_an_operator_takes_back_leaves_at_once(place: Any) -> None:
     begun_with(place, 1)
-    with Load(place.seen("judged")["url"], rate=100, body=SEVEN) as load:
+    with Load(place.seen("judged")["url"], rate=RATE, body=SEVEN) as load:
         place.promote("judged", 5, 1)
         kept = bakes(place, 5)
         assert {p["phase"] for p in kept["predictors"]} == {"ready", "standby"}
