@@ -78,6 +78,7 @@ def make(controller: Controller, tokens: Path, webhook_secret: str, hosts: list[
     asked = QueueQueries(controller)
     queues.add(app, asked, QueueCommands(controller), _subject)
     _add_machine_routes(app, queries, commands, controller.metrics, webhook_secret)
+    controller.metrics.follow_queues(asked.depths)
     pages.add(app, queries, asked)
     return app
 

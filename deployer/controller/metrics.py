@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from typing import NamedTuple
 
 from prometheus_client import CollectorRegistry, Counter, Histogram
 from prometheus_client.core import GaugeMetricFamily, Metric
@@ -22,6 +23,15 @@ _ABOUT = {
     "schnitzel_registry_listing_age_seconds": "Age of the last good listing of the registry.",
     "schnitzel_environment_builds": "Environment builds by state.",
 }
+
+
+class QueueDepths(NamedTuple):
+    """What the broker has for a deployment: None is what nobody knows now."""
+
+    model: str
+    environment: str
+    waiting: int | None
+    dead: int | None
 
 
 class Metrics:
@@ -58,6 +68,10 @@ class Metrics:
     def follow(self, statuses: Callable[[], list[Status]]) -> None:
         """Show the rollouts that are under way at each scrape."""
         self.registry.register(_Rollouts(statuses))
+
+    def follow_queues(self, depths: Callable[[], Iterable[QueueDepths]]) -> None:
+        """Show the depths of the queues of deployments at each scrape."""
+        self.registry.register(_Queues(depths))
 
     def observe(self, gauges: Gauges) -> None:
         """Read these gauges at each scrape; a nested gauge has the label `state`."""
@@ -101,6 +115,25 @@ class _Rollouts(Collector):
                     if shown is not None:
                         value.add_metric([*labels, one.metric, arm], shown)
         yield from (share, outcome, value)
+
+
+class _Queues(Collector):
+    def __init__(self, depths: Callable[[], Iterable[QueueDepths]]) -> None:
+        self._depths = depths
+
+    def collect(self) -> Iterator[Metric]:
+        place = ["model", "environment"]
+        waiting = GaugeMetricFamily(
+            "schnitzel_messages_waiting", "Messages that no server has taken yet.", labels=place
+        )
+        dead = GaugeMetricFamily(
+            "schnitzel_dead_letters_waiting", "Messages in the dead-letter queue.", labels=place
+        )
+        for one in self._depths():
+            for family, value in ((waiting, one.waiting), (dead, one.dead)):
+                if value is not None:
+                    family.add_metric([one.model, one.environment], value)
+        yield from (waiting, dead)
 
 
 class _Now(Collector):

@@ -10,6 +10,7 @@ from deployer.brokers.names import QueueNames
 from deployer.brokers.readings import Reading
 from deployer.controller.context import ReconcileContext
 from deployer.controller.controller import Controller
+from deployer.controller.metrics import QueueDepths
 from deployer.controller.queues import PredictorServers, queues_of
 from deployer.errors import NotFound, SchnitzelError
 from deployer.scaling.standing import Point
@@ -65,6 +66,15 @@ class QueueQueries:
         record = self._controller.status(deployment).record
         return self._report(record, used_by(record))
 
+    def depths(self) -> list[QueueDepths]:
+        """Return how many messages and dead letters wait for every deployment that has a queue."""
+        return [
+            QueueDepths(
+                one.record.model, one.record.environment, _ready(one.source), _ready(one.dead)
+            )
+            for one in self.reports()
+        ]
+
     def history(self, deployment: str) -> list[Point]:
         """Return the last fifteen minutes of a deployment's queue."""
         return self._context.queues.history(deployment)
@@ -79,6 +89,10 @@ class QueueQueries:
             [(name, watch.last(names.broker, name)) for name in names.results],
             watch.predictors(record.id),
         )
+
+
+def _ready(reading: Reading | None) -> int | None:
+    return reading.depth.ready if reading and reading.depth else None
 
 
 def used_by(record: Record) -> list[tuple[Predictor, QueueNames]]:

@@ -356,9 +356,9 @@ def test_monitors_find_the_deployer_and_the_model_servers(render, one):
 def test_dashboards_ask_for_metrics_that_there_are(render, one):
     found = one(render("schnitzel", "everything"), "ConfigMap", "-dashboards")
     assert found["metadata"]["labels"]["grafana_dashboard"] == "1"
-    assert set(found["data"]) == {"schnitzel.json", "model-servers.json"}
+    assert set(found["data"]) == {"schnitzel.json", "model-servers.json", "queues.json"}
     boards = [json.loads(text) for text in found["data"].values()]
-    assert len({board["uid"] for board in boards}) == 2
+    assert len({board["uid"] for board in boards}) == 3
     asked = {
         re.sub(
             r"_bucket$|_sum$|_count$|(?<=failures)_total$|(?<=rollbacks)_total$", "", name
@@ -374,6 +374,7 @@ def test_dashboards_ask_for_metrics_that_there_are(render, one):
         "serving/telemetry/instruments.py",
     ]
     sources += ["serving/front/server.py", "serving/backends/pool.py"]
+    sources += ["serving/queue/counts.py", "serving/queue/door.py"]
     told = "".join((ROOT / name).read_text() for name in sources)
     assert asked <= set(re.findall(r'"(schnitzel_\w+)"', told))
 

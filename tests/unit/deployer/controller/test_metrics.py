@@ -7,7 +7,7 @@ from dataclasses import replace
 from prometheus_client import generate_latest
 from support.world import World
 
-from deployer.controller.metrics import Metrics
+from deployer.controller.metrics import Metrics, QueueDepths
 from deployer.state.evidence import MetricVerdict, Outcome, Verdict
 from deployer.state.reasons import Reason
 from deployer.state.record import Failure
@@ -89,3 +89,15 @@ def test_a_rollback_is_counted_once_and_not_again_after_a_restart() -> None:
     metrics.note(before, after)
     metrics.note(after, after)
     assert told(metrics) == _rollbacks(1, 0)
+
+
+def test_the_depths_of_queues_are_told_and_what_nobody_knows_is_not() -> None:
+    metrics = Metrics()
+    metrics.follow_queues(
+        lambda: [QueueDepths("one", "prod", 7, 0), QueueDepths("two", "prod", None, None)]
+    )
+    lines = generate_latest(metrics.registry).decode().splitlines()
+    assert [line for line in lines if "waiting{" in line] == [
+        'schnitzel_messages_waiting{environment="prod",model="one"} 7.0',
+        'schnitzel_dead_letters_waiting{environment="prod",model="one"} 0.0',
+    ]
