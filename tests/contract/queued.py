@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from typing import Any
 
 from support.run.wait import wait_for
@@ -43,3 +44,5 @@ def test_replicas_follow_the_messages(place):
     place.wait("eager", lambda d: d["predictors"][0]["replicas"] == 3, 60)
     assert len(place.results("eager", "burst", 60)) == 60
     wait_for(lambda: place.consumers("eager") == 3, "three replicas to consume")
+    show = ("queue", "show", place.model("eager"), "-e", place.environment)
+    wait_for(lambda: re.search(r"consumers\s+3\b", place.platform.cli(*show)), "it to be shown")
