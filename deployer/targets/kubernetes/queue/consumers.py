@@ -30,8 +30,6 @@ NOTE: Final = "schnitzel.dev/share"
 AGAIN_SECONDS: Final = 3.0
 """After so long, a pod that has another share is told once more: its node may not have seen it."""
 
-KEPT_SECONDS: Final = 60.0
-
 _NOTE_PATH: Final = f"/metadata/annotations/{NOTE.replace('/', '~1')}"
 
 Object = Mapping[str, Any]
@@ -41,7 +39,8 @@ class Consumers:
     """The pods of one cluster that consume queues.
 
     A pod changes its share only when the ConfigMap does, so that a pod that was seen with the
-    wanted share is not asked again.
+    wanted share is not asked again. What is remembered of a predictor belongs to its deployment, of
+    which one pass runs at a time.
 
     Args:
         client: The cluster.
@@ -52,7 +51,7 @@ class Consumers:
         self._client = client
         self._timer = timer
         self._taken: dict[str, dict[str, Share]] = {}
-        self._told: dict[str, tuple[Share, float]] = {}
+        self._told: dict[str, dict[str, tuple[Share, float]]] = {}
 
     def apply(self, deployment: Deployment, objects: Collection[LiveObject]) -> None:
         """Scale predictors, and tell pods that have another share than the ConfigMap says.
@@ -93,20 +92,18 @@ class Consumers:
         """
         wanted = _wanted(objects).get(predictor, SILENT)
         before = self._taken.get(predictor, {})
-        taken: dict[str, Share] = {}
+        taken: dict[str, Share | None] = {}
         answers = True
         for pod in pods:
-            instance = _instance(pod)
-            if not instance:
-                continue
-            share = before.get(instance) if before.get(instance) == wanted else None
-            if share is None and answers:
-                [(name, body)] = self.read([pod]).items()
-                said = queue_servers.parse(name, body)
-                answers = said.reason != queue_servers.SILENT
-                share = said.share
-            taken[instance] = share or SILENT
-        self._taken[predictor] = taken
+            if instance := _instance(pod):
+                share = before.get(instance)
+                if share != wanted and answers:
+                    [(name, body)] = self.read([pod]).items()
+                    said = queue_servers.parse(name, body)
+                    answers = said.reason != queue_servers.SILENT
+                    share = said.share if answers else share
+                taken[instance] = share
+        self._taken[predictor] = {each: share for each, share in taken.items() if share}
         return shares.weight(list(taken.values()) or [wanted]), shares.weight([wanted])
 
     def read(self, pods: Collection[Object]) -> dict[str, bytes]:
@@ -132,11 +129,11 @@ class Consumers:
         instance, now = _instance(obj.object()), self._timer()
         if not instance or self._taken.get(obj.predictor, {}).get(instance) == share:
             return
-        told, at = self._told.get(instance, (None, 0.0))
-        if told == share and now - at < AGAIN_SECONDS:
+        told = self._told.setdefault(obj.predictor, {})
+        before, at = told.get(instance, (None, 0.0))
+        if before == share and now - at < AGAIN_SECONDS:
             return
-        self._told = {one: kept for one, kept in self._told.items() if now - kept[1] < KEPT_SECONDS}
-        self._told[instance] = (share, now)
+        told[instance] = (share, now)
         self._change(obj, _NOTE_PATH, f"{share[0]:g} to {share[1]:g}, {time.time():.0f}")
 
     def _change(self, obj: LiveObject, path: str, value: object) -> None:

@@ -145,6 +145,17 @@ def test_only_one_pod_that_does_not_answer_is_waited_for():
     assert cluster.asked == ["a"]
 
 
+def test_a_pod_that_does_not_answer_any_more_has_the_share_that_it_had():
+    cluster, silent = Cluster({"a": (0, 1)}), deployment((ONE, 0), (TWO, 100))
+    consumers, a = cluster.consumers(), pod("a", "one").object()
+    assert consumers.consumed([shares_of(deployment((ONE, 100)))], "one", [a]) == (100, 100)
+    cluster.taken.clear()
+    assert consumers.consumed([shares_of(silent)], "one", [a]) == (100, 0)
+    assert consumers.consumed([shares_of(silent)], "one", [a]) == (100, 0)
+    cluster.taken["a"] = (0, 0)
+    assert consumers.consumed([shares_of(silent)], "one", [a]) == (0, 0)
+
+
 def test_without_a_pod_that_runs_a_predictor_takes_what_it_is_to_take():
     waiting = live(kinds.POD, "a", "one", status={}).object()
     for pods in ([], [waiting]):
