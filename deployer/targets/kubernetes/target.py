@@ -85,7 +85,8 @@ class KubernetesTarget:
                 f"The ModelDeployment {deployment.id} is not there (any more).", transient=True
             )
         parts.pipeline.apply(deployment, there)
-        parts.consumers.apply(deployment, self._context.objects(there))
+        if any(one.predictor.spec.runtime == "queue" for one in deployment.predictors):
+            parts.consumers.apply(deployment, self._context.objects(there))
         for name in deployment.ask:
             parts.observer.ask(observed.predictors[name].predictor, there, deployment)
         kept = {weighted.predictor.name for weighted in deployment.predictors}

@@ -12,7 +12,7 @@ from typing import Any
 
 from deployer.state.deployment import Deployment
 from deployer.targets import shares
-from deployer.targets.kubernetes.render.route import GROUP
+from deployer.targets.kubernetes.render.metadata import metadata
 from deployer.targets.shares import Share
 
 
@@ -28,23 +28,7 @@ def manifest(deployment: Deployment, namespace: str, platform: str) -> dict[str,
     return {
         "apiVersion": "v1",
         "kind": "ConfigMap",
-        "metadata": {
-            "name": deployment.id,
-            "namespace": namespace,
-            "labels": {
-                "app.kubernetes.io/name": "model-server",
-                "app.kubernetes.io/instance": deployment.id,
-                "app.kubernetes.io/component": "shares",
-                "app.kubernetes.io/part-of": deployment.id,
-                "app.kubernetes.io/managed-by": "schnitzel",
-                f"{GROUP}/platform": platform,
-                f"{GROUP}/deployment": deployment.id,
-            },
-            "annotations": {
-                f"{GROUP}/model": deployment.model,
-                f"{GROUP}/environment": deployment.environment,
-            },
-        },
+        "metadata": metadata(deployment, namespace, platform, "shares"),
         "data": consumers,
     }
 

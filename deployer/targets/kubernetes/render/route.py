@@ -14,12 +14,12 @@ from typing import Any
 
 from deployer import naming
 from deployer.state.deployment import Deployment
+from deployer.targets.kubernetes.render.metadata import metadata
 
 HEADER = "x-schnitzel-route"
 PORT = 8080
 ADMIN_PORT = 8081
 API_VERSION = "gateway.networking.k8s.io/v1"
-GROUP = "schnitzel.dev"
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,27 +74,14 @@ def manifest(
     }
     if parent.section:
         reference["sectionName"] = parent.section
+    own = metadata(deployment, namespace, labels.platform, "route")
     return {
         "apiVersion": API_VERSION,
         "kind": "HTTPRoute",
         "metadata": {
-            "name": deployment.id,
-            "namespace": namespace,
-            "labels": {
-                **labels.labels,
-                "app.kubernetes.io/name": "model-server",
-                "app.kubernetes.io/instance": deployment.id,
-                "app.kubernetes.io/component": "route",
-                "app.kubernetes.io/part-of": deployment.id,
-                "app.kubernetes.io/managed-by": "schnitzel",
-                f"{GROUP}/platform": labels.platform,
-                f"{GROUP}/deployment": deployment.id,
-            },
-            "annotations": {
-                **labels.annotations,
-                f"{GROUP}/model": deployment.model,
-                f"{GROUP}/environment": deployment.environment,
-            },
+            **own,
+            "labels": {**labels.labels, **own["labels"]},
+            "annotations": {**labels.annotations, **own["annotations"]},
         },
         "spec": {
             "parentRefs": [reference],
